@@ -1,0 +1,32 @@
+//! The lake: Delta tables of events, rollups, scores and runs, written exactly once.
+//!
+//! The only home of deltalake and parquet. Reading order: `schema` (the tables' columns), `lake`
+//! (where it is, opening it), `log` (a table's transaction ids), `snapshot` (a table's files),
+//! `file` (writing and reading Parquet), `append` (ingest's commits), `rewrite` (replacing days),
+//! `key` (hashing and sealing), `watermark`.
+//!
+//! Architecture invariant: data files and the positions they stand for become visible in one
+//! atomic commit, and nothing but a commit makes a file visible.
+
+mod append;
+mod error;
+mod file;
+mod key;
+mod lake;
+mod log;
+mod rewrite;
+pub mod schema;
+mod snapshot;
+mod verify;
+mod watermark;
+
+pub use append::{Advance, Appended, Appender};
+pub use error::LakeError;
+pub use file::PendingFile;
+pub use key::{LakeKey, SealedRecord};
+pub use lake::{Lake, LakeOptions};
+pub use log::{PartitionId, Position, Transactions};
+pub use schema::{FORMAT_VERSION, TableDef};
+pub use snapshot::{DataFile, TableSnapshot};
+pub use verify::{Finding, Verification};
+pub use watermark::{ALLOWED_LATENESS, watermark_of};

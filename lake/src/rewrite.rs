@@ -1,0 +1,100 @@
+//! Replacing whole days of a table, and appending to tables without partitions.
+
+use std::collections::BTreeSet;
+
+use arrow::array::RecordBatch;
+use deltalake::kernel::{Action, Remove};
+use lake_types::Day;
+
+use crate::append::commit_at;
+use crate::error::LakeError;
+use crate::file::PendingFile;
+use crate::lake::Lake;
+use crate::log::{Tail, Transactions, rewrite_mark};
+use crate::schema::TableDef;
+use crate::snapshot::{DataFile, TableSnapshot};
+
+impl Lake {
+    /// Replaces whole days: every file of each day that `base` names goes, the pending ones come,
+    /// in one commit that moves the day's rewrite mark. A day without files becomes empty.
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`] when a mark has moved, or a file is gone, since `base`: read the
+    /// table again and start over.
+    pub async fn replace_days(
+        &self,
+        def: &TableDef,
+        base: &TableSnapshot,
+        days: Vec<(Day, Vec<PendingFile>)>,
+    ) -> Result<TableSnapshot, LakeError> {
+        let log = self.log_store(&def.name)?;
+        let conflict = || LakeError::Conflict { table: def.name.clone() };
+        loop {
+            let now = self.snapshot(&def.name, None).await?.ok_or_else(conflict)?;
+            if days.iter().any(|(day, _)| moved(base, &now, *day)) {
+                return Err(conflict());
+            }
+            let mut actions = Vec::new();
+            let mut txns = Transactions::new();
+            for (day, files) in &days {
+                actions.extend(base.files.iter().filter(|f| f.day == Some(*day)).map(|f| remove(def, f)));
+                actions.extend(files.iter().map(PendingFile::action));
+                let mark = rewrite_mark(*day);
+                let count = now.txns.get(&mark).copied().unwrap_or_default();
+                txns.insert(mark, count + 1);
+            }
+            if commit_at(self, def, &log, now.version + 1, actions, &txns).await? {
+                return self.snapshot(&def.name, None).await?.ok_or_else(conflict);
+            }
+        }
+    }
+
+    /// Appends rows to a table without partition, making the table when it is new; the version.
+    ///
+    /// # Errors
+    /// When the rows are not of the table's types, or can't be written.
+    pub async fn append(
+        &self,
+        def: &TableDef,
+        batches: &[RecordBatch],
+    ) -> Result<u64, LakeError> {
+        self.ensure_table(def).await?;
+        let file = self.write_file(def, None, batches, std::collections::BTreeMap::new()).await?;
+        let log = self.log_store(&def.name)?;
+        let mut tail = Tail::load(log.as_ref(), &def.name, None).await?;
+        loop {
+            let version = tail.version + 1;
+            let none = Transactions::new();
+            if commit_at(self, def, &log, version, vec![file.action()], &none).await? {
+                return Ok(version);
+            }
+            tail.advance(log.as_ref(), &def.name, None).await?;
+        }
+    }
+}
+
+/// Whether somebody else rewrote the day, or took one of its files away.
+fn moved(base: &TableSnapshot, now: &TableSnapshot, day: Day) -> bool {
+    let mark = rewrite_mark(day);
+    if base.txns.get(&mark) != now.txns.get(&mark) {
+        return true;
+    }
+    let of_day = |files: &'_ [DataFile]| -> BTreeSet<String> {
+        files.iter().filter(|f| f.day == Some(day)).map(|f| f.path.clone()).collect()
+    };
+    !of_day(&base.files).is_subset(&of_day(&now.files))
+}
+
+fn remove(def: &TableDef, file: &DataFile) -> Action {
+    let below = file.path.strip_prefix(&format!("{}/", def.name)).unwrap_or(&file.path);
+    let values = def.partition_by.iter().map(|c| (c.clone(), file.day.map(|d| d.to_string())));
+    Action::Remove(Remove {
+        path: below.to_owned(),
+        data_change: true,
+        deletion_timestamp: Some(chrono::Utc::now().timestamp_millis()),
+        extended_file_metadata: Some(true),
+        partition_values: Some(values.collect()),
+        size: i64::try_from(file.size).ok(),
+        ..Remove::default()
+    })
+}

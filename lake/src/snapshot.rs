@@ -1,0 +1,88 @@
+//! A table at one version: its columns, its files and its transaction ids.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use deltalake::DeltaTable;
+use lake_types::Day;
+
+use crate::error::LakeError;
+use crate::log::{Tail, Transactions};
+
+/// A table at one version.
+#[derive(Debug, Clone)]
+pub struct TableSnapshot {
+    pub table: String,
+    pub version: u64,
+    /// Every column, the partition column last.
+    pub schema: SchemaRef,
+    pub partition_by: Option<String>,
+    /// Ordered by path.
+    pub files: Vec<DataFile>,
+    pub txns: Arc<Transactions>,
+}
+
+/// One Parquet file that the version names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// Relative to the lake's root, not percent-encoded.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    pub rows: u64,
+    /// The value of the partition column.
+    pub day: Option<Day>,
+    pub tags: BTreeMap<String, String>,
+}
+
+impl TableSnapshot {
+    pub(crate) async fn read(table: &str, delta: &DeltaTable) -> Result<Self, LakeError> {
+        let state = delta.snapshot().map_err(LakeError::delta(table))?;
+        let log = delta.log_store();
+        let tail = Tail::load(log.as_ref(), table, Some(state.version())).await?;
+        let partition_by = state.metadata().partition_columns().first().cloned();
+        let mut files: Vec<DataFile> = state
+            .log_data()
+            .iter()
+            .map(|view| data_file(table, partition_by.as_deref(), &view))
+            .collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Self {
+            table: table.to_owned(),
+            version: state.version(),
+            schema: state.snapshot().arrow_schema(),
+            partition_by,
+            files,
+            txns: Arc::new(tail.txns),
+        })
+    }
+
+    /// The rows of all files.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|f| f.rows).sum()
+    }
+}
+
+fn data_file(
+    table: &str,
+    partition_by: Option<&str>,
+    view: &deltalake::kernel::LogicalFileView,
+) -> DataFile {
+    // The view gives tags only through the whole action.
+    #[allow(deprecated)]
+    let add = view.add_action();
+    let value = partition_by.and_then(|column| add.partition_values.get(column));
+    DataFile {
+        path: format!("{table}/{}", add.path),
+        size: u64::try_from(add.size).unwrap_or_default(),
+        rows: view.num_records().unwrap_or_default() as u64,
+        day: value.and_then(|v| v.as_ref()).and_then(|v| v.parse().ok()),
+        tags: add
+            .tags
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect(),
+    }
+}

@@ -1,0 +1,16 @@
+//! Ids, instants, days and money: the light crate that every room may import.
+//!
+//! Reading order: `stream` (the four event streams), `time` (instants, days, `AsOf`), `money`
+//! (decimals, currencies, rates).
+
+mod money;
+mod stream;
+mod time;
+
+pub use money::{
+    CurrencyError, MONEY_SCALE, Money, Rates, RatesError, minor_units, parse_decimal, to_f64,
+};
+pub use stream::{Stream, UnknownStream};
+pub use time::{
+    AsOf, AsOfError, Day, MICROS_PER_DAY, format_instant, month_of, next_month, parse_instant,
+};

@@ -1,0 +1,123 @@
+//! Calendar months: `month_start`, `next_month`, `months_apart` and `month_series`.
+//!
+//! Months are UTC and written as the date of their first day. Instants may be given where a date
+//! is due: their UTC date counts.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Date32Array, Date32Builder, Int64Array, ListBuilder,
+};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{
+    DataType, Date32Type, Field, TimeUnit, TimestampMicrosecondType,
+};
+use datafusion::common::Result;
+use datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
+use lake_types::{Day, month_of, next_month as month_after};
+
+use super::scalar::scalar;
+
+/// `month_start(date or instant)`: the first day of its month.
+pub(super) fn month_start() -> ScalarUDF {
+    scalar("month_start", dates(1), DataType::Date32, |args| {
+        Ok(Arc::new(days(&args[0])?.unary::<_, Date32Type>(|d| month_of(Day(d)).0)))
+    })
+}
+
+/// `next_month(date or instant)`: the first day of the month after its own, where its month ends.
+pub(super) fn next_month() -> ScalarUDF {
+    scalar("next_month", dates(1), DataType::Date32, |args| {
+        Ok(Arc::new(days(&args[0])?.unary::<_, Date32Type>(|d| month_after(Day(d)).0)))
+    })
+}
+
+/// `months_apart(a, b)`: how many months b's month is after a's; negative when it is before.
+pub(super) fn months_apart() -> ScalarUDF {
+    scalar("months_apart", dates(2), DataType::Int64, |args| {
+        let (a, b) = (days(&args[0])?, days(&args[1])?);
+        let apart = a.iter().zip(b.iter()).map(|(a, b)| Some(index(b?) - index(a?)));
+        Ok(Arc::new(apart.collect::<Int64Array>()))
+    })
+}
+
+/// `month_series(a, b)`: every month from a's to b's, both included; empty when b's is before
+/// a's, NULL when one of them is.
+pub(super) fn month_series() -> ScalarUDF {
+    let result = DataType::List(Arc::new(Field::new_list_field(DataType::Date32, true)));
+    scalar("month_series", dates(2), result, |args| {
+        let (a, b) = (days(&args[0])?, days(&args[1])?);
+        let mut series = ListBuilder::new(Date32Builder::new());
+        for (a, b) in a.iter().zip(b.iter()) {
+            let (Some(a), Some(b)) = (a, b) else {
+                series.append_null();
+                continue;
+            };
+            let mut month = month_of(Day(a));
+            while month <= Day(b) {
+                series.values().append_value(month.0);
+                month = month_after(month);
+            }
+            series.append(true);
+        }
+        Ok(Arc::new(series.finish()))
+    })
+}
+
+fn dates(count: usize) -> Signature {
+    Signature::any(count, Volatility::Immutable)
+}
+
+/// Dates as they are, instants as their UTC date.
+fn days(array: &ArrayRef) -> Result<Date32Array> {
+    let DataType::Timestamp(..) = array.data_type() else {
+        return Ok(cast(array, &DataType::Date32)?.as_primitive::<Date32Type>().clone());
+    };
+    // By way of microseconds without a zone, which is what a UTC instant holds.
+    let utc = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
+    let micros = utc.as_primitive::<TimestampMicrosecondType>();
+    Ok(micros.unary::<_, Date32Type>(|t| Day::of_micros(t).0))
+}
+
+/// Months since the year 0.
+fn index(day: i32) -> i64 {
+    use chrono::Datelike;
+    let date = Day(day).date();
+    i64::from(date.year()) * 12 + i64::from(date.month0())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::check;
+
+    #[tokio::test]
+    async fn months_start_and_end() {
+        for (given, start, next) in [
+            ("DATE '2026-01-31'", "2026-01-01", "2026-02-01"),
+            ("DATE '2024-02-29'", "2024-02-01", "2024-03-01"),
+            ("DATE '2025-12-01'", "2025-12-01", "2026-01-01"),
+            ("TIMESTAMP '2026-01-31T23:59:59.999999Z'", "2026-01-01", "2026-02-01"),
+            (
+                "arrow_cast('2026-02-01T00:30:00Z', 'Timestamp(Microsecond, Some(\"UTC\"))')",
+                "2026-02-01",
+                "2026-03-01",
+            ),
+            ("TIMESTAMP '1969-12-31T23:59:59Z'", "1969-12-01", "1970-01-01"),
+            ("NULL", "", ""),
+        ] {
+            let sql = format!("SELECT month_start({given}) AS a, next_month({given}) AS b");
+            check(&sql, &[&format!("{start},{next}")]).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn months_are_counted_and_listed() {
+        check(
+            "SELECT months_apart(a, b) AS n, month_series(a, b) AS s
+             FROM (VALUES (DATE '2025-11-30', DATE '2026-01-01'), (DATE '2026-01-31', DATE '2026-01-01'),
+                          (DATE '2026-02-01', DATE '2026-01-31'), (NULL, DATE '2026-01-31')) AS v(a, b)",
+            &["2,[2025-11-01, 2025-12-01, 2026-01-01]", "0,[2026-01-01]", "-1,[]", ","],
+        )
+        .await;
+    }
+}

@@ -1,0 +1,210 @@
+//! Parts of `error_trend`: `median_deviation`, `cusum` and `wilson_lower`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, Float64Type};
+use datafusion::common::{Result, ScalarValue, not_impl_err};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, ScalarUDF, Signature, SimpleAggregateUDF, Volatility,
+};
+
+use super::scalar::scalar;
+
+/// z of a two-sided 95 % interval.
+const Z_95: f64 = 1.959964;
+/// What a CUSUM lets pass a step, in standard deviations.
+const CUSUM_SLACK: f64 = 0.5;
+/// Where a CUSUM stops rising, so that an incident's end shows within days.
+const CUSUM_CAP: f64 = 10.0;
+/// With fewer values a median of deviations says nothing and is 0.
+const MIN_VALUES: usize = 7;
+
+/// `median_deviation(x)`: the median of |xᵢ − median x| (MAD, Hampel 1974), an even number's median
+/// being the mean of the middle two; 0 for fewer than seven values. Slides over a window.
+pub(super) fn median_deviation() -> AggregateUDF {
+    let state = Field::new_list("values", Field::new_list_field(DataType::Float64, true), true);
+    AggregateUDF::from(SimpleAggregateUDF::new(
+        "median_deviation",
+        vec![DataType::Float64],
+        DataType::Float64,
+        Volatility::Immutable,
+        Arc::new(|_| Ok(Box::new(Deviation::default()))),
+        vec![Arc::new(state)],
+    ))
+}
+
+/// `cusum(z) OVER (… ORDER BY …)`: the one-sided cumulative sum (Page 1954)
+/// C = min(10, max(0, C + z − 0.5)), from 0; a NULL leaves C as it was. Only over a window with an
+/// order, from its first row on.
+pub(super) fn cusum() -> AggregateUDF {
+    AggregateUDF::from(SimpleAggregateUDF::new(
+        "cusum",
+        vec![DataType::Float64],
+        DataType::Float64,
+        Volatility::Immutable,
+        Arc::new(|_| Ok(Box::new(Cusum(0.0)))),
+        vec![Arc::new(Field::new("c", DataType::Float64, true))],
+    ))
+}
+
+/// `wilson_lower(k, n)`: the lower end of the 95 % interval of Wilson (1927) for the share k/n;
+/// NULL for n = 0.
+pub(super) fn wilson_lower() -> ScalarUDF {
+    scalar("wilson_lower", Signature::any(2, Volatility::Immutable), DataType::Float64, |args| {
+        let float = |i: usize| cast(&args[i], &DataType::Float64);
+        let (k, n) = (float(0)?, float(1)?);
+        let rows = k.as_primitive::<Float64Type>().iter().zip(n.as_primitive::<Float64Type>());
+        Ok(Arc::new(rows.map(|(k, n)| wilson(k?, n?)).collect::<Float64Array>()))
+    })
+}
+
+fn wilson(k: f64, n: f64) -> Option<f64> {
+    if n == 0.0 {
+        return None;
+    }
+    let (p, z2) = (k / n, Z_95 * Z_95);
+    let centre = p + z2 / (2.0 * n);
+    let spread = Z_95 * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
+    Some((centre - spread) / (1.0 + z2 / n))
+}
+
+/// The values of a window, in the order they came.
+#[derive(Debug, Default)]
+struct Deviation {
+    values: VecDeque<f64>,
+}
+
+impl Accumulator for Deviation {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.values.extend(values[0].as_primitive::<Float64Type>().iter().flatten());
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        states[0].as_list::<i32>().iter().flatten().try_for_each(|list| self.update_batch(&[list]))
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let leaving = values[0].len() - values[0].null_count();
+        self.values.drain(..leaving);
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(ScalarValue::Float64(Some(deviation(self.values.iter().copied().collect()))))
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let values: Vec<_> = self.values.iter().map(|v| ScalarValue::Float64(Some(*v))).collect();
+        Ok(vec![ScalarValue::List(ScalarValue::new_list(&values, &DataType::Float64, true))])
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.values.capacity() * size_of::<f64>()
+    }
+}
+
+fn deviation(mut x: Vec<f64>) -> f64 {
+    if x.len() < MIN_VALUES {
+        return 0.0;
+    }
+    let middle = median(&mut x);
+    let mut distances: Vec<f64> = x.iter().map(|x| (x - middle).abs()).collect();
+    median(&mut distances)
+}
+
+/// Of at least one value.
+fn median(x: &mut [f64]) -> f64 {
+    x.sort_unstable_by(f64::total_cmp);
+    let half = x.len() / 2;
+    if x.len() % 2 == 1 { x[half] } else { (x[half - 1] + x[half]) / 2.0 }
+}
+
+/// The sum so far.
+#[derive(Debug)]
+struct Cusum(f64);
+
+impl Accumulator for Cusum {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for z in values[0].as_primitive::<Float64Type>().iter().flatten() {
+            self.0 = (self.0 + z - CUSUM_SLACK).clamp(0.0, CUSUM_CAP);
+        }
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
+        not_impl_err!("cusum depends on order: write cusum(z) OVER (… ORDER BY …)")
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(ScalarValue::Float64(Some(self.0)))
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        not_impl_err!("cusum depends on order: write cusum(z) OVER (… ORDER BY …)")
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{check, check_error};
+    use super::{deviation, wilson};
+
+    #[test]
+    fn deviations_are_robust() {
+        // Median 4; distances 3 2 1 0 1 2 96: median 2.
+        assert_eq!(deviation(vec![100.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), 2.0);
+        // Even: median (4 + 5)/2 = 4.5; distances .5 .5 1.5 1.5 2.5 2.5 3.5 3.5: median 2.
+        assert_eq!(deviation(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]), 2.0);
+        assert_eq!(deviation(vec![1.0, 2.0, 3.0, 4.0, 5.0, 60.0]), 0.0);
+        assert_eq!(deviation(Vec::new()), 0.0);
+    }
+
+    #[test]
+    fn wilson_as_published() {
+        // Newcombe (1998), table I: 81 of 263 is 0.2553 to 0.3662, 15 of 148 0.0624, 0 of 20 0.
+        for (k, n, lower) in [(81.0, 263.0, 0.2553), (15.0, 148.0, 0.0624), (0.0, 20.0, 0.0)] {
+            let got = wilson(k, n).expect("a bound");
+            assert!((got - lower).abs() < 5e-5, "{k} of {n}: {got}");
+        }
+        assert_eq!(wilson(0.0, 0.0), None);
+    }
+
+    #[tokio::test]
+    async fn sums_accumulate_in_order() {
+        // 0 + 3 − .5 = 2.5; NULL leaves it; 2.5 − 4 − .5 → 0; 0 + 20 − .5 → 10; 10 + .25 − .5.
+        check(
+            "SELECT d, cusum(z) OVER (PARTITION BY p ORDER BY d) AS c
+             FROM (VALUES ('a', 1, 3.0), ('a', 2, NULL), ('a', 3, -4.0), ('a', 4, 20.0), ('a', 5, 0.25),
+                          ('b', 6, 1.0)) AS v(p, d, z) ORDER BY d",
+            &["1,2.5", "2,2.5", "3,0.0", "4,10.0", "5,9.75", "6,0.5"],
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn deviations_slide() {
+        // Day 8 sees days 1–7, day 9 sees 2–7 (six, for 8 is NULL), day 10 none but 8's NULL and 9.
+        check(
+            "SELECT d, m FROM (
+               SELECT d, median_deviation(x) OVER (ORDER BY d RANGE BETWEEN 7 PRECEDING AND 1 PRECEDING) AS m
+               FROM (VALUES (1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0), (5, 5.0), (6, 6.0), (7, 100.0),
+                            (8, NULL), (9, 9.0), (16, 1.0)) AS v(d, x)) AS w
+             WHERE d >= 7 ORDER BY d",
+            &["7,0.0", "8,2.0", "9,0.0", "16,0.0"],
+        )
+        .await;
+        check_error("SELECT wilson_lower(1)", "wilson_lower").await;
+    }
+}

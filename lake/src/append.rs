@@ -33,6 +33,8 @@ pub struct Advance {
     pub reached: Option<i64>,
     /// Tombstones counted so far; `None` leaves the count as it is.
     pub skipped: Option<i64>,
+    /// For a loaded file: the arrival its events were given, µs.
+    pub arrival: Option<i64>,
 }
 
 /// What became of a commit.
@@ -131,6 +133,9 @@ impl Appender {
             if let Some(skipped) = advance.skipped.filter(|s| *s > current.skipped) {
                 txns.insert(advance.id.skipped(), skipped);
             }
+            if let Some(arrival) = advance.arrival {
+                txns.insert(advance.id.arrival(), arrival);
+            }
         }
         txns
     }
@@ -189,9 +194,9 @@ async fn ours(
 async fn checkpoint(lake: &Lake, def: &TableDef, version: u64) {
     let table: Result<Option<DeltaTable>, LakeError> = lake.delta(&def.name).await;
     let written = match table {
-        Ok(Some(table)) => deltalake::checkpoints::create_checkpoint(&table, None)
-            .await
-            .map_err(|e| e.to_string()),
+        Ok(Some(table)) => {
+            deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(|e| e.to_string())
+        }
         Ok(None) => Ok(()),
         Err(error) => Err(error.to_string()),
     };

@@ -9,8 +9,8 @@ use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use chrono::{DateTime, Utc};
 use deltalake::kernel::{Action, Add};
 use lake_types::Day;
-use object_store::path::Path;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -102,8 +102,7 @@ impl Lake {
         } else {
             ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied())
         };
-        let reader =
-            builder.with_projection(mask).build().map_err(|e| corrupt(e.to_string()))?;
+        let reader = builder.with_projection(mask).build().map_err(|e| corrupt(e.to_string()))?;
         reader.collect::<Result<_, _>>().map_err(|e| corrupt(e.to_string()))
     }
 }

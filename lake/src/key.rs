@@ -72,8 +72,7 @@ impl LakeKey {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file =
-            options.open(path).map_err(|e| bad(path, &format!("can't be made: {e}")))?;
+        let mut file = options.open(path).map_err(|e| bad(path, &format!("can't be made: {e}")))?;
         let text = format!("{HEADER}{}\n", STANDARD.encode(secret));
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())

@@ -80,9 +80,8 @@ impl Lake {
         }
         let (root, folder, store) = locate(&options.root)?;
         if let Some(folder) = &folder {
-            std::fs::create_dir_all(folder).map_err(|source| {
-                LakeError::Io { path: folder.clone(), source }
-            })?;
+            std::fs::create_dir_all(folder)
+                .map_err(|source| LakeError::Io { path: folder.clone(), source })?;
         }
         let key = if options.key_file.exists() {
             LakeKey::read(&options.key_file)?
@@ -96,12 +95,7 @@ impl Lake {
         Ok(lake)
     }
 
-    fn new(
-        root: Url,
-        folder: Option<PathBuf>,
-        store: Arc<dyn ObjectStore>,
-        key: LakeKey,
-    ) -> Self {
+    fn new(root: Url, folder: Option<PathBuf>, store: Arc<dyn ObjectStore>, key: LakeKey) -> Self {
         let tables = Mutex::new(HashMap::new());
         Self { inner: Arc::new(Inner { root, folder, store, key, tables }) }
     }
@@ -118,11 +112,6 @@ impl Lake {
 
     pub fn key(&self) -> &LakeKey {
         &self.inner.key
-    }
-
-    /// The root as a folder, where it is one.
-    pub(crate) fn folder(&self) -> Option<&Path> {
-        self.inner.folder.as_deref()
     }
 
     /// A table at its newest or a given version; `None` when it does not exist yet.

@@ -17,6 +17,8 @@ mod log;
 mod rewrite;
 pub mod schema;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod watermark;
 

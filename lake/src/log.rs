@@ -52,6 +52,10 @@ impl PartitionId {
         format!("{}#skipped", self.0)
     }
 
+    pub(crate) fn arrival(&self) -> String {
+        format!("{}#arrival", self.0)
+    }
+
     /// What the table knows of the partition; `None` when it has no position yet.
     pub fn position(&self, txns: &Transactions) -> Option<Position> {
         Some(Position {
@@ -59,6 +63,7 @@ impl PartitionId {
             newest: txns.get(&self.newest()).copied(),
             reached: txns.get(&self.reached()).copied(),
             skipped: txns.get(&self.skipped()).copied().unwrap_or_default(),
+            arrival: txns.get(&self.arrival()).copied(),
         })
     }
 }
@@ -80,6 +85,8 @@ pub struct Position {
     pub reached: Option<i64>,
     /// Tombstones counted.
     pub skipped: i64,
+    /// For a loaded file: the arrival of its events, µs.
+    pub arrival: Option<i64>,
 }
 
 /// The mark that every rewrite of a day moves.
@@ -199,7 +206,8 @@ async fn checkpoint_txns(log: &dyn LogStore, version: u64) -> Result<Transaction
             continue;
         };
         let ids = txn.column_by_name("appId").and_then(|c| c.as_string_opt::<i32>());
-        let versions = txn.column_by_name("version").and_then(|c| c.as_primitive_opt::<Int64Type>());
+        let versions =
+            txn.column_by_name("version").and_then(|c| c.as_primitive_opt::<Int64Type>());
         let (Some(ids), Some(versions)) = (ids, versions) else { continue };
         for row in (0..txn.len()).filter(|r| txn.is_valid(*r)) {
             txns.insert(ids.value(row).to_owned(), versions.value(row));

@@ -37,7 +37,9 @@ impl Lake {
             let mut actions = Vec::new();
             let mut txns = Transactions::new();
             for (day, files) in &days {
-                actions.extend(base.files.iter().filter(|f| f.day == Some(*day)).map(|f| remove(def, f)));
+                actions.extend(
+                    base.files.iter().filter(|f| f.day == Some(*day)).map(|f| remove(def, f)),
+                );
                 actions.extend(files.iter().map(PendingFile::action));
                 let mark = rewrite_mark(*day);
                 let count = now.txns.get(&mark).copied().unwrap_or_default();
@@ -53,11 +55,7 @@ impl Lake {
     ///
     /// # Errors
     /// When the rows are not of the table's types, or can't be written.
-    pub async fn append(
-        &self,
-        def: &TableDef,
-        batches: &[RecordBatch],
-    ) -> Result<u64, LakeError> {
+    pub async fn append(&self, def: &TableDef, batches: &[RecordBatch]) -> Result<u64, LakeError> {
         self.ensure_table(def).await?;
         let file = self.write_file(def, None, batches, std::collections::BTreeMap::new()).await?;
         let log = self.log_store(&def.name)?;

@@ -66,7 +66,10 @@ impl Lake {
             match self.store().head(&Path::from(file.path.as_str())).await {
                 Ok(meta) if meta.size == file.size => {}
                 Ok(meta) => {
-                    find(format!("{} has {} bytes, the log says {}", file.path, meta.size, file.size));
+                    find(format!(
+                        "{} has {} bytes, the log says {}",
+                        file.path, meta.size, file.size
+                    ));
                 }
                 Err(error) => find(format!("{} can't be found: {error}", file.path)),
             }

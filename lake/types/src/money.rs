@@ -42,8 +42,8 @@ pub fn minor_units(code: &str) -> Result<u32, CurrencyError> {
     }
     let currency = Currency::from_code(code).ok_or_else(unknown)?;
     // VES and VED are both in the active list; the library calls the former superseded.
-    let withdrawn = code != "VES"
-        && currency.flags().iter().any(|flag| matches!(flag, Flag::Superseded(_)));
+    let withdrawn =
+        code != "VES" && currency.flags().iter().any(|flag| matches!(flag, Flag::Superseded(_)));
     match currency.exponent() {
         Some(digits) if !withdrawn => Ok(u32::from(digits)),
         _ => Err(unknown()),

@@ -14,7 +14,9 @@ pub enum Stream {
 
 /// The name given is none of the four streams.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown stream \"{0}\"; it is one of api-calls, partner-events, billing-events, support-events")]
+#[error(
+    "unknown stream \"{0}\"; it is one of api-calls, partner-events, billing-events, support-events"
+)]
 pub struct UnknownStream(pub String);
 
 impl Stream {

@@ -140,8 +140,7 @@ impl FromStr for AsOf {
     type Err = AsOfError;
 
     fn from_str(text: &str) -> Result<Self, AsOfError> {
-        let micros =
-            parse_instant(text).ok_or_else(|| AsOfError::NotAnInstant(text.to_owned()))?;
+        let micros = parse_instant(text).ok_or_else(|| AsOfError::NotAnInstant(text.to_owned()))?;
         Self::of_micros(micros)
     }
 }

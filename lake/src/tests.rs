@@ -1,0 +1,153 @@
+//! Tests of the lake as its users see it: two handles on one folder.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use lake_types::Day;
+
+use crate::{Advance, Appended, Appender, Lake, LakeError, LakeOptions, PartitionId, TableDef};
+
+fn options(dir: &tempfile::TempDir) -> LakeOptions {
+    LakeOptions {
+        root: dir.path().join("lake").display().to_string(),
+        key_file: dir.path().join("lake.key"),
+    }
+}
+
+fn def() -> TableDef {
+    TableDef {
+        name: "raw/things".into(),
+        schema: Arc::new(Schema::new(vec![
+            Field::new("partner_id", DataType::Utf8, false),
+            Field::new("calls", DataType::Int64, true),
+            Field::new("event_date", DataType::Date32, false),
+        ])),
+        partition_by: Some("event_date".into()),
+    }
+}
+
+fn rows(calls: &[i64]) -> RecordBatch {
+    let ids: Vec<String> = (0..calls.len()).map(|i| format!("p-{i}")).collect();
+    RecordBatch::try_new(
+        def().file_schema(),
+        vec![Arc::new(StringArray::from(ids)), Arc::new(Int64Array::from(calls.to_vec()))],
+    )
+    .expect("rows of the table")
+}
+
+fn advance(id: &PartitionId, from: Option<i64>, to: i64) -> Advance {
+    Advance {
+        id: id.clone(),
+        from,
+        to,
+        newest: Some(to * 10),
+        reached: Some(to * 5),
+        skipped: None,
+        arrival: None,
+    }
+}
+
+#[tokio::test]
+async fn a_stale_worker_commits_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+    let other = Lake::open(&options(&dir)).await.expect("the same lake");
+    let mut ours = Appender::open(&lake, def()).await.expect("a table");
+    let mut theirs = Appender::open(&other, def()).await.expect("the same table");
+    let id = PartitionId::kafka("c", "things", "t1", 0);
+    let day = Day(20_000);
+
+    let file = lake
+        .write_file(&def(), Some(day), &[rows(&[1, 2])], BTreeMap::new())
+        .await
+        .expect("a file");
+    let done = ours.append(&[advance(&id, None, 2)], &[file]).await.expect("a commit");
+    assert_eq!(done, Appended::Done { version: 1 });
+
+    // The zombie read from the beginning, and refreshes before it commits.
+    let file = other
+        .write_file(&def(), Some(day), &[rows(&[1, 2])], BTreeMap::new())
+        .await
+        .expect("a file");
+    let moved = theirs.append(&[advance(&id, None, 2)], &[file]).await.expect("an answer");
+    assert_eq!(moved, Appended::Moved(vec![id.clone()]));
+    let position = theirs.position(&id).expect("a position");
+    assert_eq!((position.next, position.newest, position.reached), (2, Some(20), Some(10)));
+
+    // From where the table stands it may go on; the marks never go back.
+    let mut next = advance(&id, Some(2), 3);
+    next.newest = Some(1);
+    theirs.append(&[next], &[]).await.expect("a commit");
+    ours.refresh().await.expect("the log");
+    assert_eq!(ours.position(&id).expect("a position").newest, Some(20));
+
+    let snapshot = lake.snapshot("raw/things", None).await.expect("read").expect("there");
+    assert_eq!((snapshot.version, snapshot.rows(), snapshot.files.len()), (2, 2, 1));
+    assert_eq!(snapshot.files[0].day, Some(day));
+    let read = lake.read_file(&snapshot.files[0].path, &["calls"]).await.expect("its rows");
+    assert_eq!(read[0].num_rows(), 2);
+}
+
+#[tokio::test]
+async fn days_are_replaced_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+    let empty = lake.ensure_table(&def()).await.expect("a table");
+    let tags = BTreeMap::from([("inputs".to_owned(), "abc".to_owned())]);
+    let (one, two) = (Day(1), Day(2));
+    let write = async |calls: &[i64], day| {
+        lake.write_file(&def(), Some(day), &[rows(calls)], tags.clone()).await.expect("a file")
+    };
+    let days = vec![(one, vec![write(&[1], one).await]), (two, vec![write(&[2, 3], two).await])];
+    let base = lake.replace_days(&def(), &empty, days).await.expect("a commit");
+    assert_eq!((base.rows(), base.files.len()), (3, 2));
+    assert_eq!(base.files[0].tags, tags);
+
+    // A second rewrite from the same base is refused; another day is none of its business.
+    let day_one = vec![(one, vec![write(&[4, 5], one).await])];
+    let after = lake.replace_days(&def(), &base, day_one.clone()).await.expect("a commit");
+    assert_eq!(after.rows(), 4);
+    let again = lake.replace_days(&def(), &base, day_one).await;
+    assert!(matches!(again, Err(LakeError::Conflict { .. })), "{again:?}");
+    let emptied = lake.replace_days(&def(), &base, vec![(two, vec![])]).await.expect("a commit");
+    assert_eq!(emptied.rows(), 2);
+
+    let old = lake.snapshot("raw/things", Some(base.version)).await.expect("read").expect("there");
+    assert_eq!(old.files, base.files);
+    let beyond = lake.snapshot("raw/things", Some(99)).await;
+    assert!(matches!(beyond, Err(LakeError::NoSuchVersion { newest: 3, .. })), "{beyond:?}");
+}
+
+#[tokio::test]
+async fn positions_outlive_checkpoints() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+    let mut table = Appender::open(&lake, def()).await.expect("a table");
+    let ids: Vec<_> = (0..3).map(|p| PartitionId::kafka("c", "t", "i", p)).collect();
+    for step in 0..105i64 {
+        let id = &ids[usize::try_from(step % 3).expect("small")];
+        let from = table.position(id).map(|p| p.next);
+        table.append(&[advance(id, from, step + 1)], &[]).await.expect("a commit");
+    }
+    let checkpoint =
+        dir.path().join("lake/raw/things/_delta_log/00000000000000000100.checkpoint.parquet");
+    assert!(checkpoint.exists());
+    let fresh = Lake::open(&options(&dir)).await.expect("the same lake");
+    assert_eq!(&fresh.transactions("raw/things").await.expect("ids"), table.transactions());
+    assert_eq!(fresh.transactions("raw/nothing").await.expect("none").len(), 0);
+}
+
+#[tokio::test]
+async fn another_key_or_no_lake_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let missing = Lake::open(&options(&dir)).await.err();
+    assert!(matches!(missing, Some(LakeError::Missing { .. })), "{missing:?}");
+    Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+    std::fs::remove_file(dir.path().join("lake.key")).expect("removed");
+    assert!(matches!(Lake::open(&options(&dir)).await.err(), Some(LakeError::Key { .. })));
+    crate::LakeKey::create(&dir.path().join("lake.key")).expect("another key");
+    let other = Lake::open_or_create(&options(&dir)).await.err();
+    assert!(matches!(other, Some(LakeError::OtherKey { .. })), "{other:?}");
+}

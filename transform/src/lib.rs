@@ -1,1 +1,26 @@
-//! transform.
+//! Queries over the lake: rollups kept up to date by day, views, metrics, and their test cases.
+//!
+//! The only home of datafusion. Reading order: `header` and `catalog` (the files under
+//! `queries/`), `statement` (one SELECT), `tables` (what queries find by name), `provider` and
+//! `dedup` (the lake's tables as DataFusion reads them), `session` (one consistent set of them),
+//! `functions` (what SQL lacks), `cases` and `runner` (tests of queries).
+
+mod cases;
+mod catalog;
+mod dedup;
+mod error;
+mod functions;
+mod header;
+mod provider;
+mod runner;
+mod session;
+mod statement;
+mod tables;
+
+pub use cases::{Case, parse_cases};
+pub use catalog::{Catalog, Kind, Query};
+pub use error::{Result, TransformError};
+pub use header::{Check, Column, ColumnType, Header};
+pub use runner::{CaseResult, run_tests};
+pub use session::{Limits, QueryResult, Session, new_context};
+pub use tables::{Settings, SlaRow, SunsetRow};

@@ -1,0 +1,242 @@
+//! The header of a query file: TOML in the leading `/*--- … ---*/` comment.
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::error::{Result, TransformError};
+
+const OPEN: &str = "/*---";
+const CLOSE: &str = "---*/";
+
+/// What a query file says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    pub description: String,
+    pub owner: Option<String>,
+    /// The columns that identify a row.
+    pub grain: Vec<String>,
+    pub tags: Vec<String>,
+    /// In the order the query gives them.
+    pub columns: Vec<Column>,
+    pub checks: Vec<Check>,
+    /// Of a rollup: for each table, which of its days one day of the rollup may read.
+    pub reads: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub kind: ColumnType,
+    /// `ratio`, `reporting_currency`, `seconds` …
+    pub unit: Option<String>,
+    pub description: Option<String>,
+}
+
+/// One expectation on the rows of a query.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// These columns together are never the same in two rows.
+    Unique(Vec<String>),
+    /// These columns are never NULL.
+    NotNull(Vec<String>),
+    /// A query over `this` that gives no row.
+    Sql(String),
+}
+
+/// The types a column may have, as a header writes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    Utf8,
+    Boolean,
+    Int32,
+    Int64,
+    Float64,
+    Date32,
+    /// Microseconds, UTC.
+    Timestamp,
+    /// `Decimal` alone is money: (38, 12).
+    Decimal(u8, i8),
+    /// A list of structs; what is in it is the query's business.
+    List,
+}
+
+impl ColumnType {
+    const NAMES: &'static str =
+        "Utf8, Boolean, Int32, Int64, Float64, Date32, Timestamp, Decimal, Decimal(p, s), List";
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "Utf8" => Self::Utf8,
+            "Boolean" => Self::Boolean,
+            "Int32" => Self::Int32,
+            "Int64" => Self::Int64,
+            "Float64" => Self::Float64,
+            "Date32" => Self::Date32,
+            "Timestamp" => Self::Timestamp,
+            "Decimal" => Self::Decimal(38, 12),
+            "List" => Self::List,
+            _ => {
+                let inside = text.strip_prefix("Decimal(")?.strip_suffix(')')?;
+                let (precision, scale) = inside.split_once(',')?;
+                Self::Decimal(precision.trim().parse().ok()?, scale.trim().parse().ok()?)
+            }
+        })
+    }
+
+    /// Whether a result's column is of this type; how a string is laid out does not matter.
+    pub fn accepts(self, actual: &DataType) -> bool {
+        match (self, actual) {
+            (Self::Utf8, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8)
+            | (Self::Boolean, DataType::Boolean)
+            | (Self::Int32, DataType::Int32)
+            | (Self::Int64, DataType::Int64)
+            | (Self::Float64, DataType::Float64)
+            | (Self::Date32, DataType::Date32)
+            | (Self::List, DataType::List(_)) => true,
+            (Self::Timestamp, DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
+                zone.as_ref() == "UTC"
+            }
+            (Self::Decimal(p, s), DataType::Decimal128(precision, scale)) => {
+                p == *precision && s == *scale
+            }
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Decimal(p, s) => write!(f, "Decimal({p}, {s})"),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeaderToml {
+    description: String,
+    owner: Option<String>,
+    #[serde(default)]
+    grain: Vec<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    // The map loses the order of the file; the spans of its values bring it back.
+    columns: BTreeMap<String, Spanned<ColumnToml>>,
+    #[serde(default)]
+    checks: Vec<Check>,
+    #[serde(default)]
+    reads: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ColumnToml {
+    r#type: String,
+    unit: Option<String>,
+    description: Option<String>,
+}
+
+/// Reads the header of a query file.
+///
+/// # Errors
+/// Names file and line: no header, broken TOML, a type that is none, a grain that is no column.
+pub fn parse_header(file: &str, text: &str) -> Result<Header> {
+    let fail = |offset: usize, message: String| TransformError::File {
+        file: file.to_owned(),
+        line: line_of(text, offset),
+        message,
+    };
+    let start = text.len() - text.trim_start().len();
+    let Some(body) = text[start..].strip_prefix(OPEN) else {
+        return Err(fail(start, format!("a query file begins with its header: {OPEN} … {CLOSE}")));
+    };
+    let from = start + OPEN.len();
+    let Some(length) = body.find(CLOSE) else {
+        return Err(fail(start, format!("the header has no end; close it with {CLOSE}")));
+    };
+    let raw: HeaderToml = toml::from_str(&body[..length]).map_err(|error| {
+        let offset = error.span().map_or(0, |span| span.start);
+        fail(from + offset, error.message().to_owned())
+    })?;
+    let mut columns: Vec<_> = raw.columns.into_iter().collect();
+    columns.sort_by_key(|(_, column)| column.span().start);
+    let columns: Vec<Column> = columns
+        .into_iter()
+        .map(|(name, column)| {
+            let at = from + column.span().start;
+            let column = column.into_inner();
+            let kind = ColumnType::parse(&column.r#type).ok_or_else(|| {
+                let known = ColumnType::NAMES;
+                fail(at, format!("\"{}\" is no type; one of {known}", column.r#type))
+            })?;
+            Ok(Column { name, kind, unit: column.unit, description: column.description })
+        })
+        .collect::<Result<_>>()?;
+    if let Some(unknown) = raw.grain.iter().find(|g| !columns.iter().any(|c| c.name == **g)) {
+        return Err(fail(from, format!("the grain \"{unknown}\" is none of the columns")));
+    }
+    Ok(Header {
+        description: raw.description,
+        owner: raw.owner,
+        grain: raw.grain,
+        tags: raw.tags,
+        columns,
+        checks: raw.checks,
+        reads: raw.reads,
+    })
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text[..offset.min(text.len())].matches('\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_keep_the_order_of_the_file() {
+        let header = parse_header(
+            "m.sql",
+            "/*---\ndescription = \"d\"\ngrain = [\"z\"]\n\n[columns]\nz = { type = \"Date32\" }\na = { type = \"Decimal\", unit = \"reporting_currency\" }\nm = { type = \"Decimal(38, 0)\" }\n\n[[checks]]\nunique = [\"z\"]\n[[checks]]\nsql = \"SELECT 1\"\n---*/\nSELECT 1",
+        )
+        .expect("a header");
+        let columns: Vec<_> = header.columns.iter().map(|c| (c.name.as_str(), c.kind)).collect();
+        assert_eq!(
+            columns,
+            [
+                ("z", ColumnType::Date32),
+                ("a", ColumnType::Decimal(38, 12)),
+                ("m", ColumnType::Decimal(38, 0))
+            ]
+        );
+        assert_eq!(
+            header.checks,
+            [Check::Unique(vec!["z".to_owned()]), Check::Sql("SELECT 1".to_owned())]
+        );
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        #[track_caller]
+        fn check(text: &str, start: &str) {
+            let error = parse_header("x.sql", text).expect_err("no header").to_string();
+            assert!(error.starts_with(start), "{error}");
+        }
+        check("SELECT 1", "x.sql:1: a query file begins with its header");
+        check("\n/*---\ndescription = \"d\"\n", "x.sql:2: the header has no end");
+        check("/*---\ndescription = \"d\"\nowner = 3\n[columns]\n---*/", "x.sql:3: ");
+        check("/*---\ndescription = \"d\"\n[columns]\na = { type = \"Text\" }\n---*/", "x.sql:4: \"Text\"");
+        check("/*---\ndescription = \"d\"\ncolour = 1\n[columns]\n---*/", "x.sql:3: unknown field");
+        check(
+            "/*---\ndescription = \"d\"\ngrain = [\"a\"]\n[columns]\nb = { type = \"Utf8\" }\n---*/",
+            "x.sql:1: the grain \"a\"",
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! One consistent set of tables at one `as_of`, and the read-only queries over it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
+use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use lake_types::{AsOf, Day};
+use tokio::sync::Mutex;
+
+use crate::catalog::{Catalog, Query};
+use crate::error::{Result, TransformError};
+use crate::statement::Statement;
+use crate::tables::{self, Settings};
+
+/// How much of the machine queries may use.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Bytes; none by default.
+    pub memory: Option<usize>,
+    /// Threads of one query; every core by default.
+    pub threads: Option<usize>,
+}
+
+/// Rows of a query. `batches` are of `schema`; strings are Utf8.
+#[derive(Debug, Clone)]
+pub struct QueryResult {
+    pub schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+}
+
+impl QueryResult {
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+/// A set of tables, fixed, and what is computed from them.
+pub struct Session {
+    ctx: SessionContext,
+    catalog: Arc<Catalog>,
+    as_of: AsOf,
+    versions: BTreeMap<String, u64>,
+    /// Held while views are registered, so that two queries don't register one twice.
+    planning: Mutex<()>,
+}
+
+/// The first day and currency of a billing event that has no rate.
+const MISSING_RATE: &str = "SELECT b.currency, min(b.event_date) AS event_date \
+     FROM billing_day b \
+     LEFT JOIN (SELECT currency, min(valid_from) AS valid_from FROM rates GROUP BY currency) r \
+       ON r.currency = b.currency \
+     WHERE b.event_date < $as_of \
+       AND b.currency NOT IN (SELECT reporting_currency FROM settings) \
+       AND (r.valid_from IS NULL OR b.event_date < r.valid_from) \
+     GROUP BY b.currency ORDER BY event_date, b.currency LIMIT 1";
+
+/// The view whose readers need every rate.
+const MONEY_VIEW: &str = "money_day";
+
+impl Session {
+    /// A session over tables that are named as SQL names them (`partner_day`, `raw.api_calls`).
+    /// Queries of the catalog that are not among them are planned when they are read.
+    pub fn new(
+        ctx: SessionContext,
+        catalog: Arc<Catalog>,
+        as_of: AsOf,
+        settings: &Settings,
+        tables: Vec<(String, Arc<dyn TableProvider>)>,
+        versions: BTreeMap<String, u64>,
+    ) -> Result<Self> {
+        register_settings(&ctx, settings).map_err(TransformError::sql("the settings"))?;
+        register_tables(&ctx, tables).map_err(TransformError::sql("the lake's tables"))?;
+        Ok(Self { ctx, catalog, as_of, versions, planning: Mutex::new(()) })
+    }
+
+    pub fn as_of(&self) -> AsOf {
+        self.as_of
+    }
+
+    /// The version of each table that is read.
+    pub fn versions(&self) -> &BTreeMap<String, u64> {
+        &self.versions
+    }
+
+    /// Rows of a query of the catalog, in the order its SQL gives, with the columns of its header.
+    ///
+    /// # Errors
+    /// An unknown name, a missing exchange rate, other columns than the header's, DataFusion's own.
+    pub async fn metric(&self, name: &str) -> Result<QueryResult> {
+        let query = self.catalog.find(name)?;
+        let result = self.run(&query.sql, &query.file).await?;
+        check_columns(query, &result.schema)?;
+        Ok(result)
+    }
+
+    /// Rows of any SELECT over tables, rollups, views and metrics.
+    ///
+    /// # Errors
+    /// Anything that is no SELECT, and as `metric`.
+    pub async fn sql(&self, text: &str) -> Result<QueryResult> {
+        self.run(text, "your query").await
+    }
+
+    async fn run(&self, text: &str, place: &str) -> Result<QueryResult> {
+        let statement = Statement::parse(text, place)?;
+        self.register_needed(&statement, place).await?;
+        let frame = self.plan(statement, place).await?;
+        let schema = Arc::new(Schema::from(frame.schema().as_arrow()));
+        let batches = frame.collect().await.map_err(TransformError::sql(place))?;
+        plain_strings(schema, &batches).map_err(|e| TransformError::sql(place)(e.into()))
+    }
+
+    async fn plan(
+        &self,
+        statement: Statement,
+        place: &str,
+    ) -> Result<datafusion::dataframe::DataFrame> {
+        let fail = || TransformError::sql(place);
+        let bound = statement.bind(self.as_of);
+        let plan = self.ctx.state().statement_to_plan(bound).await.map_err(fail())?;
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        read_only.verify_plan(&plan).map_err(fail())?;
+        self.ctx.execute_logical_plan(plan).await.map_err(fail())
+    }
+
+    /// Registers the queries that a statement reads, those they read first, and makes sure of
+    /// every exchange rate where money is among them.
+    async fn register_needed(&self, statement: &Statement, place: &str) -> Result<()> {
+        let _one_at_a_time = self.planning.lock().await;
+        let mut order = Vec::new();
+        self.needed(statement, place, &mut Vec::new(), &mut order)?;
+        for name in order {
+            let query = self.catalog.find(&name)?;
+            if name == MONEY_VIEW {
+                self.check_rates().await?;
+            }
+            let statement = Statement::parse(&query.sql, &query.file)?;
+            let view = self.plan(statement, &query.file).await?;
+            check_columns(query, view.schema().as_arrow())?;
+            self.ctx
+                .register_table(name.as_str(), view.into_view())
+                .map_err(TransformError::sql(&query.file))?;
+        }
+        Ok(())
+    }
+
+    /// Appends the names of catalog queries not yet registered, in the order to register them.
+    fn needed(
+        &self,
+        statement: &Statement,
+        place: &str,
+        path: &mut Vec<String>,
+        order: &mut Vec<String>,
+    ) -> Result<()> {
+        for name in statement.tables(place)? {
+            if let Some(at) = path.iter().position(|p| *p == name) {
+                let circle = [&path[at..], std::slice::from_ref(&name)].concat();
+                return Err(TransformError::Cycle(circle.join(" → ")));
+            }
+            let registered =
+                self.ctx.table_exist(name.as_str()).map_err(TransformError::sql(place))?;
+            let Some(query) = self.catalog.get(&name) else { continue };
+            if registered || order.contains(&name) {
+                continue;
+            }
+            path.push(name.clone());
+            let inner = Statement::parse(&query.sql, &query.file)?;
+            self.needed(&inner, &query.file, path, order)?;
+            path.pop();
+            order.push(name);
+        }
+        Ok(())
+    }
+
+    async fn check_rates(&self) -> Result<()> {
+        const PLACE: &str = "the check of exchange rates";
+        let statement = Statement::parse(MISSING_RATE, PLACE)?;
+        let frame = self.plan(statement, PLACE).await?;
+        let batches = frame.collect().await.map_err(TransformError::sql(PLACE))?;
+        let Some(missing) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(()) };
+        let fail = |e: arrow::error::ArrowError| TransformError::sql(PLACE)(e.into());
+        let currency = cast(missing.column(0), &DataType::Utf8).map_err(fail)?;
+        Err(TransformError::NoRate {
+            currency: currency.as_string::<i32>().value(0).to_owned(),
+            day: Day(missing.column(1).as_primitive::<Date32Type>().value(0)),
+        })
+    }
+}
+
+/// A DataFusion context as every session wants it: UTC, filters pushed into Parquet, our functions.
+///
+/// # Errors
+/// A memory limit that DataFusion refuses.
+pub fn new_context(limits: Limits) -> std::result::Result<SessionContext, DataFusionError> {
+    let threads = limits
+        .threads
+        .or_else(|| std::thread::available_parallelism().ok().map(std::num::NonZero::get))
+        .unwrap_or(1);
+    let mut config = SessionConfig::new().with_target_partitions(threads);
+    let options = config.options_mut();
+    options.execution.time_zone = Some("UTC".to_owned());
+    options.execution.parquet.pushdown_filters = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    let mut runtime = RuntimeEnvBuilder::new();
+    if let Some(bytes) = limits.memory {
+        runtime = runtime.with_memory_limit(bytes, 1.0);
+    }
+    let ctx = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
+    crate::functions::register(&ctx);
+    Ok(ctx)
+}
+
+fn register_settings(
+    ctx: &SessionContext,
+    settings: &Settings,
+) -> std::result::Result<(), DataFusionError> {
+    for (name, batch) in tables::setting_tables(settings)? {
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
+        ctx.register_table(name, Arc::new(table))?;
+    }
+    Ok(())
+}
+
+fn register_tables(
+    ctx: &SessionContext,
+    tables: Vec<(String, Arc<dyn TableProvider>)>,
+) -> std::result::Result<(), DataFusionError> {
+    let options = ctx.copied_config().options().catalog.clone();
+    if let Some(catalog) = ctx.catalog(&options.default_catalog) {
+        catalog.register_schema(tables::RAW_SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+    }
+    for (name, table) in tables {
+        // A setting table that is given by hand stands in for the one made of the settings.
+        ctx.deregister_table(name.as_str())?;
+        ctx.register_table(name.as_str(), table)?;
+    }
+    Ok(())
+}
+
+fn check_columns(query: &Query, actual: &Schema) -> Result<()> {
+    let declared = &query.header.columns;
+    let same = declared.len() == actual.fields().len()
+        && declared
+            .iter()
+            .zip(actual.fields())
+            .all(|(d, a)| d.name == *a.name() && d.kind.accepts(a.data_type()));
+    if same {
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    for i in 0..declared.len().max(actual.fields().len()) {
+        let header =
+            declared.get(i).map_or("nothing".to_owned(), |d| format!("{} {}", d.name, d.kind));
+        let given = actual
+            .fields()
+            .get(i)
+            .map_or("nothing".to_owned(), |a| format!("{} {}", a.name(), a.data_type()));
+        let equal = declared
+            .get(i)
+            .zip(actual.fields().get(i))
+            .is_some_and(|(d, a)| d.name == *a.name() && d.kind.accepts(a.data_type()));
+        if !equal {
+            lines.push(format!("  column {}: header {header}, query {given}", i + 1));
+        }
+    }
+    Err(TransformError::Columns { file: query.file.clone(), difference: lines.join("\n") })
+}
+
+/// One layout of strings for those who read a result.
+fn plain_strings(
+    schema: SchemaRef,
+    batches: &[RecordBatch],
+) -> std::result::Result<QueryResult, arrow::error::ArrowError> {
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8View | DataType::LargeUtf8 => {
+                Arc::new(Field::new(field.name(), DataType::Utf8, field.is_nullable()))
+            }
+            _ => Arc::clone(field),
+        })
+        .collect();
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    let batches = batches
+        .iter()
+        .map(|batch| {
+            let columns = batch
+                .columns()
+                .iter()
+                .zip(schema.fields())
+                .map(|(column, field)| cast(column, field.data_type()))
+                .collect::<std::result::Result<_, _>>()?;
+            RecordBatch::try_new(Arc::clone(&schema), columns)
+        })
+        .collect::<std::result::Result<_, _>>()?;
+    Ok(QueryResult { schema, batches })
+}

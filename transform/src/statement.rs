@@ -1,0 +1,145 @@
+//! One parsed SELECT: the tables it reads, and `$as_of` put in.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::parser::{DFParser, Statement as Parsed};
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast::{Expr, Statement as Sql, Value, visit_expressions_mut};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use lake_types::AsOf;
+
+use crate::error::{Result, TransformError};
+
+/// A SELECT, or an EXPLAIN of one.
+#[derive(Debug, Clone)]
+pub struct Statement(Parsed);
+
+impl Statement {
+    /// # Errors
+    /// What the parser says, with the place; more than one statement; anything that writes.
+    pub fn parse(text: &str, place: &str) -> Result<Self> {
+        let mut parsed = DFParser::parse_sql(text).map_err(TransformError::sql(place))?;
+        let one = parsed.pop_front();
+        match one {
+            Some(_) if !parsed.is_empty() => {
+                Err(TransformError::ReadOnly("several statements".to_owned()))
+            }
+            None => Err(TransformError::ReadOnly("no statement at all".to_owned())),
+            Some(statement) => {
+                check_read_only(&statement)?;
+                Ok(Self(statement))
+            }
+        }
+    }
+
+    /// The statement as DataFusion prints it: without comments, spaced one way. Two files that
+    /// differ in nothing else have the same text.
+    pub fn normalized(&self) -> String {
+        self.0.to_string()
+    }
+
+    /// Names of the tables it reads, without those of its own WITH.
+    pub fn tables(&self, place: &str) -> Result<Vec<String>> {
+        let (tables, _) =
+            resolve_table_references(&self.0, true).map_err(TransformError::sql(place))?;
+        Ok(tables.iter().map(ToString::to_string).collect())
+    }
+
+    /// Puts the instant in for `$as_of`, with its type, so that no expression has to guess it.
+    pub(crate) fn bind(self, as_of: AsOf) -> Parsed {
+        let mut statement = self.0;
+        bind(&mut statement, as_of);
+        statement
+    }
+}
+
+fn check_read_only(statement: &Parsed) -> Result<()> {
+    match statement {
+        Parsed::Statement(sql) if matches!(**sql, Sql::Query(_)) => Ok(()),
+        Parsed::Statement(sql) => {
+            let words = sql.to_string();
+            let verb = words.split_whitespace().next().unwrap_or("nothing");
+            Err(TransformError::ReadOnly(verb.to_uppercase()))
+        }
+        Parsed::Explain(explain) => check_read_only(&explain.statement),
+        other => {
+            let words = other.to_string();
+            let verb = words.split_whitespace().next().unwrap_or("nothing");
+            Err(TransformError::ReadOnly(verb.to_uppercase()))
+        }
+    }
+}
+
+fn bind(statement: &mut Parsed, as_of: AsOf) {
+    match statement {
+        Parsed::Statement(sql) => {
+            let literal = instant(as_of);
+            let _ = visit_expressions_mut(sql, |expression: &mut Expr| {
+                if let Expr::Value(value) = expression
+                    && matches!(&value.value, Value::Placeholder(name) if name == "$as_of")
+                {
+                    *expression = literal.clone();
+                }
+                ControlFlow::<()>::Continue(())
+            });
+        }
+        Parsed::Explain(explain) => bind(&mut explain.statement, as_of),
+        _ => {}
+    }
+}
+
+fn instant(as_of: AsOf) -> Expr {
+    let text = format!("arrow_cast('{as_of}', 'Timestamp(Microsecond, Some(\"UTC\"))')");
+    let parsed = Parser::new(&GenericDialect {})
+        .try_with_sql(&text)
+        .and_then(|mut parser| parser.parse_expr());
+    // An instant is digits and separators: it always parses.
+    parsed.unwrap_or_else(|_| Expr::value(Value::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Statement> {
+        Statement::parse(text, "here")
+    }
+
+    #[test]
+    fn only_reading_is_let_through() {
+        for text in ["SELECT 1", "WITH a AS (SELECT 1) SELECT * FROM a", "EXPLAIN SELECT 1"] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        for text in [
+            "INSERT INTO a VALUES (1)",
+            "DELETE FROM a",
+            "UPDATE a SET b = 1",
+            "DROP TABLE a",
+            "CREATE VIEW a AS SELECT 1",
+            "CREATE EXTERNAL TABLE a STORED AS CSV LOCATION 'a'",
+            "COPY (SELECT 1) TO 'a.csv'",
+            "SET a = 1",
+            "SELECT 1; SELECT 2",
+            "",
+            "EXPLAIN INSERT INTO a VALUES (1)",
+        ] {
+            let error = parse(text).expect_err(text).to_string();
+            assert!(error.contains("read-only"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn tables_without_those_of_the_with() {
+        let statement = parse("WITH a AS (SELECT * FROM b) SELECT * FROM a JOIN raw.c ON true");
+        let mut tables = statement.expect("a SELECT").tables("here").expect("tables");
+        tables.sort();
+        assert_eq!(tables, ["b", "raw.c"]);
+    }
+
+    #[test]
+    fn comments_and_spaces_do_not_show() {
+        let one = parse("/* x */ SELECT  a -- y\nFROM b").expect("a SELECT").normalized();
+        assert_eq!(one, parse("select a from b").expect("a SELECT").normalized());
+    }
+}

@@ -1,0 +1,359 @@
+//! Bytes of a record to a checked event, by the event contracts; pure, without Kafka and I/O.
+//!
+//! Reading order: `fields` (the contracts as data), `json` (an object to slots), `number` and
+//! `time` (exact values), `extra` (unknown fields), here (the rules), `rows` (events to Arrow).
+//!
+//! The first broken rule counts: size, encoding, JSON, object, event_id, occurred_at, partner_id,
+//! then the stream's fields in the order of its table; type before range.
+
+mod extra;
+mod fields;
+mod json;
+mod number;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod time;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use lake_types::{MICROS_PER_DAY, Stream, minor_units};
+
+use self::fields::{COMMON, Field, MOST, Rule};
+use self::json::{NoObject, Object, Slot};
+use self::number::NotInteger;
+pub use self::rows::{Origin, Rows, by_day};
+
+/// A record with a longer value is `too_large`.
+pub const MOST_BYTES: usize = 1024 * 1024;
+
+/// 2000-01-01T00:00:00Z, before which no event occurred.
+const EARLIEST: i64 = 946_684_800_000_000;
+/// How far ahead of a record's arrival its event may claim to have occurred.
+const AHEAD: i64 = MICROS_PER_DAY;
+/// The most code points of an id.
+const ID_MOST: usize = 128;
+/// How many hashes of credentials are remembered before the memory is emptied.
+const CREDENTIALS: usize = 8192;
+
+/// Why a record is not accepted: the `reason` of the dead-letter table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    TooLarge,
+    SchemaUnknown,
+    NotJson,
+    NotAnObject,
+    MissingField,
+    WrongType,
+    OutOfRange,
+    UnknownValue,
+}
+
+impl Reason {
+    /// Its name in the dead-letter table and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::SchemaUnknown => "schema_unknown",
+            Self::NotJson => "not_json",
+            Self::NotAnObject => "not_an_object",
+            Self::MissingField => "missing_field",
+            Self::WrongType => "wrong_type",
+            Self::OutOfRange => "out_of_range",
+            Self::UnknownValue => "unknown_value",
+        }
+    }
+}
+
+/// The first rule that a record breaks. A rejected record may hold a secret: nothing here quotes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    pub reason: Reason,
+    /// The field that breaks it, by its name in the record.
+    pub field: Option<&'static str>,
+    /// For people and logs: what is wrong, and what is due.
+    pub detail: String,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.field {
+            Some(field) => write!(f, "{}: {field}: {}", self.reason.as_str(), self.detail),
+            None => write!(f, "{}: {}", self.reason.as_str(), self.detail),
+        }
+    }
+}
+
+/// A record that keeps every rule; what it can it borrows from the record's bytes.
+#[derive(Debug, Clone)]
+pub struct Event<'a> {
+    pub event_id: Cow<'a, str>,
+    pub partner_id: Cow<'a, str>,
+    /// UTC microseconds.
+    pub occurred_at: i64,
+    /// Unknown fields as a JSON object.
+    pub extra: Option<String>,
+    /// The stream's own fields, in its order; NULL past their end.
+    cells: [Cell<'a>; MOST],
+}
+
+/// The value of one column.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Cell<'a> {
+    #[default]
+    Null,
+    Text(Cow<'a, str>),
+    Hash(Arc<str>),
+    Integer(i64),
+}
+
+/// Hashes a credential with the lake's key.
+pub type HashCredential = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// Checks the records of one stream.
+pub struct Decoder {
+    fields: &'static [Field],
+    names: Vec<&'static str>,
+    hash_credential: HashCredential,
+    /// Hashes by credential: a few thousand keys make most of the calls.
+    hashes: HashMap<Box<str>, Arc<str>>,
+}
+
+impl Decoder {
+    pub fn new(stream: Stream, hash_credential: HashCredential) -> Self {
+        let fields = fields::of(stream);
+        let names = COMMON.into_iter().chain(fields.iter().map(|f| f.name)).collect();
+        Self { fields, names, hash_credential, hashes: HashMap::new() }
+    }
+
+    /// Checks the value of one record that arrived at `arrival` (UTC µs). Tombstones (no value at
+    /// all) are the caller's to count.
+    ///
+    /// # Errors
+    /// The first rule that the record breaks.
+    pub fn parse<'a>(&mut self, bytes: &'a [u8], arrival: i64) -> Result<Event<'a>, Rejection> {
+        let object = self.object(bytes)?;
+        let Object { mut slots, mut unknown } = object.object;
+        let extra = extra::object(&mut unknown).map_err(|e| no_object(e.into()))?;
+        let mut slots = slots.iter_mut().map(std::mem::take);
+        let mut next = || slots.next().unwrap_or_default();
+        let [id_name, time_name] = object.names;
+        let event_id = id(id_name, next())?;
+        let occurred_at = occurred_at(time_name, next(), arrival)?;
+        let partner_id = id(COMMON[2], next())?;
+        let mut cells = <[Cell<'a>; MOST]>::default();
+        for (cell, field) in cells.iter_mut().zip(self.fields) {
+            *cell = self.cell(field, next())?;
+        }
+        Ok(Event { event_id, partner_id, occurred_at, extra, cells })
+    }
+
+    /// Up to the object: size, encoding, JSON, and out of its CloudEvents envelope if it has one.
+    fn object<'a>(&self, bytes: &'a [u8]) -> Result<Enveloped<'a>, Rejection> {
+        if bytes.len() > MOST_BYTES {
+            let detail = format!("{} bytes; at most {MOST_BYTES} are taken", bytes.len());
+            return Err(reject(Reason::TooLarge, None, detail));
+        }
+        if bytes.first() == Some(&0) {
+            let detail = "an Avro record, and no Schema Registry is configured";
+            return Err(reject(Reason::SchemaUnknown, None, detail));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|e| {
+            let detail = format!("not UTF-8 after {} bytes", e.valid_up_to());
+            reject(Reason::NotJson, None, detail)
+        })?;
+        let mut object = json::object(text, &self.names).map_err(no_object)?;
+        let envelope = object.unknown.iter().any(|(name, v)| name == "specversion" && *v != "null");
+        if envelope {
+            return self.out_of_envelope(&mut object);
+        }
+        Ok(Enveloped { object, names: [COMMON[0], COMMON[1]] })
+    }
+
+    /// The event under `data`, with `id` and `time` of its CloudEvents envelope.
+    fn out_of_envelope<'a>(&self, envelope: &mut Object<'a>) -> Result<Enveloped<'a>, Rejection> {
+        extra::object(&mut envelope.unknown).map_err(|e| no_object(e.into()))?;
+        // A name given twice: the last counts.
+        let member = |name| envelope.unknown.iter().rev().find(|(n, _)| n == name).map(|(_, v)| *v);
+        let data = member("data").filter(|data| *data != "null").ok_or_else(|| {
+            reject(Reason::MissingField, Some("data"), "a CloudEvents record needs it")
+        })?;
+        let mut object = json::object(data, &self.names).map_err(no_object)?;
+        for (slot, name) in object.slots.iter_mut().zip(["id", "time"]) {
+            *slot = match member(name) {
+                Some(value) => Slot::read(value).map_err(|e| no_object(e.into()))?,
+                None => Slot::Absent,
+            };
+        }
+        Ok(Enveloped { object, names: ["id", "time"] })
+    }
+
+    fn cell<'a>(&mut self, field: &Field, slot: Slot<'a>) -> Result<Cell<'a>, Rejection> {
+        match (slot, field.rule) {
+            (Slot::Absent | Slot::Null, Rule::OneOf(_, Some(default))) => {
+                Ok(Cell::Text(Cow::Borrowed(default)))
+            }
+            (Slot::Absent | Slot::Null, _) if field.required => Err(missing(field.name)),
+            (Slot::Absent | Slot::Null, _) => Ok(Cell::Null),
+            (slot, Rule::Integer(least, most)) => {
+                bounded(field.name, &slot, least, most).map(Cell::Integer)
+            }
+            (slot, Rule::Millis) => micros(field.name, &slot).map(Cell::Integer),
+            (Slot::Text(text), _) => self.text(field, text),
+            (slot, _) => Err(wrong_type(field.name, &slot, "a string")),
+        }
+    }
+
+    fn text<'a>(&mut self, field: &Field, text: Cow<'a, str>) -> Result<Cell<'a>, Rejection> {
+        let text = match field.rule {
+            Rule::OneOf(values, _) => {
+                let known = values.iter().find(|v| **v == text).ok_or_else(|| {
+                    let detail = format!("it is one of {}", values.join(", "));
+                    reject(Reason::UnknownValue, Some(field.name), detail)
+                })?;
+                Cow::Borrowed(*known)
+            }
+            Rule::Currency => {
+                minor_units(&text).map_err(|_| {
+                    let detail = "no active ISO 4217 code with a minor unit, in upper case";
+                    reject(Reason::UnknownValue, Some(field.name), detail)
+                })?;
+                text
+            }
+            Rule::Id => id(field.name, Slot::Text(text))?,
+            Rule::Route => up_to_query(text),
+            Rule::Method => upper(text),
+            Rule::Credential if !text.is_empty() => return Ok(Cell::Hash(self.hash(&text))),
+            Rule::Text | Rule::Credential | Rule::Integer(..) | Rule::Millis => text,
+        };
+        Ok(if text.is_empty() { Cell::Null } else { Cell::Text(text) })
+    }
+
+    fn hash(&mut self, credential: &str) -> Arc<str> {
+        if let Some(hash) = self.hashes.get(credential) {
+            return Arc::clone(hash);
+        }
+        if self.hashes.len() >= CREDENTIALS {
+            self.hashes.clear();
+        }
+        let hash: Arc<str> = (self.hash_credential)(credential).into();
+        self.hashes.insert(credential.into(), Arc::clone(&hash));
+        hash
+    }
+}
+
+/// Whether an event is late: more than `allowed` µs behind the newest valid record (copies included)
+/// before it from its partition or file. Moves that mark, which is committed with the offsets.
+pub fn is_late(newest: &mut Option<i64>, occurred_at: i64, allowed: i64) -> bool {
+    let late = newest.is_some_and(|newest| occurred_at < newest.saturating_sub(allowed));
+    *newest = (*newest).max(Some(occurred_at));
+    late
+}
+
+/// An event's object, and what the record calls its id and its time.
+struct Enveloped<'a> {
+    object: Object<'a>,
+    names: [&'static str; 2],
+}
+
+fn id<'a>(name: &'static str, slot: Slot<'a>) -> Result<Cow<'a, str>, Rejection> {
+    let text = match slot {
+        Slot::Text(text) => text,
+        Slot::Absent | Slot::Null => return Err(missing(name)),
+        other => return Err(wrong_type(name, &other, "a string")),
+    };
+    // Bytes first: a text has no more code points than bytes.
+    let length = if text.len() <= ID_MOST { text.len() } else { text.chars().count() };
+    if length == 0 || length > ID_MOST {
+        let detail = format!("{length} characters; an id has 1 to {ID_MOST}");
+        return Err(reject(Reason::OutOfRange, Some(name), detail));
+    }
+    Ok(text)
+}
+
+fn occurred_at(name: &'static str, slot: Slot<'_>, arrival: i64) -> Result<i64, Rejection> {
+    let due = "an RFC 3339 time with offset, or integer epoch milliseconds";
+    let instant = match &slot {
+        Slot::Absent | Slot::Null => return Err(missing(name)),
+        Slot::Text(text) => time::parse(text)
+            .ok_or_else(|| reject(Reason::WrongType, Some(name), format!("it is {due}")))?,
+        Slot::Number(text) => match number::integer(text) {
+            // Out of 64 bits as microseconds is out of the window too.
+            Ok(millis) => millis.saturating_mul(1000),
+            Err(NotInteger::Beyond) => i64::MAX,
+            Err(NotInteger::Fractional) => return Err(wrong_type(name, &slot, due)),
+        },
+        Slot::Bool | Slot::Object | Slot::Array => return Err(wrong_type(name, &slot, due)),
+    };
+    let latest = arrival.saturating_add(AHEAD);
+    if instant < EARLIEST || instant > latest || instant == i64::MAX {
+        let detail = "it lies between 2000-01-01 and a day after the record's arrival";
+        return Err(reject(Reason::OutOfRange, Some(name), detail));
+    }
+    Ok(instant)
+}
+
+fn bounded(name: &'static str, slot: &Slot<'_>, least: i64, most: i64) -> Result<i64, Rejection> {
+    let Slot::Number(text) = slot else { return Err(wrong_type(name, slot, "an integer")) };
+    match number::integer(text) {
+        Ok(value) if (least..=most).contains(&value) => Ok(value),
+        Err(NotInteger::Fractional) => {
+            Err(reject(Reason::WrongType, Some(name), "a fraction; an integer is due"))
+        }
+        Ok(_) | Err(NotInteger::Beyond) => {
+            let detail = format!("it lies between {least} and {most}");
+            Err(reject(Reason::OutOfRange, Some(name), detail))
+        }
+    }
+}
+
+fn micros(name: &'static str, slot: &Slot<'_>) -> Result<i64, Rejection> {
+    let Slot::Number(text) = slot else { return Err(wrong_type(name, slot, "a number")) };
+    number::millis_to_micros(text).ok_or_else(|| {
+        let detail = "it is not negative, and fits 64 bits as microseconds";
+        reject(Reason::OutOfRange, Some(name), detail)
+    })
+}
+
+/// A query string or fragment may hold anything, also a secret.
+fn up_to_query(route: Cow<'_, str>) -> Cow<'_, str> {
+    let Some(end) = route.find(['?', '#']) else { return route };
+    match route {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    }
+}
+
+fn upper(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.bytes().any(|b| b.is_ascii_lowercase() || !b.is_ascii()) {
+        return Cow::Owned(text.to_uppercase());
+    }
+    text
+}
+
+fn reject(reason: Reason, field: Option<&'static str>, detail: impl Into<String>) -> Rejection {
+    Rejection { reason, field, detail: detail.into() }
+}
+
+fn missing(name: &'static str) -> Rejection {
+    reject(Reason::MissingField, Some(name), "absent or null, and it is required")
+}
+
+fn wrong_type(name: &'static str, slot: &Slot<'_>, due: &str) -> Rejection {
+    reject(Reason::WrongType, Some(name), format!("{} where {due} is due", slot.kind()))
+}
+
+fn no_object(why: NoObject) -> Rejection {
+    match why {
+        NoObject::NotJson(detail) => reject(Reason::NotJson, None, detail),
+        NoObject::NotAnObject(kind) => {
+            reject(Reason::NotAnObject, None, format!("{kind} where an object is due"))
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The event contracts, rule by rule.
+
+mod rows;
+
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use lake_types::Stream;
+use proptest::prelude::*;
+
+use super::{Decoder, MOST_BYTES, Origin, Reason, Rejection, Rows, is_late};
+
+/// 2026-06-01T00:00:00Z.
+const ARRIVAL: i64 = 1_780_272_000_000_000;
+const HOUR: i64 = 3_600_000_000;
+
+fn decoder(stream: Stream) -> Decoder {
+    Decoder::new(stream, Arc::new(|credential| format!("hash of {}", credential.len())))
+}
+
+fn batch_of(stream: Stream, records: &[&[u8]]) -> Result<RecordBatch, Rejection> {
+    let mut decoder = decoder(stream);
+    let mut rows = Rows::new(stream);
+    for (offset, bytes) in (0..).zip(records) {
+        let event = decoder.parse(bytes, ARRIVAL)?;
+        rows.push(&event, &Origin { topic: "t", partition: 3, offset, arrival: ARRIVAL }, false);
+    }
+    Ok(rows.finish(ARRIVAL + 1).expect("columns of one length"))
+}
+
+/// A cell as text; `None` for NULL.
+fn cell(batch: &RecordBatch, column: &str, row: usize) -> Option<String> {
+    let column = batch.column_by_name(column).unwrap_or_else(|| panic!("no column {column}"));
+    let options = FormatOptions::default();
+    let text = ArrayFormatter::try_new(column, &options).expect("a printable type");
+    column.is_valid(row).then(|| text.value(row).to_string())
+}
+
+/// Puts `fields` behind the least that the stream's events need; of a name given twice the last counts.
+fn event(stream: Stream, fields: &str) -> String {
+    let own = match stream {
+        Stream::ApiCalls => r#""status":200"#,
+        Stream::PartnerEvents => r#""type":"registered""#,
+        Stream::BillingEvents => r#""kind":"usage","amount_minor":1,"currency":"EUR""#,
+        Stream::SupportEvents => r#""type":"opened","ticket_id":"t1""#,
+    };
+    let comma = if fields.is_empty() { "" } else { "," };
+    format!(
+        r#"{{"event_id":"e1","partner_id":"p1","occurred_at":"2026-05-31T12:00:00Z",{own}{comma}{fields}}}"#
+    )
+}
+
+/// An event with these fields is stored with this value in this column.
+#[track_caller]
+fn stored(stream: Stream, fields: &str, column: &str, expected: Option<&str>) {
+    let json = event(stream, fields);
+    let batch = batch_of(stream, &[json.as_bytes()]).unwrap_or_else(|e| panic!("{fields}: {e}"));
+    assert_eq!(cell(&batch, column, 0).as_deref(), expected, "{fields}");
+}
+
+/// These bytes are rejected for this reason and field.
+#[track_caller]
+fn rejected_bytes(stream: Stream, bytes: &[u8], reason: &str, field: Option<&str>) {
+    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
+    match decoder(stream).parse(bytes, ARRIVAL) {
+        Ok(_) => panic!("accepted: {shown}"),
+        Err(rejection) => {
+            assert_eq!((rejection.reason.as_str(), rejection.field), (reason, field), "{shown}");
+        }
+    }
+}
+
+/// An event with these fields is rejected for this reason and field.
+#[track_caller]
+fn rejected(stream: Stream, fields: &str, reason: &str, field: &str) {
+    rejected_bytes(stream, event(stream, fields).as_bytes(), reason, Some(field));
+}
+
+use Stream::{ApiCalls, BillingEvents, PartnerEvents, SupportEvents};
+
+#[test]
+fn records_that_are_no_object() {
+    let check = |bytes: &[u8], reason| rejected_bytes(ApiCalls, bytes, reason, None);
+    check(&vec![b' '; MOST_BYTES + 1], "too_large");
+    check(&vec![0; MOST_BYTES + 1], "too_large");
+    check(&vec![b' '; MOST_BYTES], "not_json");
+    check(b"\0\0\0\0\x01rest", "schema_unknown");
+    for text in [
+        "",
+        " ",
+        "\n",
+        "\u{feff}{}",
+        "{",
+        "{}x",
+        "{} {}",
+        "{'a':1}",
+        "{\"a\":01}",
+        "{\"a\":NaN}",
+        "{\"a\":1,}",
+        "{\"a\":\"\u{1}\"}",
+        "1e400",
+        "[1e400]",
+        r#"{"a":1e400}"#,
+        r#"{"status":-1e400}"#,
+        r#"{"status":1e400,"status":1}"#,
+        r#"{"a":[{"b":1e309}]}"#,
+        r#"{"event_id":[1e309]}"#,
+        r#"{"a":"\ud800"}"#,
+        r#"{"event_id":"\udc00x"}"#,
+        r#"{"\ud800":1}"#,
+    ] {
+        check(text.as_bytes(), "not_json");
+    }
+    check(b"{\"event_id\":\"\xff\"}", "not_json");
+    check(&[b'[', b']', 0xc3], "not_json");
+    for text in ["[]", "null", "\"x\"", "1", " true ", "[[[]]]"] {
+        check(text.as_bytes(), "not_an_object");
+    }
+    check("[".repeat(200_000).as_bytes(), "not_json");
+    check(format!("{}{}", "[".repeat(200_000), "]".repeat(200_000)).as_bytes(), "not_an_object");
+}
+
+#[test]
+fn the_largest_record_is_taken() {
+    let fields = event(ApiCalls, r#""pad":"""#);
+    let pad = "x".repeat(MOST_BYTES - fields.len());
+    stored(ApiCalls, &format!(r#""pad":"{pad}""#), "extra", None);
+    rejected_bytes(
+        ApiCalls,
+        event(ApiCalls, &format!(r#""pad":"{pad}x""#)).as_bytes(),
+        "too_large",
+        None,
+    );
+}
+
+#[test]
+fn the_first_broken_rule_counts() {
+    let check =
+        |json: &str, reason, field| rejected_bytes(ApiCalls, json.as_bytes(), reason, Some(field));
+    check("{}", "missing_field", "event_id");
+    check(r#"{"status":"x"}"#, "missing_field", "event_id");
+    check(r#"{"event_id":1,"partner_id":2}"#, "wrong_type", "event_id");
+    check(r#"{"partner_id":"","event_id":""}"#, "out_of_range", "event_id");
+    check(r#"{"partner_id":7,"event_id":"e"}"#, "missing_field", "occurred_at");
+    check(r#"{"partner_id":7,"event_id":"e","occurred_at":""}"#, "wrong_type", "occurred_at");
+    check(
+        r#"{"status":1,"event_id":"e","occurred_at":1748692800000}"#,
+        "missing_field",
+        "partner_id",
+    );
+    check(
+        r#"{"event_id":"e","occurred_at":1748692800000,"partner_id":"p","latency_ms":"x"}"#,
+        "missing_field",
+        "status",
+    );
+    rejected(ApiCalls, r#""trace_id":1,"status":99,"product":7"#, "wrong_type", "product");
+    rejected(ApiCalls, r#""latency_ms":-1,"status":"200""#, "wrong_type", "status");
+    rejected(ApiCalls, r#""status":600,"latency_ms":"1""#, "out_of_range", "status");
+}
+
+#[test]
+fn ids() {
+    let most = "é".repeat(128);
+    for name in ["event_id", "partner_id"] {
+        for id in [" ", "1", most.as_str(), "a/b c\u{0}"] {
+            let json = serde_json::Value::from(id);
+            stored(ApiCalls, &format!(r#""{name}":{json}"#), name, Some(id));
+        }
+        for (json, reason) in [
+            ("null", "missing_field"),
+            ("1", "wrong_type"),
+            ("true", "wrong_type"),
+            ("[]", "wrong_type"),
+            ("{}", "wrong_type"),
+            (r#""""#, "out_of_range"),
+            (&format!(r#""{most}é""#), "out_of_range"),
+        ] {
+            rejected(ApiCalls, &format!(r#""{name}":{json}"#), reason, name);
+        }
+    }
+    stored(ApiCalls, r#""event_id":"\u0041\n\ud83d\ude00""#, "event_id", Some("A\n😀"));
+    stored(ApiCalls, r#""event_id":1,"event_id":"last""#, "event_id", Some("last"));
+    stored(ApiCalls, r#""event\u005fid":"escaped name""#, "event_id", Some("escaped name"));
+    rejected(ApiCalls, r#""event_id":"e","event_id":null"#, "missing_field", "event_id");
+}
+
+#[test]
+fn instants() {
+    let at = |json: &str, expected| {
+        stored(ApiCalls, &format!(r#""occurred_at":{json}"#), "occurred_at", Some(expected));
+    };
+    at(r#""2026-05-31T14:00:00.1234567+02:00""#, "2026-05-31T12:00:00.123456Z");
+    at(r#""2026-05-31 12:00:00z""#, "2026-05-31T12:00:00Z");
+    at(r#""2026-05-31t23:59:60Z""#, "2026-06-01T00:00:00Z");
+    at("1780228800000", "2026-05-31T12:00:00Z");
+    at("1780228800000.0", "2026-05-31T12:00:00Z");
+    at("1.7802288e12", "2026-05-31T12:00:00Z");
+    at(r#""2000-01-01T00:00:00Z""#, "2000-01-01T00:00:00Z");
+    at("946684800000", "2000-01-01T00:00:00Z");
+    at(r#""2026-06-02T00:00:00Z""#, "2026-06-02T00:00:00Z");
+    at(r#""2026-06-02T00:00:00.0000009Z""#, "2026-06-02T00:00:00Z");
+    let no = |json: &str, reason| {
+        rejected(ApiCalls, &format!(r#""occurred_at":{json}"#), reason, "occurred_at");
+    };
+    no("null", "missing_field");
+    no("true", "wrong_type");
+    no("4.5", "wrong_type");
+    no("[]", "wrong_type");
+    no(r#""1780228800000""#, "wrong_type");
+    no(r#""2026-05-31T12:00:00""#, "wrong_type");
+    no(r#""2026-02-30T12:00:00Z""#, "wrong_type");
+    no(r#""1999-12-31T23:59:59.999999Z""#, "out_of_range");
+    no("946684799999", "out_of_range");
+    no("-1", "out_of_range");
+    no(r#""2026-06-02T00:00:00.000001Z""#, "out_of_range");
+    no("1780358400001", "out_of_range");
+    no("9223372036854775807", "out_of_range");
+    no("1e300", "out_of_range");
+}
+
+#[test]
+fn texts() {
+    let text = |fields: &str, column, expected| stored(ApiCalls, fields, column, expected);
+    text("", "product", None);
+    text(r#""product":null"#, "product", None);
+    text(r#""product":"""#, "product", None);
+    text(r#""product":" ""#, "product", Some(" "));
+    text("", "environment", Some("production"));
+    text(r#""environment":null"#, "environment", Some("production"));
+    text(r#""environment":"sandbox""#, "environment", Some("sandbox"));
+    text(r#""endpoint":"/v1/pay?key=1#x""#, "endpoint", Some("/v1/pay"));
+    text(r#""endpoint":"/v1/pay#x?y""#, "endpoint", Some("/v1/pay"));
+    text(r#""endpoint":"/v1/\u0070ay?""#, "endpoint", Some("/v1/pay"));
+    text(r#""endpoint":"?a=1""#, "endpoint", None);
+    text(r#""method":"get""#, "method", Some("GET"));
+    text(r#""method":"POST""#, "method", Some("POST"));
+    text(r#""credential_id":"key_1234567""#, "credential_id", Some("hash of 11"));
+    text(r#""credential_id":"""#, "credential_id", None);
+    for name in ["credential_id", "environment", "product", "endpoint", "method", "trace_id"] {
+        for value in ["1", "false", "[]", "{}"] {
+            rejected(ApiCalls, &format!(r#""{name}":{value}"#), "wrong_type", name);
+        }
+    }
+}
+
+#[test]
+fn enumerations() {
+    rejected(ApiCalls, r#""environment":"""#, "unknown_value", "environment");
+    rejected(ApiCalls, r#""environment":"Sandbox""#, "unknown_value", "environment");
+    for (stream, name) in
+        [(PartnerEvents, "type"), (BillingEvents, "kind"), (SupportEvents, "type")]
+    {
+        for (json, reason) in [
+            ("null", "missing_field"),
+            ("1", "wrong_type"),
+            (r#""""#, "unknown_value"),
+            (r#""zzz""#, "unknown_value"),
+        ] {
+            rejected(stream, &format!(r#""{name}":{json}"#), reason, name);
+        }
+    }
+    for kind in ["registered", "terms_signed", "payment_method_added", "merged"] {
+        stored(PartnerEvents, &format!(r#""type":"{kind}""#), "type", Some(kind));
+    }
+    for kind in ["usage", "subscription", "commission", "credit", "refund"] {
+        stored(BillingEvents, &format!(r#""kind":"{kind}""#), "kind", Some(kind));
+    }
+    for kind in ["opened", "first_response", "resolved"] {
+        stored(SupportEvents, &format!(r#""type":"{kind}""#), "type", Some(kind));
+    }
+    for code in ["EUR", "JPY", "KWD"] {
+        stored(BillingEvents, &format!(r#""currency":"{code}""#), "currency", Some(code));
+    }
+    for (json, reason) in [
+        ("null", "missing_field"),
+        ("978", "wrong_type"),
+        (r#""""#, "unknown_value"),
+        (r#""eur""#, "unknown_value"),
+        (r#""XAU""#, "unknown_value"),
+    ] {
+        rejected(BillingEvents, &format!(r#""currency":{json}"#), reason, "currency");
+    }
+}
+
+#[test]
+fn integers_and_their_bounds() {
+    let most = "9223372036854775807";
+    for (stream, name, least, most) in [
+        (ApiCalls, "status", "100", "599"),
+        (ApiCalls, "request_bytes", "0", most),
+        (ApiCalls, "response_bytes", "0", most),
+        (PartnerEvents, "integration_level", "1", "4"),
+        (PartnerEvents, "quota_per_minute", "0", most),
+        (BillingEvents, "amount_minor", "0", most),
+        (BillingEvents, "units", "0", most),
+        (SupportEvents, "severity", "1", "4"),
+        (SupportEvents, "csat", "1", "5"),
+    ] {
+        let with = |value: &str| format!(r#""{name}":{value}"#);
+        for value in [least, most] {
+            stored(stream, &with(value), name, Some(value));
+            stored(stream, &with(&format!("{value}.0")), name, Some(value));
+        }
+        let below = format!("{}", least.parse::<i64>().expect("a bound") - 1);
+        let above = format!("{}", most.parse::<i128>().expect("a bound") + 1);
+        for value in [&below, &above, "1e30", "123456789012345678901234567890"] {
+            rejected(stream, &with(value), "out_of_range", name);
+        }
+        for value in [r#""1""#, r#""""#, "4.5", "1e-3", "true", "[1]", "{}"] {
+            rejected(stream, &with(value), "wrong_type", name);
+        }
+    }
+    for (stream, name) in [(ApiCalls, "status"), (BillingEvents, "amount_minor")] {
+        rejected(stream, &format!(r#""{name}":null"#), "missing_field", name);
+    }
+    for name in ["request_bytes", "response_bytes"] {
+        stored(ApiCalls, &format!(r#""{name}":null"#), name, None);
+    }
+}
+
+#[test]
+fn latencies() {
+    for (json, expected) in [
+        ("null", None),
+        ("0", Some("0")),
+        ("-0.0", Some("0")),
+        ("1.001", Some("1001")),
+        ("1.0005", Some("1001")),
+        ("1e-999999999", Some("0")),
+    ] {
+        stored(ApiCalls, &format!(r#""latency_ms":{json}"#), "latency_us", expected);
+    }
+    for (json, reason) in [
+        ("-0.001", "out_of_range"),
+        ("1e300", "out_of_range"),
+        (r#""1""#, "wrong_type"),
+        ("[]", "wrong_type"),
+    ] {
+        rejected(ApiCalls, &format!(r#""latency_ms":{json}"#), reason, "latency_ms");
+    }
+}
+
+#[test]
+fn tickets() {
+    stored(SupportEvents, "", "ticket_id", Some("t1"));
+    rejected(SupportEvents, r#""ticket_id":null"#, "missing_field", "ticket_id");
+    rejected(SupportEvents, r#""ticket_id":7"#, "wrong_type", "ticket_id");
+    rejected(SupportEvents, r#""ticket_id":"""#, "out_of_range", "ticket_id");
+}
+
+#[test]
+fn unknown_fields_are_kept() {
+    stored(ApiCalls, "", "extra", None);
+    stored(ApiCalls, r#""z":[1, 2],"a":null"#, "extra", Some(r#"{"a":null,"z":[1,2]}"#));
+    stored(ApiCalls, r#""Token":"x","api-key":1"#, "extra", None);
+    stored(ApiCalls, r#""specversion":null"#, "extra", Some(r#"{"specversion":null}"#));
+    // A field of another stream is unknown to this one.
+    stored(SupportEvents, r#""status":200"#, "extra", Some(r#"{"status":200}"#));
+}
+
+#[test]
+fn cloud_events() {
+    let enveloped = |members: &str| format!(r#"{{"specversion":"1.0","source":"s",{members}}}"#);
+    let data = r#""data":{"event_id":9,"partner_id":"p1","status":200,"x":1}"#;
+    let whole = format!(r#"{data},"id":"e7","time":"2026-05-31T12:00:00Z""#);
+    let batch = batch_of(ApiCalls, &[enveloped(&whole).as_bytes()]).expect("a valid event");
+    assert_eq!(cell(&batch, "event_id", 0).as_deref(), Some("e7"));
+    assert_eq!(cell(&batch, "occurred_at", 0).as_deref(), Some("2026-05-31T12:00:00Z"));
+    assert_eq!(cell(&batch, "extra", 0).as_deref(), Some(r#"{"x":1}"#));
+    for (members, reason, field) in [
+        (r#""id":"e""#, "missing_field", Some("data")),
+        (r#""data":null"#, "missing_field", Some("data")),
+        (r#""data":[]"#, "not_an_object", None),
+        (r#""data":1e400"#, "not_json", None),
+        (data, "missing_field", Some("id")),
+        (&format!(r#"{data},"id":"e""#), "missing_field", Some("time")),
+        (&format!(r#"{data},"id":"","time":1"#), "out_of_range", Some("id")),
+        (&format!(r#"{whole},"data":{{}}"#), "missing_field", Some("partner_id")),
+    ] {
+        rejected_bytes(ApiCalls, enveloped(members).as_bytes(), reason, field);
+    }
+}
+
+#[test]
+fn lateness_is_behind_the_newest_before() {
+    let mut newest = None;
+    let mut check = |at: i64, late: bool, mark: i64| {
+        assert_eq!(is_late(&mut newest, at * HOUR, HOUR), late, "{at}");
+        assert_eq!(newest, Some(mark * HOUR), "{at}");
+    };
+    check(5, false, 5);
+    check(4, false, 5);
+    check(3, true, 5);
+    check(7, false, 7);
+    check(5, true, 7);
+}
+
+#[test]
+fn reasons_have_the_contracts_names() {
+    let rejection = decoder(ApiCalls).parse(b"{}", ARRIVAL).expect_err("no fields");
+    assert_eq!(rejection.reason, Reason::MissingField);
+    assert_eq!(
+        rejection.to_string(),
+        "missing_field: event_id: absent or null, and it is required"
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        for stream in Stream::ALL {
+            let _ = decoder(stream).parse(&bytes, ARRIVAL);
+        }
+    }
+
+    #[test]
+    fn no_mangled_event_panics(at in 0usize..200, byte: u8, cut in 0usize..300) {
+        let fields = r#""credential_id":"k","endpoint":"/a?b","latency_ms":1.5e0,"x":{"t\n":[1]}"#;
+        let mut bytes = event(ApiCalls, fields).into_bytes();
+        let place = at % bytes.len();
+        bytes[place] = byte;
+        bytes.truncate(cut);
+        let _ = decoder(ApiCalls).parse(&bytes, ARRIVAL);
+    }
+}

@@ -1,0 +1,108 @@
+//! The instants of events: RFC 3339 with its latitude, to UTC microseconds.
+
+use chrono::NaiveDate;
+use lake_types::Day;
+
+const SECOND: i64 = 1_000_000;
+
+/// Reads `2026-01-31T12:00:00.5+02:00` as UTC microseconds. Lower-case `t` and `z` and a space for
+/// `T` are taken, second 60 is the next second, and digits finer than microseconds are cut off.
+/// `None` when it is no RFC 3339 time.
+pub(super) fn parse(text: &str) -> Option<i64> {
+    let b = text.as_bytes();
+    let (clock, rest) = b.split_at_checked(19)?;
+    let marks = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
+    if marks.iter().any(|(at, mark)| clock[*at] != *mark)
+        || !matches!(clock[10], b'T' | b't' | b' ')
+    {
+        return None;
+    }
+    let two = |at: usize| digits(&clock[at..at + 2]);
+    let year = i32::try_from(digits(&clock[..4])?).ok()?;
+    let (month, day) = (u32::try_from(two(5)?).ok()?, u32::try_from(two(8)?).ok()?);
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let midnight = Day::of_date(NaiveDate::from_ymd_opt(year, month, day)?).start_micros();
+    let (fraction, offset) = split_fraction(rest)?;
+    let within = ((hour * 60 + minute) * 60 + second) * SECOND + fraction;
+    Some(midnight + within - offset_of(offset)?)
+}
+
+/// Splits `.123456789Z` into its microseconds and the offset after it.
+fn split_fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
+    let Some(after) = rest.strip_prefix(b".") else { return Some((0, rest)) };
+    let count = after.iter().take_while(|b| b.is_ascii_digit()).count();
+    if count == 0 {
+        return None;
+    }
+    let (fraction, offset) = after.split_at(count);
+    let kept = &fraction[..count.min(6)];
+    let scale = 10i64.pow(6 - kept.len() as u32);
+    Some((digits(kept)? * scale, offset))
+}
+
+/// The microseconds that `Z`, `+05:30` or `-08:00` is ahead of UTC.
+fn offset_of(text: &[u8]) -> Option<i64> {
+    let (sign, hours, minutes) = match text {
+        [b'Z' | b'z'] => return Some(0),
+        [b'+', h1, h2, b':', m1, m2] => (1, [*h1, *h2], [*m1, *m2]),
+        [b'-', h1, h2, b':', m1, m2] => (-1, [*h1, *h2], [*m1, *m2]),
+        _ => return None,
+    };
+    let (hours, minutes) = (digits(&hours)?, digits(&minutes)?);
+    (hours <= 23 && minutes <= 59).then_some(sign * (hours * 60 + minutes) * 60 * SECOND)
+}
+
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter()
+        .try_fold(0, |value: i64, b| b.is_ascii_digit().then(|| value * 10 + i64::from(b - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_3339() {
+        #[track_caller]
+        fn check(text: &str, expected: Option<&str>) {
+            assert_eq!(parse(text).map(lake_types::format_instant).as_deref(), expected, "{text}");
+        }
+        check("2026-01-31T12:00:00Z", Some("2026-01-31T12:00:00Z"));
+        check("2026-01-31t12:00:00z", Some("2026-01-31T12:00:00Z"));
+        check("2026-01-31 12:00:00+02:00", Some("2026-01-31T10:00:00Z"));
+        check("2026-01-31T12:00:00-00:30", Some("2026-01-31T12:30:00Z"));
+        check("2026-01-31T12:00:00.5Z", Some("2026-01-31T12:00:00.500Z"));
+        check("2026-01-31T12:00:00.1234567899Z", Some("2026-01-31T12:00:00.123456Z"));
+        check("2025-12-31T23:59:60Z", Some("2026-01-01T00:00:00Z"));
+        check("2025-12-31T23:59:60.25+00:00", Some("2026-01-01T00:00:00.250Z"));
+        check("2024-02-29T00:00:00Z", Some("2024-02-29T00:00:00Z"));
+        check("0000-01-01T00:00:00Z", Some("0000-01-01T00:00:00Z"));
+        for bad in [
+            "",
+            "2026-01-31",
+            "2026-01-31T12:00:00",
+            "2026-01-31T12:00Z",
+            "2026-01-31T12:00:00.Z",
+            "2026-01-31T12:00:00 Z",
+            "2026-01-31T12:00:00Zz",
+            "2026-01-31T12:00:00+0200",
+            "2026-01-31T12:00:00+24:00",
+            "2026-01-31T12:00:00+02:60",
+            "2026-01-31T24:00:00Z",
+            "2026-01-31T12:60:00Z",
+            "2026-01-31T12:00:61Z",
+            "2025-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "+026-01-01T00:00:00Z",
+            "2026-01-31X12:00:00Z",
+            "2026-01-31T12:00:00.5é",
+            "２026-01-31T12:00:00Z",
+        ] {
+            check(bad, None);
+        }
+    }
+}

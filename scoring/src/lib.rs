@@ -13,6 +13,8 @@ mod policy;
 mod reason;
 mod robust;
 mod score;
+#[cfg(test)]
+mod score_test;
 mod signals;
 mod stage;
 #[cfg(test)]

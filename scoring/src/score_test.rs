@@ -1,0 +1,336 @@
+//! Whole runs over small worlds of frames: stages, scores, frozen scores, sums, same bytes.
+
+use lake_types::{AsOf, Day, MICROS_PER_DAY};
+use polars::df;
+use polars::prelude::DataFrame;
+
+use crate::testing::{at, day, default_policy};
+use crate::{PartnerScore, ScoreError, ScoreInput, ScoreOutput, Signal, score};
+
+const AS_OF: &str = "2026-09-15";
+
+/// A partner of a test world: instants as text (empty: none) and calls by days before `AS_OF`.
+#[derive(Clone)]
+struct Actor {
+    id: &'static str,
+    segment: Option<&'static str>,
+    registered: &'static str,
+    first_call: &'static str,
+    last_call: &'static str,
+    live: &'static str,
+    /// Production calls of the day that many days before the last one seen.
+    calls: fn(i32) -> i64,
+    /// Days counted the same way on which the error alarm rang.
+    alarms: std::ops::Range<i32>,
+}
+
+fn actor(id: &'static str, live: &'static str, calls: fn(i32) -> i64) -> Actor {
+    Actor {
+        id,
+        segment: Some("shops"),
+        registered: "2026-01-01",
+        first_call: live,
+        last_call: live,
+        live,
+        calls,
+        alarms: 0..0,
+    }
+}
+
+/// The world's frames as of a day, all history included.
+fn world(actors: &[Actor]) -> ScoreInput {
+    let end = day(AS_OF);
+    let instant = |text: &str| (!text.is_empty()).then(|| at(text));
+    let calls_of = |a: &Actor| -> Vec<(i32, i64)> {
+        let Some(live) = instant(a.live) else { return Vec::new() };
+        let days = (Day::of_micros(live).0..end.0).map(|d| (d, (a.calls)(end.0 - 1 - d)));
+        days.filter(|(_, calls)| *calls > 0).collect()
+    };
+    let last_success =
+        |a: &Actor| calls_of(a).last().map(|(d, _)| Day(*d).start_micros() + MICROS_PER_DAY / 2);
+    let column = |of: &dyn Fn(&Actor) -> Option<i64>| actors.iter().map(of).collect::<Vec<_>>();
+    let partners = df!(
+        "partner_id" => actors.iter().map(|a| a.id).collect::<Vec<_>>(),
+        "segment" => actors.iter().map(|a| a.segment).collect::<Vec<_>>(),
+        "registered_at" => column(&|a| instant(a.registered)),
+        "first_call_at" => column(&|a| instant(a.first_call)),
+        "last_call_at" => column(&|a| instant(a.last_call)),
+        "live_at" => column(&|a| instant(a.live)),
+        "last_success_at" => column(&last_success),
+    );
+    let daily: Vec<(&str, i32, i64)> =
+        actors.iter().flat_map(|a| calls_of(a).into_iter().map(|(d, c)| (a.id, d, c))).collect();
+    let counts = || daily.iter().map(|r| r.2).collect::<Vec<_>>();
+    let trend: Vec<(&str, i32, i64, bool)> = actors
+        .iter()
+        .flat_map(|a| {
+            calls_of(a).into_iter().map(|(d, c)| (a.id, d, c, a.alarms.contains(&(end.0 - 1 - d))))
+        })
+        .filter(|row| row.1 >= end.0 - 90)
+        .collect();
+    let rates = trend.iter().map(|r| Some(if r.3 { 0.026 } else { 0.008 }));
+    ScoreInput {
+        partners: partners.expect("partners"),
+        daily: df!(
+            "partner_id" => daily.iter().map(|r| r.0).collect::<Vec<_>>(),
+            "event_date" => daily.iter().map(|r| r.1).collect::<Vec<_>>(),
+            "calls" => counts(),
+            "successes" => counts(),
+        )
+        .expect("daily"),
+        errors: df!(
+            "partner_id" => trend.iter().map(|r| r.0).collect::<Vec<_>>(),
+            "event_date" => trend.iter().map(|r| r.1).collect::<Vec<_>>(),
+            "calls" => trend.iter().map(|r| r.2).collect::<Vec<_>>(),
+            "client_error_rate" => rates.collect::<Vec<_>>(),
+            "baseline_rate" => vec![Some(0.008); trend.len()],
+            "alarm" => trend.iter().map(|r| r.3).collect::<Vec<_>>(),
+        )
+        .expect("errors"),
+        revenue: revenue(&[("2026-08-01", "steady", 75.0), ("2026-08-01", "broken", 25.0)]),
+        previous: None,
+    }
+}
+
+fn revenue(rows: &[(&str, &str, f64)]) -> DataFrame {
+    df!(
+        "month" => rows.iter().map(|r| day(r.0).0).collect::<Vec<_>>(),
+        "partner_id" => rows.iter().map(|r| r.1).collect::<Vec<_>>(),
+        "gross" => rows.iter().map(|r| r.2).collect::<Vec<_>>(),
+    )
+    .expect("revenue")
+}
+
+fn run(input: &ScoreInput, as_of: &str) -> ScoreOutput {
+    score(input, &default_policy(), AsOf::of_day(day(as_of))).expect("a score")
+}
+
+fn partner<'a>(output: &'a ScoreOutput, id: &str) -> &'a PartnerScore {
+    output.partners.iter().find(|p| p.partner_id == id).expect("the partner")
+}
+
+/// Partners of every kind, in no order of their ids.
+fn actors() -> Vec<Actor> {
+    vec![
+        actor("steady", "2026-01-03", |_| 100),
+        Actor {
+            alarms: 0..9,
+            ..actor("broken", "2026-01-03", |ago| if ago < 9 { 60 } else { 100 })
+        },
+        actor("fading", "2026-01-03", |ago| if ago < 24 { 0 } else { i64::from(ago) * 20 }),
+        actor("gone", "2026-01-03", |ago| if ago < 40 { 0 } else { 100 }),
+        actor("young", "2026-09-03", |_| 100),
+        actor("month", "2026-08-18", |_| 100),
+        actor("grown", "2026-07-14", |_| 100),
+        Actor { registered: "", segment: None, ..actor("unasked", "2026-01-03", |_| 100) },
+        Actor { live: "", first_call: "", last_call: "", ..actor("silent", "", |_| 0) },
+        Actor { first_call: "", last_call: "2026-09-01", ..actor("failing", "", |_| 0) },
+        Actor { first_call: "2026-03-01", last_call: "2026-09-01", ..actor("sandbox", "", |_| 0) },
+        Actor { registered: "2026-09-10", ..actor("fresh", "", |_| 0) },
+        Actor { registered: "", ..actor("ghost", "", |_| 0) },
+    ]
+}
+
+#[test]
+fn every_kind_of_partner() {
+    let output = run(&world(&actors()), AS_OF);
+    #[track_caller]
+    fn check(p: &PartnerScore, stage: &str, tier: &str, coverage: f64, reason: &str) {
+        assert_eq!((p.stage.name(), p.tier.name()), (stage, tier), "{p:?}");
+        assert!((p.coverage - coverage).abs() < 1e-12, "{}", p.coverage);
+        assert_eq!(p.top_reason, reason);
+        assert!(reason.chars().count() <= 56, "{reason}");
+        let scored = ["healthy", "watch", "at_risk", "churned"].contains(&tier);
+        assert_eq!(p.score.is_some(), scored, "{p:?}");
+    }
+    let of = |id| partner(&output, id);
+    check(of("steady"), "live", "healthy", 1.0, "Nothing stands out");
+    check(of("broken"), "live", "watch", 1.0, "4xx tripled on 6 Sep: 0.8 % → 2.6 %");
+    check(of("fading"), "live", "watch", 1.0, "Called on 4 of 28 expected days");
+    check(of("gone"), "churned", "churned", 1.0, "No production success since 5 Aug");
+    let thin = "insufficient_evidence";
+    check(of("young"), "live", thin, 30.0 / 55.0, "Live for 12 days; a score needs 28");
+    // Exactly 28 days: old enough, but without a weekday pattern or a trend.
+    check(of("month"), "live", thin, 30.0 / 55.0, "A weekday pattern needs 42 days of traffic");
+    // Nine weeks are enough for all signals; what costs points is that onboarding took so long.
+    check(of("grown"), "live", "watch", 1.0, "Live 194 days after registration");
+    check(of("unasked"), "live", "healthy", 1.0, "Nothing stands out");
+    check(
+        of("silent"),
+        "stuck",
+        "stuck",
+        10.0 / 30.0,
+        "No call in the 257 days since registration",
+    );
+    let reason = "No call has succeeded in 257 days since registration";
+    check(of("failing"), "stuck", "stuck", 10.0 / 30.0, reason);
+    let reason = "In the sandbox for 198 days, not yet live";
+    check(of("sandbox"), "stuck", "stuck", 10.0 / 30.0, reason);
+    let reason = "No call in the 5 days since registration";
+    check(of("fresh"), "onboarding", "onboarding", 10.0 / 30.0, reason);
+    let reason = "Not registered, and no call has succeeded";
+    check(of("ghost"), "onboarding", "onboarding", 0.0, reason);
+
+    let stuck = ["silent", "failing", "sandbox"].map(|id| of(id).stage_detail);
+    assert_eq!(stuck, [Some("never_called"), Some("failing"), Some("sandbox")]);
+    let impact = ["steady", "broken", "gone"].map(|id| (of(id).impact_share, of(id).impact_rank));
+    assert_eq!(impact, [(Some(0.75), Some(1)), (Some(0.25), Some(2)), (Some(0.0), None)]);
+}
+
+#[test]
+fn contributions_add_up_to_the_distance_from_usual() {
+    let output = run(&world(&actors()), AS_OF);
+    let mut explained = 0;
+    for p in &output.partners {
+        let sum: f64 = p.signals.iter().filter_map(|s| s.contribution).sum();
+        let Some((mean, usual)) = p.mean.zip(p.usual) else {
+            assert!(p.signals.iter().all(|s| s.contribution.is_none()), "{p:?}");
+            continue;
+        };
+        assert!((sum - (mean - usual)).abs() < 1e-9, "{p:?}");
+        explained += 1;
+    }
+    assert_eq!(explained, 5);
+    // Errors 0 of a usual 100, weight 20 of 45.
+    let errors = partner(&output, "broken").signal(Signal::Errors).expect("errors").clone();
+    assert_eq!((errors.value, errors.score, errors.reference), (Some(9.0), Some(0.0), Some(100.0)));
+    assert_eq!(errors.contribution, Some(20.0 * -100.0 / 45.0));
+}
+
+#[test]
+fn a_churned_partners_score_is_that_of_the_day_before() {
+    let mut input = world(&actors());
+    // Last success on 5 August at noon: churned from the midnight of 3 September on.
+    let before = partner(&run(&input, "2026-09-02"), "gone").clone();
+    assert_eq!(before.tier.name(), "watch");
+    for as_of in ["2026-09-03", "2026-09-04", AS_OF] {
+        let gone = partner(&run(&input, as_of), "gone").clone();
+        assert_eq!((gone.stage.name(), gone.score), ("churned", before.score), "{as_of}");
+        assert_eq!(gone.tier_since, Some(at("2026-09-03")));
+    }
+    // The stored score of the day before stands, and later the one frozen from it.
+    for (stage, tier, stored_at) in
+        [("live", "watch", "2026-09-02"), ("churned", "churned", "2026-09-14")]
+    {
+        input.previous = Some(previous("gone", stored_at, stage, tier, Some(33.0)));
+        let gone = partner(&run(&input, AS_OF), "gone").clone();
+        assert_eq!((gone.score, gone.coverage), (Some(33.0), 0.7), "{stage}");
+    }
+    // A row from long before says nothing of the day before.
+    input.previous = Some(previous("gone", "2026-05-01", "live", "healthy", Some(90.0)));
+    assert_eq!(partner(&run(&input, AS_OF), "gone").score, before.score);
+    // Traffic that does not reach back far enough: unknown, not a wrong score.
+    input.previous = None;
+    let late = day("2026-06-01").0;
+    let days = input.daily.column("event_date").expect("days").i32().expect("days");
+    let recent = days.iter().map(|d| d.is_some_and(|d| d >= late)).collect();
+    input.daily = input.daily.filter(&recent).expect("rows");
+    assert_eq!(partner(&run(&input, AS_OF), "gone").score, None);
+}
+
+fn previous(id: &str, as_of: &str, stage: &str, tier: &str, score: Option<f64>) -> DataFrame {
+    df!(
+        "partner_id" => [id],
+        "as_of" => [at(as_of)],
+        "stage" => [stage],
+        "tier" => [tier],
+        "tier_since" => [Some(at("2026-02-02"))],
+        "score" => [score],
+        "coverage" => [0.7],
+    )
+    .expect("previous")
+}
+
+#[test]
+fn a_tier_that_stays_keeps_its_date() {
+    let mut input = world(&actors());
+    let since = |input: &ScoreInput| partner(&run(input, AS_OF), "steady").tier_since;
+    assert_eq!(since(&input), Some(at(AS_OF)));
+    input.previous = Some(previous("steady", "2026-09-14", "live", "healthy", Some(90.0)));
+    assert_eq!(since(&input), Some(at("2026-02-02")));
+    input.previous = Some(previous("steady", "2026-09-14", "live", "watch", Some(70.0)));
+    assert_eq!(since(&input), Some(at(AS_OF)));
+    // What a later run stored is not known yet, nor is anything of a partner merged away.
+    input.previous = Some(previous("steady", AS_OF, "live", "healthy", Some(90.0)));
+    assert_eq!(since(&input), Some(at(AS_OF)));
+    input.previous = Some(previous("merged-away", "2026-09-14", "live", "healthy", None));
+    assert_eq!(since(&input), Some(at(AS_OF)));
+}
+
+#[test]
+fn the_same_input_in_any_order_gives_the_same_rows() {
+    let mut actors = actors();
+    let first = run(&world(&actors), AS_OF);
+    actors.reverse();
+    let mut input = world(&actors);
+    input.daily = input.daily.reverse();
+    input.errors = input.errors.reverse();
+    let second = run(&input, AS_OF);
+    assert_eq!(first.partners, second.partners);
+    assert!(first.frame.equals_missing(&second.frame));
+    let ids: Vec<_> = first.partners.iter().map(|p| p.partner_id.as_str()).collect();
+    assert!(ids.is_sorted(), "{ids:?}");
+}
+
+#[test]
+fn the_frame_has_the_columns_of_the_table() {
+    let output = run(&world(&actors()), AS_OF);
+    let names: Vec<&str> = output.frame.get_column_names().iter().map(|n| n.as_str()).collect();
+    let mut expected: Vec<String> = "as_of partner_id stage tier tier_since score coverage \
+         impact_share impact_rank top_reason policy_version computed_tier override_until"
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    for signal in Signal::ALL {
+        for suffix in ["value", "score", "contribution", "n", "reason"] {
+            expected.push(format!("{}_{suffix}", signal.name()));
+        }
+    }
+    assert_eq!(names, expected);
+    assert_eq!(output.frame.height(), output.partners.len());
+    let scores = output.frame.column("score").expect("score").f64().expect("f64");
+    assert!(scores.iter().eq(output.partners.iter().map(|p| p.score)));
+    let empty = output.frame.column("dormancy_score").expect("a column");
+    assert_eq!(empty.null_count(), output.partners.len());
+}
+
+#[test]
+fn nothing_at_all_is_no_error() {
+    let output = run(&world(&[]), AS_OF);
+    assert_eq!((output.partners.len(), output.frame.height()), (0, 0));
+}
+
+#[test]
+fn an_error_names_frame_and_column() {
+    #[track_caller]
+    fn check(change: impl Fn(&mut ScoreInput), message: &str) {
+        let mut input = world(&actors());
+        change(&mut input);
+        let error = score(&input, &default_policy(), AsOf::of_day(day(AS_OF)));
+        let error: ScoreError = error.expect_err(message);
+        assert_eq!(error.to_string(), message);
+    }
+    check(
+        |i| i.partners = i.partners.drop("live_at").expect("a frame"),
+        "scoring input: the frame `partners` has no column `live_at`",
+    );
+    check(
+        |i| i.revenue = df!("month" => ["x"], "partner_id" => ["x"], "gross" => [1.0]).expect("df"),
+        "scoring input: `revenue.month` is str; it must be i32",
+    );
+    check(
+        |i| {
+            i.revenue = df!("month" => [1], "partner_id" => ["x"], "gross" => [None::<f64>])
+                .expect("a frame");
+        },
+        "scoring input: `revenue.gross` is null in row 0",
+    );
+    check(
+        |i| i.partners = i.partners.head(Some(3)),
+        "scoring input: `daily` names the partner \"gone\", which is not in `partners`",
+    );
+    check(
+        |i| i.partners = i.partners.vstack(&i.partners.head(Some(1))).expect("a frame"),
+        "scoring input: `partners` has two rows for \"steady\"",
+    );
+}

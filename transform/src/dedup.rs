@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, interleave_record_batch, partition};
 use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
 use datafusion::common::hash_utils::{RandomState, create_hashes};

@@ -24,6 +24,8 @@ pub struct Header {
     pub checks: Vec<Check>,
     /// Of a rollup: for each table, which of its days one day of the rollup may read.
     pub reads: BTreeMap<String, String>,
+    /// Of a view: it is small and read often, so its rows are computed once for a run.
+    pub keep: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +134,8 @@ struct HeaderToml {
     checks: Vec<Check>,
     #[serde(default)]
     reads: BTreeMap<String, String>,
+    #[serde(default)]
+    keep: bool,
 }
 
 #[derive(Deserialize)]
@@ -189,6 +193,7 @@ pub fn parse_header(file: &str, text: &str) -> Result<Header> {
         columns,
         checks: raw.checks,
         reads: raw.reads,
+        keep: raw.keep,
     })
 }
 

@@ -255,7 +255,9 @@ impl FileList {
             .iter()
             .cloned()
             .partition(|field| Some(field.name()) == self.partition_by.as_ref());
-        TableSchema::new(Arc::new(Schema::new(inside)), partition)
+        TableSchema::builder(Arc::new(Schema::new(inside)))
+            .with_table_partition_cols(partition)
+            .build()
     }
 
     fn partitioned_file(&self, file: &DataFile) -> PartitionedFile {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
@@ -95,6 +95,10 @@ impl Session {
     /// An unknown name, a missing exchange rate, other columns than the header's, DataFusion's own.
     pub async fn metric(&self, name: &str) -> Result<QueryResult> {
         let query = self.catalog.find(name)?;
+        if name == MONEY_VIEW {
+            // Read through its name, it is checked like for everyone who reads it.
+            return self.run(&format!("SELECT * FROM {MONEY_VIEW}"), &query.file).await;
+        }
         let result = self.run(&query.sql, &query.file).await?;
         check_columns(query, &result.schema)?;
         Ok(result)
@@ -112,7 +116,7 @@ impl Session {
         let statement = Statement::parse(text, place)?;
         self.register_needed(&statement, place).await?;
         let frame = self.plan(statement, place).await?;
-        let schema = Arc::new(Schema::from(frame.schema().as_arrow()));
+        let schema = Arc::new(frame.schema().as_arrow().clone());
         let batches = frame.collect().await.map_err(TransformError::sql(place))?;
         plain_strings(schema, &batches).map_err(|e| TransformError::sql(place)(e.into()))
     }
@@ -140,16 +144,20 @@ impl Session {
         let mut order = Vec::new();
         self.needed(statement, place, &mut Vec::new(), &mut order)?;
         for name in order {
-            let query = self.catalog.find(&name)?;
             if name == MONEY_VIEW {
                 self.check_rates().await?;
             }
+            let query = self.catalog.find(&name)?;
             let statement = Statement::parse(&query.sql, &query.file)?;
             let view = self.plan(statement, &query.file).await?;
             check_columns(query, view.schema().as_arrow())?;
-            self.ctx
-                .register_table(name.as_str(), view.into_view())
-                .map_err(TransformError::sql(&query.file))?;
+            let fail = || TransformError::sql(&query.file);
+            let table = if query.header.keep {
+                view.cache().await.map_err(fail())?.into_view()
+            } else {
+                view.into_view()
+            };
+            self.ctx.register_table(name.as_str(), table).map_err(fail())?;
         }
         Ok(())
     }

@@ -11,19 +11,19 @@ use lake_types::{Day, Rates, Stream, minor_units};
 use crate::header::ColumnType;
 
 /// The schema that holds the raw tables: rows as they arrived, with copies.
-pub const RAW_SCHEMA: &str = "raw";
+pub(crate) const RAW_SCHEMA: &str = "raw";
 
 /// Tables of the lake that are neither events nor rollups.
-pub const LAKE_TABLES: [&str; 3] = ["dead_letters", "runs", "partner_health"];
+pub(crate) const LAKE_TABLES: [&str; 3] = ["dead_letters", "runs", "partner_health"];
 
 /// Small tables made of the configuration.
-pub const SETTING_TABLES: [&str; 5] = ["rates", "currencies", "sla", "sunsets", "settings"];
+pub(crate) const SETTING_TABLES: [&str; 5] = ["rates", "currencies", "sla", "sunsets", "settings"];
 
 /// The signals of a score, where `partner_health` is read before it was written.
 const SIGNALS: [&str; 4] = ["onboarding", "errors", "steadiness", "growth"];
 
 /// Whether a query file may not have that name.
-pub fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     Stream::ALL.iter().any(|s| s.table() == name)
         || LAKE_TABLES.contains(&name)
         || SETTING_TABLES.contains(&name)
@@ -62,7 +62,7 @@ pub struct Settings {
 ///
 /// # Errors
 /// None for settings that were parsed; Arrow's own checks.
-pub fn setting_tables(settings: &Settings) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
+pub(crate) fn setting_tables(settings: &Settings) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
     Ok(vec![
         ("rates", rates(&settings.rates)?),
         ("currencies", currencies()?),
@@ -153,7 +153,7 @@ fn sunsets(rows: &[SunsetRow]) -> Result<RecordBatch, ArrowError> {
 }
 
 /// The columns a rollup is stored with: those of its header, the partition column last.
-pub fn stored_schema(query: &crate::catalog::Query, planned: &Schema) -> SchemaRef {
+pub(crate) fn stored_schema(query: &crate::catalog::Query, planned: &Schema) -> SchemaRef {
     let mut fields = Vec::new();
     let mut last = Vec::new();
     for column in &query.header.columns {
@@ -174,7 +174,7 @@ fn stored_type(of: &DataType) -> DataType {
 
 
 /// The columns of a table of the lake that has not been written yet.
-pub fn lake_schema(name: &str) -> SchemaRef {
+pub(crate) fn lake_schema(name: &str) -> SchemaRef {
     match name {
         "dead_letters" => lake::schema::dead_letters().schema,
         "runs" => lake::schema::runs().schema,

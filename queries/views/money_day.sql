@@ -1,0 +1,49 @@
+/*---
+description = "billing_day before as_of, with merges and in the reporting currency, exact: minor units × the latest rate on or before the day. Credits and refunds are positive here and subtracted by who reads them"
+owner = "partner-analytics"
+grain = ["event_date", "partner_id", "product", "kind"]
+tags = ["revenue"]
+
+[columns]
+event_date = { type = "Date32" }
+partner_id = { type = "Utf8" }
+product = { type = "Utf8" }
+kind = { type = "Utf8", description = "usage, subscription, commission, credit or refund" }
+amount = { type = "Decimal", unit = "reporting_currency" }
+
+[[checks]]
+unique = ["event_date", "partner_id", "product", "kind"]
+---*/
+WITH
+-- From a rate's first day to the day before the next one's; the reporting currency is 1.
+dated AS (
+  SELECT
+    currency,
+    rate,
+    valid_from,
+    lead(valid_from) OVER (PARTITION BY currency ORDER BY valid_from) AS valid_to
+  FROM rates
+  WHERE currency NOT IN (SELECT reporting_currency FROM settings)
+  UNION ALL
+  SELECT reporting_currency, CAST(1 AS DECIMAL(16, 8)), CAST('1970-01-01' AS DATE), NULL
+  FROM settings
+),
+converted AS (
+  SELECT
+    b.event_date,
+    coalesce(m.survivor, b.partner_id) AS partner_id,
+    b.product,
+    b.kind,
+    b.amount_minor * (r.rate * c.unit) AS amount
+  FROM billing_day b
+  JOIN currencies c ON c.code = b.currency
+  JOIN dated r
+    ON r.currency = b.currency
+    AND r.valid_from <= b.event_date
+    AND (r.valid_to IS NULL OR b.event_date < r.valid_to)
+  LEFT JOIN merge_map m ON m.partner_id = b.partner_id
+  WHERE b.event_date < $as_of
+)
+SELECT event_date, partner_id, product, kind, checked_sum(amount) AS amount
+FROM converted
+GROUP BY event_date, partner_id, product, kind

@@ -1,3 +1,32 @@
-//! ingest.
+//! From Kafka and files to the raw tables, exactly once.
+//!
+//! The only home of rdkafka. Reading order: `decode` (a record's bytes to a checked event),
+//! `part` (what is known of a partition), `sink` (buffers and commits), `dead` (rejected records),
+//! `worker` (a member of a consumer group), `load` (files), `cluster` and `native` (what the broker
+//! and librdkafka are asked), `embedded` (a broker inside the process), `produce`.
+//!
+//! Architecture invariant: a position is committed together with the rows read up to it, the dead
+//! letters before the raw table; Kafka's own committed offsets are advisory.
 
+mod cluster;
+mod dead;
 pub mod decode;
+mod embedded;
+mod error;
+mod load;
+mod native;
+mod part;
+mod produce;
+mod settings;
+mod sink;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use embedded::{EMBEDDED_CLUSTER, Embedded, WINDOW};
+pub use error::IngestError;
+pub use load::{LoadOptions, Source, load};
+pub use produce::RecordProducer;
+pub use settings::{From, KafkaSettings, Limits, RunOptions};
+pub use sink::Counts;
+pub use worker::{Status, run};

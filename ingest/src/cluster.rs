@@ -1,0 +1,159 @@
+//! What the broker says of itself: cluster id, topics and their ids, the bounds of partitions.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lake::Transactions;
+use lake_types::Stream;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::embedded::EMBEDDED_CLUSTER;
+use crate::error::IngestError;
+use crate::native;
+use crate::settings::KafkaSettings;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The cluster and the topics of the streams that are on.
+pub(crate) struct Cluster {
+    pub(crate) id: String,
+    pub(crate) topics: Vec<Topic>,
+    /// The broker inside the process: it forgets everything when it ends.
+    pub(crate) embedded: bool,
+}
+
+pub(crate) struct Topic {
+    pub(crate) stream: Stream,
+    pub(crate) name: String,
+    /// The broker's id of the topic, which a topic made anew does not share; `-` where the broker
+    /// does not say.
+    pub(crate) id: String,
+    pub(crate) partitions: Vec<i32>,
+}
+
+impl Cluster {
+    pub(crate) fn inspect<C: ConsumerContext>(
+        consumer: &BaseConsumer<C>,
+        settings: &KafkaSettings,
+    ) -> Result<Self, IngestError> {
+        if settings.topics.is_empty() {
+            return Err(IngestError::NoStreams);
+        }
+        let servers = settings.bootstrap_servers.clone();
+        let mut topics = Vec::new();
+        for (stream, name) in &settings.topics {
+            let metadata = consumer.fetch_metadata(Some(name), TIMEOUT).map_err(|e| {
+                IngestError::Unreachable { servers: servers.clone(), reason: e.to_string() }
+            })?;
+            let found = metadata.topics().iter().find(|t| t.name() == name);
+            let partitions: Vec<i32> = found
+                .filter(|t| t.error().is_none())
+                .map(|t| {
+                    t.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect()
+                })
+                .unwrap_or_default();
+            if partitions.is_empty() {
+                return Err(IngestError::NoTopic { topic: name.clone(), servers });
+            }
+            let id = if settings.embedded {
+                None
+            } else {
+                native::topic_id(consumer.client(), name, TIMEOUT)
+            };
+            let id = id.unwrap_or_else(|| "-".to_owned());
+            topics.push(Topic { stream: *stream, name: name.clone(), id, partitions });
+        }
+        if settings.embedded {
+            return Ok(Self { id: EMBEDDED_CLUSTER.to_owned(), topics, embedded: true });
+        }
+        let id = consumer.client().fetch_cluster_id(TIMEOUT).ok_or_else(|| {
+            IngestError::Unreachable {
+                servers,
+                reason: "it does not tell its cluster id".to_owned(),
+            }
+        })?;
+        Ok(Self { id, topics, embedded: false })
+    }
+
+    /// Positions under another id of the same topic: offsets would start over unnoticed.
+    pub(crate) fn refuse_recreated(
+        &self,
+        topic: &Topic,
+        known: &Transactions,
+    ) -> Result<(), IngestError> {
+        let prefix = format!("{}/{}/", self.id, topic.name);
+        let other = known
+            .range(prefix.clone()..)
+            .take_while(|(id, _)| id.starts_with(&prefix))
+            .filter_map(|(id, _)| id[prefix.len()..].split('/').next())
+            .find(|id| *id != topic.id);
+        match other {
+            Some(other) => Err(IngestError::Recreated {
+                topic: topic.name.clone(),
+                known: other.to_owned(),
+                found: topic.id.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The first offset there is, and the one after the last.
+    pub(crate) fn bounds<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        topic: &str,
+        partition: i32,
+    ) -> Result<(i64, i64), IngestError> {
+        Ok(consumer.fetch_watermarks(topic, partition, TIMEOUT)?)
+    }
+
+    /// The ends of all partitions of all topics.
+    pub(crate) fn ends<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+    ) -> Result<BTreeMap<(String, i32), i64>, IngestError> {
+        let mut ends = BTreeMap::new();
+        for topic in &self.topics {
+            for partition in &topic.partitions {
+                let (_, end) = self.bounds(consumer, &topic.name, *partition)?;
+                ends.insert((topic.name.clone(), *partition), end);
+            }
+        }
+        Ok(ends)
+    }
+
+    /// The offset of the first record that arrived at or after an instant; `None` past the end.
+    pub(crate) fn offset_at<C: ConsumerContext>(
+        &self,
+        consumer: &BaseConsumer<C>,
+        topic: &str,
+        partition: i32,
+        micros: i64,
+    ) -> Result<Option<i64>, IngestError> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(
+            topic,
+            partition,
+            Offset::Offset((micros + 999).div_euclid(1_000)),
+        )?;
+        let found = consumer.offsets_for_times(list, TIMEOUT)?;
+        let offset = found
+            .elements()
+            .first()
+            .map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
+        Ok(match offset {
+            Some(Offset::Offset(offset)) => Some(offset),
+            _ => None,
+        })
+    }
+}
+
+/// The end of a partition as the last fetch told it, without asking the broker.
+pub(crate) fn known_end<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
+    native::known_end(consumer.client(), topic, partition)
+}

@@ -1,0 +1,93 @@
+//! One partition, or one file, and what was read of it since the last commit.
+
+use std::collections::BTreeSet;
+
+use lake::{ALLOWED_LATENESS, Advance, PartitionId};
+use lake_types::Stream;
+
+use crate::dead::DeadLetter;
+use crate::decode::{Event, Origin, Rows};
+
+/// Where a partition stands and what it holds uncommitted.
+pub(crate) struct Part {
+    pub(crate) stream: Stream,
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) id: PartitionId,
+    /// The position to read next.
+    pub(crate) next: i64,
+    /// For a file: the arrival of its events, kept with its position.
+    pub(crate) arrival: Option<i64>,
+    /// The position in the raw table that the buffer was read from.
+    pub(crate) raw_from: Option<i64>,
+    pub(crate) dead_from: Option<i64>,
+    /// Offsets from `raw_from` on that stand in the dead letters already.
+    pub(crate) dead_known: BTreeSet<i64>,
+    pub(crate) newest: Option<i64>,
+    pub(crate) reached: Option<i64>,
+    pub(crate) skipped: i64,
+    /// A mark moved that is worth a commit without records.
+    pub(crate) dirty: bool,
+    pub(crate) rows: Rows,
+    pub(crate) dead: Vec<DeadLetter>,
+}
+
+impl Part {
+    pub(crate) fn changed(&self) -> bool {
+        self.dirty || self.raw_from.unwrap_or(0) != self.next
+    }
+
+    /// Takes an accepted event; whether it was late.
+    pub(crate) fn take(&mut self, event: &Event<'_>, offset: i64, arrival: i64) -> bool {
+        let late = self.newest.is_some_and(|n| event.occurred_at < n - ALLOWED_LATENESS);
+        let origin = Origin { topic: &self.topic, partition: self.partition, offset, arrival };
+        self.rows.push(event, &origin, late);
+        self.newest = self.newest.max(Some(event.occurred_at));
+        self.reached = self.reached.max(Some(event.occurred_at.min(arrival)));
+        late
+    }
+
+    /// Moves the mark of a quiet partition with the clock, so that it holds no watermark up.
+    pub(crate) fn reach(&mut self, micros: i64) {
+        if self.reached.is_none_or(|r| r < micros) {
+            self.reached = Some(micros);
+            self.dirty = true;
+        }
+    }
+
+    /// The part's progress as the raw table keeps it.
+    pub(crate) fn advance_raw(&self) -> Advance {
+        Advance {
+            id: self.id.clone(),
+            from: self.raw_from,
+            to: self.next,
+            newest: self.newest,
+            reached: self.reached,
+            skipped: Some(self.skipped),
+            arrival: self.arrival,
+        }
+    }
+
+    /// The part's progress as the dead letters keep it: the position alone.
+    pub(crate) fn advance_dead(&self) -> Advance {
+        Advance {
+            id: self.id.clone(),
+            from: self.dead_from,
+            to: self.next.max(self.dead_from.unwrap_or(0)),
+            newest: None,
+            reached: None,
+            skipped: None,
+            arrival: None,
+        }
+    }
+
+    /// After both commits: the buffer is empty, and reading goes on from here.
+    pub(crate) fn committed(&mut self) {
+        self.raw_from = Some(self.next);
+        self.dead_from = Some(self.next.max(self.dead_from.unwrap_or(0)));
+        let next = self.next;
+        self.dead_known.retain(|offset| *offset >= next);
+        self.dead.clear();
+        self.dirty = false;
+    }
+}

@@ -1,0 +1,89 @@
+//! What ingest needs to know: the cluster, the topics, when to commit.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lake_types::Stream;
+use rdkafka::ClientConfig;
+
+/// The cluster and its topics, as `[kafka]` says.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    pub bootstrap_servers: String,
+    pub group_id: String,
+    /// The topic of each stream that is on.
+    pub topics: BTreeMap<Stream, String>,
+    /// Any librdkafka property; these win over ours.
+    pub properties: BTreeMap<String, String>,
+    /// The broker inside the process: it begins anew at every start, see [`crate::Embedded`].
+    pub embedded: bool,
+}
+
+/// Where to begin in a partition that the lake has no position for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum From {
+    #[default]
+    Earliest,
+    Latest,
+    /// The first record that arrived at or after this instant, µs.
+    Instant(i64),
+}
+
+/// When a commit is due: whichever comes first.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub rows: usize,
+    pub bytes: usize,
+    pub age: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { rows: 500_000, bytes: 192 << 20, age: Duration::from_secs(15) }
+    }
+}
+
+/// How a run behaves.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    pub from: From,
+    /// End at the positions that were the end when the run began.
+    pub until_caught_up: bool,
+    /// Go on over records that the broker no longer has.
+    pub accept_gap: bool,
+    /// Go on although most records are rejected.
+    pub accept_rejects: bool,
+    pub limits: Limits,
+}
+
+impl KafkaSettings {
+    /// The client configuration that producers and consumers share.
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap_servers);
+        config.set("client.id", "rapport");
+        config
+    }
+
+    pub(crate) fn consumer(&self) -> ClientConfig {
+        let mut config = self.client();
+        config
+            .set("group.id", &self.group_id)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            // A position the broker no longer has is a stop, never a silent jump.
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("partition.assignment.strategy", "range")
+            // Bounds librdkafka's own memory: the default is 64 MiB a partition.
+            .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.message.max.bytes", "1048576")
+            .set("fetch.wait.max.ms", "100")
+            .set("fetch.queue.backoff.ms", "20");
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config
+    }
+}

@@ -1,0 +1,153 @@
+//! Tests of ingest as a whole: through the embedded broker, and from files.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lake::{Lake, LakeOptions};
+use lake_types::Stream;
+
+use crate::{
+    Counts, Embedded, IngestError, Limits, LoadOptions, RecordProducer, RunOptions, Source, load,
+};
+
+const NOON: i64 = 1_767_268_800_000_000; // 2026-01-01T12:00:00Z
+
+async fn lake(dir: &tempfile::TempDir) -> Lake {
+    let options = LakeOptions {
+        root: dir.path().join("lake").display().to_string(),
+        key_file: dir.path().join("lake.key"),
+    };
+    Lake::open_or_create(&options).await.expect("a lake")
+}
+
+fn call(number: usize) -> String {
+    let at = NOON / 1_000 + i64::try_from(number).expect("small") * 1_000;
+    format!(
+        r#"{{"event_id":"e-{number}","partner_id":"p-{}","occurred_at":{at},"status":200}}"#,
+        number % 7
+    )
+}
+
+async fn rows(lake: &Lake, table: &str) -> u64 {
+    lake.snapshot(table, None).await.expect("read").map_or(0, |s| s.rows())
+}
+
+/// Produces `calls` (every tenth broken) into a new broker and ingests them.
+fn through_kafka(
+    lake: &Lake,
+    runtime: &tokio::runtime::Handle,
+    calls: usize,
+    rows: usize,
+) -> Counts {
+    let broker = Embedded::start(4).expect("a broker");
+    let settings = broker.settings();
+    let producer = RecordProducer::connect(&settings).expect("a producer");
+    for number in 0..calls {
+        let value = if number % 10 == 9 { "{broken".to_owned() } else { call(number) };
+        let key = format!("p-{}", number % 7);
+        producer.send("api-calls", &key, value.as_bytes(), NOON).expect("sent");
+    }
+    producer.flush(Duration::from_secs(30)).expect("taken");
+    let options = RunOptions {
+        until_caught_up: true,
+        limits: Limits { rows, ..Limits::default() },
+        ..RunOptions::default()
+    };
+    let stop = AtomicBool::new(false);
+    crate::run(lake, &settings, &options, runtime, &stop, &mut |_| {}).expect("caught up")
+}
+
+#[test]
+fn the_embedded_broker_replayed_doubles_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let lake = runtime.block_on(lake(&dir));
+    let counts = through_kafka(&lake, runtime.handle(), 1_000, 300);
+    assert_eq!((counts.accepted, counts.rejected), (900, 100));
+    assert_eq!(counts.by_reason["not_json"], 100);
+
+    // The same world again, and more of it: only what is new counts.
+    let counts = through_kafka(&lake, runtime.handle(), 1_500, 10_000);
+    assert_eq!((counts.accepted, counts.rejected), (450, 50));
+    runtime.block_on(async {
+        assert_eq!(rows(&lake, "raw/api_calls").await, 1_350);
+        assert_eq!(rows(&lake, "raw/dead_letters").await, 150);
+        let found = lake.verify().await.expect("verified");
+        assert_eq!(found.findings, []);
+    });
+}
+
+#[tokio::test]
+async fn the_same_bytes_under_any_name_add_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = lake(&dir).await;
+    let path = dir.path().join("calls.ndjson");
+    let mut text: String = (0..50).map(|n| call(n) + "\n").collect();
+    text.push_str("\nnot json");
+    std::fs::write(&path, &text).expect("written");
+    let options = LoadOptions {
+        stream: Stream::ApiCalls,
+        arrival: Some(NOON),
+        accept_rejects: false,
+        limits: Limits::default(),
+    };
+    let source = |name: &str| [Source { name: name.into(), path: path.clone() }];
+    let counts = load(&lake, &source("a"), &options, &mut |_, _| {}).await.expect("loaded");
+    assert_eq!((counts.accepted, counts.rejected), (50, 2));
+    let again = load(&lake, &source("b"), &options, &mut |_, _| {}).await.expect("loaded");
+    assert_eq!(again.records, 0);
+    assert_eq!(rows(&lake, "raw/api_calls").await, 50);
+    assert_eq!(rows(&lake, "raw/dead_letters").await, 2);
+
+    let missing = [Source { name: "x".into(), path: dir.path().join("nothing") }];
+    let error = load(&lake, &missing, &options, &mut |_, _| {}).await.expect_err("no file");
+    assert!(error.to_string().contains("nothing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_topic_stops_before_it_fills_the_dead_letters() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = lake(&dir).await;
+    let path = dir.path().join("wrong.ndjson");
+    let mut file = std::fs::File::create(&path).expect("a file");
+    for number in 0..12_000 {
+        writeln!(file, r#"{{"event_id":"{number}","partner_id":"p","occurred_at":1767268800000}}"#)
+            .expect("written");
+    }
+    let mut options = LoadOptions {
+        stream: Stream::ApiCalls,
+        arrival: Some(NOON),
+        accept_rejects: false,
+        limits: Limits::default(),
+    };
+    let sources = [Source { name: "wrong".into(), path }];
+    let error = load(&lake, &sources, &options, &mut |_, _| {}).await.expect_err("stopped");
+    assert!(matches!(error, IngestError::MostlyRejected { rejected: 12_000, .. }), "{error}");
+    assert_eq!(rows(&lake, "raw/dead_letters").await, 0);
+    options.accept_rejects = true;
+    load(&lake, &sources, &options, &mut |_, _| {}).await.expect("told to go on");
+    assert_eq!(rows(&lake, "raw/dead_letters").await, 12_000);
+}
+
+#[test]
+fn no_broker_is_said_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let lake = runtime.block_on(lake(&dir));
+    let broker = Embedded::start(1).expect("a broker");
+    let mut settings = broker.settings();
+    settings.topics.insert(Stream::ApiCalls, "other".to_owned());
+    settings.properties.insert("no.such.property".to_owned(), "1".to_owned());
+    let stop = AtomicBool::new(true);
+    stop.store(true, Ordering::Relaxed);
+    let run = |settings: &crate::KafkaSettings| {
+        let options = RunOptions::default();
+        crate::run(&lake, settings, &options, runtime.handle(), &stop, &mut |_| {})
+    };
+    let error = run(&settings).expect_err("no such property");
+    assert!(error.to_string().contains("no.such.property"), "{error}");
+    settings.properties.clear();
+    settings.topics.clear();
+    assert!(matches!(run(&settings), Err(IngestError::NoStreams)));
+}

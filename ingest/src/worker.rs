@@ -1,0 +1,423 @@
+//! `ingest run`: a member of a consumer group that reads partitions into the lake exactly once.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lake::{Lake, PartitionId};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, ClientContext};
+
+use crate::cluster::{Cluster, Topic};
+use crate::dead::Envelope;
+use crate::error::IngestError;
+use crate::native::{Message, PartitionQueue};
+use crate::part::Part;
+use crate::settings::{From, KafkaSettings, RunOptions};
+use crate::sink::{Counts, Record, Sink};
+
+/// How many records one drain of a partition's queue takes.
+const BATCH: usize = 2048;
+/// A partition without new records for so long no longer holds the watermark up.
+const QUIET: Duration = Duration::from_secs(300);
+/// How often a quiet partition's mark is committed.
+const QUIET_COMMIT: Duration = Duration::from_secs(60);
+
+/// What a run shows while it goes.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    pub counts: Counts,
+    /// Records between the positions and the ends of the assigned partitions.
+    pub lag: i64,
+    /// The sum of the offsets read next in the assigned partitions.
+    pub read: i64,
+    pub partitions: usize,
+}
+
+/// Runs until `stop` is set, or until caught up where the options say so; commits what it holds
+/// before it returns. Blocks the thread: lake work goes to `runtime`.
+///
+/// # Errors
+/// See [`IngestError`]; what was committed stays, what was not is read again by the next run.
+pub fn run(
+    lake: &Lake,
+    settings: &KafkaSettings,
+    options: &RunOptions,
+    runtime: &tokio::runtime::Handle,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(&Status),
+) -> Result<Counts, IngestError> {
+    let consumer: BaseConsumer<Rebalances> = create(&settings.consumer(), Rebalances::default())?;
+    let cluster = Cluster::inspect(&consumer, settings)?;
+    let streams = settings.topics.keys().copied();
+    let sink =
+        runtime.block_on(Sink::open(lake, streams, options.limits, options.accept_rejects))?;
+    let ends = if options.until_caught_up { Some(cluster.ends(&consumer)?) } else { None };
+    let mut worker = Worker {
+        consumer: &consumer,
+        cluster: &cluster,
+        options,
+        runtime,
+        sink,
+        queues: Vec::new(),
+        ends,
+        assigned: false,
+        last_commit: Instant::now(),
+    };
+    let result = worker.join().and_then(|()| worker.read(stop, progress));
+    // Even after an error the group is left in order; what was not committed is read again.
+    worker.queues.clear();
+    let counts = worker.sink.counts.clone();
+    consumer.context().closing.store(true, Ordering::Relaxed);
+    consumer.unsubscribe();
+    result.map(|()| counts)
+}
+
+fn create(
+    config: &ClientConfig,
+    context: Rebalances,
+) -> Result<BaseConsumer<Rebalances>, IngestError> {
+    config.create_with_context(context).map_err(|e| match e {
+        rdkafka::error::KafkaError::ClientConfig(_, reason, name, value) => {
+            IngestError::Setting(format!("[kafka.properties] {name} = \"{value}\": {reason}"))
+        }
+        other => other.into(),
+    })
+}
+
+/// Notes what the group decided; the worker acts on it between two polls, when nothing is borrowed.
+#[derive(Default)]
+struct Rebalances {
+    events: Mutex<Vec<Rebalance>>,
+    closing: AtomicBool,
+}
+
+enum Rebalance {
+    Assigned(Vec<(String, i32)>),
+    Revoked,
+}
+
+impl ClientContext for Rebalances {
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "the Kafka client reports a problem");
+    }
+}
+
+impl ConsumerContext for Rebalances {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        err: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        if self.closing.load(Ordering::Relaxed) {
+            // Nobody polls for events any longer: let go at once, or closing would wait for ever.
+            if let Err(error) = consumer.unassign() {
+                tracing::warn!(%error, "leaving the group");
+            }
+            return;
+        }
+        let event = if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            let elements = partitions.elements();
+            Rebalance::Assigned(
+                elements.iter().map(|e| (e.topic().to_owned(), e.partition())).collect(),
+            )
+        } else {
+            Rebalance::Revoked
+        };
+        self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(event);
+    }
+}
+
+struct Worker<'c> {
+    consumer: &'c BaseConsumer<Rebalances>,
+    cluster: &'c Cluster,
+    options: &'c RunOptions,
+    runtime: &'c tokio::runtime::Handle,
+    sink: Sink,
+    /// By the same index as `sink.parts`.
+    queues: Vec<Queue<'c>>,
+    /// Where the partitions ended when the run began.
+    ends: Option<BTreeMap<(String, i32), i64>>,
+    assigned: bool,
+    last_commit: Instant,
+}
+
+struct Queue<'c> {
+    records: PartitionQueue<'c>,
+    /// The offset that the broker gives next, as far as it was read.
+    read: i64,
+    /// Since when the position has been the partition's end.
+    at_end_since: Option<Instant>,
+    end: i64,
+}
+
+impl Worker<'_> {
+    /// Joins the group; of the embedded broker, which lives for one worker, all is taken at once.
+    fn join(&mut self) -> Result<(), IngestError> {
+        let topics: Vec<&str> = self.cluster.topics.iter().map(|t| t.name.as_str()).collect();
+        if !self.cluster.embedded {
+            return Ok(self.consumer.subscribe(&topics)?);
+        }
+        let all: Vec<_> = self
+            .cluster
+            .topics
+            .iter()
+            .flat_map(|t| t.partitions.iter().map(|p| (t.name.clone(), *p)))
+            .collect();
+        self.assign(&all)
+    }
+
+    fn read(
+        &mut self,
+        stop: &AtomicBool,
+        progress: &mut dyn FnMut(&Status),
+    ) -> Result<(), IngestError> {
+        let mut idle = false;
+        loop {
+            self.serve(if idle { Duration::from_millis(20) } else { Duration::ZERO })?;
+            idle = true;
+            for index in 0..self.queues.len() {
+                idle &= !self.drain(index)?;
+            }
+            self.note_quiet();
+            let caught_up = self.caught_up();
+            let ending = caught_up || stop.load(Ordering::Relaxed);
+            let quiet_due = idle
+                && self.last_commit.elapsed() >= QUIET_COMMIT
+                && self.sink.parts.iter().any(Part::changed);
+            if ending || self.sink.due() || quiet_due {
+                self.commit()?;
+            }
+            progress(&self.status());
+            // A lost race may have taken a partition back below its end.
+            if stop.load(Ordering::Relaxed) || (caught_up && self.caught_up()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Serves the client's events: errors, and what the group decided.
+    fn serve(&mut self, wait: Duration) -> Result<(), IngestError> {
+        let consumer = self.consumer;
+        match consumer.poll(wait) {
+            None => {}
+            // Brokers come and go; the client reconnects by itself.
+            Some(Err(error)) => tracing::debug!(%error, "poll"),
+            // Every partition has a queue of its own before it is assigned.
+            Some(Ok(message)) => {
+                let (topic, partition) = (message.topic().to_owned(), message.partition());
+                return Err(IngestError::Stray { topic, partition, offset: message.offset() });
+            }
+        }
+        let events = std::mem::take(
+            &mut *self
+                .consumer
+                .context()
+                .events
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        for event in events {
+            match event {
+                Rebalance::Assigned(partitions) => self.assign(&partitions)?,
+                Rebalance::Revoked => self.revoke()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes partitions up where the lake stands, in the assignment itself: a seek afterwards
+    /// could let records through that were fetched before it.
+    fn assign(&mut self, partitions: &[(String, i32)]) -> Result<(), IngestError> {
+        let mut list = TopicPartitionList::new();
+        self.sink.parts.clear();
+        self.queues.clear();
+        for (name, partition) in partitions {
+            let Some(topic) = self.cluster.topics.iter().find(|t| t.name == *name) else {
+                continue;
+            };
+            let part = self.position(topic, *partition)?;
+            // The embedded broker begins anew at 0; what the lake has of it is passed over.
+            let read = if self.cluster.embedded { 0 } else { part.next };
+            list.add_partition_offset(name, *partition, Offset::Offset(read))?;
+            // The queue comes before the assignment, so that no record goes past it.
+            let records = PartitionQueue::take(self.consumer.client(), name, *partition, BATCH)
+                .ok_or_else(|| IngestError::Setting(format!("the queue of {name}/{partition}")))?;
+            self.queues.push(Queue { records, read, at_end_since: None, end: part.next });
+            self.sink.parts.push(part);
+        }
+        self.consumer.assign(&list)?;
+        self.assigned = true;
+        tracing::info!(partitions = partitions.len(), "assigned");
+        Ok(())
+    }
+
+    /// The lake's position of a partition; where it has none, the one the options name.
+    fn position(&mut self, topic: &Topic, partition: i32) -> Result<Part, IngestError> {
+        let id = PartitionId::kafka(&self.cluster.id, &topic.name, &topic.id, partition);
+        let known = self.runtime.block_on(self.sink.transactions(topic.stream))?;
+        self.cluster.refuse_recreated(topic, known)?;
+        let part = self.sink.part(topic.stream, &topic.name, partition, id);
+        let mut part = self.runtime.block_on(part)?;
+        if self.cluster.embedded {
+            return Ok(part);
+        }
+        let (low, high) = self.cluster.bounds(self.consumer, &topic.name, partition)?;
+        if part.raw_from.is_none() {
+            part.next = match self.options.from {
+                From::Earliest => low,
+                From::Latest => high,
+                From::Instant(micros) => self
+                    .cluster
+                    .offset_at(self.consumer, &topic.name, partition, micros)?
+                    .unwrap_or(high),
+            };
+            part.dirty = part.next > 0;
+        } else if part.next < low {
+            if !self.options.accept_gap {
+                let (from, to) = (part.next, low - 1);
+                return Err(IngestError::Gap { topic: topic.name.clone(), partition, from, to });
+            }
+            tracing::warn!(
+                topic = topic.name,
+                partition,
+                from = part.next,
+                to = low,
+                "records lost"
+            );
+            part.next = low;
+        }
+        Ok(part)
+    }
+
+    /// Commits what it can, then lets go.
+    fn revoke(&mut self) -> Result<(), IngestError> {
+        let committed = self.commit();
+        self.queues.clear();
+        self.sink.parts.clear();
+        self.assigned = false;
+        self.consumer.unassign()?;
+        committed
+    }
+
+    /// Takes what was fetched of one partition; whether there was anything.
+    fn drain(&mut self, index: usize) -> Result<bool, IngestError> {
+        let queue = &mut self.queues[index];
+        let batch = queue.records.drain();
+        let mut records = false;
+        for message in batch.iter() {
+            match message.error() {
+                None => {
+                    records = true;
+                    if self.cluster.embedded && message.offset() != queue.read {
+                        let part = &self.sink.parts[index];
+                        let (topic, partition) = (part.topic.clone(), part.partition);
+                        let (from, to) = (queue.read, message.offset() - 1);
+                        return Err(IngestError::Gap { topic, partition, from, to });
+                    }
+                    queue.read = message.offset() + 1;
+                    queue.at_end_since = None;
+                    take(&mut self.sink, index, &message);
+                }
+                Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF) => {
+                    let part = &mut self.sink.parts[index];
+                    // The end may lie behind markers that are no records.
+                    part.next = part.next.max(message.offset());
+                    queue.end = part.next;
+                    queue.at_end_since.get_or_insert_with(Instant::now);
+                }
+                Some(
+                    RDKafkaRespErr::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+                    | RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE,
+                ) => {
+                    let part = &self.sink.parts[index];
+                    let (topic, partition) = (part.topic.clone(), part.partition);
+                    let (low, _) = self.cluster.bounds(self.consumer, &topic, partition)?;
+                    return Err(IngestError::Gap {
+                        topic,
+                        partition,
+                        from: part.next,
+                        to: low - 1,
+                    });
+                }
+                Some(error) => {
+                    tracing::warn!(
+                        ?error,
+                        text = message.error_text(),
+                        "a partition reports a problem"
+                    );
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    /// Moves the marks of partitions that have been at their end for a while.
+    fn note_quiet(&mut self) {
+        for (queue, part) in self.queues.iter().zip(&mut self.sink.parts) {
+            if queue.at_end_since.is_some_and(|since| since.elapsed() >= QUIET) {
+                let now = chrono::Utc::now().timestamp_micros();
+                let quiet = i64::try_from(QUIET.as_micros()).unwrap_or(i64::MAX);
+                // Whole minutes, so that an idle worker does not commit at every turn.
+                part.reach((now - quiet).div_euclid(60_000_000) * 60_000_000);
+            }
+        }
+    }
+
+    fn caught_up(&self) -> bool {
+        let Some(ends) = &self.ends else { return false };
+        self.assigned
+            && self.sink.parts.iter().all(|part| {
+                let end = ends.get(&(part.topic.clone(), part.partition));
+                end.is_none_or(|end| part.next >= *end)
+            })
+    }
+
+    /// Commits, tells Kafka (for lag tools only), and takes lost partitions up again.
+    fn commit(&mut self) -> Result<(), IngestError> {
+        let lost = self.runtime.block_on(self.sink.flush())?;
+        self.last_commit = Instant::now();
+        let mut list = TopicPartitionList::new();
+        for part in &self.sink.parts {
+            if let Some(next) = part.raw_from {
+                list.add_partition_offset(&part.topic, part.partition, Offset::Offset(next))?;
+            }
+        }
+        if list.count() > 0
+            && let Err(error) = self.consumer.commit(&list, rdkafka::consumer::CommitMode::Async)
+        {
+            tracing::debug!(%error, "advisory offsets");
+        }
+        if !lost.is_empty() {
+            let all: Vec<_> =
+                self.sink.parts.iter().map(|p| (p.topic.clone(), p.partition)).collect();
+            self.assign(&all)?;
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> Status {
+        let mut lag = 0;
+        for (queue, part) in self.queues.iter().zip(&self.sink.parts) {
+            let end = crate::cluster::known_end(self.consumer, &part.topic, part.partition)
+                .unwrap_or(queue.end);
+            lag += (end - part.next).max(0);
+        }
+        let read = self.queues.iter().map(|q| q.read).sum();
+        Status { counts: self.sink.counts.clone(), lag, read, partitions: self.queues.len() }
+    }
+}
+
+fn take(sink: &mut Sink, index: usize, message: &Message<'_>) {
+    // A record without a timestamp (the oldest message format) arrives when it is read.
+    let arrival = message
+        .timestamp()
+        .map_or_else(|| chrono::Utc::now().timestamp_micros(), |millis| millis * 1_000);
+    let record = Record { offset: message.offset(), arrival, value: message.payload() };
+    sink.accept(index, &record, || Envelope { key: message.key(), headers: message.headers() });
+}

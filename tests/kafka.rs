@@ -1,0 +1,212 @@
+//! A real Apache Kafka broker for one test, with a port and a folder of its own (`tests/kafka/`).
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A broker in a process of its own. It ends when this is dropped, and when the test's process
+/// ends in any other way: its script stops at the end of the standard input that we hold.
+pub(crate) struct Broker {
+    dir: TempDir,
+    bootstrap: String,
+    running: Option<Child>,
+}
+
+/// One record of a topic, as `kcat` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Record {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) value: String,
+}
+
+impl Broker {
+    /// Starts a broker and waits until it answers. `None`, with a note of what to install, on a
+    /// machine without Java, Maven or kcat; under `CI=true` that fails the test.
+    pub(crate) fn start() -> Option<Self> {
+        if let Err(missing) = check_machine() {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
+            note(&format!("skipped, without a real Kafka broker: {missing}"));
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let mut broker = Self { dir, bootstrap: String::new(), running: None };
+        broker.run();
+        Some(broker)
+    }
+
+    /// `127.0.0.1:PORT`, the same after each start.
+    pub(crate) fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    pub(crate) fn create_topic(&self, name: &str, partitions: u32) {
+        let (_, port) = self.bootstrap.split_once(':').expect("an address with a port");
+        let mut command = Command::new(script());
+        command.args(["topic", name, &partitions.to_string(), "--port", port]);
+        succeed(&mut command);
+    }
+
+    /// Ends the broker as an operator would, its data whole.
+    pub(crate) fn stop(&mut self) {
+        let mut child = self.running.take().expect("a running broker");
+        // The end of its standard input is the script's sign to end.
+        drop(child.stdin.take());
+        child.wait().expect("the broker's script ends");
+    }
+
+    /// Ends the broker as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let Some(mut child) = self.running.take() else { return };
+        // Script and broker are a process group.
+        let group = format!("-{}", child.id());
+        let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
+        // No panic here: this also runs while a failed test unwinds.
+        if !killed.is_ok_and(|status| status.success()) {
+            note(&format!("could not end the broker's process group {group}"));
+        }
+        drop(child.wait());
+    }
+
+    /// Starts the broker again, on the same port and data.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.running.is_none(), "the broker runs already");
+        self.run();
+    }
+
+    /// Produces each line of a file with kcat; what stands before the first `key_delimiter` of a
+    /// line is its key. Returns once the broker has them all.
+    pub(crate) fn produce_file(&self, topic: &str, key_delimiter: Option<char>, file: &Path) {
+        let mut command = self.producer(topic, key_delimiter);
+        succeed(command.arg("-l").arg(file));
+    }
+
+    /// Produces each line of a text, like [`Broker::produce_file`].
+    pub(crate) fn produce(&self, topic: &str, key_delimiter: Option<char>, lines: &str) {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(lines.as_bytes()).expect("room for the lines");
+        self.produce_file(topic, key_delimiter, file.path());
+    }
+
+    /// Every record of a topic, ordered by partition and offset. The values must hold no newline.
+    pub(crate) fn records(&self, topic: &str) -> Vec<Record> {
+        let mut command = Command::new("kcat");
+        command.args(["-C", "-b", &self.bootstrap, "-t", topic, "-o", "beginning", "-e", "-q"]);
+        let output = succeed(command.args(["-f", "%p\t%o\t%s\n"]));
+        let text = String::from_utf8(output.stdout).expect("values in UTF-8");
+        let mut records: Vec<Record> = text.lines().map(record).collect();
+        records.sort();
+        records
+    }
+
+    /// The end of the broker's log, for the message of a test that failed.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("broker.log")).unwrap_or_default()
+    }
+
+    fn run(&mut self) {
+        let mut command = Command::new(script());
+        command.args(["start", "--port", "0", "--until-eof", "--dir"]).arg(self.dir.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().expect("tests/kafka/kafka can be run");
+        let stdout = child.stdout.take().expect("a piped output");
+        self.running = Some(child);
+        // The script prints one line when the broker answers, or gives up within a minute.
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("the script's output");
+        assert!(!line.is_empty(), "the broker did not start:\n{}", self.log());
+        line.trim_end().clone_into(&mut self.bootstrap);
+    }
+
+    fn producer(&self, topic: &str, key_delimiter: Option<char>) -> Command {
+        let mut command = Command::new("kcat");
+        command.args(["-P", "-b", &self.bootstrap, "-t", topic, "-X", "acks=all"]);
+        if let Some(delimiter) = key_delimiter {
+            command.args(["-K", &delimiter.to_string()]);
+        }
+        command
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn record(line: &str) -> Record {
+    let mut parts = line.splitn(3, '\t');
+    let mut part = || parts.next().unwrap_or_else(|| panic!("a record in `{line}`"));
+    Record {
+        partition: part().parse().expect("a partition"),
+        offset: part().parse().expect("an offset"),
+        value: part().to_owned(),
+    }
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/kafka")
+}
+
+/// What this machine lacks for a broker, and how to get it.
+fn check_machine() -> Result<(), String> {
+    let check = Command::new(script()).arg("check").output().map_err(|e| e.to_string())?;
+    if !check.status.success() {
+        return Err(String::from_utf8_lossy(&check.stderr).trim_end().to_owned());
+    }
+    match Command::new("kcat").arg("-V").output() {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            Err("kcat is missing; it produces and reads records: apt-get install kcat".into())
+        }
+    }
+}
+
+/// Runs a command to its end; panics with what it said when it fails.
+#[track_caller]
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+    output
+}
+
+/// Tells the person at the terminal, also when the test passes: past the capture of test output.
+fn note(text: &str) {
+    let mut terminal: Box<dyn Write> = match File::options().append(true).open("/dev/stderr") {
+        Ok(file) => Box::new(file),
+        Err(_) => Box::new(std::io::stderr()),
+    };
+    drop(writeln!(terminal, "{text}"));
+}
+
+#[test]
+fn a_broker_keeps_its_records() {
+    let Some(mut broker) = Broker::start() else { return };
+    broker.create_topic("words", 3);
+    let words: Vec<String> = (0..1000).map(|n| format!("word {n}")).collect();
+    let lines: String = words.iter().map(|word| format!("key of {word}|{word}\n")).collect();
+    broker.produce("words", Some('|'), &lines);
+    let check = |broker: &Broker| {
+        let records = broker.records("words");
+        let mut values: Vec<_> = records.iter().map(|record| record.value.clone()).collect();
+        values.sort_unstable();
+        let mut expected = words.clone();
+        expected.sort_unstable();
+        assert_eq!(values, expected, "{}", broker.log());
+        assert_eq!(records.iter().map(|record| record.partition).max(), Some(2));
+    };
+    check(&broker);
+    let address = broker.bootstrap().to_owned();
+    broker.stop();
+    broker.start_again();
+    check(&broker);
+    broker.kill();
+    broker.start_again();
+    check(&broker);
+    assert_eq!(broker.bootstrap(), address);
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::{DataType, TimeUnit};
+use lake_types::Day;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -23,7 +24,7 @@ pub struct Header {
     pub columns: Vec<Column>,
     pub checks: Vec<Check>,
     /// Of a rollup: for each table, which of its days one day of the rollup may read.
-    pub reads: BTreeMap<String, String>,
+    pub reads: BTreeMap<String, Reach>,
     /// Of a view: it is small and read often, so its rows are computed once for a run.
     pub keep: bool,
 }
@@ -35,6 +36,38 @@ pub struct Column {
     /// `ratio`, `reporting_currency`, `seconds` …
     pub unit: Option<String>,
     pub description: Option<String>,
+}
+
+/// Which days of a table one day of a rollup may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    Same,
+    /// This many days before it, and itself.
+    Lookback(i32),
+    /// Itself and every day before.
+    UpTo,
+    All,
+}
+
+impl Reach {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "same" => Self::Same,
+            "upto" => Self::UpTo,
+            "all" => Self::All,
+            _ => Self::Lookback(text.strip_prefix("lookback ")?.trim().parse().ok()?),
+        })
+    }
+
+    /// Whether `day` of the rollup may read `input`.
+    pub fn covers(self, day: Day, input: Day) -> bool {
+        match self {
+            Self::Same => input == day,
+            Self::Lookback(days) => input <= day && input >= day.plus(-days),
+            Self::UpTo => input <= day,
+            Self::All => true,
+        }
+    }
 }
 
 /// One expectation on the rows of a query.
@@ -133,7 +166,7 @@ struct HeaderToml {
     #[serde(default)]
     checks: Vec<Check>,
     #[serde(default)]
-    reads: BTreeMap<String, String>,
+    reads: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     keep: bool,
 }
@@ -185,6 +218,18 @@ pub fn parse_header(file: &str, text: &str) -> Result<Header> {
     if let Some(unknown) = raw.grain.iter().find(|g| !columns.iter().any(|c| c.name == **g)) {
         return Err(fail(from, format!("the grain \"{unknown}\" is none of the columns")));
     }
+    let reads = raw
+        .reads
+        .into_iter()
+        .map(|(table, text)| {
+            let at = from + text.span().start;
+            let reach = Reach::parse(text.as_ref()).ok_or_else(|| {
+                let known = "\"same\", \"lookback 7\", \"upto\", \"all\"";
+                fail(at, format!("\"{}\" says no days to read; one of {known}", text.as_ref()))
+            })?;
+            Ok((table, reach))
+        })
+        .collect::<Result<_>>()?;
     Ok(Header {
         description: raw.description,
         owner: raw.owner,
@@ -192,7 +237,7 @@ pub fn parse_header(file: &str, text: &str) -> Result<Header> {
         tags: raw.tags,
         columns,
         checks: raw.checks,
-        reads: raw.reads,
+        reads,
         keep: raw.keep,
     })
 }
@@ -228,6 +273,20 @@ mod tests {
     }
 
     #[test]
+    fn days_that_may_be_read() {
+        #[track_caller]
+        fn check(text: &str, days: &[i32]) {
+            let reach = Reach::parse(text).expect("a reach");
+            let read: Vec<i32> = (0..6).filter(|i| reach.covers(Day(4), Day(*i))).collect();
+            assert_eq!(read, days, "{text}");
+        }
+        check("same", &[4]);
+        check("lookback 2", &[2, 3, 4]);
+        check("upto", &[0, 1, 2, 3, 4]);
+        check("all", &[0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
     fn errors_name_file_and_line() {
         #[track_caller]
         fn check(text: &str, start: &str) {
@@ -239,6 +298,7 @@ mod tests {
         check("/*---\ndescription = \"d\"\nowner = 3\n[columns]\n---*/", "x.sql:3: ");
         check("/*---\ndescription = \"d\"\n[columns]\na = { type = \"Text\" }\n---*/", "x.sql:4: \"Text\"");
         check("/*---\ndescription = \"d\"\ncolour = 1\n[columns]\n---*/", "x.sql:3: unknown field");
+        check("/*---\ndescription = \"d\"\nreads = { a = \"some\" }\n[columns]\n---*/", "x.sql:3: \"some\"");
         check(
             "/*---\ndescription = \"d\"\ngrain = [\"a\"]\n[columns]\nb = { type = \"Utf8\" }\n---*/",
             "x.sql:1: the grain \"a\"",

@@ -3,15 +3,18 @@
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
 //! `queries/`), `statement` (one SELECT), `tables` (what queries find by name), `provider` and
 //! `dedup` (the lake's tables as DataFusion reads them), `session` (one consistent set of them),
-//! `functions` (what SQL lacks), `cases` and `runner` (tests of queries).
+//! `engine` and `refresh` (rollups brought up to date), `functions` (what SQL lacks), `cases` and
+//! `runner` (tests of queries).
 
 mod cases;
 mod catalog;
 mod dedup;
+mod engine;
 mod error;
 mod functions;
 mod header;
 mod provider;
+mod refresh;
 mod runner;
 mod session;
 mod statement;
@@ -19,8 +22,10 @@ mod tables;
 
 pub use cases::{Case, parse_cases};
 pub use catalog::{Catalog, Kind, Query};
+pub use engine::{Engine, EngineOptions};
 pub use error::{Result, TransformError};
-pub use header::{Check, Column, ColumnType, Header};
+pub use header::{Check, Column, ColumnType, Header, Reach};
+pub use refresh::{Progress, RefreshReport, RollupReport};
 pub use runner::{CaseResult, run_tests};
 pub use session::{Limits, QueryResult, Session, new_context};
 pub use tables::{Settings, SlaRow, SunsetRow};

@@ -243,10 +243,7 @@ fn register_tables(
     ctx: &SessionContext,
     tables: Vec<(String, Arc<dyn TableProvider>)>,
 ) -> std::result::Result<(), DataFusionError> {
-    let options = ctx.copied_config().options().catalog.clone();
-    if let Some(catalog) = ctx.catalog(&options.default_catalog) {
-        catalog.register_schema(tables::RAW_SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
-    }
+    add_raw_schema(ctx)?;
     for (name, table) in tables {
         // A setting table that is given by hand stands in for the one made of the settings.
         ctx.deregister_table(name.as_str())?;
@@ -255,7 +252,16 @@ fn register_tables(
     Ok(())
 }
 
-fn check_columns(query: &Query, actual: &Schema) -> Result<()> {
+/// Makes room for `raw.api_calls` and its siblings.
+pub(crate) fn add_raw_schema(ctx: &SessionContext) -> std::result::Result<(), DataFusionError> {
+    let options = ctx.copied_config().options().catalog.clone();
+    if let Some(catalog) = ctx.catalog(&options.default_catalog) {
+        catalog.register_schema(tables::RAW_SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn check_columns(query: &Query, actual: &Schema) -> Result<()> {
     let declared = &query.header.columns;
     let same = declared.len() == actual.fields().len()
         && declared

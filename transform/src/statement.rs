@@ -46,6 +46,11 @@ impl Statement {
         Ok(tables.iter().map(ToString::to_string).collect())
     }
 
+    /// The statement as it stands, for queries that know no `$as_of`.
+    pub(crate) fn unbound(self) -> Parsed {
+        self.0
+    }
+
     /// Puts the instant in for `$as_of`, with its type, so that no expression has to guess it.
     pub(crate) fn bind(self, as_of: AsOf) -> Parsed {
         let mut statement = self.0;

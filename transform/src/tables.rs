@@ -173,6 +173,15 @@ fn stored_type(of: &DataType) -> DataType {
 }
 
 
+/// The folder of a table in the lake.
+pub(crate) fn lake_table(name: &str) -> &str {
+    match name {
+        "dead_letters" => "raw/dead_letters",
+        "partner_health" => "scores/partner_health",
+        other => other,
+    }
+}
+
 /// The columns of a table of the lake that has not been written yet.
 pub(crate) fn lake_schema(name: &str) -> SchemaRef {
     match name {

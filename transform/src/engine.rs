@@ -1,0 +1,179 @@
+//! The queries over one lake: rollups brought up to date, sessions that answer from one set of
+//! table versions.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+use datafusion::prelude::SessionContext;
+use lake::{Lake, TableSnapshot};
+use lake_types::{AsOf, Rates, Stream};
+
+use crate::catalog::{Catalog, Kind};
+use crate::error::{Result, TransformError};
+use crate::provider::{EventSource, EventTable, FileList, StoredTable, store_url};
+use crate::runner::{CaseResult, run_tests};
+use crate::session::{Limits, Session, new_context};
+use crate::tables::{self, Settings, SlaRow, SunsetRow};
+
+/// What a configuration says of queries.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// An ISO 4217 code.
+    pub reporting_currency: String,
+    pub rates: Rates,
+    pub sla: Vec<SlaRow>,
+    pub sunsets: Vec<SunsetRow>,
+    /// The project's `queries/`, where there is one.
+    pub project_queries: Option<PathBuf>,
+    /// Bytes that a query may hold; none by default.
+    pub memory_limit: Option<usize>,
+    /// Threads of one query; every core by default.
+    pub threads: Option<usize>,
+}
+
+/// The queries and the lake they read.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) lake: Lake,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) limits: Limits,
+    settings: Settings,
+}
+
+impl Engine {
+    /// Reads the queries: the built-in ones and the project's.
+    ///
+    /// # Errors
+    /// A query file that can't be read, with its line.
+    pub fn new(lake: Lake, options: EngineOptions) -> Result<Self> {
+        let mut catalog = Catalog::built_in()?;
+        if let Some(folder) = &options.project_queries {
+            catalog = catalog.with_project(folder)?;
+        }
+        Ok(Self {
+            lake,
+            catalog: Arc::new(catalog),
+            limits: Limits { memory: options.memory_limit, threads: options.threads },
+            settings: Settings {
+                reporting_currency: options.reporting_currency,
+                rates: options.rates,
+                sla: options.sla,
+                sunsets: options.sunsets,
+            },
+        })
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// A session over every table: at its newest, or at the versions of an earlier run, where a
+    /// table that is not among them did not exist yet.
+    ///
+    /// # Errors
+    /// A version that is no longer there; the lake's own.
+    pub async fn at(
+        &self,
+        as_of: AsOf,
+        versions: Option<&BTreeMap<String, u64>>,
+    ) -> Result<Session> {
+        let ctx = self.context()?;
+        let mut found = BTreeMap::new();
+        let mut providers: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+        // Rollups before what they are made of: none then stands for arrivals that the tables of
+        // events of this session lack.
+        for rollup in self.catalog.of_kind(Kind::Rollup) {
+            let table = rollup_table(&rollup.name);
+            // One that was never built is computed where it is read.
+            if let Some(snapshot) = self.pinned(&table, versions, &mut found).await? {
+                providers.push((rollup.name.clone(), stored(&snapshot)));
+            }
+        }
+        for stream in Stream::ALL {
+            let def = lake::schema::raw(stream);
+            let snapshot = self.pinned(&def.name, versions, &mut found).await?;
+            let list = match snapshot {
+                Some(snapshot) => files_of(&snapshot),
+                None => FileList {
+                    schema: def.schema,
+                    partition_by: def.partition_by,
+                    files: Vec::new(),
+                },
+            };
+            let raw = format!("{}.{}", tables::RAW_SCHEMA, stream.table());
+            providers.push((raw, Arc::new(StoredTable(list.clone()))));
+            let events = Arc::new(EventTable(EventSource::Files(list)));
+            providers.push((stream.table().to_owned(), events));
+        }
+        for name in tables::LAKE_TABLES {
+            let table = tables::lake_table(name);
+            let provider = match self.pinned(table, versions, &mut found).await? {
+                Some(snapshot) => stored(&snapshot),
+                None => empty(tables::lake_schema(name))?,
+            };
+            providers.push((name.to_owned(), provider));
+        }
+        Session::new(ctx, Arc::clone(&self.catalog), as_of, &self.settings, providers, found)
+    }
+
+    /// Runs the cases of the queries named, or of all.
+    pub async fn test(&self, names: &[String]) -> Vec<CaseResult> {
+        let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+        run_tests(&self.catalog, wanted).await
+    }
+
+    /// A DataFusion context that can read the lake's files.
+    pub(crate) fn context(&self) -> Result<SessionContext> {
+        let ctx = new_context(self.limits).map_err(TransformError::sql("the session"))?;
+        ctx.register_object_store(store_url().as_ref(), self.lake.store());
+        Ok(ctx)
+    }
+
+    async fn pinned(
+        &self,
+        table: &str,
+        versions: Option<&BTreeMap<String, u64>>,
+        found: &mut BTreeMap<String, u64>,
+    ) -> Result<Option<TableSnapshot>> {
+        let version = match versions {
+            None => None,
+            Some(versions) => match versions.get(table) {
+                Some(version) => Some(*version),
+                None => return Ok(None),
+            },
+        };
+        let snapshot = self.lake.snapshot(table, version).await?;
+        if let Some(snapshot) = &snapshot {
+            found.insert(table.to_owned(), snapshot.version);
+        }
+        Ok(snapshot)
+    }
+}
+
+/// The folder of a rollup in the lake.
+pub(crate) fn rollup_table(name: &str) -> String {
+    format!("rollup/{name}")
+}
+
+pub(crate) fn files_of(snapshot: &TableSnapshot) -> FileList {
+    FileList {
+        schema: Arc::clone(&snapshot.schema),
+        partition_by: snapshot.partition_by.clone(),
+        files: snapshot.files.clone(),
+    }
+}
+
+fn stored(snapshot: &TableSnapshot) -> Arc<dyn TableProvider> {
+    Arc::new(StoredTable(files_of(snapshot)))
+}
+
+fn empty(schema: SchemaRef) -> Result<Arc<dyn TableProvider>> {
+    let rows = RecordBatch::new_empty(Arc::clone(&schema));
+    let table = MemTable::try_new(schema, vec![vec![rows]]);
+    Ok(Arc::new(table.map_err(TransformError::sql("an empty table"))?))
+}

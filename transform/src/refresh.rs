@@ -1,0 +1,424 @@
+//! Brings rollups up to date: the days whose input or whose query changed, and no other.
+//!
+//! Each file of a rollup's day carries, as a tag, a digest of what it was made of: the query, this
+//! engine's version and the paths of the input files. Files never change, so equal digests are
+//! equal rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::partition;
+use arrow::datatypes::Date32Type;
+use aws_lc_rs::digest::{Context, SHA256};
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::col;
+use futures::StreamExt;
+use lake::{DataFile, LakeError, PendingFile, TableDef, TableSnapshot};
+use lake_types::{Day, Stream};
+
+use crate::catalog::{Kind, Query};
+use crate::engine::{Engine, rollup_table};
+use crate::error::{Result, TransformError};
+use crate::header::Reach;
+use crate::provider::{EventSource, EventTable, FileList, StoredTable};
+use crate::statement::Statement;
+use crate::tables;
+
+/// Raised when rows that come out of the same query and input change.
+const ENGINE_VERSION: &str = "1";
+
+/// The tag of a rollup's files that holds the digest of their input.
+const INPUTS_TAG: &str = "inputs";
+
+/// The column a rollup is partitioned by.
+const DAY_COLUMN: &str = "event_date";
+
+/// Input rows of one query: enough to keep it busy, few enough to hold its groups in memory.
+const CHUNK_ROWS: u64 = 4_000_000;
+
+/// Starts after another process rewrote a day in between.
+const ATTEMPTS: usize = 5;
+
+/// How far a rollup has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    pub rollup: String,
+    pub days_done: usize,
+    pub days: usize,
+}
+
+/// What was done, a line a rollup, in the order of their names.
+#[derive(Debug, Clone, Default)]
+pub struct RefreshReport {
+    pub rollups: Vec<RollupReport>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct RollupReport {
+    pub name: String,
+    /// Days computed anew.
+    pub days: usize,
+    /// Days that no input is left of.
+    pub removed: usize,
+    /// Rows written.
+    pub rows: u64,
+    pub took: Duration,
+}
+
+impl Engine {
+    /// Brings every rollup up to date with the newest events.
+    ///
+    /// # Errors
+    /// A rollup whose query fails, or that another process keeps rewriting; the lake's own.
+    pub async fn refresh(&self, progress: &mut dyn FnMut(Progress)) -> Result<RefreshReport> {
+        let mut report = RefreshReport::default();
+        for query in self.catalog.of_kind(Kind::Rollup) {
+            report.rollups.push(self.refresh_rollup(query, progress).await?);
+        }
+        Ok(report)
+    }
+
+    async fn refresh_rollup(
+        &self,
+        query: &Query,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<RollupReport> {
+        let started = Instant::now();
+        let mut report = RollupReport { name: query.name.clone(), ..RollupReport::default() };
+        for _ in 0..ATTEMPTS {
+            match self.bring_up_to_date(query, &mut report, progress).await {
+                Err(TransformError::Lake(LakeError::Conflict { table })) => {
+                    tracing::debug!(table, "rewritten by someone else, starting over");
+                }
+                Err(other) => return Err(other),
+                Ok(()) => {
+                    report.took = started.elapsed();
+                    return Ok(report);
+                }
+            }
+        }
+        Err(TransformError::Contended { table: query.name.clone(), attempts: ATTEMPTS })
+    }
+
+    async fn bring_up_to_date(
+        &self,
+        query: &Query,
+        report: &mut RollupReport,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        let statement = Statement::parse(&query.sql, &query.file)?;
+        let inputs = self.inputs(query, &statement).await?;
+        if inputs.iter().all(|input| input.files.is_empty()) {
+            return self.clear(query, report).await;
+        }
+        let def = self.definition(query, &statement, &inputs).await?;
+        let mut base = self.lake.ensure_table(&def).await?;
+        let text = statement.normalized();
+        let days: BTreeSet<Day> = inputs.iter().flat_map(Input::days).collect();
+        let digests: BTreeMap<Day, String> =
+            days.iter().map(|day| (*day, digest(&text, &inputs, *day))).collect();
+        let stored = stored_digests(&base);
+        let stale: Vec<Day> = days
+            .iter()
+            .copied()
+            .filter(|day| stored.get(day).and_then(Option::as_deref) != digests.get(day).map(String::as_str))
+            .collect();
+        let gone: Vec<Day> = stored.keys().copied().filter(|day| !days.contains(day)).collect();
+        if !gone.is_empty() {
+            let empty = gone.iter().map(|day| (*day, Vec::new())).collect();
+            base = self.lake.replace_days(&def, &base, empty).await?;
+            report.removed += gone.len();
+        }
+        let mut done = 0;
+        for chunk in chunks(&stale, &inputs) {
+            let files = self.compute(query, &statement, &inputs, &def, &chunk, &digests).await?;
+            report.rows += files.iter().flat_map(|(_, f)| f).map(|f| f.rows).sum::<u64>();
+            base = self.lake.replace_days(&def, &base, files).await?;
+            done += chunk.len();
+            report.days += chunk.len();
+            progress(Progress { rollup: query.name.clone(), days_done: done, days: stale.len() });
+        }
+        Ok(())
+    }
+
+    /// The tables of events that a rollup reads, at their newest.
+    async fn inputs(&self, query: &Query, statement: &Statement) -> Result<Vec<Input>> {
+        let fail = |message| TransformError::File { file: query.file.clone(), line: 1, message };
+        let mut inputs = Vec::new();
+        for name in statement.tables(&query.file)? {
+            let plain = name.strip_prefix("raw.").unwrap_or(&name);
+            let Some(stream) = Stream::ALL.into_iter().find(|s| s.table() == plain) else {
+                return Err(fail(format!("a rollup reads tables of events only, not {name}")));
+            };
+            let Some(reach) = query.header.reads.get(plain).copied() else {
+                return Err(fail(format!("say which days it reads: reads = {{ {plain} = \"same\" }}")));
+            };
+            let def = lake::schema::raw(stream);
+            let snapshot = self.lake.snapshot(&def.name, None).await?;
+            inputs.push(Input {
+                raw: plain.len() < name.len(),
+                name,
+                reach,
+                files: snapshot.map(|s| s.files).unwrap_or_default(),
+                def,
+            });
+        }
+        Ok(inputs)
+    }
+
+    /// Removes what is stored of a rollup whose input is empty.
+    async fn clear(&self, query: &Query, report: &mut RollupReport) -> Result<()> {
+        let name = rollup_table(&query.name);
+        let Some(base) = self.lake.snapshot(&name, None).await? else { return Ok(()) };
+        let days: Vec<_> =
+            stored_digests(&base).into_keys().map(|day| (day, Vec::new())).collect();
+        if days.is_empty() {
+            return Ok(());
+        }
+        report.removed += days.len();
+        let partition_by = base.partition_by.clone();
+        let def = TableDef { name, schema: Arc::clone(&base.schema), partition_by };
+        self.lake.replace_days(&def, &base, days).await?;
+        Ok(())
+    }
+
+    async fn definition(
+        &self,
+        query: &Query,
+        statement: &Statement,
+        inputs: &[Input],
+    ) -> Result<TableDef> {
+        let frame = self.frame(query, statement, inputs, &[]).await?;
+        crate::session::check_columns(query, frame.schema().as_arrow())?;
+        let schema = tables::stored_schema(query, frame.schema().as_arrow());
+        if schema.field_with_name(DAY_COLUMN).is_err() {
+            return Err(TransformError::File {
+                file: query.file.clone(),
+                line: 1,
+                message: format!("a rollup is kept by day and needs a column {DAY_COLUMN}"),
+            });
+        }
+        Ok(TableDef {
+            name: rollup_table(&query.name),
+            schema,
+            partition_by: Some(DAY_COLUMN.to_owned()),
+        })
+    }
+
+    /// The rollup's query over what these days may read, sorted by day and then by its grain.
+    async fn frame(
+        &self,
+        query: &Query,
+        statement: &Statement,
+        inputs: &[Input],
+        days: &[Day],
+    ) -> Result<DataFrame> {
+        let fail = || TransformError::sql(&query.file);
+        let ctx = self.context()?;
+        crate::session::add_raw_schema(&ctx).map_err(fail())?;
+        for input in inputs {
+            let list = input.files_for(days);
+            let table: Arc<dyn datafusion::catalog::TableProvider> = if input.raw {
+                Arc::new(StoredTable(list))
+            } else {
+                Arc::new(EventTable(EventSource::Files(list)))
+            };
+            ctx.register_table(input.name.as_str(), table).map_err(fail())?;
+        }
+        // A rollup knows no as_of; a query that asks for one fails here.
+        let parsed = statement.clone().unbound();
+        let plan = ctx.state().statement_to_plan(parsed).await.map_err(fail())?;
+        let frame = ctx.execute_logical_plan(plan).await.map_err(fail())?;
+        let mut order = vec![DAY_COLUMN];
+        order.extend(query.header.grain.iter().map(String::as_str).filter(|g| *g != DAY_COLUMN));
+        frame.sort(order.into_iter().map(|c| col(c).sort(true, false)).collect()).map_err(fail())
+    }
+
+    /// Computes some days and writes their files; a day without rows has an empty file, which
+    /// remembers its digest.
+    async fn compute(
+        &self,
+        query: &Query,
+        statement: &Statement,
+        inputs: &[Input],
+        def: &TableDef,
+        days: &[Day],
+        digests: &BTreeMap<Day, String>,
+    ) -> Result<Vec<(Day, Vec<PendingFile>)>> {
+        let fail = || TransformError::sql(&query.file);
+        let frame = self.frame(query, statement, inputs, days).await?;
+        let mut rows = frame.execute_stream().await.map_err(fail())?;
+        let mut writer = DayWriter { engine: self, def, digests, current: None, files: BTreeMap::new() };
+        while let Some(batch) = rows.next().await {
+            let batch = batch.map_err(fail())?;
+            for (day, part) in split_days(&batch).map_err(fail())? {
+                if days.contains(&day) {
+                    writer.push(day, part).await?;
+                }
+            }
+        }
+        writer.flush().await?;
+        let mut files = writer.files;
+        for day in days {
+            if !files.contains_key(day) {
+                let empty = RecordBatch::new_empty(def.file_schema());
+                files.insert(*day, self.write(def, *day, &[empty], digests).await?);
+            }
+        }
+        Ok(files.into_iter().map(|(day, file)| (day, vec![file])).collect())
+    }
+
+    async fn write(
+        &self,
+        def: &TableDef,
+        day: Day,
+        batches: &[RecordBatch],
+        digests: &BTreeMap<Day, String>,
+    ) -> Result<PendingFile> {
+        let digest = digests.get(&day).cloned().unwrap_or_default();
+        let tags = BTreeMap::from([(INPUTS_TAG.to_owned(), digest)]);
+        Ok(self.lake.write_file(def, Some(day), batches, tags).await?)
+    }
+}
+
+/// A table that a rollup reads.
+struct Input {
+    /// As the query names it.
+    name: String,
+    /// With copies.
+    raw: bool,
+    reach: Reach,
+    def: TableDef,
+    files: Vec<DataFile>,
+}
+
+impl Input {
+    fn days(&self) -> impl Iterator<Item = Day> {
+        self.files.iter().filter_map(|f| f.day)
+    }
+
+    fn may_read(&self, day: Day) -> impl Iterator<Item = &DataFile> {
+        self.files.iter().filter(move |f| f.day.is_some_and(|input| self.reach.covers(day, input)))
+    }
+
+    fn files_for(&self, days: &[Day]) -> FileList {
+        let wanted: BTreeSet<Day> = match self.reach {
+            Reach::Same => days.iter().copied().collect(),
+            _ => days.iter().flat_map(|day| self.may_read(*day)).filter_map(|f| f.day).collect(),
+        };
+        let has = |f: &&DataFile| f.day.is_some_and(|day| wanted.contains(&day));
+        FileList {
+            schema: Arc::clone(&self.def.schema),
+            partition_by: self.def.partition_by.clone(),
+            files: self.files.iter().filter(has).cloned().collect(),
+        }
+    }
+}
+
+/// Collects the rows of a day, which come one day after the other, and writes them.
+struct DayWriter<'a> {
+    engine: &'a Engine,
+    def: &'a TableDef,
+    digests: &'a BTreeMap<Day, String>,
+    current: Option<(Day, Vec<RecordBatch>)>,
+    files: BTreeMap<Day, PendingFile>,
+}
+
+impl DayWriter<'_> {
+    async fn push(&mut self, day: Day, rows: RecordBatch) -> Result<()> {
+        match &mut self.current {
+            Some((current, batches)) if *current == day => batches.push(rows),
+            _ => {
+                self.flush().await?;
+                self.current = Some((day, vec![rows]));
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let Some((day, batches)) = self.current.take() else { return Ok(()) };
+        let file = self.engine.write(self.def, day, &batches, self.digests).await?;
+        self.files.insert(day, file);
+        Ok(())
+    }
+}
+
+/// The rows of each day in turn, without the day itself.
+fn split_days(batch: &RecordBatch) -> std::result::Result<Vec<(Day, RecordBatch)>, DataFusionError> {
+    if batch.num_rows() == 0 {
+        return Ok(Vec::new());
+    }
+    let schema = batch.schema();
+    let at = schema.index_of(DAY_COLUMN)?;
+    let days = Arc::clone(batch.column(at));
+    let others: Vec<usize> = (0..batch.num_columns()).filter(|i| *i != at).collect();
+    let rows = batch.project(&others)?;
+    let day_of = |row: usize| Day(days.as_primitive::<Date32Type>().value(row));
+    Ok(partition(std::slice::from_ref(&days))?
+        .ranges()
+        .into_iter()
+        .map(|range| (day_of(range.start), rows.slice(range.start, range.end - range.start)))
+        .collect())
+}
+
+/// What a day of the rollup is made of, in hexadecimal.
+fn digest(text: &str, inputs: &[Input], day: Day) -> String {
+    let mut context = Context::new(&SHA256);
+    let mut add = |part: &str| {
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part.as_bytes());
+    };
+    add(ENGINE_VERSION);
+    add(text);
+    for input in inputs {
+        add(&input.name);
+        for file in input.may_read(day) {
+            add(&file.path);
+        }
+    }
+    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The digest each stored day was made of; `None` where its files disagree or have none.
+fn stored_digests(base: &TableSnapshot) -> BTreeMap<Day, Option<String>> {
+    let mut digests: BTreeMap<Day, Option<String>> = BTreeMap::new();
+    for file in &base.files {
+        let Some(day) = file.day else { continue };
+        let tag = file.tags.get(INPUTS_TAG).cloned();
+        digests
+            .entry(day)
+            .and_modify(|held| {
+                if *held != tag {
+                    *held = None;
+                }
+            })
+            .or_insert(tag);
+    }
+    digests
+}
+
+/// Days that are computed together: as many as their input rows allow, at least one.
+fn chunks(days: &[Day], inputs: &[Input]) -> Vec<Vec<Day>> {
+    let mut by_day: BTreeMap<Day, u64> = BTreeMap::new();
+    for file in inputs.iter().flat_map(|i| &i.files) {
+        *by_day.entry(file.day.unwrap_or(Day(0))).or_default() += file.rows;
+    }
+    let mut chunks: Vec<Vec<Day>> = Vec::new();
+    let mut filled = CHUNK_ROWS;
+    for day in days {
+        let rows = by_day.get(day).copied().unwrap_or_default();
+        if filled + rows > CHUNK_ROWS {
+            chunks.push(Vec::new());
+            filled = 0;
+        }
+        filled += rows;
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.push(*day);
+        }
+    }
+    chunks
+}

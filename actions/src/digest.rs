@@ -1,0 +1,95 @@
+//! Fingerprints: SHA-256 over canonical JSON (object keys in a fixed order, no spaces).
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::Serialize;
+
+use crate::document::{ActionKind, Setting};
+use crate::input::PartnerState;
+
+/// 64 hex digits. A value that JSON cannot hold (a map with other than text keys) has none.
+pub(crate) fn sha256<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+    let bytes = serde_json::to_vec(value)?;
+    let hash = digest(&SHA256, &bytes);
+    Ok(hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The fingerprint of what actions can change of some partners: quota with its changes, support
+/// route, notices. The order of the partners does not show.
+///
+/// # Errors
+/// When the state cannot be written as JSON.
+pub fn state_digest<'a>(
+    states: impl Iterator<Item = &'a PartnerState>,
+) -> Result<String, serde_json::Error> {
+    let mut rows: Vec<_> = states
+        .map(|s| {
+            let mut changes: Vec<_> =
+                s.quota_changes.iter().map(|c| (c.at, c.per_minute)).collect();
+            changes.sort_unstable();
+            let mut notified = s.notified.clone();
+            notified.sort_unstable();
+            (s.partner_id.as_str(), s.quota_per_minute, changes, s.support.clone(), notified)
+        })
+        .collect();
+    rows.sort_by(|a, b| a.0.cmp(b.0));
+    sha256(&rows)
+}
+
+/// The key under which a change is applied at most once.
+pub(crate) fn change_key(
+    partner_id: &str,
+    action: ActionKind,
+    from: Option<&Setting>,
+    to: Option<&Setting>,
+    policy_version: &str,
+    window_end: i64,
+) -> Result<String, serde_json::Error> {
+    sha256(&(partner_id, action, from, to, policy_version, window_end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_hash() {
+        // printf '"abc"' | sha256sum
+        let hash = sha256(&"abc").expect("JSON");
+        assert_eq!(hash, "6cc43f858fbb763301637b5af970e2a46b46f461f27e5a0f41e009c59b827b25");
+    }
+
+    #[test]
+    fn every_part_of_a_change_is_in_its_key() {
+        let quota = |per_minute| Some(Setting::Quota { per_minute });
+        let (set, tell) = (ActionKind::SetQuota, ActionKind::Notify);
+        let key = |id, action, from: Option<Setting>, to: Option<Setting>, version, end| {
+            change_key(id, action, from.as_ref(), to.as_ref(), version, end).expect("JSON")
+        };
+        let keys = std::collections::BTreeSet::from([
+            key("a", set, quota(1), quota(2), "1", 0),
+            key("b", set, quota(1), quota(2), "1", 0),
+            key("a", tell, quota(1), quota(2), "1", 0),
+            key("a", set, quota(3), quota(2), "1", 0),
+            key("a", set, None, quota(2), "1", 0),
+            key("a", set, quota(1), quota(4), "1", 0),
+            key("a", set, quota(1), quota(2), "2", 0),
+            key("a", set, quota(1), quota(2), "1", 1),
+        ]);
+        assert_eq!(keys.len(), 8);
+    }
+
+    #[test]
+    fn the_digest_shows_state_and_not_order() {
+        let state = |id: &str, quota| PartnerState {
+            partner_id: id.to_owned(),
+            quota_per_minute: Some(quota),
+            ..PartnerState::default()
+        };
+        let (a, b) = (state("a", 1), state("b", 2));
+        let of = |states: &[&PartnerState]| state_digest(states.iter().copied()).expect("JSON");
+        assert_eq!(of(&[&a, &b]), of(&[&b, &a]));
+        assert_ne!(of(&[&a, &b]), of(&[&a, &state("b", 3)]));
+        let renamed = PartnerState { name: Some("A".to_owned()), ..a.clone() };
+        assert_eq!(of(&[&a]), of(&[&renamed]));
+    }
+}

@@ -1,0 +1,322 @@
+//! The action policy: `policy.toml`, read whole and checked, with the line of what is wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::document::SupportRoute;
+
+/// The policy shipped with the binary, with a comment for every key.
+pub const DEFAULT_POLICY: &str = include_str!("../default_policy.toml");
+
+/// A checked policy; `Policy::parse` makes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    pub version: String,
+    /// In the order they are tried.
+    pub rules: Vec<Rule>,
+    pub guardrails: Guardrails,
+    /// By plan name.
+    pub plans: BTreeMap<String, PlanQuota>,
+}
+
+/// The two decisions made for each partner, each by the first rule that matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Track {
+    Support,
+    Quota,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    pub name: String,
+    pub track: Track,
+    /// A SQL boolean expression over one row a partner.
+    pub condition: String,
+    pub action: Action,
+    /// Where it stands in the file, from 1.
+    pub line: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    RouteSupport(SupportRoute),
+    SetQuota(QuotaTarget),
+    Notify { who: String },
+    None,
+}
+
+/// What a quota should become.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum QuotaTarget {
+    /// Calls a minute.
+    PerMinute(i64),
+    /// A share of the present quota: 0.5 is +50 %.
+    Step(f64),
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guardrails {
+    pub kill_switch: bool,
+    pub max_raise: f64,
+    pub max_cut: f64,
+    pub headroom: f64,
+    pub cooldown_days: i64,
+    pub reach: f64,
+    pub capacity_per_minute: i64,
+    pub approval_above_30d: f64,
+    pub grant_days: i64,
+    pub stale_hours: i64,
+}
+
+/// What a plan promises and holds at most, calls a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanQuota {
+    pub contract: i64,
+    pub ceiling: i64,
+}
+
+/// Why an action policy was refused; the caller knows its file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    #[error("the action policy does not parse:\n{0}")]
+    Toml(String),
+    #[error("line {line}: the rule \"{rule}\" {problem}")]
+    Rule { line: usize, rule: String, problem: String },
+    #[error("line {line}: {key} = {given} must be {expected}")]
+    Value { line: usize, key: &'static str, given: String, expected: &'static str },
+    #[error("line {line}: the plan \"{plan}\" needs 0 ≤ contract ≤ ceiling")]
+    PlanQuota { line: usize, plan: String },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPolicy {
+    version: Spanned<String>,
+    #[serde(default)]
+    rules: Vec<Spanned<RawRule>>,
+    guardrails: Spanned<Guardrails>,
+    #[serde(default)]
+    plans: BTreeMap<String, Spanned<PlanQuota>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    name: String,
+    #[serde(rename = "for")]
+    track: Track,
+    when: String,
+    route_support: Option<SupportRoute>,
+    set_quota: Option<RawQuota>,
+    notify: Option<RawNotify>,
+    none: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawQuota {
+    per_minute: Option<i64>,
+    step: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNotify {
+    who: String,
+}
+
+impl Policy {
+    /// Reads a policy from the text of `policy.toml`.
+    ///
+    /// # Errors
+    /// Names the line: no TOML, a key that is unknown or missing, a rule without exactly one
+    /// action, a value out of range.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        let raw: RawPolicy = toml::from_str(text).map_err(|e| PolicyError::Toml(e.to_string()))?;
+        let line = |span: Range<usize>| {
+            1 + text.as_bytes().iter().take(span.start).filter(|b| **b == b'\n').count()
+        };
+        let (version_line, guardrails_line) =
+            (line(raw.version.span()), line(raw.guardrails.span()));
+        let version = raw.version.into_inner();
+        if version.trim().is_empty() {
+            let (key, given, expected) = ("version", "\"\"".to_owned(), "a name");
+            return Err(PolicyError::Value { line: version_line, key, given, expected });
+        }
+        let mut rules = Vec::with_capacity(raw.rules.len());
+        let mut names = BTreeSet::new();
+        for spanned in raw.rules {
+            let at = line(spanned.span());
+            let rule = rule(spanned.into_inner(), at)?;
+            if !names.insert(rule.name.clone()) {
+                let problem = "is there twice; a plan names the rule it follows".to_owned();
+                return Err(PolicyError::Rule { line: at, rule: rule.name, problem });
+            }
+            rules.push(rule);
+        }
+        let guardrails = raw.guardrails.into_inner();
+        check_guardrails(&guardrails, text, guardrails_line)?;
+        let mut plans = BTreeMap::new();
+        for (plan, quota) in raw.plans {
+            let at = line(quota.span());
+            let quota = quota.into_inner();
+            if quota.contract < 0 || quota.ceiling < quota.contract {
+                return Err(PolicyError::PlanQuota { line: at, plan });
+            }
+            plans.insert(plan, quota);
+        }
+        Ok(Self { version, rules, guardrails, plans })
+    }
+}
+
+fn rule(raw: RawRule, line: usize) -> Result<Rule, PolicyError> {
+    let wrong = |problem: &str| PolicyError::Rule {
+        line,
+        rule: raw.name.clone(),
+        problem: problem.to_owned(),
+    };
+    if raw.name.trim().is_empty() {
+        return Err(wrong("has no name"));
+    }
+    if raw.when.trim().is_empty() {
+        return Err(wrong("has an empty condition; write when = \"true\" to match everyone"));
+    }
+    let one = "needs exactly one of route_support, set_quota, notify, none = true";
+    let action = match (raw.route_support, raw.set_quota, raw.notify, raw.none) {
+        (Some(route), None, None, None) => Action::RouteSupport(route),
+        (None, Some(quota), None, None) => Action::SetQuota(target(&quota).map_err(wrong)?),
+        (None, None, Some(notify), None) => Action::Notify { who: notify.who },
+        (None, None, None, Some(true)) => Action::None,
+        _ => return Err(wrong(one)),
+    };
+    match (&action, raw.track) {
+        (Action::RouteSupport(_), Track::Quota) => {
+            return Err(wrong("routes support, so it must be for = \"support\""));
+        }
+        (Action::SetQuota(_), Track::Support) => {
+            return Err(wrong("sets a quota, so it must be for = \"quota\""));
+        }
+        (Action::RouteSupport(route), _) if route.priority < 1 || route.sla_hours < 1 => {
+            return Err(wrong("needs a priority and sla_hours of 1 or more"));
+        }
+        _ => {}
+    }
+    Ok(Rule { name: raw.name, track: raw.track, condition: raw.when, action, line })
+}
+
+fn target(raw: &RawQuota) -> Result<QuotaTarget, &'static str> {
+    match (raw.per_minute, raw.step) {
+        (Some(quota), None) if quota >= 0 => Ok(QuotaTarget::PerMinute(quota)),
+        (Some(_), None) => Err("sets a negative quota"),
+        (None, Some(step)) if step.is_finite() && step > -1.0 && step != 0.0 => {
+            Ok(QuotaTarget::Step(step))
+        }
+        (None, Some(_)) => Err("has a step that is 0, or −1 or less; 0.5 is +50 %"),
+        _ => Err("needs exactly one of set_quota.per_minute and set_quota.step"),
+    }
+}
+
+fn check_guardrails(g: &Guardrails, text: &str, table_line: usize) -> Result<(), PolicyError> {
+    let amount = |value: f64| value.is_finite() && value >= 0.0;
+    let share = |value: f64| (0.0..=1.0).contains(&value);
+    let rows: [(&'static str, String, &'static str, bool); 9] = [
+        ("max_raise", g.max_raise.to_string(), "0 or more", amount(g.max_raise)),
+        ("max_cut", g.max_cut.to_string(), "0 to 1", share(g.max_cut)),
+        ("headroom", g.headroom.to_string(), "1 or more", amount(g.headroom) && g.headroom >= 1.0),
+        ("cooldown_days", g.cooldown_days.to_string(), "0 to 3650", days(g.cooldown_days, 0)),
+        ("reach", g.reach.to_string(), "0 to 1", share(g.reach)),
+        (
+            "capacity_per_minute",
+            g.capacity_per_minute.to_string(),
+            "0 or more",
+            g.capacity_per_minute >= 0,
+        ),
+        (
+            "approval_above_30d",
+            g.approval_above_30d.to_string(),
+            "0 or more",
+            amount(g.approval_above_30d),
+        ),
+        ("grant_days", g.grant_days.to_string(), "1 to 3650", days(g.grant_days, 1)),
+        (
+            "stale_hours",
+            g.stale_hours.to_string(),
+            "1 to 87600",
+            (1..=87_600).contains(&g.stale_hours),
+        ),
+    ];
+    let Some((key, given, expected, _)) = rows.into_iter().find(|row| !row.3) else {
+        return Ok(());
+    };
+    // The table holds single-line keys; the first line after its head that begins so is the one.
+    let below = text.lines().enumerate().skip(table_line);
+    let found = below.map(|(i, l)| (i + 1, l)).find(|(_, l)| l.trim_start().starts_with(key));
+    let line = found.map_or(table_line, |(line, _)| line);
+    Err(PolicyError::Value { line, key, given, expected })
+}
+
+fn days(value: i64, least: i64) -> bool {
+    (least..=3_650).contains(&value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_parses() {
+        let policy = Policy::parse(DEFAULT_POLICY).expect("the shipped policy");
+        assert_eq!(policy.rules.len(), 6);
+        let g = &policy.guardrails;
+        assert_eq!((g.max_raise, g.max_cut, g.headroom, g.reach), (0.5, 0.1, 1.2, 0.05));
+        assert_eq!((g.cooldown_days, g.grant_days, g.stale_hours), (7, 30, 36));
+        assert!(!g.kill_switch);
+        let lines: Vec<&str> = DEFAULT_POLICY.lines().collect();
+        for rule in &policy.rules {
+            assert_eq!(lines[rule.line - 1], "[[rules]]", "{}", rule.name);
+        }
+    }
+
+    #[test]
+    fn an_error_names_line_and_rule() {
+        #[track_caller]
+        fn check(from: &str, to: &str, parts: &[&str]) {
+            assert!(DEFAULT_POLICY.contains(from), "{from}");
+            let error = Policy::parse(&DEFAULT_POLICY.replacen(from, to, 1));
+            let error = error.expect_err(to).to_string();
+            for part in parts {
+                assert!(error.contains(part), "{error:?} lacks {part:?}");
+            }
+        }
+        let line = |text: &str| {
+            let at = DEFAULT_POLICY.lines().position(|l| l.starts_with(text)).expect("a line");
+            format!("line {}", at + 1)
+        };
+        check("version = \"1\"", "version = \" \"", &[&line("version"), "a name"]);
+        check(
+            "max_cut = 0.1",
+            "max_cut = 1.1",
+            &[&line("max_cut"), "max_cut = 1.1 must be 0 to 1"],
+        );
+        check("headroom = 1.2", "headroom = 0.9", &[&line("headroom"), "1 or more"]);
+        check("max_cut = 0.1\n", "", &["missing field `max_cut`"]);
+        check("max_cut = 0.1", "max_cutt = 0.1", &["unknown field `max_cutt`", "max_cutt = 0.1"]);
+        check("when = \"true\"", "when = \" \"", &["\"Nothing to do\" has an empty condition"]);
+        check("\nnone = true", "\nnone = false", &["\"Nothing to do\" needs exactly one of"]);
+        check("\nnone = true", "\nnone = true\nnotify = { who = \"x\" }", &["exactly one of"]);
+        check("name = \"At risk\"", "name = \"Nothing to do\"", &["is there twice"]);
+        check("priority = 1", "priority = 0", &["priority and sla_hours of 1 or more"]);
+        check("queue = \"onboarding\", ", "", &["missing field `queue`"]);
+        check("for = \"quota\"\nwhen", "for = \"support\"\nwhen", &["must be for = \"quota\""]);
+        check("for = \"support\"", "for = \"suport\"", &["unknown variant `suport`"]);
+        check("step = 0.5 }\n\n", "step = 0.0 }\n\n", &["has a step that is 0"]);
+        check("step = 0.5 }\n\n", "step = 0.5, per_minute = 9 }\n\n", &["exactly one of"]);
+        check("contract = 300", "contract = 9_000", &["the plan \"growth\" needs"]);
+    }
+}

@@ -142,7 +142,7 @@ impl Decoder {
         let mut next = || slots.next().unwrap_or_default();
         let [id_name, time_name] = object.names;
         let event_id = id(id_name, next())?;
-        let occurred_at = occurred_at(time_name, next(), arrival)?;
+        let occurred_at = occurred_at(time_name, &next(), arrival)?;
         let partner_id = id(COMMON[2], next())?;
         let mut cells = <[Cell<'a>; MOST]>::default();
         for (cell, field) in cells.iter_mut().zip(self.fields) {
@@ -274,9 +274,9 @@ fn id<'a>(name: &'static str, slot: Slot<'a>) -> Result<Cow<'a, str>, Rejection>
     Ok(text)
 }
 
-fn occurred_at(name: &'static str, slot: Slot<'_>, arrival: i64) -> Result<i64, Rejection> {
+fn occurred_at(name: &'static str, slot: &Slot<'_>, arrival: i64) -> Result<i64, Rejection> {
     let due = "an RFC 3339 time with offset, or integer epoch milliseconds";
-    let instant = match &slot {
+    let instant = match slot {
         Slot::Absent | Slot::Null => return Err(missing(name)),
         Slot::Text(text) => time::parse(text)
             .ok_or_else(|| reject(Reason::WrongType, Some(name), format!("it is {due}")))?,
@@ -284,9 +284,9 @@ fn occurred_at(name: &'static str, slot: Slot<'_>, arrival: i64) -> Result<i64, 
             // Out of 64 bits as microseconds is out of the window too.
             Ok(millis) => millis.saturating_mul(1000),
             Err(NotInteger::Beyond) => i64::MAX,
-            Err(NotInteger::Fractional) => return Err(wrong_type(name, &slot, due)),
+            Err(NotInteger::Fractional) => return Err(wrong_type(name, slot, due)),
         },
-        Slot::Bool | Slot::Object | Slot::Array => return Err(wrong_type(name, &slot, due)),
+        Slot::Bool | Slot::Object | Slot::Array => return Err(wrong_type(name, slot, due)),
     };
     let latest = arrival.saturating_add(AHEAD);
     if instant < EARLIEST || instant > latest || instant == i64::MAX {

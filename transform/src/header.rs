@@ -183,7 +183,7 @@ struct ColumnToml {
 ///
 /// # Errors
 /// Names file and line: no header, broken TOML, a type that is none, a grain that is no column.
-pub fn parse_header(file: &str, text: &str) -> Result<Header> {
+pub(crate) fn parse_header(file: &str, text: &str) -> Result<Header> {
     let fail = |offset: usize, message: String| TransformError::File {
         file: file.to_owned(),
         line: line_of(text, offset),

@@ -3,7 +3,7 @@
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
 //! `queries/`), `statement` (one SELECT), `tables` (what queries find by name), `provider` and
 //! `dedup` (the lake's tables as DataFusion reads them), `session` (one consistent set of them),
-//! `engine` and `refresh` (rollups brought up to date), `functions` (what SQL lacks), `cases` and
+//! `engine` and `refresh` (rollups brought up to date), `functions` (what SQL lacks), `cases`, `rows` and
 //! `runner` (tests of queries).
 
 mod cases;
@@ -15,10 +15,13 @@ mod functions;
 mod header;
 mod provider;
 mod refresh;
+mod rows;
 mod runner;
 mod session;
 mod statement;
 mod tables;
+#[cfg(test)]
+mod world;
 
 pub use cases::{Case, parse_cases};
 pub use catalog::{Catalog, Kind, Query};

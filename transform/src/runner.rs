@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{SortColumn, cast, concat_batches, lexsort_to_indices, partition, take};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Schema, SchemaRef};
-use arrow::json::ReaderBuilder;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Float64Type, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
-use lake_types::{Day, Stream, parse_instant};
-use toml::{Table, Value};
+use lake_types::Stream;
+use toml::Table;
 
-use crate::cases::{Case, scalar_text};
+use crate::cases::Case;
 use crate::catalog::{Catalog, Kind, Query};
 use crate::error::Result;
-use crate::header::ColumnType;
 use crate::provider::{EventSource, EventTable};
+use crate::rows::{batch_of, fill_event, fill_rollup, sorted, split_by_day};
 use crate::session::{Limits, QueryResult, Session, new_context};
 use crate::tables;
 
@@ -167,143 +166,6 @@ fn given_batch(
     batch_of(schema, &filled)
 }
 
-/// What a case need not say of an event.
-fn fill_event(row: &mut Table, i: usize, schema: &Schema) -> std::result::Result<(), String> {
-    let occurred = row.get("occurred_at").map(scalar_text);
-    let occurred = occurred.ok_or_else(|| format!("row {} has no occurred_at", i + 1))?;
-    let micros = parse_instant(&occurred)
-        .ok_or_else(|| format!("row {}: \"{occurred}\" is no instant", i + 1))?;
-    let instant = Value::String(lake_types::format_instant(micros));
-    row.insert("occurred_at".to_owned(), instant.clone());
-    row.insert("event_date".to_owned(), Value::String(Day::of_micros(micros).to_string()));
-    let defaults = [
-        ("event_id", Value::String(format!("event-{i}"))),
-        ("environment", Value::String("production".to_owned())),
-        ("status", Value::Integer(200)),
-        ("topic", Value::String("given".to_owned())),
-        ("kafka_partition", Value::Integer(0)),
-        ("kafka_offset", Value::Integer(i64::try_from(i).unwrap_or(i64::MAX))),
-        ("arrival", instant.clone()),
-        ("ingested_at", instant),
-        ("late", Value::Boolean(false)),
-    ];
-    for (name, value) in defaults {
-        if schema.field_with_name(name).is_ok() {
-            row.entry(name).or_insert(value);
-        }
-    }
-    Ok(())
-}
-
-/// Counts and sums that a case leaves out are 0.
-fn fill_rollup(row: &mut Table, query: &Query) {
-    for column in &query.header.columns {
-        let zero = match column.kind {
-            ColumnType::Int64 | ColumnType::Decimal(..) => Value::Integer(0),
-            ColumnType::Utf8 if column.name == "environment" => {
-                Value::String("production".to_owned())
-            }
-            _ => continue,
-        };
-        row.entry(column.name.clone()).or_insert(zero);
-    }
-}
-
-/// Rows written in TOML as a batch of that schema; an absent column is NULL.
-fn batch_of(schema: &SchemaRef, rows: &[Table]) -> std::result::Result<RecordBatch, String> {
-    for row in rows {
-        if let Some(unknown) = row.keys().find(|k| schema.field_with_name(k).is_err()) {
-            let known: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-            return Err(format!("no column \"{unknown}\"; there are {}", known.join(", ")));
-        }
-    }
-    if rows.is_empty() {
-        return Ok(RecordBatch::new_empty(Arc::clone(schema)));
-    }
-    let rows: Vec<serde_json::Value> = rows
-        .iter()
-        .map(|row| {
-            let mut object = serde_json::Map::new();
-            for (name, value) in row {
-                let field = schema.field_with_name(name).map_err(|e| e.to_string())?;
-                object.insert(name.clone(), json_of(value, field.data_type()));
-            }
-            Ok(serde_json::Value::Object(object))
-        })
-        .collect::<std::result::Result<_, String>>()?;
-    let mut decoder =
-        ReaderBuilder::new(Arc::clone(schema)).build_decoder().map_err(|e| e.to_string())?;
-    decoder.serialize(&rows).map_err(|e| e.to_string())?;
-    let batch = decoder.flush().map_err(|e| e.to_string())?;
-    Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(schema))))
-}
-
-fn json_of(value: &Value, kind: &DataType) -> serde_json::Value {
-    use serde_json::Value as Json;
-    match (value, kind) {
-        (Value::Array(items), DataType::List(inside)) => {
-            Json::Array(items.iter().map(|item| json_of(item, inside.data_type())).collect())
-        }
-        (Value::Table(row), DataType::Struct(fields)) => Json::Object(
-            row.iter()
-                .map(|(name, value)| {
-                    let field = fields.iter().find(|f| f.name() == name);
-                    let kind = field.map_or(&DataType::Null, |f| f.data_type());
-                    (name.clone(), json_of(value, kind))
-                })
-                .collect(),
-        ),
-        (Value::Boolean(flag), _) => Json::Bool(*flag),
-        (Value::Integer(number), DataType::Float64) => Json::from(*number as f64),
-        (Value::Float(number), DataType::Float64) => {
-            serde_json::Number::from_f64(*number).map_or(Json::Null, Json::Number)
-        }
-        (Value::Integer(number), DataType::Int32 | DataType::Int64) => Json::from(*number),
-        // Everything else is exact as text: decimals, dates, instants, strings.
-        (other, _) => Json::String(scalar_text(other)),
-    }
-}
-
-/// The arrivals of each day, sorted by (partner_id, occurred_at) as in a file of the lake.
-fn split_by_day(
-    batch: &RecordBatch,
-) -> std::result::Result<Vec<(Day, RecordBatch)>, arrow::error::ArrowError> {
-    if batch.num_rows() == 0 {
-        return Ok(Vec::new());
-    }
-    let column = |name: &str| -> std::result::Result<ArrayRef, arrow::error::ArrowError> {
-        Ok(Arc::clone(batch.column(batch.schema().index_of(name)?)))
-    };
-    let keys = [column("event_date")?, column("partner_id")?, column("occurred_at")?];
-    let sorted = sorted(batch, &keys)?;
-    let days = Arc::clone(sorted.column(batch.schema().index_of("event_date")?));
-    Ok(partition(std::slice::from_ref(&days))?
-        .ranges()
-        .into_iter()
-        .map(|range| {
-            let day = Day(days.as_primitive::<Date32Type>().value(range.start));
-            (day, sorted.slice(range.start, range.end - range.start))
-        })
-        .collect())
-}
-
-fn sorted(
-    batch: &RecordBatch,
-    keys: &[ArrayRef],
-) -> std::result::Result<RecordBatch, arrow::error::ArrowError> {
-    let keys: Vec<SortColumn> = keys
-        .iter()
-        .map(|values| SortColumn { values: Arc::clone(values), options: None })
-        .collect();
-    let order: UInt32Array = lexsort_to_indices(&keys, None)?;
-    let columns = batch
-        .columns()
-        .iter()
-        .map(|c| take(c, &order, None))
-        .collect::<std::result::Result<Vec<_>, _>>()?;
-    RecordBatch::try_new(batch.schema(), columns)
-}
-
 fn compare(
     result: &QueryResult,
     expect: &[Table],
@@ -422,7 +284,7 @@ mod tests {
         let cells: Vec<bool> = (0..3).map(|row| same_cell(&floats, &close, row)).collect();
         assert_eq!(cells, [true, false, false]);
         let whole: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-        let text = cast(&whole, &DataType::Utf8).expect("a cast");
+        let text = arrow::compute::cast(&whole, &DataType::Utf8).expect("a cast");
         assert!(!same_cell(&whole, &text, 0));
     }
 }

@@ -13,12 +13,12 @@ use crate::error::{Result, TransformError};
 
 /// A SELECT, or an EXPLAIN of one.
 #[derive(Debug, Clone)]
-pub struct Statement(Parsed);
+pub(crate) struct Statement(Parsed);
 
 impl Statement {
     /// # Errors
     /// What the parser says, with the place; more than one statement; anything that writes.
-    pub fn parse(text: &str, place: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str, place: &str) -> Result<Self> {
         let mut parsed = DFParser::parse_sql(text).map_err(TransformError::sql(place))?;
         let one = parsed.pop_front();
         match one {
@@ -35,12 +35,12 @@ impl Statement {
 
     /// The statement as DataFusion prints it: without comments, spaced one way. Two files that
     /// differ in nothing else have the same text.
-    pub fn normalized(&self) -> String {
+    pub(crate) fn normalized(&self) -> String {
         self.0.to_string()
     }
 
     /// Names of the tables it reads, without those of its own WITH.
-    pub fn tables(&self, place: &str) -> Result<Vec<String>> {
+    pub(crate) fn tables(&self, place: &str) -> Result<Vec<String>> {
         let (tables, _) =
             resolve_table_references(&self.0, true).map_err(TransformError::sql(place))?;
         Ok(tables.iter().map(ToString::to_string).collect())

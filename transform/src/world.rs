@@ -1,0 +1,275 @@
+//! Tests of the engine over real lakes: arrivals in pieces, copies, what is recomputed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::util::pretty::pretty_format_batches;
+use lake::{Appender, Lake, LakeOptions};
+use lake_types::{AsOf, Day, Stream, format_instant};
+use proptest::prelude::*;
+use tempfile::TempDir;
+use toml::{Table, Value};
+
+use crate::catalog::Kind;
+use crate::engine::{Engine, EngineOptions};
+use crate::error::TransformError;
+use crate::rows::{batch_of, fill_event, split_by_day};
+
+/// A lake in a folder of its own, and the engine over it.
+struct World {
+    _folder: TempDir,
+    lake: Lake,
+    engine: Engine,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = LakeOptions {
+            root: folder.path().join("lake").display().to_string(),
+            key_file: folder.path().join("lake.key"),
+        };
+        let lake = Lake::open_or_create(&options).await.expect("a lake");
+        let settings =
+            EngineOptions { reporting_currency: "USD".to_owned(), ..EngineOptions::default() };
+        let engine = Engine::new(lake.clone(), settings).expect("the queries");
+        Self { _folder: folder, lake, engine }
+    }
+
+    /// One file a day, all in one commit, as ingest writes them.
+    async fn add(&self, stream: Stream, rows: &[Table]) {
+        let def = lake::schema::raw(stream);
+        let mut filled = Vec::new();
+        for (i, row) in rows.iter().enumerate() {
+            let mut row = row.clone();
+            fill_event(&mut row, i, &def.schema).expect("an event");
+            filled.push(row);
+        }
+        let batch = batch_of(&def.schema, &filled).expect("rows");
+        let mut files = Vec::new();
+        for (day, rows) in split_by_day(&batch).expect("days") {
+            let columns: Vec<usize> = (0..def.file_schema().fields().len()).collect();
+            let rows = rows.project(&columns).expect("the columns of a file");
+            let file = self.lake.write_file(&def, Some(day), &[rows], BTreeMap::new()).await;
+            files.push(file.expect("a file"));
+        }
+        let mut appender = Appender::open(&self.lake, def).await.expect("the table");
+        appender.append(&[], &files).await.expect("a commit");
+    }
+
+    /// Days recomputed, by rollup.
+    async fn refresh(&self) -> BTreeMap<String, usize> {
+        let report = self.engine.refresh(&mut |_| {}).await.expect("a refresh");
+        report.rollups.into_iter().map(|r| (r.name, r.days)).collect()
+    }
+
+    async fn rows(&self, sql: &str) -> String {
+        let session = self.engine.at(as_of("2030-01-01"), None).await.expect("a session");
+        let result = session.sql(sql).await.expect("rows");
+        pretty_format_batches(&result.batches).expect("text").to_string()
+    }
+
+    async fn rollups(&self) -> String {
+        let mut text = String::new();
+        for query in self.engine.catalog().of_kind(Kind::Rollup) {
+            let grain = query.header.grain.join(", ");
+            let sql = format!("SELECT * FROM {} ORDER BY {grain}", query.name);
+            text.push_str(&format!("{}\n{}\n", query.name, self.rows(&sql).await));
+        }
+        text
+    }
+}
+
+fn as_of(day: &str) -> AsOf {
+    day.parse().expect("a midnight")
+}
+
+/// An API call that arrived; its place in Kafka is its own.
+#[derive(Debug, Clone)]
+struct Call {
+    day: i32,
+    second: i64,
+    partner: u8,
+    event: u8,
+    status: i64,
+    latency: Option<i64>,
+}
+
+fn row(call: &Call, offset: usize) -> Table {
+    let micros = Day(20_000 + call.day).start_micros() + call.second * 1_000_000;
+    let mut row = Table::new();
+    row.insert("partner_id".to_owned(), Value::String(format!("partner-{}", call.partner)));
+    row.insert("event_id".to_owned(), Value::String(format!("event-{}", call.event)));
+    row.insert("occurred_at".to_owned(), Value::String(format_instant(micros)));
+    row.insert("status".to_owned(), Value::Integer(call.status));
+    if let Some(latency) = call.latency {
+        row.insert("latency_us".to_owned(), Value::Integer(latency));
+    }
+    // Offsets fall, so that the copy that counts often comes later.
+    let offset = 1000 - i64::try_from(offset).expect("few rows");
+    row.insert("kafka_offset".to_owned(), Value::Integer(offset));
+    row
+}
+
+fn calls() -> impl Strategy<Value = Vec<Vec<Call>>> {
+    let call = (0..3, 0..200_i64, 0..3_u8, 0..8_u8, 0..3_usize, proptest::option::of(0..5000_i64))
+        .prop_map(|(day, second, partner, event, status, latency)| Call {
+            day,
+            second: second * 400,
+            partner,
+            event,
+            status: [200, 404, 500][status],
+            latency,
+        });
+    proptest::collection::vec(proptest::collection::vec(call, 1..30), 1..4)
+}
+
+/// Calls by day and partner, each event once.
+fn counted(pieces: &[Vec<Call>]) -> BTreeMap<(i32, u8), usize> {
+    let events: BTreeSet<(i32, u8, u8)> =
+        pieces.iter().flatten().map(|c| (c.day, c.partner, c.event)).collect();
+    let mut counts = BTreeMap::new();
+    for (day, partner, _) in events {
+        *counts.entry((day, partner)).or_insert(0) += 1;
+    }
+    counts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn in_pieces_equals_all_at_once(pieces in calls()) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let piecewise = World::new().await;
+            let whole = World::new().await;
+            let mut offset = 0;
+            for piece in &pieces {
+                let rows: Vec<Table> =
+                    piece.iter().enumerate().map(|(i, c)| row(c, offset + i)).collect();
+                offset += piece.len();
+                piecewise.add(Stream::ApiCalls, &rows).await;
+                piecewise.refresh().await;
+                whole.add(Stream::ApiCalls, &rows).await;
+            }
+            whole.refresh().await;
+            assert_eq!(piecewise.rollups().await, whole.rollups().await);
+            let session = whole.engine.at(as_of("2030-01-01"), None).await.expect("a session");
+            let result = session
+                .sql("SELECT count(*) AS groups, sum(calls) AS calls FROM (SELECT event_date, partner_id, CAST(sum(calls) AS BIGINT) AS calls FROM partner_day GROUP BY 1, 2)")
+                .await
+                .expect("counts");
+            let counts = counted(&pieces);
+            let expected = format!(
+                "groups: {}, calls: {}",
+                counts.len(),
+                counts.values().sum::<usize>()
+            );
+            let batch = &result.batches[0];
+            let cell = |i: usize| {
+                arrow::util::display::array_value_to_string(batch.column(i), 0).expect("a cell")
+            };
+            assert_eq!(format!("groups: {}, calls: {}", cell(0), cell(1)), expected);
+        });
+    }
+}
+
+fn event(partner: &str, at: &str) -> Table {
+    let mut row = Table::new();
+    row.insert("partner_id".to_owned(), Value::String(partner.to_owned()));
+    row.insert("occurred_at".to_owned(), Value::String(at.to_owned()));
+    row.insert("event_id".to_owned(), Value::String(format!("{partner} {at}")));
+    row
+}
+
+#[tokio::test]
+async fn only_days_that_changed_are_computed() {
+    let world = World::new().await;
+    world.add(Stream::ApiCalls, &[event("a", "2026-01-01T10:00:00Z"), event("a", "2026-01-02T10:00:00Z")]).await;
+    assert_eq!(world.refresh().await["partner_day"], 2);
+    assert_eq!(world.refresh().await["partner_day"], 0);
+    world.add(Stream::ApiCalls, &[event("b", "2026-01-02T11:00:00Z")]).await;
+    let days = world.refresh().await;
+    assert_eq!(days["partner_day"], 1);
+    // Calls without a latency have no histogram, and yet their day is not computed again.
+    assert_eq!(days["latency_histogram"], 1);
+    assert_eq!(world.refresh().await["latency_histogram"], 0);
+    let text = world.rows("SELECT partner_id, calls FROM partner_day ORDER BY event_date, partner_id").await;
+    assert_eq!(text.matches("| 1 ").count(), 3, "{text}");
+}
+
+#[tokio::test]
+async fn an_empty_lake_answers() {
+    let world = World::new().await;
+    assert_eq!(world.refresh().await["partner_day"], 0);
+    let session = world.engine.at(as_of("2026-01-01"), None).await.expect("a session");
+    for query in world.engine.catalog().queries() {
+        let result = session.metric(&query.name).await;
+        let result = result.unwrap_or_else(|e| panic!("{}: {e}", query.name));
+        assert_eq!(result.schema.fields().len(), query.header.columns.len());
+    }
+    for table in ["raw.api_calls", "api_calls", "dead_letters", "runs", "partner_health"] {
+        let result = session.sql(&format!("SELECT * FROM {table}")).await.expect(table);
+        assert_eq!(result.rows(), 0);
+    }
+}
+
+#[tokio::test]
+async fn events_are_given_once_under_any_projection() {
+    let world = World::new().await;
+    let copy = |offset: i64, status: i64, at: &str| {
+        let mut row = event("a", at);
+        row.insert("event_id".to_owned(), Value::String("1".to_owned()));
+        row.insert("kafka_offset".to_owned(), Value::Integer(offset));
+        row.insert("status".to_owned(), Value::Integer(status));
+        row
+    };
+    world.add(Stream::ApiCalls, &[copy(5, 500, "2026-01-01T09:00:00Z"), event("b", "2026-01-01T08:00:00Z")]).await;
+    world.add(Stream::ApiCalls, &[copy(3, 200, "2026-01-01T12:00:00Z"), copy(4, 404, "2026-01-01T01:00:00Z")]).await;
+    #[track_caller]
+    fn check(text: &str, part: &str) {
+        assert!(text.contains(part), "{text}");
+    }
+    check(&world.rows("SELECT count(*) AS n FROM raw.api_calls").await, "| 4 |");
+    check(&world.rows("SELECT count(*) AS n FROM api_calls").await, "| 2 |");
+    check(&world.rows("SELECT status FROM api_calls WHERE partner_id = 'a'").await, "| 200    |");
+    // A filter on what copies may differ in comes after the choice among them.
+    check(&world.rows("SELECT count(*) AS n FROM api_calls WHERE status = 404").await, "| 0 |");
+    check(&world.rows("SELECT count(*) AS n FROM raw.api_calls WHERE status = 404").await, "| 1 |");
+    check(&world.rows("SELECT count(*) AS n FROM api_calls WHERE event_date = '2026-01-01'").await, "| 2 |");
+    check(&world.rows("SELECT count(*) AS n FROM api_calls WHERE event_date > '2026-01-01'").await, "| 0 |");
+}
+
+#[tokio::test]
+async fn a_session_keeps_to_its_versions() {
+    let world = World::new().await;
+    world.add(Stream::ApiCalls, &[event("a", "2026-01-01T10:00:00Z")]).await;
+    world.refresh().await;
+    let session = world.engine.at(as_of("2026-02-01"), None).await.expect("a session");
+    let versions = session.versions().clone();
+    world.add(Stream::ApiCalls, &[event("b", "2026-01-01T10:00:00Z")]).await;
+    world.refresh().await;
+    let again = world.engine.at(as_of("2026-02-01"), Some(&versions)).await.expect("the versions");
+    for (session, rows) in [(&session, 1), (&again, 1)] {
+        for table in ["partner_day", "api_calls", "partners"] {
+            let result = session.sql(&format!("SELECT * FROM {table}")).await.expect(table);
+            assert_eq!(result.rows(), rows, "{table}");
+        }
+    }
+    let newest = world.engine.at(as_of("2026-02-01"), None).await.expect("a session");
+    assert_eq!(newest.sql("SELECT * FROM partner_day").await.expect("rows").rows(), 2);
+}
+
+#[tokio::test]
+async fn sql_is_read_only_and_errors_say_where() {
+    let world = World::new().await;
+    let session = world.engine.at(as_of("2026-02-01"), None).await.expect("a session");
+    let error = session.sql("DROP TABLE partner_day").await.expect_err("a refusal");
+    assert!(matches!(error, TransformError::ReadOnly(_)), "{error}");
+    let error = session.sql("SELECT * FROM nowhere").await.expect_err("no table").to_string();
+    assert!(error.contains("nowhere"), "{error}");
+    let error = session.metric("fnnel").await.expect_err("no metric").to_string();
+    assert!(error.contains("no query is called \"fnnel\""), "{error}");
+    let error = session.sql("SELECT $as_of + 'x' FROM").await.expect_err("no SQL").to_string();
+    assert!(error.starts_with("your query: "), "{error}");
+}

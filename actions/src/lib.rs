@@ -2,13 +2,14 @@
 //!
 //! Knows no SQL: whoever plans hands in the function that says which partners meet a condition.
 //! Reading order: `policy` (policy.toml), `input` (what a plan is made from), `document` (the plan
-//! as a file), `plan` (rules → changes), `guardrails` (what a change may be), `digest` (keys and
-//! fingerprints), `readable` (the table for a terminal).
+//! as a file), `plan` (rules → changes), `guardrails` (what one change may be), `limits` (what all
+//! of them together may), `digest` (keys and fingerprints), `readable` (the table for a terminal).
 
 mod digest;
 mod document;
 mod guardrails;
 mod input;
+mod limits;
 mod plan;
 #[cfg(test)]
 mod plan_test;

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lake_types::{AsOf, MICROS_PER_DAY, format_instant};
+use lake_types::MICROS_PER_DAY;
 
 use crate::digest::{change_key, sha256, state_digest};
 use crate::document::{ActionKind, Change, Contribution, Outcome, Plan, Setting, Stopped, Why};
-use crate::guardrails::{decide, guardrail, thousands};
+use crate::guardrails::decide;
 use crate::input::{PartnerState, PlanInput};
+use crate::limits::{Draft, blocked, limit_capacity, limit_reach};
 use crate::policy::{Action, Policy, QuotaTarget, Rule, Track};
-
-const MICROS_PER_HOUR: i64 = 3_600_000_000;
 
 /// Says which partners meet a condition: the ids, or what is wrong with the condition.
 pub type Evaluate<'a> = dyn Fn(&str) -> Result<BTreeSet<String>, String> + 'a;
@@ -67,12 +66,6 @@ pub fn plan(
     finish(input, policy, &partners, blocked, draft)
 }
 
-#[derive(Default)]
-struct Draft {
-    changes: Vec<Change>,
-    stopped: Vec<Stopped>,
-}
-
 /// The first rule of each kind that matches each partner.
 fn match_rules<'a>(
     policy: &'a Policy,
@@ -96,38 +89,6 @@ fn match_rules<'a>(
         }
     }
     Ok(first)
-}
-
-/// Why nothing may be changed now.
-fn blocked(input: &PlanInput, policy: &Policy) -> Vec<String> {
-    let mut reasons = Vec::new();
-    if policy.guardrails.kill_switch {
-        reasons.push("The kill switch of the policy is on".to_owned());
-    }
-    let Some(watermark) = input.watermark else {
-        reasons.push("Nothing has been ingested: the lake has no watermark".to_owned());
-        return reasons;
-    };
-    let limit = policy.guardrails.stale_hours;
-    let age = input.created_at - watermark;
-    if age > limit * MICROS_PER_HOUR {
-        let (hours, at) = (age / MICROS_PER_HOUR, format_instant(watermark));
-        reasons.push(format!(
-            "The data end {} hours before now, at {at}; the limit is {limit}. Ingest first",
-            thousands(hours)
-        ));
-    }
-    let due = AsOf::at_or_before(watermark);
-    match input.scored_as_of {
-        None => reasons.push("No partner has been scored yet. Run `rapport score run`".to_owned()),
-        Some(scored) if scored < due => reasons.push(format!(
-            "Scores are as of {}, the lake reaches {}. Run `rapport score run`",
-            scored.day(),
-            due.day()
-        )),
-        Some(_) => {}
-    }
-    reasons
 }
 
 /// What one rule makes of one partner.
@@ -244,80 +205,6 @@ impl Case<'_> {
             reason: self.state.top_reason.clone(),
             contributions: rounded.collect(),
         }
-    }
-}
-
-/// The order in which a limited number of changes is given out: the largest partners first.
-fn by_impact(partners: &BTreeMap<&str, &PartnerState>, change: &Change) -> (i64, String) {
-    let rank = partners.get(change.partner_id.as_str()).and_then(|p| p.impact_rank);
-    (rank.unwrap_or(i64::MAX), change.partner_id.clone())
-}
-
-/// Beyond a share of all partners a person decides; support and quotas are counted apart.
-fn limit_reach(draft: &mut Draft, policy: &Policy, partners: &BTreeMap<&str, &PartnerState>) {
-    let all = partners.len();
-    let limit = ((all as f64 * policy.guardrails.reach).floor() as usize).max(1);
-    draft.changes.sort_by_cached_key(|change| by_impact(partners, change));
-    for quotas in [false, true] {
-        let same = |c: &&mut Change| (c.action == ActionKind::SetQuota) == quotas;
-        let touched = draft.changes.iter_mut().filter(same).count();
-        let share = (policy.guardrails.reach * 1_000.0).round() / 10.0;
-        let counted = format!("{} of {} partners, limit {share} %", touched, thousands(all as i64));
-        for (at, change) in draft.changes.iter_mut().filter(same).enumerate() {
-            if at < limit {
-                change.guardrails.push(guardrail("reach", Outcome::Passed, counted.clone()));
-                continue;
-            }
-            let reason = format!("{counted}: a person decides on this one");
-            change.guardrails.push(guardrail("reach", Outcome::NeedsApproval, reason));
-            change.needs_approval = true;
-        }
-    }
-}
-
-/// Raises beyond the capacity of one plan are stopped, the smallest partners' first.
-fn limit_capacity(draft: &mut Draft, policy: &Policy, partners: &BTreeMap<&str, &PartnerState>) {
-    let capacity = policy.guardrails.capacity_per_minute;
-    let mut used = 0;
-    draft.changes.sort_by_cached_key(|change| by_impact(partners, change));
-    let mut kept = Vec::with_capacity(draft.changes.len());
-    for mut change in std::mem::take(&mut draft.changes) {
-        let raise = raise(&change);
-        if raise <= 0 {
-            kept.push(change);
-            continue;
-        }
-        let (more, limit) = (thousands(raise), thousands(capacity));
-        if used + raise <= capacity {
-            used += raise;
-            let reason = format!("{} of {limit} a minute granted by this plan", thousands(used));
-            change.guardrails.push(guardrail("capacity", Outcome::Passed, reason));
-            kept.push(change);
-            continue;
-        }
-        let left = thousands(capacity - used);
-        let reason = format!("{more} more a minute, {left} of this plan's {limit} left");
-        change.guardrails.push(guardrail("capacity", Outcome::Stopped, reason));
-        draft.stopped.push(Stopped {
-            partner_id: change.partner_id,
-            name: change.name,
-            action: change.action,
-            from: change.from,
-            asked: change.to,
-            why: change.why,
-            guardrails: change.guardrails,
-        });
-    }
-    draft.changes = kept;
-}
-
-/// Calls a minute that a change adds; 0 for what is no raise.
-fn raise(change: &Change) -> i64 {
-    match (&change.from, &change.to) {
-        (Some(Setting::Quota { per_minute: from }), Some(Setting::Quota { per_minute: to })) => {
-            (to - from).max(0)
-        }
-        _ => 0,
     }
 }
 

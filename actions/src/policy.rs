@@ -314,7 +314,7 @@ mod tests {
         check("priority = 1", "priority = 0", &["priority and sla_hours of 1 or more"]);
         check("queue = \"onboarding\", ", "", &["missing field `queue`"]);
         check("for = \"quota\"\nwhen", "for = \"support\"\nwhen", &["must be for = \"quota\""]);
-        check("for = \"support\"", "for = \"suport\"", &["unknown variant `suport`"]);
+        check("\nfor = \"support\"", "\nfor = \"suport\"", &["unknown variant `suport`"]);
         check("step = 0.5 }\n\n", "step = 0.0 }\n\n", &["has a step that is 0"]);
         check("step = 0.5 }\n\n", "step = 0.5, per_minute = 9 }\n\n", &["exactly one of"]);
         check("contract = 300", "contract = 9_000", &["the plan \"growth\" needs"]);

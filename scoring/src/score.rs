@@ -10,7 +10,7 @@ use crate::output::{PartnerScore, ScoreOutput, SignalScore, frame};
 use crate::policy::Policy;
 use crate::reason::{Case, live_days, top_reason};
 use crate::signals::{Question, Reading, SegmentCv, Signal, read_all, segment_cv};
-use crate::stage::{Placed, Stage, churn_day, place};
+use crate::stage::{Placed, Stage, Waiting, churn_day, place};
 use crate::weigh::{Tier, Usual, Weighed, tier, usual, weigh};
 
 /// Scores every partner of `input` as of an instant; the rows are ordered by partner id.
@@ -111,7 +111,7 @@ fn row(
         as_of: run.as_of,
         partner_id: partner.id.clone(),
         stage: placed.stage,
-        stage_detail: placed.waiting.map(|w| w.name()),
+        stage_detail: placed.waiting.map(Waiting::name),
         tier,
         tier_since: tier_since(run, partner, placed, tier),
         score,

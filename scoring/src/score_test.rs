@@ -52,11 +52,11 @@ fn world(actors: &[Actor]) -> ScoreInput {
     let partners = df!(
         "partner_id" => actors.iter().map(|a| a.id).collect::<Vec<_>>(),
         "segment" => actors.iter().map(|a| a.segment).collect::<Vec<_>>(),
-        "registered_at" => column(&|a| instant(a.registered)),
-        "first_call_at" => column(&|a| instant(a.first_call)),
+        "registered" => column(&|a| instant(a.registered)),
+        "first_call" => column(&|a| instant(a.first_call)),
         "last_call_at" => column(&|a| instant(a.last_call)),
-        "live_at" => column(&|a| instant(a.live)),
-        "last_success_at" => column(&last_success),
+        "live" => column(&|a| instant(a.live)),
+        "last_success" => column(&last_success),
     );
     let daily: Vec<(&str, i32, i64)> =
         actors.iter().flat_map(|a| calls_of(a).into_iter().map(|(d, c)| (a.id, d, c))).collect();
@@ -133,7 +133,6 @@ fn actors() -> Vec<Actor> {
 
 #[test]
 fn every_kind_of_partner() {
-    let output = run(&world(&actors()), AS_OF);
     #[track_caller]
     fn check(p: &PartnerScore, stage: &str, tier: &str, coverage: f64, reason: &str) {
         assert_eq!((p.stage.name(), p.tier.name()), (stage, tier), "{p:?}");
@@ -143,6 +142,7 @@ fn every_kind_of_partner() {
         let scored = ["healthy", "watch", "at_risk", "churned"].contains(&tier);
         assert_eq!(p.score.is_some(), scored, "{p:?}");
     }
+    let output = run(&world(&actors()), AS_OF);
     let of = |id| partner(&output, id);
     check(of("steady"), "live", "healthy", 1.0, "Nothing stands out");
     check(of("broken"), "live", "watch", 1.0, "4xx tripled on 6 Sep: 0.8 % → 2.6 %");
@@ -311,8 +311,8 @@ fn an_error_names_frame_and_column() {
         assert_eq!(error.to_string(), message);
     }
     check(
-        |i| i.partners = i.partners.drop("live_at").expect("a frame"),
-        "scoring input: the frame `partners` has no column `live_at`",
+        |i| i.partners = i.partners.drop("live").expect("a frame"),
+        "scoring input: the frame `partners` has no column `live`",
     );
     check(
         |i| i.revenue = df!("month" => ["x"], "partner_id" => ["x"], "gross" => [1.0]).expect("df"),

@@ -37,12 +37,14 @@ pub(super) fn read(question: &Question<'_>) -> Reading {
 
 fn reason(change: f64, weeks: i32) -> String {
     let percent = (change * 100.0).round();
-    match percent {
-        p if p == 0.0 => format!("Calls level over {weeks} weeks"),
-        p if p >= 100.0 => format!("Calls {:.1} times as many in four weeks", 1.0 + change),
-        p if p < 0.0 => format!("Calls −{:.0} % in four weeks", -p),
-        p => format!("Calls +{p:.0} % in four weeks"),
+    if percent == 0.0 {
+        return format!("Calls level over {weeks} weeks");
     }
+    if percent >= 100.0 {
+        return format!("Calls {:.1} times as many in four weeks", 1.0 + change);
+    }
+    let sign = if percent < 0.0 { "−" } else { "+" };
+    format!("Calls {sign}{:.0} % in four weeks", percent.abs())
 }
 
 #[cfg(test)]

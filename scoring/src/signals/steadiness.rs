@@ -180,7 +180,10 @@ mod tests {
         missing(&caller("2026-08-05", |_| 1), "needs 42 days of traffic");
         let just = caller("2026-08-04", |_| 1);
         check(&just, 0.0, 1.0, 100.0, "Called on every expected day");
-        missing(&caller("2026-01-01", |ago| i64::from(ago < 28 || ago > 111)), "No usual weekday");
+        missing(
+            &caller("2026-01-01", |ago| i64::from(!(28..112).contains(&ago))),
+            "No usual weekday",
+        );
         let unborn = asked_with(&partner("p"), AS_OF, &SegmentCv::new(), read);
         assert_eq!(unborn, Reading::NotApplicable);
     }

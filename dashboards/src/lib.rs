@@ -1,1 +1,49 @@
-//! dashboards.
+//! Charts and the static report: rows of the lake in, HTML pages out. The only home of plotters.
+//!
+//! Reading order: `input` (what a report is made of), `rows` and `standing` (its rows), `report`
+//! (all pages, writing them), then a file a page (`overview`, `funnel`, `growth`, `revenue`,
+//! `health`, `partner`, `evidence`) and what they are built from: `page` (the shell), `tile`,
+//! `table`, `glyph`, `standings`, `retention`, `signals`, `traffic`, `plan`, `words`, `roles`,
+//! `paths`, `canvas`, `charts`.
+//!
+//! Everything is pure but `write_report`. Event content is untrusted: text reaches a page through
+//! maud or through `canvas`, which both escape it.
+
+mod canvas;
+mod charts;
+mod evidence;
+mod funnel;
+mod glyph;
+mod growth;
+mod health;
+mod input;
+mod overview;
+mod page;
+mod partner;
+mod paths;
+mod plan;
+mod report;
+mod retention;
+mod revenue;
+mod roles;
+mod rows;
+mod signals;
+mod standing;
+mod standings;
+mod table;
+mod tile;
+mod traffic;
+mod words;
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+
+pub use input::ReportInput;
+pub use report::{ReportError, ReportSummary, pages, stylesheet, write_report};
+pub use rows::{
+    ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
+    RevenuePerPartnerRow, RevenueSummaryRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow,
+};
+pub use standing::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, Signal, Standing};

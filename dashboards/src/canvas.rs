@@ -1,0 +1,268 @@
+//! The drawing surface: plotters' SVG backend with quarter pixels, roles, dashes and hatching.
+
+use plotters::backend::SVGBackend;
+use plotters::prelude::DrawingBackend;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontDesc, FontFamily, FontStyle, RGBAColor, ShapeStyle, TextStyle};
+
+use crate::roles::Role;
+
+/// The backend counts in whole units; four of them are a pixel, so that a 1.75 px line is exact.
+const UNITS: f64 = 4.0;
+
+/// Text sizes of charts in px.
+pub const TEXT: f64 = 12.0;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// Draws on one chart. Coordinates are px from the top left.
+pub struct Pen<'a> {
+    backend: SVGBackend<'a>,
+}
+
+/// Draws a chart of `size` px and gives its SVG, with `title` and `desc` for who cannot see it.
+pub fn draw(size: (f64, f64), title: &str, desc: &str, paint: impl FnOnce(&mut Pen)) -> String {
+    let mut drawn = String::new();
+    let units = (to_units(size.0).unsigned_abs(), to_units(size.1).unsigned_abs());
+    let mut pen = Pen { backend: SVGBackend::with_string(&mut drawn, units) };
+    paint(&mut pen);
+    // The backend writes to a String, which cannot fail.
+    let _ = pen.backend.present();
+    drop(pen);
+    let body = drawn.split_once('\n').map_or("", |(_, body)| body);
+    // Defaults are left out, and text takes its family from the page. Content is escaped, so that
+    // these patterns, which hold quotes, never occur in it.
+    let body = body
+        .replace(" opacity=\"1\"", "")
+        .replace(" stroke=\"none\"", "")
+        .replace(" font-family=\"inherit\"", "")
+        .replace(" dy=\"0.5ex\"", "")
+        .replace(" text-anchor=\"start\"", "")
+        .replace(" \"/>", "\"/>")
+        .replace("\n</text>", "</text>")
+        .replace(">\n", ">");
+    format!(
+        "<svg role=\"img\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {} {}\"><title>{}</title><desc>{}</desc>{body}",
+        size.0,
+        size.1,
+        units.0,
+        units.1,
+        escape(title),
+        escape(desc),
+    )
+}
+
+impl Pen<'_> {
+    /// A filled rectangle.
+    pub fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), role: Role) {
+        if width <= 0.0 || height <= 0.0 {
+            return;
+        }
+        let _ =
+            self.backend.draw_rect(at(x, y), at(x + width, y + height), &style(role, 1.0), true);
+    }
+
+    /// The outline of a rectangle, inside its edges.
+    pub fn frame(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), role: Role) {
+        let (left, top) = (x + 0.5, y + 0.5);
+        let (right, bottom) = (x + width - 0.5, y + height - 0.5);
+        if right <= left || bottom <= top {
+            return;
+        }
+        let corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+        self.line(&corners, role, 1.0);
+    }
+
+    /// A dashed outline, as an incomplete period has.
+    pub fn dashed_frame(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), role: Role) {
+        let (left, top) = (x + 0.5, y + 0.5);
+        let (right, bottom) = (x + width - 0.5, y + height - 0.5);
+        if right <= left || bottom <= top {
+            return;
+        }
+        let corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+        self.dashes(&corners, role, 1.0, (3.0, 2.0));
+    }
+
+    pub fn line(&mut self, points: &[(f64, f64)], role: Role, width: f64) {
+        if points.len() < 2 {
+            return;
+        }
+        let points = points.iter().map(|(x, y)| at(*x, *y));
+        let _ = self.backend.draw_path(points, &style(role, width));
+    }
+
+    /// A horizontal hairline that falls on whole pixels.
+    pub fn level(&mut self, (from, to): (f64, f64), y: f64, role: Role) {
+        let y = y.round() + 0.5;
+        let _ = self.backend.draw_line(at(from, y), at(to, y), &style(role, 1.0));
+    }
+
+    pub fn dashed_level(&mut self, (from, to): (f64, f64), y: f64, role: Role) {
+        let y = y.round() + 0.5;
+        self.dashes(&[(from, y), (to, y)], role, 1.0, (3.0, 3.0));
+    }
+
+    /// Dashes along a line, the pattern carried round its corners.
+    pub fn dashes(&mut self, points: &[(f64, f64)], role: Role, width: f64, (on, off): (f64, f64)) {
+        let mut left = on;
+        let mut drawing = true;
+        for pair in points.windows(2) {
+            let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+            let length = (x1 - x0).hypot(y1 - y0);
+            let mut done = 0.0;
+            while done < length {
+                let step = left.min(length - done);
+                let along = |d: f64| (x0 + (x1 - x0) * d / length, y0 + (y1 - y0) * d / length);
+                if drawing {
+                    self.line(&[along(done), along(done + step)], role, width);
+                }
+                done += step;
+                left -= step;
+                if left <= 1e-9 {
+                    drawing = !drawing;
+                    left = if drawing { on } else { off };
+                }
+            }
+        }
+    }
+
+    pub fn polygon(&mut self, points: &[(f64, f64)], role: Role) {
+        let points: Vec<_> = points.iter().map(|(x, y)| at(*x, *y)).collect();
+        let _ = self.backend.fill_polygon(points, &style(role, 1.0));
+    }
+
+    /// A filled dot.
+    pub fn dot(&mut self, (x, y): (f64, f64), radius: f64, role: Role) {
+        let radius = to_units(radius).unsigned_abs();
+        let _ = self.backend.draw_circle(at(x, y), radius, &style(role, 1.0), true);
+    }
+
+    /// A hollow dot: what it stands for will still move.
+    pub fn ring(&mut self, centre: (f64, f64), radius: f64, role: Role, page: Role) {
+        self.dot(centre, radius + 0.75, role);
+        self.dot(centre, radius - 0.75, page);
+    }
+
+    /// 45° strokes 1 px wide inside a rectangle, clipped by arithmetic.
+    pub fn hatch(
+        &mut self,
+        (x, y): (f64, f64),
+        (width, height): (f64, f64),
+        role: Role,
+        step: f64,
+    ) {
+        let mut offset = step;
+        // A stroke is the part of the line u + v = offset inside the rectangle, v counted from
+        // its foot upwards.
+        while offset < width + height {
+            let (u0, u1) = ((offset - height).max(0.0), offset.min(width));
+            if u1 - u0 > 0.5 {
+                let point = |u: f64| (x + u, y + (offset - u));
+                self.line(&[point(u0), point(u1)], role, 1.0);
+            }
+            offset += step;
+        }
+    }
+
+    /// Text whose figures stand centred on `y`.
+    pub fn text(&mut self, (x, y): (f64, f64), text: &str, anchor: Anchor, role: Role) {
+        self.write((x, y), text, anchor, role, TEXT, FontStyle::Normal);
+    }
+
+    pub fn bold(&mut self, (x, y): (f64, f64), text: &str, anchor: Anchor, role: Role) {
+        self.write((x, y), text, anchor, role, TEXT, FontStyle::Bold);
+    }
+
+    fn write(
+        &mut self,
+        (x, y): (f64, f64),
+        text: &str,
+        anchor: Anchor,
+        role: Role,
+        size: f64,
+        weight: FontStyle,
+    ) {
+        let hpos = match anchor {
+            Anchor::Start => HPos::Left,
+            Anchor::Middle => HPos::Center,
+            Anchor::End => HPos::Right,
+        };
+        // The backend divides by 1.24 what it is given.
+        let font = FontDesc::new(FontFamily::Name("inherit"), size * UNITS * 1.24, weight);
+        let style = TextStyle {
+            font,
+            color: plotters::prelude::Color::to_backend_color(&colour(role)),
+            pos: Pos::new(hpos, VPos::Center),
+        };
+        let baseline = y + 0.36 * size;
+        let _ = self.backend.draw_text(text, &style, at(x, baseline));
+    }
+}
+
+/// The room a text may take: 0.6 em a character, 0.7 where it is bold.
+pub fn width_of(text: &str, bold: bool) -> f64 {
+    let em = if bold { 0.7 } else { 0.6 };
+    text.chars().count() as f64 * em * TEXT
+}
+
+fn at(x: f64, y: f64) -> (i32, i32) {
+    (to_units(x), to_units(y))
+}
+
+fn to_units(px: f64) -> i32 {
+    // Charts are at most a few thousand px wide; a value that is not finite becomes 0.
+    (px * UNITS).round() as i32
+}
+
+fn colour(role: Role) -> RGBAColor {
+    let [_, red, green, blue] = role.light.to_be_bytes();
+    RGBAColor(red, green, blue, 1.0)
+}
+
+fn style(role: Role, width: f64) -> ShapeStyle {
+    let stroke_width = to_units(width).unsigned_abs();
+    ShapeStyle { color: colour(role), filled: true, stroke_width }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roles::{INK, PAGE, SERIES};
+
+    #[test]
+    fn a_drawing_is_small_and_says_what_it_is() {
+        let svg = draw((100.0, 20.0), "Calls", "10 & more", |pen| {
+            pen.rect((0.0, 0.0), (10.0, 5.0), SERIES);
+            pen.text((4.0, 10.0), "<b>", Anchor::End, INK);
+        });
+        let expected = "<svg role=\"img\" width=\"100\" height=\"20\" viewBox=\"0 0 400 80\">\
+            <title>Calls</title><desc>10 &amp; more</desc>\
+            <rect x=\"0\" y=\"0\" width=\"40\" height=\"20\" fill=\"#1F66AE\"/>\
+            <text x=\"16\" y=\"57\" text-anchor=\"end\" font-size=\"48\" fill=\"#14202B\">&lt;b&gt;</text></svg>";
+        assert_eq!(svg, expected);
+    }
+
+    #[test]
+    fn hatching_stays_inside() {
+        let svg = draw((60.0, 60.0), "", "", |pen| {
+            pen.hatch((10.0, 10.0), (20.0, 30.0), INK, 6.0);
+            pen.ring((20.0, 20.0), 4.0, INK, PAGE);
+        });
+        let points = svg.split("points=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        for pair in points.flat_map(|list| list.split(' ')) {
+            let (x, y) = pair.split_once(',').expect("a pair");
+            let (x, y): (i32, i32) = (x.parse().expect("x"), y.parse().expect("y"));
+            assert!((40..=120).contains(&x) && (40..=160).contains(&y), "{x},{y}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Live partners by tier over time, stacked, worst at the bottom.
+
+use chrono::{Datelike, NaiveDate};
+
+use super::scale::{Scale, ticks};
+use super::{Frame, spread};
+use crate::canvas::{Anchor, Pen, draw};
+use crate::roles::{
+    AT_RISK, AT_RISK_TEXT, GRID, HEALTHY, HEALTHY_AREA, HEALTHY_TEXT, INK, INK_2, INK_3, Role,
+    THIN, WATCH, WATCH_AREA, WATCH_TEXT,
+};
+use crate::standing::Standing;
+use crate::words;
+
+/// Partners of one day: at risk, watch, healthy, too little evidence.
+#[derive(Debug, Clone, Copy)]
+pub struct Tiers {
+    pub date: NaiveDate,
+    pub counts: [i64; 4],
+}
+
+/// Fill (hatched where `None`), line and text of each layer, from the bottom.
+const LAYERS: [(Standing, Option<Role>, Role, Role); 4] = [
+    (Standing::AtRisk, Some(AT_RISK), AT_RISK, AT_RISK_TEXT),
+    (Standing::Watch, Some(WATCH_AREA), WATCH, WATCH_TEXT),
+    (Standing::Healthy, Some(HEALTHY_AREA), HEALTHY, HEALTHY_TEXT),
+    (Standing::Thin, None, THIN, INK_2),
+];
+
+const LEFT: f64 = 36.0;
+const RIGHT: f64 = 136.0;
+const TOP: f64 = 14.0;
+const BOTTOM: f64 = 26.0;
+
+pub fn areas(frame: &Frame, days: &[Tiers]) -> String {
+    let (width, height) = frame.size;
+    let (Some(first), Some(last)) = (days.first(), days.last()) else { return String::new() };
+    let total = |day: &Tiers| day.counts.iter().sum::<i64>() as f64;
+    let top = days.iter().map(total).fold(1.0, f64::max);
+    let foot = height - BOTTOM;
+    let y = Scale::linear((0.0, top), (foot, TOP));
+    let span = (last.date - first.date).num_days().max(1) as f64;
+    let x = Scale::linear((0.0, span), (LEFT, width - RIGHT));
+    let at_day = |date: NaiveDate| x.px((date - first.date).num_days() as f64);
+    draw(frame.size, frame.title, frame.desc, |pen| {
+        for tick in ticks(top, 3) {
+            if tick > 0.0 {
+                pen.level((LEFT, width - RIGHT), y.px(tick), GRID);
+            }
+            pen.text((LEFT - 8.0, y.px(tick)), &words::count(tick as i64), Anchor::End, INK_3);
+        }
+        for layer in 0..LAYERS.len() {
+            area(pen, days, layer, &|date| at_day(date), &y);
+        }
+        pen.level((LEFT, width - RIGHT), y.px(0.0), INK);
+        for date in days.iter().map(|d| d.date).filter(|d| d.day() == 1) {
+            pen.text((at_day(date), foot + 14.0), &words::day(date), Anchor::Middle, INK_3);
+        }
+        names(pen, last, &y, (width - RIGHT + 10.0, foot));
+    })
+}
+
+/// Height of the stack up to and with `layer`.
+fn stacked(day: &Tiers, layers: usize) -> f64 {
+    day.counts.iter().take(layers).sum::<i64>() as f64
+}
+
+fn area(pen: &mut Pen, days: &[Tiers], layer: usize, x: &dyn Fn(NaiveDate) -> f64, y: &Scale) {
+    let (_, fill, line, _) = LAYERS[layer];
+    let edge = |n: usize| days.iter().map(move |d| (x(d.date), y.px(stacked(d, n))));
+    let upper: Vec<(f64, f64)> = edge(layer + 1).collect();
+    match fill {
+        Some(fill) => {
+            let lower: Vec<(f64, f64)> = edge(layer).collect();
+            pen.polygon(
+                &upper.iter().copied().chain(lower.into_iter().rev()).collect::<Vec<_>>(),
+                fill,
+            );
+        }
+        // Hatching between two steps follows the lower of both ends: it never leaves the area.
+        None => {
+            for pair in days.windows(2) {
+                let top =
+                    y.px(stacked(&pair[0], layer + 1)).max(y.px(stacked(&pair[1], layer + 1)));
+                let foot = y.px(stacked(&pair[0], layer)).min(y.px(stacked(&pair[1], layer)));
+                let (from, to) = (x(pair[0].date), x(pair[1].date));
+                if foot > top {
+                    pen.hatch((from, top), (to - from, foot - top), line, 6.0);
+                }
+            }
+        }
+    }
+    pen.line(&upper, line, 1.0);
+}
+
+fn names(pen: &mut Pen, last: &Tiers, y: &Scale, (left, foot): (f64, f64)) {
+    let middle = |i: usize| y.px((stacked(last, i) + stacked(last, i + 1)) / 2.0);
+    let ys: Vec<f64> = (0..LAYERS.len()).map(middle).collect();
+    for (i, at) in spread(&ys, (TOP, foot)).into_iter().enumerate() {
+        let (standing, _, _, text) = LAYERS[i];
+        let label = format!("{} {}", standing.short(), words::count(last.counts[i]));
+        pen.bold((left, at), &label, Anchor::Start, text);
+    }
+}

@@ -1,0 +1,97 @@
+//! The concentration curve: share of the whole held by the largest so many.
+
+use super::Frame;
+use super::scale::{Scale, ticks};
+use crate::canvas::{Anchor, Pen, draw, width_of};
+use crate::roles::{GRID, INK, INK_2, INK_3, PAGE, RULE, SERIES};
+use crate::words;
+
+const LEFT: f64 = 50.0;
+const TOP: f64 = 14.0;
+const BOTTOM: f64 = 42.0;
+
+/// Running shares, largest first: item i is the share held by the i + 1 largest.
+pub fn running_shares(mut amounts: Vec<f64>) -> Vec<f64> {
+    amounts.retain(|a| *a > 0.0);
+    amounts.sort_by(|a, b| b.total_cmp(a));
+    let total: f64 = amounts.iter().sum();
+    let mut sum = 0.0;
+    amounts
+        .iter()
+        .map(|a| {
+            sum += a;
+            sum / total
+        })
+        .collect()
+}
+
+/// Draws the curve; `marks` are ranks named on it, such as the ten largest.
+pub fn curve(frame: &Frame, shares: &[f64], marks: &[usize], axis_word: &str) -> String {
+    let (width, height) = frame.size;
+    let n = shares.len().max(1) as f64;
+    let foot = height - BOTTOM;
+    let x = Scale::linear((0.0, n), (LEFT, width - 16.0));
+    let y = Scale::linear((0.0, 1.0), (foot, TOP));
+    draw(frame.size, frame.title, frame.desc, |pen| {
+        for quarter in [0.0, 0.25, 0.5, 0.75, 1.0] {
+            let role = if quarter == 0.0 { INK } else { GRID };
+            pen.level((LEFT, width - 16.0), y.px(quarter), role);
+            pen.text((LEFT - 8.0, y.px(quarter)), &words::percent(quarter), Anchor::End, INK_3);
+        }
+        for tick in ticks(n, 4) {
+            pen.line(&[(x.px(tick), foot), (x.px(tick), foot + 4.0)], INK_3, 1.0);
+            let label = words::count(tick as i64);
+            pen.text((x.px(tick), foot + 14.0), &label, Anchor::Middle, INK_3);
+        }
+        pen.text((LEFT, foot + 32.0), axis_word, Anchor::Start, INK_3);
+        pen.dashes(&[(x.px(0.0), y.px(0.0)), (x.px(n), y.px(1.0))], RULE, 1.0, (3.0, 3.0));
+        let mut points = vec![(x.px(0.0), y.px(0.0))];
+        points.extend(shares.iter().enumerate().map(|(i, s)| (x.px(i as f64 + 1.0), y.px(*s))));
+        pen.line(&points, SERIES, 1.75);
+        for rank in marks {
+            mark(pen, (&x, &y), shares, *rank, width);
+        }
+        equal_word(pen, (&x, &y), n);
+    })
+}
+
+fn mark(pen: &mut Pen, (x, y): (&Scale, &Scale), shares: &[f64], rank: usize, width: f64) {
+    let Some(share) = rank.checked_sub(1).and_then(|i| shares.get(i)) else { return };
+    let at = (x.px(rank as f64), y.px(*share));
+    pen.ring(at, 4.0, SERIES, PAGE);
+    let who = if rank == 1 {
+        "the largest".to_owned()
+    } else {
+        format!("the {} largest", words::few(rank as i64))
+    };
+    let label = format!("{} {who}", words::percent(*share));
+    // Right of and below the curve there is room, unless the mark is near the right edge.
+    let fits = at.0 + 10.0 + width_of(&label, true) <= width - 12.0;
+    if fits {
+        pen.bold((at.0 + 9.0, at.1 + 9.0), &label, Anchor::Start, INK);
+    } else {
+        pen.bold((at.0 - 9.0, at.1 + 20.0), &label, Anchor::End, INK);
+    }
+}
+
+/// The diagonal is named where the curve leaves room under it.
+fn equal_word(pen: &mut Pen, (x, y): (&Scale, &Scale), n: f64) {
+    let at = (x.px(n * 0.98), y.px(0.9) + 34.0);
+    pen.text(at, "dashed: all equal", Anchor::End, INK_2);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_run_to_one() {
+        #[track_caller]
+        fn check(amounts: &[f64], expected: &[f64]) {
+            assert_eq!(running_shares(amounts.to_vec()), expected);
+        }
+        check(&[1.0, 3.0, 0.0], &[0.75, 1.0]);
+        check(&[], &[]);
+        check(&[-4.0, 2.0], &[1.0]);
+    }
+}

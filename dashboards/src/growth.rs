@@ -1,0 +1,271 @@
+//! The Growth and churn page: growth accounting, quick ratio, churn rate, retention by cohort.
+
+use chrono::{Datelike, NaiveDate};
+use maud::{Markup, html};
+
+use crate::charts::bars::{Bar, Bars, CHURNED_LAYER, Layer, bars};
+use crate::charts::lines::{Lines, Period, Series, lines};
+use crate::charts::{Frame, NARROW, NARROW_PERIODS, WIDE_PERIODS, last};
+use crate::input::ReportInput;
+use crate::page::{Page, Place, Section, drawings, empty, grid};
+use crate::roles::{
+    BAD, INK_2, NEGATIVE, RETAINED, RETAINED_LINE, SERIES, SERIES_2, SERIES_2_LABEL, SERIES_LABEL,
+};
+use crate::rows::GrowthRow;
+use crate::table::{Column, Row, table};
+use crate::{retention, words};
+
+const LAYERS: [Layer; 3] = [
+    Layer { word: "Retained", fill: RETAINED, text: INK_2, line: Some(RETAINED_LINE) },
+    Layer { word: "Resurrected", fill: SERIES_2, text: SERIES_2_LABEL, line: None },
+    Layer { word: "New", fill: SERIES, text: SERIES_LABEL, line: None },
+];
+
+pub(crate) fn growth(input: &ReportInput) -> String {
+    let page = Page {
+        input,
+        root: "",
+        place: Place::Growth,
+        title: "Growth and churn".to_owned(),
+        id: None,
+        above: None,
+        facts: None,
+        lead: lead(input),
+        scored: false,
+    };
+    let side = html! { div.c4.stack { (quick_section(&page)) (churn_section(&page)) } };
+    let sections = html! {
+        (grid(&[growth_section(&page, 8, (763.0, 372.0)), side]))
+        (grid(&[retention::heatmap_section(&page), retention::worth_section(&page)]))
+    };
+    page.html(&sections)
+}
+
+fn lead(input: &ReportInput) -> Markup {
+    let (Some(now), before) = input.last_growth() else {
+        return html! {
+            @if input.growth.is_empty() { "Nobody has made a successful production call yet; the first one starts this page." }
+            @else { "The first month is not complete yet, so there is nothing to compare it with." }
+        };
+    };
+    html! {
+        (words::long_month(now.month)) " ended with " b { (words::plural(now.active, "active partner", "active partners")) }
+        ": " (words::count(now.new)) " new and " (words::count(now.resurrected)) " back, " (words::count(now.churned)) " lost."
+        @match (now.quick_ratio, before.and_then(|row| Some((row.quick_ratio?, row.month)))) {
+            (Some(now), Some((before, month))) => {
+                " Gains were " b { (words::decimal(now, 1)) " times" } " losses, " (against(now, before)) " in " (words::long_month(month)) "."
+            }
+            (Some(now), None) => { " Gains were " b { (words::decimal(now, 1)) " times" } " losses." }
+            (None, _) => {}
+        }
+        @if let Some(sentence) = retention::weakest(input) { " " (sentence) }
+    }
+}
+
+fn against(now: f64, before: f64) -> String {
+    let shown = words::decimal(before, 1);
+    match now - before {
+        d if d >= 0.05 => format!("up from {shown}"),
+        d if d <= -0.05 => format!("down from {shown}"),
+        _ => format!("as {shown}"),
+    }
+}
+
+/// The label of a month under an axis; the year is noted under the first and each January.
+pub(crate) fn month_note(i: usize, month: NaiveDate, as_of: NaiveDate) -> Option<String> {
+    let year = (i == 0 || month.month() == 1).then(|| month.year().to_string());
+    words::part_of_month(month, as_of).or(year)
+}
+
+/// Growth accounting by month, at the width of its section.
+pub(crate) fn growth_section(page: &Page, span: u8, size: (f64, f64)) -> Markup {
+    let input = page.input;
+    let mut section = Section {
+        subtitle: html! { "Above zero: new, resurrected, retained. Below zero: churned, active the month before and not in this one" },
+        ..Section::new("active", "Active partners by month", span, "growth")
+    };
+    if span < 8 {
+        section.subtitle =
+            html! { "A partner is active with one successful production call in the month" };
+    }
+    if input.growth.is_empty() {
+        let advice =
+            "Nobody has made a successful production call yet; the first one starts this chart.";
+        return page.section(&section, &empty(advice));
+    }
+    section.table = Some(numbers(&input.growth));
+    section.note = growth_note(input);
+    let wide = growth_bars(input, WIDE_PERIODS, size);
+    let narrow = growth_bars(input, NARROW_PERIODS, (NARROW, 300.0));
+    page.section(&section, &drawings(wide, narrow))
+}
+
+fn growth_note(input: &ReportInput) -> Option<Markup> {
+    let hidden = input.growth.len().saturating_sub(WIDE_PERIODS);
+    let running = input.growth.last().filter(|row| !row.complete);
+    (hidden > 0 || running.is_some()).then(|| html! {
+        @if hidden > 0 { "The " (words::plural(hidden as i64, "month", "months")) " before are in the table only. " }
+        @if let Some(row) = running {
+            (words::long_month(row.month)) " is not finished and left out of every comparison: its churned partners may still call."
+        }
+    })
+}
+
+fn growth_bars(input: &ReportInput, periods: usize, size: (f64, f64)) -> String {
+    let rows = last(&input.growth, periods);
+    let bar = |(i, row): (usize, &GrowthRow)| Bar {
+        label: words::month(row.month),
+        note: month_note(i, row.month, input.as_of),
+        parts: vec![row.retained as f64, row.resurrected as f64, row.new as f64],
+        below: row.churned as f64,
+        value: words::count(row.active),
+        complete: row.complete,
+    };
+    let drawn: Vec<Bar> = rows.iter().enumerate().map(bar).collect();
+    let desc = rows.last().map_or_else(String::new, |row| {
+        format!(
+            "{}: {} active, of these {} new, {} resurrected, {} retained; {} churned",
+            words::long_month_year(row.month),
+            row.active,
+            row.new,
+            row.resurrected,
+            row.retained,
+            row.churned
+        )
+    });
+    let frame = Frame { size, title: "Active partners by month", desc: &desc };
+    let whole = |v: f64| words::count(v as i64);
+    let below = |v: f64| words::count(-(v as i64));
+    let chart = Bars {
+        bars: &drawn,
+        layers: &LAYERS,
+        below: Some(CHURNED_LAYER),
+        axis: &whole,
+        below_label: &below,
+    };
+    bars(&frame, chart)
+}
+
+fn numbers(rows: &[GrowthRow]) -> Markup {
+    let columns = [
+        Column::Text("Month"),
+        Column::Number("Active"),
+        Column::Number("New"),
+        Column::Number("Resurrected"),
+        Column::Number("Retained"),
+        Column::Number("Churned"),
+        Column::Number("Growth"),
+        Column::Number("Churn rate"),
+        Column::Number("Quick ratio"),
+    ];
+    let line = |row: &GrowthRow| {
+        let cells = vec![
+            words::month_year(row.month),
+            words::count(row.active),
+            words::count(row.new),
+            words::count(row.resurrected),
+            words::count(row.retained),
+            words::count(row.churned),
+            words::known(row.growth_rate, words::percent_1),
+            words::known(row.churn_rate, words::percent_1),
+            words::known(row.quick_ratio, |r| words::decimal(r, 1)),
+        ];
+        Row::running(cells, !row.complete)
+    };
+    table(&columns, &rows.iter().map(line).collect::<Vec<_>>())
+}
+
+/// Months of a line chart that has `value`, from the first that is known.
+fn monthly(
+    input: &ReportInput,
+    periods: usize,
+    value: fn(&GrowthRow) -> Option<f64>,
+) -> (Vec<Period>, Vec<Option<f64>>) {
+    let from = input.growth.iter().position(|row| value(row).is_some()).unwrap_or(0);
+    let rows = last(&input.growth[from..], periods);
+    let period = |(i, row): (usize, &GrowthRow)| Period {
+        label: words::month(row.month),
+        note: month_note(i, row.month, input.as_of),
+        complete: row.complete,
+    };
+    (rows.iter().enumerate().map(period).collect(), rows.iter().map(value).collect())
+}
+
+fn quick_section(page: &Page) -> Markup {
+    let input = page.input;
+    let thinnest = input
+        .growth
+        .iter()
+        .filter(|row| row.complete && row.quick_ratio.is_some())
+        .min_by(|a, b| a.quick_ratio.unwrap_or(0.0).total_cmp(&b.quick_ratio.unwrap_or(0.0)));
+    let section = Section {
+        subtitle: html! { "(New + resurrected) / churned, log scale" },
+        note: thinnest.map(|row| html! {
+            (words::long_month(row.month)) " was the thinnest whole month: "
+            (words::count(row.new + row.resurrected)) " gained, " (words::count(row.churned)) " lost."
+        }),
+        ..Section::new("quick", "Quick ratio", 4, "growth")
+    };
+    let draw = |periods: usize, size: (f64, f64)| {
+        let (periods, values) = monthly(input, periods, |row| row.quick_ratio.filter(|q| *q > 0.0));
+        if values.iter().flatten().next().is_none() {
+            return None;
+        }
+        let series = [Series { word: "", values, role: SERIES, text: SERIES_LABEL }];
+        let frame =
+            Frame { size, title: "Quick ratio by month", desc: "Below 1, losses outweigh gains" };
+        let number = |v: f64| words::decimal(v, usize::from(v < 1.0));
+        Some(lines(
+            &frame,
+            Lines {
+                periods: &periods,
+                series: &series,
+                axis: &number,
+                value: &|v| words::decimal(v, 1),
+                log: true,
+                floor_note: Some("Below 1, losses outweigh gains"),
+            },
+        ))
+    };
+    let body = match (draw(8, (365.0, 236.0)), draw(NARROW_PERIODS, (NARROW, 220.0))) {
+        (Some(wide), Some(narrow)) => drawings(wide, narrow),
+        _ => empty("No partner has been lost yet, so there is no ratio."),
+    };
+    page.section(&section, &body)
+}
+
+fn churn_section(page: &Page) -> Markup {
+    let input = page.input;
+    let section = Section {
+        subtitle: html! { "Churned, % of the active the month before" },
+        ..Section::new("churn", "Churn rate", 4, "growth")
+    };
+    let draw = |periods: usize, size: (f64, f64)| {
+        let (periods, values) = monthly(input, periods, |row| row.churn_rate.map(|r| r * 100.0));
+        if values.iter().flatten().next().is_none() {
+            return None;
+        }
+        let series = [Series { word: "", values, role: NEGATIVE, text: BAD }];
+        let frame = Frame {
+            size,
+            title: "Churn rate by month",
+            desc: "Per cent of the active the month before",
+        };
+        Some(lines(
+            &frame,
+            Lines {
+                periods: &periods,
+                series: &series,
+                axis: &|v| words::decimal(v, usize::from(v.fract() > 0.0)),
+                value: &|v| words::decimal(v, 1),
+                log: false,
+                floor_note: None,
+            },
+        ))
+    };
+    let body = match (draw(8, (365.0, 210.0)), draw(NARROW_PERIODS, (NARROW, 200.0))) {
+        (Some(wide), Some(narrow)) => drawings(wide, narrow),
+        _ => empty("A churn rate needs two months with active partners."),
+    };
+    page.section(&section, &body)
+}

@@ -1,0 +1,301 @@
+//! The page shell: rail, header, freshness, lead sentence, sections under rules, footer.
+
+use chrono::Datelike;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::input::ReportInput;
+use crate::{paths, words};
+
+/// Which entry of the rail is current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Overview,
+    Funnel,
+    Growth,
+    Revenue,
+    Health,
+    Metrics,
+}
+
+const RAIL: [(&str, &[(Place, &str, &str)]); 3] = [
+    (
+        "Programme",
+        &[
+            (Place::Overview, "Overview", "index.html"),
+            (Place::Funnel, "Funnel", "funnel.html"),
+            (Place::Growth, "Growth and churn", "growth.html"),
+            (Place::Revenue, "Revenue", "revenue.html"),
+        ],
+    ),
+    ("Partners", &[(Place::Health, "Health", "health.html")]),
+    ("Evidence", &[(Place::Metrics, "Metrics", "metrics.html")]),
+];
+
+/// A page before it is HTML. `root` leads from the page back to the report's folder.
+pub(crate) struct Page<'a> {
+    pub input: &'a ReportInput,
+    pub root: &'a str,
+    pub place: Place,
+    pub title: String,
+    /// Beside the title, smaller: an id.
+    pub id: Option<&'a str>,
+    /// Above the title: where this page hangs.
+    pub above: Option<(&'a str, &'a str)>,
+    /// Between freshness and lead: facts of a partner.
+    pub facts: Option<Markup>,
+    pub lead: Markup,
+    pub scored: bool,
+}
+
+/// One section of a page.
+pub(crate) struct Section<'a> {
+    pub id: &'a str,
+    pub title: &'a str,
+    pub subtitle: Markup,
+    /// Columns of the twelve.
+    pub span: u8,
+    /// Metric or table behind it, for the links CSV and SQL.
+    pub source: &'a str,
+    /// The numbers, opened by the link Table.
+    pub table: Option<Markup>,
+    pub note: Option<Markup>,
+    /// A list of what to do: moved above charts on a phone.
+    pub first: bool,
+}
+
+impl<'a> Section<'a> {
+    pub(crate) fn new(id: &'a str, title: &'a str, span: u8, source: &'a str) -> Self {
+        let (subtitle, table, note) = (html! {}, None, None);
+        Self { id, title, subtitle, span, source, table, note, first: false }
+    }
+}
+
+impl Page<'_> {
+    /// The whole page around its sections.
+    pub(crate) fn html(&self, body: &Markup) -> String {
+        let title = format!("{} · Rapport", self.title);
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="referrer" content="no-referrer";
+                    title { (title) }
+                    link rel="stylesheet" href={ (self.root) "style.css" };
+                }
+                body {
+                    a.skip href="#main" { "To the content" }
+                    (self.topbar())
+                    (self.rail())
+                    main #main {
+                        (self.header())
+                        @if let Some(facts) = &self.facts { (facts) }
+                        p.lead { (self.lead) }
+                        (body)
+                        (self.footer())
+                    }
+                }
+            }
+        }
+        .into_string()
+    }
+
+    fn rail(&self) -> Markup {
+        html! {
+            nav.rail aria-label="Pages" {
+                a.brand href={ (self.root) "index.html" } { (mark()) "Rapport" }
+                (self.links())
+            }
+        }
+    }
+
+    fn topbar(&self) -> Markup {
+        html! {
+            div.topbar {
+                a.brand href={ (self.root) "index.html" } { (mark()) "Rapport" }
+                details.menu {
+                    summary { "Menu" }
+                    nav aria-label="Pages" { (self.links()) }
+                }
+            }
+        }
+    }
+
+    fn links(&self) -> Markup {
+        html! {
+            @for (group, entries) in RAIL {
+                p.group { (group) }
+                @for (place, word, path) in entries {
+                    a aria-current=[(*place == self.place).then_some("page")]
+                        href={ (self.root) (path) } { (word) }
+                }
+            }
+        }
+    }
+
+    fn header(&self) -> Markup {
+        let as_of = words::day_year(self.input.as_of);
+        html! {
+            header {
+                @if let Some((word, path)) = self.above {
+                    p.above { a href={ (self.root) (path) } { (word) } " / Partner" }
+                }
+                div.head {
+                    h1 {
+                        bdi { (self.title) }
+                        @if let Some(id) = self.id { " " bdi.id { (id) } }
+                    }
+                    div.controls {
+                        span.asof { span { "As of " } (as_of) ", 00:00" "\u{A0}" "UTC" }
+                        a.data href={ (self.root) "metrics.html" } { "CSV and SQL" }
+                    }
+                }
+                (self.freshness())
+            }
+        }
+    }
+
+    fn freshness(&self) -> Markup {
+        let input = self.input;
+        let year = input.as_of.year();
+        let state = state(input);
+        html! {
+            ul.fresh.stale[state.stale] {
+                li.state { (state.glyph()) (state.word) }
+                @if let Some(watermark) = input.watermark {
+                    li { "Data complete to " (words::instant(watermark, year)) }
+                }
+                @if let Some(seconds) = input.slowest_seconds.filter(|s| *s > 0) {
+                    li { "Slowest partition " (words::duration(seconds as f64)) " behind" }
+                }
+                @if self.scored {
+                    li {
+                        @match (input.scored_at, &input.policy_version) {
+                            (Some(at), Some(policy)) => { "Scored " (words::instant(at, year)) ", policy " (policy) }
+                            (Some(at), None) => { "Scored " (words::instant(at, year)) }
+                            (None, Some(policy)) => { "Scored with policy " (policy) }
+                            (None, None) => "Not scored yet",
+                        }
+                    }
+                }
+                @if let Some(month) = input.running_month() {
+                    @if let Some(part) = words::part_of_month(month, input.as_of) {
+                        li { (words::long_month(month)) " is incomplete: " (part) }
+                    }
+                }
+                @if let Some(advice) = state.advice { li.advice { (advice) } }
+            }
+        }
+    }
+
+    fn footer(&self) -> Markup {
+        let input = self.input;
+        html! {
+            footer {
+                p {
+                    "Rapport " (input.rapport_version) "."
+                    @if let Some(lake) = &input.lake_version {
+                        " Lake version " (lake)
+                        @if let Some(policy) = &input.policy_version { ", policy " (policy) }
+                        "."
+                    }
+                    " Times are UTC; money is in " (input.currency) " at each day’s rate."
+                }
+                p { "Every figure: its numbers, its rows as CSV, its SQL" }
+            }
+        }
+    }
+
+    /// A section: rule, title and links on one baseline, subtitle, body, note, numbers.
+    pub(crate) fn section(&self, section: &Section, body: &Markup) -> Markup {
+        let table_id = format!("{}-table", section.id);
+        html! {
+            section #(section.id) class={ "c" (section.span) (if section.first { " first" } else { "" }) } {
+                div.title {
+                    h2 { (section.title) }
+                    p.links {
+                        @if section.table.is_some() { a href={ "#" (table_id) } { "Table" } }
+                        @if self.input.csv.contains_key(section.source) {
+                            a href={ (self.root) (paths::csv(section.source)) } { "CSV" }
+                        }
+                        @if self.input.sql.contains_key(section.source) {
+                            a href={ (self.root) (paths::sql(section.source)) } { "SQL" }
+                        }
+                    }
+                }
+                p.subtitle { (section.subtitle) }
+                (body)
+                @if let Some(note) = &section.note { p.note { (note) } }
+                @if let Some(table) = &section.table {
+                    details.numbers {
+                        summary { "Table of the numbers" }
+                        div #(table_id) .scroll { (table) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sections side by side.
+pub(crate) fn grid(sections: &[Markup]) -> Markup {
+    html! { div.grid { @for section in sections { (section) } } }
+}
+
+/// A chart in its two drawings: at the section's width, and for phones.
+pub(crate) fn drawings(wide: String, narrow: String) -> Markup {
+    html! {
+        div.wide { (PreEscaped(wide)) }
+        div.narrow { (PreEscaped(narrow)) }
+    }
+}
+
+/// In place of a chart: why there is none and what to do next.
+pub(crate) fn empty(sentence: &str) -> Markup {
+    html! { p.empty { (sentence) } }
+}
+
+struct State {
+    word: &'static str,
+    advice: Option<&'static str>,
+    stale: bool,
+}
+
+impl State {
+    fn glyph(&self) -> Markup {
+        let shape = if self.stale {
+            r#"<svg class="glyph" viewBox="0 0 12 12" aria-hidden="true"><path d="M6 1 11.5 11H.5Z"/></svg>"#
+        } else {
+            r#"<svg class="glyph" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="6"/><path class="tick" d="M3.4 6.2 5.2 8l3.4-3.8"/></svg>"#
+        };
+        PreEscaped(shape.to_owned())
+    }
+}
+
+/// How far the figures can be relied on. A watermark 36 h before the report is stale.
+fn state(input: &ReportInput) -> State {
+    const STALE_HOURS: i64 = 36;
+    let Some(watermark) = input.watermark else {
+        let advice = Some("Load events, then run rapport report again");
+        return State { word: "No data yet", advice, stale: true };
+    };
+    let midnight = input.as_of.and_time(chrono::NaiveTime::MIN).and_utc();
+    if watermark < midnight {
+        let advice = Some("The last hours before as of are missing: counts will still rise");
+        return State { word: "Incomplete", advice, stale: true };
+    }
+    let old = input.generated_at.is_some_and(|now| (now - watermark).num_hours() > STALE_HOURS);
+    if old {
+        let advice = Some("Do not rely on tiers or quotas for today");
+        return State { word: "Stale", advice, stale: true };
+    }
+    State { word: "Fresh", advice: None, stale: false }
+}
+
+fn mark() -> Markup {
+    PreEscaped(
+        r#"<svg class="mark" viewBox="0 0 22 16" aria-hidden="true"><circle class="a" cx="8" cy="8" r="6"/><circle class="b" cx="14" cy="8" r="6"/></svg>"#
+            .to_owned(),
+    )
+}

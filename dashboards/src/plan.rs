@@ -1,0 +1,59 @@
+//! Proposed actions in words.
+
+use maud::{Markup, html};
+
+use crate::standing::PlanRow;
+use crate::words;
+
+/// A headline: `Quota 600 → 900 calls a minute`.
+pub(crate) fn headline(row: &PlanRow) -> String {
+    let change = match (&row.from, &row.to) {
+        (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
+        (_, Some(to)) => to.clone(),
+        (Some(from), None) => from.clone(),
+        (None, None) => String::new(),
+    };
+    let text = match row.kind.as_str() {
+        "set_quota" => format!("Quota {change} calls a minute"),
+        "route_support" => match row.to.as_deref() {
+            Some(queue) => format!("Support queue: {queue}"),
+            None => "To support".to_owned(),
+        },
+        "notify" => format!("Tell {change}"),
+        other => format!("{} {change}", words::capital(&other.replace('_', " "))),
+    };
+    words::label(None, text.trim())
+}
+
+/// The same inside a list: `Proposed: quota 600 → 900 calls a minute.`
+pub(crate) fn sentence(row: &PlanRow) -> Markup {
+    let text = headline(row);
+    let mut chars = text.chars();
+    let lower: String =
+        chars.next().into_iter().flat_map(char::to_lowercase).chain(chars).collect();
+    html! { "Proposed: " (lower) "." }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_named() {
+        #[track_caller]
+        fn check(kind: &str, from: Option<&str>, to: Option<&str>, expected: &str) {
+            let row = PlanRow {
+                partner_id: "p".to_owned(),
+                kind: kind.to_owned(),
+                from: from.map(str::to_owned),
+                to: to.map(str::to_owned),
+                why: String::new(),
+                guardrails: Vec::new(),
+            };
+            assert_eq!(headline(&row), expected);
+        }
+        check("set_quota", Some("600"), Some("900"), "Quota 600 → 900 calls a minute");
+        check("route_support", None, Some("integration-help"), "Support queue: integration-help");
+        check("do_more", None, None, "Do more");
+    }
+}

@@ -1,0 +1,328 @@
+//! The Revenue page: gross by month, paying partners, concentration, top partners.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDate;
+use maud::{Markup, PreEscaped, html};
+
+use crate::charts::bars::{Bar, Bars, Layer, bars};
+use crate::charts::curve::{curve, running_shares};
+use crate::charts::lines::{Lines, Period, Series, lines};
+use crate::charts::{Frame, NARROW, NARROW_PERIODS, WIDE_PERIODS, last};
+use crate::growth::month_note;
+use crate::input::{ByPartner, ReportInput};
+use crate::overview::moved;
+use crate::page::{Page, Place, Section, drawings, empty, grid};
+use crate::roles::{SERIES, SERIES_2, SERIES_2_LABEL, SERIES_LABEL};
+use crate::rows::{RevenuePerPartnerRow, RevenueSummaryRow};
+use crate::table::{Column, Row, bar, head, table};
+use crate::{paths, words};
+
+/// Partners in the table of the largest.
+const TOP: usize = 15;
+
+pub(crate) fn revenue(input: &ReportInput, by: &ByPartner) -> String {
+    let page = Page {
+        input,
+        root: "",
+        place: Place::Revenue,
+        title: "Revenue".to_owned(),
+        id: None,
+        above: None,
+        facts: None,
+        lead: lead(input),
+        scored: false,
+    };
+    let side = html! { div.c4.stack { (paying_section(&page)) (typical_section(&page)) } };
+    let sections = html! {
+        (grid(&[gross_section(&page), side]))
+        (grid(&[top_section(&page, by), concentration_section(&page)]))
+    };
+    page.html(&sections)
+}
+
+fn lead(input: &ReportInput) -> Markup {
+    let (Some(now), before) = input.last_revenue() else {
+        return html! {
+            @if input.revenue_summary.is_empty() { "Nothing has been billed yet. Billing events fill this page: load them with " code { "rapport ingest load --stream billing-events" } "." }
+            @else { "The first month with charges is not complete yet, so there is nothing to compare it with." }
+        };
+    };
+    html! {
+        (words::long_month(now.month)) " billed " b { (words::money(now.gross, &input.currency)) " gross" }
+        " from " b { (words::plural(now.paying_partners, "paying partner", "paying partners")) }
+        @if let Some(before) = before.filter(|b| b.gross > 0.0) {
+            ", " (moved(now.gross / before.gross - 1.0)) " on " (words::long_month(before.month))
+        }
+        "."
+        @if let Some(share) = now.top10_share.filter(|_| now.paying_partners > 20) {
+            " The ten largest billed " b { (words::percent(share)) } " of it"
+            @if let Some(median) = now.median_gross { "; half of the partners billed " (words::money(median, &input.currency)) " or less" }
+            "."
+        }
+    }
+}
+
+fn gross_section(page: &Page) -> Markup {
+    let input = page.input;
+    let mut section = Section {
+        subtitle: html! { "Usage, subscription and commission, in " (input.currency) " at each day’s rate" },
+        ..Section::new("gross", "Gross revenue by month", 8, "revenue_summary")
+    };
+    if input.revenue_summary.is_empty() {
+        return page.section(&section, &empty("Nothing has been billed yet. Load billing events."));
+    }
+    section.table = Some(numbers(input));
+    section.note = input.revenue_summary.last().filter(|row| !row.complete).map(|row| html! {
+        (words::long_month(row.month)) " is not finished: subscriptions and commissions are often charged at a month’s end."
+    });
+    let wide = gross_bars(input, WIDE_PERIODS, (763.0, 372.0));
+    let narrow = gross_bars(input, NARROW_PERIODS, (NARROW, 280.0));
+    page.section(&section, &drawings(wide, narrow))
+}
+
+fn gross_bars(input: &ReportInput, periods: usize, size: (f64, f64)) -> String {
+    let rows = last(&input.revenue_summary, periods);
+    let amount = |v: f64| words::money(v, &input.currency);
+    let bar = |(i, row): (usize, &RevenueSummaryRow)| Bar {
+        label: words::month(row.month),
+        note: month_note(i, row.month, input.as_of),
+        parts: vec![row.gross],
+        below: 0.0,
+        value: amount(row.gross),
+        complete: row.complete,
+    };
+    let drawn: Vec<Bar> = rows.iter().enumerate().map(bar).collect();
+    let desc = rows.last().map_or_else(String::new, |row| {
+        format!(
+            "{}: {} gross, {} net",
+            words::long_month_year(row.month),
+            amount(row.gross),
+            amount(row.net)
+        )
+    });
+    let layers = [Layer { word: "", fill: SERIES, text: SERIES_LABEL, line: None }];
+    let frame = Frame { size, title: "Gross revenue by month", desc: &desc };
+    bars(
+        &frame,
+        Bars { bars: &drawn, layers: &layers, below: None, axis: &amount, below_label: &amount },
+    )
+}
+
+fn numbers(input: &ReportInput) -> Markup {
+    let columns = [
+        Column::Text("Month"),
+        Column::Number("Gross"),
+        Column::Number("Net"),
+        Column::Number("Paying"),
+        Column::Number("Mean"),
+        Column::Number("Median"),
+        Column::Number("Top 10"),
+        Column::Number("HHI"),
+        Column::Number("Gini"),
+    ];
+    let amount = |v: f64| words::money(v, &input.currency);
+    let line = |row: &RevenueSummaryRow| {
+        let cells = vec![
+            words::month_year(row.month),
+            amount(row.gross),
+            amount(row.net),
+            words::count(row.paying_partners),
+            words::known(row.mean_gross, amount),
+            words::known(row.median_gross, amount),
+            words::known(row.top10_share, words::percent_1),
+            words::known(row.hhi, |v| words::decimal(v, 3)),
+            words::known(row.gini, |v| words::decimal(v, 2)),
+        ];
+        Row::running(cells, !row.complete)
+    };
+    table(&columns, &input.revenue_summary.iter().map(line).collect::<Vec<_>>())
+}
+
+fn periods(input: &ReportInput, rows: &[RevenueSummaryRow]) -> Vec<Period> {
+    let period = |(i, row): (usize, &RevenueSummaryRow)| Period {
+        label: words::month(row.month),
+        note: month_note(i, row.month, input.as_of),
+        complete: row.complete,
+    };
+    rows.iter().enumerate().map(period).collect()
+}
+
+fn paying_section(page: &Page) -> Markup {
+    let input = page.input;
+    let section = Section {
+        subtitle: html! { "Partners with a gross charge in the month" },
+        ..Section::new("paying", "Paying partners", 4, "revenue_summary")
+    };
+    if input.revenue_summary.is_empty() {
+        return page.section(&section, &empty("Nobody has been charged yet."));
+    }
+    let draw = |n: usize, size: (f64, f64)| {
+        let rows = last(&input.revenue_summary, n);
+        let values = rows.iter().map(|row| Some(row.paying_partners as f64)).collect();
+        let series = [Series { word: "", values, role: SERIES, text: SERIES_LABEL }];
+        let frame = Frame { size, title: "Paying partners by month", desc: "" };
+        let whole = |v: f64| words::count(v as i64);
+        let periods = periods(input, rows);
+        lines(
+            &frame,
+            Lines {
+                periods: &periods,
+                series: &series,
+                axis: &whole,
+                value: &whole,
+                log: false,
+                floor_note: None,
+            },
+        )
+    };
+    page.section(
+        &section,
+        &drawings(draw(8, (365.0, 200.0)), draw(NARROW_PERIODS, (NARROW, 200.0))),
+    )
+}
+
+fn typical_section(page: &Page) -> Markup {
+    let input = page.input;
+    let section = Section {
+        subtitle: html! { "Gross per paying partner; the mean follows the largest, the median the typical one" },
+        ..Section::new("typical", "Mean and median", 4, "revenue_summary")
+    };
+    if input.revenue_summary.iter().all(|row| row.mean_gross.is_none()) {
+        return page.section(&section, &empty("Nobody has been charged yet."));
+    }
+    let draw = |n: usize, size: (f64, f64)| {
+        let rows = last(&input.revenue_summary, n);
+        let mean = rows.iter().map(|row| row.mean_gross).collect();
+        let median = rows.iter().map(|row| row.median_gross).collect();
+        let series = [
+            Series { word: "Mean", values: mean, role: SERIES, text: SERIES_LABEL },
+            Series { word: "Median", values: median, role: SERIES_2, text: SERIES_2_LABEL },
+        ];
+        let frame = Frame { size, title: "Mean and median gross per paying partner", desc: "" };
+        let amount = |v: f64| words::money(v, &input.currency);
+        let periods = periods(input, rows);
+        lines(
+            &frame,
+            Lines {
+                periods: &periods,
+                series: &series,
+                axis: &amount,
+                value: &amount,
+                log: false,
+                floor_note: None,
+            },
+        )
+    };
+    page.section(
+        &section,
+        &drawings(draw(8, (365.0, 214.0)), draw(NARROW_PERIODS, (NARROW, 200.0))),
+    )
+}
+
+/// Rows of one month, by rank.
+fn of_month(input: &ReportInput, month: NaiveDate) -> Vec<&RevenuePerPartnerRow> {
+    let mut rows: Vec<_> =
+        input.revenue_per_partner.iter().filter(|row| row.month == month).collect();
+    rows.sort_by_key(|row| row.rank);
+    rows
+}
+
+fn top_section(page: &Page, by: &ByPartner) -> Markup {
+    let input = page.input;
+    let mut section = Section::new("top", "Largest partners", 8, "revenue_per_partner");
+    let (Some(now), before) = input.last_revenue() else {
+        return page.section(&section, &empty("No whole month with charges yet."));
+    };
+    let rows = of_month(input, now.month);
+    section.subtitle = html! { "By gross in " (words::long_month_year(now.month)) };
+    section.note = Some(
+        html! { (words::count(rows.len().min(TOP) as i64)) " of " (words::plural(rows.len() as i64, "partner", "partners")) " with charges, credits or refunds; the CSV has all." },
+    );
+    let earlier: HashMap<&str, f64> = before
+        .map(|row| of_month(input, row.month))
+        .unwrap_or_default()
+        .into_iter()
+        .map(|row| (row.partner_id.as_str(), row.gross))
+        .collect();
+    let most = rows.first().and_then(|row| row.share).unwrap_or(1.0).max(1e-9);
+    let amount = |v: f64| words::money(v, &input.currency);
+    let body = html! {
+        table.top {
+            thead { tr {
+                th.num.wide-only scope="col" { "Rank" } (head(Column::Text("Partner"))) (head(Column::Number("Gross"))) th.num.sorted scope="col" { "Share ▾" } th.grow {}
+                (head(Column::Number(if before.is_some() { "Change" } else { "" })))
+                th.num.wide-only scope="col" { "Credits" } th.num.wide-only scope="col" { "Refunds" } th.num.wide-only scope="col" { "Net" }
+            } }
+            tbody { @for row in rows.iter().take(TOP) {
+                tr {
+                    td.num.wide-only { (words::count(row.rank)) }
+                    td.name { (partner_link(by, &row.partner_id)) }
+                    td.num { b { (amount(row.gross)) } }
+                    td.num { (words::known(row.share, words::percent_1)) }
+                    td.grow { (bar(row.share.unwrap_or(0.0) / most, "retained-line", false)) }
+                    td.num { (change(row, &earlier, before.is_some())) }
+                    td.num.wide-only { (amount(row.credits)) }
+                    td.num.wide-only { (amount(row.refunds)) }
+                    td.num.wide-only { (amount(row.net)) }
+                }
+            } }
+        }
+    };
+    page.section(&section, &body)
+}
+
+/// Against the month before; a partner without gross then is new to the table.
+fn change(row: &RevenuePerPartnerRow, earlier: &HashMap<&str, f64>, compared: bool) -> String {
+    match earlier.get(row.partner_id.as_str()).filter(|gross| **gross > 0.0) {
+        Some(before) => {
+            let by = (row.gross / before - 1.0) * 100.0;
+            format!("{}{}%", words::signed_decimal(by, 0), words::THIN_SPACE)
+        }
+        None if compared => "new".to_owned(),
+        None => String::new(),
+    }
+}
+
+/// A partner's name, linked where it has a page.
+pub(crate) fn partner_link(by: &ByPartner, id: &str) -> Markup {
+    let label = by.label(id);
+    html! {
+        @if by.health.contains_key(id) {
+            a.plain href=(paths::partner(id)) title=(label) { bdi { (words::clip(&label, 48)) } }
+        } @else {
+            bdi title=(label) { (words::clip(&label, 48)) }
+        }
+    }
+}
+
+fn concentration_section(page: &Page) -> Markup {
+    let input = page.input;
+    let mut section = Section::new("concentration", "Concentration", 4, "revenue_per_partner");
+    let Some(now) = input.last_revenue().0 else {
+        return page.section(&section, &empty("No whole month with charges yet."));
+    };
+    let amounts = of_month(input, now.month).iter().map(|row| row.gross).collect();
+    let shares = running_shares(amounts);
+    if shares.len() < 2 {
+        return page.section(&section, &empty("A curve needs two paying partners."));
+    }
+    section.subtitle = html! { "Share of " (words::long_month(now.month)) "’s gross held by the largest partners" };
+    section.note = Some(html! {
+        @if let Some(gini) = now.gini { "Gini " (words::decimal(gini, 2)) }
+        @if let Some(hhi) = now.hhi { ", HHI " (words::decimal(hhi, 3)) ": as if " (words::count((1.0 / hhi.max(1e-9)).round() as i64)) " equal partners billed it all" }
+        "."
+    });
+    let marks: &[usize] = if shares.len() > 20 { &[1, 10] } else { &[1] };
+    let draw = |size: (f64, f64)| {
+        let desc = format!("{} paying partners", shares.len());
+        let frame =
+            Frame { size, title: "Share of gross held by the largest partners", desc: &desc };
+        curve(&frame, &shares, marks, "partners, largest first")
+    };
+    let body = html! {
+        div.wide { (PreEscaped(draw((365.0, 340.0)))) }
+        div.narrow { (PreEscaped(draw((NARROW, 300.0)))) }
+    };
+    page.section(&section, &body)
+}

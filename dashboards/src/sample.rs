@@ -1,0 +1,552 @@
+//! A hand-made programme for tests and for looking at: partners of different character over nine
+//! months, all figures derived from them, so that the pages agree with each other.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
+
+use crate::input::ReportInput;
+use crate::rows::{
+    ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
+    RevenuePerPartnerRow, RevenueSummaryRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow,
+};
+use crate::standing::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, Signal};
+use crate::words::{month_start, next_month};
+
+/// What a partner did, in days since its registration.
+struct Life {
+    id: String,
+    name: Option<String>,
+    registered: NaiveDate,
+    first_call: Option<f64>,
+    live: Option<u64>,
+    /// Last day with production traffic.
+    last: NaiveDate,
+    /// Months without traffic in between.
+    away: Option<NaiveDate>,
+    size: f64,
+    seed: u64,
+}
+
+fn date(text: &str) -> NaiveDate {
+    text.parse().expect("a date")
+}
+
+/// A fixed scramble of two numbers into 0–1.
+fn mix(a: u64, b: u64) -> f64 {
+    let mut x = a.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ b.wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
+    x ^= x >> 31;
+    x = x.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    x ^= x >> 32;
+    (x % 10_000) as f64 / 10_000.0
+}
+
+const NAMES: [&str; 12] = [
+    "Harbourline",
+    "Osprey Ledger",
+    "Tessera Pay",
+    "Brightwater",
+    "Northbank Labs",
+    "Quayside",
+    "Партнёр-17",
+    "Kestrel Commerce",
+    "Juniper Travel",
+    "Fathom Books",
+    "Alder & Finch",
+    "Sable Logistics",
+];
+
+/// Names and ids as an attacker or a careless integration would send them.
+fn hostile(i: usize) -> Option<(String, Option<String>)> {
+    match i {
+        3 => Some(("w-0003".to_owned(), Some("<script>alert(1)</script>".to_owned()))),
+        8 => Some((r#"x" onload="alert(2)' \ ../../etc/passwd"#.to_owned(), None)),
+        14 => Some(("w-0014".to_owned(), Some("شريك \u{202E}الدفع".to_owned()))),
+        19 => Some(("w".repeat(128), Some("A very long name ".repeat(8).trim().to_owned()))),
+        _ => None,
+    }
+}
+
+fn lives(n: usize, as_of: NaiveDate) -> Vec<Life> {
+    let start = date("2026-01-03");
+    let span = (as_of - start).num_days() as f64 - 3.0;
+    let life = |i: usize| {
+        let seed = i as u64 + 1;
+        let (id, name) = hostile(i).unwrap_or_else(|| {
+            let name = NAMES.get(i % 17).map(|name| {
+                if i < 17 { (*name).to_owned() } else { format!("{name} {}", i / 17 + 1) }
+            });
+            (format!("w-{i:04}"), name)
+        });
+        let registered =
+            start + Days::new((i as f64 / n as f64 * span + mix(seed, 1) * 3.0) as u64);
+        let called = mix(seed, 2) > 0.14;
+        let live = called && mix(seed, 3) > 0.12;
+        let speed = (mix(seed, 4) * 6.5 - 2.5).exp();
+        let gone = mix(seed, 5) < 0.25;
+        let last = if gone {
+            registered + Days::new(50 + (mix(seed, 6) * 150.0) as u64)
+        } else {
+            as_of - Days::new(1)
+        };
+        Life {
+            id,
+            name,
+            registered,
+            first_call: called.then_some(speed),
+            live: live.then_some((speed * 1.8 + 2.0) as u64),
+            last: last.min(as_of - Days::new(1)),
+            away: (mix(seed, 7) < 0.08).then(|| month_start(registered) + Months::new(3)),
+            size: (mix(seed, 8) * 6.4).exp() * 18.0,
+            seed,
+        }
+    };
+    (0..n).map(life).collect()
+}
+
+impl Life {
+    fn live_at(&self, as_of: NaiveDate) -> Option<NaiveDate> {
+        self.live.map(|d| self.registered + Days::new(d)).filter(|d| *d < as_of && *d <= self.last)
+    }
+
+    fn called_at(&self, as_of: NaiveDate) -> Option<NaiveDate> {
+        self.first_call.map(|d| self.registered + Days::new(d as u64)).filter(|d| *d < as_of)
+    }
+
+    fn active(&self, month: NaiveDate, as_of: NaiveDate) -> bool {
+        let Some(live) = self.live_at(as_of) else { return false };
+        live < next_month(month) && self.last >= month && self.away != Some(month)
+    }
+
+    fn gross(&self, month: NaiveDate, as_of: NaiveDate) -> f64 {
+        if !self.active(month, as_of) || mix(self.seed, 9) < 0.2 {
+            return 0.0;
+        }
+        let grown = 1.0 + 0.09 * f64::from(month.month0()) * mix(self.seed, 10);
+        let seen = (as_of.min(next_month(month)) - month).num_days() as f64 / 30.0;
+        (self.size * grown * seen.min(1.0) * 100.0).round() / 100.0
+    }
+}
+
+fn instant(day: NaiveDate) -> DateTime<Utc> {
+    day.and_hms_opt(9, 30, 0).expect("a time").and_utc()
+}
+
+fn months(as_of: NaiveDate) -> Vec<NaiveDate> {
+    let mut month = date("2026-01-01");
+    let mut out = Vec::new();
+    while month < as_of {
+        out.push(month);
+        month = next_month(month);
+    }
+    out
+}
+
+fn ratio(a: i64, b: i64) -> Option<f64> {
+    (b != 0).then(|| a as f64 / b as f64)
+}
+
+/// A programme of `n` partners as of 15 September 2026, scored on `days` days.
+pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
+    let as_of = date("2026-09-15");
+    let lives = lives(n, as_of);
+    let mut input = ReportInput {
+        as_of,
+        currency: "USD".to_owned(),
+        rapport_version: "0.1.0".to_owned(),
+        lake_version: Some("12".to_owned()),
+        policy_version: Some("1".to_owned()),
+        watermark: Some(instant(as_of) - chrono::TimeDelta::minutes(563)),
+        slowest_seconds: Some(120),
+        scored_at: Some(instant(as_of) - chrono::TimeDelta::minutes(561)),
+        ..ReportInput::default()
+    };
+    registration_metrics(&mut input, &lives);
+    growth_metrics(&mut input, &lives);
+    revenue_metrics(&mut input, &lives);
+    for life in &lives {
+        partner_rows(&mut input, life, days);
+    }
+    rank(&mut input);
+    let names = [
+        "funnel",
+        "time_to_first_call",
+        "activation",
+        "growth",
+        "cohort_retention",
+        "revenue_summary",
+        "revenue_per_partner",
+        "partner_reliability",
+        "partner_health",
+        "partner_day",
+        "stuck_partners",
+    ];
+    for name in names {
+        input.csv.insert(name.to_owned(), "column\n1\n".to_owned());
+        input.sql.insert(name.to_owned(), "SELECT '<b>' AS x\nFROM partners\n".to_owned());
+    }
+    input
+}
+
+fn registration_metrics(input: &mut ReportInput, lives: &[Life]) {
+    let as_of = input.as_of;
+    let cohorts = months(as_of).into_iter().map(Some).chain([None]);
+    for cohort in cohorts {
+        let of: Vec<&Life> = lives
+            .iter()
+            .filter(|l| cohort.is_none_or(|m| month_start(l.registered) == m))
+            .collect();
+        if of.is_empty() && cohort.is_some() {
+            continue;
+        }
+        let count = |wanted: &dyn Fn(&Life) -> bool| of.iter().filter(|l| wanted(l)).count() as i64;
+        let registered = of.len() as i64;
+        let sandbox = count(&|l| l.called_at(as_of).is_some());
+        let production = count(&|l| l.live_at(as_of).is_some());
+        let revenue = count(&|l| months(as_of).iter().any(|m| l.gross(*m, as_of) > 0.0));
+        input.funnel.push(FunnelRow {
+            cohort_month: cohort,
+            registered,
+            sandbox,
+            production,
+            revenue,
+            sandbox_rate: ratio(sandbox, registered),
+            production_rate: ratio(production, sandbox),
+            revenue_rate: ratio(revenue, production),
+            overall_rate: ratio(revenue, registered),
+        });
+        let mut delays: Vec<f64> = of
+            .iter()
+            .filter(|l| l.called_at(as_of).is_some())
+            .filter_map(|l| l.first_call)
+            .collect();
+        delays.sort_by(f64::total_cmp);
+        let within = |d: f64| {
+            (registered > 0)
+                .then(|| delays.iter().filter(|x| **x <= d).count() as f64 / registered as f64)
+        };
+        let quantile = |p: f64| {
+            delays.get((p * registered as f64).ceil().max(1.0) as usize - 1).map(|d| d * 86_400.0)
+        };
+        input.time_to_first_call.push(TimeToFirstCallRow {
+            cohort_month: cohort,
+            partners: registered,
+            reached: sandbox,
+            median_seconds: quantile(0.5),
+            p90_seconds: quantile(0.9),
+            within_30m: within(30.0 / 1440.0),
+            within_1d: within(1.0),
+            within_7d: within(7.0),
+            within_30d: within(30.0).filter(|_| cohort != Some(date("2026-09-01"))),
+        });
+        let observed = count(&|l| l.registered + Days::new(30) <= as_of);
+        let activated =
+            count(&|l| l.registered + Days::new(30) <= as_of && l.live.is_some_and(|d| d <= 30));
+        input.activation.push(ActivationRow {
+            cohort_month: cohort,
+            partners: registered,
+            observed,
+            activated,
+            activation_rate: ratio(activated, observed),
+            ever_activated: production,
+            mature: observed == registered,
+        });
+    }
+}
+
+fn growth_metrics(input: &mut ReportInput, lives: &[Life]) {
+    let as_of = input.as_of;
+    let all = months(as_of);
+    for (i, month) in all.iter().enumerate() {
+        let now = |l: &&Life| l.active(*month, as_of);
+        let prior = |l: &&Life| i > 0 && l.active(all[i - 1], as_of);
+        let ever = |l: &&Life| all[..i].iter().any(|m| l.active(*m, as_of));
+        let count =
+            |wanted: &dyn Fn(&&Life) -> bool| lives.iter().filter(|l| wanted(l)).count() as i64;
+        let (active, before) = (count(&now), count(&prior));
+        let new = count(&|l| now(l) && !ever(l));
+        let retained = count(&|l| now(l) && prior(l));
+        let (resurrected, churned) = (active - new - retained, before - retained);
+        input.growth.push(GrowthRow {
+            month: *month,
+            active,
+            new,
+            retained,
+            resurrected,
+            churned,
+            growth_rate: ratio(active - before, before),
+            churn_rate: ratio(churned, before),
+            quick_ratio: ratio(new + resurrected, churned),
+            complete: next_month(*month) <= as_of,
+        });
+        for (since, later) in all[i..].iter().enumerate() {
+            let of: Vec<&Life> = lives
+                .iter()
+                .filter(|l| l.live_at(as_of).map(month_start) == Some(*month))
+                .collect();
+            let active = of.iter().filter(|l| l.active(*later, as_of)).count() as i64;
+            if of.is_empty() {
+                continue;
+            }
+            input.cohort_retention.push(CohortRetentionRow {
+                cohort_month: *month,
+                months_since: since as i64,
+                cohort_size: of.len() as i64,
+                active,
+                retention: ratio(active, of.len() as i64),
+                churned: 0,
+                calls: active * 1000,
+                gross: of.iter().map(|l| l.gross(*later, as_of)).sum(),
+                complete: next_month(*later) <= as_of,
+            });
+        }
+    }
+}
+
+fn revenue_metrics(input: &mut ReportInput, lives: &[Life]) {
+    let as_of = input.as_of;
+    for month in months(as_of) {
+        let mut rows: Vec<(&Life, f64)> =
+            lives.iter().map(|l| (l, l.gross(month, as_of))).filter(|(_, g)| *g > 0.0).collect();
+        rows.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let gross: f64 = rows.iter().map(|(_, g)| g).sum();
+        let share = |g: f64| (gross > 0.0).then(|| g / gross);
+        let (mut credits, n) = (0.0, rows.len());
+        for (i, (life, amount)) in rows.iter().enumerate() {
+            let credit = if mix(life.seed, 11) < 0.2 { amount * 0.05 } else { 0.0 };
+            credits += credit;
+            input.revenue_per_partner.push(RevenuePerPartnerRow {
+                month,
+                partner_id: life.id.clone(),
+                gross: *amount,
+                credits: credit,
+                refunds: 0.0,
+                net: amount - credit,
+                share: share(*amount),
+                rank: i as i64 + 1,
+            });
+        }
+        let top: f64 = rows.iter().take(10).map(|(_, g)| g).sum();
+        input.revenue_summary.push(RevenueSummaryRow {
+            month,
+            gross,
+            net: gross - credits,
+            paying_partners: n as i64,
+            mean_gross: (n > 0).then(|| gross / n as f64),
+            median_gross: rows.get(n / 2).map(|r| r.1),
+            top10_share: share(top),
+            hhi: (gross > 0.0).then(|| rows.iter().map(|(_, g)| (g / gross).powi(2)).sum()),
+            gini: (n > 0).then_some(0.62),
+            complete: next_month(month) <= as_of,
+        });
+    }
+}
+
+/// Tier, score and reason by a partner's seed and the day.
+fn scored(life: &Life, as_of: NaiveDate, day: NaiveDate) -> (&'static str, Option<f64>) {
+    let Some(live) = life.live_at(day) else {
+        return (
+            if (day - life.registered).num_days() >= 30 { "stuck" } else { "onboarding" },
+            None,
+        );
+    };
+    if life.last + Days::new(28) < day {
+        return ("churned", None);
+    }
+    if (day - live).num_days() < 28 {
+        return ("insufficient_evidence", None);
+    }
+    let back = (as_of - day).num_days() as f64;
+    let base = 45.0
+        + mix(life.seed, 12) * 50.0
+        + (mix(life.seed, day.num_days_from_ce() as u64) - 0.5) * 5.0;
+    let drop = if mix(life.seed, 13) < 0.12 { 45.0 * (1.0 - back / 14.0).max(0.0) } else { 0.0 };
+    let score = (base - drop).clamp(3.0, 98.0);
+    (
+        if score > 75.0 {
+            "healthy"
+        } else if score < 40.0 {
+            "at_risk"
+        } else {
+            "watch"
+        },
+        Some(score),
+    )
+}
+
+fn partner_rows(input: &mut ReportInput, life: &Life, days: u64) {
+    let as_of = input.as_of;
+    for back in (0..days).rev() {
+        let day = as_of - Days::new(back);
+        if day >= life.registered {
+            let (tier, score) = scored(life, as_of, day);
+            input.history.push(HistoryRow {
+                as_of: day,
+                partner_id: life.id.clone(),
+                score,
+                tier: tier.to_owned(),
+            });
+        }
+    }
+    let (tier, score) = scored(life, as_of, as_of);
+    let reason = match tier {
+        "at_risk" => "4xx tripled on 5 Sep: 0.8 % → 2.6 %, mostly 422 on POST /v2/charges",
+        "watch" => "Called on 3 of its 5 usual weekdays",
+        "insufficient_evidence" => "Live for 12 days; a score needs 28",
+        "stuck" => "Registered 47 days ago, never called",
+        "onboarding" => "Registered 9 days ago, in the sandbox",
+        "churned" => "No production success for 41 days",
+        _ => "Nothing stands out",
+    };
+    let signals = score.map(|s| signals(s)).unwrap_or_default();
+    input.health.push(HealthRow {
+        as_of,
+        partner_id: life.id.clone(),
+        name: life.name.clone(),
+        segment: Some("marketplaces".to_owned()),
+        plan: Some(["starter", "growth", "scale"][life.seed as usize % 3].to_owned()),
+        manager: (life.seed % 4 > 0).then(|| {
+            ["Mara Lindqvist", "Tomás Ortega", "Ines Haddad", "Jonah Pell"][life.seed as usize % 4]
+                .to_owned()
+        }),
+        region: Some("EU".to_owned()),
+        stage: if life.live_at(as_of).is_some() { "live" } else { "registered" }.to_owned(),
+        tier: tier.to_owned(),
+        tier_since: Some(as_of - Days::new(life.seed % 40)),
+        score,
+        coverage: score.map(|_| 0.95),
+        impact_share: None,
+        impact_rank: None,
+        top_reason: Some(reason.to_owned()),
+        policy_version: "1".to_owned(),
+        computed_tier: Some(tier.to_owned()),
+        signals,
+    });
+    if tier == "stuck" {
+        input.stuck_partners.get_or_insert_default().push(StuckPartnerRow {
+            partner_id: life.id.clone(),
+            stage: if life.first_call.is_some() { "sandbox" } else { "never_called" }.to_owned(),
+            since: instant(life.registered),
+            days_in_stage: (as_of - life.registered).num_days(),
+            registered_at: instant(life.registered),
+            last_call_at: None,
+        });
+    }
+    input.partners.push(PartnerRow {
+        partner_id: life.id.clone(),
+        registered_at: Some(instant(life.registered)),
+        first_call_at: life.called_at(as_of).map(instant),
+        live_at: life.live_at(as_of).map(instant),
+        last_success_at: life.live_at(as_of).map(|_| instant(life.last)),
+    });
+    if tier == "at_risk" {
+        input.plan.push(PlanRow {
+            partner_id: life.id.clone(),
+            kind: if life.seed % 2 == 0 { "route_support" } else { "set_quota" }.to_owned(),
+            from: (life.seed % 2 == 1).then(|| "600".to_owned()),
+            to: Some(if life.seed % 2 == 0 { "integration-help" } else { "900" }.to_owned()),
+            why: "throttled 1 % or more of calls, and in the upper half of revenue".to_owned(),
+            guardrails: vec![
+                "Asked 1,080, cut to +50 %: 900".to_owned(),
+                "Last change 18 days ago, 7 needed".to_owned(),
+            ],
+        });
+    }
+    traffic(input, life);
+}
+
+fn signals(score: f64) -> Vec<Signal> {
+    let one = |name: &str, s: Option<f64>, weight: f64, reason: &str| Signal {
+        name: name.to_owned(),
+        value: s,
+        score: s,
+        contribution: s.map(|s| weight * (s - 78.0) / 45.0),
+        n: 28,
+        reason: reason.to_owned(),
+        weight,
+    };
+    vec![
+        one("onboarding", None, 10.0, "Stopped counting 90 days after go-live"),
+        one("errors", Some((score * 1.1 - 12.0).clamp(0.0, 100.0)), 20.0, "9 alarm days in 28"),
+        one("steadiness", Some((score * 0.9 + 9.0).min(100.0)), 15.0, "16 of 20 expected days"),
+        one("growth", Some((score * 1.0).min(100.0)), 10.0, "Calls −11 % in four weeks"),
+    ]
+}
+
+fn traffic(input: &mut ReportInput, life: &Life) {
+    let as_of = input.as_of;
+    let Some(live) = life.live_at(as_of) else { return };
+    let mut total = [0i64; 5];
+    for back in (1..=90).rev() {
+        let day = as_of - Days::new(back);
+        let weekend = day.weekday().number_from_monday() > 5;
+        let quiet = weekend && life.seed % 3 == 0;
+        if day < live || day > life.last || quiet {
+            continue;
+        }
+        let wave = if weekend { 0.35 } else { 1.0 };
+        let calls = (life.size * 4.0 * wave * (0.85 + 0.3 * mix(life.seed, back))) as i64 + 1;
+        let bad = if mix(life.seed, 13) < 0.12 && back < 12 { 0.031 } else { 0.008 };
+        let client_errors = (calls as f64 * bad * (0.7 + 0.6 * mix(life.seed, back + 100))) as i64;
+        let server_errors = (calls as f64 * 0.001 * mix(life.seed, back + 200)) as i64;
+        let throttled = if mix(life.seed, 14) < 0.2 { calls / 60 } else { 0 };
+        let successes = calls - client_errors - server_errors - throttled;
+        if back <= 28 {
+            for (sum, n) in
+                total.iter_mut().zip([calls, successes, client_errors, server_errors, throttled])
+            {
+                *sum += n;
+            }
+        }
+        input.daily.push(PartnerDayRow {
+            partner_id: life.id.clone(),
+            event_date: day,
+            calls,
+            successes,
+            client_errors,
+            server_errors,
+            throttled,
+        });
+    }
+    let [calls, successes, client, server, throttled] = total;
+    if calls == 0 {
+        return;
+    }
+    input.partner_reliability.push(PartnerReliabilityRow {
+        partner_id: life.id.clone(),
+        calls,
+        success_rate: ratio(successes, calls),
+        client_error_rate: ratio(client, calls),
+        auth_failure_rate: Some(0.0),
+        throttled_rate: ratio(throttled, calls),
+        server_error_rate: ratio(server, calls),
+        p50_ms: Some(88.0),
+        p95_ms: Some(212.0),
+        p99_ms: (life.seed % 5 > 0).then_some(431.0),
+        calls_per_day: Some(calls as f64 / 28.0),
+    });
+    input.throttling.push(ThrottlingRow {
+        partner_id: life.id.clone(),
+        quota_per_minute: (life.seed % 6 > 0).then_some(600),
+        peak_per_minute: Some(498),
+        utilisation: (life.seed % 6 > 0).then_some(0.83),
+        throttled_rate: ratio(throttled, calls),
+        needs_upgrade: false,
+    });
+}
+
+/// Share and rank of the last whole month's gross.
+fn rank(input: &mut ReportInput) {
+    let shares: BTreeMap<String, (Option<f64>, i64)> = input
+        .revenue_per_partner
+        .iter()
+        .filter(|row| row.month == date("2026-08-01"))
+        .map(|row| (row.partner_id.clone(), (row.share, row.rank)))
+        .collect();
+    for row in &mut input.health {
+        if let Some((share, rank)) = shares.get(&row.partner_id) {
+            row.impact_share = *share;
+            row.impact_rank = Some(*rank);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Tables: text left, numbers right, hairlines between rows, italics for what is incomplete.
+
+use maud::{Markup, html};
+
+/// How a column is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Column {
+    Text(&'static str),
+    Number(&'static str),
+}
+
+/// One row; `running` rows are set in italics, `total` rows under a rule.
+pub(crate) struct Row {
+    pub cells: Vec<String>,
+    pub running: bool,
+    pub total: bool,
+}
+
+impl Row {
+    pub(crate) fn new(cells: Vec<String>) -> Self {
+        Self { cells, running: false, total: false }
+    }
+
+    pub(crate) fn running(cells: Vec<String>, running: bool) -> Self {
+        Self { cells, running, total: false }
+    }
+}
+
+/// A plain table of numbers.
+pub(crate) fn table(columns: &[Column], rows: &[Row]) -> Markup {
+    html! {
+        table {
+            thead { tr { @for column in columns { (head(*column)) } } }
+            tbody {
+                @for row in rows {
+                    tr.running[row.running].total[row.total] {
+                        @for (cell, column) in row.cells.iter().zip(columns) {
+                            td.num[matches!(column, Column::Number(_))] { (cell) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn head(column: Column) -> Markup {
+    match column {
+        Column::Text(word) => html! { th scope="col" { (word) } },
+        Column::Number(word) => html! { th.num scope="col" { (word) } },
+    }
+}
+
+/// A bar on a track in a cell: `share` of the track's width, in a role of the stylesheet.
+pub(crate) fn bar(share: f64, role: &str, track: bool) -> Markup {
+    let width = (share.clamp(0.0, 1.0) * 1000.0).round() / 10.0;
+    html! {
+        span.bar.track[track] aria-hidden="true" {
+            span class=(role) style={ "width:" (width) "%" } {}
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Words and numbers as people read them: 1,080; 79 %; $170.2k; a true minus; "10 Sep" unbroken.
+
+use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+
+/// Between a number and its unit: narrow, and never broken.
+pub const THIN_SPACE: char = '\u{202F}';
+const UNBROKEN: char = '\u{A0}';
+const MINUS: char = '\u{2212}';
+
+/// What stands where a value is not known.
+pub const UNKNOWN: &str = "n/a";
+
+/// `1,080`, `−4`.
+pub fn count(value: i64) -> String {
+    let digits = value.unsigned_abs().to_string();
+    let mut out = String::new();
+    if value < 0 {
+        out.push(MINUS);
+    }
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `12.5`, with a true minus, thousands apart, and never "−0.0".
+pub fn decimal(value: f64, places: usize) -> String {
+    let text = format!("{:.places$}", value.abs());
+    let negative = value < 0.0 && text.bytes().any(|b| (b'1'..=b'9').contains(&b));
+    let (whole, fraction) = match text.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (text.as_str(), None),
+    };
+    let whole = whole.parse::<i64>().map_or_else(|_| whole.to_owned(), count);
+    let sign = if negative { MINUS.to_string() } else { String::new() };
+    match fraction {
+        Some(fraction) => format!("{sign}{whole}.{fraction}"),
+        None => format!("{sign}{whole}"),
+    }
+}
+
+/// `+28`, `−4`, `0`.
+pub fn signed(value: i64) -> String {
+    if value > 0 { format!("+{}", count(value)) } else { count(value) }
+}
+
+/// `+2.6`, `−0.4`, `0.0`.
+pub fn signed_decimal(value: f64, places: usize) -> String {
+    let text = decimal(value, places);
+    let positive = value > 0.0 && text.bytes().any(|b| (b'1'..=b'9').contains(&b));
+    if positive { format!("+{text}") } else { text }
+}
+
+/// A ratio in 0–1 as `79 %`.
+pub fn percent(ratio: f64) -> String {
+    format!("{}{THIN_SPACE}%", decimal(ratio * 100.0, 0))
+}
+
+/// A ratio in 0–1 as `51.8 %`.
+pub fn percent_1(ratio: f64) -> String {
+    format!("{}{THIN_SPACE}%", decimal(ratio * 100.0, 1))
+}
+
+/// A small ratio with the digits it needs: `0.04 %`, `2.6 %`, `38 %`, `0 %`.
+pub fn rate(ratio: f64) -> String {
+    let places = match ratio.abs() * 100.0 {
+        x if x < 5e-7 => 0,
+        x if x < 0.095 => 2,
+        x if x < 9.95 => 1,
+        _ => 0,
+    };
+    format!("{}{THIN_SPACE}%", decimal(ratio * 100.0, places))
+}
+
+/// A missing value is said, not left blank.
+pub fn known<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), show)
+}
+
+/// `1 partner`, `1,080 partners`.
+pub fn plural(n: i64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// Small counts in words inside a sentence: `two`, `13`.
+pub fn few(n: i64) -> String {
+    let words =
+        ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+    usize::try_from(n).ok().and_then(|n| words.get(n)).map_or_else(|| count(n), |w| (*w).to_owned())
+}
+
+/// `Harbourline`, `A and B`, `A, B and C`.
+pub fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [head @ .., last] => format!("{} and {last}", head.join(", ")),
+    }
+}
+
+/// What stands before an amount: a sign where the currency has a well-known one.
+pub fn currency_sign(code: &str) -> String {
+    match code {
+        "USD" => "$".to_owned(),
+        "EUR" => "€".to_owned(),
+        "GBP" => "£".to_owned(),
+        "JPY" => "¥".to_owned(),
+        other => format!("{other}{UNBROKEN}"),
+    }
+}
+
+/// An amount split for a tile: `("$170.2", "k")`.
+pub fn money_parts(amount: f64, currency: &str) -> (String, &'static str) {
+    let (scaled, unit) = match amount.abs() {
+        x if x >= 999.95e6 => (amount / 1e9, "bn"),
+        x if x >= 999.95e3 => (amount / 1e6, "M"),
+        x if x >= 9_999.5 => (amount / 1e3, "k"),
+        _ => (amount, ""),
+    };
+    let places = usize::from(!unit.is_empty());
+    let digits = decimal(scaled.abs(), places);
+    let sign = if amount < 0.0 && digits != "0" { MINUS.to_string() } else { String::new() };
+    (format!("{sign}{}{digits}", currency_sign(currency)), unit)
+}
+
+/// `$170.2k`, `$2,794`, `−$310`.
+pub fn money(amount: f64, currency: &str) -> String {
+    let (number, unit) = money_parts(amount, currency);
+    format!("{number}{unit}")
+}
+
+/// A duration split for a tile: `("7.0", "d")`.
+pub fn duration_parts(seconds: f64) -> (String, &'static str) {
+    match seconds {
+        s if s < 59.5 => (decimal(s, 0), "s"),
+        s if s < 59.5 * 60.0 => (decimal(s / 60.0, 0), "min"),
+        s if s < 86_400.0 * 0.9979 => (decimal(s / 3600.0, 1), "h"),
+        s => (decimal(s / 86_400.0, 1), "d"),
+    }
+}
+
+/// `7.0 d`, `3.4 h`, `25 min`.
+pub fn duration(seconds: f64) -> String {
+    let (number, unit) = duration_parts(seconds);
+    format!("{number}{THIN_SPACE}{unit}")
+}
+
+/// `10 Sep`.
+pub fn day(date: NaiveDate) -> String {
+    format!("{}{UNBROKEN}{}", date.day(), date.format("%b"))
+}
+
+/// `10 Sep 2026`.
+pub fn day_year(date: NaiveDate) -> String {
+    format!("{}{UNBROKEN}{}", day(date), date.year())
+}
+
+/// `10 September`.
+pub fn long_day(date: NaiveDate) -> String {
+    format!("{}{UNBROKEN}{}", date.day(), date.format("%B"))
+}
+
+/// `15 Sep 00:07 UTC`, with the year where it is not `year`.
+pub fn instant(at: DateTime<Utc>, year: i32) -> String {
+    let date = at.date_naive();
+    let date = if date.year() == year { day(date) } else { day_year(date) };
+    format!("{date} {}{UNBROKEN}UTC", at.format("%H:%M"))
+}
+
+/// `Aug`.
+pub fn month(first: NaiveDate) -> String {
+    first.format("%b").to_string()
+}
+
+/// `August`.
+pub fn long_month(first: NaiveDate) -> String {
+    first.format("%B").to_string()
+}
+
+/// `Aug 2026`.
+pub fn month_year(first: NaiveDate) -> String {
+    format!("{}{UNBROKEN}{}", first.format("%b"), first.year())
+}
+
+/// `August 2026`.
+pub fn long_month_year(first: NaiveDate) -> String {
+    format!("{}{UNBROKEN}{}", first.format("%B"), first.year())
+}
+
+/// The first day of the month that holds `date`.
+pub fn month_start(date: NaiveDate) -> NaiveDate {
+    date.with_day(1).unwrap_or(date)
+}
+
+/// The first day of the month after the one that holds `date`.
+pub fn next_month(date: NaiveDate) -> NaiveDate {
+    month_start(date).checked_add_months(Months::new(1)).unwrap_or(date)
+}
+
+/// How much of a month lies before `as_of`: `14 of 30 days`; nothing when it is all there.
+pub fn part_of_month(first: NaiveDate, as_of: NaiveDate) -> Option<String> {
+    let end = next_month(first);
+    if as_of >= end {
+        return None;
+    }
+    let seen = (as_of - first).num_days().max(0);
+    Some(format!("{seen} of {} days", (end - first).num_days()))
+}
+
+/// A name for a row: the name where there is one, the id otherwise; line breaks and other control
+/// characters become spaces.
+pub fn label(name: Option<&str>, id: &str) -> String {
+    let text = name.filter(|n| !n.trim().is_empty()).unwrap_or(id);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// At most `max` characters, the last an ellipsis where some were cut.
+pub fn clip(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// The first letter in upper case.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(shown: &str, expected: &str) {
+        let plain = shown.replace([THIN_SPACE, UNBROKEN], " ").replace(MINUS, "-");
+        assert_eq!(plain, expected);
+    }
+
+    #[test]
+    fn numbers() {
+        check(&count(1080), "1,080");
+        check(&count(-1_234_567), "-1,234,567");
+        check(&signed(0), "0");
+        check(&signed(28), "+28");
+        check(&decimal(-0.04, 1), "0.0");
+        check(&decimal(-1234.56, 1), "-1,234.6");
+        check(&signed_decimal(0.04, 1), "0.0");
+        check(&percent(0.79), "79 %");
+        check(&percent_1(0.5182), "51.8 %");
+        check(&rate(0.0004), "0.04 %");
+        check(&rate(0.026), "2.6 %");
+        check(&rate(0.0), "0 %");
+        check(&known(None::<f64>, percent), "n/a");
+        check(&few(2), "two");
+        check(&few(13), "13");
+        check(&plural(1, "partner", "partners"), "1 partner");
+    }
+
+    #[test]
+    fn amounts() {
+        check(&money(170_234.0, "USD"), "$170.2k");
+        check(&money(2_794.4, "USD"), "$2,794");
+        check(&money(-310.0, "USD"), "-$310");
+        check(&money(-0.2, "USD"), "$0");
+        check(&money(1_250_000.0, "CHF"), "CHF 1.3M");
+    }
+
+    #[test]
+    fn times() {
+        check(&duration(42.0), "42 s");
+        check(&duration(1500.0), "25 min");
+        check(&duration(12_240.0), "3.4 h");
+        check(&duration(86_400.0), "1.0 d");
+        check(&duration(604_800.0), "7.0 d");
+        let date = |text: &str| text.parse::<NaiveDate>().expect("a date");
+        check(&day(date("2026-09-10")), "10 Sep");
+        check(&day_year(date("2026-09-10")), "10 Sep 2026");
+        let part = part_of_month(date("2026-09-01"), date("2026-09-15"));
+        check(&part.expect("an incomplete month"), "14 of 30 days");
+        assert_eq!(part_of_month(date("2026-08-01"), date("2026-09-01")), None);
+        check(&long_day(next_month(date("2026-12-31"))), "1 January");
+    }
+
+    #[test]
+    fn names() {
+        check(&label(Some(" "), "w-1"), "w-1");
+        check(&label(Some("a\nb"), "w-1"), "a b");
+        check(&clip("abcdef", 4), "abc…");
+        check(&list(&["A".to_owned(), "B".to_owned(), "C".to_owned()]), "A, B and C");
+    }
+}

@@ -16,6 +16,7 @@ use datafusion::datasource::TableType;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::listing::PartitionedFile;
 use lake::DataFile;
@@ -224,6 +225,13 @@ impl FileList {
         projection: Option<Vec<usize>>,
         filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if groups.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema.project(&columns)?),
+                None => Arc::clone(&self.schema),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
         let rows: u64 = groups.iter().flatten().map(|f| f.rows).sum();
         let groups = groups
             .into_iter()
@@ -232,7 +240,10 @@ impl FileList {
         let mut source = ParquetSource::new(self.table_schema())
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_pushdown_filters(true);
-        if let Some(filter) = conjunction(filters.iter().cloned()) {
+        // What reads only the day has been answered by the choice of files.
+        let day: Vec<&str> = self.partition_by.as_deref().into_iter().collect();
+        let on_rows = filters.iter().filter(|f| !only_reads(f, &day)).cloned();
+        if let Some(filter) = conjunction(on_rows) {
             let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
             source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
         }

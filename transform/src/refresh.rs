@@ -37,7 +37,7 @@ const INPUTS_TAG: &str = "inputs";
 const DAY_COLUMN: &str = "event_date";
 
 /// Input rows of one query: enough to keep it busy, few enough to hold its groups in memory.
-const CHUNK_ROWS: u64 = 4_000_000;
+const CHUNK_ROWS: u64 = 2_000_000;
 
 /// Starts after another process rewrote a day in between.
 const ATTEMPTS: usize = 5;

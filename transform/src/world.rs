@@ -261,6 +261,17 @@ async fn a_session_keeps_to_its_versions() {
 }
 
 #[tokio::test]
+async fn before_the_first_event_everything_is_empty() {
+    let world = World::new().await;
+    world.add(Stream::ApiCalls, &[event("a", "2026-01-01T10:00:00Z")]).await;
+    world.refresh().await;
+    let session = world.engine.at(as_of("2025-01-01"), None).await.expect("a session");
+    for name in ["usage_day", "partners", "growth", "funnel"] {
+        session.metric(name).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+}
+
+#[tokio::test]
 async fn sql_is_read_only_and_errors_say_where() {
     let world = World::new().await;
     let session = world.engine.at(as_of("2026-02-01"), None).await.expect("a session");

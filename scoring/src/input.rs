@@ -16,8 +16,8 @@ pub struct ScoreInput {
     /// (first production success), last_success? (last production success).
     pub partners: DataFrame,
     /// Production traffic with merges applied: partner_id, event_date, calls, successes (Int64).
-    /// At least the last 112 days; frozen scores of churned partners are computed only as far back
-    /// as it reaches.
+    /// At least the last 112 days. The score of a partner that churned in the last 62 days is
+    /// computed from it if it reaches 112 days back from then; later it must stand in `previous`.
     pub daily: DataFrame,
     /// The metric `error_trend`: partner_id, event_date, calls (Int64), client_error_rate?,
     /// baseline_rate? (Float64), alarm (Boolean).

@@ -1,6 +1,6 @@
 //! The run: partners → stages → readings → scores, tiers, contributions and reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lake_types::{AsOf, Day};
 
@@ -9,7 +9,7 @@ use crate::input::{Partner, Portfolio, ScoreError, ScoreInput, read, read_revenu
 use crate::output::{PartnerScore, ScoreOutput, SignalScore, frame};
 use crate::policy::Policy;
 use crate::reason::{Case, live_days, top_reason};
-use crate::signals::{Question, Reading, SegmentCv, Signal, read_all, segment_cv};
+use crate::signals::{Question, Reading, SegmentCv, Signal, TREND_DAYS, read_all, segment_cv};
 use crate::stage::{Placed, Stage, Waiting, churn_day, place};
 use crate::weigh::{Tier, Usual, Weighed, tier, usual, weigh};
 
@@ -23,29 +23,28 @@ pub fn score(input: &ScoreInput, policy: &Policy, as_of: AsOf) -> Result<ScoreOu
     let revenue = read_revenue(&input.revenue, as_of)?;
     let (impact, without) = impacts(&revenue, as_of);
 
-    let placed: Vec<(&Partner, Placed)> =
-        portfolio.partners.values().map(|p| (p, place(p, as_of))).collect();
-    let segment_cvs = segment_cvs(&placed, &portfolio, policy, as_of);
-    let readings: Vec<Vec<(Signal, Reading)>> = placed
+    let looked: Vec<Looked<'_>> =
+        portfolio.partners.values().map(|p| look(p, &portfolio, policy, as_of)).collect();
+    let segment_cvs = segment_cvs(&looked, &portfolio, policy);
+    let readings: Vec<Vec<(Signal, Reading)>> = looked
         .iter()
-        .map(|(partner, placed)| {
-            let day = evaluated_on(partner, *placed, as_of);
-            read_all(&Question {
-                partner,
-                day,
-                run_day: as_of.day(),
-                policy,
-                segment_cv: &segment_cvs[&day],
-            })
+        .map(|looked| {
+            let Some((day, segment_cv)) =
+                looked.day.and_then(|day| segment_cvs.get_key_value(&day))
+            else {
+                return Vec::new();
+            };
+            let (partner, day, run_day) = (looked.partner, *day, as_of.day());
+            read_all(&Question { partner, day, run_day, policy, segment_cv })
         })
         .collect();
-    let live = placed.iter().zip(&readings).filter(|((_, p), _)| p.stage == Stage::Live);
-    let usual = usual(live.map(|((p, _), r)| (p.segment.as_deref(), r.as_slice())));
+    let live = looked.iter().zip(&readings).filter(|(l, _)| l.placed.stage == Stage::Live);
+    let usual = usual(live.map(|(l, r)| (l.partner.segment.as_deref(), r.as_slice())));
 
-    let run = Run { policy, as_of, usual: &usual, first_day: portfolio.first_day };
-    let rows = placed.iter().zip(&readings).map(|((partner, placed), readings)| {
-        let impact = impact.get(partner.id.as_str()).copied().or(without);
-        row(&run, partner, *placed, readings, impact)
+    let run = Run { policy, as_of, usual: &usual };
+    let rows = looked.iter().zip(&readings).map(|(looked, readings)| {
+        let impact = impact.get(looked.partner.id.as_str()).copied().or(without);
+        row(&run, looked, readings, impact)
     });
     let partners: Vec<PartnerScore> = rows.collect();
     Ok(ScoreOutput { frame: frame(&partners)?, partners, provisional: true })
@@ -56,42 +55,60 @@ struct Run<'a> {
     policy: &'a Policy,
     as_of: AsOf,
     usual: &'a Usual<'a>,
-    first_day: Option<Day>,
 }
 
-/// The day a partner is looked at from: a churned one from the day before it churned.
-fn evaluated_on(partner: &Partner, placed: Placed, as_of: AsOf) -> Day {
-    let frozen = churn_day(partner).filter(|_| placed.stage == Stage::Churned);
-    frozen.map_or(as_of.day(), |day| day.plus(-1))
+/// A partner, its stage, and the day it is looked at from: `as_of`, or of a churned one the day
+/// before it churned, where the input reaches back to all that was known then.
+#[derive(Clone, Copy)]
+struct Looked<'a> {
+    partner: &'a Partner,
+    placed: Placed,
+    day: Option<Day>,
+}
+
+fn look<'a>(
+    partner: &'a Partner,
+    portfolio: &Portfolio,
+    policy: &Policy,
+    as_of: AsOf,
+) -> Looked<'a> {
+    let placed = place(partner, as_of);
+    let Some(churned) = churn_day(partner).filter(|_| placed.stage == Stage::Churned) else {
+        return Looked { partner, placed, day: Some(as_of.day()) };
+    };
+    let day = churned.plus(-1);
+    let recent = day.plus(-policy.windows.recent_days);
+    let all = recent.plus(-policy.windows.baseline_days);
+    let needed = partner.live_at.map_or(all, |live| all.max(Day::of_micros(live)));
+    let traffic_known = portfolio.first_day.is_some_and(|first| first <= needed);
+    let alarms_known = recent >= as_of.day().plus(-TREND_DAYS);
+    Looked { partner, placed, day: Some(day).filter(|_| traffic_known && alarms_known) }
 }
 
 /// What was usual in each segment on each day that someone is looked at from.
 fn segment_cvs<'a>(
-    placed: &[(&'a Partner, Placed)],
+    looked: &[Looked<'a>],
     portfolio: &'a Portfolio,
     policy: &Policy,
-    as_of: AsOf,
 ) -> BTreeMap<Day, SegmentCv<'a>> {
-    let mut days: BTreeMap<Day, SegmentCv<'_>> = BTreeMap::new();
-    for (partner, stage) in placed {
-        days.entry(evaluated_on(partner, *stage, as_of))
-            .or_insert_with_key(|day| segment_cv(portfolio.partners.values(), *day, policy));
-    }
-    days
+    let days: BTreeSet<Day> = looked.iter().filter_map(|l| l.day).collect();
+    let of = |day| (day, segment_cv(portfolio.partners.values(), day, policy));
+    days.into_iter().map(of).collect()
 }
 
 fn row(
     run: &Run<'_>,
-    partner: &Partner,
-    placed: Placed,
+    looked: &Looked<'_>,
     readings: &[(Signal, Reading)],
     impact: Option<Impact>,
 ) -> PartnerScore {
+    let Looked { partner, placed, .. } = *looked;
     let weighed = weigh(readings, run.policy);
+    let fresh = old_enough(looked, run.policy).then(|| weighed.score(run.policy)).flatten();
     let (score, coverage) = match placed.stage {
         Stage::Onboarding | Stage::Stuck => (None, weighed.coverage),
-        Stage::Live => (live_score(run, partner, &weighed), weighed.coverage),
-        Stage::Churned => frozen_score(run, partner, placed, &weighed),
+        Stage::Live => (fresh, weighed.coverage),
+        Stage::Churned => stored_score(partner).unwrap_or((fresh, weighed.coverage)),
     };
     let tier = match placed.stage {
         Stage::Onboarding => Tier::Onboarding,
@@ -128,39 +145,19 @@ fn row(
     }
 }
 
-/// The score of a live partner, `None` under too little evidence.
-fn live_score(run: &Run<'_>, partner: &Partner, weighed: &Weighed) -> Option<f64> {
-    let needed = i64::from(run.policy.evidence.min_live_days);
-    let live = partner.live_at.map_or(0, |live| live_days(live, run.as_of.day()));
-    weighed.score(run.policy).filter(|_| live >= needed)
+/// Whether a partner had been live for long enough on the day it is looked at from.
+fn old_enough(looked: &Looked<'_>, policy: &Policy) -> bool {
+    let lived = looked.partner.live_at.zip(looked.day).map(|(live, day)| live_days(live, day));
+    lived.is_some_and(|days| days >= i64::from(policy.evidence.min_live_days))
 }
 
-/// Score and coverage of the day before a partner churned: as stored then, else computed, else
-/// unknown where the traffic given does not reach back that far.
-fn frozen_score(
-    run: &Run<'_>,
-    partner: &Partner,
-    placed: Placed,
-    weighed: &Weighed,
-) -> (Option<f64>, f64) {
-    let churned = evaluated_on(partner, placed, run.as_of).plus(1);
-    // A row from before the last success, or a longer gap in the history, is of another time.
-    let stored = partner.previous.as_ref().filter(|p| {
-        let same_churn = p.stage == Stage::Churned.name() && p.as_of >= churned.start_micros();
-        same_churn || p.as_of == churned.plus(-1).start_micros()
-    });
-    if let Some(stored) = stored {
-        return (stored.score, stored.coverage);
-    }
-    let windows = &run.policy.windows;
-    let needed = churned.plus(-1 - windows.recent_days - windows.baseline_days);
-    let live = partner.live_at.map_or(needed, Day::of_micros);
-    if run.first_day.is_none_or(|first| first > needed.max(live)) {
-        return (None, 0.0);
-    }
-    let days = partner.live_at.map_or(0, |live| live_days(live, churned.plus(-1)));
-    let old_enough = days >= i64::from(run.policy.evidence.min_live_days);
-    (weighed.score(run.policy).filter(|_| old_enough), weighed.coverage)
+/// Score and coverage as stored on the day before the partner churned, or frozen from it since. A
+/// row from before then, or from an earlier absence, is of another time.
+fn stored_score(partner: &Partner) -> Option<(Option<f64>, f64)> {
+    let (stored, churned) = (partner.previous.as_ref()?, churn_day(partner)?);
+    let frozen = stored.stage == Stage::Churned.name() && stored.as_of >= churned.start_micros();
+    let day_before = stored.as_of == churned.plus(-1).start_micros();
+    (frozen || day_before).then_some((stored.score, stored.coverage))
 }
 
 /// As before while the tier is the same; else when the stage began, or this evaluation.

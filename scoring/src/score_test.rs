@@ -219,6 +219,10 @@ fn a_churned_partners_score_is_that_of_the_day_before() {
     // A row from long before says nothing of the day before.
     input.previous = Some(previous("gone", "2026-05-01", "live", "healthy", Some(90.0)));
     assert_eq!(partner(&run(&input, AS_OF), "gone").score, before.score);
+    // After 62 days the alarms of its last weeks are out of sight: only what was stored is left.
+    input.previous = None;
+    assert_eq!(partner(&run(&input, "2026-11-03"), "gone").score, before.score);
+    assert_eq!(partner(&run(&input, "2026-11-04"), "gone").score, None);
     // Traffic that does not reach back far enough: unknown, not a wrong score.
     input.previous = None;
     let late = day("2026-06-01").0;

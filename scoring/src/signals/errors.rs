@@ -6,15 +6,9 @@ use super::{Measured, Question, Reading, between};
 use crate::input::ErrorDay;
 use crate::words;
 
-/// Days the metric `error_trend` goes back; before them its silence says nothing.
-pub(crate) const TREND_DAYS: i32 = 90;
-
 /// The value is the number of alarm days; n the days with calls and a baseline to hold them against.
 pub(super) fn read(question: &Question<'_>) -> Reading {
     let from = question.recent_from();
-    if from < question.run_day.plus(-TREND_DAYS) {
-        return Reading::Missing(format!("Error alarms go back {TREND_DAYS} days"));
-    }
     let all = &question.partner.errors;
     let recent = between(all, |d| d.day, from, question.day);
     let n = recent.iter().filter(|d| d.baseline_rate.is_some()).count();

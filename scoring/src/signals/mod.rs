@@ -12,6 +12,9 @@ use lake_types::Day;
 use crate::input::{DayCalls, Partner};
 use crate::policy::Policy;
 
+/// Days the metric `error_trend` goes back; before them its silence says nothing.
+pub(crate) const TREND_DAYS: i32 = 90;
+
 /// A signal of the score, in the order of the table in the documentation and of the columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Signal {

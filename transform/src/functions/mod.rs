@@ -1,6 +1,7 @@
 //! The SQL functions that the queries need beyond DataFusion's own.
 //!
-//! Reading order: `checked_sum` (money and counts), `histogram` (latency), `calendar` (months),
+//! Reading order: `checked_sum` (money and counts), `histogram` and `histogram_aggregate`
+//! (latency), `calendar` (months),
 //! `concentration` (gini, HHI), `survival` (Kaplan–Meier), `trend` (error_trend); `collect` and
 //! `scalar` turn plain functions into DataFusion's.
 
@@ -11,6 +12,7 @@ mod checked_sum;
 mod collect;
 mod concentration;
 mod histogram;
+mod histogram_aggregate;
 mod scalar;
 mod survival;
 #[cfg(test)]
@@ -18,11 +20,11 @@ mod testing;
 mod trend;
 
 /// Makes every function known to a session.
-pub fn register(context: &SessionContext) {
+pub(crate) fn register(context: &SessionContext) {
     for aggregate in [
         checked_sum::checked_sum(),
-        histogram::latency_histogram(),
-        histogram::merge_histograms(),
+        histogram_aggregate::latency_histogram(),
+        histogram_aggregate::merge_histograms(),
         concentration::gini(),
         concentration::hhi(),
         survival::kaplan_meier(),

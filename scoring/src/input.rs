@@ -11,9 +11,9 @@ use polars::prelude::{
 /// The frames a score is made from. Instants are Int64 µs UTC, days Int32 days since 1970; rows may
 /// be in any order, columns beyond these are ignored, "?" marks those that may be null.
 pub struct ScoreInput {
-    /// The view `partners`, one row a partner: partner_id, segment?, registered?, first_call?
-    /// (first success in any environment), last_call_at? (any status, any environment), live?
-    /// (first production success), last_success? (last production success).
+    /// The view `partners`, one row a partner: partner_id, segment?, registered_at?, first_call_at?
+    /// (first success in any environment), last_call_at? (any status, any environment), live_at?
+    /// (first production success), last_success_at? (last production success).
     pub partners: DataFrame,
     /// Production traffic with merges applied: partner_id, event_date, calls, successes (Int64).
     /// At least the last 112 days. The score of a partner that churned in the last 62 days is
@@ -127,9 +127,9 @@ fn read_partners(frame: &DataFrame, as_of: AsOf) -> Result<Portfolio, ScoreError
         let seen = |instant: &i64| *instant < as_of.micros();
         Ok(table.i64(column)?.iter().map(|instant| instant.filter(seen)).collect())
     };
-    let registered = instants("registered")?;
-    let (first_call, last_call) = (instants("first_call")?, instants("last_call_at")?);
-    let (live, last_success) = (instants("live")?, instants("last_success")?);
+    let registered = instants("registered_at")?;
+    let (first_call, last_call) = (instants("first_call_at")?, instants("last_call_at")?);
+    let (live, last_success) = (instants("live_at")?, instants("last_success_at")?);
     let mut partners = BTreeMap::new();
     let rows = table.str("partner_id")?.iter().zip(table.str("segment")?.iter());
     for (row, (id, segment)) in rows.enumerate() {

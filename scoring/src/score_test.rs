@@ -52,11 +52,11 @@ fn world(actors: &[Actor]) -> ScoreInput {
     let partners = df!(
         "partner_id" => actors.iter().map(|a| a.id).collect::<Vec<_>>(),
         "segment" => actors.iter().map(|a| a.segment).collect::<Vec<_>>(),
-        "registered" => column(&|a| instant(a.registered)),
-        "first_call" => column(&|a| instant(a.first_call)),
+        "registered_at" => column(&|a| instant(a.registered)),
+        "first_call_at" => column(&|a| instant(a.first_call)),
         "last_call_at" => column(&|a| instant(a.last_call)),
-        "live" => column(&|a| instant(a.live)),
-        "last_success" => column(&last_success),
+        "live_at" => column(&|a| instant(a.live)),
+        "last_success_at" => column(&last_success),
     );
     let daily: Vec<(&str, i32, i64)> =
         actors.iter().flat_map(|a| calls_of(a).into_iter().map(|(d, c)| (a.id, d, c))).collect();
@@ -315,8 +315,8 @@ fn an_error_names_frame_and_column() {
         assert_eq!(error.to_string(), message);
     }
     check(
-        |i| i.partners = i.partners.drop("live").expect("a frame"),
-        "scoring input: the frame `partners` has no column `live`",
+        |i| i.partners = i.partners.drop("live_at").expect("a frame"),
+        "scoring input: the frame `partners` has no column `live_at`",
     );
     check(
         |i| i.revenue = df!("month" => ["x"], "partner_id" => ["x"], "gross" => [1.0]).expect("df"),

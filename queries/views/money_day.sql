@@ -28,19 +28,25 @@ dated AS (
   SELECT reporting_currency, CAST(1 AS DECIMAL(16, 8)), CAST('1970-01-01' AS DATE), NULL
   FROM settings
 ),
+-- What one minor unit was worth, for the days and currencies that were billed.
+priced AS (
+  SELECT d.currency, d.event_date, r.rate * c.unit AS price
+  FROM (SELECT DISTINCT currency, event_date FROM billing_day WHERE event_date < $as_of) d
+  JOIN currencies c ON c.code = d.currency
+  JOIN dated r
+    ON r.currency = d.currency
+    AND r.valid_from <= d.event_date
+    AND (r.valid_to IS NULL OR d.event_date < r.valid_to)
+),
 converted AS (
   SELECT
     b.event_date,
     coalesce(m.survivor, b.partner_id) AS partner_id,
     b.product,
     b.kind,
-    b.amount_minor * (r.rate * c.unit) AS amount
+    b.amount_minor * p.price AS amount
   FROM billing_day b
-  JOIN currencies c ON c.code = b.currency
-  JOIN dated r
-    ON r.currency = b.currency
-    AND r.valid_from <= b.event_date
-    AND (r.valid_to IS NULL OR b.event_date < r.valid_to)
+  JOIN priced p ON p.currency = b.currency AND p.event_date = b.event_date
   LEFT JOIN merge_map m ON m.partner_id = b.partner_id
   WHERE b.event_date < $as_of
 )

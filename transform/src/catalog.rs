@@ -150,7 +150,8 @@ fn read(files: &[SourceFile], root: &str) -> Result<BTreeMap<String, Query>> {
         let Some((kind, name)) = kind_and_name(&source.path, ".sql") else { continue };
         let fail = |message: String| TransformError::File { file: file.clone(), line: 1, message };
         if !is_name(name) {
-            let message = format!("\"{name}\" is no query name; use a-z, 0-9 and _ as in my_metric");
+            let message =
+                format!("\"{name}\" is no query name; use a-z, 0-9 and _ as in my_metric");
             return Err(fail(message));
         }
         if tables::is_reserved(name) {
@@ -238,7 +239,10 @@ mod tests {
             let error = read(files, "q").expect_err("a clash").to_string();
             assert!(error.contains(part), "{error}");
         }
-        check(&[source("metrics/m.sql", HEAD), source("views/m.sql", HEAD)], "has that name already");
+        check(
+            &[source("metrics/m.sql", HEAD), source("views/m.sql", HEAD)],
+            "has that name already",
+        );
         check(&[source("metrics/api_calls.sql", HEAD)], "is a table of the lake");
         check(&[source("metrics/My.sql", HEAD)], "is no query name");
         check(&[source("metrics/m.test.toml", "")], "there is no m.sql beside it");

@@ -354,7 +354,10 @@ fn keep_each_event_once(pieces: Vec<Piece>, into: &mut Gathered) {
         return;
     }
     let rows = || {
-        pieces.iter().enumerate().flat_map(|(p, piece)| (piece.start..piece.end).map(move |r| (p, r)))
+        pieces
+            .iter()
+            .enumerate()
+            .flat_map(|(p, piece)| (piece.start..piece.end).map(move |r| (p, r)))
     };
     let mut best: HashMap<&str, (usize, usize)> = HashMap::new();
     for (p, row) in rows() {

@@ -1,6 +1,7 @@
 //! What can go wrong between a query file and its rows, each with where and what to do.
 
 use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
 use lake_types::Day;
 
 #[derive(Debug, thiserror::Error)]
@@ -13,9 +14,14 @@ pub enum TransformError {
     UnknownQuery { name: String, hint: String },
     #[error("{0}: these queries read each other in a circle; break it at one of them")]
     Cycle(String),
-    #[error("{place}: {source}")]
-    Sql { place: String, source: Box<DataFusionError> },
-    #[error("only one SELECT (or EXPLAIN of one) can be run here, and this is {0}; the lake is read-only")]
+    /// `message` is what the source says, without the words it wraps around it.
+    #[error("{place}: {message}")]
+    Sql { place: String, message: String, source: Box<DataFusionError> },
+    #[error("{place}: there is no table \"{name}\"; there are {known}")]
+    UnknownTable { place: String, name: String, known: String },
+    #[error(
+        "only one SELECT (or EXPLAIN of one) can be run here, and this is {0}; the lake is read-only"
+    )]
     ReadOnly(String),
     #[error(
         "no exchange rate for {currency} on {day}, and a billing event of that day needs one; add a row `{day},{currency},RATE` (or an earlier date) to the rates file"
@@ -25,14 +31,47 @@ pub enum TransformError {
     Columns { file: String, difference: String },
     #[error(transparent)]
     Lake(#[from] lake::LakeError),
-    #[error("{table} was rewritten by someone else {attempts} times in a row; run this again when the other run is done")]
+    #[error(
+        "{table} was rewritten by someone else {attempts} times in a row; run this again when the other run is done"
+    )]
     Contended { table: String, attempts: usize },
 }
 
 impl TransformError {
-    /// Puts a place (a file, "this query") in front of what DataFusion says.
+    /// Puts a place (a file, "your query") in front of what DataFusion says, with the line where
+    /// it knows one.
     pub(crate) fn sql(place: &str) -> impl FnOnce(DataFusionError) -> Self + '_ {
-        move |source| Self::Sql { place: place.to_owned(), source: Box::new(source) }
+        move |source| {
+            let span = source.diagnostic().and_then(|diagnostic| diagnostic.span);
+            let place = match span.map(|span| span.start.line) {
+                Some(line) if line > 0 => format!("{place}, line {line}"),
+                _ => place.to_owned(),
+            };
+            let message = message_of(&source);
+            Self::Sql { place, message, source: Box::new(source) }
+        }
+    }
+}
+
+/// What went wrong, without the words that DataFusion wraps around it.
+fn message_of(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::SQL(parser, _) => match parser.as_ref() {
+            ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.clone(),
+            other => other.to_string(),
+        },
+        DataFusionError::Plan(text) | DataFusionError::Execution(text) => text.clone(),
+        DataFusionError::ArrowError(arrow, _) => arrow.to_string(),
+        DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => format!(
+            "a file of the lake can't be read: {}; put it back from a copy, or remove its day and load that again",
+            error.strip_backtrace()
+        ),
+        // A call with the wrong types is reported as a defect of DataFusion, which it is not.
+        DataFusionError::Internal(text) => match text.find("No function matches") {
+            Some(at) => text[at..].to_owned(),
+            None => error.strip_backtrace(),
+        },
+        _ => error.strip_backtrace(),
     }
 }
 

@@ -296,9 +296,15 @@ mod tests {
         check("SELECT 1", "x.sql:1: a query file begins with its header");
         check("\n/*---\ndescription = \"d\"\n", "x.sql:2: the header has no end");
         check("/*---\ndescription = \"d\"\nowner = 3\n[columns]\n---*/", "x.sql:3: ");
-        check("/*---\ndescription = \"d\"\n[columns]\na = { type = \"Text\" }\n---*/", "x.sql:4: \"Text\"");
+        check(
+            "/*---\ndescription = \"d\"\n[columns]\na = { type = \"Text\" }\n---*/",
+            "x.sql:4: \"Text\"",
+        );
         check("/*---\ndescription = \"d\"\ncolour = 1\n[columns]\n---*/", "x.sql:3: unknown field");
-        check("/*---\ndescription = \"d\"\nreads = { a = \"some\" }\n[columns]\n---*/", "x.sql:3: \"some\"");
+        check(
+            "/*---\ndescription = \"d\"\nreads = { a = \"some\" }\n[columns]\n---*/",
+            "x.sql:3: \"some\"",
+        );
         check(
             "/*---\ndescription = \"d\"\ngrain = [\"a\"]\n[columns]\nb = { type = \"Utf8\" }\n---*/",
             "x.sql:1: the grain \"a\"",

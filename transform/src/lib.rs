@@ -30,5 +30,5 @@ pub use error::{Result, TransformError};
 pub use header::{Check, Column, ColumnType, Header, Reach};
 pub use refresh::{Progress, RefreshReport, RollupReport};
 pub use runner::{CaseResult, run_tests};
-pub use session::{Limits, QueryResult, Session, new_context};
-pub use tables::{Settings, SlaRow, SunsetRow};
+pub use session::{QueryResult, Session};
+pub use tables::{SlaRow, SunsetRow};

@@ -7,18 +7,18 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
 };
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::datasource::TableType;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::listing::PartitionedFile;
 use lake::DataFile;
 use lake_types::Day;
 
@@ -169,7 +169,9 @@ impl EventTable {
                     let rows = files.iter().map(|f| f.rows).sum();
                     let inputs = files
                         .into_iter()
-                        .map(|file| list.scan(state, vec![vec![file]], Some(read.to_vec()), filters))
+                        .map(|file| {
+                            list.scan(state, vec![vec![file]], Some(read.to_vec()), filters)
+                        })
                         .collect::<Result<_>>()?;
                     Ok(DayInput { inputs, rows })
                 })
@@ -186,11 +188,12 @@ impl EventTable {
                     .filter(|(day, _)| days.contains(day))
                     .map(|(_, batch)| {
                         let partitions = [vec![batch.clone()]];
-                        let input = datafusion::datasource::memory::MemorySourceConfig::try_new_exec(
-                            &partitions,
-                            Arc::clone(schema),
-                            Some(read.to_vec()),
-                        )?;
+                        let input =
+                            datafusion::datasource::memory::MemorySourceConfig::try_new_exec(
+                                &partitions,
+                                Arc::clone(schema),
+                                Some(read.to_vec()),
+                            )?;
                         Ok(DayInput { inputs: vec![input], rows: batch.num_rows() as u64 })
                     })
                     .collect()
@@ -291,8 +294,7 @@ fn matching_days(
     let Some(filter) = conjunction(on_day) else { return Ok(days) };
     let field = Field::new(column, arrow::datatypes::DataType::Date32, true);
     let schema = Arc::new(Schema::new(vec![field]));
-    let filter =
-        state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&schema))?)?;
+    let filter = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&schema))?)?;
     let values = Date32Array::from_iter_values(days.iter().map(|day| day.0));
     let batch = RecordBatch::try_new(schema, vec![Arc::new(values)])?;
     let kept = filter.evaluate(&batch)?.into_array(days.len())?;

@@ -124,7 +124,9 @@ impl Engine {
         let stale: Vec<Day> = days
             .iter()
             .copied()
-            .filter(|day| stored.get(day).and_then(Option::as_deref) != digests.get(day).map(String::as_str))
+            .filter(|day| {
+                stored.get(day).and_then(Option::as_deref) != digests.get(day).map(String::as_str)
+            })
             .collect();
         let gone: Vec<Day> = stored.keys().copied().filter(|day| !days.contains(day)).collect();
         if !gone.is_empty() {
@@ -154,7 +156,9 @@ impl Engine {
                 return Err(fail(format!("a rollup reads tables of events only, not {name}")));
             };
             let Some(reach) = query.header.reads.get(plain).copied() else {
-                return Err(fail(format!("say which days it reads: reads = {{ {plain} = \"same\" }}")));
+                return Err(fail(format!(
+                    "say which days it reads: reads = {{ {plain} = \"same\" }}"
+                )));
             };
             let def = lake::schema::raw(stream);
             let snapshot = self.lake.snapshot(&def.name, None).await?;
@@ -173,8 +177,7 @@ impl Engine {
     async fn clear(&self, query: &Query, report: &mut RollupReport) -> Result<()> {
         let name = rollup_table(&query.name);
         let Some(base) = self.lake.snapshot(&name, None).await? else { return Ok(()) };
-        let days: Vec<_> =
-            stored_digests(&base).into_keys().map(|day| (day, Vec::new())).collect();
+        let days: Vec<_> = stored_digests(&base).into_keys().map(|day| (day, Vec::new())).collect();
         if days.is_empty() {
             return Ok(());
         }
@@ -251,7 +254,8 @@ impl Engine {
         let fail = || TransformError::sql(&query.file);
         let frame = self.frame(query, statement, inputs, days).await?;
         let mut rows = frame.execute_stream().await.map_err(fail())?;
-        let mut writer = DayWriter { engine: self, def, digests, current: None, files: BTreeMap::new() };
+        let mut writer =
+            DayWriter { engine: self, def, digests, current: None, files: BTreeMap::new() };
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(fail())?;
             for (day, part) in split_days(&batch).map_err(fail())? {
@@ -348,7 +352,9 @@ impl DayWriter<'_> {
 }
 
 /// The rows of each day in turn, without the day itself.
-fn split_days(batch: &RecordBatch) -> std::result::Result<Vec<(Day, RecordBatch)>, DataFusionError> {
+fn split_days(
+    batch: &RecordBatch,
+) -> std::result::Result<Vec<(Day, RecordBatch)>, DataFusionError> {
     if batch.num_rows() == 0 {
         return Ok(Vec::new());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, lexsort_to_indices, partition, take};
 use arrow::datatypes::{DataType, Date32Type, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
 use lake_types::{Day, parse_instant};
 use toml::{Table, Value};
@@ -14,7 +15,7 @@ use crate::catalog::Query;
 use crate::header::ColumnType;
 
 /// What a case need not say of an event.
-pub(crate) fn fill_event(row: &mut Table, i: usize, schema: &Schema) -> std::result::Result<(), String> {
+pub(crate) fn fill_event(row: &mut Table, i: usize, schema: &Schema) -> Result<(), String> {
     let occurred = row.get("occurred_at").map(scalar_text);
     let occurred = occurred.ok_or_else(|| format!("row {} has no occurred_at", i + 1))?;
     let micros = parse_instant(&occurred)
@@ -56,7 +57,7 @@ pub(crate) fn fill_rollup(row: &mut Table, query: &Query) {
 }
 
 /// Rows written in TOML as a batch of that schema; an absent column is NULL.
-pub(crate) fn batch_of(schema: &SchemaRef, rows: &[Table]) -> std::result::Result<RecordBatch, String> {
+pub(crate) fn batch_of(schema: &SchemaRef, rows: &[Table]) -> Result<RecordBatch, String> {
     for row in rows {
         if let Some(unknown) = row.keys().find(|k| schema.field_with_name(k).is_err()) {
             let known: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
@@ -76,7 +77,7 @@ pub(crate) fn batch_of(schema: &SchemaRef, rows: &[Table]) -> std::result::Resul
             }
             Ok(serde_json::Value::Object(object))
         })
-        .collect::<std::result::Result<_, String>>()?;
+        .collect::<Result<_, String>>()?;
     let mut decoder =
         ReaderBuilder::new(Arc::clone(schema)).build_decoder().map_err(|e| e.to_string())?;
     decoder.serialize(&rows).map_err(|e| e.to_string())?;
@@ -111,13 +112,11 @@ fn json_of(value: &Value, kind: &DataType) -> serde_json::Value {
 }
 
 /// The arrivals of each day, sorted by (partner_id, occurred_at) as in a file of the lake.
-pub(crate) fn split_by_day(
-    batch: &RecordBatch,
-) -> std::result::Result<Vec<(Day, RecordBatch)>, arrow::error::ArrowError> {
+pub(crate) fn split_by_day(batch: &RecordBatch) -> Result<Vec<(Day, RecordBatch)>, ArrowError> {
     if batch.num_rows() == 0 {
         return Ok(Vec::new());
     }
-    let column = |name: &str| -> std::result::Result<ArrayRef, arrow::error::ArrowError> {
+    let column = |name: &str| -> Result<ArrayRef, ArrowError> {
         Ok(Arc::clone(batch.column(batch.schema().index_of(name)?)))
     };
     let keys = [column("event_date")?, column("partner_id")?, column("occurred_at")?];
@@ -133,19 +132,13 @@ pub(crate) fn split_by_day(
         .collect())
 }
 
-pub(crate) fn sorted(
-    batch: &RecordBatch,
-    keys: &[ArrayRef],
-) -> std::result::Result<RecordBatch, arrow::error::ArrowError> {
+pub(crate) fn sorted(batch: &RecordBatch, keys: &[ArrayRef]) -> Result<RecordBatch, ArrowError> {
     let keys: Vec<SortColumn> = keys
         .iter()
         .map(|values| SortColumn { values: Arc::clone(values), options: None })
         .collect();
     let order: UInt32Array = lexsort_to_indices(&keys, None)?;
-    let columns = batch
-        .columns()
-        .iter()
-        .map(|c| take(c, &order, None))
-        .collect::<std::result::Result<Vec<_>, _>>()?;
+    let columns =
+        batch.columns().iter().map(|c| take(c, &order, None)).collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(batch.schema(), columns)
 }

@@ -66,10 +66,7 @@ async fn run_case(
     }
 }
 
-fn session_of(
-    catalog: &Arc<Catalog>,
-    case: &Case,
-) -> std::result::Result<Result<Session>, String> {
+fn session_of(catalog: &Arc<Catalog>, case: &Case) -> std::result::Result<Result<Session>, String> {
     let mut given: BTreeMap<String, RecordBatch> = BTreeMap::new();
     for (table, rows) in &case.given {
         let schema = schema_of(catalog, table)?;
@@ -172,12 +169,8 @@ fn compare(
     ordered: bool,
 ) -> std::result::Result<(), String> {
     let mut got = concat_batches(&result.schema, &result.batches).map_err(|e| e.to_string())?;
-    let nullable: Vec<_> = result
-        .schema
-        .fields()
-        .iter()
-        .map(|f| f.as_ref().clone().with_nullable(true))
-        .collect();
+    let nullable: Vec<_> =
+        result.schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
     let schema: SchemaRef = Arc::new(Schema::new(nullable));
     let mut expected = batch_of(&schema, expect).map_err(|message| format!("expect: {message}"))?;
     if !ordered {
@@ -219,8 +212,7 @@ fn text_of(array: &ArrayRef, row: usize) -> String {
 
 /// Both tables row by row; of rows that differ, the cells.
 fn difference(expected: &RecordBatch, got: &RecordBatch) -> String {
-    let mut lines =
-        vec![format!("expected {} rows, got {}", expected.num_rows(), got.num_rows())];
+    let mut lines = vec![format!("expected {} rows, got {}", expected.num_rows(), got.num_rows())];
     let schema = got.schema();
     let row_text = |batch: &RecordBatch, row: usize| -> String {
         let cells = batch.columns().iter().zip(schema.fields());

@@ -11,7 +11,7 @@ use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
-use lake_types::{AsOf, Day};
+use lake_types::{AsOf, Day, Stream};
 use tokio::sync::Mutex;
 
 use crate::catalog::{Catalog, Query};
@@ -21,7 +21,7 @@ use crate::tables::{self, Settings};
 
 /// How much of the machine queries may use.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Bytes; none by default.
     pub memory: Option<usize>,
     /// Threads of one query; every core by default.
@@ -67,7 +67,7 @@ const MONEY_VIEW: &str = "money_day";
 impl Session {
     /// A session over tables that are named as SQL names them (`partner_day`, `raw.api_calls`).
     /// Queries of the catalog that are not among them are planned when they are read.
-    pub fn new(
+    pub(crate) fn new(
         ctx: SessionContext,
         catalog: Arc<Catalog>,
         as_of: AsOf,
@@ -116,9 +116,9 @@ impl Session {
         let statement = Statement::parse(text, place)?;
         self.register_needed(&statement, place).await?;
         let frame = self.plan(statement, place).await?;
-        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let schema = frame.schema().as_arrow().clone();
         let batches = frame.collect().await.map_err(TransformError::sql(place))?;
-        plain_strings(schema, &batches).map_err(|e| TransformError::sql(place)(e.into()))
+        plain_strings(&schema, &batches).map_err(|e| TransformError::sql(place)(e.into()))
     }
 
     async fn plan(
@@ -177,7 +177,12 @@ impl Session {
             }
             let registered =
                 self.ctx.table_exist(name.as_str()).map_err(TransformError::sql(place))?;
-            let Some(query) = self.catalog.get(&name) else { continue };
+            let Some(query) = self.catalog.get(&name) else {
+                if registered || self.ctx.table_function(&name).is_ok() {
+                    continue;
+                }
+                return Err(self.unknown_table(name, place));
+            };
             if registered || order.contains(&name) {
                 continue;
             }
@@ -188,6 +193,15 @@ impl Session {
             order.push(name);
         }
         Ok(())
+    }
+
+    fn unknown_table(&self, name: String, place: &str) -> TransformError {
+        let mut known: Vec<&str> = Stream::ALL.iter().map(|s| s.table()).collect();
+        known.push("raw.api_calls (and so on)");
+        known.extend(tables::LAKE_TABLES);
+        known.extend(tables::SETTING_TABLES);
+        known.extend(self.catalog.queries().map(|q| q.name.as_str()));
+        TransformError::UnknownTable { place: place.to_owned(), name, known: known.join(", ") }
     }
 
     async fn check_rates(&self) -> Result<()> {
@@ -209,7 +223,7 @@ impl Session {
 ///
 /// # Errors
 /// A memory limit that DataFusion refuses.
-pub fn new_context(limits: Limits) -> std::result::Result<SessionContext, DataFusionError> {
+pub(crate) fn new_context(limits: Limits) -> std::result::Result<SessionContext, DataFusionError> {
     let threads = limits
         .threads
         .or_else(|| std::thread::available_parallelism().ok().map(std::num::NonZero::get))
@@ -218,6 +232,7 @@ pub fn new_context(limits: Limits) -> std::result::Result<SessionContext, DataFu
     let options = config.options_mut();
     options.execution.time_zone = Some("UTC".to_owned());
     options.execution.parquet.pushdown_filters = true;
+    options.sql_parser.collect_spans = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     let mut runtime = RuntimeEnvBuilder::new();
     if let Some(bytes) = limits.memory {
@@ -292,7 +307,7 @@ pub(crate) fn check_columns(query: &Query, actual: &Schema) -> Result<()> {
 
 /// One layout of strings for those who read a result.
 fn plain_strings(
-    schema: SchemaRef,
+    schema: &Schema,
     batches: &[RecordBatch],
 ) -> std::result::Result<QueryResult, arrow::error::ArrowError> {
     let fields: Vec<_> = schema

@@ -61,7 +61,9 @@ impl Statement {
 
 fn check_read_only(statement: &Parsed) -> Result<()> {
     match statement {
-        Parsed::Statement(sql) if matches!(**sql, Sql::Query(_)) => Ok(()),
+        Parsed::Statement(sql) if matches!(**sql, Sql::Query(_) | Sql::ExplainTable { .. }) => {
+            Ok(())
+        }
         Parsed::Statement(sql) => {
             let words = sql.to_string();
             let verb = words.split_whitespace().next().unwrap_or("nothing");
@@ -113,7 +115,9 @@ mod tests {
 
     #[test]
     fn only_reading_is_let_through() {
-        for text in ["SELECT 1", "WITH a AS (SELECT 1) SELECT * FROM a", "EXPLAIN SELECT 1"] {
+        for text in
+            ["SELECT 1", "WITH a AS (SELECT 1) SELECT * FROM a", "EXPLAIN SELECT 1", "DESCRIBE a"]
+        {
             assert!(parse(text).is_ok(), "{text}");
         }
         for text in [

@@ -62,7 +62,9 @@ pub struct Settings {
 ///
 /// # Errors
 /// None for settings that were parsed; Arrow's own checks.
-pub(crate) fn setting_tables(settings: &Settings) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
+pub(crate) fn setting_tables(
+    settings: &Settings,
+) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
     Ok(vec![
         ("rates", rates(&settings.rates)?),
         ("currencies", currencies()?),
@@ -171,7 +173,6 @@ fn stored_type(of: &DataType) -> DataType {
         other => other.clone(),
     }
 }
-
 
 /// The folder of a table in the lake.
 pub(crate) fn lake_table(name: &str) -> &str {

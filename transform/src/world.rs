@@ -16,7 +16,7 @@ use crate::rows::{batch_of, fill_event, split_by_day};
 
 /// A lake in a folder of its own, and the engine over it.
 struct World {
-    _folder: TempDir,
+    folder: TempDir,
     lake: Lake,
     engine: Engine,
 }
@@ -32,7 +32,7 @@ impl World {
         let settings =
             EngineOptions { reporting_currency: "USD".to_owned(), ..EngineOptions::default() };
         let engine = Engine::new(lake.clone(), settings).expect("the queries");
-        Self { _folder: folder, lake, engine }
+        Self { folder, lake, engine }
     }
 
     /// One file a day, all in one commit, as ingest writes them.
@@ -185,7 +185,12 @@ fn event(partner: &str, at: &str) -> Table {
 #[tokio::test]
 async fn only_days_that_changed_are_computed() {
     let world = World::new().await;
-    world.add(Stream::ApiCalls, &[event("a", "2026-01-01T10:00:00Z"), event("a", "2026-01-02T10:00:00Z")]).await;
+    world
+        .add(
+            Stream::ApiCalls,
+            &[event("a", "2026-01-01T10:00:00Z"), event("a", "2026-01-02T10:00:00Z")],
+        )
+        .await;
     assert_eq!(world.refresh().await["partner_day"], 2);
     assert_eq!(world.refresh().await["partner_day"], 0);
     world.add(Stream::ApiCalls, &[event("b", "2026-01-02T11:00:00Z")]).await;
@@ -194,7 +199,9 @@ async fn only_days_that_changed_are_computed() {
     // Calls without a latency have no histogram, and yet their day is not computed again.
     assert_eq!(days["latency_histogram"], 1);
     assert_eq!(world.refresh().await["latency_histogram"], 0);
-    let text = world.rows("SELECT partner_id, calls FROM partner_day ORDER BY event_date, partner_id").await;
+    let text = world
+        .rows("SELECT partner_id, calls FROM partner_day ORDER BY event_date, partner_id")
+        .await;
     assert_eq!(text.matches("| 1 ").count(), 3, "{text}");
 }
 
@@ -214,6 +221,11 @@ async fn an_empty_lake_answers() {
     }
 }
 
+#[track_caller]
+fn check(text: &str, part: &str) {
+    assert!(text.contains(part), "{text}");
+}
+
 #[tokio::test]
 async fn events_are_given_once_under_any_projection() {
     let world = World::new().await;
@@ -224,20 +236,32 @@ async fn events_are_given_once_under_any_projection() {
         row.insert("status".to_owned(), Value::Integer(status));
         row
     };
-    world.add(Stream::ApiCalls, &[copy(5, 500, "2026-01-01T09:00:00Z"), event("b", "2026-01-01T08:00:00Z")]).await;
-    world.add(Stream::ApiCalls, &[copy(3, 200, "2026-01-01T12:00:00Z"), copy(4, 404, "2026-01-01T01:00:00Z")]).await;
-    #[track_caller]
-    fn check(text: &str, part: &str) {
-        assert!(text.contains(part), "{text}");
-    }
+    world
+        .add(
+            Stream::ApiCalls,
+            &[copy(5, 500, "2026-01-01T09:00:00Z"), event("b", "2026-01-01T08:00:00Z")],
+        )
+        .await;
+    world
+        .add(
+            Stream::ApiCalls,
+            &[copy(3, 200, "2026-01-01T12:00:00Z"), copy(4, 404, "2026-01-01T01:00:00Z")],
+        )
+        .await;
     check(&world.rows("SELECT count(*) AS n FROM raw.api_calls").await, "| 4 |");
     check(&world.rows("SELECT count(*) AS n FROM api_calls").await, "| 2 |");
     check(&world.rows("SELECT status FROM api_calls WHERE partner_id = 'a'").await, "| 200    |");
     // A filter on what copies may differ in comes after the choice among them.
     check(&world.rows("SELECT count(*) AS n FROM api_calls WHERE status = 404").await, "| 0 |");
     check(&world.rows("SELECT count(*) AS n FROM raw.api_calls WHERE status = 404").await, "| 1 |");
-    check(&world.rows("SELECT count(*) AS n FROM api_calls WHERE event_date = '2026-01-01'").await, "| 2 |");
-    check(&world.rows("SELECT count(*) AS n FROM api_calls WHERE event_date > '2026-01-01'").await, "| 0 |");
+    check(
+        &world.rows("SELECT count(*) AS n FROM api_calls WHERE event_date = '2026-01-01'").await,
+        "| 2 |",
+    );
+    check(
+        &world.rows("SELECT count(*) AS n FROM api_calls WHERE event_date > '2026-01-01'").await,
+        "| 0 |",
+    );
 }
 
 #[tokio::test]
@@ -278,9 +302,45 @@ async fn sql_is_read_only_and_errors_say_where() {
     let error = session.sql("DROP TABLE partner_day").await.expect_err("a refusal");
     assert!(matches!(error, TransformError::ReadOnly(_)), "{error}");
     let error = session.sql("SELECT * FROM nowhere").await.expect_err("no table").to_string();
-    assert!(error.contains("nowhere"), "{error}");
+    assert!(error.starts_with("your query: there is no table \"nowhere\"; there are"), "{error}");
+    let error = session.sql("SELECT\n  nothing FROM api_calls").await.expect_err("no column");
+    assert!(error.to_string().starts_with("your query, line 2: "), "{error}");
     let error = session.metric("fnnel").await.expect_err("no metric").to_string();
     assert!(error.contains("no query is called \"fnnel\""), "{error}");
     let error = session.sql("SELECT $as_of + 'x' FROM").await.expect_err("no SQL").to_string();
-    assert!(error.starts_with("your query: "), "{error}");
+    assert!(error.starts_with("your query: Expected"), "{error}");
+    assert!(session.sql("SELECT * FROM generate_series(1, 3)").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_parquet_is_named() {
+    let world = World::new().await;
+    world.add(Stream::ApiCalls, &[event("a", "2026-01-01T10:00:00Z")]).await;
+    let snapshot = world.lake.snapshot("raw/api_calls", None).await.expect("a table");
+    let path = snapshot.expect("a table").files[0].path.clone();
+    let file = world.folder.path().join("lake").join(&path);
+    let bytes = std::fs::read(&file).expect("a file");
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).expect("half of it");
+    let session = world.engine.at(as_of("2026-02-01"), None).await.expect("a session");
+    for table in ["api_calls", "raw.api_calls"] {
+        let sql = format!("SELECT max(status) FROM {table}");
+        let error = session.sql(&sql).await.expect_err("a broken file").to_string();
+        assert!(error.contains(&path), "{table}: {error}");
+    }
+    let error = world.engine.refresh(&mut |_| {}).await.expect_err("a broken file").to_string();
+    assert!(error.contains(&path), "{error}");
+}
+
+#[tokio::test]
+async fn two_refreshes_at_once_leave_each_day_once() {
+    let world = World::new().await;
+    let days = ["2026-01-01T10:00:00Z", "2026-01-02T10:00:00Z", "2026-01-03T10:00:00Z"];
+    world.add(Stream::ApiCalls, &days.map(|at| event("a", at))).await;
+    let other = world.engine.clone();
+    let (mut quiet, mut silent) = (|_| {}, |_| {});
+    let (one, two) = tokio::join!(world.engine.refresh(&mut quiet), other.refresh(&mut silent));
+    one.expect("a refresh");
+    two.expect("a refresh");
+    let text = world.rows("SELECT count(*) AS n FROM partner_day").await;
+    assert!(text.contains("| 3 |"), "{text}");
 }

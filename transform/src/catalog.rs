@@ -127,6 +127,14 @@ fn list(folder: &Path) -> Result<Vec<SourceFile>> {
         move |source| TransformError::Read { path, source }
     };
     let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail(folder))? {
+        let path = entry.map_err(fail(folder))?.path();
+        if path.is_file() && path.extension().is_some_and(|e| e == "sql") {
+            let file = path.display().to_string();
+            let message = "its folder says what a query is: move it to metrics/, views/, rollups/ or checks/ here".to_owned();
+            return Err(TransformError::File { file, line: 1, message });
+        }
+    }
     for kind in Kind::ALL {
         let inner = folder.join(kind.folder());
         if !inner.is_dir() {

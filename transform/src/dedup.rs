@@ -291,11 +291,12 @@ impl DayMerge {
 
     async fn load(&mut self, i: usize) -> Result<()> {
         let cursor = &mut self.cursors[i];
-        cursor.current = None;
+        let before = cursor.current.take();
         while let Some(batch) = cursor.stream.next().await {
             let batch = batch?;
             if batch.num_rows() > 0 {
                 let rows = Arc::new(Rows::of(&batch, self.keys, &self.output)?);
+                rows.check_order(before.as_ref().map(|loaded| loaded.rows.as_ref()))?;
                 cursor.current = Some(Loaded { rows, run: 0 });
                 break;
             }
@@ -333,6 +334,21 @@ impl Rows {
             runs: runs.into_iter().map(|range| (range.start, range.end)).collect(),
             output: batch.project(output)?,
         })
+    }
+
+    /// Copies are only found where partners come in order: a file that is not sorted is an error,
+    /// never a wrong count.
+    fn check_order(&self, before: Option<&Self>) -> Result<()> {
+        let last = before.and_then(|rows| rows.runs.last().map(|run| rows.partner.value(run.0)));
+        let firsts = || self.runs.iter().map(|run| self.partner.value(run.0));
+        let ordered = last.is_none_or(|last| firsts().next().is_none_or(|first| last <= first))
+            && firsts().zip(firsts().skip(1)).all(|(one, next)| one < next);
+        if ordered {
+            return Ok(());
+        }
+        Err(DataFusionError::Execution(
+            "a file of a raw table is not sorted by partner_id; load its day again".to_owned(),
+        ))
     }
 
     /// Where a row came from: of two copies the lesser one counts.

@@ -135,6 +135,9 @@ impl Engine {
             report.removed += gone.len();
         }
         let mut done = 0;
+        if !stale.is_empty() {
+            progress(Progress { rollup: query.name.clone(), days_done: 0, days: stale.len() });
+        }
         for chunk in chunks(&stale, &inputs) {
             let files = self.compute(query, &statement, &inputs, &def, &chunk, &digests).await?;
             report.rows += files.iter().flat_map(|(_, f)| f).map(|f| f.rows).sum::<u64>();

@@ -23,14 +23,28 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with_queries(&[]).await
+    }
+
+    /// A project with queries of its own: path below `queries/` and text.
+    async fn with_queries(queries: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let project = folder.path().join("queries");
+        for (path, text) in queries {
+            let path = project.join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, text).expect("a query");
+        }
         let options = LakeOptions {
             root: folder.path().join("lake").display().to_string(),
             key_file: folder.path().join("lake.key"),
         };
         let lake = Lake::open_or_create(&options).await.expect("a lake");
-        let settings =
-            EngineOptions { reporting_currency: "USD".to_owned(), ..EngineOptions::default() };
+        let settings = EngineOptions {
+            reporting_currency: "USD".to_owned(),
+            project_queries: project.is_dir().then_some(project),
+            ..EngineOptions::default()
+        };
         let engine = Engine::new(lake.clone(), settings).expect("the queries");
         Self { folder, lake, engine }
     }
@@ -203,6 +217,61 @@ async fn only_days_that_changed_are_computed() {
         .rows("SELECT partner_id, calls FROM partner_day ORDER BY event_date, partner_id")
         .await;
     assert_eq!(text.matches("| 1 ").count(), 3, "{text}");
+}
+
+#[tokio::test]
+async fn a_day_that_vanishes_is_removed() {
+    let world = World::new().await;
+    let days = ["2026-01-01T10:00:00Z", "2026-01-02T10:00:00Z"];
+    world.add(Stream::ApiCalls, &days.map(|at| event("a", at))).await;
+    world.refresh().await;
+    for (day, left) in [("2026-01-01", "| 1 |"), ("2026-01-02", "| 0 |")] {
+        let def = lake::schema::raw(Stream::ApiCalls);
+        let base = world.lake.snapshot(&def.name, None).await.expect("a table").expect("a table");
+        let day: Day = day.parse().expect("a day");
+        world.lake.replace_days(&def, &base, vec![(day, Vec::new())]).await.expect("a commit");
+        assert_eq!(world.refresh().await["partner_day"], 0);
+        check(&world.rows("SELECT count(*) AS n FROM partner_day").await, left);
+    }
+}
+
+/// A project's rollup whose days read every day before.
+const CALLS_SO_FAR: &str = "/*---
+description = \"calls of a partner up to and with a day it called on\"
+grain = [\"event_date\", \"partner_id\"]
+reads = { api_calls = \"upto\" }
+[columns]
+event_date = { type = \"Date32\" }
+partner_id = { type = \"Utf8\" }
+calls = { type = \"Int64\" }
+---*/
+SELECT DISTINCT event_date, partner_id, count(*) OVER (PARTITION BY partner_id ORDER BY event_date) AS calls
+FROM api_calls";
+
+#[tokio::test]
+async fn a_rollup_that_looks_back_follows_earlier_days() {
+    let world = World::with_queries(&[("rollups/calls_so_far.sql", CALLS_SO_FAR)]).await;
+    let days = ["2026-01-02T10:00:00Z", "2026-01-03T10:00:00Z"];
+    world.add(Stream::ApiCalls, &days.map(|at| event("a", at))).await;
+    assert_eq!(world.refresh().await["calls_so_far"], 2);
+    world.add(Stream::ApiCalls, &[event("a", "2026-01-01T10:00:00Z")]).await;
+    assert_eq!(world.refresh().await["calls_so_far"], 3);
+    world.add(Stream::ApiCalls, &[event("a", "2026-01-03T11:00:00Z")]).await;
+    assert_eq!(world.refresh().await["calls_so_far"], 1);
+    let text = world.rows("SELECT calls FROM calls_so_far ORDER BY event_date").await;
+    let calls: Vec<&str> = text.lines().filter(|l| l.starts_with("| ")).skip(1).collect();
+    assert_eq!(calls, ["| 1     |", "| 2     |", "| 4     |"]);
+}
+
+#[tokio::test]
+async fn circles_of_queries_are_named() {
+    let head = "/*---\ndescription = \"d\"\n[columns]\na = { type = \"Int64\" }\n---*/\n";
+    let one = format!("{head}SELECT a FROM two");
+    let two = format!("{head}SELECT a FROM one");
+    let world = World::with_queries(&[("metrics/one.sql", &one), ("views/two.sql", &two)]).await;
+    let session = world.engine.at(as_of("2026-02-01"), None).await.expect("a session");
+    let error = session.sql("SELECT * FROM one").await.expect_err("a circle").to_string();
+    assert!(error.starts_with("one → two → one: "), "{error}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ kind = { type = "Utf8", description = "usage, subscription, commission, credit o
 currency = { type = "Utf8", description = "ISO 4217" }
 events = { type = "Int64", unit = "events" }
 amount_minor = { type = "Decimal(38, 0)", unit = "minor units of the currency", description = "positive for credits and refunds too" }
-units = { type = "Int64", unit = "units" }
+units = { type = "Decimal(38, 0)", unit = "units" }
 
 [[checks]]
 unique = ["event_date", "partner_id", "product", "kind", "currency"]
@@ -26,7 +26,7 @@ SELECT
   currency,
   count(*) AS events,
   checked_sum(amount_minor) AS amount_minor,
-  CAST(checked_sum(units) AS BIGINT) AS units
+  checked_sum(units) AS units
 FROM billing_events
 GROUP BY event_date, partner_id, product, kind, currency
 ORDER BY event_date, partner_id, product, kind, currency

@@ -17,9 +17,9 @@ client_errors = { type = "Int64", unit = "calls", description = "400 ≤ status 
 auth_failures = { type = "Int64", unit = "calls", description = "401 and 403, among client_errors" }
 throttled = { type = "Int64", unit = "calls", description = "429" }
 server_errors = { type = "Int64", unit = "calls", description = "status ≥ 500" }
-latency_us_sum = { type = "Int64", unit = "microseconds" }
+latency_us_sum = { type = "Decimal(38, 0)", unit = "microseconds" }
 latency_count = { type = "Int64", unit = "calls", description = "calls that carry a latency" }
-response_bytes = { type = "Int64", unit = "bytes" }
+response_bytes = { type = "Decimal(38, 0)", unit = "bytes" }
 first_call_at = { type = "Timestamp" }
 last_call_at = { type = "Timestamp", description = "of any status" }
 first_success_at = { type = "Timestamp" }
@@ -42,9 +42,9 @@ SELECT
   count(CASE WHEN status = 401 OR status = 403 THEN 1 END) AS auth_failures,
   count(CASE WHEN status = 429 THEN 1 END) AS throttled,
   count(CASE WHEN status >= 500 THEN 1 END) AS server_errors,
-  CAST(checked_sum(latency_us) AS BIGINT) AS latency_us_sum,
+  checked_sum(latency_us) AS latency_us_sum,
   count(latency_us) AS latency_count,
-  CAST(checked_sum(response_bytes) AS BIGINT) AS response_bytes,
+  checked_sum(response_bytes) AS response_bytes,
   min(occurred_at) AS first_call_at,
   max(occurred_at) AS last_call_at,
   min(CASE WHEN status >= 200 AND status < 400 THEN occurred_at END) AS first_success_at,

@@ -15,9 +15,9 @@ client_errors = { type = "Int64", unit = "calls", description = "400 ≤ status 
 auth_failures = { type = "Int64", unit = "calls", description = "401 and 403, among client_errors" }
 throttled = { type = "Int64", unit = "calls", description = "429" }
 server_errors = { type = "Int64", unit = "calls", description = "status ≥ 500" }
-latency_us_sum = { type = "Int64", unit = "microseconds" }
+latency_us_sum = { type = "Decimal(38, 0)", unit = "microseconds" }
 latency_count = { type = "Int64", unit = "calls" }
-response_bytes = { type = "Int64", unit = "bytes" }
+response_bytes = { type = "Decimal(38, 0)", unit = "bytes" }
 first_call_at = { type = "Timestamp" }
 last_call_at = { type = "Timestamp", description = "of any status" }
 first_success_at = { type = "Timestamp" }

@@ -11,22 +11,27 @@ use crate::roles::Role;
 const UNITS: f64 = 4.0;
 
 /// Text sizes of charts in px.
-pub const TEXT: f64 = 12.0;
+pub(crate) const TEXT: f64 = 12.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Anchor {
+pub(crate) enum Anchor {
     Start,
     Middle,
     End,
 }
 
 /// Draws on one chart. Coordinates are px from the top left.
-pub struct Pen<'a> {
+pub(crate) struct Pen<'a> {
     backend: SVGBackend<'a>,
 }
 
 /// Draws a chart of `size` px and gives its SVG, with `title` and `desc` for who cannot see it.
-pub fn draw(size: (f64, f64), title: &str, desc: &str, paint: impl FnOnce(&mut Pen)) -> String {
+pub(crate) fn draw(
+    size: (f64, f64),
+    title: &str,
+    desc: &str,
+    paint: impl FnOnce(&mut Pen),
+) -> String {
     let mut drawn = String::new();
     let units = (to_units(size.0).unsigned_abs(), to_units(size.1).unsigned_abs());
     let mut pen = Pen { backend: SVGBackend::with_string(&mut drawn, units) };
@@ -59,7 +64,7 @@ pub fn draw(size: (f64, f64), title: &str, desc: &str, paint: impl FnOnce(&mut P
 
 impl Pen<'_> {
     /// A filled rectangle.
-    pub fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), role: Role) {
+    pub(crate) fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), role: Role) {
         if width <= 0.0 || height <= 0.0 {
             return;
         }
@@ -68,7 +73,7 @@ impl Pen<'_> {
     }
 
     /// The outline of a rectangle, inside its edges.
-    pub fn frame(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), role: Role) {
+    pub(crate) fn frame(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), role: Role) {
         let (left, top) = (x + 0.5, y + 0.5);
         let (right, bottom) = (x + width - 0.5, y + height - 0.5);
         if right <= left || bottom <= top {
@@ -79,7 +84,12 @@ impl Pen<'_> {
     }
 
     /// A dashed outline, as an incomplete period has.
-    pub fn dashed_frame(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), role: Role) {
+    pub(crate) fn dashed_frame(
+        &mut self,
+        (x, y): (f64, f64),
+        (width, height): (f64, f64),
+        role: Role,
+    ) {
         let (left, top) = (x + 0.5, y + 0.5);
         let (right, bottom) = (x + width - 0.5, y + height - 0.5);
         if right <= left || bottom <= top {
@@ -89,7 +99,7 @@ impl Pen<'_> {
         self.dashes(&corners, role, 1.0, (3.0, 2.0));
     }
 
-    pub fn line(&mut self, points: &[(f64, f64)], role: Role, width: f64) {
+    pub(crate) fn line(&mut self, points: &[(f64, f64)], role: Role, width: f64) {
         if points.len() < 2 {
             return;
         }
@@ -98,18 +108,24 @@ impl Pen<'_> {
     }
 
     /// A horizontal hairline that falls on whole pixels.
-    pub fn level(&mut self, (from, to): (f64, f64), y: f64, role: Role) {
+    pub(crate) fn level(&mut self, (from, to): (f64, f64), y: f64, role: Role) {
         let y = y.round() + 0.5;
         let _ = self.backend.draw_line(at(from, y), at(to, y), &style(role, 1.0));
     }
 
-    pub fn dashed_level(&mut self, (from, to): (f64, f64), y: f64, role: Role) {
+    pub(crate) fn dashed_level(&mut self, (from, to): (f64, f64), y: f64, role: Role) {
         let y = y.round() + 0.5;
         self.dashes(&[(from, y), (to, y)], role, 1.0, (3.0, 3.0));
     }
 
     /// Dashes along a line, the pattern carried round its corners.
-    pub fn dashes(&mut self, points: &[(f64, f64)], role: Role, width: f64, (on, off): (f64, f64)) {
+    pub(crate) fn dashes(
+        &mut self,
+        points: &[(f64, f64)],
+        role: Role,
+        width: f64,
+        (on, off): (f64, f64),
+    ) {
         let mut left = on;
         let mut drawing = true;
         for pair in points.windows(2) {
@@ -132,25 +148,25 @@ impl Pen<'_> {
         }
     }
 
-    pub fn polygon(&mut self, points: &[(f64, f64)], role: Role) {
+    pub(crate) fn polygon(&mut self, points: &[(f64, f64)], role: Role) {
         let points: Vec<_> = points.iter().map(|(x, y)| at(*x, *y)).collect();
         let _ = self.backend.fill_polygon(points, &style(role, 1.0));
     }
 
     /// A filled dot.
-    pub fn dot(&mut self, (x, y): (f64, f64), radius: f64, role: Role) {
+    pub(crate) fn dot(&mut self, (x, y): (f64, f64), radius: f64, role: Role) {
         let radius = to_units(radius).unsigned_abs();
         let _ = self.backend.draw_circle(at(x, y), radius, &style(role, 1.0), true);
     }
 
     /// A hollow dot: what it stands for will still move.
-    pub fn ring(&mut self, centre: (f64, f64), radius: f64, role: Role, page: Role) {
+    pub(crate) fn ring(&mut self, centre: (f64, f64), radius: f64, role: Role, page: Role) {
         self.dot(centre, radius + 0.75, role);
         self.dot(centre, radius - 0.75, page);
     }
 
     /// 45° strokes 1 px wide inside a rectangle, clipped by arithmetic.
-    pub fn hatch(
+    pub(crate) fn hatch(
         &mut self,
         (x, y): (f64, f64),
         (width, height): (f64, f64),
@@ -170,12 +186,46 @@ impl Pen<'_> {
         }
     }
 
+    /// The same strokes in the band between two curves of x, as far as `from` to `to`.
+    pub(crate) fn hatch_between(
+        &mut self,
+        (from, to): (f64, f64),
+        (top, foot): (&dyn Fn(f64) -> f64, &dyn Fn(f64) -> f64),
+        (role, step): (Role, f64),
+    ) {
+        let xs = |n: usize| from + n as f64;
+        let count = (to - from).max(0.0) as usize;
+        let highest = (0..=count).map(|n| top(xs(n))).fold(f64::INFINITY, f64::min);
+        let lowest = (0..=count).map(|n| foot(xs(n))).fold(f64::NEG_INFINITY, f64::max);
+        let mut sum = from + highest + step;
+        // Along a stroke x + y stays the same; it is walked a pixel at a time.
+        while sum < to + lowest {
+            let inside = |x: f64| (top(x)..=foot(x)).contains(&(sum - x));
+            let mut start: Option<f64> = None;
+            for x in (0..=count + 1).map(xs) {
+                let within = x <= to && inside(x);
+                match (start, within) {
+                    (None, true) => start = Some(x),
+                    (Some(first), false) => {
+                        let end = x - 1.0;
+                        if end > first {
+                            self.line(&[(first, sum - first), (end, sum - end)], role, 1.0);
+                        }
+                        start = None;
+                    }
+                    _ => {}
+                }
+            }
+            sum += step;
+        }
+    }
+
     /// Text whose figures stand centred on `y`.
-    pub fn text(&mut self, (x, y): (f64, f64), text: &str, anchor: Anchor, role: Role) {
+    pub(crate) fn text(&mut self, (x, y): (f64, f64), text: &str, anchor: Anchor, role: Role) {
         self.write((x, y), text, anchor, role, TEXT, FontStyle::Normal);
     }
 
-    pub fn bold(&mut self, (x, y): (f64, f64), text: &str, anchor: Anchor, role: Role) {
+    pub(crate) fn bold(&mut self, (x, y): (f64, f64), text: &str, anchor: Anchor, role: Role) {
         self.write((x, y), text, anchor, role, TEXT, FontStyle::Bold);
     }
 
@@ -206,7 +256,7 @@ impl Pen<'_> {
 }
 
 /// The room a text may take: 0.6 em a character, 0.7 where it is bold.
-pub fn width_of(text: &str, bold: bool) -> f64 {
+pub(crate) fn width_of(text: &str, bold: bool) -> f64 {
     let em = if bold { 0.7 } else { 0.6 };
     text.chars().count() as f64 * em * TEXT
 }

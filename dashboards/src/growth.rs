@@ -3,7 +3,7 @@
 use chrono::{Datelike, NaiveDate};
 use maud::{Markup, html};
 
-use crate::charts::bars::{Bar, Bars, CHURNED_LAYER, Layer, bars};
+use crate::charts::bars::{Bar, Bars, CHURNED_LAYER, Layer, bars, columns};
 use crate::charts::lines::{Lines, Period, Series, lines};
 use crate::charts::{Frame, NARROW, NARROW_PERIODS, WIDE_PERIODS, last};
 use crate::input::ReportInput;
@@ -95,9 +95,39 @@ pub(crate) fn growth_section(page: &Page, span: u8, size: (f64, f64)) -> Markup 
     }
     section.table = Some(numbers(&input.growth));
     section.note = growth_note(input);
-    let wide = growth_bars(input, WIDE_PERIODS, size);
-    let narrow = growth_bars(input, NARROW_PERIODS, (NARROW, 300.0));
-    page.section(&section, &drawings(wide, narrow))
+    // On its own page the numbers stand under their bars.
+    let aligned = span == 8;
+    let (wide, columns) = growth_bars(input, WIDE_PERIODS, size, if aligned { 88.0 } else { 0.0 });
+    let (narrow, _) = growth_bars(input, NARROW_PERIODS, (NARROW, 300.0), 0.0);
+    let body = html! {
+        (drawings(wide, narrow))
+        @if aligned { (under_bars(last(&input.growth, WIDE_PERIODS), columns)) }
+    };
+    page.section(&section, &body)
+}
+
+/// A row a kind, a column a month, each as wide as its bar's place.
+fn under_bars(rows: &[GrowthRow], (head, band): (f64, f64)) -> Markup {
+    let kinds: [(&str, fn(&GrowthRow) -> String); 6] = [
+        ("Active", |r| words::count(r.active)),
+        ("New", |r| words::count(r.new)),
+        ("Resurrected", |r| words::count(r.resurrected)),
+        ("Retained", |r| words::count(r.retained)),
+        ("Churned", |r| words::count(r.churned)),
+        ("Churn rate", |r| words::known(r.churn_rate, words::percent_1)),
+    ];
+    let px = |width: f64| format!("width:{width:.1}px");
+    html! {
+        div.wide {
+            table.aligned style=(px(head + band * rows.len() as f64)) {
+                colgroup { col style=(px(head)); @for _ in rows { col style=(px(band)); } }
+                tbody { @for (i, (word, of)) in kinds.iter().enumerate() { tr {
+                    td { (word) }
+                    @for row in rows { td.running[!row.complete] { @if i == 0 && row.complete { b { (of(row)) } } @else { (of(row)) } } }
+                } } }
+            }
+        }
+    }
 }
 
 fn growth_note(input: &ReportInput) -> Option<Markup> {
@@ -111,7 +141,13 @@ fn growth_note(input: &ReportInput) -> Option<Markup> {
     })
 }
 
-fn growth_bars(input: &ReportInput, periods: usize, size: (f64, f64)) -> String {
+/// The drawing, and where a table under it puts its columns.
+fn growth_bars(
+    input: &ReportInput,
+    periods: usize,
+    size: (f64, f64),
+    left: f64,
+) -> (String, (f64, f64)) {
     let rows = last(&input.growth, periods);
     let bar = |(i, row): (usize, &GrowthRow)| Bar {
         label: words::month(row.month),
@@ -142,8 +178,9 @@ fn growth_bars(input: &ReportInput, periods: usize, size: (f64, f64)) -> String 
         below: Some(CHURNED_LAYER),
         axis: &whole,
         below_label: &below,
+        left,
     };
-    bars(&frame, chart)
+    (bars(&frame, chart), columns(size.0, &chart))
 }
 
 fn numbers(rows: &[GrowthRow]) -> Markup {

@@ -6,10 +6,10 @@ use chrono::NaiveDate;
 use maud::{Markup, PreEscaped, html};
 
 use crate::charts::areas::{Tiers, areas};
-use crate::charts::{Frame, NARROW, spark::spark};
+use crate::charts::spark::trend;
+use crate::charts::{Frame, NARROW};
 use crate::input::{ByPartner, ReportInput};
 use crate::page::{Page, Place, Section, drawings, empty, grid};
-use crate::roles::INK_2;
 use crate::standing::{HealthRow, Standing};
 use crate::table::{Column, bar, head};
 use crate::{glyph, paths, plan, standings, words};
@@ -241,17 +241,18 @@ fn list_section(page: &Page, by: &ByPartner, part: &Part, rows: &[&HealthRow]) -
         return page.section(&section, &html! { (filters(page.input, part)) (advice) });
     }
     let most = rows.iter().filter_map(|row| row.impact_share).fold(1e-9, f64::max);
-    let trend = page.input.score_days().len() >= 2;
+    let days = page.input.score_days();
+    let days = if days.len() >= 2 { days } else { Vec::new() };
     let body = html! {
         (filters(page.input, part))
         div.scroll { table.all #partners {
             thead { tr {
                 (head(Column::Text("Tier"))) (head(Column::Text("Partner"))) (head(Column::Number("Score")))
-                @if trend { th.wide-only scope="col" { "Trend" } }
+                @if !days.is_empty() { th.wide-only scope="col" { "Trend" } }
                 th.num.sorted.wide-only scope="col" { "Share of gross ▾" } th.wide-only {}
                 th.wide-only scope="col" { "Manager" } (head(Column::Text("Top reason"))) th.num.wide-only scope="col" { "Since" }
             } }
-            tbody { @for row in rows { (list_row(row, by, most, trend)) } }
+            tbody { @for row in rows { (list_row(row, by, most, &days)) } }
         } }
         p.pager {
             span { (words::count(first as i64 + 1)) "–" (words::count((first + rows.len()) as i64)) " of " (words::count(part.total as i64)) }
@@ -281,13 +282,13 @@ fn filters(input: &ReportInput, part: &Part) -> Markup {
     }
 }
 
-fn list_row(row: &HealthRow, by: &ByPartner, most: f64, trend: bool) -> Markup {
+fn list_row(row: &HealthRow, by: &ByPartner, most: f64, days: &[NaiveDate]) -> Markup {
     html! {
         tr {
             td { (glyph::tier_short(row.standing())) }
             td.name { (link(row)) }
             td.num { @match row.score { Some(s) => b { (words::decimal(s, 0)) }, None => span.quiet { "none" } } }
-            @if trend { td.wide-only { (trend_line(row, by)) } }
+            @if !days.is_empty() { td.wide-only { (trend_line(row, by, days)) } }
             td.num.wide-only { (words::known(row.impact_share, words::percent_1)) }
             td.share.wide-only { (bar(row.impact_share.unwrap_or(0.0) / most, "retained-line", false)) }
             td.wide-only.clip { @match &row.manager { Some(name) => bdi { (words::clip(name, 24)) }, None => span.quiet { "unassigned" } } }
@@ -297,10 +298,25 @@ fn list_row(row: &HealthRow, by: &ByPartner, most: f64, trend: bool) -> Markup {
     }
 }
 
-fn trend_line(row: &HealthRow, by: &ByPartner) -> Markup {
-    let Some(days) = by.history.get(row.partner_id.as_str()) else { return html! {} };
-    let values: Vec<Option<f64>> = days.iter().map(|day| day.score).collect();
-    html! { (PreEscaped(spark((88.0, 22.0), "Score over time", &values, INK_2))) }
+/// Days and points of a trend: every third day draws the same line in a third of the bytes.
+const TREND_DAYS: usize = 90;
+const TREND_POINTS: usize = 30;
+
+fn trend_line(row: &HealthRow, by: &ByPartner, days: &[NaiveDate]) -> Markup {
+    let known = by.history.get(row.partner_id.as_str()).map_or(&[][..], Vec::as_slice);
+    let days = crate::charts::last(days, TREND_DAYS);
+    let every = days.len().div_ceil(TREND_POINTS).max(1);
+    let newest = days.len().saturating_sub(1);
+    let score = |day: &NaiveDate| {
+        known.binary_search_by_key(day, |row| row.as_of).ok().and_then(|i| known[i].score)
+    };
+    let values: Vec<Option<f64>> =
+        (0..days.len()).filter(|i| (newest - i) % every == 0).map(|i| score(&days[i])).collect();
+    if values.iter().all(Option::is_none) {
+        return html! { span.unscored title="no score yet" {} };
+    }
+    let tier = crate::partner::tier_role(&row.tier);
+    html! { (PreEscaped(trend(&values, values.len(), tier))) }
 }
 
 /// Proposed actions of the pending plan.

@@ -332,7 +332,7 @@ fn one_urgent(row: &HealthRow, by: &ByPartner) -> Markup {
                 }
                 p {
                     span.visually-hidden { (row.standing().word()) ". " }
-                    (crate::standings::sentence(row.reason()))
+                    (standings::sentence(row.reason()))
                     @if let Some(action) = asked { " " (crate::plan::sentence(action)) }
                 }
             }

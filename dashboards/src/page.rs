@@ -209,13 +209,11 @@ impl Page<'_> {
 
     /// A section: rule, title and links on one baseline, subtitle, body, note, numbers.
     pub(crate) fn section(&self, section: &Section, body: &Markup) -> Markup {
-        let table_id = format!("{}-table", section.id);
         html! {
             section #(section.id) class={ "c" (section.span) (if section.first { " first" } else { "" }) } {
-                div.title {
+                div.title.tabled[section.table.is_some()] {
                     h2 { (section.title) }
                     p.links {
-                        @if section.table.is_some() { a href={ "#" (table_id) } { "Table" } }
                         @if self.input.csv.contains_key(section.source) {
                             a href={ (self.root) (paths::csv(section.source)) } { "CSV" }
                         }
@@ -228,13 +226,22 @@ impl Page<'_> {
                 (body)
                 @if let Some(note) = &section.note { p.note { (note) } }
                 @if let Some(table) = &section.table {
-                    details.numbers {
-                        summary { "Table of the numbers" }
-                        div #(table_id) .scroll { (table) }
+                    // Its summary stands in the head of the section, beside CSV and SQL.
+                    details class={ "numbers l" (self.evidence(section.source)) } {
+                        summary { "Table" }
+                        div.scroll { (table) }
                     }
                 }
             }
         }
+    }
+}
+
+impl Page<'_> {
+    /// How many links of evidence a source has: the toggle of the table stands left of them.
+    fn evidence(&self, source: &str) -> usize {
+        usize::from(self.input.csv.contains_key(source))
+            + usize::from(self.input.sql.contains_key(source))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A partner's page: where it stands and why, its traffic, its revenue, what is proposed.
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use crate::charts::bars::{Bar, Bars, Layer, bars};
 use crate::charts::score::{ScoredDay, score};
@@ -148,7 +148,8 @@ fn why_none(row: &HealthRow) -> &'static str {
     }
 }
 
-fn tier_role(tier: &str) -> Role {
+/// The colour of a tier.
+pub(crate) fn tier_role(tier: &str) -> Role {
     match Standing::of(tier) {
         Standing::Healthy => roles::HEALTHY,
         Standing::Watch => roles::WATCH,
@@ -271,8 +272,9 @@ fn gross_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
                 bars: &drawn,
                 layers: &layers,
                 below: None,
-                axis: &amount,
+                axis: &|v| words::money_axis(v, &input.currency),
                 below_label: &amount,
+                left: 0.0,
             },
         )
     };

@@ -3,17 +3,17 @@
 use std::fmt::Write as _;
 
 /// `data/cohort_retention.csv`
-pub fn csv(name: &str) -> String {
+pub(crate) fn csv(name: &str) -> String {
     format!("data/{}.csv", metric_stem(name))
 }
 
 /// `sql/cohort_retention.html`
-pub fn sql(name: &str) -> String {
+pub(crate) fn sql(name: &str) -> String {
     format!("sql/{}.html", metric_stem(name))
 }
 
 /// `partners/w-0315.html`
-pub fn partner(id: &str) -> String {
+pub(crate) fn partner(id: &str) -> String {
     format!("partners/{}.html", file_stem(id))
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn weakest(input: &ReportInput) -> Option<Markup> {
         .filter_map(|row| Some((row, row.retention?)))
         .min_by(|a, b| a.1.total_cmp(&b.1))?;
     Some(html! {
-        "The " (words::long_month(row.cohort_month)) " cohort keeps the fewest partners: "
+        "The " (words::long_month(row.cohort_month)) " cohort keeps the fewest: "
         b { (words::percent(kept)) } " after three months."
     })
 }

@@ -105,7 +105,14 @@ fn gross_bars(input: &ReportInput, periods: usize, size: (f64, f64)) -> String {
     let frame = Frame { size, title: "Gross revenue by month", desc: &desc };
     bars(
         &frame,
-        Bars { bars: &drawn, layers: &layers, below: None, axis: &amount, below_label: &amount },
+        Bars {
+            bars: &drawn,
+            layers: &layers,
+            below: None,
+            axis: &|v| words::money_axis(v, &input.currency),
+            below_label: &amount,
+            left: 0.0,
+        },
     )
 }
 
@@ -207,7 +214,7 @@ fn typical_section(page: &Page) -> Markup {
             Lines {
                 periods: &periods,
                 series: &series,
-                axis: &amount,
+                axis: &|v| words::money_axis(v, &input.currency),
                 value: &amount,
                 log: false,
                 floor_note: None,
@@ -272,14 +279,14 @@ fn top_section(page: &Page, by: &ByPartner) -> Markup {
     page.section(&section, &body)
 }
 
-/// Against the month before; a partner without gross then is new to the table.
+/// Against the month before; a partner may have had no gross then.
 fn change(row: &RevenuePerPartnerRow, earlier: &HashMap<&str, f64>, compared: bool) -> String {
     match earlier.get(row.partner_id.as_str()).filter(|gross| **gross > 0.0) {
         Some(before) => {
             let by = (row.gross / before - 1.0) * 100.0;
             format!("{}{}%", words::signed_decimal(by, 0), words::THIN_SPACE)
         }
-        None if compared => "new".to_owned(),
+        None if compared => "from 0".to_owned(),
         None => String::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// One job a colour does. `name` is its CSS variable; every `light` value is unique, so that a
 /// chart drawn in light colours can be recoloured by role in the stylesheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Role {
+pub(crate) struct Role {
     pub name: &'static str,
     pub light: u32,
     pub dark: u32,
@@ -15,46 +15,46 @@ const fn role(name: &'static str, light: u32, dark: u32) -> Role {
     Role { name, light, dark }
 }
 
-pub const PAGE: Role = role("page", 0xFFFFFF, 0x0F151B);
-pub const SURFACE: Role = role("surface", 0xF5F7F9, 0x151D25);
-pub const HOVER: Role = role("hover", 0xF3F6F8, 0x1B252E);
-pub const HAIR: Role = role("hair", 0xE2E7EC, 0x26313B);
-pub const RULE: Role = role("rule", 0xC2CBD4, 0x43515E);
-pub const GRID: Role = role("grid", 0xE8ECF0, 0x1F2932);
-pub const AXIS: Role = role("axis", 0x86929E, 0x76848F);
-pub const INK: Role = role("ink", 0x14202B, 0xE7ECF1);
-pub const INK_2: Role = role("ink-2", 0x475563, 0xAAB6C1);
-pub const INK_3: Role = role("ink-3", 0x66727E, 0x8896A3);
-pub const LINK: Role = role("link", 0x0B5BA6, 0x7DBBF2);
-pub const SERIES: Role = role("series", 0x1F66AE, 0x5FA8EA);
-pub const SERIES_LABEL: Role = role("series-label", 0x1A5F9F, 0x74B5EE);
-pub const SERIES_2: Role = role("series-2", 0x5494CE, 0xB4D8F7);
-pub const SERIES_2_LABEL: Role = role("series-2-label", 0x2C70AD, 0xB4D8F8);
-pub const NEGATIVE: Role = role("negative", 0xC24E1B, 0xF0894F);
-pub const RETAINED: Role = role("retained", 0xD3DDE6, 0x2B3843);
-pub const RETAINED_LINE: Role = role("retained-line", 0x7E90A1, 0x74879A);
-pub const HEALTHY: Role = role("healthy", 0x1B7F79, 0x3FB8AD);
-pub const HEALTHY_TEXT: Role = role("healthy-text", 0x14665F, 0x56C8BD);
-pub const WATCH: Role = role("watch", 0xBF7400, 0xE3A436);
-pub const WATCH_TEXT: Role = role("watch-text", 0x8A5300, 0xEBB458);
-pub const AT_RISK: Role = role("at-risk", 0xB3202E, 0xEE5F6B);
-pub const AT_RISK_TEXT: Role = role("at-risk-text", 0xA51B29, 0xF58A92);
-pub const THIN: Role = role("thin", 0x8B96A1, 0x707D89);
-pub const ONBOARDING: Role = role("onboarding", 0x4A86C5, 0xA9CDF2);
-pub const STUCK: Role = role("stuck", 0x7B559F, 0x9E7DCF);
-pub const CHURNED: Role = role("churned", 0x38434D, 0xC3CCD5);
-pub const HEALTHY_AREA: Role = role("healthy-area", 0xB5D9D5, 0x1E4F4E);
-pub const WATCH_AREA: Role = role("watch-area", 0xE8C17D, 0x6B5226);
-pub const HEALTHY_BAND: Role = role("healthy-band", 0xEBF4F3, 0x13262A);
-pub const AT_RISK_BAND: Role = role("at-risk-band", 0xF9ECED, 0x2B1A21);
-pub const UNCERTAINTY: Role = role("uncertainty", 0xD7E5F4, 0x1D3448);
-pub const USUAL: Role = role("usual", 0xEDF0F3, 0x1A232B);
-pub const GOOD: Role = role("good", 0x14665E, 0x56C8BE);
-pub const BAD: Role = role("bad", 0xA8400F, 0xF49B69);
-pub const ON_FILL: Role = role("on-fill", 0xFEFEFE, 0x0B1116);
+pub(crate) const PAGE: Role = role("page", 0xFFFFFF, 0x0F151B);
+pub(crate) const SURFACE: Role = role("surface", 0xF5F7F9, 0x151D25);
+pub(crate) const HOVER: Role = role("hover", 0xF3F6F8, 0x1B252E);
+pub(crate) const HAIR: Role = role("hair", 0xE2E7EC, 0x26313B);
+pub(crate) const RULE: Role = role("rule", 0xC2CBD4, 0x43515E);
+pub(crate) const GRID: Role = role("grid", 0xE8ECF0, 0x1F2932);
+pub(crate) const AXIS: Role = role("axis", 0x86929E, 0x76848F);
+pub(crate) const INK: Role = role("ink", 0x14202B, 0xE7ECF1);
+pub(crate) const INK_2: Role = role("ink-2", 0x475563, 0xAAB6C1);
+pub(crate) const INK_3: Role = role("ink-3", 0x66727E, 0x8896A3);
+pub(crate) const LINK: Role = role("link", 0x0B5BA6, 0x7DBBF2);
+pub(crate) const SERIES: Role = role("series", 0x1F66AE, 0x5FA8EA);
+pub(crate) const SERIES_LABEL: Role = role("series-label", 0x1A5F9F, 0x74B5EE);
+pub(crate) const SERIES_2: Role = role("series-2", 0x5494CE, 0xB4D8F7);
+pub(crate) const SERIES_2_LABEL: Role = role("series-2-label", 0x2C70AD, 0xB4D8F8);
+pub(crate) const NEGATIVE: Role = role("negative", 0xC24E1B, 0xF0894F);
+pub(crate) const RETAINED: Role = role("retained", 0xD3DDE6, 0x2B3843);
+pub(crate) const RETAINED_LINE: Role = role("retained-line", 0x7E90A1, 0x74879A);
+pub(crate) const HEALTHY: Role = role("healthy", 0x1B7F79, 0x3FB8AD);
+pub(crate) const HEALTHY_TEXT: Role = role("healthy-text", 0x14665F, 0x56C8BD);
+pub(crate) const WATCH: Role = role("watch", 0xBF7400, 0xE3A436);
+pub(crate) const WATCH_TEXT: Role = role("watch-text", 0x8A5300, 0xEBB458);
+pub(crate) const AT_RISK: Role = role("at-risk", 0xB3202E, 0xEE5F6B);
+pub(crate) const AT_RISK_TEXT: Role = role("at-risk-text", 0xA51B29, 0xF58A92);
+pub(crate) const THIN: Role = role("thin", 0x8B96A1, 0x707D89);
+pub(crate) const ONBOARDING: Role = role("onboarding", 0x4A86C5, 0xA9CDF2);
+pub(crate) const STUCK: Role = role("stuck", 0x7B559F, 0x9E7DCF);
+pub(crate) const CHURNED: Role = role("churned", 0x38434D, 0xC3CCD5);
+pub(crate) const HEALTHY_AREA: Role = role("healthy-area", 0xB5D9D5, 0x1E4F4E);
+pub(crate) const WATCH_AREA: Role = role("watch-area", 0xE8C17D, 0x6B5226);
+pub(crate) const HEALTHY_BAND: Role = role("healthy-band", 0xEBF4F3, 0x13262A);
+pub(crate) const AT_RISK_BAND: Role = role("at-risk-band", 0xF9ECED, 0x2B1A21);
+pub(crate) const UNCERTAINTY: Role = role("uncertainty", 0xD7E5F4, 0x1D3448);
+pub(crate) const USUAL: Role = role("usual", 0xEDF0F3, 0x1A232B);
+pub(crate) const GOOD: Role = role("good", 0x14665E, 0x56C8BE);
+pub(crate) const BAD: Role = role("bad", 0xA8400F, 0xF49B69);
+pub(crate) const ON_FILL: Role = role("on-fill", 0xFEFEFE, 0x0B1116);
 
 /// Cohort steps, low to high; step i begins at `STEP_FROM[i]`.
-pub const STEPS: [Role; 7] = [
+pub(crate) const STEPS: [Role; 7] = [
     role("step-0", 0xF0F5FA, 0x14212D),
     role("step-1", 0xDBE8F4, 0x193247),
     role("step-2", 0xBAD4EB, 0x1F4766),
@@ -63,11 +63,11 @@ pub const STEPS: [Role; 7] = [
     role("step-5", 0x3575AE, 0x6AA8D5),
     role("step-6", 0x1A5A93, 0x9CCBED),
 ];
-pub const STEP_FROM: [f64; 7] = [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
+pub(crate) const STEP_FROM: [f64; 7] = [0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
 
 /// Text on a cohort step: the switch from ink to the fill's text colour comes at another step in
 /// the dark, so each step has a text role of its own.
-pub const STEP_TEXT: [Role; 7] = [
+pub(crate) const STEP_TEXT: [Role; 7] = [
     role("step-text-0", 0x14202A, 0xE7ECF1),
     role("step-text-1", 0x14202C, 0xE7ECF1),
     role("step-text-2", 0x14202D, 0xE7ECF1),
@@ -118,18 +118,18 @@ const PLAIN: [Role; 37] = [
 ];
 
 /// Every role once.
-pub fn all() -> impl Iterator<Item = Role> {
+pub(crate) fn all() -> impl Iterator<Item = Role> {
     PLAIN.into_iter().chain(STEPS).chain(STEP_TEXT)
 }
 
 /// The step of a retention share in 0–1.
-pub fn step_of(share: f64) -> usize {
+pub(crate) fn step_of(share: f64) -> usize {
     STEP_FROM.iter().rposition(|from| share >= *from).unwrap_or(0)
 }
 
 /// The variables of both themes, and the rules that recolour light drawings in the dark. The dark
 /// theme is for screens only: paper is always light.
-pub fn stylesheet() -> String {
+pub(crate) fn stylesheet() -> String {
     let (mut light, mut dark, mut drawn) = (String::new(), String::new(), String::new());
     for Role { name, light: day, dark: night } in all() {
         // Writing to a String cannot fail.

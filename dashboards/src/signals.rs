@@ -22,7 +22,7 @@ pub(crate) fn section(page: &Page, row: &HealthRow) -> Markup {
     signals.sort_by(|a, b| size(b).total_cmp(&size(a)).then_with(|| a.name.cmp(&b.name)));
     let points: Vec<f64> = signals.iter().map(|s| s.contribution.unwrap_or(0.0)).collect();
     let shown = round_to_total(&points);
-    let most = points.iter().map(|p| p.abs()).fold(1e-9, f64::max);
+    let reach = Reach::of(&points);
     let body = html! {
         table.signals {
             thead { tr {
@@ -30,7 +30,7 @@ pub(crate) fn section(page: &Page, row: &HealthRow) -> Markup {
                 th.num.wide-only scope="col" { "Weight" } (head(Column::Number("Score"))) th.points scope="col" { "Points against reference" }
             } }
             tbody {
-                @for (signal, points) in signals.iter().zip(&shown) { (line(signal, *points, most)) }
+                @for (signal, points) in signals.iter().zip(&shown) { (line(signal, *points, reach)) }
                 @if row.score.is_some() { (total(row, &shown)) }
             }
         }
@@ -38,10 +38,29 @@ pub(crate) fn section(page: &Page, row: &HealthRow) -> Markup {
     page.section(&section, &body)
 }
 
-fn line(signal: &Signal, tenths: i64, most: f64) -> Markup {
+/// How far points reach on either side of zero; it sets where the zero line stands in the column.
+#[derive(Clone, Copy)]
+struct Reach {
+    minus: f64,
+    plus: f64,
+}
+
+impl Reach {
+    /// Each side keeps a quarter of the column, so that a number fits beside the line.
+    fn of(points: &[f64]) -> Self {
+        let furthest = |sign: f64| points.iter().map(|p| p * sign).fold(0.0, f64::max);
+        let least = points.iter().map(|p| p.abs()).fold(1e-9, f64::max) / 3.0;
+        Self { minus: furthest(-1.0).max(least), plus: furthest(1.0).max(least) }
+    }
+
+    /// Grid columns of the two sides, in fractions.
+    fn sides(self) -> String {
+        format!("grid-template-columns:{:.3}fr {:.3}fr", self.minus, self.plus)
+    }
+}
+
+fn line(signal: &Signal, tenths: i64, reach: Reach) -> Markup {
     let points = signal.contribution.unwrap_or(0.0);
-    let half = (points.abs() / most * 34.0).clamp(0.0, 34.0);
-    let half = (half * 10.0).round() / 10.0;
     html! {
         tr {
             td { b { (words::capital(&signal.name.replace('_', " "))) } }
@@ -50,18 +69,24 @@ fn line(signal: &Signal, tenths: i64, most: f64) -> Markup {
             td.num { @match signal.score { Some(s) => b { (words::decimal(s, 0)) }, None => span.quiet { "unknown" } } }
             td.points {
                 @if signal.contribution.is_some() {
-                    span.split {
+                    span.split style=(reach.sides()) {
                         span.minus { @if points < 0.0 {
-                            span.n.bad { (tenths_text(tenths)) } span.fill.negative style={ "width:" (half * 2.0) "%" } {}
+                            span.n.bad { (tenths_text(tenths)) } (fill("negative", -points / reach.minus))
                         } }
                         span.plus { @if points >= 0.0 {
-                            span.fill.series style={ "width:" (half * 2.0) "%" } {} span.n { (tenths_text(tenths)) }
+                            (fill("series", points / reach.plus)) span.n { (tenths_text(tenths)) }
                         } }
                     }
                 } @else { span.quiet { "not counted" } }
             }
         }
     }
+}
+
+/// A bar that leaves room for its number.
+fn fill(role: &str, share: f64) -> Markup {
+    let width = (share.clamp(0.0, 1.0) * 1000.0).round() / 1000.0;
+    html! { span class={ "fill " (role) } style={ "width:calc((100% - 44px)*" (width) ")" } {} }
 }
 
 fn seen(signal: &Signal) -> String {
@@ -115,7 +140,7 @@ mod tests {
         fn check(parts: &[f64], expected: &[i64]) {
             assert_eq!(round_to_total(parts), expected);
         }
-        check(&[-20.44, -7.03, -4.84], &[-204, -70, -49]);
+        check(&[-20.44, -7.03, -4.89], &[-205, -70, -49]);
         check(&[0.05, 0.05, 0.05], &[1, 1, 0]);
         check(&[], &[]);
         check(&[0.0, -0.04], &[0, 0]);

@@ -70,7 +70,8 @@ pub struct PartnerDayRow {
     pub throttled: i64,
 }
 
-/// A proposed action of the pending plan. `kind` is `route_support`, `set_quota` or another.
+/// A proposed action of the pending plan. `kind` is `route_support`, `set_quota`, `notify` or
+/// another; `from` and `to` are the quota in calls a minute, the queue, or who is told.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct PlanRow {
     pub partner_id: String,

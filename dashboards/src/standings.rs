@@ -81,7 +81,7 @@ fn rows(input: &ReportInput, all: &[(Standing, i64, Option<f64>)]) -> Markup {
             tbody {
                 @for (standing, n, share) in all {
                     tr.parted[*standing == Standing::Onboarding] {
-                        td { a.plain href={ "health-" (standing.slug()) ".html" } { (glyph::tier_short(*standing)) } }
+                        td { a.plain href={ "health-" (standing.slug()) ".html" } { (glyph::tier(*standing)) } }
                         td.num { b { (words::count(*n)) } }
                         td.grow { (bar(*n as f64 / most, standing.slug(), false)) }
                         @if let Some((_, counts)) = &before {

@@ -34,7 +34,7 @@ fn one(tile: &Tile) -> Markup {
             p.label { span { (tile.label) } span.period { (tile.period) } }
             p.value {
                 @match &tile.value {
-                    Some((number, unit)) => { (number) @if !unit.is_empty() { span.unit.tight[unit.len() == 1 && unit != "%"] { (unit) } } }
+                    Some((number, unit)) => { (number) @if !unit.is_empty() { span.unit.tight[matches!(unit.as_str(), "k" | "M" | "bn")] { (unit) } } }
                     None => span.unknown { "Unknown" },
                 }
             }

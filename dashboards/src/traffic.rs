@@ -8,6 +8,7 @@ use crate::charts::daily::{Daily, daily};
 use crate::input::ByPartner;
 use crate::page::{Page, Section, empty};
 use crate::roles::{NEGATIVE, Role, SERIES};
+use crate::rows::PartnerReliabilityRow;
 use crate::standing::{HealthRow, PartnerDayRow};
 use crate::table::{Column, Row, table};
 use crate::words;
@@ -87,8 +88,9 @@ fn calls_chart(days: &[Option<&PartnerDayRow>], from: NaiveDate) -> Markup {
             words::count(v as i64)
         }
     };
-    let base =
-        format!("on the last day; {} usual for the weekday", words::count(weekday.round() as i64));
+    let day = from + Days::new(DAYS - 1);
+    let usual = words::count(weekday.round() as i64);
+    let base = format!("against {usual} usual on a {}", day.format("%A"));
     let chart = Daily {
         from,
         values: &values,
@@ -186,20 +188,25 @@ pub(crate) fn reliability_section(page: &Page, by: &ByPartner, row: &HealthRow) 
         return page.section(&section, &empty("No production call in 28 days."));
     };
     let quota = by.throttling.get(row.partner_id.as_str());
-    let ms = |v: Option<f64>| {
-        v.map_or_else(|| "none sent".to_owned(), |v| format!("{} ms", words::decimal(v, 0)))
-    };
+    let rate = |r: Option<f64>| words::known(r, words::rate);
     let lines = [
-        ("Calls", words::count(facts.calls)),
-        ("Calls a day", words::known(facts.calls_per_day, |v| words::decimal(v, 0))),
+        (
+            "Calls, and a day",
+            format!(
+                "{}, {}",
+                words::count(facts.calls),
+                words::known(facts.calls_per_day, |v| words::decimal(v, 0))
+            ),
+        ),
         ("Success rate", words::known(facts.success_rate, words::percent_1)),
-        ("Client errors", words::known(facts.client_error_rate, words::rate)),
-        ("Auth failures", words::known(facts.auth_failure_rate, words::rate)),
-        ("Server errors", words::known(facts.server_error_rate, words::rate)),
-        ("Throttled", words::known(facts.throttled_rate, words::rate)),
-        ("Latency p50, p95", format!("{}, {}", ms(facts.p50_ms), ms(facts.p95_ms))),
-        ("Latency p99", ms(facts.p99_ms)),
-        ("Peak a minute, of quota", peak(quota.copied())),
+        (
+            "Client errors, of these auth",
+            format!("{}, {}", rate(facts.client_error_rate), rate(facts.auth_failure_rate)),
+        ),
+        ("Server errors", rate(facts.server_error_rate)),
+        ("Throttled", rate(facts.throttled_rate)),
+        ("Latency p50, p95, p99", latency(facts)),
+        ("Peak a minute", peak(quota.copied())),
     ];
     let body = html! {
         table { tbody { @for (word, value) in lines { tr { td { (word) } td.num { b { (value) } } } } } }
@@ -207,12 +214,22 @@ pub(crate) fn reliability_section(page: &Page, by: &ByPartner, row: &HealthRow) 
     page.section(&section, &body)
 }
 
+/// In ms; a partner whose calls carry no latency has none.
+fn latency(row: &PartnerReliabilityRow) -> String {
+    let all = [row.p50_ms, row.p95_ms, row.p99_ms];
+    if all.iter().all(Option::is_none) {
+        return "none sent".to_owned();
+    }
+    let shown = all.map(|ms| words::known(ms, |ms| words::decimal(ms, 0)));
+    format!("{} ms", shown.join(", "))
+}
+
 fn peak(quota: Option<&crate::rows::ThrottlingRow>) -> String {
     let Some(row) = quota else { return words::UNKNOWN.to_owned() };
     let peak = words::known(row.peak_per_minute, words::count);
     match (row.quota_per_minute, row.utilisation) {
         (Some(quota), Some(share)) => {
-            format!("{peak} of {}, {}", words::count(quota), words::percent(share))
+            format!("{peak}, {} of {}", words::percent(share), words::count(quota))
         }
         _ => format!("{peak}, quota unknown"),
     }

@@ -3,15 +3,15 @@
 use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 
 /// Between a number and its unit: narrow, and never broken.
-pub const THIN_SPACE: char = '\u{202F}';
+pub(crate) const THIN_SPACE: char = '\u{202F}';
 const UNBROKEN: char = '\u{A0}';
 const MINUS: char = '\u{2212}';
 
 /// What stands where a value is not known.
-pub const UNKNOWN: &str = "n/a";
+pub(crate) const UNKNOWN: &str = "n/a";
 
 /// `1,080`, `−4`.
-pub fn count(value: i64) -> String {
+pub(crate) fn count(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut out = String::new();
     if value < 0 {
@@ -27,7 +27,7 @@ pub fn count(value: i64) -> String {
 }
 
 /// `12.5`, with a true minus, thousands apart, and never "−0.0".
-pub fn decimal(value: f64, places: usize) -> String {
+pub(crate) fn decimal(value: f64, places: usize) -> String {
     let text = format!("{:.places$}", value.abs());
     let negative = value < 0.0 && text.bytes().any(|b| (b'1'..=b'9').contains(&b));
     let (whole, fraction) = match text.split_once('.') {
@@ -43,29 +43,29 @@ pub fn decimal(value: f64, places: usize) -> String {
 }
 
 /// `+28`, `−4`, `0`.
-pub fn signed(value: i64) -> String {
+pub(crate) fn signed(value: i64) -> String {
     if value > 0 { format!("+{}", count(value)) } else { count(value) }
 }
 
 /// `+2.6`, `−0.4`, `0.0`.
-pub fn signed_decimal(value: f64, places: usize) -> String {
+pub(crate) fn signed_decimal(value: f64, places: usize) -> String {
     let text = decimal(value, places);
     let positive = value > 0.0 && text.bytes().any(|b| (b'1'..=b'9').contains(&b));
     if positive { format!("+{text}") } else { text }
 }
 
 /// A ratio in 0–1 as `79 %`.
-pub fn percent(ratio: f64) -> String {
+pub(crate) fn percent(ratio: f64) -> String {
     format!("{}{THIN_SPACE}%", decimal(ratio * 100.0, 0))
 }
 
 /// A ratio in 0–1 as `51.8 %`.
-pub fn percent_1(ratio: f64) -> String {
+pub(crate) fn percent_1(ratio: f64) -> String {
     format!("{}{THIN_SPACE}%", decimal(ratio * 100.0, 1))
 }
 
 /// A small ratio with the digits it needs: `0.04 %`, `2.6 %`, `38 %`, `0 %`.
-pub fn rate(ratio: f64) -> String {
+pub(crate) fn rate(ratio: f64) -> String {
     let places = match ratio.abs() * 100.0 {
         x if x < 5e-7 => 0,
         x if x < 0.095 => 2,
@@ -76,24 +76,24 @@ pub fn rate(ratio: f64) -> String {
 }
 
 /// A missing value is said, not left blank.
-pub fn known<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+pub(crate) fn known<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), show)
 }
 
 /// `1 partner`, `1,080 partners`.
-pub fn plural(n: i64, one: &str, many: &str) -> String {
+pub(crate) fn plural(n: i64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
 /// Small counts in words inside a sentence: `two`, `13`.
-pub fn few(n: i64) -> String {
+pub(crate) fn few(n: i64) -> String {
     let words =
         ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
     usize::try_from(n).ok().and_then(|n| words.get(n)).map_or_else(|| count(n), |w| (*w).to_owned())
 }
 
 /// `Harbourline`, `A and B`, `A, B and C`.
-pub fn list(items: &[String]) -> String {
+pub(crate) fn list(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [one] => one.clone(),
@@ -102,7 +102,7 @@ pub fn list(items: &[String]) -> String {
 }
 
 /// What stands before an amount: a sign where the currency has a well-known one.
-pub fn currency_sign(code: &str) -> String {
+pub(crate) fn currency_sign(code: &str) -> String {
     match code {
         "USD" => "$".to_owned(),
         "EUR" => "€".to_owned(),
@@ -113,7 +113,7 @@ pub fn currency_sign(code: &str) -> String {
 }
 
 /// An amount split for a tile: `("$170.2", "k")`.
-pub fn money_parts(amount: f64, currency: &str) -> (String, &'static str) {
+pub(crate) fn money_parts(amount: f64, currency: &str) -> (String, &'static str) {
     let (scaled, unit) = match amount.abs() {
         x if x >= 999.95e6 => (amount / 1e9, "bn"),
         x if x >= 999.95e3 => (amount / 1e6, "M"),
@@ -127,13 +127,25 @@ pub fn money_parts(amount: f64, currency: &str) -> (String, &'static str) {
 }
 
 /// `$170.2k`, `$2,794`, `−$310`.
-pub fn money(amount: f64, currency: &str) -> String {
+pub(crate) fn money(amount: f64, currency: &str) -> String {
     let (number, unit) = money_parts(amount, currency);
     format!("{number}{unit}")
 }
 
+/// An amount on an axis: `$200k`, `$2.5k`, `$0`.
+pub(crate) fn money_axis(amount: f64, currency: &str) -> String {
+    let (scaled, unit) = match amount.abs() {
+        x if x >= 1e9 => (amount / 1e9, "bn"),
+        x if x >= 1e6 => (amount / 1e6, "M"),
+        x if x >= 1e3 => (amount / 1e3, "k"),
+        _ => (amount, ""),
+    };
+    let places = usize::from((scaled - scaled.round()).abs() > 1e-6);
+    format!("{}{}{unit}", currency_sign(currency), decimal(scaled, places))
+}
+
 /// A duration split for a tile: `("7.0", "d")`.
-pub fn duration_parts(seconds: f64) -> (String, &'static str) {
+pub(crate) fn duration_parts(seconds: f64) -> (String, &'static str) {
     match seconds {
         s if s < 59.5 => (decimal(s, 0), "s"),
         s if s < 59.5 * 60.0 => (decimal(s / 60.0, 0), "min"),
@@ -143,65 +155,65 @@ pub fn duration_parts(seconds: f64) -> (String, &'static str) {
 }
 
 /// `7.0 d`, `3.4 h`, `25 min`.
-pub fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let (number, unit) = duration_parts(seconds);
     format!("{number}{THIN_SPACE}{unit}")
 }
 
 /// `10 Sep`.
-pub fn day(date: NaiveDate) -> String {
+pub(crate) fn day(date: NaiveDate) -> String {
     format!("{}{UNBROKEN}{}", date.day(), date.format("%b"))
 }
 
 /// `10 Sep 2026`.
-pub fn day_year(date: NaiveDate) -> String {
+pub(crate) fn day_year(date: NaiveDate) -> String {
     format!("{}{UNBROKEN}{}", day(date), date.year())
 }
 
 /// `10 September`.
-pub fn long_day(date: NaiveDate) -> String {
+pub(crate) fn long_day(date: NaiveDate) -> String {
     format!("{}{UNBROKEN}{}", date.day(), date.format("%B"))
 }
 
 /// `15 Sep 00:07 UTC`, with the year where it is not `year`.
-pub fn instant(at: DateTime<Utc>, year: i32) -> String {
+pub(crate) fn instant(at: DateTime<Utc>, year: i32) -> String {
     let date = at.date_naive();
     let date = if date.year() == year { day(date) } else { day_year(date) };
     format!("{date} {}{UNBROKEN}UTC", at.format("%H:%M"))
 }
 
 /// `Aug`.
-pub fn month(first: NaiveDate) -> String {
+pub(crate) fn month(first: NaiveDate) -> String {
     first.format("%b").to_string()
 }
 
 /// `August`.
-pub fn long_month(first: NaiveDate) -> String {
+pub(crate) fn long_month(first: NaiveDate) -> String {
     first.format("%B").to_string()
 }
 
 /// `Aug 2026`.
-pub fn month_year(first: NaiveDate) -> String {
+pub(crate) fn month_year(first: NaiveDate) -> String {
     format!("{}{UNBROKEN}{}", first.format("%b"), first.year())
 }
 
 /// `August 2026`.
-pub fn long_month_year(first: NaiveDate) -> String {
+pub(crate) fn long_month_year(first: NaiveDate) -> String {
     format!("{}{UNBROKEN}{}", first.format("%B"), first.year())
 }
 
 /// The first day of the month that holds `date`.
-pub fn month_start(date: NaiveDate) -> NaiveDate {
+pub(crate) fn month_start(date: NaiveDate) -> NaiveDate {
     date.with_day(1).unwrap_or(date)
 }
 
 /// The first day of the month after the one that holds `date`.
-pub fn next_month(date: NaiveDate) -> NaiveDate {
+pub(crate) fn next_month(date: NaiveDate) -> NaiveDate {
     month_start(date).checked_add_months(Months::new(1)).unwrap_or(date)
 }
 
 /// How much of a month lies before `as_of`: `14 of 30 days`; nothing when it is all there.
-pub fn part_of_month(first: NaiveDate, as_of: NaiveDate) -> Option<String> {
+pub(crate) fn part_of_month(first: NaiveDate, as_of: NaiveDate) -> Option<String> {
     let end = next_month(first);
     if as_of >= end {
         return None;
@@ -212,13 +224,13 @@ pub fn part_of_month(first: NaiveDate, as_of: NaiveDate) -> Option<String> {
 
 /// A name for a row: the name where there is one, the id otherwise; line breaks and other control
 /// characters become spaces.
-pub fn label(name: Option<&str>, id: &str) -> String {
+pub(crate) fn label(name: Option<&str>, id: &str) -> String {
     let text = name.filter(|n| !n.trim().is_empty()).unwrap_or(id);
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// At most `max` characters, the last an ellipsis where some were cut.
-pub fn clip(text: &str, max: usize) -> String {
+pub(crate) fn clip(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text.to_owned();
     }
@@ -226,7 +238,7 @@ pub fn clip(text: &str, max: usize) -> String {
 }
 
 /// The first letter in upper case.
-pub fn capital(text: &str) -> String {
+pub(crate) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
@@ -265,9 +277,12 @@ mod tests {
     fn amounts() {
         check(&money(170_234.0, "USD"), "$170.2k");
         check(&money(2_794.4, "USD"), "$2,794");
+        check(&money_axis(400_000.0, "USD"), "$400k");
+        check(&money_axis(2_500.0, "EUR"), "€2.5k");
+        check(&money_axis(0.0, "USD"), "$0");
         check(&money(-310.0, "USD"), "-$310");
         check(&money(-0.2, "USD"), "$0");
-        check(&money(1_250_000.0, "CHF"), "CHF 1.3M");
+        check(&money(1_260_000.0, "CHF"), "CHF 1.3M");
     }
 
     #[test]

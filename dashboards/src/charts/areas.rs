@@ -14,7 +14,7 @@ use crate::words;
 
 /// Partners of one day: at risk, watch, healthy, too little evidence.
 #[derive(Debug, Clone, Copy)]
-pub struct Tiers {
+pub(crate) struct Tiers {
     pub date: NaiveDate,
     pub counts: [i64; 4],
 }
@@ -32,7 +32,7 @@ const RIGHT: f64 = 136.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 26.0;
 
-pub fn areas(frame: &Frame, days: &[Tiers]) -> String {
+pub(crate) fn areas(frame: &Frame, days: &[Tiers]) -> String {
     let (width, height) = frame.size;
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return String::new() };
     let total = |day: &Tiers| day.counts.iter().sum::<i64>() as f64;
@@ -77,20 +77,22 @@ fn area(pen: &mut Pen, days: &[Tiers], layer: usize, x: &dyn Fn(NaiveDate) -> f6
                 fill,
             );
         }
-        // Hatching between two steps follows the lower of both ends: it never leaves the area.
         None => {
-            for pair in days.windows(2) {
-                let top =
-                    y.px(stacked(&pair[0], layer + 1)).max(y.px(stacked(&pair[1], layer + 1)));
-                let foot = y.px(stacked(&pair[0], layer)).min(y.px(stacked(&pair[1], layer)));
-                let (from, to) = (x(pair[0].date), x(pair[1].date));
-                if foot > top {
-                    pen.hatch((from, top), (to - from, foot - top), line, 6.0);
-                }
-            }
+            let lower: Vec<(f64, f64)> = edge(layer).collect();
+            let ends = (upper[0].0, upper[upper.len() - 1].0);
+            let curves: (&dyn Fn(f64) -> f64, &dyn Fn(f64) -> f64) =
+                (&|x| height_at(&upper, x), &|x| height_at(&lower, x));
+            pen.hatch_between(ends, curves, (line, 6.0));
         }
     }
     pen.line(&upper, line, 1.0);
+}
+
+/// The height of a polyline at `x`, between its points by a straight line.
+fn height_at(points: &[(f64, f64)], x: f64) -> f64 {
+    let after = points.partition_point(|p| p.0 < x).clamp(1, points.len().max(2) - 1);
+    let ((x0, y0), (x1, y1)) = (points[after - 1], points[after.min(points.len() - 1)]);
+    if x1 - x0 < 1e-9 { y0 } else { y0 + (y1 - y0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0) }
 }
 
 fn names(pen: &mut Pen, last: &Tiers, y: &Scale, (left, foot): (f64, f64)) {

@@ -7,7 +7,7 @@ use crate::roles::{GRID, INK, INK_2, INK_3, NEGATIVE, RETAINED_LINE, Role};
 
 /// One layer of every bar.
 #[derive(Debug, Clone, Copy)]
-pub struct Layer {
+pub(crate) struct Layer {
     pub word: &'static str,
     pub fill: Role,
     pub text: Role,
@@ -17,7 +17,7 @@ pub struct Layer {
 
 /// One period.
 #[derive(Debug, Clone)]
-pub struct Bar {
+pub(crate) struct Bar {
     pub label: String,
     /// Under the label: the year, or how much of the period has been seen.
     pub note: Option<String>,
@@ -31,16 +31,18 @@ pub struct Bar {
 }
 
 #[derive(Clone, Copy)]
-pub struct Bars<'a> {
+pub(crate) struct Bars<'a> {
     pub bars: &'a [Bar],
     pub layers: &'a [Layer],
     pub below: Option<Layer>,
     pub axis: &'a dyn Fn(f64) -> String,
     pub below_label: &'a dyn Fn(f64) -> String,
+    /// At least so much room on the left, for the row heads of a table under the chart.
+    pub left: f64,
 }
 
-/// Space a chart's axis labels take on the left.
-const LEFT: f64 = 44.0;
+/// Between the axis and the first bar.
+const GAP: f64 = 8.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 42.0;
 
@@ -52,35 +54,50 @@ struct Place<'a> {
 }
 
 /// Draws the bars. Values are printed while there are at most a dozen.
-pub fn bars(frame: &Frame, chart: Bars) -> String {
+pub(crate) fn bars(frame: &Frame, chart: Bars) -> String {
     let (width, height) = frame.size;
-    let sum = |bar: &Bar| bar.parts.iter().sum::<f64>();
-    let top = chart.bars.iter().map(sum).fold(0.0, f64::max).max(1e-9);
+    let top = tallest(&chart);
     let low = chart.bars.iter().map(|bar| bar.below).fold(0.0, f64::max);
-    let words = chart.layers.iter().chain(chart.below.as_ref());
-    let right = if chart.layers.len() < 2 && chart.below.is_none() {
-        8.0
-    } else {
-        words.map(|layer| width_of(layer.word, true)).fold(0.0, f64::max) + 12.0
-    };
     let under = if low > 0.0 { 18.0 } else { 2.0 };
     let y = Scale::linear((-low, top), (height - BOTTOM - under, TOP));
-    let place = Place { chart, y, plot: (LEFT, width - right), foot: height - BOTTOM };
+    let place = Place { chart, y, plot: plot(width, &chart), foot: height - BOTTOM };
     draw(frame.size, frame.title, frame.desc, |pen| {
         place.grid(pen, top);
         for i in 0..chart.bars.len() {
             place.bar(pen, i);
         }
         pen.level(place.plot, y.px(0.0), INK);
-        if right > 8.0 {
-            place.words(pen);
-        }
+        place.words(pen);
     })
+}
+
+/// Left and right end of the grid in a drawing of `width` px.
+fn plot(width: f64, chart: &Bars) -> (f64, f64) {
+    let words = chart.layers.iter().chain(chart.below.as_ref()).map(|l| width_of(l.word, true));
+    let named = words.fold(0.0, f64::max);
+    let right = if named > 0.0 { named + 12.0 } else { 8.0 };
+    let left = super::axis_room(&ticks(tallest(chart), 3), chart.axis).max(chart.left);
+    (left, width - right)
+}
+
+fn tallest(chart: &Bars) -> f64 {
+    chart.bars.iter().map(|bar| bar.parts.iter().sum::<f64>()).fold(0.0, f64::max).max(1e-9)
+}
+
+/// Where a table under the chart must put its columns: px before the first bar's, and of each.
+pub(crate) fn columns(width: f64, chart: &Bars) -> (f64, f64) {
+    let (left, right) = plot(width, chart);
+    (left + GAP, band((left, right), chart.bars.len()))
+}
+
+/// Few bars do not spread over the whole width.
+fn band((left, right): (f64, f64), bars: usize) -> f64 {
+    ((right - left - GAP) / bars.max(1) as f64).min(96.0)
 }
 
 impl Place<'_> {
     fn band(&self) -> f64 {
-        (self.plot.1 - self.plot.0 - 8.0) / self.chart.bars.len().max(1) as f64
+        band(self.plot, self.chart.bars.len())
     }
 
     fn bar_width(&self) -> f64 {
@@ -88,7 +105,7 @@ impl Place<'_> {
     }
 
     fn left(&self, i: usize) -> f64 {
-        (self.plot.0 + 8.0 + self.band() * i as f64 + (self.band() - self.bar_width()) / 2.0)
+        (self.plot.0 + GAP + self.band() * i as f64 + (self.band() - self.bar_width()) / 2.0)
             .round()
     }
 
@@ -98,7 +115,7 @@ impl Place<'_> {
             if tick > 0.0 {
                 pen.level(self.plot, at, GRID);
             }
-            pen.text((LEFT - 10.0, at), &(self.chart.axis)(tick), Anchor::End, INK_3);
+            pen.text((self.plot.0 - 10.0, at), &(self.chart.axis)(tick), Anchor::End, INK_3);
         }
     }
 
@@ -166,5 +183,5 @@ fn segment(pen: &mut Pen, at: (f64, f64), size: (f64, f64), layer: &Layer, compl
 }
 
 /// The layer below zero of growth charts.
-pub const CHURNED_LAYER: Layer =
+pub(crate) const CHURNED_LAYER: Layer =
     Layer { word: "Churned", fill: NEGATIVE, text: crate::roles::BAD, line: None };

@@ -11,7 +11,7 @@ const TOP: f64 = 14.0;
 const BOTTOM: f64 = 42.0;
 
 /// Running shares, largest first: item i is the share held by the i + 1 largest.
-pub fn running_shares(mut amounts: Vec<f64>) -> Vec<f64> {
+pub(crate) fn running_shares(mut amounts: Vec<f64>) -> Vec<f64> {
     amounts.retain(|a| *a > 0.0);
     amounts.sort_by(|a, b| b.total_cmp(a));
     let total: f64 = amounts.iter().sum();
@@ -26,7 +26,7 @@ pub fn running_shares(mut amounts: Vec<f64>) -> Vec<f64> {
 }
 
 /// Draws the curve; `marks` are ranks named on it, such as the ten largest.
-pub fn curve(frame: &Frame, shares: &[f64], marks: &[usize], axis_word: &str) -> String {
+pub(crate) fn curve(frame: &Frame, shares: &[f64], marks: &[usize], axis_word: &str) -> String {
     let (width, height) = frame.size;
     let n = shares.len().max(1) as f64;
     let foot = height - BOTTOM;
@@ -56,6 +56,7 @@ pub fn curve(frame: &Frame, shares: &[f64], marks: &[usize], axis_word: &str) ->
 }
 
 fn mark(pen: &mut Pen, (x, y): (&Scale, &Scale), shares: &[f64], rank: usize, width: f64) {
+    let foot = y.px(0.0);
     let Some(share) = rank.checked_sub(1).and_then(|i| shares.get(i)) else { return };
     let at = (x.px(rank as f64), y.px(*share));
     pen.ring(at, 4.0, SERIES, PAGE);
@@ -68,7 +69,9 @@ fn mark(pen: &mut Pen, (x, y): (&Scale, &Scale), shares: &[f64], rank: usize, wi
     // Right of and below the curve there is room, unless the mark is near the right edge.
     let fits = at.0 + 10.0 + width_of(&label, true) <= width - 12.0;
     if fits {
-        pen.bold((at.0 + 9.0, at.1 + 9.0), &label, Anchor::Start, INK);
+        // Low marks keep clear of the axis.
+        let y = (at.1 + 9.0).min(foot - 11.0);
+        pen.bold((at.0 + 11.0, y), &label, Anchor::Start, INK);
     } else {
         pen.bold((at.0 - 9.0, at.1 + 20.0), &label, Anchor::End, INK);
     }

@@ -9,7 +9,7 @@ use crate::roles::{AXIS, GRID, INK_2, INK_3, Role, THIN, USUAL};
 use crate::words;
 
 #[derive(Clone, Copy)]
-pub struct Daily<'a> {
+pub(crate) struct Daily<'a> {
     /// Date of the first value.
     pub from: NaiveDate,
     pub values: &'a [Option<f64>],
@@ -23,34 +23,35 @@ pub struct Daily<'a> {
     pub gap_word: &'a str,
 }
 
-const LEFT: f64 = 44.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 24.0;
 
 /// Draws the days. The line starts at zero and never bridges a day that is unknown.
-pub fn daily(frame: &Frame, chart: Daily) -> String {
+pub(crate) fn daily(frame: &Frame, chart: Daily) -> String {
     let (width, height) = frame.size;
     let known = chart.values.iter().flatten().copied();
     let high = known.chain(chart.limit).chain(chart.usual.map(|u| u.1)).fold(0.0, f64::max);
     let top = if high > 0.0 { high * 1.04 } else { 1.0 };
     let y = Scale::linear((0.0, top), (height - BOTTOM, TOP));
+    let marks = ticks(top, 3);
+    let left = super::axis_room(&marks, chart.axis);
     let days = chart.values.len().saturating_sub(1).max(1) as f64;
-    let x = Scale::linear((0.0, days), (LEFT + 2.0, width - 8.0));
+    let x = Scale::linear((0.0, days), (left + 2.0, width - 8.0));
     draw(frame.size, frame.title, frame.desc, |pen| {
         if let Some((low, high)) = chart.usual {
-            let at = (LEFT, y.px(high));
-            pen.rect(at, (width - 6.0 - LEFT, y.px(low) - y.px(high)), USUAL);
+            let at = (left, y.px(high));
+            pen.rect(at, (width - 6.0 - left, y.px(low) - y.px(high)), USUAL);
         }
-        for tick in ticks(top, 3) {
+        for tick in marks {
             let at = y.px(tick);
-            pen.level((LEFT, width - 6.0), at, if tick == 0.0 { AXIS } else { GRID });
-            pen.text((LEFT - 8.0, at), &(chart.axis)(tick), Anchor::End, INK_3);
+            pen.level((left, width - 6.0), at, if tick == 0.0 { AXIS } else { GRID });
+            pen.text((left - 8.0, at), &(chart.axis)(tick), Anchor::End, INK_3);
         }
         if let Some(limit) = chart.limit {
-            pen.dashed_level((LEFT, width - 6.0), y.px(limit), INK_2);
+            pen.dashed_level((left, width - 6.0), y.px(limit), INK_2);
         }
         months(pen, &chart, &x, height - BOTTOM);
-        gaps(pen, &chart, &x, (TOP, height - BOTTOM));
+        gaps(pen, &chart, &x, (left, TOP, height - BOTTOM));
         runs(pen, &chart, &x, &y);
     })
 }
@@ -67,12 +68,12 @@ fn months(pen: &mut Pen, chart: &Daily, x: &Scale, foot: f64) {
 }
 
 /// Runs of three and more unknown days, hatched and named.
-fn gaps(pen: &mut Pen, chart: &Daily, x: &Scale, (top, foot): (f64, f64)) {
+fn gaps(pen: &mut Pen, chart: &Daily, x: &Scale, (left, top, foot): (f64, f64, f64)) {
     let mut i = 0;
     while i < chart.values.len() {
         let n = chart.values[i..].iter().take_while(|v| v.is_none()).count();
         if n >= 3 {
-            let (from, to) = (x.px(i as f64 - 0.5).max(LEFT), x.px((i + n) as f64 - 0.5));
+            let (from, to) = (x.px(i as f64 - 0.5).max(left), x.px((i + n) as f64 - 0.5));
             pen.hatch((from, top), (to - from, foot - top), THIN, 6.0);
             if to - from > chart.gap_word.chars().count() as f64 * 7.2 {
                 let at = ((from + to) / 2.0, (top + foot) / 2.0);

@@ -6,7 +6,7 @@ use crate::roles::{AXIS, GRID, INK, INK_2, INK_3, PAGE, SERIES};
 use crate::words;
 
 /// Size of a cell in px.
-pub const SIZE: (f64, f64) = (300.0, 37.0);
+pub(crate) const SIZE: (f64, f64) = (300.0, 37.0);
 
 /// Seconds that the axis marks, and their names.
 const MARKS: [(f64, &str); 6] = [
@@ -23,7 +23,7 @@ fn axis() -> Scale {
 }
 
 /// The head of the column: names of the marks.
-pub fn head() -> String {
+pub(crate) fn head() -> String {
     let x = axis();
     draw((SIZE.0, 18.0), "Log scale from 30 minutes to 30 days", "", |pen| {
         for (seconds, name) in MARKS {
@@ -34,7 +34,7 @@ pub fn head() -> String {
 
 /// One cohort: a dot at the median, hollow while the cohort matures; then a dotted way to the p90,
 /// a bar where it was reached, an arrow where it was not.
-pub fn cell(title: &str, median: Option<f64>, p90: Option<f64>, mature: bool) -> String {
+pub(crate) fn cell(title: &str, median: Option<f64>, p90: Option<f64>, mature: bool) -> String {
     let x = axis();
     let middle = SIZE.1 / 2.0;
     let clamp = |seconds: f64| x.px(seconds.clamp(900.0, 30.0 * 86_400.0));

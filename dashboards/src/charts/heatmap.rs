@@ -2,18 +2,18 @@
 
 use super::Frame;
 use crate::canvas::{Anchor, Pen, draw};
-use crate::roles::{AXIS, HAIR, INK, INK_2, INK_3, RULE, STEP_TEXT, STEPS, step_of};
+use crate::roles::{AXIS, INK, INK_2, INK_3, RULE, STEP_TEXT, STEPS, step_of};
 use crate::words;
 
 /// A cell: the share in 0–1, and whether its month is whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Cell {
+pub(crate) struct Cell {
     pub share: f64,
     pub complete: bool,
 }
 
 #[derive(Debug, Clone)]
-pub struct Cohort {
+pub(crate) struct Cohort {
     pub label: String,
     pub size: i64,
     /// From the first month after the cohort's own; `None` where the month has not come.
@@ -23,7 +23,7 @@ pub struct Cohort {
 }
 
 #[derive(Clone, Copy)]
-pub struct Heatmap<'a> {
+pub(crate) struct Heatmap<'a> {
     pub cohorts: &'a [Cohort],
     pub columns: usize,
     /// All cohorts together over whole months; a `None` column has none.
@@ -36,11 +36,11 @@ const ROW: f64 = 31.0;
 const HEAD: f64 = 46.0;
 
 /// The height a heatmap needs.
-pub fn height(cohorts: usize) -> f64 {
+pub(crate) fn height(cohorts: usize) -> f64 {
     HEAD + ROW * (cohorts as f64 + 1.0) + 18.0
 }
 
-pub fn heatmap(frame: &Frame, chart: &Heatmap) -> String {
+pub(crate) fn heatmap(frame: &Frame, chart: &Heatmap) -> String {
     let width = frame.size.0;
     let left = if width < 500.0 { 112.0 } else { 150.0 };
     let pitch = ((width - left) / chart.columns.max(1) as f64).min(76.0).floor();
@@ -91,7 +91,7 @@ fn draw_cell(pen: &mut Pen, cell: Cell, at: (f64, f64), size: (f64, f64)) {
         pen.text(middle, &text, Anchor::Middle, STEP_TEXT[step]);
         return;
     }
-    pen.hatch(at, size, HAIR, 5.0);
+    pen.hatch(at, size, RULE, 6.0);
     pen.dashed_frame(at, size, AXIS);
     pen.text(middle, &text, Anchor::Middle, INK_2);
 }

@@ -7,7 +7,7 @@ use crate::roles::{GRID, INK, INK_2, INK_3, PAGE, Role};
 
 /// One line. A `None` is a gap.
 #[derive(Debug, Clone)]
-pub struct Series {
+pub(crate) struct Series {
     /// At the end of the line; empty where the chart has one series.
     pub word: &'static str,
     pub values: Vec<Option<f64>>,
@@ -17,14 +17,14 @@ pub struct Series {
 
 /// A period under the axis.
 #[derive(Debug, Clone)]
-pub struct Period {
+pub(crate) struct Period {
     pub label: String,
     pub note: Option<String>,
     pub complete: bool,
 }
 
 #[derive(Clone, Copy)]
-pub struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     pub periods: &'a [Period],
     pub series: &'a [Series],
     pub axis: &'a dyn Fn(f64) -> String,
@@ -35,23 +35,23 @@ pub struct Lines<'a> {
     pub floor_note: Option<&'a str>,
 }
 
-const LEFT: f64 = 44.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 42.0;
 
 struct Place<'a> {
     chart: Lines<'a>,
     y: Scale,
+    /// Left and right end of the grid.
     plot: (f64, f64),
     foot: f64,
 }
 
-pub fn lines(frame: &Frame, chart: Lines) -> String {
+pub(crate) fn lines(frame: &Frame, chart: Lines) -> String {
     let (width, height) = frame.size;
     let known = chart.series.iter().flat_map(|s| s.values.iter().flatten().copied());
     let (low, high) = known.fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
-    let named = chart.series.iter().map(|s| width_of(s.word, true)).fold(0.0, f64::max);
-    let right = if named > 0.0 { named + 14.0 } else { 26.0 };
+    let named = chart.series.iter().map(|s| width_of(&end_word(&chart, s), true));
+    let right = if chart.series.len() > 1 { named.fold(0.0, f64::max) } else { 26.0 };
     let foot = height - BOTTOM;
     let (marks, y) = if chart.log {
         let marks = log_ticks((low.clamp(0.5, 1.0), high.max(2.0)), 2.0);
@@ -61,7 +61,8 @@ pub fn lines(frame: &Frame, chart: Lines) -> String {
         let top = if high > 0.0 { high } else { 1.0 };
         (ticks(top, 3), Scale::linear((0.0, top), (foot, TOP)))
     };
-    let place = Place { chart, y, plot: (LEFT, width - right), foot };
+    let left = super::axis_room(&marks, chart.axis);
+    let place = Place { chart, y, plot: (left, width - right), foot };
     draw(frame.size, frame.title, frame.desc, |pen| {
         place.grid(pen, &marks);
         for series in chart.series {
@@ -86,11 +87,11 @@ impl Place<'_> {
             let zero = if self.chart.log { *mark == 1.0 } else { *mark == 0.0 };
             pen.level(self.plot, at, if zero { INK } else { GRID });
             if i % every == 0 || zero {
-                pen.text((LEFT - 10.0, at), &(self.chart.axis)(*mark), Anchor::End, INK_3);
+                pen.text((self.plot.0 - 10.0, at), &(self.chart.axis)(*mark), Anchor::End, INK_3);
             }
         }
         if let Some(note) = self.chart.floor_note {
-            pen.text((self.plot.0 + 6.0, self.y.px(1.0) + 11.0), note, Anchor::Start, INK_3);
+            pen.text((self.plot.0 + 6.0, self.y.px(1.0) - 10.0), note, Anchor::Start, INK_3);
         }
         let room = self.x(1) - self.x(0);
         let every = if room < 26.0 { 2 } else { 1 };
@@ -146,7 +147,8 @@ impl Place<'_> {
         let room = self.x(1) - self.x(0);
         let single = self.chart.series.len() == 1;
         let last = i + 1 == series.values.len();
-        if !last && (!single || width_of(&text, true) > room + 4.0) {
+        // Of several lines each end is named with its value; of one every value is printed.
+        if !single || (!last && width_of(&text, true) > room + 4.0) {
             return;
         }
         let near = |j: Option<usize>| j.and_then(|j| series.values.get(j).copied().flatten());
@@ -155,10 +157,19 @@ impl Place<'_> {
         let falls = before.is_some_and(|v| v > value) && after.is_none();
         let below = (trough || falls) && at.1 + 22.0 < self.foot;
         let y = if below { at.1 + 13.0 } else { at.1 - 12.0 };
-        if complete {
-            pen.bold((at.0, y), &text, Anchor::Middle, INK);
+        // A steep line would run through its label: that moves to the outer side.
+        let rise = |to: Option<f64>| to.map_or(0.0, |v| at.1 - self.y.px(v));
+        let aside = if !below && rise(after) > 24.0 {
+            -10.0
+        } else if !below && rise(before) > 24.0 {
+            10.0
         } else {
-            pen.text((at.0, y), &text, Anchor::Middle, INK_2);
+            0.0
+        };
+        if complete {
+            pen.bold((at.0 + aside, y), &text, Anchor::Middle, INK);
+        } else {
+            pen.text((at.0 + aside, y), &text, Anchor::Middle, INK_2);
         }
     }
 
@@ -171,8 +182,16 @@ impl Place<'_> {
             .collect();
         let ys: Vec<f64> = ends.iter().map(|(_, y)| *y).collect();
         for ((series, _), y) in ends.iter().zip(spread(&ys, (TOP, self.foot))) {
-            let at = (self.plot.1 - 4.0, y);
-            pen.bold(at, series.word, Anchor::Start, series.text);
+            if self.chart.series.len() > 1 {
+                let at = (self.plot.1 - 5.0, y);
+                pen.bold(at, &end_word(&self.chart, series), Anchor::Start, series.text);
+            }
         }
     }
+}
+
+/// The word of a line with its last value.
+fn end_word(chart: &Lines, series: &Series) -> String {
+    let last = series.values.iter().rev().flatten().next();
+    last.map_or_else(String::new, |v| format!("{} {}", series.word, (chart.value)(*v)))
 }

@@ -1,26 +1,26 @@
 //! Chart kinds, each a pure function from numbers to an SVG string.
 
-pub mod areas;
-pub mod bars;
-pub mod curve;
-pub mod daily;
-pub mod dots;
-pub mod heatmap;
-pub mod lines;
-pub mod scale;
-pub mod score;
-pub mod spark;
+pub(crate) mod areas;
+pub(crate) mod bars;
+pub(crate) mod curve;
+pub(crate) mod daily;
+pub(crate) mod dots;
+pub(crate) mod heatmap;
+pub(crate) mod lines;
+pub(crate) mod scale;
+pub(crate) mod score;
+pub(crate) mod spark;
 
 /// Width of the drawing for phones in px, and the periods it shows.
-pub const NARROW: f64 = 358.0;
-pub const NARROW_PERIODS: usize = 6;
+pub(crate) const NARROW: f64 = 358.0;
+pub(crate) const NARROW_PERIODS: usize = 6;
 
 /// Periods of a wide drawing; what lies before is in the table.
-pub const WIDE_PERIODS: usize = 12;
+pub(crate) const WIDE_PERIODS: usize = 12;
 
 /// What every chart says of itself.
 #[derive(Debug, Clone, Copy)]
-pub struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     /// Drawn size in px.
     pub size: (f64, f64),
     pub title: &'a str,
@@ -29,12 +29,18 @@ pub struct Frame<'a> {
 }
 
 /// The last `n` of a slice.
-pub fn last<T>(items: &[T], n: usize) -> &[T] {
+pub(crate) fn last<T>(items: &[T], n: usize) -> &[T] {
     &items[items.len().saturating_sub(n)..]
 }
 
+/// Room that the labels of an axis take on the left of a chart.
+pub(crate) fn axis_room(marks: &[f64], axis: &dyn Fn(f64) -> String) -> f64 {
+    let widest = marks.iter().map(|m| crate::canvas::width_of(&axis(*m), false));
+    widest.fold(0.0, f64::max).max(22.0) + 12.0
+}
+
 /// Moves labels at `ys` apart to at least 14 px, keeping their order and staying within bounds.
-pub fn spread(ys: &[f64], (top, bottom): (f64, f64)) -> Vec<f64> {
+pub(crate) fn spread(ys: &[f64], (top, bottom): (f64, f64)) -> Vec<f64> {
     const GAP: f64 = 14.0;
     let mut order: Vec<usize> = (0..ys.len()).collect();
     order.sort_by(|a, b| ys[*a].total_cmp(&ys[*b]));

@@ -2,23 +2,23 @@
 
 /// A linear or logarithmic map from a domain of values to px.
 #[derive(Debug, Clone, Copy)]
-pub struct Scale {
+pub(crate) struct Scale {
     from: (f64, f64),
     to: (f64, f64),
     log: bool,
 }
 
 impl Scale {
-    pub fn linear(from: (f64, f64), to: (f64, f64)) -> Self {
+    pub(crate) fn linear(from: (f64, f64), to: (f64, f64)) -> Self {
         Self { from, to, log: false }
     }
 
     /// Both ends of the domain must be above 0.
-    pub fn log(from: (f64, f64), to: (f64, f64)) -> Self {
+    pub(crate) fn log(from: (f64, f64), to: (f64, f64)) -> Self {
         Self { from: (from.0.ln(), from.1.ln()), to, log: true }
     }
 
-    pub fn px(&self, value: f64) -> f64 {
+    pub(crate) fn px(&self, value: f64) -> f64 {
         let value = if self.log { value.max(1e-9).ln() } else { value };
         let span = self.from.1 - self.from.0;
         if span.abs() < 1e-12 {
@@ -29,7 +29,7 @@ impl Scale {
 }
 
 /// Round values from 0 to beyond or near `max`: at most `lines` above 0, at least one.
-pub fn ticks(max: f64, lines: usize) -> Vec<f64> {
+pub(crate) fn ticks(max: f64, lines: usize) -> Vec<f64> {
     if max <= 0.0 || !max.is_finite() {
         return vec![0.0];
     }
@@ -45,7 +45,7 @@ pub fn ticks(max: f64, lines: usize) -> Vec<f64> {
 }
 
 /// Powers of `base` that span `min` to `max`, at least two.
-pub fn log_ticks((min, max): (f64, f64), base: f64) -> Vec<f64> {
+pub(crate) fn log_ticks((min, max): (f64, f64), base: f64) -> Vec<f64> {
     let low = (min.max(1e-9).ln() / base.ln() + 1e-9).floor();
     let high = (max.max(1e-9).ln() / base.ln() - 1e-9).ceil().max(low + 1.0);
     let mut at = low;

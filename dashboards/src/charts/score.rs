@@ -13,20 +13,20 @@ use crate::words;
 
 /// One scored day; the colour is the tier's.
 #[derive(Debug, Clone, Copy)]
-pub struct ScoredDay {
+pub(crate) struct ScoredDay {
     pub date: NaiveDate,
     pub score: Option<f64>,
     pub tier: Role,
 }
 
 /// Scores at which a tier is entered.
-pub const AT_RISK_BELOW: f64 = 40.0;
-pub const HEALTHY_ABOVE: f64 = 75.0;
+pub(crate) const AT_RISK_BELOW: f64 = 40.0;
+pub(crate) const HEALTHY_ABOVE: f64 = 75.0;
 
 const LEFT: f64 = 34.0;
 const TOP: f64 = 10.0;
 
-pub fn score(frame: &Frame, days: &[ScoredDay]) -> String {
+pub(crate) fn score(frame: &Frame, days: &[ScoredDay]) -> String {
     let (width, height) = frame.size;
     let narrow = width < 500.0;
     let right = if narrow { width - 12.0 } else { width - 154.0 };
@@ -34,7 +34,7 @@ pub fn score(frame: &Frame, days: &[ScoredDay]) -> String {
     let y = Scale::linear((0.0, 100.0), (foot, TOP));
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return String::new() };
     let span = (last.date - first.date).num_days().max(1) as f64;
-    let x = Scale::linear((0.0, span), (LEFT + 4.0, right - 6.0));
+    let x = Scale::linear((0.0, span), (LEFT + 4.0, right - 44.0));
     let at_day = |date: NaiveDate| x.px((date - first.date).num_days() as f64);
     draw(frame.size, frame.title, frame.desc, |pen| {
         bands(pen, &y, (LEFT, right), narrow);
@@ -52,12 +52,14 @@ pub fn score(frame: &Frame, days: &[ScoredDay]) -> String {
         if let Some(score) = last.score {
             let at = (at_day(last.date), y.px(score));
             pen.dot(at, 3.5, last.tier);
-            let below = if score > 88.0 { 14.0 } else { -13.0 };
-            pen.bold((at.0 + 4.0, at.1 + below), &words::decimal(score, 1), Anchor::End, INK);
+            pen.bold((at.0 + 9.0, at.1), &words::decimal(score, 1), Anchor::Start, INK);
         }
-        for pair in days.windows(2) {
-            let (from, to) = (at_day(pair[0].date), at_day(pair[1].date));
-            pen.rect((from, foot + 6.0), (to - from, 5.0), pair[1].tier);
+        // A day's tier holds from the evaluation before it; days of one tier are one piece.
+        for run in days.chunk_by(|a, b| a.tier == b.tier) {
+            let before = days.iter().rev().find(|day| day.date < run[0].date);
+            let from = at_day(before.map_or(run[0].date, |day| day.date));
+            let to = at_day(run[run.len() - 1].date);
+            pen.rect((from, foot + 6.0), (to - from, 5.0), run[0].tier);
         }
         date_ticks(pen, days, &at_day, foot + 11.0);
     })

@@ -1,11 +1,11 @@
-//! The sparkline of a tile: whole periods only, a dot on the last.
+//! Sparklines: of a tile, whole periods only, a dot on the last; of a score, on one scale for all.
 
 use super::scale::Scale;
 use crate::canvas::draw;
-use crate::roles::{Role, SERIES};
+use crate::roles::{HAIR, INK_2, Role, SERIES};
 
 /// Draws `values` over a width of `size.0`; fewer than two known values draw nothing.
-pub fn spark(size: (f64, f64), title: &str, values: &[Option<f64>], role: Role) -> String {
+pub(crate) fn spark(size: (f64, f64), title: &str, values: &[Option<f64>], role: Role) -> String {
     let known: Vec<f64> = values.iter().flatten().copied().collect();
     let low = known.iter().copied().fold(f64::INFINITY, f64::min);
     let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -31,6 +31,33 @@ pub fn spark(size: (f64, f64), title: &str, values: &[Option<f64>], role: Role) 
 }
 
 /// The sparkline of a tile.
-pub fn tile_spark(title: &str, values: &[Option<f64>]) -> String {
+pub(crate) fn tile_spark(title: &str, values: &[Option<f64>]) -> String {
     spark((152.0, 32.0), title, values, SERIES)
+}
+
+/// The trend of a score, 0 to 100 on every row alike, with lines at 40 and 75; `values` end today.
+pub(crate) fn trend(values: &[Option<f64>], slots: usize, tier: Role) -> String {
+    let size = (92.0, 24.0);
+    let y = Scale::linear((0.0, 100.0), (size.1 - 2.0, 2.0));
+    draw(size, "Score over time", "", |pen| {
+        for mark in [40.0, 75.0] {
+            pen.level((0.0, size.0), y.px(mark), HAIR);
+        }
+        let x = Scale::linear((0.0, slots.max(2) as f64 - 1.0), (1.0, size.0 - 4.0));
+        let first = slots.saturating_sub(values.len());
+        let mut run = Vec::new();
+        for (i, value) in values.iter().enumerate() {
+            match value {
+                Some(score) => run.push((x.px((first + i) as f64), y.px(*score))),
+                None => {
+                    pen.line(&run, INK_2, 1.4);
+                    run.clear();
+                }
+            }
+        }
+        pen.line(&run, INK_2, 1.4);
+        if let Some(end) = run.last() {
+            pen.dot(*end, 2.5, tier);
+        }
+    })
 }

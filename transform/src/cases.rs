@@ -47,7 +47,7 @@ struct CaseToml {
 ///
 /// # Errors
 /// Names file and line of what is wrong.
-pub fn parse_cases(file: &str, text: &str) -> Result<Vec<Case>> {
+pub(crate) fn parse_cases(file: &str, text: &str) -> Result<Vec<Case>> {
     let fail = |offset: usize, message: String| TransformError::File {
         file: file.to_owned(),
         line: text[..offset.min(text.len())].matches('\n').count() + 1,

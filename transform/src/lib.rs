@@ -3,11 +3,12 @@
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
 //! `queries/`), `statement` (one SELECT), `tables` (what queries find by name), `provider` and
 //! `dedup` (the lake's tables as DataFusion reads them), `session` (one consistent set of them),
-//! `engine` and `refresh` (rollups brought up to date), `functions` (what SQL lacks), `cases`, `rows` and
-//! `runner` (tests of queries).
+//! `engine`, `refresh` and `days` (rollups brought up to date), `functions` (what SQL lacks),
+//! `cases`, `rows` and `runner` (tests of queries).
 
 mod cases;
 mod catalog;
+mod days;
 mod dedup;
 mod engine;
 mod error;
@@ -23,7 +24,7 @@ mod tables;
 #[cfg(test)]
 mod world;
 
-pub use cases::{Case, parse_cases};
+pub use cases::Case;
 pub use catalog::{Catalog, Kind, Query};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Result, TransformError};
@@ -31,4 +32,4 @@ pub use header::{Check, Column, ColumnType, Header, Reach};
 pub use refresh::{Progress, RefreshReport, RollupReport};
 pub use runner::{CaseResult, run_tests};
 pub use session::{QueryResult, Session};
-pub use tables::{SlaRow, SunsetRow};
+pub use tables::{Settings, SlaRow, SunsetRow};

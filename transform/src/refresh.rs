@@ -8,18 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::partition;
-use arrow::datatypes::Date32Type;
+use arrow::array::RecordBatch;
 use aws_lc_rs::digest::{Context, SHA256};
 use datafusion::dataframe::DataFrame;
-use datafusion::error::DataFusionError;
 use datafusion::prelude::col;
 use futures::StreamExt;
 use lake::{DataFile, LakeError, PendingFile, TableDef, TableSnapshot};
 use lake_types::{Day, Stream};
 
 use crate::catalog::{Kind, Query};
+use crate::days::{DayWriter, split_days};
 use crate::engine::{Engine, rollup_table};
 use crate::error::{Result, TransformError};
 use crate::header::Reach;
@@ -257,37 +255,24 @@ impl Engine {
         let fail = || TransformError::sql(&query.file);
         let frame = self.frame(query, statement, inputs, days).await?;
         let mut rows = frame.execute_stream().await.map_err(fail())?;
-        let mut writer =
-            DayWriter { engine: self, def, digests, current: None, files: BTreeMap::new() };
+        let mut writer = DayWriter::new(&self.lake, def);
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(fail())?;
-            for (day, part) in split_days(&batch).map_err(fail())? {
-                if days.contains(&day) {
-                    writer.push(day, part).await?;
+            for (day, part) in split_days(&batch, DAY_COLUMN).map_err(fail())? {
+                if let Some(digest) = digests.get(&day).filter(|_| days.contains(&day)) {
+                    writer.push(day, part, &tags(digest)).await?;
                 }
             }
         }
-        writer.flush().await?;
-        let mut files = writer.files;
+        let mut files = writer.finish().await?;
         for day in days {
             if !files.contains_key(day) {
-                let empty = RecordBatch::new_empty(def.file_schema());
-                files.insert(*day, self.write(def, *day, &[empty], digests).await?);
+                let empty = [RecordBatch::new_empty(def.file_schema())];
+                let tags = digests.get(day).map(|d| tags(d)).unwrap_or_default();
+                files.insert(*day, self.lake.write_file(def, Some(*day), &empty, tags).await?);
             }
         }
         Ok(files.into_iter().map(|(day, file)| (day, vec![file])).collect())
-    }
-
-    async fn write(
-        &self,
-        def: &TableDef,
-        day: Day,
-        batches: &[RecordBatch],
-        digests: &BTreeMap<Day, String>,
-    ) -> Result<PendingFile> {
-        let digest = digests.get(&day).cloned().unwrap_or_default();
-        let tags = BTreeMap::from([(INPUTS_TAG.to_owned(), digest)]);
-        Ok(self.lake.write_file(def, Some(day), batches, tags).await?)
     }
 }
 
@@ -325,53 +310,8 @@ impl Input {
     }
 }
 
-/// Collects the rows of a day, which come one day after the other, and writes them.
-struct DayWriter<'a> {
-    engine: &'a Engine,
-    def: &'a TableDef,
-    digests: &'a BTreeMap<Day, String>,
-    current: Option<(Day, Vec<RecordBatch>)>,
-    files: BTreeMap<Day, PendingFile>,
-}
-
-impl DayWriter<'_> {
-    async fn push(&mut self, day: Day, rows: RecordBatch) -> Result<()> {
-        match &mut self.current {
-            Some((current, batches)) if *current == day => batches.push(rows),
-            _ => {
-                self.flush().await?;
-                self.current = Some((day, vec![rows]));
-            }
-        }
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        let Some((day, batches)) = self.current.take() else { return Ok(()) };
-        let file = self.engine.write(self.def, day, &batches, self.digests).await?;
-        self.files.insert(day, file);
-        Ok(())
-    }
-}
-
-/// The rows of each day in turn, without the day itself.
-fn split_days(
-    batch: &RecordBatch,
-) -> std::result::Result<Vec<(Day, RecordBatch)>, DataFusionError> {
-    if batch.num_rows() == 0 {
-        return Ok(Vec::new());
-    }
-    let schema = batch.schema();
-    let at = schema.index_of(DAY_COLUMN)?;
-    let days = Arc::clone(batch.column(at));
-    let others: Vec<usize> = (0..batch.num_columns()).filter(|i| *i != at).collect();
-    let rows = batch.project(&others)?;
-    let day_of = |row: usize| Day(days.as_primitive::<Date32Type>().value(row));
-    Ok(partition(std::slice::from_ref(&days))?
-        .ranges()
-        .into_iter()
-        .map(|range| (day_of(range.start), rows.slice(range.start, range.end - range.start)))
-        .collect())
+fn tags(digest: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(INPUTS_TAG.to_owned(), digest.to_owned())])
 }
 
 /// What a day of the rollup is made of, in hexadecimal.

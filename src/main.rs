@@ -1,2 +1,41 @@
-//! The rapport binary.
-fn main() {}
+//! Rapport: from a platform's API traffic to partner decisions. Arguments in, exit code out.
+//!
+//! The only home of environment, printing and exit codes. Reading order: `args` (the command
+//! line), `config` (`rapport.toml`), `project` (an open lake with its engine), then one file a
+//! command; `output` writes results, `progress` shows long work, `failure` is the exit codes.
+
+mod args;
+mod commands;
+mod config;
+mod failure;
+mod frames;
+mod output;
+mod progress;
+mod project;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr(arguments.verbose);
+    match commands::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+/// Logs go to stderr: warnings by default, more with `-v`, anything by `RAPPORT_LOG`.
+fn log_to_stderr(verbose: u8) {
+    let level = ["warn", "info", "debug"].get(usize::from(verbose)).copied().unwrap_or("trace");
+    // What the libraries call errors is answered by our own; their noise helps nobody.
+    let rooms = ["rapport", "ingest", "lake", "transform", "scoring", "actions", "dashboards"];
+    let default: Vec<String> = rooms.iter().map(|room| format!("{room}={level}")).collect();
+    let filter = EnvFilter::try_from_env("RAPPORT_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(default.join(",")));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

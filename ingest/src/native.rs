@@ -81,10 +81,6 @@ impl Batch<'_> {
         // SAFETY: the pointers are of messages that live until the batch is dropped.
         self.messages.iter().map(|raw| Message { raw: unsafe { &**raw } })
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
 }
 
 impl Drop for Batch<'_> {

@@ -6,7 +6,7 @@ use lake::{ALLOWED_LATENESS, Advance, PartitionId};
 use lake_types::Stream;
 
 use crate::dead::DeadLetter;
-use crate::decode::{Event, Origin, Rows};
+use crate::decode::{Event, Origin, Rows, is_late};
 
 /// Where a partition stands and what it holds uncommitted.
 pub(crate) struct Part {
@@ -39,10 +39,9 @@ impl Part {
 
     /// Takes an accepted event; whether it was late.
     pub(crate) fn take(&mut self, event: &Event<'_>, offset: i64, arrival: i64) -> bool {
-        let late = self.newest.is_some_and(|n| event.occurred_at < n - ALLOWED_LATENESS);
+        let late = is_late(&mut self.newest, event.occurred_at, ALLOWED_LATENESS);
         let origin = Origin { topic: &self.topic, partition: self.partition, offset, arrival };
         self.rows.push(event, &origin, late);
-        self.newest = self.newest.max(Some(event.occurred_at));
         self.reached = self.reached.max(Some(event.occurred_at.min(arrival)));
         late
     }

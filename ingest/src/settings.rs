@@ -53,6 +53,9 @@ pub struct RunOptions {
     pub accept_gap: bool,
     /// Go on although most records are rejected.
     pub accept_rejects: bool,
+    /// For a producer with a clock of its own that has sent its last record: the instant, µs, that
+    /// partitions read to their end have reached once the run is stopped.
+    pub clock_at_end: Option<i64>,
     pub limits: Limits,
 }
 

@@ -186,7 +186,12 @@ impl Worker<'_> {
             }
             self.note_quiet();
             let caught_up = self.caught_up();
-            let ending = caught_up || stop.load(Ordering::Relaxed);
+            // Looked at once a turn: whoever stops the run after this waits for the next commit.
+            let stopping = stop.load(Ordering::Relaxed);
+            let ending = caught_up || stopping;
+            if ending && let Some(clock) = self.options.clock_at_end {
+                self.sink.parts.iter_mut().for_each(|part| part.reach(clock));
+            }
             let quiet_due = idle
                 && self.last_commit.elapsed() >= QUIET_COMMIT
                 && self.sink.parts.iter().any(Part::changed);
@@ -195,7 +200,7 @@ impl Worker<'_> {
             }
             progress(&self.status());
             // A lost race may have taken a partition back below its end.
-            if stop.load(Ordering::Relaxed) || (caught_up && self.caught_up()) {
+            if stopping || (caught_up && self.caught_up()) {
                 return Ok(());
             }
         }

@@ -53,7 +53,7 @@ impl Lake {
         let schema: SchemaRef = Arc::new(canonical(&file_def)?);
         let batches: Vec<RecordBatch> =
             batches.iter().map(|b| conform(b, &schema)).collect::<Result<_, _>>()?;
-        let bytes = encode(&schema, &batches)?;
+        let bytes = parquet_bytes(&schema, &batches)?;
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
 
         let now = Utc::now();
@@ -128,7 +128,11 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeE
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }
 
-fn encode(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, LakeError> {
+/// Rows as the bytes of one Parquet file, zstd-compressed.
+///
+/// # Errors
+/// When the rows are not of the schema.
+pub fn parquet_bytes(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, LakeError> {
     let level = ZstdLevel::try_new(1)?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))

@@ -148,6 +148,11 @@ fn bad(path: &Path, reason: &str) -> LakeError {
     LakeError::Key { path: path.to_owned(), reason: reason.to_owned() }
 }
 
+/// SHA-256 of some bytes, as hex.
+pub fn digest(bytes: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -24,8 +24,8 @@ mod watermark;
 
 pub use append::{Advance, Appended, Appender};
 pub use error::LakeError;
-pub use file::PendingFile;
-pub use key::{LakeKey, SealedRecord};
+pub use file::{PendingFile, parquet_bytes};
+pub use key::{LakeKey, SealedRecord, digest};
 pub use lake::{Lake, LakeOptions};
 pub use log::{PartitionId, Position, Transactions};
 pub use schema::{FORMAT_VERSION, TableDef};

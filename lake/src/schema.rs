@@ -175,6 +175,8 @@ pub fn partner_health(signals: &[&str]) -> TableDef {
             optional(&format!("{signal}_reason"), Utf8),
         ]);
     }
+    // Scored again after late events, a day has several revisions: the newest counts.
+    fields.push(required("scored_at", instant()));
     TableDef {
         name: "scores/partner_health".to_owned(),
         schema: Arc::new(Schema::new(fields)),

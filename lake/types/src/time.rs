@@ -70,9 +70,14 @@ pub fn next_month(day: Day) -> Day {
 
 /// `2026-01-31T00:00:00Z`, with as many fractional digits as the instant needs.
 pub fn format_instant(micros: i64) -> String {
-    DateTime::<Utc>::from_timestamp_micros(micros)
-        .map(|t| t.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-        .unwrap_or_else(|| format!("{micros} µs"))
+    let Some(instant) = DateTime::<Utc>::from_timestamp_micros(micros) else {
+        return format!("{micros} µs");
+    };
+    let text = instant.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let digits = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+    // Cutting zeros may only touch the fraction: "…:00" keeps its own.
+    let whole = "2026-01-31T00:00:00".len();
+    if digits.len() <= whole { format!("{}Z", &text[..whole]) } else { format!("{digits}Z") }
 }
 
 /// Reads an instant as a person or a flag gives it: RFC 3339, or a date, which is its midnight.
@@ -183,7 +188,7 @@ mod tests {
     #[test]
     fn instants_carry_the_digits_they_need() {
         assert_eq!(format_instant(0), "1970-01-01T00:00:00Z");
-        assert_eq!(format_instant(1_500_000), "1970-01-01T00:00:01.500Z");
+        assert_eq!(format_instant(1_500_000), "1970-01-01T00:00:01.5Z");
         assert_eq!(format_instant(1), "1970-01-01T00:00:00.000001Z");
         assert_eq!(parse_instant("1970-01-01T00:00:00.0000019Z"), Some(1));
     }

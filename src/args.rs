@@ -1,0 +1,275 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lake_types::Stream;
+
+/// Turns a platform's API traffic into partner decisions.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rapport",
+    version,
+    arg_required_else_help = true,
+    after_help = "Start here:\n  rapport demo                 simulate a partner programme and open its report\n  rapport init my-programme    make an empty project\n\nExit codes: 0 done; 1 it failed; 2 the call or the configuration is wrong; 3 a check found something."
+)]
+pub(crate) struct Arguments {
+    /// The project's configuration [default: rapport.toml here or in a folder above]
+    #[arg(long, global = true, value_name = "FILE", env = "RAPPORT_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Log more to stderr; twice for more still
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Show no progress
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Simulate a partner programme and take it all the way to a report, on embedded defaults
+    Demo(Demo),
+    /// Make an empty project: rapport.toml, policy.toml, queries/ and the lake's key
+    Init {
+        /// The folder; made when it does not exist
+        dir: PathBuf,
+    },
+    /// One tick on a real cluster: ingest, rollups, scores, plan, report
+    Run(Tick),
+    /// Bring events into the lake, exactly once
+    #[command(subcommand)]
+    Ingest(Ingest),
+    /// The metrics: list, show, run, test
+    #[command(subcommand)]
+    Metrics(Metrics),
+    /// Query the lake with SQL, read-only
+    #[command(
+        after_help = "Examples:\n  rapport sql \"SELECT * FROM funnel\"\n  rapport sql \"SELECT partner_id, count(*) FROM api_calls GROUP BY 1 ORDER BY 2 DESC LIMIT 5\" --format csv\n  rapport sql \"SELECT reason, count(*) FROM dead_letters GROUP BY 1\"\n\nTables: api_calls, partner_events, billing_events, support_events (each event once), raw.api_calls …\n(as they arrived), dead_letters, runs, partner_health, the rollups, views and metrics by name."
+    )]
+    Sql(Sql),
+    /// Score the health of partners
+    #[command(subcommand)]
+    Score(Score),
+    /// Plan support routing and quota changes
+    #[command(subcommand)]
+    Actions(Actions),
+    /// Write the report as static pages
+    Report {
+        /// The folder of the pages
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Up to this UTC midnight [default: the last one the data is complete to]
+        #[arg(long, value_name = "T")]
+        as_of: Option<String>,
+    },
+    /// Write a simulated partner programme as NDJSON files, or produce it to Kafka
+    #[command(
+        after_help = "Examples:\n  rapport generate --partners 50 --events 10000 --out world\n  rapport generate --seed 7 --days 90 --kafka 127.0.0.1:9092"
+    )]
+    Generate(Generate),
+    /// Look after the lake
+    #[command(subcommand)]
+    Lake(LakeCommand),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct World {
+    /// The same seed gives the same bytes
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many partners
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) partners: u32,
+    /// About how many API calls
+    #[arg(long, default_value_t = 200_000)]
+    pub(crate) events: u64,
+    /// How many days
+    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub(crate) days: u32,
+    /// The first day [default: so that the last one is yesterday, at the first call]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) from: Option<lake_types::Day>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  rapport demo\n  rapport demo --partners 2000 --events 5000000 --dir big\n\nRunning it again continues and doubles nothing; another world needs another --dir."
+)]
+pub(crate) struct Demo {
+    #[command(flatten)]
+    pub(crate) world: World,
+    /// The demo's folder, a project of its own
+    #[arg(long, default_value = "demo")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    #[command(flatten)]
+    pub(crate) world: World,
+    /// Write NDJSON files here, one a stream, and the CSV files of rates, targets and sunsets
+    #[arg(long, value_name = "DIR", required_unless_present = "kafka")]
+    pub(crate) out: Option<PathBuf>,
+    /// Produce to this cluster; the topics must exist
+    #[arg(long, value_name = "SERVERS", conflicts_with = "out")]
+    pub(crate) kafka: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example, from cron:\n  rapport run --config /srv/rapport/rapport.toml --plan plan.json --out /srv/www/rapport"
+)]
+pub(crate) struct Tick {
+    /// Where the plan goes
+    #[arg(long, value_name = "FILE", default_value = "plan.json")]
+    pub(crate) plan: PathBuf,
+    /// The folder of the report's pages
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ingest {
+    /// Read the topics of the cluster in a consumer group
+    #[command(
+        after_help = "Examples:\n  rapport ingest run\n  rapport ingest run --until-caught-up --from 2026-01-01"
+    )]
+    Run(IngestRun),
+    /// Load NDJSON files through the same checks; the same bytes again add nothing
+    #[command(
+        after_help = "Examples:\n  rapport ingest load --stream api-calls calls-*.ndjson\n  zcat calls.gz | rapport ingest load --stream api-calls -"
+    )]
+    Load(IngestLoad),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct IngestRun {
+    /// End at the positions that were the end when the run began
+    #[arg(long)]
+    pub(crate) until_caught_up: bool,
+    /// Where to begin where the lake has no position yet: earliest, latest, or an instant
+    #[arg(long, value_name = "earliest|latest|INSTANT", default_value = "earliest")]
+    pub(crate) from: String,
+    /// Go on over records that the broker no longer has
+    #[arg(long)]
+    pub(crate) accept_gap: bool,
+    /// Go on although most records are rejected
+    #[arg(long)]
+    pub(crate) accept_rejects: bool,
+    /// Commit after so many rows at the latest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) flush_rows: Option<u32>,
+    /// Commit after so many seconds at the latest
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) flush_seconds: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestLoad {
+    /// Which stream the files hold
+    #[arg(long, value_name = "api-calls|partner-events|billing-events|support-events")]
+    pub(crate) stream: Stream,
+    /// The arrival of the events [default: the instant of the run that first reads the file]
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) arrival: Option<String>,
+    /// Go on although most records are rejected
+    #[arg(long)]
+    pub(crate) accept_rejects: bool,
+    /// NDJSON files; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Csv,
+    Json,
+    Parquet,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Metrics {
+    /// Every metric, rollup and view
+    List {
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// A metric's description, columns and SQL
+    Show { name: String },
+    /// Compute metrics
+    #[command(
+        after_help = "Examples:\n  rapport metrics run funnel growth\n  rapport metrics run --as-of 2026-07-01 --out metrics\n  rapport metrics run funnel --format csv"
+    )]
+    Run {
+        /// Which ones [default: all]
+        names: Vec<String>,
+        /// Up to this UTC midnight [default: the last one the data is complete to]
+        #[arg(long, value_name = "T")]
+        as_of: Option<String>,
+        /// [default: table, with --out csv]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+        /// One file a metric in this folder
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Run the test cases beside the queries
+    Test {
+        /// Which ones [default: all]
+        names: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sql {
+    /// One SELECT
+    pub(crate) query: String,
+    /// What $as_of is, and how far metrics look [default: the last UTC midnight the data is complete to]
+    #[arg(long, value_name = "T")]
+    pub(crate) as_of: Option<String>,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Score {
+    /// Score every partner and keep the scores
+    Run {
+        #[arg(long, value_name = "T")]
+        as_of: Option<String>,
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Why a partner has its score
+    Show {
+        partner: String,
+        #[arg(long, value_name = "T")]
+        as_of: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Actions {
+    /// Propose support queues and quotas from policy.toml, for a person to review
+    Plan {
+        /// Where the plan goes
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[arg(long, value_name = "T")]
+        as_of: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LakeCommand {
+    /// Check the log against the files, and that no record stands twice
+    Verify,
+    /// Tables, versions, rows and the watermark
+    Status {
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+}

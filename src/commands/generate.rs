@@ -1,0 +1,110 @@
+//! `rapport generate`: a simulated partner programme as files, or into Kafka.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use fixtures::{Kind, Record, World, WorldOptions};
+use ingest::{KafkaSettings, RecordProducer};
+use lake_types::{Day, Stream};
+
+use crate::args::{self, Generate};
+use crate::failure::usage;
+use crate::output::{line, write_file};
+use crate::progress::{Stage, count};
+
+pub(crate) fn run(options: &Generate, quiet: bool) -> anyhow::Result<()> {
+    let world_options = world_options(&options.world);
+    let world = fixtures::world(world_options).map_err(|e| usage(e.to_string()))?;
+    match (&options.out, &options.kafka) {
+        (Some(dir), _) => to_files(&world, dir, quiet),
+        (None, Some(servers)) => to_kafka(&world, servers, quiet),
+        (None, None) => Err(usage("give --out DIR or --kafka SERVERS")),
+    }
+}
+
+/// The world that the command line describes; without `--from` its last day is yesterday.
+pub(crate) fn world_options(world: &args::World) -> WorldOptions {
+    let days = i32::try_from(world.days).unwrap_or(i32::MAX);
+    let today = Day::of_micros(chrono::Utc::now().timestamp_micros());
+    let from = world.from.unwrap_or_else(|| today.plus(-days));
+    let mut options = WorldOptions::new(world.seed, world.partners, world.events, from);
+    options.days = world.days;
+    options
+}
+
+fn to_files(world: &World, dir: &Path, quiet: bool) -> anyhow::Result<()> {
+    let stage = Stage::begin("generate", quiet);
+    let written = fixtures::write_ndjson(world, dir, &mut |records| {
+        stage.say(format!("{} records", count(records)));
+    })?;
+    drop(stage);
+    for file in written {
+        line(&format!("{} {} records", file.path.display(), count(file.records)))?;
+    }
+    Ok(())
+}
+
+/// The small CSV files that fit a world, into a project's folder.
+pub(crate) fn write_tables(options: &WorldOptions, dir: &Path) -> anyhow::Result<()> {
+    write_file(&dir.join("rates.csv"), fixtures::rates_csv(options).as_bytes())?;
+    write_file(&dir.join("sla.csv"), fixtures::sla_csv().as_bytes())?;
+    write_file(&dir.join("sunsets.csv"), fixtures::sunsets_csv(options).as_bytes())
+}
+
+fn to_kafka(world: &World, servers: &str, quiet: bool) -> anyhow::Result<()> {
+    let settings = KafkaSettings {
+        bootstrap_servers: servers.to_owned(),
+        group_id: String::new(),
+        topics: Stream::ALL.into_iter().map(|s| (s, s.name().to_owned())).collect(),
+        properties: BTreeMap::new(),
+        embedded: false,
+    };
+    let producer = RecordProducer::connect(&settings)?;
+    let stage = Stage::begin("produce", quiet);
+    let sent = produce(world, &producer, &mut |sent| {
+        if sent % 10_000 == 0 {
+            stage.say(format!("{} records", count(sent)));
+        }
+    })?;
+    drop(stage);
+    line(&format!("{} records produced to {servers}", count(sent.records)))
+}
+
+/// What was produced.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sent {
+    pub(crate) records: u64,
+    pub(crate) copies: u64,
+    pub(crate) malformed: u64,
+}
+
+/// Sends every record of a world to the streams' default topics; `each` is told the number sent
+/// and may hold the producer back.
+pub(crate) fn produce(
+    world: &World,
+    producer: &RecordProducer,
+    each: &mut dyn FnMut(u64),
+) -> anyhow::Result<Sent> {
+    let mut sent = Sent::default();
+    let mut records = world.records();
+    let mut record = Record {
+        stream: Stream::ApiCalls,
+        key: "",
+        arrival: 0,
+        value: Vec::new(),
+        kind: Kind::Event,
+    };
+    while records.read(&mut record) {
+        producer.send(record.stream.name(), record.key, &record.value, record.arrival)?;
+        sent.records += 1;
+        match record.kind {
+            Kind::Copy => sent.copies += 1,
+            Kind::Malformed(_) => sent.malformed += 1,
+            Kind::Event => {}
+        }
+        each(sent.records);
+    }
+    producer.flush(Duration::from_secs(120))?;
+    Ok(sent)
+}

@@ -1,0 +1,55 @@
+//! One file a command; here the command line is taken apart.
+
+mod demo;
+mod generate;
+mod ingest;
+mod init;
+mod lake;
+mod metrics;
+mod plan;
+mod report;
+mod score;
+mod sql;
+mod tick;
+
+use anyhow::Context;
+
+use crate::args::{Actions, Arguments, Command, Ingest, Score};
+use crate::config::Config;
+use crate::project::Project;
+
+/// Runs the command.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime")?;
+    let config = || Config::find(arguments.config.as_deref());
+    let quiet = arguments.quiet;
+    let open = |config: Config| runtime.block_on(Project::open(config, quiet));
+    match arguments.command {
+        Command::Demo(demo) => demo::run(&demo, &runtime, quiet),
+        Command::Init { dir } => init::run(&dir),
+        Command::Generate(options) => generate::run(&options, quiet),
+        Command::Run(options) => tick::run(config()?, &options, &runtime, quiet),
+        Command::Ingest(Ingest::Run(options)) => ingest::run(config()?, &options, &runtime, quiet),
+        Command::Ingest(Ingest::Load(options)) => {
+            runtime.block_on(ingest::load(config()?, &options, quiet))
+        }
+        Command::Metrics(command) => metrics::run(command, &config, &runtime, quiet),
+        Command::Sql(options) => runtime.block_on(sql::run(&open(config()?)?, &options)),
+        Command::Score(Score::Run { as_of, format }) => {
+            runtime.block_on(score::run(&open(config()?)?, as_of.as_deref(), format))
+        }
+        Command::Score(Score::Show { partner, as_of }) => {
+            runtime.block_on(score::show(&open(config()?)?, &partner, as_of.as_deref()))
+        }
+        Command::Actions(Actions::Plan { out, as_of }) => {
+            runtime.block_on(plan::run(&open(config()?)?, &out, as_of.as_deref()))
+        }
+        Command::Report { out, as_of } => {
+            runtime.block_on(report::run(&open(config()?)?, &out, as_of.as_deref()))
+        }
+        Command::Lake(command) => runtime.block_on(lake::run(&command, config()?, quiet)),
+    }
+}

@@ -1,0 +1,209 @@
+//! `rapport actions plan`: scores and metrics against policy.toml, to a file for a person to read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use actions::{Contribution, PartnerState, Plan, PlanInput, Policy, QuotaChange};
+use arrow::array::AsArray;
+use lake_types::{AsOf, parse_instant};
+use scoring::ScoreOutput;
+use serde::Deserialize;
+use transform::Session;
+
+use crate::commands::score;
+use crate::failure::usage;
+use crate::frames;
+use crate::output::{line, note, plain_table, write_file};
+use crate::project::Project;
+
+/// One row a partner: what conditions may speak of.
+const PARTNERS: &str = "
+  SELECT h.*, p.name, p.plan, p.segment, p.manager, p.region, p.quota_per_minute,
+         t.throttled_rate, t.utilisation, t.needs_upgrade, t.peak_per_minute
+  FROM (SELECT * FROM partner_health WHERE as_of = $as_of AND scored_at =
+          (SELECT max(scored_at) FROM partner_health WHERE as_of = $as_of)) h
+  LEFT JOIN partners p ON p.partner_id = h.partner_id
+  LEFT JOIN throttling t ON t.partner_id = h.partner_id";
+
+pub(crate) async fn run(project: &Project, out: &Path, as_of: Option<&str>) -> anyhow::Result<()> {
+    let as_of = project.as_of(as_of).await?;
+    let (session, scored) = scored_session(project, as_of).await?;
+    project.note_run(&session).await?;
+    let plan = make(project, &session, &scored).await?;
+    write(&plan, out)?;
+    print(&plan, out)
+}
+
+/// Scores as of an instant, keeps the scores, and opens a session that sees them.
+pub(crate) async fn scored_session(
+    project: &Project,
+    as_of: AsOf,
+) -> anyhow::Result<(Session, ScoreOutput)> {
+    let before = project.session(as_of).await?;
+    let scored = score::score(project, &before).await?;
+    score::keep(project, &before, &scored).await?;
+    let mut versions = before.versions().clone();
+    let table = score::health_table().name;
+    if let Some(kept) = project.lake.snapshot(&table, None).await? {
+        versions.insert(table, kept.version);
+    }
+    Ok((project.engine.at(as_of, Some(&versions)).await?, scored))
+}
+
+/// Makes the plan from what the session sees.
+pub(crate) async fn make(
+    project: &Project,
+    session: &Session,
+    scored: &ScoreOutput,
+) -> anyhow::Result<Plan> {
+    let policy = policy(project)?;
+    let watermark = project.lake.watermark().await?;
+    let input = PlanInput {
+        as_of: session.as_of(),
+        scored_as_of: (!scored.partners.is_empty()).then(|| session.as_of()),
+        created_at: project.now,
+        watermark,
+        versions: session.versions().clone(),
+        partners: partners(session, scored, watermark).await?,
+    };
+    let mut matches: BTreeMap<&str, Result<BTreeSet<String>, String>> = BTreeMap::new();
+    for rule in &policy.rules {
+        let met = matching(session, &rule.condition).await;
+        matches.insert(&rule.condition, met.map_err(|e| e.to_string()));
+    }
+    let evaluate = |condition: &str| {
+        matches.get(condition).cloned().unwrap_or_else(|| Err("it was not evaluated".to_owned()))
+    };
+    actions::plan(&input, &policy, &evaluate).map_err(|error| match error {
+        actions::PlanError::Condition { .. } => usage(format!("policy.toml: {error}")),
+        other => other.into(),
+    })
+}
+
+fn policy(project: &Project) -> anyhow::Result<Policy> {
+    let given = project.config.actions_policy()?;
+    let (name, text) = match &given {
+        Some((path, text)) => (path.display().to_string(), text.as_str()),
+        None => ("the built-in policy".to_owned(), actions::DEFAULT_POLICY),
+    };
+    Policy::parse(text).map_err(|e| usage(format!("{name}: {e}")))
+}
+
+/// The partners that meet a condition.
+async fn matching(session: &Session, condition: &str) -> anyhow::Result<BTreeSet<String>> {
+    let sql = format!("SELECT partner_id FROM ({PARTNERS}) WHERE {condition}");
+    let mut ids = BTreeSet::new();
+    for batch in session.sql(&sql).await?.batches {
+        let text = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8)?;
+        ids.extend(text.as_string::<i32>().iter().flatten().map(str::to_owned));
+    }
+    Ok(ids)
+}
+
+#[derive(Deserialize)]
+struct PartnerFacts {
+    partner_id: String,
+    name: Option<String>,
+    plan: Option<String>,
+    quota_per_minute: Option<i64>,
+    peak_per_minute: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct QuotaRow {
+    partner_id: String,
+    occurred_at: String,
+    quota_per_minute: i64,
+}
+
+async fn partners(
+    session: &Session,
+    scored: &ScoreOutput,
+    watermark: Option<i64>,
+) -> anyhow::Result<Vec<PartnerState>> {
+    let facts = session
+        .sql(&format!(
+            "SELECT partner_id, name, plan, quota_per_minute, peak_per_minute FROM ({PARTNERS})"
+        ))
+        .await?;
+    let facts: BTreeMap<String, PartnerFacts> = frames::rows::<PartnerFacts>(&facts)?
+        .into_iter()
+        .map(|row| (row.partner_id.clone(), row))
+        .collect();
+    let quotas = session
+        .sql(
+            "SELECT partner_id, occurred_at, quota_per_minute FROM partner_events
+             WHERE type = 'quota_changed' AND quota_per_minute IS NOT NULL AND event_date < $as_of",
+        )
+        .await?;
+    let mut changes: BTreeMap<String, Vec<QuotaChange>> = BTreeMap::new();
+    for row in frames::rows::<QuotaRow>(&quotas)? {
+        let at = parse_instant(&row.occurred_at).unwrap_or_default();
+        let change = QuotaChange { at, per_minute: row.quota_per_minute };
+        changes.entry(row.partner_id).or_default().push(change);
+    }
+    let usage_late = watermark.is_none_or(|w| w < session.as_of().micros());
+    let states = scored.partners.iter().map(|partner| {
+        let facts = facts.get(&partner.partner_id);
+        let contributions = partner.signals.iter().filter_map(|signal| {
+            Some(Contribution {
+                signal: signal.signal.name().to_owned(),
+                points: signal.contribution?,
+                reason: signal.reason.clone(),
+            })
+        });
+        PartnerState {
+            partner_id: partner.partner_id.clone(),
+            name: facts.and_then(|f| f.name.clone()),
+            plan: facts.and_then(|f| f.plan.clone()),
+            tier: partner.tier.name().to_owned(),
+            top_reason: partner.top_reason.clone(),
+            contributions: contributions.collect(),
+            impact_rank: partner.impact_rank,
+            quota_per_minute: facts.and_then(|f| f.quota_per_minute),
+            peak_per_minute: facts.and_then(|f| f.peak_per_minute),
+            usage_late,
+            quota_changes: changes.remove(&partner.partner_id).unwrap_or_default(),
+            support: None,
+            notified: Vec::new(),
+        }
+    });
+    Ok(states.collect())
+}
+
+pub(crate) fn write(plan: &Plan, out: &Path) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(plan)?;
+    text.push('\n');
+    write_file(out, text.as_bytes())
+}
+
+/// The plan as a table, with where it is.
+pub(crate) fn print(plan: &Plan, out: &Path) -> anyhow::Result<()> {
+    for why in &plan.blocked {
+        line(&format!("Blocked: {why}"))?;
+    }
+    let rows = actions::readable(plan);
+    if !rows.is_empty() {
+        let mut table = plain_table();
+        table.set_header(["partner", "action", "change", "why", "guardrails"]);
+        for row in &rows {
+            table.add_row([
+                row.partner.as_str(),
+                row.action,
+                row.change.as_str(),
+                row.why.as_str(),
+                row.guardrails.as_str(),
+            ]);
+        }
+        line(&table.to_string())?;
+    }
+    let approval = plan.changes.iter().filter(|c| c.needs_approval).count();
+    line(&format!(
+        "{} changes for {} partners, {approval} need approval, {} stopped; nothing is sent before apply",
+        plan.changes.len(),
+        plan.partners,
+        plan.stopped.len()
+    ))?;
+    note(&format!("Plan {} in {}", plan.plan_id, out.display()));
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! `rapport run`: one tick on a real cluster, from the topics to the report.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use lake::Lake;
+
+use crate::args::{IngestRun, Tick};
+use crate::commands::{ingest, plan, report};
+use crate::config::Config;
+use crate::output::line;
+use crate::progress::count;
+use crate::project::Project;
+
+pub(crate) fn run(
+    config: Config,
+    options: &Tick,
+    runtime: &tokio::runtime::Runtime,
+    quiet: bool,
+) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let caught_up = IngestRun {
+        until_caught_up: true,
+        from: "earliest".to_owned(),
+        accept_gap: false,
+        accept_rejects: false,
+        flush_rows: None,
+        flush_seconds: None,
+    };
+    let counts = ingest::from_kafka(&config, &caught_up, runtime, quiet).context("ingest")?;
+    line(&format!(
+        "ingest   {} records, {} accepted, {} rejected",
+        count(counts.records),
+        count(counts.accepted),
+        count(counts.rejected)
+    ))?;
+    runtime.block_on(async {
+        let lake = Lake::open(&config.lake()).await?;
+        let project = Project::with(config, lake, quiet)?;
+        let as_of = project.as_of(None).await?;
+        let (session, scored) = plan::scored_session(&project, as_of).await.context("scores")?;
+        line(&format!("score    {} partners as of {as_of}", count(scored.partners.len() as u64)))?;
+        let made_plan = plan::make(&project, &session, &scored).await.context("the plan")?;
+        plan::write(&made_plan, &options.plan)?;
+        line(&format!(
+            "plan     {} changes in {}",
+            made_plan.changes.len(),
+            options.plan.display()
+        ))?;
+        let made = report::Made { session: &session, scored: &scored, plan: &made_plan };
+        let summary = report::write(&project, &made, &options.out).await.context("the report")?;
+        line(&format!("report   {} pages, open {}", summary.pages, summary.index.display()))?;
+        line(&format!("done in {:.1} s", began.elapsed().as_secs_f64()))
+    })
+}

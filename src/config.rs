@@ -1,0 +1,295 @@
+//! `rapport.toml`: file < environment < flags; paths are relative to its folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ingest::KafkaSettings;
+use lake::LakeOptions;
+use lake_types::{Rates, Stream};
+use serde::{Deserialize, Serialize};
+use transform::{SlaRow, SunsetRow};
+
+use crate::failure::usage;
+
+const FILE: &str = "rapport.toml";
+
+/// The configuration of a project, with the folder its paths are relative to.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    #[serde(skip)]
+    pub(crate) folder: PathBuf,
+    lake: LakeSection,
+    kafka: KafkaSection,
+    metrics: MetricsSection,
+    scoring: PolicySection,
+    actions: PolicySection,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct LakeSection {
+    root: String,
+    key_file: PathBuf,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct KafkaSection {
+    bootstrap_servers: String,
+    group_id: String,
+    topics: Topics,
+    properties: BTreeMap<String, toml::Value>,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Topics {
+    api_calls: String,
+    partner_events: String,
+    billing_events: String,
+    support_events: String,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct MetricsSection {
+    reporting_currency: String,
+    rates: Option<PathBuf>,
+    sla: Option<PathBuf>,
+    sunsets: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct PolicySection {
+    policy: Option<PathBuf>,
+}
+
+impl Default for LakeSection {
+    fn default() -> Self {
+        Self { root: "lake".to_owned(), key_file: "lake.key".into() }
+    }
+}
+
+impl Default for KafkaSection {
+    fn default() -> Self {
+        Self {
+            bootstrap_servers: "127.0.0.1:9092".to_owned(),
+            group_id: "rapport".to_owned(),
+            topics: Topics::default(),
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        let name = |stream: Stream| stream.name().to_owned();
+        Self {
+            api_calls: name(Stream::ApiCalls),
+            partner_events: name(Stream::PartnerEvents),
+            billing_events: name(Stream::BillingEvents),
+            support_events: name(Stream::SupportEvents),
+        }
+    }
+}
+
+impl Default for MetricsSection {
+    fn default() -> Self {
+        Self { reporting_currency: "USD".to_owned(), rates: None, sla: None, sunsets: None }
+    }
+}
+
+impl Config {
+    /// Reads the file given, or the nearest `rapport.toml` here or in a folder above.
+    pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Self> {
+        if let Some(path) = given {
+            return Self::read(path);
+        }
+        let here = std::env::current_dir().context("the current folder")?;
+        let found = here.ancestors().map(|folder| folder.join(FILE)).find(|path| path.is_file());
+        match found {
+            Some(path) => Self::read(&path),
+            None => Err(usage(format!(
+                "no {FILE} here or in a folder above: run `rapport init DIR` to make a project, or give --config FILE"
+            ))),
+        }
+    }
+
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            usage(format!("the configuration {} can't be read: {e}", path.display()))
+        })?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|e| usage(format!("the configuration {}: {e}", path.display())))?;
+        let path = std::path::absolute(path).context("the configuration's folder")?;
+        config.folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        if let Ok(root) = std::env::var("RAPPORT_LAKE_ROOT") {
+            config.lake.root = root;
+        }
+        if let Ok(servers) = std::env::var("RAPPORT_KAFKA_BOOTSTRAP_SERVERS") {
+            config.kafka.bootstrap_servers = servers;
+        }
+        lake_types::minor_units(&config.metrics.reporting_currency).map_err(|e| {
+            usage(format!("[metrics] reporting_currency in {}: {e}", path.display()))
+        })?;
+        Ok(config)
+    }
+
+    pub(crate) fn lake(&self) -> LakeOptions {
+        let root = if self.lake.root.contains("://") {
+            self.lake.root.clone()
+        } else {
+            self.folder.join(&self.lake.root).display().to_string()
+        };
+        LakeOptions { root, key_file: self.folder.join(&self.lake.key_file) }
+    }
+
+    pub(crate) fn kafka(&self) -> anyhow::Result<KafkaSettings> {
+        let topics = &self.kafka.topics;
+        let all = [
+            (Stream::ApiCalls, &topics.api_calls),
+            (Stream::PartnerEvents, &topics.partner_events),
+            (Stream::BillingEvents, &topics.billing_events),
+            (Stream::SupportEvents, &topics.support_events),
+        ];
+        let on = all.into_iter().filter(|(_, topic)| !topic.is_empty());
+        let topics: BTreeMap<Stream, String> = on.map(|(s, t)| (s, t.clone())).collect();
+        let distinct: std::collections::BTreeSet<_> = topics.values().collect();
+        if distinct.len() < topics.len() {
+            return Err(usage(
+                "[kafka.topics]: two streams have the same topic; each needs its own",
+            ));
+        }
+        let text = |value: &toml::Value| match value {
+            toml::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Ok(KafkaSettings {
+            bootstrap_servers: self.kafka.bootstrap_servers.clone(),
+            group_id: self.kafka.group_id.clone(),
+            topics,
+            properties: self.kafka.properties.iter().map(|(k, v)| (k.clone(), text(v))).collect(),
+            embedded: false,
+        })
+    }
+
+    pub(crate) fn reporting_currency(&self) -> &str {
+        &self.metrics.reporting_currency
+    }
+
+    /// The rows of `rates.csv`: date, currency, rate.
+    pub(crate) fn rates(&self) -> anyhow::Result<Rates> {
+        let mut rates = Rates::default();
+        self.rows(self.metrics.rates.as_deref(), "rates.csv", |[date, currency, rate]| {
+            rates.add(date, currency, rate).map_err(|e| e.to_string())
+        })?;
+        Ok(rates)
+    }
+
+    /// The rows of `sla.csv`: plan, target, latency target in ms; either target may be empty.
+    pub(crate) fn sla(&self) -> anyhow::Result<Vec<SlaRow>> {
+        let mut rows = Vec::new();
+        self.rows(self.metrics.sla.as_deref(), "sla.csv", |[plan, target, latency]| {
+            let number =
+                |text: &str| text.parse::<f64>().map_err(|_| format!("\"{text}\" is no number"));
+            rows.push(SlaRow {
+                plan: plan.to_owned(),
+                target: (!target.is_empty()).then(|| number(target)).transpose()?,
+                latency_target_ms: (!latency.is_empty()).then(|| number(latency)).transpose()?,
+            });
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The rows of `sunsets.csv`: version, date.
+    pub(crate) fn sunsets(&self) -> anyhow::Result<Vec<SunsetRow>> {
+        let mut rows = Vec::new();
+        self.rows(self.metrics.sunsets.as_deref(), "sunsets.csv", |[version, date]| {
+            let sunset_on =
+                date.parse().map_err(|_| format!("\"{date}\" is no date; write 2026-01-31"))?;
+            rows.push(SunsetRow { api_version: version.to_owned(), sunset_on });
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The project's own queries, where it has any.
+    pub(crate) fn queries(&self) -> Option<PathBuf> {
+        Some(self.folder.join("queries")).filter(|folder| folder.is_dir())
+    }
+
+    /// The text of a policy and where it came from: the file named, else the default file where it
+    /// exists.
+    pub(crate) fn scoring_policy(&self) -> anyhow::Result<Option<(PathBuf, String)>> {
+        self.policy(self.scoring.policy.as_deref(), "scoring.toml")
+    }
+
+    pub(crate) fn actions_policy(&self) -> anyhow::Result<Option<(PathBuf, String)>> {
+        self.policy(self.actions.policy.as_deref(), "policy.toml")
+    }
+
+    fn policy(
+        &self,
+        named: Option<&Path>,
+        default: &str,
+    ) -> anyhow::Result<Option<(PathBuf, String)>> {
+        let path = self.folder.join(named.unwrap_or(Path::new(default)));
+        if named.is_none() && !path.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| usage(format!("the policy {} can't be read: {e}", path.display())))?;
+        Ok(Some((path, text)))
+    }
+
+    /// Reads a CSV of N columns. A default file that is absent is empty, one named is an error.
+    fn rows<const N: usize>(
+        &self,
+        named: Option<&Path>,
+        default: &str,
+        mut take: impl FnMut([&str; N]) -> Result<(), String>,
+    ) -> anyhow::Result<()> {
+        let path = self.folder.join(named.unwrap_or(Path::new(default)));
+        if named.is_none() && !path.exists() {
+            return Ok(());
+        }
+        let wrong = |line: u64, what: String| usage(format!("{}:{line}: {what}", path.display()));
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .flexible(true)
+            .from_path(&path)
+            .map_err(|e| usage(format!("{} can't be read: {e}", path.display())))?;
+        let mut record = csv::StringRecord::new();
+        while reader.read_record(&mut record).map_err(|e| wrong(0, e.to_string()))? {
+            let line = record.position().map_or(0, csv::Position::line);
+            let fields: Vec<&str> = record.iter().collect();
+            let fields: [&str; N] = fields
+                .try_into()
+                .map_err(|f: Vec<_>| wrong(line, format!("{} columns, {N} are due", f.len())))?;
+            take(fields).map_err(|what| wrong(line, what))?;
+        }
+        Ok(())
+    }
+
+    /// A digest of everything that a run's figures depend on besides the lake.
+    pub(crate) fn digest(&self) -> anyhow::Result<String> {
+        let mut text = toml::to_string(self).context("the configuration as text")?;
+        for name in ["rates.csv", "sla.csv", "sunsets.csv"] {
+            let named = match name {
+                "rates.csv" => &self.metrics.rates,
+                "sla.csv" => &self.metrics.sla,
+                _ => &self.metrics.sunsets,
+            };
+            let path = self.folder.join(named.as_deref().unwrap_or(Path::new(name)));
+            text.push_str(&std::fs::read_to_string(path).unwrap_or_default());
+        }
+        for policy in [self.scoring_policy()?, self.actions_policy()?].into_iter().flatten() {
+            text.push_str(&policy.1);
+        }
+        Ok(lake::digest(text.as_bytes()))
+    }
+}

@@ -1,0 +1,89 @@
+//! Query results as polars frames, and scores as rows of the lake.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
+use lake::TableDef;
+use polars::prelude::{Column, DataFrame};
+use transform::QueryResult;
+
+/// The result as a frame: text, 32- and 64-bit integers, floats and booleans; dates are days since
+/// 1970 as Int32, instants microseconds as Int64.
+pub(crate) fn frame(result: &QueryResult) -> anyhow::Result<DataFrame> {
+    let all = arrow::compute::concat_batches(&result.schema, &result.batches)?;
+    let mut columns = Vec::new();
+    for (field, column) in all.schema().fields().iter().zip(all.columns()) {
+        columns.push(series(field.name(), column).with_context(|| {
+            format!("the column {} of type {}", field.name(), field.data_type())
+        })?);
+    }
+    Ok(DataFrame::new(all.num_rows(), columns)?)
+}
+
+fn series(name: &str, column: &ArrayRef) -> anyhow::Result<Column> {
+    let as_type = |kind: &DataType| arrow::compute::cast(column, kind);
+    Ok(match column.data_type() {
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => {
+            let text = as_type(&DataType::Utf8)?;
+            let values: Vec<Option<&str>> = text.as_string::<i32>().iter().collect();
+            Column::new(name.into(), values)
+        }
+        DataType::Boolean => {
+            let values: Vec<Option<bool>> = column.as_boolean().iter().collect();
+            Column::new(name.into(), values)
+        }
+        DataType::Date32 | DataType::Int32 => {
+            let days = as_type(&DataType::Int32)?;
+            let values: Vec<Option<i32>> = days.as_primitive::<Int32Type>().iter().collect();
+            Column::new(name.into(), values)
+        }
+        DataType::Int64 | DataType::Timestamp(..) => {
+            let whole = as_type(&DataType::Int64)?;
+            let values: Vec<Option<i64>> = whole.as_primitive::<Int64Type>().iter().collect();
+            Column::new(name.into(), values)
+        }
+        _ => {
+            let floats = as_type(&DataType::Float64)?;
+            let values: Vec<Option<f64>> = floats.as_primitive::<Float64Type>().iter().collect();
+            Column::new(name.into(), values)
+        }
+    })
+}
+
+/// Scores as rows of `partner_health`.
+pub(crate) fn health_rows(
+    def: &TableDef,
+    frame: &DataFrame,
+    scored_at: i64,
+) -> anyhow::Result<RecordBatch> {
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for field in def.schema.fields() {
+        if field.name() == "scored_at" {
+            let at = TimestampMicrosecondArray::from(vec![scored_at; frame.height()]);
+            columns.push(Arc::new(at.with_timezone("UTC")));
+            continue;
+        }
+        let column = frame.column(field.name())?.as_materialized_series();
+        columns.push(match field.data_type() {
+            DataType::Utf8 => Arc::new(column.str()?.iter().collect::<StringArray>()),
+            DataType::Float64 => Arc::new(column.f64()?.iter().collect::<Float64Array>()),
+            DataType::Int64 => Arc::new(column.i64()?.iter().collect::<Int64Array>()),
+            _ => {
+                let micros: TimestampMicrosecondArray = column.i64()?.iter().collect();
+                Arc::new(micros.with_timezone("UTC"))
+            }
+        });
+    }
+    Ok(RecordBatch::try_new(def.schema.clone(), columns)?)
+}
+
+/// The rows of a result as values of a type, by their column names.
+pub(crate) fn rows<T: serde::de::DeserializeOwned>(result: &QueryResult) -> anyhow::Result<Vec<T>> {
+    let rows = crate::output::Rows { schema: &result.schema, batches: &result.batches };
+    Ok(serde_json::from_slice(&crate::output::json(&rows)?)?)
+}

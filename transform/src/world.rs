@@ -413,3 +413,54 @@ async fn two_refreshes_at_once_leave_each_day_once() {
     let text = world.rows("SELECT count(*) AS n FROM partner_day").await;
     assert!(text.contains("| 3 |"), "{text}");
 }
+
+/// Who stands for whom, by the rule's words: the latest merge that is not into itself; none on a
+/// circle; then chains.
+fn survivors(merges: &[(u8, u8)]) -> BTreeMap<u8, u8> {
+    let latest: BTreeMap<u8, u8> = merges.iter().filter(|(from, to)| from != to).copied().collect();
+    let on_circle = |start: u8| {
+        let mut at = start;
+        (0..=latest.len()).any(|_| {
+            at = latest.get(&at).copied().unwrap_or(at);
+            at == start && latest.contains_key(&start)
+        })
+    };
+    let standing: BTreeMap<u8, u8> =
+        latest.iter().filter(|(from, _)| !on_circle(**from)).map(|(f, t)| (*f, *t)).collect();
+    let end = |mut at: u8| {
+        while let Some(next) = standing.get(&at) {
+            at = *next;
+        }
+        at
+    };
+    standing.keys().map(|from| (*from, end(*from))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn merges_resolve_as_the_rule_says(merges in proptest::collection::vec((0..6_u8, 0..6_u8), 1..10)) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let world = World::new().await;
+            let rows: Vec<Table> = merges
+                .iter()
+                .enumerate()
+                .map(|(i, (from, to))| {
+                    let mut row = event(&from.to_string(), &format!("2026-01-01T00:00:{i:02}Z"));
+                    row.insert("type".to_owned(), Value::String("merged".to_owned()));
+                    row.insert("merged_into".to_owned(), Value::String(to.to_string()));
+                    row
+                })
+                .collect();
+            world.add(Stream::PartnerEvents, &rows).await;
+            let text = world.rows("SELECT partner_id || '>' || survivor AS m FROM merge_map ORDER BY 1").await;
+            let got: Vec<&str> =
+                text.lines().filter(|l| l.contains('>')).map(|l| l.trim_matches(['|', ' '])).collect();
+            let expected: Vec<String> =
+                survivors(&merges).iter().map(|(from, to)| format!("{from}>{to}")).collect();
+            assert_eq!(got, expected);
+        });
+    }
+}

@@ -150,6 +150,9 @@ fn stage_table(row: &FunnelRow) -> Markup {
     )
 }
 
+/// A span of time and the share that has called within it.
+type Mark = (&'static str, fn(&TimeToFirstCallRow) -> Option<f64>);
+
 fn within_section(page: &Page) -> Markup {
     let rows = &page.input.time_to_first_call;
     let section = Section {
@@ -166,7 +169,7 @@ fn within_section(page: &Page) -> Markup {
         })
         .collect();
     let shown = crate::charts::last(&cohorts, 2);
-    let marks: [(&str, fn(&TimeToFirstCallRow) -> Option<f64>); 4] = [
+    let marks: [Mark; 4] = [
         ("30 minutes", |r| r.within_30m),
         ("1 day", |r| r.within_1d),
         ("7 days", |r| r.within_7d),

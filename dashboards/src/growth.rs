@@ -106,9 +106,12 @@ pub(crate) fn growth_section(page: &Page, span: u8, size: (f64, f64)) -> Markup 
     page.section(&section, &body)
 }
 
+/// A row's word and its figure of a month.
+type Kind = (&'static str, fn(&GrowthRow) -> String);
+
 /// A row a kind, a column a month, each as wide as its bar's place.
 fn under_bars(rows: &[GrowthRow], (head, band): (f64, f64)) -> Markup {
-    let kinds: [(&str, fn(&GrowthRow) -> String); 6] = [
+    let kinds: [Kind; 6] = [
         ("Active", |r| words::count(r.active)),
         ("New", |r| words::count(r.new)),
         ("Resurrected", |r| words::count(r.resurrected)),
@@ -245,9 +248,7 @@ fn quick_section(page: &Page) -> Markup {
     };
     let draw = |periods: usize, size: (f64, f64)| {
         let (periods, values) = monthly(input, periods, |row| row.quick_ratio.filter(|q| *q > 0.0));
-        if values.iter().flatten().next().is_none() {
-            return None;
-        }
+        values.iter().flatten().next()?;
         let series = [Series { word: "", values, role: SERIES, text: SERIES_LABEL }];
         let frame =
             Frame { size, title: "Quick ratio by month", desc: "Below 1, losses outweigh gains" };
@@ -279,9 +280,7 @@ fn churn_section(page: &Page) -> Markup {
     };
     let draw = |periods: usize, size: (f64, f64)| {
         let (periods, values) = monthly(input, periods, |row| row.churn_rate.map(|r| r * 100.0));
-        if values.iter().flatten().next().is_none() {
-            return None;
-        }
+        values.iter().flatten().next()?;
         let series = [Series { word: "", values, role: NEGATIVE, text: BAD }];
         let frame = Frame {
             size,

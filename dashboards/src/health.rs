@@ -78,7 +78,7 @@ fn page(input: &ReportInput, by: &ByPartner, part: &Part, rows: &[&HealthRow]) -
         scored: true,
     };
     let sections = html! {
-        @if first { (grid(&[tiers_section(&page), attention_section(&page, by)])) }
+        @if first { (grid(&[tiers_section(&page), attention_section(&page)])) }
         (grid(&[list_section(&page, by, part, rows)]))
         @if first { (grid(&[proposals_section(&page, by), proof_section(&page)])) }
     };
@@ -174,7 +174,7 @@ fn tiers_section(page: &Page) -> Markup {
     page.section(&section, &drawings(draw((465.0, 330.0)), draw((NARROW, 280.0))))
 }
 
-fn attention_section(page: &Page, by: &ByPartner) -> Markup {
+fn attention_section(page: &Page) -> Markup {
     let mut rows: Vec<&HealthRow> =
         page.input.health.iter().filter(|row| row.standing() == Standing::AtRisk).collect();
     rows.sort_by(|a, b| standings::by_share(a, b));
@@ -184,11 +184,15 @@ fn attention_section(page: &Page, by: &ByPartner) -> Markup {
         ..Section::new("attention", "Who is at risk", 7, "partner_health")
     };
     if rows.is_empty() {
-        return page.section(&section, &empty("Nobody is at risk."));
+        let sentence = match page.input.health.len() {
+            0 => "No partner has been scored yet.",
+            _ => "Nobody is at risk.",
+        };
+        return page.section(&section, &empty(sentence));
     }
     let body = html! {
         table.people {
-            thead { tr { (head(Column::Text("Partner"))) (head(Column::Number("Score"))) (head(Column::Text("Why"))) th.num.wide-only scope="col" { "Share of gross" } } }
+            thead { tr { (head(Column::Text("Partner"))) (head(Column::Number("Score"))) (head(Column::Text("Why"))) th.num.wide-only scope="col" { "Share" } } }
             tbody { @for row in rows.iter().take(SHORT) {
                 tr {
                     td.name { (link(row)) }
@@ -200,7 +204,6 @@ fn attention_section(page: &Page, by: &ByPartner) -> Markup {
         }
         @if rows.len() > SHORT { p.more { a href="health-at-risk.html" { "All " (words::count(rows.len() as i64)) " at risk" } } }
     };
-    let _ = by;
     page.section(&section, &body)
 }
 
@@ -310,8 +313,10 @@ fn trend_line(row: &HealthRow, by: &ByPartner, days: &[NaiveDate]) -> Markup {
     let score = |day: &NaiveDate| {
         known.binary_search_by_key(day, |row| row.as_of).ok().and_then(|i| known[i].score)
     };
-    let values: Vec<Option<f64>> =
-        (0..days.len()).filter(|i| (newest - i) % every == 0).map(|i| score(&days[i])).collect();
+    let values: Vec<Option<f64>> = (0..days.len())
+        .filter(|i| (newest - i).is_multiple_of(every))
+        .map(|i| score(&days[i]))
+        .collect();
     if values.iter().all(Option::is_none) {
         return html! { span.unscored title="no score yet" {} };
     }

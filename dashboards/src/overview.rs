@@ -32,7 +32,7 @@ pub(crate) fn overview(input: &ReportInput, by: &ByPartner) -> String {
     let sections = html! {
         (tiles(&all_tiles(input)))
         (grid(&[
-            growth_section(&page, 7, (663.0, 356.0)),
+            growth_section(&page, 7, (663.0, 392.0)),
             urgent(&page, by),
         ]))
         (grid(&[
@@ -118,14 +118,18 @@ fn cohort_sentence(rows: &[ActivationRow]) -> Option<Markup> {
 }
 
 fn all_tiles(input: &ReportInput) -> Vec<Tile> {
-    vec![
+    let mut tiles = vec![
         active(input),
         gross(input),
         paying(input),
         churn(input),
         activation(input),
         first_call(input),
-    ]
+    ];
+    if input.is_empty() {
+        tiles.iter_mut().for_each(|tile| tile.foot = "No data yet".to_owned());
+    }
+    tiles
 }
 
 fn tail(values: impl Iterator<Item = Option<f64>>) -> Vec<Option<f64>> {
@@ -312,9 +316,10 @@ fn urgent(page: &Page, by: &ByPartner) -> Markup {
             (empty("Nobody is at risk or on watch today."))
         } @else {
             ul.todo { @for row in &shown { (one_urgent(row, by)) } (stuck_line(input)) }
-            p.more { a href={ "health-" (Standing::AtRisk.slug()) ".html" } {
-                "All " (words::count(risk.len() as i64)) " at risk"
-            } }
+            p.more {
+                @if risk.is_empty() { a href="health.html" { "All partners" } }
+                @else { a href="health-at-risk.html" { "All " (words::count(risk.len() as i64)) " at risk" } }
+            }
         }
     };
     page.section(&section, &body)

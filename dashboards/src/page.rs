@@ -17,7 +17,10 @@ pub(crate) enum Place {
     Metrics,
 }
 
-const RAIL: [(&str, &[(Place, &str, &str)]); 3] = [
+/// An entry of the rail: its page, word and path.
+type Entry = (Place, &'static str, &'static str);
+
+const RAIL: [(&str, &[Entry]); 3] = [
     (
         "Programme",
         &[
@@ -147,7 +150,7 @@ impl Page<'_> {
                         @if let Some(id) = self.id { " " bdi.id { (id) } }
                     }
                     div.controls {
-                        span.asof { span { "As of " } (as_of) ", 00:00" "\u{A0}" "UTC" }
+                        span.asof { span { "As of " } (as_of) i.hour { ", 00:00" "\u{A0}" "UTC" } }
                         a.data href={ (self.root) "metrics.html" } { "CSV and SQL" }
                     }
                 }

@@ -117,8 +117,13 @@ fn drawn(
         desc: &desc,
     };
     let over = "Months after going live";
-    let chart =
-        Heatmap { cohorts: &cohorts, columns, all: &all, corner: ("Went live", "Partners"), over };
+    let chart = Heatmap {
+        cohorts: &cohorts,
+        columns,
+        all: &all,
+        corner: ("Went live", if width < 500.0 { "" } else { "Partners" }),
+        over,
+    };
     heatmap(&frame, &chart)
 }
 

@@ -76,7 +76,7 @@ fn gross_section(page: &Page) -> Markup {
     section.note = input.revenue_summary.last().filter(|row| !row.complete).map(|row| html! {
         (words::long_month(row.month)) " is not finished: subscriptions and commissions are often charged at a month’s end."
     });
-    let wide = gross_bars(input, WIDE_PERIODS, (763.0, 372.0));
+    let wide = gross_bars(input, WIDE_PERIODS, (763.0, 436.0));
     let narrow = gross_bars(input, NARROW_PERIODS, (NARROW, 280.0));
     page.section(&section, &drawings(wide, narrow))
 }

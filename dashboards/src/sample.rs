@@ -1,15 +1,14 @@
 //! A hand-made programme for tests and for looking at: partners of different character over nine
 //! months, all figures derived from them, so that the pages agree with each other.
 
+mod metrics;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 
 use crate::input::ReportInput;
-use crate::rows::{
-    ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
-    RevenuePerPartnerRow, RevenueSummaryRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow,
-};
+use crate::rows::{PartnerReliabilityRow, StuckPartnerRow, ThrottlingRow};
 use crate::standing::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, Signal};
 use crate::words::{month_start, next_month};
 
@@ -161,9 +160,9 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         scored_at: Some(instant(as_of) - chrono::TimeDelta::minutes(561)),
         ..ReportInput::default()
     };
-    registration_metrics(&mut input, &lives);
-    growth_metrics(&mut input, &lives);
-    revenue_metrics(&mut input, &lives);
+    metrics::registration_metrics(&mut input, &lives);
+    metrics::growth_metrics(&mut input, &lives);
+    metrics::revenue_metrics(&mut input, &lives);
     for life in &lives {
         partner_rows(&mut input, life, days);
     }
@@ -186,160 +185,6 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         input.sql.insert(name.to_owned(), "SELECT '<b>' AS x\nFROM partners\n".to_owned());
     }
     input
-}
-
-fn registration_metrics(input: &mut ReportInput, lives: &[Life]) {
-    let as_of = input.as_of;
-    let cohorts = months(as_of).into_iter().map(Some).chain([None]);
-    for cohort in cohorts {
-        let of: Vec<&Life> = lives
-            .iter()
-            .filter(|l| cohort.is_none_or(|m| month_start(l.registered) == m))
-            .collect();
-        if of.is_empty() && cohort.is_some() {
-            continue;
-        }
-        let count = |wanted: &dyn Fn(&Life) -> bool| of.iter().filter(|l| wanted(l)).count() as i64;
-        let registered = of.len() as i64;
-        let sandbox = count(&|l| l.called_at(as_of).is_some());
-        let production = count(&|l| l.live_at(as_of).is_some());
-        let revenue = count(&|l| months(as_of).iter().any(|m| l.gross(*m, as_of) > 0.0));
-        input.funnel.push(FunnelRow {
-            cohort_month: cohort,
-            registered,
-            sandbox,
-            production,
-            revenue,
-            sandbox_rate: ratio(sandbox, registered),
-            production_rate: ratio(production, sandbox),
-            revenue_rate: ratio(revenue, production),
-            overall_rate: ratio(revenue, registered),
-        });
-        let mut delays: Vec<f64> = of
-            .iter()
-            .filter(|l| l.called_at(as_of).is_some())
-            .filter_map(|l| l.first_call)
-            .collect();
-        delays.sort_by(f64::total_cmp);
-        let within = |d: f64| {
-            (registered > 0)
-                .then(|| delays.iter().filter(|x| **x <= d).count() as f64 / registered as f64)
-        };
-        let quantile = |p: f64| {
-            delays.get((p * registered as f64).ceil().max(1.0) as usize - 1).map(|d| d * 86_400.0)
-        };
-        input.time_to_first_call.push(TimeToFirstCallRow {
-            cohort_month: cohort,
-            partners: registered,
-            reached: sandbox,
-            median_seconds: quantile(0.5),
-            p90_seconds: quantile(0.9),
-            within_30m: within(30.0 / 1440.0),
-            within_1d: within(1.0),
-            within_7d: within(7.0),
-            within_30d: within(30.0).filter(|_| cohort != Some(date("2026-09-01"))),
-        });
-        let observed = count(&|l| l.registered + Days::new(30) <= as_of);
-        let activated =
-            count(&|l| l.registered + Days::new(30) <= as_of && l.live.is_some_and(|d| d <= 30));
-        input.activation.push(ActivationRow {
-            cohort_month: cohort,
-            partners: registered,
-            observed,
-            activated,
-            activation_rate: ratio(activated, observed),
-            ever_activated: production,
-            mature: observed == registered,
-        });
-    }
-}
-
-fn growth_metrics(input: &mut ReportInput, lives: &[Life]) {
-    let as_of = input.as_of;
-    let all = months(as_of);
-    for (i, month) in all.iter().enumerate() {
-        let now = |l: &&Life| l.active(*month, as_of);
-        let prior = |l: &&Life| i > 0 && l.active(all[i - 1], as_of);
-        let ever = |l: &&Life| all[..i].iter().any(|m| l.active(*m, as_of));
-        let count =
-            |wanted: &dyn Fn(&&Life) -> bool| lives.iter().filter(|l| wanted(l)).count() as i64;
-        let (active, before) = (count(&now), count(&prior));
-        let new = count(&|l| now(l) && !ever(l));
-        let retained = count(&|l| now(l) && prior(l));
-        let (resurrected, churned) = (active - new - retained, before - retained);
-        input.growth.push(GrowthRow {
-            month: *month,
-            active,
-            new,
-            retained,
-            resurrected,
-            churned,
-            growth_rate: ratio(active - before, before),
-            churn_rate: ratio(churned, before),
-            quick_ratio: ratio(new + resurrected, churned),
-            complete: next_month(*month) <= as_of,
-        });
-        for (since, later) in all[i..].iter().enumerate() {
-            let of: Vec<&Life> = lives
-                .iter()
-                .filter(|l| l.live_at(as_of).map(month_start) == Some(*month))
-                .collect();
-            let active = of.iter().filter(|l| l.active(*later, as_of)).count() as i64;
-            if of.is_empty() {
-                continue;
-            }
-            input.cohort_retention.push(CohortRetentionRow {
-                cohort_month: *month,
-                months_since: since as i64,
-                cohort_size: of.len() as i64,
-                active,
-                retention: ratio(active, of.len() as i64),
-                churned: 0,
-                calls: active * 1000,
-                gross: of.iter().map(|l| l.gross(*later, as_of)).sum(),
-                complete: next_month(*later) <= as_of,
-            });
-        }
-    }
-}
-
-fn revenue_metrics(input: &mut ReportInput, lives: &[Life]) {
-    let as_of = input.as_of;
-    for month in months(as_of) {
-        let mut rows: Vec<(&Life, f64)> =
-            lives.iter().map(|l| (l, l.gross(month, as_of))).filter(|(_, g)| *g > 0.0).collect();
-        rows.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let gross: f64 = rows.iter().map(|(_, g)| g).sum();
-        let share = |g: f64| (gross > 0.0).then(|| g / gross);
-        let (mut credits, n) = (0.0, rows.len());
-        for (i, (life, amount)) in rows.iter().enumerate() {
-            let credit = if mix(life.seed, 11) < 0.2 { amount * 0.05 } else { 0.0 };
-            credits += credit;
-            input.revenue_per_partner.push(RevenuePerPartnerRow {
-                month,
-                partner_id: life.id.clone(),
-                gross: *amount,
-                credits: credit,
-                refunds: 0.0,
-                net: amount - credit,
-                share: share(*amount),
-                rank: i as i64 + 1,
-            });
-        }
-        let top: f64 = rows.iter().take(10).map(|(_, g)| g).sum();
-        input.revenue_summary.push(RevenueSummaryRow {
-            month,
-            gross,
-            net: gross - credits,
-            paying_partners: n as i64,
-            mean_gross: (n > 0).then(|| gross / n as f64),
-            median_gross: rows.get(n / 2).map(|r| r.1),
-            top10_share: share(top),
-            hhi: (gross > 0.0).then(|| rows.iter().map(|(_, g)| (g / gross).powi(2)).sum()),
-            gini: (n > 0).then_some(0.62),
-            complete: next_month(month) <= as_of,
-        });
-    }
 }
 
 /// Tier, score and reason by a partner's seed and the day.
@@ -398,14 +243,14 @@ fn partner_rows(input: &mut ReportInput, life: &Life, days: u64) {
         "churned" => "No production success for 41 days",
         _ => "Nothing stands out",
     };
-    let signals = score.map(|s| signals(s)).unwrap_or_default();
+    let signals = score.map(signals).unwrap_or_default();
     input.health.push(HealthRow {
         as_of,
         partner_id: life.id.clone(),
         name: life.name.clone(),
         segment: Some("marketplaces".to_owned()),
         plan: Some(["starter", "growth", "scale"][life.seed as usize % 3].to_owned()),
-        manager: (life.seed % 4 > 0).then(|| {
+        manager: (!life.seed.is_multiple_of(4)).then(|| {
             ["Mara Lindqvist", "Tomás Ortega", "Ines Haddad", "Jonah Pell"][life.seed as usize % 4]
                 .to_owned()
         }),
@@ -434,17 +279,20 @@ fn partner_rows(input: &mut ReportInput, life: &Life, days: u64) {
     }
     input.partners.push(PartnerRow {
         partner_id: life.id.clone(),
-        registered_at: Some(instant(life.registered)),
-        first_call_at: life.called_at(as_of).map(instant),
-        live_at: life.live_at(as_of).map(instant),
-        last_success_at: life.live_at(as_of).map(|_| instant(life.last)),
+        registered: Some(instant(life.registered)),
+        first_call: life.called_at(as_of).map(instant),
+        live: life.live_at(as_of).map(instant),
+        last_success: life.live_at(as_of).map(|_| instant(life.last)),
     });
     if tier == "at_risk" {
         input.plan.push(PlanRow {
             partner_id: life.id.clone(),
-            kind: if life.seed % 2 == 0 { "route_support" } else { "set_quota" }.to_owned(),
-            from: (life.seed % 2 == 1).then(|| "600".to_owned()),
-            to: Some(if life.seed % 2 == 0 { "integration-help" } else { "900" }.to_owned()),
+            kind: if life.seed.is_multiple_of(2) { "route_support" } else { "set_quota" }
+                .to_owned(),
+            from: (!life.seed.is_multiple_of(2)).then(|| "600".to_owned()),
+            to: Some(
+                if life.seed.is_multiple_of(2) { "integration-help" } else { "900" }.to_owned(),
+            ),
             why: "throttled 1 % or more of calls, and in the upper half of revenue".to_owned(),
             guardrails: vec![
                 "Asked 1,080, cut to +50 %: 900".to_owned(),
@@ -480,7 +328,7 @@ fn traffic(input: &mut ReportInput, life: &Life) {
     for back in (1..=90).rev() {
         let day = as_of - Days::new(back);
         let weekend = day.weekday().number_from_monday() > 5;
-        let quiet = weekend && life.seed % 3 == 0;
+        let quiet = weekend && life.seed.is_multiple_of(3);
         if day < live || day > life.last || quiet {
             continue;
         }
@@ -522,14 +370,14 @@ fn traffic(input: &mut ReportInput, life: &Life) {
         server_error_rate: ratio(server, calls),
         p50_ms: Some(88.0),
         p95_ms: Some(212.0),
-        p99_ms: (life.seed % 5 > 0).then_some(431.0),
+        p99_ms: (!life.seed.is_multiple_of(5)).then_some(431.0),
         calls_per_day: Some(calls as f64 / 28.0),
     });
     input.throttling.push(ThrottlingRow {
         partner_id: life.id.clone(),
-        quota_per_minute: (life.seed % 6 > 0).then_some(600),
+        quota_per_minute: (!life.seed.is_multiple_of(6)).then_some(600),
         peak_per_minute: Some(498),
-        utilisation: (life.seed % 6 > 0).then_some(0.83),
+        utilisation: (!life.seed.is_multiple_of(6)).then_some(0.83),
         throttled_rate: ratio(throttled, calls),
         needs_upgrade: false,
     });

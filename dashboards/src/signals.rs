@@ -27,7 +27,7 @@ pub(crate) fn section(page: &Page, row: &HealthRow) -> Markup {
         table.signals {
             thead { tr {
                 (head(Column::Text("Signal"))) (head(Column::Text("What was seen")))
-                th.num.wide-only scope="col" { "Weight" } (head(Column::Number("Score"))) th.points scope="col" { "Points against reference" }
+                th.num.wide-only scope="col" { "Weight" } (head(Column::Number("Score"))) th.points scope="col" { "Points" span.wide-only { " against reference" } }
             } }
             tbody {
                 @for (signal, points) in signals.iter().zip(&shown) { (line(signal, *points, reach)) }

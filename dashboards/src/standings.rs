@@ -61,6 +61,7 @@ pub(crate) fn section(page: &Page, span: u8) -> Markup {
     if input.health.is_empty() {
         let advice =
             "No partner has been scored yet. Run rapport score run, then the report again.";
+        let section = Section { subtitle: html! {}, ..section };
         return page.section(&section, &empty(advice));
     }
     page.section(&section, &rows(input, &all))

@@ -56,7 +56,7 @@ pub(crate) fn bar(share: f64, role: &str, track: bool) -> Markup {
     let width = (share.clamp(0.0, 1.0) * 1000.0).round() / 10.0;
     html! {
         span.bar.track[track] aria-hidden="true" {
-            span class=(role) style={ "width:" (width) "%" } {}
+            @if width > 0.0 { span class=(role) style={ "width:" (width) "%" } {} }
         }
     }
 }

@@ -41,7 +41,7 @@ fn check_links(input: &ReportInput) {
             match href.strip_prefix('#') {
                 Some(id) => assert!(ids.contains(id), "{path}: no {href}"),
                 None => {
-                    assert!(files.contains(&resolve(path, href)), "{path}: {href} leads nowhere")
+                    assert!(files.contains(&resolve(path, href)), "{path}: {href} leads nowhere");
                 }
             }
         }
@@ -109,13 +109,12 @@ fn colours_of_drawings_have_a_role() {
 
 #[test]
 fn an_empty_lake_says_what_to_do() {
-    let input = ReportInput::default();
-    let pages = pages(&input);
     #[track_caller]
     fn check(pages: &[(String, String)], path: &str, words: &str) {
         let html = &pages.iter().find(|(p, _)| p == path).expect("the page").1;
         assert!(html.contains(words), "{path} does not say: {words}");
     }
+    let pages = pages(&ReportInput::default());
     check(&pages, "index.html", "No events yet");
     check(&pages, "funnel.html", "rapport ingest load --stream partner-events");
     check(&pages, "growth.html", "first one starts this");

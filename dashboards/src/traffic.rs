@@ -108,7 +108,7 @@ fn calls_chart(days: &[Option<&PartnerDayRow>], from: NaiveDate) -> Markup {
 fn usual(values: &[Option<f64>]) -> f64 {
     let last = values.len().saturating_sub(1);
     let mut same: Vec<f64> =
-        (0..last).filter(|i| (last - i) % 7 == 0).filter_map(|i| values[i]).collect();
+        (0..last).filter(|i| (last - i).is_multiple_of(7)).filter_map(|i| values[i]).collect();
     same.sort_by(f64::total_cmp);
     same.get(same.len() / 2).copied().unwrap_or(0.0)
 }
@@ -191,17 +191,17 @@ pub(crate) fn reliability_section(page: &Page, by: &ByPartner, row: &HealthRow) 
     let rate = |r: Option<f64>| words::known(r, words::rate);
     let lines = [
         (
-            "Calls, and a day",
+            "Calls",
             format!(
-                "{}, {}",
+                "{}, {} a day",
                 words::count(facts.calls),
                 words::known(facts.calls_per_day, |v| words::decimal(v, 0))
             ),
         ),
         ("Success rate", words::known(facts.success_rate, words::percent_1)),
         (
-            "Client errors, of these auth",
-            format!("{}, {}", rate(facts.client_error_rate), rate(facts.auth_failure_rate)),
+            "Client errors",
+            format!("{}, auth {}", rate(facts.client_error_rate), rate(facts.auth_failure_rate)),
         ),
         ("Server errors", rate(facts.server_error_rate)),
         ("Throttled", rate(facts.throttled_rate)),

@@ -18,7 +18,7 @@ pub(crate) fn count(value: i64) -> String {
         out.push(MINUS);
     }
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -97,7 +97,7 @@ impl Place<'_> {
         let every = if room < 26.0 { 2 } else { 1 };
         let n = self.chart.periods.len();
         for (i, period) in self.chart.periods.iter().enumerate() {
-            if (n - 1 - i) % every == 0 {
+            if (n - 1 - i).is_multiple_of(every) {
                 pen.text((self.x(i), self.foot + 14.0), &period.label, Anchor::Middle, INK_2);
             }
             if let Some(note) = &period.note {

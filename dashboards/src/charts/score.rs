@@ -52,7 +52,8 @@ pub(crate) fn score(frame: &Frame, days: &[ScoredDay]) -> String {
         if let Some(score) = last.score {
             let at = (at_day(last.date), y.px(score));
             pen.dot(at, 3.5, last.tier);
-            pen.bold((at.0 + 9.0, at.1), &words::decimal(score, 1), Anchor::Start, INK);
+            let label = (at.0 + 9.0, clear_of_lines(score, at.1, &y));
+            pen.bold(label, &words::decimal(score, 1), Anchor::Start, INK);
         }
         // A day's tier holds from the evaluation before it; days of one tier are one piece.
         for run in days.chunk_by(|a, b| a.tier == b.tier) {
@@ -63,6 +64,18 @@ pub(crate) fn score(frame: &Frame, days: &[ScoredDay]) -> String {
         }
         date_ticks(pen, days, &at_day, foot + 11.0);
     })
+}
+
+/// A label near a threshold stands on its own side of the line.
+fn clear_of_lines(score: f64, at: f64, y: &Scale) -> f64 {
+    const CLEAR: f64 = 10.0;
+    for mark in [AT_RISK_BELOW, HEALTHY_ABOVE] {
+        let line = y.px(mark);
+        if (at - line).abs() < CLEAR {
+            return if score < mark { line + CLEAR } else { line - CLEAR };
+        }
+    }
+    at
 }
 
 fn bands(pen: &mut Pen, y: &Scale, (left, right): (f64, f64), narrow: bool) {

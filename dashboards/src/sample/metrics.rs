@@ -1,0 +1,165 @@
+//! The metrics of the sample programme, derived from what its partners did.
+
+use chrono::Days;
+
+use super::{Life, date, mix, months, ratio};
+use crate::input::ReportInput;
+use crate::rows::{
+    ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, RevenuePerPartnerRow,
+    RevenueSummaryRow, TimeToFirstCallRow,
+};
+use crate::words::{month_start, next_month};
+
+pub(super) fn registration_metrics(input: &mut ReportInput, lives: &[Life]) {
+    let as_of = input.as_of;
+    let cohorts = months(as_of).into_iter().map(Some).chain([None]);
+    for cohort in cohorts {
+        let of: Vec<&Life> = lives
+            .iter()
+            .filter(|l| cohort.is_none_or(|m| month_start(l.registered) == m))
+            .collect();
+        if of.is_empty() && cohort.is_some() {
+            continue;
+        }
+        let count = |wanted: &dyn Fn(&Life) -> bool| of.iter().filter(|l| wanted(l)).count() as i64;
+        let registered = of.len() as i64;
+        let sandbox = count(&|l| l.called_at(as_of).is_some());
+        let production = count(&|l| l.live_at(as_of).is_some());
+        let revenue = count(&|l| months(as_of).iter().any(|m| l.gross(*m, as_of) > 0.0));
+        input.funnel.push(FunnelRow {
+            cohort_month: cohort,
+            registered,
+            sandbox,
+            production,
+            revenue,
+            sandbox_rate: ratio(sandbox, registered),
+            production_rate: ratio(production, sandbox),
+            revenue_rate: ratio(revenue, production),
+            overall_rate: ratio(revenue, registered),
+        });
+        let mut delays: Vec<f64> = of
+            .iter()
+            .filter(|l| l.called_at(as_of).is_some())
+            .filter_map(|l| l.first_call)
+            .collect();
+        delays.sort_by(f64::total_cmp);
+        let within = |d: f64| {
+            (registered > 0)
+                .then(|| delays.iter().filter(|x| **x <= d).count() as f64 / registered as f64)
+        };
+        let quantile = |p: f64| {
+            delays.get((p * registered as f64).ceil().max(1.0) as usize - 1).map(|d| d * 86_400.0)
+        };
+        input.time_to_first_call.push(TimeToFirstCallRow {
+            cohort_month: cohort,
+            partners: registered,
+            reached: sandbox,
+            median_seconds: quantile(0.5),
+            p90_seconds: quantile(0.9),
+            within_30m: within(30.0 / 1440.0),
+            within_1d: within(1.0),
+            within_7d: within(7.0),
+            within_30d: within(30.0).filter(|_| cohort != Some(date("2026-09-01"))),
+        });
+        let observed = count(&|l| l.registered + Days::new(30) <= as_of);
+        let activated =
+            count(&|l| l.registered + Days::new(30) <= as_of && l.live.is_some_and(|d| d <= 30));
+        input.activation.push(ActivationRow {
+            cohort_month: cohort,
+            partners: registered,
+            observed,
+            activated,
+            activation_rate: ratio(activated, observed),
+            ever_activated: production,
+            mature: observed == registered,
+        });
+    }
+}
+
+pub(super) fn growth_metrics(input: &mut ReportInput, lives: &[Life]) {
+    let as_of = input.as_of;
+    let all = months(as_of);
+    for (i, month) in all.iter().enumerate() {
+        let now = |l: &&Life| l.active(*month, as_of);
+        let prior = |l: &&Life| i > 0 && l.active(all[i - 1], as_of);
+        let ever = |l: &&Life| all[..i].iter().any(|m| l.active(*m, as_of));
+        let count =
+            |wanted: &dyn Fn(&&Life) -> bool| lives.iter().filter(|l| wanted(l)).count() as i64;
+        let (active, before) = (count(&now), count(&prior));
+        let new = count(&|l| now(l) && !ever(l));
+        let retained = count(&|l| now(l) && prior(l));
+        let (resurrected, churned) = (active - new - retained, before - retained);
+        input.growth.push(GrowthRow {
+            month: *month,
+            active,
+            new,
+            retained,
+            resurrected,
+            churned,
+            growth_rate: ratio(active - before, before),
+            churn_rate: ratio(churned, before),
+            quick_ratio: ratio(new + resurrected, churned),
+            complete: next_month(*month) <= as_of,
+        });
+        for (since, later) in all[i..].iter().enumerate() {
+            let of: Vec<&Life> = lives
+                .iter()
+                .filter(|l| l.live_at(as_of).map(month_start) == Some(*month))
+                .collect();
+            let active = of.iter().filter(|l| l.active(*later, as_of)).count() as i64;
+            if of.is_empty() {
+                continue;
+            }
+            input.cohort_retention.push(CohortRetentionRow {
+                cohort_month: *month,
+                months_since: since as i64,
+                cohort_size: of.len() as i64,
+                active,
+                retention: ratio(active, of.len() as i64),
+                churned: 0,
+                calls: active * 1000,
+                gross: of.iter().map(|l| l.gross(*later, as_of)).sum(),
+                complete: next_month(*later) <= as_of,
+            });
+        }
+    }
+}
+
+pub(super) fn revenue_metrics(input: &mut ReportInput, lives: &[Life]) {
+    let as_of = input.as_of;
+    for month in months(as_of) {
+        let mut rows: Vec<(&Life, f64)> =
+            lives.iter().map(|l| (l, l.gross(month, as_of))).filter(|(_, g)| *g > 0.0).collect();
+        rows.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let gross: f64 = rows.iter().map(|(_, g)| g).sum();
+        let share = |g: f64| (gross > 0.0).then(|| g / gross);
+        let (mut credits, n) = (0.0, rows.len());
+        for (i, (life, amount)) in rows.iter().enumerate() {
+            let credit = if mix(life.seed, 11) < 0.2 { amount * 0.05 } else { 0.0 };
+            credits += credit;
+            input.revenue_per_partner.push(RevenuePerPartnerRow {
+                month,
+                partner_id: life.id.clone(),
+                gross: *amount,
+                credits: credit,
+                refunds: 0.0,
+                net: amount - credit,
+                share: share(*amount),
+                rank: i as i64 + 1,
+            });
+        }
+        let top: f64 = rows.iter().take(10).map(|(_, g)| g).sum();
+        input.revenue_summary.push(RevenueSummaryRow {
+            month,
+            gross,
+            net: gross - credits,
+            paying_partners: n as i64,
+            mean_gross: (n > 0).then(|| gross / n as f64),
+            median_gross: rows.get(n / 2).map(|r| r.1),
+            top10_share: share(top),
+            hhi: (gross > 0.0).then(|| rows.iter().map(|(_, g)| (g / gross).powi(2)).sum()),
+            gini: (n > 0).then_some(0.62),
+            complete: next_month(month) <= as_of,
+        });
+    }
+}

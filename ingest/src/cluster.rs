@@ -86,7 +86,8 @@ impl Cluster {
         let other = known
             .range(prefix.clone()..)
             .take_while(|(id, _)| id.starts_with(&prefix))
-            .filter_map(|(id, _)| id[prefix.len()..].split('/').next())
+            .filter_map(|(id, _)| id[prefix.len()..].rsplit_once('/'))
+            .map(|(topic_id, _)| topic_id)
             .find(|id| *id != topic.id);
         match other {
             Some(other) => Err(IngestError::Recreated {
@@ -156,4 +157,28 @@ pub(crate) fn known_end<C: ConsumerContext>(
     partition: i32,
 ) -> Option<i64> {
     native::known_end(consumer.client(), topic, partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_made_anew_is_refused() {
+        let topic = |id: &str| Topic {
+            stream: Stream::ApiCalls,
+            name: "calls".to_owned(),
+            id: id.to_owned(),
+            partitions: vec![0],
+        };
+        let cluster = Cluster { id: "c".to_owned(), topics: Vec::new(), embedded: false };
+        let known: Transactions =
+            ["c/calls/a-_1/0", "c/calls/a-_1/0#newest", "c/calls2/b/0", "d/calls/z/0"]
+                .map(|id| (id.to_owned(), 1))
+                .into();
+        assert!(cluster.refuse_recreated(&topic("a-_1"), &known).is_ok());
+        let error = cluster.refuse_recreated(&topic("b"), &known).expect_err("another topic");
+        assert!(error.to_string().contains("as a-_1, it is b now"), "{error}");
+        assert!(cluster.refuse_recreated(&topic("b"), &Transactions::new()).is_ok());
+    }
 }

@@ -231,7 +231,8 @@ unsafe fn first_topic_id(event: *mut rd::rd_kafka_event_t) -> Option<String> {
         if text.is_null() {
             return None;
         }
-        Some(CStr::from_ptr(text).to_string_lossy().into_owned())
+        // As Kafka's own tools print it: base64 that is safe in URLs, so without "/".
+        Some(CStr::from_ptr(text).to_string_lossy().replace('/', "_").replace('+', "-"))
     }
 }
 

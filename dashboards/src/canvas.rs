@@ -113,11 +113,6 @@ impl Pen<'_> {
         let _ = self.backend.draw_line(at(from, y), at(to, y), &style(role, 1.0));
     }
 
-    pub(crate) fn dashed_level(&mut self, (from, to): (f64, f64), y: f64, role: Role) {
-        let y = y.round() + 0.5;
-        self.dashes(&[(from, y), (to, y)], role, 1.0, (3.0, 3.0));
-    }
-
     /// Dashes along a line, the pattern carried round its corners.
     pub(crate) fn dashes(
         &mut self,

@@ -254,8 +254,16 @@ fn activation(input: &ReportInput) -> Tile {
         value: rate.map(|r| (words::decimal(r * 100.0, 1), "%".to_owned())),
         change: change.map(|(now, (before, month))| points(now - before, &on(month), true)),
         line: tail(cohorts.iter().map(|r| r.activation_rate)),
-        foot: matures.unwrap_or_else(|| "Live within 30 days".to_owned()),
+        foot: match rate {
+            None => no_cohort(),
+            Some(_) => matures.unwrap_or_else(|| "Live within 30 days".to_owned()),
+        },
     }
+}
+
+/// Why there is no figure of a cohort.
+fn no_cohort() -> String {
+    format!("No whole cohort of {SMALL_COHORT} yet")
 }
 
 fn first_call(input: &ReportInput) -> Tile {
@@ -289,7 +297,11 @@ fn first_call(input: &ReportInput) -> Tile {
             (shown, format!("{}{}", on(month), verdict(tone)), tone)
         }),
         line: tail(rows.iter().map(|r| r.median_seconds)),
-        foot: foot.unwrap_or_else(|| "Median by cohort".to_owned()),
+        foot: match (now, median) {
+            (None, _) => no_cohort(),
+            (_, None) => "Fewer than half have called".to_owned(),
+            _ => foot.unwrap_or_else(|| "Median by cohort".to_owned()),
+        },
     }
 }
 

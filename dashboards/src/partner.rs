@@ -230,29 +230,7 @@ fn gross_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
     }
     section.subtitle = html! { "Months with charges, credits or refunds, in " (input.currency) };
     let amount = |v: f64| words::money(v, &input.currency);
-    let line = |row: &&RevenuePerPartnerRow| {
-        let running = words::next_month(row.month) > input.as_of;
-        let cells = vec![
-            words::month_year(row.month),
-            amount(row.gross),
-            amount(row.credits),
-            amount(row.refunds),
-            amount(row.net),
-            words::known(row.share, words::percent_1),
-            words::count(row.rank),
-        ];
-        Row::running(cells, running)
-    };
-    let columns = [
-        Column::Text("Month"),
-        Column::Number("Gross"),
-        Column::Number("Credits"),
-        Column::Number("Refunds"),
-        Column::Number("Net"),
-        Column::Number("Share"),
-        Column::Number("Rank"),
-    ];
-    section.table = Some(table(&columns, &rows.iter().map(line).collect::<Vec<_>>()));
+    section.table = Some(gross_numbers(input, rows));
     let draw = |n: usize, size: (f64, f64)| {
         let rows = last(rows, n);
         let bar = |(i, row): (usize, &&RevenuePerPartnerRow)| Bar {
@@ -282,4 +260,31 @@ fn gross_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
         &section,
         &drawings(draw(WIDE_PERIODS, (663.0, 240.0)), draw(NARROW_PERIODS, (NARROW, 220.0))),
     )
+}
+
+fn gross_numbers(input: &ReportInput, rows: &[&RevenuePerPartnerRow]) -> Markup {
+    let amount = |v: f64| words::money(v, &input.currency);
+    let line = |row: &&RevenuePerPartnerRow| {
+        let running = words::next_month(row.month) > input.as_of;
+        let cells = vec![
+            words::month_year(row.month),
+            amount(row.gross),
+            amount(row.credits),
+            amount(row.refunds),
+            amount(row.net),
+            words::known(row.share, words::percent_1),
+            words::count(row.rank),
+        ];
+        Row::running(cells, running)
+    };
+    let columns = [
+        Column::Text("Month"),
+        Column::Number("Gross"),
+        Column::Number("Credits"),
+        Column::Number("Refunds"),
+        Column::Number("Net"),
+        Column::Number("Share"),
+        Column::Number("Rank"),
+    ];
+    table(&columns, &rows.iter().map(line).collect::<Vec<_>>())
 }

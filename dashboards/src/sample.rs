@@ -234,39 +234,7 @@ fn partner_rows(input: &mut ReportInput, life: &Life, days: u64) {
         }
     }
     let (tier, score) = scored(life, as_of, as_of);
-    let reason = match tier {
-        "at_risk" => "4xx tripled on 5 Sep: 0.8 % → 2.6 %, mostly 422 on POST /v2/charges",
-        "watch" => "Called on 3 of its 5 usual weekdays",
-        "insufficient_evidence" => "Live for 12 days; a score needs 28",
-        "stuck" => "Registered 47 days ago, never called",
-        "onboarding" => "Registered 9 days ago, in the sandbox",
-        "churned" => "No production success for 41 days",
-        _ => "Nothing stands out",
-    };
-    let signals = score.map(signals).unwrap_or_default();
-    input.health.push(HealthRow {
-        as_of,
-        partner_id: life.id.clone(),
-        name: life.name.clone(),
-        segment: Some("marketplaces".to_owned()),
-        plan: Some(["starter", "growth", "scale"][life.seed as usize % 3].to_owned()),
-        manager: (!life.seed.is_multiple_of(4)).then(|| {
-            ["Mara Lindqvist", "Tomás Ortega", "Ines Haddad", "Jonah Pell"][life.seed as usize % 4]
-                .to_owned()
-        }),
-        region: Some("EU".to_owned()),
-        stage: if life.live_at(as_of).is_some() { "live" } else { "registered" }.to_owned(),
-        tier: tier.to_owned(),
-        tier_since: Some(as_of - Days::new(life.seed % 40)),
-        score,
-        coverage: score.map(|_| 0.95),
-        impact_share: None,
-        impact_rank: None,
-        top_reason: Some(reason.to_owned()),
-        policy_version: "1".to_owned(),
-        computed_tier: Some(tier.to_owned()),
-        signals,
-    });
+    input.health.push(health_row(life, as_of, tier, score));
     if tier == "stuck" {
         input.stuck_partners.get_or_insert_default().push(StuckPartnerRow {
             partner_id: life.id.clone(),
@@ -301,6 +269,42 @@ fn partner_rows(input: &mut ReportInput, life: &Life, days: u64) {
         });
     }
     traffic(input, life);
+}
+
+fn health_row(life: &Life, as_of: NaiveDate, tier: &str, score: Option<f64>) -> HealthRow {
+    let reason = match tier {
+        "at_risk" => "4xx tripled on 5 Sep: 0.8 % → 2.6 %, mostly 422 on POST /v2/charges",
+        "watch" => "Called on 3 of its 5 usual weekdays",
+        "insufficient_evidence" => "Live for 12 days; a score needs 28",
+        "stuck" => "Registered 47 days ago, never called",
+        "onboarding" => "Registered 9 days ago, in the sandbox",
+        "churned" => "No production success for 41 days",
+        _ => "Nothing stands out",
+    };
+    let signals = score.map(signals).unwrap_or_default();
+    HealthRow {
+        as_of,
+        partner_id: life.id.clone(),
+        name: life.name.clone(),
+        segment: Some("marketplaces".to_owned()),
+        plan: Some(["starter", "growth", "scale"][life.seed as usize % 3].to_owned()),
+        manager: (!life.seed.is_multiple_of(4)).then(|| {
+            ["Mara Lindqvist", "Tomás Ortega", "Ines Haddad", "Jonah Pell"][life.seed as usize % 4]
+                .to_owned()
+        }),
+        region: Some("EU".to_owned()),
+        stage: if life.live_at(as_of).is_some() { "live" } else { "registered" }.to_owned(),
+        tier: tier.to_owned(),
+        tier_since: Some(as_of - Days::new(life.seed % 40)),
+        score,
+        coverage: score.map(|_| 0.95),
+        impact_share: None,
+        impact_rank: None,
+        top_reason: Some(reason.to_owned()),
+        policy_version: "1".to_owned(),
+        computed_tier: Some(tier.to_owned()),
+        signals,
+    }
 }
 
 fn signals(score: f64) -> Vec<Signal> {

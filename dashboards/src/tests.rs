@@ -57,7 +57,7 @@ fn every_link_leads_somewhere() {
 
 #[test]
 fn pages_stand_alone_and_are_small() {
-    let input = programme(450, 90);
+    let input = programme(2000, 60);
     for (path, html) in pages(&input) {
         assert!(html.len() < LIMIT, "{path} has {} bytes", html.len());
         for fetched in ["http://", "https://", "//cdn", "@import", "url(", " src="] {
@@ -162,6 +162,9 @@ fn a_report_is_written() {
         ..ReportInput::default()
     };
     write_report(&none, &empty).expect("an empty report");
+    let first =
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/sample-report-first"));
+    write_report(&programme(60, 1), &first).expect("a report of the first day scored");
 }
 
 #[test]

@@ -91,15 +91,7 @@ fn calls_chart(days: &[Option<&PartnerDayRow>], from: NaiveDate) -> Markup {
     let day = from + Days::new(DAYS - 1);
     let usual = words::count(weekday.round() as i64);
     let base = format!("against {usual} usual on a {}", day.format("%A"));
-    let chart = Daily {
-        from,
-        values: &values,
-        axis: &axis,
-        role: SERIES,
-        usual: None,
-        limit: None,
-        gap_word: "",
-    };
+    let chart = Daily { from, values: &values, axis: &axis, role: SERIES, gap_word: "" };
     let svg = daily(&Frame { size: SIZE, title: "Calls by day", desc: &base }, chart);
     small("Calls", &words::count(newest as i64), &base, svg)
 }
@@ -121,6 +113,7 @@ fn rate_chart(kind: &Kind, days: &[Option<&PartnerDayRow>], from: NaiveDate) -> 
     let before = rate_of(kind, &days[..days.len() - 7]);
     let high = values.iter().flatten().fold(0.0_f64, |a, b| a.max(*b));
     let places = match high * 100.0 {
+        h if h < 0.02 => 3,
         h if h < 0.3 => 2,
         h if h < 3.0 => 1,
         _ => 0,
@@ -133,15 +126,8 @@ fn rate_chart(kind: &Kind, days: &[Option<&PartnerDayRow>], from: NaiveDate) -> 
     };
     let title = format!("{} by day", kind.word);
     let svg = if high > 0.0 {
-        let chart = Daily {
-            from,
-            values: &values,
-            axis: &axis,
-            role: kind.role,
-            usual: None,
-            limit: None,
-            gap_word: "no calls",
-        };
+        let chart =
+            Daily { from, values: &values, axis: &axis, role: kind.role, gap_word: "no calls" };
         daily(&Frame { size: SIZE, title: &title, desc: &base }, chart)
     } else {
         String::new()

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, NaiveDate};
 
-use super::scale::{Scale, ticks};
+use super::scale::{Scale, labelled, ticks};
 use super::{Frame, spread};
 use crate::canvas::{Anchor, Pen, draw};
 use crate::roles::{
@@ -43,11 +43,11 @@ pub(crate) fn areas(frame: &Frame, days: &[Tiers]) -> String {
     let x = Scale::linear((0.0, span), (LEFT, width - RIGHT));
     let at_day = |date: NaiveDate| x.px((date - first.date).num_days() as f64);
     draw(frame.size, frame.title, frame.desc, |pen| {
-        for tick in ticks(top, 3) {
+        for (tick, label) in labelled(ticks(top), &|v| words::count(v as i64)) {
             if tick > 0.0 {
                 pen.level((LEFT, width - RIGHT), y.px(tick), GRID);
             }
-            pen.text((LEFT - 8.0, y.px(tick)), &words::count(tick as i64), Anchor::End, INK_3);
+            pen.text((LEFT - 8.0, y.px(tick)), &label, Anchor::End, INK_3);
         }
         for layer in 0..LAYERS.len() {
             area(pen, days, layer, &|date| at_day(date), &y);

@@ -1,6 +1,6 @@
 //! Stacked bars by period, with a part that hangs below zero.
 
-use super::scale::{Scale, ticks};
+use super::scale::{Scale, labelled, ticks};
 use super::{Frame, spread};
 use crate::canvas::{Anchor, Pen, draw, width_of};
 use crate::roles::{GRID, INK, INK_2, INK_3, NEGATIVE, RETAINED_LINE, Role};
@@ -76,7 +76,7 @@ fn plot(width: f64, chart: &Bars) -> (f64, f64) {
     let words = chart.layers.iter().chain(chart.below.as_ref()).map(|l| width_of(l.word, true));
     let named = words.fold(0.0, f64::max);
     let right = if named > 0.0 { named + 12.0 } else { 8.0 };
-    let left = super::axis_room(&ticks(tallest(chart), 3), chart.axis).max(chart.left);
+    let left = super::axis_room(&ticks(tallest(chart)), chart.axis).max(chart.left);
     (left, width - right)
 }
 
@@ -110,12 +110,12 @@ impl Place<'_> {
     }
 
     fn grid(&self, pen: &mut Pen, top: f64) {
-        for tick in ticks(top, 3) {
+        for (tick, label) in labelled(ticks(top), self.chart.axis) {
             let at = self.y.px(tick);
             if tick > 0.0 {
                 pen.level(self.plot, at, GRID);
             }
-            pen.text((self.plot.0 - 10.0, at), &(self.chart.axis)(tick), Anchor::End, INK_3);
+            pen.text((self.plot.0 - 10.0, at), &label, Anchor::End, INK_3);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The concentration curve: share of the whole held by the largest so many.
 
 use super::Frame;
-use super::scale::{Scale, ticks};
+use super::scale::{Scale, labelled, ticks};
 use crate::canvas::{Anchor, Pen, draw, width_of};
 use crate::roles::{GRID, INK, INK_2, INK_3, PAGE, RULE, SERIES};
 use crate::words;
@@ -38,9 +38,8 @@ pub(crate) fn curve(frame: &Frame, shares: &[f64], marks: &[usize], axis_word: &
             pen.level((LEFT, width - 16.0), y.px(quarter), role);
             pen.text((LEFT - 8.0, y.px(quarter)), &words::percent(quarter), Anchor::End, INK_3);
         }
-        for tick in ticks(n, 4) {
+        for (tick, label) in labelled(ticks(n), &|v| words::count(v as i64)) {
             pen.line(&[(x.px(tick), foot), (x.px(tick), foot + 4.0)], INK_3, 1.0);
-            let label = words::count(tick as i64);
             pen.text((x.px(tick), foot + 14.0), &label, Anchor::Middle, INK_3);
         }
         pen.text((LEFT, foot + 32.0), axis_word, Anchor::Start, INK_3);

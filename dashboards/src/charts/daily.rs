@@ -3,9 +3,9 @@
 use chrono::{Datelike, Days, NaiveDate};
 
 use super::Frame;
-use super::scale::{Scale, ticks};
+use super::scale::{Scale, labelled, ticks};
 use crate::canvas::{Anchor, Pen, draw};
-use crate::roles::{AXIS, GRID, INK_2, INK_3, Role, THIN, USUAL};
+use crate::roles::{AXIS, GRID, INK_2, INK_3, Role, THIN};
 use crate::words;
 
 #[derive(Clone, Copy)]
@@ -15,10 +15,6 @@ pub(crate) struct Daily<'a> {
     pub values: &'a [Option<f64>],
     pub axis: &'a dyn Fn(f64) -> String,
     pub role: Role,
-    /// The range that is usual, behind the line.
-    pub usual: Option<(f64, f64)>,
-    /// A dashed line with a name: a limit.
-    pub limit: Option<f64>,
     /// The word over a gap of three days or more.
     pub gap_word: &'a str,
 }
@@ -30,25 +26,18 @@ const BOTTOM: f64 = 24.0;
 pub(crate) fn daily(frame: &Frame, chart: Daily) -> String {
     let (width, height) = frame.size;
     let known = chart.values.iter().flatten().copied();
-    let high = known.chain(chart.limit).chain(chart.usual.map(|u| u.1)).fold(0.0, f64::max);
+    let high = known.fold(0.0, f64::max);
     let top = if high > 0.0 { high * 1.04 } else { 1.0 };
     let y = Scale::linear((0.0, top), (height - BOTTOM, TOP));
-    let marks = ticks(top, 3);
+    let marks = ticks(top);
     let left = super::axis_room(&marks, chart.axis);
     let days = chart.values.len().saturating_sub(1).max(1) as f64;
     let x = Scale::linear((0.0, days), (left + 2.0, width - 8.0));
     draw(frame.size, frame.title, frame.desc, |pen| {
-        if let Some((low, high)) = chart.usual {
-            let at = (left, y.px(high));
-            pen.rect(at, (width - 6.0 - left, y.px(low) - y.px(high)), USUAL);
-        }
-        for tick in marks {
+        for (tick, label) in labelled(marks, chart.axis) {
             let at = y.px(tick);
             pen.level((left, width - 6.0), at, if tick == 0.0 { AXIS } else { GRID });
-            pen.text((left - 8.0, at), &(chart.axis)(tick), Anchor::End, INK_3);
-        }
-        if let Some(limit) = chart.limit {
-            pen.dashed_level((left, width - 6.0), y.px(limit), INK_2);
+            pen.text((left - 8.0, at), &label, Anchor::End, INK_3);
         }
         months(pen, &chart, &x, height - BOTTOM);
         gaps(pen, &chart, &x, (left, TOP, height - BOTTOM));

@@ -1,6 +1,6 @@
 //! Lines by period: one or two series, linear or logarithmic, the running period dashed.
 
-use super::scale::{Scale, log_ticks, ticks};
+use super::scale::{Scale, labelled, log_ticks, ticks};
 use super::{Frame, spread};
 use crate::canvas::{Anchor, Pen, draw, width_of};
 use crate::roles::{GRID, INK, INK_2, INK_3, PAGE, Role};
@@ -59,7 +59,7 @@ pub(crate) fn lines(frame: &Frame, chart: Lines) -> String {
         (marks, Scale::log(ends, (foot, TOP)))
     } else {
         let top = if high > 0.0 { high } else { 1.0 };
-        (ticks(top, 3), Scale::linear((0.0, top), (foot, TOP)))
+        (ticks(top), Scale::linear((0.0, top), (foot, TOP)))
     };
     let left = super::axis_room(&marks, chart.axis);
     let place = Place { chart, y, plot: (left, width - right), foot };
@@ -82,12 +82,12 @@ impl Place<'_> {
     fn grid(&self, pen: &mut Pen, marks: &[f64]) {
         // A long log axis keeps every second label.
         let every = if marks.len() > 7 { 2 } else { 1 };
-        for (i, mark) in marks.iter().enumerate() {
+        for (i, (mark, label)) in labelled(marks.to_vec(), self.chart.axis).iter().enumerate() {
             let at = self.y.px(*mark);
             let zero = if self.chart.log { *mark == 1.0 } else { *mark == 0.0 };
             pen.level(self.plot, at, if zero { INK } else { GRID });
             if i % every == 0 || zero {
-                pen.text((self.plot.0 - 10.0, at), &(self.chart.axis)(*mark), Anchor::End, INK_3);
+                pen.text((self.plot.0 - 10.0, at), label, Anchor::End, INK_3);
             }
         }
         if let Some(note) = self.chart.floor_note {

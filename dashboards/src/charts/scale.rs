@@ -28,20 +28,33 @@ impl Scale {
     }
 }
 
-/// Round values from 0 to beyond or near `max`: at most `lines` above 0, at least one.
-pub(crate) fn ticks(max: f64, lines: usize) -> Vec<f64> {
+/// Round values from 0 up to `max`, with two to four grid lines above 0.
+pub(crate) fn ticks(max: f64) -> Vec<f64> {
     if max <= 0.0 || !max.is_finite() {
         return vec![0.0];
     }
-    let raw = max / lines as f64;
+    let raw = max / 4.0;
     let power = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
+    let step = [1.0, 2.0, 5.0, 10.0]
         .into_iter()
         .map(|f| f * power)
         .find(|step| *step >= raw * 0.999_999)
         .unwrap_or(10.0 * power);
     let count = (max / step + 1e-9).floor().max(1.0) as usize;
     (0..=count).map(|i| i as f64 * step).collect()
+}
+
+/// Values with their labels; a value whose label repeats the one before is left out, so that an
+/// axis of small counts has whole steps.
+pub(crate) fn labelled(marks: Vec<f64>, axis: &dyn Fn(f64) -> String) -> Vec<(f64, String)> {
+    let mut out: Vec<(f64, String)> = Vec::new();
+    for mark in marks {
+        let label = axis(mark);
+        if out.last().is_none_or(|(_, before)| *before != label) {
+            out.push((mark, label));
+        }
+    }
+    out
 }
 
 /// Powers of `base` that span `min` to `max`, at least two.
@@ -65,13 +78,21 @@ mod tests {
     fn ticks_are_round_and_few() {
         #[track_caller]
         fn check(max: f64, expected: &[f64]) {
-            assert_eq!(ticks(max, 4), expected);
+            assert_eq!(ticks(max), expected);
         }
         check(248.0, &[0.0, 100.0, 200.0]);
         check(12.6, &[0.0, 5.0, 10.0]);
         check(3.0, &[0.0, 1.0, 2.0, 3.0]);
+        check(3480.0, &[0.0, 1000.0, 2000.0, 3000.0]);
         check(0.0, &[0.0]);
         assert_eq!(log_ticks((0.9, 33.0), 2.0), [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
+    }
+
+    #[test]
+    fn labels_do_not_repeat() {
+        let whole = |v: f64| format!("{}", v as i64);
+        let marks: Vec<f64> = labelled(ticks(1.0), &whole).into_iter().map(|m| m.0).collect();
+        assert_eq!(marks, [0.0, 1.0]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) fn headline(row: &PlanRow) -> String {
     let text = match row.kind.as_str() {
         "set_quota" => format!("Quota {change} calls a minute"),
         "route_support" => match row.to.as_deref() {
-            Some(queue) => format!("Support queue: {queue}"),
+            Some(queue) => format!("Support queue {queue}"),
             None => "To support".to_owned(),
         },
         "notify" => format!("Tell {change}"),
@@ -53,7 +53,7 @@ mod tests {
             assert_eq!(headline(&row), expected);
         }
         check("set_quota", Some("600"), Some("900"), "Quota 600 → 900 calls a minute");
-        check("route_support", None, Some("integration-help"), "Support queue: integration-help");
+        check("route_support", None, Some("integration-help"), "Support queue integration-help");
         check("do_more", None, None, "Do more");
     }
 }

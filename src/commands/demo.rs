@@ -8,7 +8,7 @@ use anyhow::Context;
 use fixtures::{World, WorldOptions};
 use ingest::{Counts, Embedded, RecordProducer, RunOptions, WINDOW};
 use lake::Lake;
-use lake_types::{Day, MICROS_PER_DAY};
+use lake_types::{AsOf, Day, MICROS_PER_DAY};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Demo;
@@ -22,6 +22,8 @@ use crate::project::{Project, refreshed};
 
 /// Many, since the embedded broker keeps little of each.
 const CALL_PARTITIONS: i32 = 16;
+/// How many weeks before the last day are scored.
+const WEEKS_BEFORE: i32 = 4;
 const WORLD_FILE: &str = "world.toml";
 
 /// The world a demo folder is made of; with it a second run continues the first.
@@ -65,7 +67,7 @@ pub(crate) fn run(
     }
     let mut project = Project::with(config, lake, quiet)?;
     project.now = clock(&world_options);
-    runtime.block_on(analyse(&project, &dir, &mut told))?;
+    runtime.block_on(analyse(&project, world_options.from, &dir, &mut told))?;
     told.print(&dir)
 }
 
@@ -186,7 +188,12 @@ fn produce_behind(
     })
 }
 
-async fn analyse(project: &Project, dir: &Path, told: &mut Told) -> anyhow::Result<()> {
+async fn analyse(
+    project: &Project,
+    first_day: Day,
+    dir: &Path,
+    told: &mut Told,
+) -> anyhow::Result<()> {
     let began = Instant::now();
     let rollups = project.refresh().await?;
     told.rollups = refreshed(&rollups);
@@ -194,6 +201,13 @@ async fn analyse(project: &Project, dir: &Path, told: &mut Told) -> anyhow::Resu
 
     let began = Instant::now();
     let as_of = project.as_of(None).await?;
+    // The weeks before are scored too, so that the report has something to compare with.
+    for weeks in (1..=WEEKS_BEFORE).rev() {
+        let earlier = AsOf::of_day(as_of.day().plus(-7 * weeks));
+        if earlier > AsOf::of_day(first_day.plus(28)) {
+            plan::scored_session(project, earlier).await?;
+        }
+    }
     let (session, scored) = plan::scored_session(project, as_of).await?;
     told.tiers = score::tiers(&scored);
     told.stage("scores", began);

@@ -45,10 +45,10 @@ fn metrics(input: &ReportInput) -> String {
                 tbody { @for name in names { tr {
                     td { b { (name) } }
                     td.num { (words::known(input.csv.get(name).map(|csv| rows(csv)), words::count)) }
-                    td.links {
+                    td { span.links {
                         @if input.csv.contains_key(name) { a href=(paths::csv(name)) { "CSV" } }
                         @if input.sql.contains_key(name) { a href=(paths::sql(name)) { "SQL" } }
-                    }
+                    } }
                 } } }
             }
         }
@@ -72,7 +72,7 @@ fn rows(csv: &str) -> i64 {
 }
 
 fn sql_page(input: &ReportInput, name: &str, sql: &str) -> String {
-    let lead = html! { "The SQL behind " b { (name) } ". It runs as " code { "rapport metrics run " (name) } "." };
+    let lead = html! { "The SQL behind " b { (name) } ", as it ran for this report." };
     let page = shell(input, "../", name, lead);
     let section = Section {
         subtitle: html! { "Header, then the query; " code { "$as_of" } " is " (input.as_of.to_string()) "T00:00:00Z here" },

@@ -259,7 +259,7 @@ fn quick_section(page: &Page) -> Markup {
                 periods: &periods,
                 series: &series,
                 axis: &number,
-                value: &|v| words::decimal(v, 1),
+                value: &|v| words::decimal(v, usize::from(v < 100.0)),
                 log: true,
                 floor_note: Some("Below 1, losses outweigh gains"),
             },

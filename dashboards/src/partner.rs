@@ -94,10 +94,10 @@ fn facts(input: &ReportInput, by: &ByPartner, row: &HealthRow) -> Markup {
 /// Milestones in a row; one that is not reached is hollow.
 fn way(row: &PartnerRow) -> Markup {
     let steps = [
-        ("Registered", row.registered),
-        ("First call", row.first_call),
-        ("Production", row.live),
-        ("Last success", row.last_success),
+        ("Registered", row.registered_at),
+        ("First call", row.first_call_at),
+        ("Production", row.live_at),
+        ("Last success", row.last_success_at),
     ];
     html! {
         div.way { ol {

@@ -247,10 +247,10 @@ fn partner_rows(input: &mut ReportInput, life: &Life, days: u64) {
     }
     input.partners.push(PartnerRow {
         partner_id: life.id.clone(),
-        registered: Some(instant(life.registered)),
-        first_call: life.called_at(as_of).map(instant),
-        live: life.live_at(as_of).map(instant),
-        last_success: life.live_at(as_of).map(|_| instant(life.last)),
+        registered_at: Some(instant(life.registered)),
+        first_call_at: life.called_at(as_of).map(instant),
+        live_at: life.live_at(as_of).map(instant),
+        last_success_at: life.live_at(as_of).map(|_| instant(life.last)),
     });
     if tier == "at_risk" {
         input.plan.push(PlanRow {

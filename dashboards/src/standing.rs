@@ -86,16 +86,16 @@ pub struct PlanRow {
     pub guardrails: Vec<String>,
 }
 
-/// Milestones of a partner, named as in the view `partners`; `None` where it has not got there.
+/// Milestones of a partner, from the view `partners`; `None` where it has not got there.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct PartnerRow {
     pub partner_id: String,
-    pub registered: Option<DateTime<Utc>>,
+    pub registered_at: Option<DateTime<Utc>>,
     /// Earliest success in any environment.
-    pub first_call: Option<DateTime<Utc>>,
+    pub first_call_at: Option<DateTime<Utc>>,
     /// Earliest success in production.
-    pub live: Option<DateTime<Utc>>,
-    pub last_success: Option<DateTime<Utc>>,
+    pub live_at: Option<DateTime<Utc>>,
+    pub last_success_at: Option<DateTime<Utc>>,
 }
 
 /// Where a partner stands: a tier while it is live and scored, its lifecycle otherwise.

@@ -90,7 +90,7 @@ impl Place<'_> {
                 pen.text((self.plot.0 - 10.0, at), label, Anchor::End, INK_3);
             }
         }
-        if let Some(note) = self.chart.floor_note {
+        if let Some(note) = self.chart.floor_note.filter(|_| self.free_above_floor()) {
             pen.text((self.plot.0 + 6.0, self.y.px(1.0) - 10.0), note, Anchor::Start, INK_3);
         }
         let room = self.x(1) - self.x(0);
@@ -104,6 +104,13 @@ impl Place<'_> {
                 pen.text((self.x(i), self.foot + 30.0), note, Anchor::Middle, INK_3);
             }
         }
+    }
+
+    /// A note on the line at 1 has room where no point or its label comes near.
+    fn free_above_floor(&self) -> bool {
+        let known = self.chart.series.iter().flat_map(|s| s.values.iter().flatten());
+        let lowest = known.map(|v| self.y.px(*v)).fold(0.0, f64::max);
+        self.y.px(1.0) - lowest > 36.0
     }
 
     fn series(&self, pen: &mut Pen, series: &Series) {

@@ -14,7 +14,10 @@ pub(crate) fn headline(row: &PlanRow) -> String {
         (None, None) => String::new(),
     };
     let text = match row.kind.as_str() {
-        "set_quota" => format!("Quota {change} calls a minute"),
+        "set_quota" => match change.split_once(", until ") {
+            Some((change, end)) => format!("Quota {change} calls a minute until {end}"),
+            None => format!("Quota {change} calls a minute"),
+        },
         "route_support" => match row.to.as_deref() {
             Some(queue) => format!("Support queue {queue}"),
             None => "To support".to_owned(),
@@ -53,6 +56,8 @@ mod tests {
             assert_eq!(headline(&row), expected);
         }
         check("set_quota", Some("600"), Some("900"), "Quota 600 → 900 calls a minute");
+        let raise = "Quota 5 → 7 calls a minute until 21 Dec 2026";
+        check("set_quota", Some("5"), Some("7, until 21 Dec 2026"), raise);
         check("route_support", None, Some("integration-help"), "Support queue integration-help");
         check("do_more", None, None, "Do more");
     }

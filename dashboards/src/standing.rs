@@ -71,7 +71,8 @@ pub struct PartnerDayRow {
 }
 
 /// A proposed action of the pending plan. `kind` is `route_support`, `set_quota`, `notify` or
-/// another; `from` and `to` are the quota in calls a minute, the queue, or who is told.
+/// another; `from` and `to` are the quota in calls a minute (a raise that ends says `900, until 15 Oct`), the
+/// queue, or who is told.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct PlanRow {
     pub partner_id: String,

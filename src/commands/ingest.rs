@@ -18,13 +18,13 @@ use crate::output::line;
 use crate::progress::{Stage, count};
 
 pub(crate) fn run(
-    config: Config,
+    config: &Config,
     options: &IngestRun,
     runtime: &tokio::runtime::Runtime,
     quiet: bool,
 ) -> anyhow::Result<()> {
     let began = Instant::now();
-    let counts = from_kafka(&config, options, runtime, quiet)?;
+    let counts = from_kafka(config, options, runtime, quiet)?;
     line(&summary(&counts, began.elapsed()))
 }
 

@@ -32,9 +32,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Init { dir } => init::run(&dir),
         Command::Generate(options) => generate::run(&options, quiet),
         Command::Run(options) => tick::run(config()?, &options, &runtime, quiet),
-        Command::Ingest(Ingest::Run(options)) => ingest::run(config()?, &options, &runtime, quiet),
+        Command::Ingest(Ingest::Run(options)) => ingest::run(&config()?, &options, &runtime, quiet),
         Command::Ingest(Ingest::Load(options)) => {
-            runtime.block_on(ingest::load(config()?, &options, quiet))
+            runtime.block_on(ingest::load(&config()?, &options, quiet))
         }
         Command::Metrics(command) => metrics::run(command, &config, &runtime, quiet),
         Command::Sql(options) => runtime.block_on(sql::run(&open(config()?)?, &options)),

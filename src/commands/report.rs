@@ -170,6 +170,7 @@ async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Resu
         ))
         .await?;
     input.daily = frames::rows::<PartnerDayRow>(&daily)?;
+    input.csv.insert("partner_day".to_owned(), csv(&daily)?);
     let partners = session
         .sql(
             "SELECT partner_id, registered AS registered_at, first_call AS first_call_at,
@@ -178,6 +179,7 @@ async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Resu
         .await?;
     input.partners = frames::rows::<PartnerRow>(&partners)?;
     input.plan = plan_rows(made.plan);
+    input.csv.insert("actions_plan".to_owned(), plan_csv(made.plan)?);
     let kept = session
         .sql(
             "SELECT * FROM partner_health WHERE as_of = $as_of AND scored_at =
@@ -225,6 +227,18 @@ fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow 
             })
             .collect(),
     }
+}
+
+/// The plan as CSV, as it is read on a terminal.
+fn plan_csv(plan: &Plan) -> anyhow::Result<String> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    writer.write_record(["partner", "action", "change", "why", "guardrails"])?;
+    for row in actions::readable(plan) {
+        let action = row.action.to_owned();
+        writer.write_record([row.partner, action, row.change, row.why, row.guardrails])?;
+    }
+    let bytes = writer.into_inner().map_err(|e| anyhow::anyhow!("CSV: {}", e.error()))?;
+    Ok(String::from_utf8(bytes)?)
 }
 
 /// The plan's changes as rows of a page.

@@ -122,7 +122,7 @@ async fn wait_for_signal() {
     drop(tokio::signal::ctrl_c().await);
 }
 
-pub(crate) async fn load(config: Config, options: &IngestLoad, quiet: bool) -> anyhow::Result<()> {
+pub(crate) async fn load(config: &Config, options: &IngestLoad, quiet: bool) -> anyhow::Result<()> {
     let arrival = options
         .arrival
         .as_deref()

@@ -79,6 +79,10 @@ impl KafkaSettings {
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
             .set("partition.assignment.strategy", "range")
+            // The lake refuses a zombie's commit, so a killed worker may be given up soon: the
+            // default of 45 s would leave its partitions unread for that long.
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "2000")
             // Bounds librdkafka's own memory: the default is 64 MiB a partition.
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.message.max.bytes", "1048576")

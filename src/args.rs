@@ -272,4 +272,25 @@ pub(crate) enum LakeCommand {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
+    /// Turn the small files of closed days into large sorted ones, dropping copies of events
+    #[command(
+        after_help = "Safe beside running workers and readers. The old files stay until `rapport lake vacuum`.\n\nExamples:\n  rapport lake compact\n  rapport lake compact --before 2026-11-01"
+    )]
+    Compact {
+        /// Only days before this one [default: every day that is complete]
+        #[arg(long, value_name = "DATE")]
+        before: Option<lake_types::Day>,
+    },
+    /// Delete the files that no version of the last days names
+    #[command(
+        after_help = "Examples:\n  rapport lake vacuum --dry-run\n  rapport lake vacuum --retention-hours 48"
+    )]
+    Vacuum {
+        /// Versions younger than this can still be read afterwards
+        #[arg(long, value_name = "HOURS", default_value_t = 168, value_parser = clap::value_parser!(u64).range(1..))]
+        retention_hours: u64,
+        /// Only say how many files would go
+        #[arg(long)]
+        dry_run: bool,
+    },
 }

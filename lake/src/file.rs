@@ -34,9 +34,102 @@ impl PendingFile {
     pub(crate) fn action(&self) -> Action {
         Action::Add(self.add.clone())
     }
+
+    pub(crate) fn action_with(&self, data_change: bool) -> Action {
+        Action::Add(Add { data_change, ..self.add.clone() })
+    }
+}
+
+/// Rows of a row group: a partner's day is read without much of its neighbours.
+const ROW_GROUP: usize = 131_072;
+
+/// A file of a table that is being written; only its compressed bytes are held.
+pub struct FileWriter {
+    lake: Lake,
+    def: TableDef,
+    day: Option<Day>,
+    schema: SchemaRef,
+    writer: ArrowWriter<Vec<u8>>,
+    rows: usize,
+    bounds: Bounds,
+}
+
+impl FileWriter {
+    /// Adds rows, without the partition column, in the order they are to have.
+    ///
+    /// # Errors
+    /// When they are not of the table's types.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+        let batch = conform(batch, &self.schema)?;
+        self.writer.write(&batch)?;
+        self.rows += batch.num_rows();
+        self.bounds.extend(&batch);
+        Ok(())
+    }
+
+    /// About how many bytes the file has so far.
+    pub fn bytes(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Puts the file in its place, durably; a commit makes it visible.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub async fn finish(self, tags: BTreeMap<String, String>) -> Result<PendingFile, LakeError> {
+        let Self { lake, def, day, writer, rows, bounds, .. } = self;
+        let bytes = writer.into_inner()?;
+        let folder = match (&def.partition_by, day) {
+            (Some(column), Some(day)) => format!("{column}={day}/"),
+            _ => String::new(),
+        };
+        let path = format!("{folder}part-{}.parquet", uuid::Uuid::now_v7());
+        let full = format!("{}/{path}", def.name);
+        let size = bytes.len();
+        lake.store().put(&Path::from(full.as_str()), bytes.into()).await?;
+        lake.sync_file(&full).await?;
+        let partition_values: HashMap<String, Option<String>> =
+            def.partition_by.iter().map(|c| (c.clone(), day.map(|d| d.to_string()))).collect();
+        let tags = (!tags.is_empty())
+            .then(|| tags.into_iter().map(|(name, value)| (name, Some(value))).collect());
+        let add = Add {
+            path,
+            partition_values,
+            size: size as i64,
+            modification_time: Utc::now().timestamp_millis(),
+            data_change: true,
+            stats: Some(bounds.statistics(rows).to_string()),
+            tags,
+            ..Add::default()
+        };
+        Ok(PendingFile { add, rows: rows as u64, bytes: size as u64 })
+    }
 }
 
 impl Lake {
+    /// Begins a Parquet file of the table.
+    ///
+    /// # Errors
+    /// When the table's columns have no place in Delta.
+    pub fn file_writer(&self, def: &TableDef, day: Option<Day>) -> Result<FileWriter, LakeError> {
+        let file_def = TableDef { schema: def.file_schema(), ..def.clone() };
+        let schema: SchemaRef = Arc::new(canonical(&file_def)?);
+        let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties()?))?;
+        Ok(FileWriter {
+            lake: self.clone(),
+            def: def.clone(),
+            day,
+            schema,
+            writer,
+            rows: 0,
+            bounds: Bounds::default(),
+        })
+    }
+
     /// Writes rows (without the partition column, in the order they are to have) as one Parquet
     /// file of the table; a commit makes it visible.
     ///
@@ -49,39 +142,11 @@ impl Lake {
         batches: &[RecordBatch],
         tags: BTreeMap<String, String>,
     ) -> Result<PendingFile, LakeError> {
-        let file_def = TableDef { schema: def.file_schema(), ..def.clone() };
-        let schema: SchemaRef = Arc::new(canonical(&file_def)?);
-        let batches: Vec<RecordBatch> =
-            batches.iter().map(|b| conform(b, &schema)).collect::<Result<_, _>>()?;
-        let bytes = parquet_bytes(&schema, &batches)?;
-        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-
-        let now = Utc::now();
-        let folder = match (&def.partition_by, day) {
-            (Some(column), Some(day)) => format!("{column}={day}/"),
-            _ => String::new(),
-        };
-        let path = format!("{folder}part-{}.parquet", uuid::Uuid::now_v7());
-        let full = format!("{}/{path}", def.name);
-        let size = bytes.len();
-        self.store().put(&Path::from(full.as_str()), bytes.into()).await?;
-        self.sync_file(&full).await?;
-
-        let partition_values: HashMap<String, Option<String>> =
-            def.partition_by.iter().map(|c| (c.clone(), day.map(|d| d.to_string()))).collect();
-        let tags = (!tags.is_empty())
-            .then(|| tags.into_iter().map(|(name, value)| (name, Some(value))).collect());
-        let add = Add {
-            path,
-            partition_values,
-            size: size as i64,
-            modification_time: now.timestamp_millis(),
-            data_change: true,
-            stats: Some(statistics(&batches).to_string()),
-            tags,
-            ..Add::default()
-        };
-        Ok(PendingFile { add, rows: rows as u64, bytes: size as u64 })
+        let mut writer = self.file_writer(def, day)?;
+        for batch in batches {
+            writer.write(batch)?;
+        }
+        writer.finish(tags).await
     }
 
     /// Reads columns of one file (all of them when `columns` is empty), path relative to the root.
@@ -133,50 +198,66 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeE
 /// # Errors
 /// When the rows are not of the schema.
 pub fn parquet_bytes(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, LakeError> {
-    let level = ZstdLevel::try_new(1)?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
-        .set_created_by(concat!("rapport ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties()?))?;
     for batch in batches {
         writer.write(batch)?;
     }
     Ok(writer.into_inner()?)
 }
 
-/// Delta's statistics: the row count, and the bounds of the columns the tables are sorted by.
-fn statistics(batches: &[RecordBatch]) -> Value {
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let mut lower = Map::new();
-    let mut upper = Map::new();
-    let ids = || {
-        batches
-            .iter()
-            .filter_map(|b| b.column_by_name("partner_id"))
-            .filter_map(|c| c.as_string_opt::<i32>())
-    };
-    let least = ids().filter_map(|c| min_string(c)).min();
-    let greatest = ids().filter_map(|c| max_string(c)).max();
-    if let (Some(least), Some(greatest)) = (least, greatest) {
-        lower.insert("partner_id".to_owned(), json!(least));
-        upper.insert("partner_id".to_owned(), json!(greatest));
+fn properties() -> Result<WriterProperties, LakeError> {
+    Ok(WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .set_created_by(concat!("rapport ", env!("CARGO_PKG_VERSION")).to_owned())
+        .build())
+}
+
+/// The bounds of the columns the tables are sorted by.
+#[derive(Default)]
+struct Bounds {
+    partners: Option<(String, String)>,
+    instants: Option<(i64, i64)>,
+}
+
+impl Bounds {
+    fn extend(&mut self, batch: &RecordBatch) {
+        let ids = batch.column_by_name("partner_id").and_then(|c| c.as_string_opt::<i32>());
+        if let Some((least, greatest)) = ids.and_then(|c| min_string(c).zip(max_string(c))) {
+            let (low, high) =
+                self.partners.get_or_insert_with(|| (least.to_owned(), greatest.to_owned()));
+            if least < low.as_str() {
+                least.clone_into(low);
+            }
+            if greatest > high.as_str() {
+                greatest.clone_into(high);
+            }
+        }
+        let instants = batch
+            .column_by_name("occurred_at")
+            .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+        if let Some((least, greatest)) = instants.and_then(|c| min(c).zip(max(c))) {
+            let (low, high) = self.instants.get_or_insert((least, greatest));
+            *low = least.min(*low);
+            *high = greatest.max(*high);
+        }
     }
-    let instants = || {
-        batches
-            .iter()
-            .filter_map(|b| b.column_by_name("occurred_at"))
-            .filter_map(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
-    };
-    let text = |micros: i64| {
-        DateTime::<Utc>::from_timestamp_micros(micros)
-            .map(|t| t.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
-    };
-    let least = instants().filter_map(min).min().and_then(text);
-    let greatest = instants().filter_map(max).max().and_then(text);
-    if let (Some(least), Some(greatest)) = (least, greatest) {
-        lower.insert("occurred_at".to_owned(), json!(least));
-        upper.insert("occurred_at".to_owned(), json!(greatest));
+
+    /// Delta's statistics of a file.
+    fn statistics(self, rows: usize) -> Value {
+        let (mut lower, mut upper) = (Map::new(), Map::new());
+        if let Some((low, high)) = self.partners {
+            lower.insert("partner_id".to_owned(), json!(low));
+            upper.insert("partner_id".to_owned(), json!(high));
+        }
+        let text = |micros: i64| {
+            DateTime::<Utc>::from_timestamp_micros(micros)
+                .map(|t| t.to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
+        };
+        if let Some((low, high)) = self.instants.and_then(|(l, h)| text(l).zip(text(h))) {
+            lower.insert("occurred_at".to_owned(), json!(low));
+            upper.insert("occurred_at".to_owned(), json!(high));
+        }
+        json!({ "numRecords": rows, "minValues": lower, "maxValues": upper, "nullCount": {} })
     }
-    json!({ "numRecords": rows, "minValues": lower, "maxValues": upper, "nullCount": {} })
 }

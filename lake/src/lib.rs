@@ -2,7 +2,7 @@
 //!
 //! The only home of deltalake and parquet. Reading order: `schema` (the tables' columns), `lake`
 //! (where it is, opening it), `log` (a table's transaction ids), `snapshot` (a table's files),
-//! `file` (writing and reading Parquet), `append` (ingest's commits), `rewrite` (replacing days),
+//! `file` (writing and reading Parquet), `append` (ingest's commits), `rewrite` (replacing and compacting days), `vacuum`,
 //! `key` (hashing and sealing), `watermark`.
 //!
 //! Architecture invariant: data files and the positions they stand for become visible in one
@@ -19,16 +19,18 @@ pub mod schema;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod vacuum;
 mod verify;
 mod watermark;
 
 pub use append::{Advance, Appended, Appender};
 pub use error::LakeError;
-pub use file::{PendingFile, parquet_bytes};
+pub use file::{FileWriter, PendingFile, parquet_bytes};
 pub use key::{LakeKey, SealedRecord, digest};
 pub use lake::{Lake, LakeOptions};
 pub use log::{PartitionId, Position, Transactions};
 pub use schema::{FORMAT_VERSION, TableDef};
-pub use snapshot::{DataFile, TableSnapshot};
+pub use snapshot::{COPIES, DataFile, STANDS_FOR, TableSnapshot, identity};
+pub use vacuum::Vacuumed;
 pub use verify::{Finding, Verification};
 pub use watermark::{ALLOWED_LATENESS, watermark_of};

@@ -1,4 +1,4 @@
-//! Replacing whole days of a table, and appending to tables without partitions.
+//! Replacing whole days of a table, compacted or anew, and appending to tables without partitions.
 
 use std::collections::BTreeSet;
 
@@ -27,6 +27,33 @@ impl Lake {
         base: &TableSnapshot,
         days: Vec<(Day, Vec<PendingFile>)>,
     ) -> Result<TableSnapshot, LakeError> {
+        self.rewrite(def, base, days, true).await
+    }
+
+    /// Replaces the files of a day by fewer ones that hold the same events. Files that came since
+    /// `base` stay. Where no copy was dropped the commit carries no data change, so that nobody
+    /// who follows the table reads the day again.
+    ///
+    /// # Errors
+    /// As [`Lake::replace_days`].
+    pub async fn compact_day(
+        &self,
+        def: &TableDef,
+        base: &TableSnapshot,
+        day: Day,
+        files: Vec<PendingFile>,
+        copies_dropped: u64,
+    ) -> Result<TableSnapshot, LakeError> {
+        self.rewrite(def, base, vec![(day, files)], copies_dropped > 0).await
+    }
+
+    async fn rewrite(
+        &self,
+        def: &TableDef,
+        base: &TableSnapshot,
+        days: Vec<(Day, Vec<PendingFile>)>,
+        data_change: bool,
+    ) -> Result<TableSnapshot, LakeError> {
         let log = self.log_store(&def.name)?;
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         loop {
@@ -37,10 +64,8 @@ impl Lake {
             let mut actions = Vec::new();
             let mut txns = Transactions::new();
             for (day, files) in &days {
-                actions.extend(
-                    base.files.iter().filter(|f| f.day == Some(*day)).map(|f| remove(def, f)),
-                );
-                actions.extend(files.iter().map(PendingFile::action));
+                actions.extend(base.of_day(*day).map(|f| remove(def, f, data_change)));
+                actions.extend(files.iter().map(|f| f.action_with(data_change)));
                 let mark = rewrite_mark(*day);
                 let count = now.txns.get(&mark).copied().unwrap_or_default();
                 txns.insert(mark, count + 1);
@@ -83,12 +108,12 @@ fn moved(base: &TableSnapshot, now: &TableSnapshot, day: Day) -> bool {
     !of_day(&base.files).is_subset(&of_day(&now.files))
 }
 
-fn remove(def: &TableDef, file: &DataFile) -> Action {
+fn remove(def: &TableDef, file: &DataFile, data_change: bool) -> Action {
     let below = file.path.strip_prefix(&format!("{}/", def.name)).unwrap_or(&file.path);
     let values = def.partition_by.iter().map(|c| (c.clone(), file.day.map(|d| d.to_string())));
     Action::Remove(Remove {
         path: below.to_owned(),
-        data_change: true,
+        data_change,
         deletion_timestamp: Some(chrono::Utc::now().timestamp_millis()),
         extended_file_metadata: Some(true),
         partition_values: Some(values.collect()),

@@ -58,9 +58,37 @@ impl TableSnapshot {
         })
     }
 
+    /// The files of one day.
+    pub fn of_day(&self, day: Day) -> impl Iterator<Item = &DataFile> {
+        self.files.iter().filter(move |f| f.day == Some(day))
+    }
+
     /// The rows of all files.
     pub fn rows(&self) -> u64 {
         self.files.iter().map(|f| f.rows).sum()
+    }
+}
+
+/// On a compacted file: the identity of the files whose events it holds, all of them.
+pub const STANDS_FOR: &str = "stands_for";
+
+/// On a compacted file: how many copies were dropped from its day, in all.
+pub const COPIES: &str = "copies";
+
+/// What a set of files of one day holds: equal identities are equal events. Files never change, so
+/// their names are enough; a compacted file stands for the files it was made of.
+pub fn identity<'a>(files: impl Iterator<Item = &'a DataFile>) -> String {
+    let mut parts: Vec<(bool, &str)> = files
+        .map(|f| f.tags.get(STANDS_FOR).map_or((false, f.path.as_str()), |t| (true, t.as_str())))
+        .collect();
+    parts.sort_unstable();
+    parts.dedup();
+    match parts.as_slice() {
+        [(true, identity)] => (*identity).to_owned(),
+        _ => {
+            let names: Vec<&str> = parts.iter().map(|(_, name)| *name).collect();
+            crate::key::digest(names.join("\n").as_bytes())
+        }
     }
 }
 

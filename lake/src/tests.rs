@@ -7,7 +7,10 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use lake_types::Day;
 
-use crate::{Advance, Appended, Appender, Lake, LakeError, LakeOptions, PartitionId, TableDef};
+use crate::{
+    Advance, Appended, Appender, COPIES, Lake, LakeError, LakeOptions, PartitionId, STANDS_FOR,
+    TableDef, identity,
+};
 
 fn options(dir: &tempfile::TempDir) -> LakeOptions {
     LakeOptions {
@@ -150,4 +153,43 @@ async fn another_key_or_no_lake_is_refused() {
     crate::LakeKey::create(&dir.path().join("lake.key")).expect("another key");
     let other = Lake::open_or_create(&options(&dir)).await.err();
     assert!(matches!(other, Some(LakeError::OtherKey { .. })), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_compacted_day_stands_for_its_files() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+    let mut table = Appender::open(&lake, def()).await.expect("a table");
+    let day = Day(7);
+    let add = async |table: &mut Appender, calls: &[i64]| {
+        let tags = BTreeMap::new();
+        let file = lake.write_file(&def(), Some(day), &[rows(calls)], tags).await.expect("a file");
+        table.append(&[], &[file]).await.expect("a commit");
+    };
+    add(&mut table, &[1]).await;
+    add(&mut table, &[2, 3]).await;
+    let base = lake.snapshot("raw/things", None).await.expect("read").expect("there");
+    let before = identity(base.of_day(day));
+    // While the day is compacted, a late event comes.
+    add(&mut table, &[4]).await;
+    let tags = BTreeMap::from([
+        (STANDS_FOR.to_owned(), before.clone()),
+        (COPIES.to_owned(), "0".to_owned()),
+    ]);
+    let file = lake.write_file(&def(), Some(day), &[rows(&[1, 2, 3])], tags).await.expect("a file");
+    let after =
+        lake.compact_day(&def(), &base, day, vec![file.clone()], 0).await.expect("a commit");
+    assert_eq!((after.rows(), after.files.len()), (4, 2));
+    let compacted = after.files.iter().filter(|f| f.tags.contains_key(STANDS_FOR));
+    assert_eq!(identity(compacted), before, "whoever knew the day knows it still");
+    assert_ne!(identity(after.of_day(day)), before, "but for the late event");
+    let twice = lake.compact_day(&def(), &base, day, vec![file], 0).await;
+    assert!(matches!(twice, Err(LakeError::Conflict { .. })), "{twice:?}");
+
+    let old = std::time::Duration::ZERO;
+    let gone = lake.vacuum("raw/things", old, false).await.expect("vacuumed").expect("a table");
+    assert_eq!(gone.files, 2, "those that were compacted");
+    for file in &after.files {
+        lake.read_file(&file.path, &[]).await.expect("live files stay");
+    }
 }

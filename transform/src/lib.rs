@@ -8,6 +8,7 @@
 
 mod cases;
 mod catalog;
+mod compact;
 mod days;
 mod dedup;
 mod engine;

@@ -1,8 +1,8 @@
 //! Brings rollups up to date: the days whose input or whose query changed, and no other.
 //!
 //! Each file of a rollup's day carries, as a tag, a digest of what it was made of: the query, this
-//! engine's version and the paths of the input files. Files never change, so equal digests are
-//! equal rows.
+//! engine's version and the identity of the input files. Files never change, and a compacted one
+//! stands for those it was made of, so equal digests are equal rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -325,8 +325,12 @@ fn digest(text: &str, inputs: &[Input], day: Day) -> String {
     add(text);
     for input in inputs {
         add(&input.name);
+        let mut by_day: BTreeMap<Option<Day>, Vec<&DataFile>> = BTreeMap::new();
         for file in input.may_read(day) {
-            add(&file.path);
+            by_day.entry(file.day).or_default().push(file);
+        }
+        for files in by_day.into_values() {
+            add(&lake::identity(files.into_iter()));
         }
     }
     context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()

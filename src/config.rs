@@ -1,7 +1,7 @@
 //! `rapport.toml`: file < environment < flags; paths are relative to its folder.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
 use ingest::KafkaSettings;
@@ -123,9 +123,11 @@ impl Config {
             usage(format!("the configuration {} can't be read: {e}", path.display()))
         })?;
         let mut config: Self = toml::from_str(&text)
-            .map_err(|e| usage(format!("the configuration {}: {e}", path.display())))?;
+            .map_err(|e| usage(format!("the configuration {}: {e}", path.display()).trim_end()))?;
         let path = std::path::absolute(path).context("the configuration's folder")?;
-        config.folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        // Without `..`, which object-store paths do not know.
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        config.folder = folder.canonicalize().context("the configuration's folder")?;
         if let Ok(root) = std::env::var("RAPPORT_LAKE_ROOT") {
             config.lake.root = root;
         }
@@ -142,7 +144,7 @@ impl Config {
         let root = if self.lake.root.contains("://") {
             self.lake.root.clone()
         } else {
-            self.folder.join(&self.lake.root).display().to_string()
+            resolved(&self.folder, Path::new(&self.lake.root)).display().to_string()
         };
         LakeOptions { root, key_file: self.folder.join(&self.lake.key_file) }
     }
@@ -291,5 +293,35 @@ impl Config {
             text.push_str(&policy.1);
         }
         Ok(lake::digest(text.as_bytes()))
+    }
+}
+
+/// A path as seen from a folder, each `..` taking back the name before it.
+fn resolved(folder: &Path, path: &Path) -> PathBuf {
+    let mut whole = folder.to_owned();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(whole.pop()),
+            Component::CurDir => {}
+            part => whole.push(part),
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lake_may_lie_beside_the_project() {
+        let check = |path: &str, whole: &str| {
+            assert_eq!(resolved(Path::new("/srv/project"), Path::new(path)), Path::new(whole));
+        };
+        check("lake", "/srv/project/lake");
+        check("./lake", "/srv/project/lake");
+        check("../lake", "/srv/lake");
+        check("../../../lake", "/lake");
+        check("/data/../lake", "/lake");
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use transform::TransformError;
+
 /// The call or the configuration is wrong.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
@@ -45,6 +47,10 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
                 said.push_str(": ");
             }
             said.push_str(&text);
+        }
+        // Says what its cause says, without the words around it.
+        if let Some(TransformError::Sql { .. }) = cause.downcast_ref() {
+            break;
         }
     }
     crate::output::note(&format!("rapport: {said}"));

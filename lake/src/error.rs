@@ -53,7 +53,10 @@ pub enum LakeError {
     #[error("the lake's storage: {0}")]
     Storage(#[from] object_store::Error),
 
-    #[error("the lake's storage: {path}: {source}")]
+    #[error(
+        "the lake's storage: {path}: {source}; check [lake] root in rapport.toml, and that its \
+         folder can be written"
+    )]
     Io {
         path: PathBuf,
         #[source]

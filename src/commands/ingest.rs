@@ -142,7 +142,10 @@ pub(crate) async fn load(config: &Config, options: &IngestLoad, quiet: bool) -> 
             continue;
         }
         if !path.is_file() {
-            return Err(anyhow::anyhow!("there is no file {}", path.display()));
+            return Err(usage(format!(
+                "there is no file {}; give NDJSON files, or - for standard input",
+                path.display()
+            )));
         }
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         sources.push(Source { name, path: path.clone() });

@@ -197,9 +197,9 @@ fn unknown_partner(scored: &ScoreOutput, id: &str) -> anyhow::Error {
         .map(|p| p.partner_id.as_str())
         .find(|known| known.eq_ignore_ascii_case(id) || known.starts_with(id));
     match near {
-        Some(near) => anyhow::anyhow!("no partner \"{id}\" in the lake; did you mean \"{near}\"?"),
-        None => anyhow::anyhow!(
+        Some(near) => usage(format!("no partner \"{id}\" in the lake; did you mean \"{near}\"?")),
+        None => usage(format!(
             "no partner \"{id}\" in the lake; `rapport sql \"SELECT partner_id, name FROM partners\"` lists them"
-        ),
+        )),
     }
 }

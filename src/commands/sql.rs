@@ -3,6 +3,7 @@
 use lake_types::AsOf;
 
 use crate::args::Sql;
+use crate::failure::usage;
 use crate::output::{self, Rows};
 use crate::project::Project;
 
@@ -16,6 +17,9 @@ pub(crate) async fn run(project: &Project, options: &Sql) -> anyhow::Result<()> 
         },
     };
     let session = project.session(as_of).await?;
-    let result = session.sql(&options.query).await?;
+    let result = session.sql(&options.query).await.map_err(|error| match error {
+        error if error.is_wrong_query() => usage(error.to_string()),
+        error => error.into(),
+    })?;
     output::print(&Rows { schema: &result.schema, batches: &result.batches }, options.format)
 }

@@ -38,6 +38,20 @@ pub enum TransformError {
 }
 
 impl TransformError {
+    /// Whether the query itself is wrong: text that is no SELECT, a name that does not exist.
+    pub fn is_wrong_query(&self) -> bool {
+        match self {
+            Self::ReadOnly(_) | Self::UnknownTable { .. } => true,
+            Self::Sql { source, .. } => matches!(
+                source.find_root(),
+                DataFusionError::SQL(..)
+                    | DataFusionError::Plan(_)
+                    | DataFusionError::SchemaError(..)
+            ),
+            _ => false,
+        }
+    }
+
     /// Puts a place (a file, "your query") in front of what DataFusion says, with the line where
     /// it knows one.
     pub(crate) fn sql(place: &str) -> impl FnOnce(DataFusionError) -> Self + '_ {

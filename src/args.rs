@@ -142,6 +142,35 @@ pub(crate) enum Ingest {
         after_help = "Examples:\n  rapport ingest load --stream api-calls calls-*.ndjson\n  zcat calls.gz | rapport ingest load --stream api-calls -"
     )]
     Load(IngestLoad),
+    /// List the rejected records, or open them
+    #[command(
+        after_help = "Examples:\n  rapport ingest dead-letters\n  rapport ingest dead-letters --reason wrong_type --open --limit 5"
+    )]
+    DeadLetters(DeadLetters),
+    /// Put the dead letters through the checks again; what passes now moves to its raw table
+    Replay {
+        /// Only those of one stream
+        #[arg(long, value_name = "STREAM")]
+        stream: Option<Stream>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLetters {
+    /// Only those of one stream
+    #[arg(long, value_name = "STREAM")]
+    pub(crate) stream: Option<Stream>,
+    /// Only those with this reason
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Open them with the lake's key: the record's key and value. They may hold secrets
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// The newest so many
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -2,7 +2,7 @@
 //!
 //! The only home of environment, printing and exit codes. Reading order: `args` (the command
 //! line), `config` (`rapport.toml`), `project` (an open lake with its engine), then one file a
-//! command; `output` writes results, `progress` shows long work, `failure` is the exit codes.
+//! command; `output` writes results, `table` those for people, `progress` shows long work, `failure` is the exit codes.
 
 mod args;
 mod commands;
@@ -12,6 +12,7 @@ mod frames;
 mod output;
 mod progress;
 mod project;
+mod table;
 
 use std::process::ExitCode;
 

@@ -8,10 +8,10 @@ use anyhow::Context;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use lake_types::format_instant;
 
 pub(crate) use crate::args::Format;
+pub(crate) use crate::table::Table;
 
 /// Rows with their columns, also when there are none.
 pub(crate) struct Rows<'a> {
@@ -27,6 +27,11 @@ pub(crate) fn note(text: &str) {
 /// A line of output.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     writeln!(io::stdout(), "{text}").context("standard output")
+}
+
+/// Writes a table to stdout.
+pub(crate) fn show(table: &Table) -> anyhow::Result<()> {
+    io::stdout().write_all(table.text().as_bytes()).context("standard output")
 }
 
 /// Writes rows to stdout.
@@ -49,17 +54,23 @@ pub(crate) fn write(rows: &Rows<'_>, format: Format, dir: &Path, name: &str) -> 
 /// Replaces a file by way of a temporary one beside it.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = || format!("{} can't be written", path.display());
-    std::fs::create_dir_all(folder).with_context(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-    file.write_all(bytes).with_context(failed)?;
+    // The path of the temporary file, which the error would name too, tells nobody anything.
+    let failed = |e: &io::Error| {
+        let why = e
+            .raw_os_error()
+            .map_or_else(|| e.to_string(), |c| io::Error::from_raw_os_error(c).to_string());
+        anyhow::anyhow!("{} can't be written: {why}; choose a folder that can be", path.display())
+    };
+    std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| failed(&e))?;
+    file.write_all(bytes).map_err(|e| failed(&e))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(mode).with_context(failed)?;
+        file.as_file().set_permissions(mode).map_err(|e| failed(&e))?;
     }
-    file.persist(path).map_err(|e| e.error).with_context(failed)?;
+    file.persist(path).map_err(|e| failed(&e.error))?;
     Ok(())
 }
 
@@ -124,56 +135,58 @@ pub(crate) fn json(rows: &Rows<'_>) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A table for people: numbers to the right, long fractions cut.
+/// A table for people: numbers to the right, as many digits as their column needs, four at most.
 fn table(rows: &Rows<'_>) -> anyhow::Result<String> {
-    let mut table = plain_table();
-    let right = |of: &DataType| of.is_numeric();
-    let kinds: Vec<bool> = rows.schema.fields().iter().map(|f| right(f.data_type())).collect();
-    table.set_header(
-        rows.schema.fields().iter().zip(&kinds).map(|(f, right)| aligned(f.name(), *right)),
-    );
+    let fields = rows.schema.fields();
+    let numbers: Vec<usize> =
+        (0..fields.len()).filter(|c| fields[*c].data_type().is_numeric()).collect();
+    let mut table = Table::new(fields.iter().map(|f| f.name()), &numbers);
+    let mut columns: Vec<Vec<String>> = vec![Vec::new(); fields.len()];
     for batch in rows.batches {
-        let columns = texts(batch)?;
-        for row in 0..batch.num_rows() {
-            let cells =
-                columns.iter().zip(batch.columns()).zip(&kinds).map(|((texts, column), right)| {
-                    let text = texts[row].as_deref().unwrap_or("");
-                    aligned(&shortened(text, column.data_type()), *right)
-                });
-            table.add_row(cells.collect::<Vec<_>>());
+        for (column, texts) in columns.iter_mut().zip(texts(batch)?) {
+            column.extend(texts.into_iter().map(Option::unwrap_or_default));
         }
     }
-    Ok(format!("{table}\n"))
-}
-
-fn aligned(text: &str, right: bool) -> Cell {
-    let side = if right { CellAlignment::Right } else { CellAlignment::Left };
-    Cell::new(text).set_alignment(side)
-}
-
-/// The house's terminal table: rules under the head only.
-pub(crate) fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_style(comfy_table::TableComponent::HeaderLines, '─');
-    table.set_style(comfy_table::TableComponent::MiddleHeaderIntersections, ' ');
-    table
-}
-
-/// Decimals and floats with at most four digits after the point, at least two for money.
-fn shortened(text: &str, of: &DataType) -> String {
-    if !matches!(of, DataType::Float64 | DataType::Decimal128(..)) || text.is_empty() {
-        return text.to_owned();
-    }
-    match text.split_once('.') {
-        Some((whole, fraction)) if fraction.len() > 4 && !fraction.contains('e') => {
-            if matches!(of, DataType::Decimal128(..)) {
-                return format!("{whole}.{}", &fraction[..2]);
-            }
-            text.parse::<f64>().map_or_else(|_| text.to_owned(), |v| format!("{v:.4}"))
+    for (column, field) in columns.iter_mut().zip(fields) {
+        match field.data_type() {
+            DataType::Float64 => even(column, 1, 4),
+            // Money has cents; what is finer stands in the CSV.
+            DataType::Decimal128(_, 1..) => even(column, 2, 2),
+            _ => {}
         }
-        _ => text.to_owned(),
     }
+    let count = rows.batches.iter().map(RecordBatch::num_rows).sum();
+    for row in 0..count {
+        table.row(columns.iter_mut().map(|column| std::mem::take(&mut column[row])));
+    }
+    Ok(table.text())
+}
+
+/// Gives the numbers of a column the same number of digits after the point.
+fn even(column: &mut [String], least: usize, most: usize) {
+    let fraction = |text: &String| text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let digits = column.iter().map(fraction).max().unwrap_or(0).clamp(least, most);
+    for text in column {
+        if let Some(rounded) = rounded(text, digits) {
+            *text = rounded;
+        }
+    }
+}
+
+/// A plain decimal number with so many digits after the point, half away from zero; exact, also
+/// where a float is not.
+fn rounded(text: &str, digits: usize) -> Option<String> {
+    let (sign, number) = text.strip_prefix('-').map_or(("", text), |number| ("-", number));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let kept = &fraction[..digits.min(fraction.len())];
+    let mut value: u128 = format!("{whole}{kept:0<digits$}").parse().ok()?;
+    if fraction.as_bytes().get(digits).is_some_and(|digit| *digit >= b'5') {
+        value += 1;
+    }
+    let sign = if value == 0 { "" } else { sign };
+    let text = format!("{value:0>width$}", width = digits + 1);
+    let (whole, fraction) = text.split_at(text.len() - digits);
+    Some(if digits == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") })
 }
 
 #[cfg(test)]
@@ -224,5 +237,22 @@ mod tests {
         );
         let none = Rows { schema: &schema, batches: &[] };
         assert_eq!(json(&none).expect("JSON"), b"[]\n");
+    }
+
+    #[test]
+    fn numbers_of_a_table_are_rounded_half_away_from_zero() {
+        let check = |text: &str, digits: usize, to: Option<&str>| {
+            assert_eq!(rounded(text, digits).as_deref(), to, "{text}");
+        };
+        check("0.66666", 4, Some("0.6667"));
+        check("1", 2, Some("1.00"));
+        check("99.995", 2, Some("100.00"));
+        check("-0.125", 2, Some("-0.13"));
+        check("-0.001", 2, Some("0.00"));
+        check("12345678901234567890123456.785000000000", 2, Some("12345678901234567890123456.79"));
+        check("7.5", 0, Some("8"));
+        check("1e-7", 4, None);
+        check("NaN", 4, None);
+        check("", 4, None);
     }
 }

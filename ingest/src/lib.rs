@@ -1,7 +1,7 @@
 //! From Kafka and files to the raw tables, exactly once.
 //!
 //! The only home of rdkafka. Reading order: `decode` (a record's bytes to a checked event),
-//! `part` (what is known of a partition), `sink` (buffers and commits), `dead` (rejected records),
+//! `part` (what is known of a partition), `sink` (buffers and commits), `dead` (rejected records), `letters` and `replay` (reading them back),
 //! `worker` (a member of a consumer group), `load` (files), `cluster` and `native` (what the broker
 //! and librdkafka are asked), `embedded` (a broker inside the process), `produce`.
 //!
@@ -13,10 +13,12 @@ mod dead;
 pub mod decode;
 mod embedded;
 mod error;
+mod letters;
 mod load;
 mod native;
 mod part;
 mod produce;
+mod replay;
 mod settings;
 mod sink;
 #[cfg(test)]
@@ -25,8 +27,10 @@ mod worker;
 
 pub use embedded::{EMBEDDED_CLUSTER, Embedded, WINDOW};
 pub use error::IngestError;
+pub use letters::{Letter, dead_letters, letters_of_day};
 pub use load::{LoadOptions, Source, load};
 pub use produce::RecordProducer;
+pub use replay::{Replayed, replay};
 pub use settings::{From, KafkaSettings, Limits, RunOptions};
 pub use sink::Counts;
 pub use worker::{Status, run};

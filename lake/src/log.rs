@@ -36,6 +36,11 @@ impl PartitionId {
         Self(format!("file/{stream}/{sha256}"))
     }
 
+    /// The mark that replays of a stream's dead letters move, in its raw table first.
+    pub fn replay(stream: lake_types::Stream) -> Self {
+        Self(format!("replay/{stream}"))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

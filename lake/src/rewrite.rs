@@ -27,7 +27,21 @@ impl Lake {
         base: &TableSnapshot,
         days: Vec<(Day, Vec<PendingFile>)>,
     ) -> Result<TableSnapshot, LakeError> {
-        self.rewrite(def, base, days, true).await
+        self.rewrite(def, base, days, true, &Transactions::new()).await
+    }
+
+    /// As [`Lake::replace_days`], setting application ids in the same commit.
+    ///
+    /// # Errors
+    /// As [`Lake::replace_days`].
+    pub async fn replace_days_marked(
+        &self,
+        def: &TableDef,
+        base: &TableSnapshot,
+        days: Vec<(Day, Vec<PendingFile>)>,
+        marks: &Transactions,
+    ) -> Result<TableSnapshot, LakeError> {
+        self.rewrite(def, base, days, true, marks).await
     }
 
     /// Replaces the files of a day by fewer ones that hold the same events. Files that came since
@@ -44,7 +58,8 @@ impl Lake {
         files: Vec<PendingFile>,
         copies_dropped: u64,
     ) -> Result<TableSnapshot, LakeError> {
-        self.rewrite(def, base, vec![(day, files)], copies_dropped > 0).await
+        let days = vec![(day, files)];
+        self.rewrite(def, base, days, copies_dropped > 0, &Transactions::new()).await
     }
 
     async fn rewrite(
@@ -53,6 +68,7 @@ impl Lake {
         base: &TableSnapshot,
         days: Vec<(Day, Vec<PendingFile>)>,
         data_change: bool,
+        marks: &Transactions,
     ) -> Result<TableSnapshot, LakeError> {
         let log = self.log_store(&def.name)?;
         let conflict = || LakeError::Conflict { table: def.name.clone() };
@@ -62,7 +78,7 @@ impl Lake {
                 return Err(conflict());
             }
             let mut actions = Vec::new();
-            let mut txns = Transactions::new();
+            let mut txns = marks.clone();
             for (day, files) in &days {
                 actions.extend(base.of_day(*day).map(|f| remove(def, f, data_change)));
                 actions.extend(files.iter().map(|f| f.action_with(data_change)));

@@ -16,7 +16,7 @@ use crate::commands::generate::{self, Sent};
 use crate::commands::{init, plan, report, score};
 use crate::config::Config;
 use crate::failure::usage;
-use crate::output::{line, note, plain_table, write_file};
+use crate::output::{Table, line, note, show, write_file};
 use crate::progress::{Stage, count};
 use crate::project::{Project, refreshed};
 
@@ -243,11 +243,8 @@ impl Told {
     }
 
     fn print(&self, dir: &Path) -> anyhow::Result<()> {
-        let mut table = plain_table();
-        table.set_header(["done", ""]);
-        let mut row = |name: &str, value: String| {
-            table.add_row([name.to_owned(), value]);
-        };
+        let mut table = Table::new(["", ""], &[]);
+        let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
         if let Some((sent, counts)) = &self.sent {
             row("events in", count(sent.records));
             row(
@@ -265,13 +262,14 @@ impl Told {
         row("tiers", tiers.join(", "));
         row("plan", format!("{} changes proposed", count(self.changes as u64)));
         row("report", format!("{} pages", count(self.pages as u64)));
-        for (stage, took) in &self.stages {
-            row(stage, format!("{:.1} s", took.as_secs_f64()));
-        }
-        line(&table.to_string())?;
+        let stages = self.stages.iter();
+        let times: Vec<_> =
+            stages.map(|(stage, took)| format!("{stage} {:.1} s", took.as_secs_f64())).collect();
+        row("time", times.join(", "));
+        show(&table)?;
         line(&format!("\nOpen {}", dir.join("report/index.html").display()))?;
         line(&format!(
-            "The demo is a project: cd {} and try `rapport sql \"SELECT * FROM funnel\"`",
+            "The demo is a project: cd {} and try `rapport metrics run funnel`",
             dir.display()
         ))
     }

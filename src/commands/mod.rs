@@ -1,5 +1,6 @@
 //! One file a command; here the command line is taken apart.
 
+mod dead_letters;
 mod demo;
 mod generate;
 mod ingest;
@@ -35,6 +36,12 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Ingest(Ingest::Run(options)) => ingest::run(&config()?, &options, &runtime, quiet),
         Command::Ingest(Ingest::Load(options)) => {
             runtime.block_on(ingest::load(&config()?, &options, quiet))
+        }
+        Command::Ingest(Ingest::DeadLetters(options)) => {
+            runtime.block_on(dead_letters::list(&config()?, &options))
+        }
+        Command::Ingest(Ingest::Replay { stream }) => {
+            runtime.block_on(dead_letters::replay(&config()?, stream, quiet))
         }
         Command::Metrics(command) => metrics::run(command, &config, &runtime, quiet),
         Command::Sql(options) => runtime.block_on(sql::run(&open(config()?)?, &options)),

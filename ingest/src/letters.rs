@@ -1,0 +1,133 @@
+//! Reading dead letters back: listing, opening, and finding those a replay may take.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use lake::{Lake, SealedRecord, TableSnapshot, Transactions, schema};
+use lake_types::{Day, Stream};
+
+use crate::error::IngestError;
+
+/// A rejected record as the lake keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    pub stream: String,
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+    /// µs.
+    pub arrival: i64,
+    pub reason: String,
+    pub field: Option<String>,
+    pub key_id: String,
+    sealed: Vec<u8>,
+}
+
+impl Letter {
+    /// What the record held.
+    ///
+    /// # Errors
+    /// When it was sealed with another key.
+    pub fn open(&self, lake: &Lake) -> Result<SealedRecord, IngestError> {
+        Ok(lake.key().open(&self.sealed, &self.key_id)?)
+    }
+
+    /// Whether its partition has been read past it, so that nobody else will bring it in.
+    pub(crate) fn is_settled(&self, stream: Stream, txns: &Transactions) -> bool {
+        let of_file = self.topic.rsplit_once('#').filter(|(name, _)| name.starts_with("file:"));
+        if let Some((_, hash)) = of_file {
+            let prefix = format!("file/{stream}/{hash}");
+            let mut ids =
+                txns.range(prefix.clone()..).take_while(|(id, _)| id.starts_with(&prefix));
+            return ids.any(|(id, next)| !id.contains('#') && *next > self.offset);
+        }
+        let partition = self.partition.to_string();
+        txns.iter().any(|(id, next)| {
+            let mut parts = id.split('/').skip(1);
+            parts.next() == Some(&self.topic)
+                && parts.nth(1) == Some(&partition)
+                && *next > self.offset
+        })
+    }
+}
+
+/// The dead letters of one arrival date, in the order of topic, partition and offset.
+///
+/// # Errors
+/// When a file can't be read.
+pub async fn letters_of_day(
+    lake: &Lake,
+    snapshot: &TableSnapshot,
+    day: Day,
+) -> Result<Vec<Letter>, IngestError> {
+    let mut letters = Vec::new();
+    for file in snapshot.of_day(day) {
+        for batch in lake.read_file(&file.path, &[]).await? {
+            letters.extend(rows(&batch)?);
+        }
+    }
+    letters
+        .sort_by(|a, b| (&a.topic, a.partition, a.offset).cmp(&(&b.topic, b.partition, b.offset)));
+    Ok(letters)
+}
+
+/// The dead letters' newest state.
+///
+/// # Errors
+/// When the table's log can't be read.
+pub async fn dead_letters(lake: &Lake) -> Result<TableSnapshot, IngestError> {
+    Ok(lake.ensure_table(&schema::dead_letters()).await?)
+}
+
+fn rows(batch: &RecordBatch) -> Result<Vec<Letter>, IngestError> {
+    let column = |name: &str| {
+        batch.column_by_name(name).ok_or_else(|| {
+            arrow::error::ArrowError::SchemaError(format!("dead letters without {name}"))
+        })
+    };
+    let text = |name: &str| Ok::<_, IngestError>(column(name)?.as_string::<i32>().clone());
+    let (streams, topics, reasons) = (text("stream")?, text("topic")?, text("reason")?);
+    let (fields, key_ids) = (text("field")?, text("key_id")?);
+    let partitions = column("kafka_partition")?.as_primitive::<Int32Type>();
+    let offsets = column("kafka_offset")?.as_primitive::<Int64Type>();
+    let arrivals = column("arrival")?.as_primitive::<TimestampMicrosecondType>();
+    let sealed = column("sealed")?.as_binary::<i32>();
+    Ok((0..batch.num_rows())
+        .map(|row| Letter {
+            stream: streams.value(row).to_owned(),
+            topic: topics.value(row).to_owned(),
+            partition: partitions.value(row),
+            offset: offsets.value(row),
+            arrival: arrivals.value(row),
+            reason: reasons.value(row).to_owned(),
+            field: fields.is_valid(row).then(|| fields.value(row).to_owned()),
+            key_id: key_ids.value(row).to_owned(),
+            sealed: sealed.value(row).to_vec(),
+        })
+        .collect())
+}
+
+/// The letters as rows of the table again.
+pub(crate) fn batch(letters: &[&Letter]) -> Result<RecordBatch, IngestError> {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        ArrayRef, BinaryArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    };
+
+    let text = |of: fn(&Letter) -> &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(letters.iter().map(|l| of(l))))
+    };
+    let arrivals: Vec<i64> = letters.iter().map(|l| l.arrival).collect();
+    let columns: Vec<ArrayRef> = vec![
+        text(|l| &l.stream),
+        text(|l| &l.topic),
+        Arc::new(Int32Array::from_iter_values(letters.iter().map(|l| l.partition))),
+        Arc::new(Int64Array::from_iter_values(letters.iter().map(|l| l.offset))),
+        Arc::new(TimestampMicrosecondArray::from(arrivals).with_timezone("UTC")),
+        text(|l| &l.reason),
+        Arc::new(letters.iter().map(|l| l.field.as_deref()).collect::<StringArray>()),
+        Arc::new(BinaryArray::from_iter_values(letters.iter().map(|l| &l.sealed))),
+        text(|l| &l.key_id),
+    ];
+    Ok(RecordBatch::try_new(schema::dead_letters().file_schema(), columns)?)
+}

@@ -126,7 +126,7 @@ impl Table {
 }
 
 fn total(widths: &[u16]) -> u16 {
-    widths.iter().fold(0, |sum, width| sum.saturating_add(width + GAP)).saturating_sub(GAP)
+    widths.iter().fold(0_u16, |sum, width| sum.saturating_add(width + GAP)).saturating_sub(GAP)
 }
 
 fn length(text: &str) -> u16 {

@@ -262,15 +262,17 @@ impl Told {
         row("tiers", tiers.join(", "));
         row("plan", format!("{} changes proposed", count(self.changes as u64)));
         row("report", format!("{} pages", count(self.pages as u64)));
-        let stages = self.stages.iter();
-        let times: Vec<_> =
-            stages.map(|(stage, took)| format!("{stage} {:.1} s", took.as_secs_f64())).collect();
-        row("time", times.join(", "));
+        for (index, (stage, took)) in self.stages.iter().enumerate() {
+            let name = if index == 0 { "time" } else { "" };
+            row(name, format!("{:>5.1} s  {stage}", took.as_secs_f64()));
+        }
         show(&table)?;
         line(&format!("\nOpen {}", dir.join("report/index.html").display()))?;
+        // As it was called, so that the line can be pasted.
+        let program = std::env::args().next().unwrap_or_else(|| "rapport".to_owned());
         line(&format!(
-            "The demo is a project: cd {} and try `rapport metrics run funnel`",
-            dir.display()
+            "Ask it more: {program} --config {} metrics run funnel",
+            dir.join("rapport.toml").display()
         ))
     }
 }

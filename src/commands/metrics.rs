@@ -135,6 +135,7 @@ async fn compute(
         // A broken metric never stops the others.
         match session.metric(name).await {
             Ok(result) => emit(name, &result, format, wanted.out, names.len() > 1)?,
+            Err(error) if names.len() == 1 => return Err(error.into()),
             Err(error) => {
                 note(&format!("rapport: {name}: {error}"));
                 failures.push(name.as_str());

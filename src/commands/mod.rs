@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
             runtime.block_on(score::run(&open(config()?)?, as_of.as_deref(), format))
         }
         Command::Score(Score::Show { partner, as_of }) => {
-            runtime.block_on(score::show(&open(config()?)?, &partner, as_of.as_deref()))
+            runtime.block_on(score::show_partner(&open(config()?)?, &partner, as_of.as_deref()))
         }
         Command::Actions(Actions::Plan { out, as_of }) => {
             runtime.block_on(plan::run(&open(config()?)?, &out, as_of.as_deref()))

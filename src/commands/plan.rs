@@ -13,7 +13,7 @@ use transform::Session;
 use crate::commands::score;
 use crate::failure::usage;
 use crate::frames;
-use crate::output::{line, note, plain_table, write_file};
+use crate::output::{Table, line, note, show, write_file};
 use crate::project::Project;
 
 /// One row a partner: what conditions may speak of.
@@ -24,6 +24,9 @@ const PARTNERS: &str = "
           (SELECT max(scored_at) FROM partner_health WHERE as_of = $as_of)) h
   LEFT JOIN partners p ON p.partner_id = h.partner_id
   LEFT JOIN throttling t ON t.partner_id = h.partner_id";
+
+/// What that row is called where a condition is evaluated.
+const ROW: &str = "partner_row";
 
 pub(crate) async fn run(project: &Project, out: &Path, as_of: Option<&str>) -> anyhow::Result<()> {
     let as_of = project.as_of(as_of).await?;
@@ -56,7 +59,7 @@ pub(crate) async fn make(
     session: &Session,
     scored: &ScoreOutput,
 ) -> anyhow::Result<Plan> {
-    let policy = policy(project)?;
+    let (name, policy) = policy(project)?;
     let watermark = project.lake.watermark().await?;
     let input = PlanInput {
         as_of: session.as_of(),
@@ -69,35 +72,55 @@ pub(crate) async fn make(
     let mut matches: BTreeMap<&str, Result<BTreeSet<String>, String>> = BTreeMap::new();
     for rule in &policy.rules {
         let met = matching(session, &rule.condition).await;
-        matches.insert(&rule.condition, met.map_err(|e| e.to_string()));
+        matches.insert(&rule.condition, met.map_err(|e| of_condition(&e.to_string())));
     }
     let evaluate = |condition: &str| {
         matches.get(condition).cloned().unwrap_or_else(|| Err("it was not evaluated".to_owned()))
     };
     actions::plan(&input, &policy, &evaluate).map_err(|error| match error {
-        actions::PlanError::Condition { .. } => usage(format!("policy.toml: {error}")),
+        actions::PlanError::Condition { line, rule, condition, message } => usage(format!(
+            "{name}, line {line}: the rule \"{rule}\" can't be evaluated: {message}\n  when = {condition:?}"
+        )),
         other => other.into(),
     })
 }
 
-fn policy(project: &Project) -> anyhow::Result<Policy> {
+/// The policy and where it comes from.
+fn policy(project: &Project) -> anyhow::Result<(String, Policy)> {
     let given = project.config.actions_policy()?;
     let (name, text) = match &given {
         Some((path, text)) => (path.display().to_string(), text.as_str()),
         None => ("the built-in policy".to_owned(), actions::DEFAULT_POLICY),
     };
-    Policy::parse(text).map_err(|e| usage(format!("{name}: {e}")))
+    let policy = Policy::parse(text).map_err(|e| usage(format!("{name}: {e}")))?;
+    Ok((name, policy))
 }
 
 /// The partners that meet a condition.
 async fn matching(session: &Session, condition: &str) -> anyhow::Result<BTreeSet<String>> {
-    let sql = format!("SELECT partner_id FROM ({PARTNERS}) WHERE {condition}");
+    let sql = format!("SELECT partner_id FROM ({PARTNERS}) AS {ROW} WHERE {condition}");
     let mut ids = BTreeSet::new();
     for batch in session.sql(&sql).await?.batches {
         let text = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8)?;
         ids.extend(text.as_string::<i32>().iter().flatten().map(str::to_owned));
     }
     Ok(ids)
+}
+
+/// What the engine says of a query of ours, as said of the condition in it: without the place in
+/// the query, its table, and the names of a hundred columns where the one meant is known.
+fn of_condition(text: &str) -> String {
+    let text = match text.split_once(": ") {
+        Some((place, rest)) if place.starts_with("your query") => rest,
+        _ => text,
+    };
+    let text = text.strip_prefix("Schema error: ").unwrap_or(text);
+    let text = text.split(" at Line: ").next().unwrap_or(text);
+    let text = match text.split_once("\nValid fields are") {
+        Some((meant, _)) if meant.contains("Did you mean") => meant,
+        _ => text,
+    };
+    text.replace(&format!("{ROW}."), "")
 }
 
 #[derive(Deserialize)]
@@ -184,10 +207,9 @@ pub(crate) fn print(plan: &Plan, out: &Path) -> anyhow::Result<()> {
     }
     let rows = actions::readable(plan);
     if !rows.is_empty() {
-        let mut table = plain_table();
-        table.set_header(["partner", "action", "change", "why", "guardrails"]);
+        let mut table = Table::new(["partner", "action", "change", "why", "guardrails"], &[]);
         for row in &rows {
-            table.add_row([
+            table.row([
                 row.partner.as_str(),
                 row.action,
                 row.change.as_str(),
@@ -195,15 +217,35 @@ pub(crate) fn print(plan: &Plan, out: &Path) -> anyhow::Result<()> {
                 row.guardrails.as_str(),
             ]);
         }
-        line(&table.to_string())?;
+        show(&table)?;
+        line("")?;
     }
     let approval = plan.changes.iter().filter(|c| c.needs_approval).count();
     line(&format!(
-        "{} changes for {} partners, {approval} need approval, {} stopped; nothing is sent before apply",
-        plan.changes.len(),
+        "{} partners looked at, {} changes proposed, {approval} of them for a person to approve, {} stopped",
         plan.partners,
+        plan.changes.len(),
         plan.stopped.len()
     ))?;
-    note(&format!("Plan {} in {}", plan.plan_id, out.display()));
+    note(&format!("Plan {} in {}; nothing has been sent", plan.plan_id, out.display()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_condition() {
+        let check = |engine: &str, ours: &str| assert_eq!(of_condition(engine), ours);
+        check(
+            "your query, line 7: Schema error: No field named tear. Did you mean 'partner_row.tier'?\nValid fields are partner_row.as_of.",
+            "No field named tear. Did you mean 'tier'?",
+        );
+        check(
+            "your query, line 7: Expected: end of statement, found: tier at Line: 7, Column: 68",
+            "Expected: end of statement, found: tier",
+        );
+        check("no exchange rate for EUR: add one", "no exchange rate for EUR: add one");
+    }
 }

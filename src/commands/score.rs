@@ -2,14 +2,14 @@
 
 use arrow::array::RecordBatch;
 use lake::{TableDef, schema};
-use lake_types::{AsOf, format_instant};
+use lake_types::{AsOf, Day};
 use scoring::{PartnerScore, Policy, ScoreInput, ScoreOutput, Signal};
 use transform::Session;
 
 use crate::args::Format;
 use crate::failure::usage;
 use crate::frames::{frame, health_rows};
-use crate::output::{self, Rows, line, note, plain_table};
+use crate::output::{self, Rows, Table, line, note, show};
 use crate::project::Project;
 
 /// Frozen scores of churned partners are computed as far back as this.
@@ -135,50 +135,60 @@ pub(crate) fn tiers(scored: &ScoreOutput) -> Vec<(String, usize)> {
 }
 
 fn print_tiers(scored: &ScoreOutput, as_of: AsOf) -> anyhow::Result<()> {
-    let mut table = plain_table();
-    table.set_header(["tier", "partners"]);
+    let mut table = Table::new(["tier", "partners"], &[1]);
     for (tier, n) in tiers(scored) {
-        table.add_row([tier, n.to_string()]);
+        table.row([spoken(&tier), n.to_string()]);
     }
-    line(&table.to_string())?;
+    show(&table)?;
     let mut worst: Vec<&PartnerScore> =
         scored.partners.iter().filter(|p| p.tier.name() == "at_risk").collect();
     worst.sort_by(|a, b| b.impact_share.unwrap_or(0.0).total_cmp(&a.impact_share.unwrap_or(0.0)));
     if !worst.is_empty() {
         line("\nAt risk, by share of gross:")?;
-        let mut table = plain_table();
-        table.set_header(["partner", "score", "share", "why"]);
+        let mut table = Table::new(["partner", "score", "share", "why"], &[1, 2]);
         for partner in worst.iter().take(10) {
             let share =
                 partner.impact_share.map_or_else(String::new, |s| format!("{:.1} %", s * 100.0));
             let score = partner.score.map_or_else(String::new, |s| format!("{s:.0}"));
-            table.add_row([partner.partner_id.clone(), score, share, partner.top_reason.clone()]);
+            table.row([partner.partner_id.clone(), score, share, partner.top_reason.clone()]);
         }
-        line(&table.to_string())?;
+        show(&table)?;
+        if worst.len() > 10 {
+            line(&format!("and {} more", worst.len() - 10))?;
+        }
     }
-    note(&format!("Scored as of {as_of}; tiers by thresholds alone are provisional."));
+    note(&format!(
+        "\nAs of {}. Tiers are provisional: by thresholds alone, without their history.\n`rapport score show PARTNER` says why one has its score.",
+        as_of.day()
+    ));
     Ok(())
 }
 
-pub(crate) async fn show(project: &Project, id: &str, as_of: Option<&str>) -> anyhow::Result<()> {
+/// `at_risk` as "at risk".
+fn spoken(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+pub(crate) async fn show_partner(
+    project: &Project,
+    id: &str,
+    as_of: Option<&str>,
+) -> anyhow::Result<()> {
     let as_of = project.as_of(as_of).await?;
     let session = project.session(as_of).await?;
     let scored = score(project, &session).await?;
     let Some(partner) = scored.partners.iter().find(|p| p.partner_id == id) else {
         return Err(unknown_partner(&scored, id));
     };
-    let score = partner.score.map_or_else(|| "none".to_owned(), |s| format!("{s:.1}"));
-    line(&format!("{id}: {} ({}), score {score}", partner.tier.name(), partner.stage.name()))?;
-    line(&partner.top_reason)?;
-    if let Some(since) = partner.tier_since {
-        line(&format!("Since {}, coverage {:.2}", format_instant(since), partner.coverage))?;
-    }
-    line("")?;
-    let mut table = plain_table();
-    table.set_header(["signal", "weight", "score", "usual", "points", "what was seen"]);
+    head(partner)?;
+    let mut table = Table::new(
+        ["signal", "weight", "score", "usual", "points", "what was seen"],
+        &[1, 2, 3, 4],
+    );
     let number = |value: Option<f64>| value.map_or_else(String::new, |v| format!("{v:.1}"));
-    for signal in &partner.signals {
-        table.add_row([
+    let (asked, not_asked): (Vec<_>, Vec<_>) = partner.signals.iter().partition(|s| s.applicable);
+    for signal in &asked {
+        table.row([
             signal.signal.name().to_owned(),
             format!("{}", signal.weight),
             number(signal.score),
@@ -187,7 +197,46 @@ pub(crate) async fn show(project: &Project, id: &str, as_of: Option<&str>) -> an
             signal.reason.clone().unwrap_or_default(),
         ]);
     }
-    line(&table.to_string())
+    if !asked.is_empty() {
+        line("")?;
+        show(&table)?;
+    }
+    if !not_asked.is_empty() {
+        let names: Vec<_> = not_asked.iter().map(|s| s.signal.name()).collect();
+        line(&format!("\nNot asked of this partner now: {}", names.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// Who it is, where it stands, and the one reason.
+fn head(partner: &PartnerScore) -> anyhow::Result<()> {
+    let (tier, stage) = (partner.tier.name(), partner.stage.name());
+    let mut text = format!("{}: {}", partner.partner_id, spoken(tier));
+    if let Some(since) = partner.tier_since {
+        text.push_str(&format!(" since {}", Day::of_micros(since)));
+    }
+    if tier != stage {
+        text.push_str(&format!(", stage {}", spoken(stage)));
+    }
+    match partner.score {
+        Some(score) if tier == "churned" => {
+            text.push_str(&format!(", score {score:.0} on the day before"));
+        }
+        Some(score) => text.push_str(&format!(", score {score:.0} of 100")),
+        None => text.push_str(", no score"),
+    }
+    line(&text)?;
+    if let (Some(share), Some(rank)) = (partner.impact_share, partner.impact_rank) {
+        line(&format!("Share of gross {:.1} %, rank {rank}", share * 100.0))?;
+    }
+    line(&partner.top_reason)?;
+    if partner.coverage < 1.0 && !partner.signals.is_empty() {
+        line(&format!(
+            "Evidence for {:.0} % of the weight of the signals that apply",
+            partner.coverage * 100.0
+        ))?;
+    }
+    Ok(())
 }
 
 fn unknown_partner(scored: &ScoreOutput, id: &str) -> anyhow::Error {

@@ -1,1 +1,19 @@
-//! t
+//! The compiled program, driven as its users drive it, against worlds whose truth is known.
+//!
+//! Reading order: `program` (runs it in a project of its own), `simulated` (worlds and their
+//! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker); then the tests,
+//! a file a promise: `demo`, `metrics`, `pieces`, `contract`, `bad_input`, `crash`, `group`.
+//!
+//! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
+
+mod bad_input;
+mod contract;
+
+mod demo;
+
+mod kafka;
+mod metrics;
+mod pieces;
+mod program;
+mod reference;
+mod simulated;

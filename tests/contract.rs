@@ -1,0 +1,264 @@
+//! What scripts rely on: exit codes, formats, table names, configuration.
+
+use std::sync::LazyLock;
+
+use lake_types::Stream;
+
+use crate::program::{Project, rapport, run};
+use crate::simulated::{Simulated, Size};
+
+/// A small project that the tests here only read.
+static LOADED: LazyLock<(Simulated, Project)> = LazyLock::new(|| {
+    let world = Simulated::new(Size { seed: 3, partners: 30, events: 1_000, days: 40 });
+    let project = Project::new();
+    world.load(&project);
+    (world, project)
+});
+
+/// A call with all it needs, in the fields that matter to a test.
+const CALL: &str =
+    r#"{"event_id":"e1","partner_id":"p1","occurred_at":"2026-02-03T04:05:06.25Z","status":200}"#;
+
+fn one_call() -> Project {
+    let project = Project::new();
+    project.write("calls.ndjson", format!("{CALL}\n{CALL}\n"));
+    let load = ["ingest", "load", "--stream", "api-calls", "--arrival", "2026-02-04"];
+    project.ok(&[&load[..], &["calls.ndjson"]].concat());
+    project
+}
+
+#[test]
+fn tables_give_an_event_once_and_raw_tables_each_copy() {
+    let project = one_call();
+    assert_eq!(project.number("SELECT count(*) FROM raw.api_calls"), 2);
+    assert_eq!(project.number("SELECT count(*) FROM api_calls"), 1);
+    let names = ["partner_events", "billing_events", "support_events", "dead_letters", "runs"];
+    let more = ["partner_day", "funnel", "partner_health"];
+    for table in names.iter().chain(&more) {
+        project.rows(&format!("SELECT * FROM {table}"));
+    }
+}
+
+#[test]
+fn cells_in_csv_json_and_parquet() {
+    let project = one_call();
+    let query = "SELECT partner_id, occurred_at, product, event_date, status FROM api_calls";
+    let csv = project.ok(&["sql", query, "--format", "csv"]);
+    let header = "partner_id,occurred_at,product,event_date,status";
+    assert_eq!(csv, format!("{header}\np1,2026-02-03T04:05:06.25Z,,2026-02-03,200\n"));
+    // The instant's form in JSON is arrow's; NULL must be there as null.
+    let json = project.ok(&["sql", query, "--format", "json"]);
+    let rows: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(rows[0]["partner_id"], "p1");
+    assert_eq!(rows[0]["status"], 200);
+    assert_eq!(rows[0].get("product"), Some(&serde_json::Value::Null));
+    let none = project.ok(&["sql", "SELECT 1 AS one WHERE false", "--format", "json"]);
+    assert_eq!(none.trim(), "[]");
+    let none = project.ok(&["sql", "SELECT 1 AS one WHERE false", "--format", "csv"]);
+    assert_eq!(none, "one\n");
+    let parquet = project.run(&["sql", query, "--format", "parquet"]).succeeded().stdout;
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+}
+
+#[test]
+fn metrics_go_to_a_file_each() {
+    let (world, project) = &*LOADED;
+    let end = world.end();
+    let listed = project.ok(&["metrics", "list", "--format", "csv"]);
+    let of_kind = listed.lines().filter(|line| line.split(',').nth(1) == Some("metric"));
+    let mut names: Vec<&str> = of_kind.filter_map(|line| line.split(',').next()).collect();
+    names.sort_unstable();
+    for due in [
+        "activation",
+        "cohort_retention",
+        "funnel",
+        "growth",
+        "partner_reliability",
+        "revenue_per_partner",
+        "revenue_summary",
+        "throttling",
+        "time_to_first_call",
+    ] {
+        assert!(names.contains(&due), "no {due} among {names:?}");
+    }
+    for (format, starts) in [("csv", &b"cohort"[..]), ("json", b"["), ("parquet", b"PAR1")] {
+        let out = format!("as-{format}");
+        project.ok(&["metrics", "run", "--as-of", &end, "--out", &out, "--format", format]);
+        for name in &names {
+            let path = project.path(&out).join(format!("{name}.{format}"));
+            assert!(path.is_file(), "{} is missing", path.display());
+        }
+        let funnel = std::fs::read(project.path(&out).join(format!("funnel.{format}")));
+        assert!(funnel.expect("a file").starts_with(starts), "funnel.{format}");
+    }
+    // One metric to stdout is the same bytes as its file.
+    let run = ["metrics", "run", "growth", "--as-of", &end, "--format", "csv"];
+    let file = std::fs::read_to_string(project.path("as-csv/growth.csv")).expect("a file");
+    assert_eq!(project.ok(&run), file);
+}
+
+#[test]
+fn metrics_are_shown_and_tested() {
+    let (_, project) = &*LOADED;
+    let shown = project.ok(&["metrics", "show", "funnel"]);
+    assert!(shown.contains("SELECT") && shown.contains("description"), "{shown}");
+    let tested = project.ok(&["metrics", "test"]);
+    assert!(tested.trim_end().ends_with(" 0 failed"), "{tested}");
+    // Without a project the built-in queries are all there are.
+    let mut elsewhere = rapport();
+    let folder = tempfile::tempdir().expect("a folder");
+    elsewhere.current_dir(folder.path()).args(["metrics", "show", "funnel"]);
+    assert_eq!(run(elsewhere).succeeded().text(), shown);
+}
+
+/// A query of a project's own, and a case that it fails.
+const OWN_QUERY: &str = r#"/*---
+description = "How many calls there are"
+owner = "tests"
+grain = []
+
+[columns]
+calls = { type = "Int64", description = "Calls" }
+---*/
+SELECT count(*) AS calls FROM api_calls WHERE occurred_at < $as_of
+"#;
+const OWN_CASE: &str = r#"[[case]]
+name = "one call"
+as_of = 2026-03-01
+given.api_calls = [{ partner_id = "a", occurred_at = "2026-02-10" }]
+expect = [{ calls = 1 }]
+"#;
+
+#[test]
+fn a_check_that_finds_something_ends_with_3() {
+    let project = one_call();
+    project.write("queries/metrics/calls.sql", OWN_QUERY);
+    project.write("queries/metrics/calls.test.toml", OWN_CASE);
+    project.ok(&["metrics", "test", "calls"]);
+    let run = ["metrics", "run", "calls", "--as-of", "2026-03-01", "--format", "csv"];
+    assert_eq!(project.ok(&run), "calls\n1\n");
+    project.write("queries/metrics/calls.test.toml", OWN_CASE.replace("calls = 1", "calls = 7"));
+    let found = project.run(&["metrics", "test", "calls"]);
+    assert_eq!(found.code, Some(3), "{found}");
+    assert!(found.text().contains("FAIL  calls · one call"), "{found}");
+
+    project.ok(&["lake", "verify"]);
+    std::fs::remove_dir_all(project.path("lake/raw/api_calls/event_date=2026-02-03"))
+        .expect("a day");
+    let found = project.run(&["lake", "verify"]);
+    assert_eq!(found.code, Some(3), "{found}");
+    assert!(found.text().contains("can't be found"), "{found}");
+}
+
+#[test]
+fn only_reading_is_allowed() {
+    let project = one_call();
+    let before = project.counts();
+    for statement in [
+        "INSERT INTO api_calls SELECT * FROM api_calls",
+        "CREATE TABLE t AS SELECT 1",
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+        "COPY (SELECT 1) TO 'out.csv'",
+        "SET datafusion.execution.batch_size = 1",
+        "DROP TABLE api_calls",
+        "SELECT 1; DROP TABLE api_calls",
+    ] {
+        project.run(&["sql", statement]).refused(2, &["read-only"]);
+    }
+    // A file is no table.
+    project.run(&["sql", "SELECT * FROM '/etc/passwd'"]).refused(2, &["no table"]);
+    assert!(!project.path("out.csv").exists());
+    assert_eq!(project.counts(), before);
+}
+
+#[test]
+fn tables_of_a_project_are_optional_unless_named() {
+    let project = one_call();
+    assert_eq!(project.rows("SELECT * FROM sla"), Vec::<String>::new());
+    for section in ["rates", "sla", "sunsets"] {
+        project.write("rapport.toml", format!("[metrics]\n{section} = \"elsewhere.csv\"\n"));
+        project.run(&["sql", "SELECT 1"]).refused(2, &["elsewhere.csv", "can't be read"]);
+    }
+    project.write("rapport.toml", "[metrics]\nsla = \"targets.csv\"\n");
+    project.write("targets.csv", "plan,target,latency_target_ms\nscale,0.999,\n");
+    assert_eq!(project.rows("SELECT * FROM sla"), ["scale,0.999,"]);
+}
+
+#[test]
+fn paths_are_relative_to_the_configuration() {
+    let project = one_call();
+    std::fs::create_dir_all(project.path("etc/deep")).expect("a folder");
+    project.write("etc/rapport.toml", "[lake]\nroot = \"../lake\"\nkey_file = \"../lake.key\"\n");
+    let config = project.path("etc/rapport.toml");
+    let query = ["sql", "SELECT count(*) AS n FROM api_calls", "--format", "csv"];
+    let mut given = rapport();
+    given.arg("--config").arg(&config).args(query).current_dir("/");
+    assert_eq!(run(given).succeeded().text(), "n\n1\n");
+    // Found in a folder above.
+    let mut found = rapport();
+    found.args(query).current_dir(project.path("etc/deep"));
+    assert_eq!(run(found).succeeded().text(), "n\n1\n");
+}
+
+#[test]
+fn credentials_never_land() {
+    let project = Project::new();
+    let secret = "sk_live_51Habcdefgh";
+    let call = CALL.replacen('{', &format!(r#"{{"credential_id":"{secret}","#), 1);
+    let bad = format!(r#"{{"credential_id":"{secret}"}}"#);
+    project.write("calls.ndjson", format!("{call}\n{bad}\n"));
+    project.ok(&["ingest", "load", "--stream", "api-calls", "calls.ndjson"]);
+    assert_eq!(project.counts().iter().sum::<i64>(), 2);
+    let hashed = project.rows("SELECT credential_id FROM api_calls");
+    assert!(hashed[0].starts_with("k:") && !hashed[0].contains(secret), "{hashed:?}");
+    // Pages of Parquet are compressed, so this can only find what a log or a statistic gives away.
+    let mut folders = vec![project.path("lake")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).expect("a file");
+            let leaks = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
+            assert!(!leaks, "{} holds a credential", path.display());
+        }
+    }
+}
+
+#[test]
+fn scores_and_plans_come_from_the_lake() {
+    let (world, project) = &*LOADED;
+    let end = world.end();
+    let scored = project.ok(&["score", "run", "--as-of", &end, "--format", "csv"]);
+    let partners = scored.lines().count() as i64 - 1;
+    let known = "SELECT count(*) AS n FROM partners";
+    let known = project.ok(&["sql", known, "--as-of", &end, "--format", "csv"]);
+    assert_eq!(known, format!("n\n{partners}\n"));
+    let kept = format!("SELECT count(*) FROM partner_health WHERE as_of = '{end}'");
+    assert_eq!(project.number(&kept), partners);
+    // The same scores again are not kept twice.
+    project.ok(&["score", "run", "--as-of", &end]);
+    assert_eq!(project.number(&kept), partners);
+    let one = scored.lines().nth(1).and_then(|line| line.split(',').nth(1)).expect("a partner");
+    assert!(project.ok(&["score", "show", one, "--as-of", &end]).contains("signal"));
+    project.ok(&["actions", "plan", "--out", "plan.json", "--as-of", &end]);
+    let plan = std::fs::read_to_string(project.path("plan.json")).expect("a plan");
+    serde_json::from_str::<serde_json::Value>(&plan).expect("a plan in JSON");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    // `Simulated` compares the program's files with the library's records.
+    let size = Size { seed: 8, partners: 25, events: 500, days: 20 };
+    let (one, two) = (Simulated::new(size), Simulated::new(size));
+    let other = Simulated::new(Size { seed: 9, ..size });
+    for stream in Stream::ALL {
+        let values = |world: &Simulated| -> Vec<Vec<u8>> {
+            world.sent(stream).into_iter().map(|sent| sent.value).collect()
+        };
+        assert_eq!(values(&one), values(&two));
+        assert_ne!(values(&one), values(&other));
+    }
+}

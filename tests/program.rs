@@ -1,0 +1,240 @@
+//! The compiled program in a project of its own: runs it, and says all it said when a check fails.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long anything that is waited for may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A project in a temporary folder, made by `rapport init`.
+pub(crate) struct Project {
+    dir: TempDir,
+}
+
+/// A run of the program that has ended.
+pub(crate) struct Ran {
+    command: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Project {
+    pub(crate) fn new() -> Self {
+        let project = Self::empty();
+        project.ok(&["init", "."]);
+        project
+    }
+
+    /// A folder that is to become a project.
+    pub(crate) fn empty() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// The folder, or something in it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Puts a file into the project.
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), text).expect("room for a file");
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        run(self.command(arguments))
+    }
+
+    /// The program in the project's folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = rapport();
+        command.current_dir(self.dir.path()).args(arguments);
+        command
+    }
+
+    /// Runs it to success; its standard output.
+    #[track_caller]
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        self.run(arguments).succeeded().text()
+    }
+
+    /// The rows of a query as CSV, without the header.
+    #[track_caller]
+    pub(crate) fn rows(&self, query: &str) -> Vec<String> {
+        let text = self.ok(&["sql", query, "--format", "csv"]);
+        text.lines().skip(1).map(str::to_owned).collect()
+    }
+
+    /// The one number a query gives.
+    #[track_caller]
+    pub(crate) fn number(&self, query: &str) -> i64 {
+        let rows = self.rows(query);
+        assert_eq!(rows.len(), 1, "{query}: {rows:?}");
+        rows[0].parse().unwrap_or_else(|_| panic!("{query}: {rows:?}"))
+    }
+
+    /// How many rows each table holds, copies included.
+    #[track_caller]
+    pub(crate) fn counts(&self) -> Vec<i64> {
+        let tables = ["raw.api_calls", "raw.partner_events", "raw.billing_events"];
+        let more = ["raw.support_events", "dead_letters"];
+        let counted = tables.iter().chain(&more).map(|t| format!("SELECT count(*) FROM {t}"));
+        let rows = self.rows(&counted.collect::<Vec<_>>().join(" UNION ALL "));
+        // A union keeps no order; none is needed to tell whether something changed.
+        let mut counts: Vec<i64> = rows.iter().map(|r| r.parse().expect("a count")).collect();
+        counts.sort_unstable();
+        counts
+    }
+
+    /// The CSV of every metric at an instant, by name.
+    #[track_caller]
+    pub(crate) fn metrics(&self, as_of: &str) -> Vec<(String, Vec<u8>)> {
+        let out = self.path("metrics-out");
+        let _ = std::fs::remove_dir_all(&out);
+        self.ok(&["metrics", "run", "--as-of", as_of, "--out", "metrics-out"]);
+        let mut files: Vec<_> = std::fs::read_dir(&out)
+            .expect("a folder of metrics")
+            .map(|entry| entry.expect("a file").path())
+            .map(|path| {
+                let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+                (name, std::fs::read(&path).expect("a file"))
+            })
+            .collect();
+        files.sort();
+        files
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    pub(crate) fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self}");
+        self
+    }
+
+    /// Its standard output as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.stdout.clone()).expect("output in UTF-8")
+    }
+
+    /// Ended with this code and one message on stderr that holds each of these words, having
+    /// written nothing to stdout.
+    #[track_caller]
+    pub(crate) fn refused(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self}");
+        assert!(self.stdout.is_empty(), "standard output is for data only: {self}");
+        for word in words {
+            assert!(self.stderr.contains(word), "no \"{word}\" in {self}");
+        }
+        let messages = self.stderr.lines().filter(|line| line.starts_with("rapport: ")).count();
+        let by_clap = self.stderr.starts_with("error: ");
+        assert!(messages == 1 || by_clap, "one message is due: {self}");
+        assert!(!self.stderr.contains("panicked"), "{self}");
+    }
+}
+
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        let (code, stderr) = (self.code, &self.stderr);
+        write!(f, "{}\nended with {code:?}\nstdout: {stdout}\nstderr: {stderr}", self.command)
+    }
+}
+
+/// A run of the program that goes on; killed when this is dropped.
+pub(crate) struct Running {
+    child: Child,
+    command: String,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        // Its output is small: a pipe holds it until it is asked for.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("the program can be run");
+        Self { child, command: format!("{command:?}") }
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("our own process").is_some()
+    }
+
+    /// kill −9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("our own process");
+    }
+
+    /// SIGTERM, as a service manager ends it.
+    pub(crate) fn terminate(&self) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(sent.expect("kill can be run").success());
+    }
+
+    /// The most memory it has held, in KiB, while it runs; 0 where the system does not say.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    pub(crate) fn finish(mut self) -> Ran {
+        wait_until(&self.command.clone(), PATIENCE, || self.has_ended());
+        let mut stdout = Vec::new();
+        let mut stderr = String::new();
+        let pipes = (self.child.stdout.take(), self.child.stderr.take());
+        if let (Some(mut out), Some(mut err)) = pipes {
+            std::io::Read::read_to_end(&mut out, &mut stdout).expect("its output");
+            std::io::Read::read_to_string(&mut err, &mut stderr).expect("its messages");
+        }
+        let code = self.child.wait().expect("our own process").code();
+        Ran { command: std::mem::take(&mut self.command), code, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The program, in an environment that does not configure it.
+pub(crate) fn rapport() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rapport"));
+    for name in ["CONFIG", "LOG", "LAKE_ROOT", "KAFKA_BOOTSTRAP_SERVERS"] {
+        command.env_remove(format!("RAPPORT_{name}"));
+    }
+    command
+}
+
+pub(crate) fn run(mut command: Command) -> Ran {
+    let output = command.stdin(Stdio::null()).output().expect("the program can be run");
+    Ran {
+        command: format!("{command:?}"),
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Looks again and again until it is so; a failure, saying what was waited for, at the deadline.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, patience: Duration, mut is: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !is() {
+        assert!(Instant::now() < deadline, "waited {patience:?} in vain for: {what}");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// How many entries a folder has; 0 where there is no such folder.
+pub(crate) fn entries(folder: &Path) -> usize {
+    std::fs::read_dir(folder).map_or(0, Iterator::count)
+}

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lake_types::Stream;
 
+/// Options of every command stand below its own.
+const EVERYWHERE: &str = "Everywhere";
+
 /// Turns a platform's API traffic into partner decisions.
 #[derive(Debug, Parser)]
 #[command(
@@ -15,13 +18,13 @@ use lake_types::Stream;
 )]
 pub(crate) struct Arguments {
     /// The project's configuration [default: rapport.toml here or in a folder above]
-    #[arg(long, global = true, value_name = "FILE", env = "RAPPORT_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "RAPPORT_CONFIG", hide_env_values = true, help_heading = EVERYWHERE)]
     pub(crate) config: Option<PathBuf>,
     /// Log more to stderr; twice for more still
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = EVERYWHERE)]
     pub(crate) verbose: u8,
     /// Show no progress
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
     pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -46,7 +49,7 @@ pub(crate) enum Command {
     Metrics(Metrics),
     /// Query the lake with SQL, read-only
     #[command(
-        after_help = "Examples:\n  rapport sql \"SELECT * FROM funnel\"\n  rapport sql \"SELECT partner_id, count(*) FROM api_calls GROUP BY 1 ORDER BY 2 DESC LIMIT 5\" --format csv\n  rapport sql \"SELECT reason, count(*) FROM dead_letters GROUP BY 1\"\n\nTables: api_calls, partner_events, billing_events, support_events (each event once), raw.api_calls …\n(as they arrived), dead_letters, runs, partner_health, the rollups, views and metrics by name."
+        after_help = "Examples:\n  rapport sql \"SELECT * FROM funnel ORDER BY cohort_month\" --format csv\n  rapport sql \"SELECT partner_id, calls FROM partner_reliability ORDER BY 2 DESC LIMIT 5\"\n  rapport sql \"SELECT reason, count(*) FROM dead_letters GROUP BY 1\"\n\nTables: api_calls, partner_events, billing_events, support_events (each event once), raw.api_calls …\n(as they arrived), dead_letters, runs, partner_health, the rollups, views and metrics by name."
     )]
     Sql(Sql),
     /// Score the health of partners
@@ -223,11 +226,15 @@ pub(crate) enum Format {
 pub(crate) enum Metrics {
     /// Every metric, rollup and view
     List {
+        /// How it is written
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
     /// A metric's description, columns and SQL
-    Show { name: String },
+    Show {
+        /// As `rapport metrics list` gives it
+        name: String,
+    },
     /// Compute metrics
     #[command(
         after_help = "Examples:\n  rapport metrics run funnel growth\n  rapport metrics run --as-of 2026-07-01 --out metrics\n  rapport metrics run funnel --format csv"
@@ -267,6 +274,7 @@ pub(crate) struct Sql {
 pub(crate) enum Score {
     /// Score every partner and keep the scores
     Run {
+        /// Up to this UTC midnight [default: the last one the data is complete to]
         #[arg(long, value_name = "T")]
         as_of: Option<String>,
         #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -274,7 +282,9 @@ pub(crate) enum Score {
     },
     /// Why a partner has its score
     Show {
+        /// The partner's id
         partner: String,
+        /// Up to this UTC midnight [default: the last one the data is complete to]
         #[arg(long, value_name = "T")]
         as_of: Option<String>,
     },
@@ -287,6 +297,7 @@ pub(crate) enum Actions {
         /// Where the plan goes
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// Up to this UTC midnight [default: the last one the data is complete to]
         #[arg(long, value_name = "T")]
         as_of: Option<String>,
     },

@@ -1,6 +1,7 @@
 //! `rapport.toml`: file < environment < flags; paths are relative to its folder.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
@@ -119,8 +120,12 @@ impl Config {
     }
 
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            usage(format!("the configuration {} can't be read: {e}", path.display()))
+        let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => usage(format!(
+                "there is no configuration {}; `rapport init DIR` makes one",
+                path.display()
+            )),
+            _ => usage(format!("the configuration {} can't be read: {e}", path.display())),
         })?;
         let mut config: Self = toml::from_str(&text)
             .map_err(|e| usage(format!("the configuration {}: {e}", path.display()).trim_end()))?;
@@ -185,37 +190,53 @@ impl Config {
     /// The rows of `rates.csv`: date, currency, rate.
     pub(crate) fn rates(&self) -> anyhow::Result<Rates> {
         let mut rates = Rates::default();
-        self.rows(self.metrics.rates.as_deref(), "rates.csv", |[date, currency, rate]| {
-            rates.add(date, currency, rate).map_err(|e| e.to_string())
-        })?;
+        self.rows(
+            self.metrics.rates.as_deref(),
+            "rates.csv",
+            ["date", "currency", "rate"],
+            |[date, currency, rate]| rates.add(date, currency, rate).map_err(|e| e.to_string()),
+        )?;
         Ok(rates)
     }
 
     /// The rows of `sla.csv`: plan, target, latency target in ms; either target may be empty.
     pub(crate) fn sla(&self) -> anyhow::Result<Vec<SlaRow>> {
         let mut rows = Vec::new();
-        self.rows(self.metrics.sla.as_deref(), "sla.csv", |[plan, target, latency]| {
-            let number =
-                |text: &str| text.parse::<f64>().map_err(|_| format!("\"{text}\" is no number"));
-            rows.push(SlaRow {
-                plan: plan.to_owned(),
-                target: (!target.is_empty()).then(|| number(target)).transpose()?,
-                latency_target_ms: (!latency.is_empty()).then(|| number(latency)).transpose()?,
-            });
-            Ok(())
-        })?;
+        self.rows(
+            self.metrics.sla.as_deref(),
+            "sla.csv",
+            ["plan", "target", "latency_target_ms"],
+            |[plan, target, latency]| {
+                let number = |text: &str| {
+                    text.parse::<f64>().map_err(|_| format!("\"{text}\" is no number"))
+                };
+                rows.push(SlaRow {
+                    plan: plan.to_owned(),
+                    target: (!target.is_empty()).then(|| number(target)).transpose()?,
+                    latency_target_ms: (!latency.is_empty())
+                        .then(|| number(latency))
+                        .transpose()?,
+                });
+                Ok(())
+            },
+        )?;
         Ok(rows)
     }
 
     /// The rows of `sunsets.csv`: version, date.
     pub(crate) fn sunsets(&self) -> anyhow::Result<Vec<SunsetRow>> {
         let mut rows = Vec::new();
-        self.rows(self.metrics.sunsets.as_deref(), "sunsets.csv", |[version, date]| {
-            let sunset_on =
-                date.parse().map_err(|_| format!("\"{date}\" is no date; write 2026-01-31"))?;
-            rows.push(SunsetRow { api_version: version.to_owned(), sunset_on });
-            Ok(())
-        })?;
+        self.rows(
+            self.metrics.sunsets.as_deref(),
+            "sunsets.csv",
+            ["api_version", "sunset_on"],
+            |[version, date]| {
+                let sunset_on =
+                    date.parse().map_err(|_| format!("\"{date}\" is no date; write 2026-01-31"))?;
+                rows.push(SunsetRow { api_version: version.to_owned(), sunset_on });
+                Ok(())
+            },
+        )?;
         Ok(rows)
     }
 
@@ -248,11 +269,12 @@ impl Config {
         Ok(Some((path, text)))
     }
 
-    /// Reads a CSV of N columns. A default file that is absent is empty, one named is an error.
+    /// Reads a CSV of these columns. A default file that is absent is empty, one named is an error.
     fn rows<const N: usize>(
         &self,
         named: Option<&Path>,
         default: &str,
+        columns: [&str; N],
         mut take: impl FnMut([&str; N]) -> Result<(), String>,
     ) -> anyhow::Result<()> {
         let path = self.folder.join(named.unwrap_or(Path::new(default)));
@@ -260,18 +282,28 @@ impl Config {
             return Ok(());
         }
         let wrong = |line: u64, what: String| usage(format!("{}:{line}: {what}", path.display()));
+        let due = columns.join(",");
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .flexible(true)
             .from_path(&path)
-            .map_err(|e| usage(format!("{} can't be read: {e}", path.display())))?;
+            .map_err(|e| {
+                usage(format!(
+                    "{} can't be read: {e}; [metrics] in rapport.toml names it",
+                    path.display()
+                ))
+            })?;
+        // Without the check a file that has no header would lose its first row.
+        if reader.headers().map_err(|e| wrong(1, e.to_string()))? != &columns[..] {
+            return Err(wrong(1, format!("the first line must be {due}")));
+        }
         let mut record = csv::StringRecord::new();
         while reader.read_record(&mut record).map_err(|e| wrong(0, e.to_string()))? {
             let line = record.position().map_or(0, csv::Position::line);
             let fields: Vec<&str> = record.iter().collect();
             let fields: [&str; N] = fields
                 .try_into()
-                .map_err(|f: Vec<_>| wrong(line, format!("{} columns, {N} are due", f.len())))?;
+                .map_err(|f: Vec<_>| wrong(line, format!("{} columns; {due} are due", f.len())))?;
             take(fields).map_err(|what| wrong(line, what))?;
         }
         Ok(())

@@ -178,6 +178,9 @@ fn even(column: &mut [String], least: usize, most: usize) {
 fn rounded(text: &str, digits: usize) -> Option<String> {
     let (sign, number) = text.strip_prefix('-').map_or(("", text), |number| ("-", number));
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() {
+        return None;
+    }
     let kept = &fraction[..digits.min(fraction.len())];
     let mut value: u128 = format!("{whole}{kept:0<digits$}").parse().ok()?;
     if fraction.as_bytes().get(digits).is_some_and(|digit| *digit >= b'5') {

@@ -111,7 +111,8 @@ impl Table {
             table.set_header(columns.iter().map(|c| &self.heads[*c]));
         }
         for row in &self.rows {
-            table.add_row(columns.iter().map(|c| &row[*c]));
+            // A line must not begin with the sign of the number that ended the one above.
+            table.add_row(columns.iter().map(|c| row[*c].replace(" %", "\u{a0}%")));
         }
         for (place, column) in columns.iter().enumerate() {
             let Some(drawn) = table.column_mut(place) else { continue };
@@ -121,7 +122,7 @@ impl Table {
                 drawn.set_cell_alignment(CellAlignment::Right);
             }
         }
-        table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+        table.lines().map(|line| format!("{}\n", line.trim_end().replace('\u{a0}', " "))).collect()
     }
 }
 

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use fixtures::{Kind, Record, World, WorldOptions};
-use ingest::{KafkaSettings, RecordProducer};
+use ingest::{IngestError, KafkaSettings, RecordProducer};
 use lake_types::{Day, Stream};
 
 use crate::args::{self, Generate};
 use crate::failure::usage;
-use crate::output::{line, write_file};
+use crate::output::{Table, line, note, show, write_file};
 use crate::progress::{Stage, count};
 
 pub(crate) fn run(options: &Generate, quiet: bool) -> anyhow::Result<()> {
@@ -39,9 +39,12 @@ fn to_files(world: &World, dir: &Path, quiet: bool) -> anyhow::Result<()> {
         stage.say(format!("{} records", count(records)));
     })?;
     drop(stage);
+    let mut table = Table::new(["file", "records"], &[1]);
     for file in written {
-        line(&format!("{} {} records", file.path.display(), count(file.records)))?;
+        table.row([file.path.display().to_string(), count(file.records)]);
     }
+    show(&table)?;
+    note("With rates.csv, sla.csv and sunsets.csv beside them, for a project's folder.");
     Ok(())
 }
 
@@ -60,7 +63,13 @@ fn to_kafka(world: &World, servers: &str, quiet: bool) -> anyhow::Result<()> {
         properties: BTreeMap::new(),
         embedded: false,
     };
-    let producer = RecordProducer::connect(&settings)?;
+    let producer = RecordProducer::connect(&settings).map_err(|error| match error {
+        // Its own message speaks of rapport.toml, which is not asked here.
+        IngestError::Unreachable { servers, .. } => anyhow::anyhow!(
+            "no Kafka broker answers at {servers}; check --kafka and that the broker runs"
+        ),
+        other => other.into(),
+    })?;
     let stage = Stage::begin("produce", quiet);
     let sent = produce(world, &producer, &mut |sent| {
         if sent % 10_000 == 0 {

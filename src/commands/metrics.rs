@@ -10,7 +10,7 @@ use transform::{Catalog, Kind, QueryResult};
 use crate::args::{Format, Metrics};
 use crate::config::Config;
 use crate::failure::{Found, usage};
-use crate::output::{self, Rows, line, note};
+use crate::output::{self, Rows, Table, line, note};
 use crate::project::Project;
 
 pub(crate) fn run(
@@ -49,6 +49,16 @@ fn list(catalog: &Catalog, format: Format) -> anyhow::Result<()> {
     ]));
     let kinds = [Kind::Metric, Kind::View, Kind::Rollup];
     let queries: Vec<_> = kinds.iter().flat_map(|kind| catalog.of_kind(*kind)).collect();
+    let kind = |query: &transform::Query| query.kind.folder().trim_end_matches('s').to_owned();
+    if format == Format::Table {
+        let mut table = Table::new(["name", "kind", "description"], &[]);
+        for query in &queries {
+            table.row([query.name.clone(), kind(query), query.header.description.clone()]);
+        }
+        output::show(&table)?;
+        note("\n`rapport metrics show NAME` prints one with its columns and SQL.");
+        return Ok(());
+    }
     let column = |of: &dyn Fn(&transform::Query) -> String| {
         Arc::new(StringArray::from_iter_values(queries.iter().map(|q| of(q)))) as _
     };
@@ -56,7 +66,7 @@ fn list(catalog: &Catalog, format: Format) -> anyhow::Result<()> {
         schema.clone(),
         vec![
             column(&|q| q.name.clone()),
-            column(&|q| q.kind.folder().trim_end_matches('s').to_owned()),
+            column(&kind),
             column(&|q| q.header.grain.join(", ")),
             column(&|q| q.header.description.clone()),
         ],

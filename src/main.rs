@@ -14,6 +14,7 @@ mod progress;
 mod project;
 mod table;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -38,5 +39,9 @@ fn log_to_stderr(verbose: u8) {
     let default: Vec<String> = rooms.iter().map(|room| format!("{room}={level}")).collect();
     let filter = EnvFilter::try_from_env("RAPPORT_LOG")
         .unwrap_or_else(|_| EnvFilter::new(default.join(",")));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }

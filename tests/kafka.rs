@@ -1,5 +1,6 @@
 //! A real Apache Kafka broker for one test, with a port and a folder of its own (`tests/kafka/`).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -49,6 +50,11 @@ impl Broker {
         let mut command = Command::new(script());
         command.args(["topic", name, &partitions.to_string(), "--port", port]);
         succeed(&mut command);
+    }
+
+    pub(crate) fn delete_topic(&self, name: &str) {
+        let (_, port) = self.bootstrap.split_once(':').expect("an address with a port");
+        succeed(Command::new(script()).args(["delete", name, "--port", port]));
     }
 
     /// Ends the broker as an operator would, its data whole.
@@ -101,6 +107,20 @@ impl Broker {
         let mut records: Vec<Record> = text.lines().map(record).collect();
         records.sort();
         records
+    }
+
+    /// The offset after the last record of each partition that has any; values may hold anything.
+    pub(crate) fn ends(&self, topic: &str) -> BTreeMap<i32, i64> {
+        let mut command = Command::new("kcat");
+        command.args(["-C", "-b", &self.bootstrap, "-t", topic, "-o", "beginning", "-e", "-q"]);
+        let output = succeed(command.args(["-f", "%p\t%o\t\n"]));
+        let text = String::from_utf8(output.stdout).expect("numbers");
+        let mut ends = BTreeMap::new();
+        for Record { partition, offset, .. } in text.lines().map(record) {
+            let end = ends.entry(partition).or_insert(0);
+            *end = (offset + 1).max(*end);
+        }
+        ends
     }
 
     /// The end of the broker's log, for the message of a test that failed.

@@ -8,9 +8,9 @@
 
 mod bad_input;
 mod contract;
-
+mod crash;
 mod demo;
-
+mod group;
 mod kafka;
 mod metrics;
 mod pieces;

@@ -1,6 +1,7 @@
 //! The compiled program in a project of its own: runs it, and says all it said when a check fails.
 
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -159,6 +160,14 @@ impl Running {
         Self { child, command: format!("{command:?}") }
     }
 
+    /// Its messages go to a file, which can be read while it runs.
+    pub(crate) fn start_logging(mut command: Command, log: &Path) -> Self {
+        let log = std::fs::File::create(log).expect("a file for messages");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let child = command.spawn().expect("the program can be run");
+        Self { child, command: format!("{command:?}") }
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("our own process").is_some()
     }
@@ -188,10 +197,11 @@ impl Running {
         wait_until(&self.command.clone(), PATIENCE, || self.has_ended());
         let mut stdout = Vec::new();
         let mut stderr = String::new();
-        let pipes = (self.child.stdout.take(), self.child.stderr.take());
-        if let (Some(mut out), Some(mut err)) = pipes {
-            std::io::Read::read_to_end(&mut out, &mut stdout).expect("its output");
-            std::io::Read::read_to_string(&mut err, &mut stderr).expect("its messages");
+        if let Some(mut pipe) = self.child.stdout.take() {
+            pipe.read_to_end(&mut stdout).expect("its output");
+        }
+        if let Some(mut pipe) = self.child.stderr.take() {
+            pipe.read_to_string(&mut stderr).expect("its messages");
         }
         let code = self.child.wait().expect("our own process").code();
         Ran { command: std::mem::take(&mut self.command), code, stdout, stderr }

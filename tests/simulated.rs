@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use fixtures::{Fault, Kind, World, WorldOptions};
 use lake_types::{AsOf, Day, Rates, Stream};
-use tempfile::TempDir;
 
 use crate::program::{Project, rapport, run};
 use crate::reference;
@@ -40,10 +39,9 @@ pub(crate) struct Truth {
     pub(crate) malformed: i64,
 }
 
-/// A world and the files `rapport generate` makes of it.
+/// A world, and the truth about it.
 pub(crate) struct Simulated {
     pub(crate) world: World,
-    dir: TempDir,
 }
 
 impl Size {
@@ -68,28 +66,29 @@ impl Size {
 }
 
 impl Simulated {
-    /// Has the program write a world's files, and checks them against the library's records.
+    /// The world that the program draws: has it write its files, and checks them against the
+    /// library's records.
     pub(crate) fn new(size: Size) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mut command = rapport();
         command.arg("generate").args(size.flags()).arg("--out").arg(dir.path());
         run(command).succeeded();
-        let world = fixtures::world(size.options()).expect("a world");
-        let simulated = Self { world, dir };
+        let simulated = Self::drawn(size.options());
         for stream in Stream::ALL {
-            let mut expected = Vec::new();
-            for sent in simulated.sent(stream) {
-                expected.extend_from_slice(&sent.value);
-                expected.push(b'\n');
-            }
-            let written = std::fs::read(simulated.file(stream)).expect("a file a stream");
-            assert!(written == expected, "{stream}.ndjson is not what the library draws");
+            let written = std::fs::read(dir.path().join(format!("{stream}.ndjson")));
+            let same = written.expect("a file a stream") == lines(&simulated.sent(stream));
+            assert!(same, "{stream}.ndjson is not what the library draws");
+        }
+        for (name, text) in simulated.tables() {
+            let written = std::fs::read_to_string(dir.path().join(name)).expect("a table");
+            assert_eq!(written, text, "{name}");
         }
         simulated
     }
 
-    fn file(&self, stream: Stream) -> PathBuf {
-        self.dir.path().join(format!("{stream}.ndjson"))
+    /// A world that the library draws, also with other rates of faults.
+    pub(crate) fn drawn(options: WorldOptions) -> Self {
+        Self { world: fixtures::world(options).expect("a world") }
     }
 
     /// Every record of a stream in the order of arrival.
@@ -116,9 +115,18 @@ impl Simulated {
 
     /// Gives a project this world's exchange rates and targets.
     pub(crate) fn share_tables(&self, project: &Project) {
-        for name in ["rates.csv", "sla.csv", "sunsets.csv"] {
-            std::fs::copy(self.dir.path().join(name), project.path(name)).expect("a table");
+        for (name, text) in self.tables() {
+            project.write(name, text);
         }
+    }
+
+    fn tables(&self) -> [(&'static str, String); 3] {
+        let options = &self.world.options;
+        [
+            ("rates.csv", fixtures::rates_csv(options)),
+            ("sla.csv", fixtures::sla_csv()),
+            ("sunsets.csv", fixtures::sunsets_csv(options)),
+        ]
     }
 
     /// The instant the world ends.
@@ -172,6 +180,19 @@ fn rates(world: &World) -> Rates {
         rates.add(fields[0], fields[1], fields[2]).expect("a rate");
     }
     rates
+}
+
+/// Records as lines of key, tab and value, as kcat takes them. An empty value stays one: kcat
+/// sends it with no bytes, not as a tombstone.
+pub(crate) fn keyed_lines(records: &[Sent]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for sent in records {
+        text.extend_from_slice(sent.key.as_bytes());
+        text.push(b'\t');
+        text.extend_from_slice(&sent.value);
+        text.push(b'\n');
+    }
+    text
 }
 
 /// Records as NDJSON.

@@ -140,9 +140,9 @@ pub(crate) enum Ingest {
         after_help = "Examples:\n  rapport ingest run\n  rapport ingest run --until-caught-up --from 2026-01-01"
     )]
     Run(IngestRun),
-    /// Load NDJSON files through the same checks; the same bytes again add nothing
+    /// Load NDJSON files, plain, gzip or zstd, through the same checks; the same bytes again add nothing
     #[command(
-        after_help = "Examples:\n  rapport ingest load --stream api-calls calls-*.ndjson\n  zcat calls.gz | rapport ingest load --stream api-calls -"
+        after_help = "Examples:\n  rapport ingest load --stream api-calls calls-*.ndjson calls-*.ndjson.gz\n  curl -s https://example.com/calls.zst | rapport ingest load --stream api-calls -"
     )]
     Load(IngestLoad),
     /// List the rejected records, or open them
@@ -209,7 +209,7 @@ pub(crate) struct IngestLoad {
     /// Go on although most records are rejected
     #[arg(long)]
     pub(crate) accept_rejects: bool,
-    /// NDJSON files; - is standard input
+    /// NDJSON files, plain or compressed by gzip or zstd; - is standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 }

@@ -17,6 +17,7 @@ mod time;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ffi::CStr;
 use std::fmt;
 use std::sync::Arc;
 
@@ -87,6 +88,32 @@ impl fmt::Display for Rejection {
     }
 }
 
+/// A record as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    pub value: &'a [u8],
+    /// UTC microseconds.
+    pub arrival: i64,
+    /// Of a CloudEvents record in binary mode: what its headers say.
+    pub attributes: Option<Attributes<'a>>,
+}
+
+/// The attributes of a CloudEvents record that are an event's too, as bytes of its headers.
+#[derive(Debug, Clone, Copy)]
+pub struct Attributes<'a> {
+    id: Option<&'a [u8]>,
+    time: Option<&'a [u8]>,
+}
+
+impl<'a> Attributes<'a> {
+    /// `header` gives the value of the last header with a name. `None` for a record without the
+    /// header `ce_specversion`, which is no CloudEvents record in binary mode.
+    pub fn read(header: impl Fn(&CStr) -> Option<&'a [u8]>) -> Option<Self> {
+        header(c"ce_specversion")?;
+        Some(Self { id: header(c"ce_id"), time: header(c"ce_time") })
+    }
+}
+
 /// A record that keeps every rule; what it can it borrows from the record's bytes.
 #[derive(Debug, Clone)]
 pub struct Event<'a> {
@@ -129,20 +156,24 @@ impl Decoder {
         Self { fields, names, hash_credential, hashes: HashMap::new() }
     }
 
-    /// Checks the value of one record that arrived at `arrival` (UTC µs). Tombstones (no value at
-    /// all) are the caller's to count.
+    /// Checks one record. Tombstones (no value at all) are the caller's to count.
     ///
     /// # Errors
     /// The first rule that the record breaks.
-    pub fn parse<'a>(&mut self, bytes: &'a [u8], arrival: i64) -> Result<Event<'a>, Rejection> {
-        let object = self.object(bytes)?;
+    pub fn parse<'a>(&mut self, input: &Input<'a>) -> Result<Event<'a>, Rejection> {
+        let mut object = self.object(input.value)?;
+        if let Some(attributes) = &input.attributes
+            && !object.enveloped
+        {
+            object.take_headers(attributes);
+        }
         let Object { mut slots, mut unknown } = object.object;
         let extra = extra::object(&mut unknown).map_err(|e| no_object(e.into()))?;
         let mut slots = slots.iter_mut().map(std::mem::take);
         let mut next = || slots.next().unwrap_or_default();
         let [id_name, time_name] = object.names;
         let event_id = id(id_name, next())?;
-        let occurred_at = occurred_at(time_name, &next(), arrival)?;
+        let occurred_at = occurred_at(time_name, &next(), input.arrival)?;
         let partner_id = id(COMMON[2], next())?;
         let mut cells = <[Cell<'a>; MOST]>::default();
         for (cell, field) in cells.iter_mut().zip(self.fields) {
@@ -170,7 +201,7 @@ impl Decoder {
         if envelope {
             return self.out_of_envelope(&mut object);
         }
-        Ok(Enveloped { object, names: [COMMON[0], COMMON[1]] })
+        Ok(Enveloped { object, names: [COMMON[0], COMMON[1]], enveloped: false })
     }
 
     /// The event under `data`, with `id` and `time` of its CloudEvents envelope.
@@ -188,7 +219,7 @@ impl Decoder {
                 None => Slot::Absent,
             };
         }
-        Ok(Enveloped { object, names: ["id", "time"] })
+        Ok(Enveloped { object, names: ["id", "time"], enveloped: true })
     }
 
     fn cell<'a>(&mut self, field: &Field, slot: Slot<'a>) -> Result<Cell<'a>, Rejection> {
@@ -257,6 +288,21 @@ pub fn is_late(newest: &mut Option<i64>, occurred_at: i64, allowed: i64) -> bool
 struct Enveloped<'a> {
     object: Object<'a>,
     names: [&'static str; 2],
+    /// Whether it came in a CloudEvents envelope, whose `id` and `time` then count.
+    enveloped: bool,
+}
+
+impl<'a> Enveloped<'a> {
+    /// CloudEvents' binary mode: id and time stand in the headers, whatever the value says.
+    fn take_headers(&mut self, attributes: &Attributes<'a>) {
+        self.names = ["ce_id", "ce_time"];
+        for (slot, header) in self.object.slots.iter_mut().zip([attributes.id, attributes.time]) {
+            *slot = header.map_or(Slot::Absent, |bytes| match std::str::from_utf8(bytes) {
+                Ok(text) => Slot::Text(Cow::Borrowed(text)),
+                Err(_) => Slot::Bytes,
+            });
+        }
+    }
 }
 
 fn id<'a>(name: &'static str, slot: Slot<'a>) -> Result<Cow<'a, str>, Rejection> {
@@ -286,7 +332,9 @@ fn occurred_at(name: &'static str, slot: &Slot<'_>, arrival: i64) -> Result<i64,
             Err(NotInteger::Beyond) => i64::MAX,
             Err(NotInteger::Fractional) => return Err(wrong_type(name, slot, due)),
         },
-        Slot::Bool | Slot::Object | Slot::Array => return Err(wrong_type(name, slot, due)),
+        Slot::Bool | Slot::Bytes | Slot::Object | Slot::Array => {
+            return Err(wrong_type(name, slot, due));
+        }
     };
     let latest = arrival.saturating_add(AHEAD);
     if instant < EARLIEST || instant > latest || instant == i64::MAX {

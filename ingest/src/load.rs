@@ -1,18 +1,24 @@
-//! Loading NDJSON files through the same checks; a file is a partition of its own.
+//! Loading NDJSON files, plain or compressed, through the same checks; a file is a partition of its
+//! own.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
+use flate2::bufread::MultiGzDecoder;
 use lake::{Lake, PartitionId};
 use lake_types::Stream;
+use zstd::stream::read::Decoder as ZstdDecoder;
 
 use crate::dead::Envelope;
 use crate::decode::MOST_BYTES;
 use crate::error::IngestError;
 use crate::settings::Limits;
 use crate::sink::{Counts, Record, Sink};
+
+/// How much of a file is read at once, bytes.
+const BUFFER: usize = 1 << 20;
 
 /// How files are loaded.
 #[derive(Debug, Clone)]
@@ -32,13 +38,14 @@ pub struct Source {
     pub path: PathBuf,
 }
 
-/// Loads files line by line, offsets being line numbers from 0. What was committed of the same
-/// bytes before, under any name, is passed over; a load that was killed goes on.
+/// Loads files line by line, offsets being line numbers from 0; those of gzip and zstd files are
+/// numbers of decompressed lines. What was committed of the same bytes (as they lie on the disk)
+/// before, under any name, is passed over; a load that was killed goes on.
 ///
-/// `progress` is given what has been done and the bytes read of all files.
+/// `progress` is given what has been done and the decompressed bytes of all files.
 ///
 /// # Errors
-/// When a file can't be read, the lake can't be written, or most records are rejected.
+/// When a file can't be read or decompressed, the lake can't be written, or most records are rejected.
 pub async fn load(
     lake: &Lake,
     sources: &[Source],
@@ -58,13 +65,12 @@ pub async fn load(
         let arrival = part.arrival.unwrap_or_else(|| options.arrival.unwrap_or(now));
         part.arrival = Some(arrival);
         sink.parts = vec![part];
-        let file = File::open(&source.path).map_err(failed)?;
-        let mut lines = BufReader::with_capacity(1 << 20, file);
+        let mut lines = open(&source.path).map_err(failed)?;
         let mut line = Vec::new();
         let mut offset = 0;
         while let Some(bytes) = next_line(&mut lines, &mut line).map_err(failed)? {
             read += bytes;
-            let record = Record { offset, arrival, value: Some(&line) };
+            let record = Record { offset, arrival, value: Some(&line), attributes: None };
             sink.accept(0, &record, || Envelope { key: None, headers: Vec::new() });
             offset += 1;
             if offset % 4096 == 0 {
@@ -95,6 +101,23 @@ async fn commit(sink: &mut Sink) -> Result<(), IngestError> {
         }
     }
     Ok(())
+}
+
+/// A file's text: decompressed where its first bytes say gzip or zstd, whatever its name.
+fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
+    let mut file = File::open(path)?;
+    let mut magic = Vec::with_capacity(4);
+    Read::by_ref(&mut file).take(4).read_to_end(&mut magic)?;
+    file.rewind()?;
+    let file = BufReader::with_capacity(BUFFER, file);
+    Ok(match magic.as_slice() {
+        // Both may hold several members or frames one after the other.
+        [0x1f, 0x8b, ..] => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file))),
+        [0x28, 0xb5, 0x2f, 0xfd] => {
+            Box::new(BufReader::with_capacity(BUFFER, ZstdDecoder::with_buffer(file)?))
+        }
+        _ => Box::new(file),
+    })
 }
 
 /// Reads one line without its end; the bytes it took, or `None` at the end of the file. Of a line

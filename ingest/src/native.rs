@@ -128,6 +128,23 @@ impl Message<'_> {
         (millis >= 0).then_some(millis)
     }
 
+    /// The value of the last header with this name; `None` when there is none, or it has no value.
+    pub(crate) fn header(&self, name: &CStr) -> Option<&[u8]> {
+        let mut all = ptr::null_mut();
+        // SAFETY: the message is live; the headers stay its own.
+        let found = unsafe { rd::rd_kafka_message_headers(self.raw, &raw mut all) };
+        if found != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return None;
+        }
+        let (mut value, mut size) = (ptr::null(), 0);
+        // SAFETY: the out-pointers are ours; what they point at lives with the message.
+        let found = unsafe {
+            rd::rd_kafka_header_get_last(all, name.as_ptr(), &raw mut value, &raw mut size)
+        };
+        let found = found == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+        bytes(value.cast(), size).filter(|_| found)
+    }
+
     /// Copies the headers out; only rejected records need them.
     pub(crate) fn headers(&self) -> Headers {
         let mut all = ptr::null_mut();

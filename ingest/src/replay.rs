@@ -6,6 +6,7 @@
 //! taken out of the dead letters, and not added again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
@@ -13,9 +14,10 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use lake::{ALLOWED_LATENESS, Advance, Appended, Appender, Lake, LakeError, PartitionId, schema};
 use lake_types::{Day, Stream};
 
-use crate::decode::{Decoder, Origin, Reason, Rows, by_day};
+use crate::decode::{Attributes, Decoder, Input, Origin, Reason, Rows, by_day};
 use crate::error::IngestError;
 use crate::letters::{self, Letter};
+use crate::native::Headers;
 
 /// What a replay did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -79,8 +81,10 @@ async fn replay_day(
             done.skipped += 1;
             continue;
         }
-        let bytes = letter.open(lake)?.bytes();
-        match decoder.parse(&bytes, letter.arrival) {
+        let record = letter.open(lake)?;
+        let (value, headers) = (record.bytes(), letters::headers(&record));
+        let attributes = Attributes::read(|name| last_header(&headers, name));
+        match decoder.parse(&Input { value: &value, arrival: letter.arrival, attributes }) {
             Ok(event) => {
                 let (partition, offset) = (letter.partition, letter.offset);
                 let origin =
@@ -120,6 +124,11 @@ async fn replay_day(
     take_out(lake, stream, day, &accepted, to).await?;
     done.accepted += accepted.len() as u64;
     Ok(())
+}
+
+fn last_header<'h>(headers: &'h Headers, name: &CStr) -> Option<&'h [u8]> {
+    let named = headers.iter().rev().find(|(n, _)| n.as_bytes() == name.to_bytes());
+    named.and_then(|(_, value)| value.as_deref())
 }
 
 fn place(letter: &Letter) -> Place {
@@ -289,7 +298,9 @@ mod tests {
         // The first commit alone: the first record stands in both tables.
         let mut rows_now = Rows::new(Stream::ApiCalls);
         let mut decoder = Decoder::new(Stream::ApiCalls, Arc::new(str::to_owned));
-        let event = decoder.parse(GOOD.as_bytes(), NOON).expect("valid");
+        let event = decoder
+            .parse(&Input { value: GOOD.as_bytes(), arrival: NOON, attributes: None })
+            .expect("valid");
         let origin = Origin { topic: "calls", partition: 3, offset: 0, arrival: NOON };
         rows_now.push(&event, &origin, false);
         let mut raw = Appender::open(&lake, schema::raw(Stream::ApiCalls)).await.expect("a table");

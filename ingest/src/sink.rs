@@ -9,7 +9,7 @@ use lake::{Appended, Appender, Lake, PartitionId, PendingFile, schema};
 use lake_types::Stream;
 
 use crate::dead::{self, DeadLetter, Envelope};
-use crate::decode::{Decoder, Rows, by_day};
+use crate::decode::{Attributes, Decoder, Input, Rows, by_day};
 use crate::error::IngestError;
 use crate::part::Part;
 use crate::settings::Limits;
@@ -40,6 +40,8 @@ pub(crate) struct Record<'a> {
     pub(crate) arrival: i64,
     /// `None` for a tombstone.
     pub(crate) value: Option<&'a [u8]>,
+    /// Of a CloudEvents record in binary mode.
+    pub(crate) attributes: Option<Attributes<'a>>,
 }
 
 /// The partitions of one worker on their way into the lake.
@@ -149,7 +151,8 @@ impl Sink {
             return;
         };
         let Some(decoder) = self.decoders.get_mut(&part.stream) else { return };
-        match decoder.parse(value, record.arrival) {
+        let input = Input { value, arrival: record.arrival, attributes: record.attributes };
+        match decoder.parse(&input) {
             Ok(event) => {
                 self.counts.accepted += 1;
                 let late = part.take(&event, record.offset, record.arrival);

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flate2::write::GzEncoder;
 use lake::{Lake, LakeOptions};
 use lake_types::Stream;
 
@@ -103,6 +104,63 @@ async fn the_same_bytes_under_any_name_add_nothing() {
     let missing = [Source { name: "x".into(), path: dir.path().join("nothing") }];
     let error = load(&lake, &missing, &options, &mut |_, _| {}).await.expect_err("no file");
     assert!(error.to_string().contains("nothing"), "{error}");
+}
+
+#[tokio::test]
+async fn compressed_files_are_loaded_by_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = lake(&dir).await;
+    let options = LoadOptions {
+        stream: Stream::ApiCalls,
+        arrival: Some(NOON),
+        accept_rejects: false,
+        limits: Limits::default(),
+    };
+    let lines =
+        |numbers: std::ops::Range<usize>| -> String { numbers.map(|n| call(n) + "\n").collect() };
+    let gzip = |text: &str| {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).expect("memory");
+        encoder.finish().expect("memory")
+    };
+    let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).expect("memory");
+    let write = |bytes: &[u8]| {
+        let path = dir.path().join("calls.ndjson");
+        std::fs::write(&path, bytes).expect("written");
+        [Source { name: "calls.ndjson".into(), path }]
+    };
+    // The last line of each is broken, and each has two parts, as appending to a file makes them.
+    let texts = |from: usize| (lines(from..from + 30), lines(from + 30..from + 50) + "broken\n");
+    let (one, two) = texts(0);
+    let (three, four) = texts(100);
+    let files = [[gzip(&one), gzip(&two)].concat(), [zstd(&three), zstd(&four)].concat()];
+    for (bytes, all) in files.iter().zip([51, 102]) {
+        let mut read = 0;
+        let sources = write(bytes);
+        let counts = load(&lake, &sources, &options, &mut |_, bytes| read = bytes).await;
+        let counts = counts.expect("loaded");
+        assert_eq!((counts.accepted, counts.rejected), (50, 1));
+        assert!(read > bytes.len() as u64, "{read} bytes of text");
+        let again = load(&lake, &sources, &options, &mut |_, _| {}).await.expect("loaded");
+        assert_eq!(again.records, 0);
+        let in_lake = rows(&lake, "raw/api_calls").await + rows(&lake, "raw/dead_letters").await;
+        assert_eq!(in_lake, all);
+    }
+    // Offsets are numbers of lines of the text, not of the compressed bytes.
+    let base = crate::dead_letters(&lake).await.expect("the table");
+    let day = lake_types::Day::of_micros(NOON);
+    let letters = crate::letters_of_day(&lake, &base, day).await.expect("letters");
+    assert_eq!(letters.iter().map(|l| l.offset).collect::<Vec<_>>(), [50, 50]);
+    // The same text in other bytes is another file: its events are copies.
+    let counts = load(&lake, &write(&gzip(&one)), &options, &mut |_, _| {}).await.expect("loaded");
+    assert_eq!(counts.accepted, 30);
+
+    for whole in [gzip(&one), zstd(&one)] {
+        let cut = &whole[..whole.len() / 2];
+        let error = load(&lake, &write(cut), &options, &mut |_, _| {}).await.expect_err("cut off");
+        assert!(error.to_string().contains("calls.ndjson"), "{error}");
+    }
+    assert_eq!(lake.verify().await.expect("verified").findings, []);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use rdkafka::{ClientConfig, ClientContext};
 
 use crate::cluster::{Cluster, Topic};
 use crate::dead::Envelope;
+use crate::decode::Attributes;
 use crate::error::IngestError;
 use crate::native::{Message, PartitionQueue};
 use crate::part::Part;
@@ -240,6 +241,8 @@ impl Worker<'_> {
     /// could let records through that were fetched before it.
     fn assign(&mut self, partitions: &[(String, i32)]) -> Result<(), IngestError> {
         let mut list = TopicPartitionList::new();
+        // Between two drains is when a commit may come.
+        let batch = BATCH.min(self.options.limits.rows);
         self.sink.parts.clear();
         self.queues.clear();
         for (name, partition) in partitions {
@@ -251,7 +254,7 @@ impl Worker<'_> {
             let read = if self.cluster.embedded { 0 } else { part.next };
             list.add_partition_offset(name, *partition, Offset::Offset(read))?;
             // The queue comes before the assignment, so that no record goes past it.
-            let records = PartitionQueue::take(self.consumer.client(), name, *partition, BATCH)
+            let records = PartitionQueue::take(self.consumer.client(), name, *partition, batch)
                 .ok_or_else(|| IngestError::Setting(format!("the queue of {name}/{partition}")))?;
             self.queues.push(Queue { records, read, at_end_since: None, end: part.next });
             self.sink.parts.push(part);
@@ -423,6 +426,11 @@ fn take(sink: &mut Sink, index: usize, message: &Message<'_>) {
     let arrival = message
         .timestamp()
         .map_or_else(|| chrono::Utc::now().timestamp_micros(), |millis| millis * 1_000);
-    let record = Record { offset: message.offset(), arrival, value: message.payload() };
+    let record = Record {
+        offset: message.offset(),
+        arrival,
+        value: message.payload(),
+        attributes: Attributes::read(|name| message.header(name)),
+    };
     sink.accept(index, &record, || Envelope { key: message.key(), headers: message.headers() });
 }

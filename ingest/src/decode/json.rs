@@ -21,6 +21,8 @@ pub(super) enum Slot<'a> {
     Bool,
     Number(&'a str),
     Text(Cow<'a, str>),
+    /// Not in JSON.
+    Bytes,
     Object,
     Array,
 }
@@ -34,6 +36,7 @@ impl Slot<'_> {
             Self::Bool => "a boolean",
             Self::Number(_) => "a number",
             Self::Text(_) => "a string",
+            Self::Bytes => "bytes",
             Self::Object => "an object",
             Self::Array => "an array",
         }

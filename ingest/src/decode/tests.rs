@@ -2,6 +2,7 @@
 
 mod rows;
 
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -9,7 +10,9 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use lake_types::Stream;
 use proptest::prelude::*;
 
-use super::{Decoder, MOST_BYTES, Origin, Reason, Rejection, Rows, is_late};
+use super::{
+    Attributes, Decoder, Event, Input, MOST_BYTES, Origin, Reason, Rejection, Rows, is_late,
+};
 
 /// 2026-06-01T00:00:00Z.
 const ARRIVAL: i64 = 1_780_272_000_000_000;
@@ -19,11 +22,16 @@ fn decoder(stream: Stream) -> Decoder {
     Decoder::new(stream, Arc::new(|credential| format!("hash of {}", credential.len())))
 }
 
+/// A record without headers.
+fn plain(value: &[u8]) -> Input<'_> {
+    Input { value, arrival: ARRIVAL, attributes: None }
+}
+
 fn batch_of(stream: Stream, records: &[&[u8]]) -> Result<RecordBatch, Rejection> {
     let mut decoder = decoder(stream);
     let mut rows = Rows::new(stream);
     for (offset, bytes) in (0..).zip(records) {
-        let event = decoder.parse(bytes, ARRIVAL)?;
+        let event = decoder.parse(&plain(bytes))?;
         rows.push(&event, &Origin { topic: "t", partition: 3, offset, arrival: ARRIVAL }, false);
     }
     Ok(rows.finish(ARRIVAL + 1).expect("columns of one length"))
@@ -63,7 +71,7 @@ fn stored(stream: Stream, fields: &str, column: &str, expected: Option<&str>) {
 #[track_caller]
 fn rejected_bytes(stream: Stream, bytes: &[u8], reason: &str, field: Option<&str>) {
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
-    match decoder(stream).parse(bytes, ARRIVAL) {
+    match decoder(stream).parse(&plain(bytes)) {
         Ok(_) => panic!("accepted: {shown}"),
         Err(rejection) => {
             assert_eq!((rejection.reason.as_str(), rejection.field), (reason, field), "{shown}");
@@ -383,6 +391,54 @@ fn cloud_events() {
 }
 
 #[test]
+fn cloud_events_in_binary_mode() {
+    type Headers<'h> = [(&'h str, &'h [u8])];
+    fn parse<'h>(value: &'h str, headers: &'h Headers<'h>) -> Result<Event<'h>, Rejection> {
+        let last = |name: &CStr| headers.iter().rev().find(|h| h.0.as_bytes() == name.to_bytes());
+        let attributes = Attributes::read(|name| last(name).map(|h| h.1));
+        decoder(ApiCalls).parse(&Input { attributes, ..plain(value.as_bytes()) })
+    }
+    let mode = ("ce_specversion", b"1.0".as_slice());
+    let id = ("ce_id", b"e7".as_slice());
+    let time = ("ce_time", b"2026-05-31T12:00:00Z".as_slice());
+    let taken = |value: &str, headers: &Headers<'_>, expected: &str| {
+        let event = parse(value, headers).unwrap_or_else(|e| panic!("{value}: {e}"));
+        let at = lake_types::format_instant(event.occurred_at);
+        assert_eq!(format!("{} {at} {:?}", event.event_id, event.extra), expected, "{value}");
+    };
+    let bare = r#"{"partner_id":"p1","status":200,"x":1}"#;
+    let noon = "2026-05-31T12:00:00Z";
+    taken(bare, &[mode, id, time], &format!(r#"e7 {noon} Some("{{\"x\":1}}")"#));
+    // What the value itself calls event_id does not count, and of a header given twice the last.
+    taken(&event(ApiCalls, ""), &[("ce_id", b"e6"), time, id, mode], &format!("e7 {noon} None"));
+    // Without the version no CloudEvents record.
+    taken(&event(ApiCalls, ""), &[id, time], &format!("e1 {noon} None"));
+    // An envelope in the value counts, whatever the headers say.
+    let envelope = format!(r#"{{"specversion":"1.0","id":"e9","time":"{noon}","data":{bare}}}"#);
+    taken(&envelope, &[mode, id, time], &format!(r#"e9 {noon} Some("{{\"x\":1}}")"#));
+
+    let refused = |value: &str, headers: &Headers<'_>, reason: &str, field: Option<&str>| {
+        let rejection = parse(value, headers).expect_err("a broken rule");
+        assert_eq!((rejection.reason.as_str(), rejection.field), (reason, field), "{value}");
+    };
+    refused(bare, &[mode], "missing_field", Some("ce_id"));
+    refused(&event(ApiCalls, ""), &[mode, time], "missing_field", Some("ce_id"));
+    refused(bare, &[mode, id], "missing_field", Some("ce_time"));
+    refused(bare, &[mode, time, ("ce_id", b"")], "out_of_range", Some("ce_id"));
+    refused(bare, &[mode, time, ("ce_id", b"\xff")], "wrong_type", Some("ce_id"));
+    refused(bare, &[mode, id, ("ce_time", b"1780228800000")], "wrong_type", Some("ce_time"));
+    refused(
+        bare,
+        &[mode, id, ("ce_time", b"1999-01-01T00:00:00Z")],
+        "out_of_range",
+        Some("ce_time"),
+    );
+    refused("{}", &[mode, id, time], "missing_field", Some("partner_id"));
+    refused("[]", &[mode, id, time], "not_an_object", None);
+    refused("", &[mode, id, time], "not_json", None);
+}
+
+#[test]
 fn lateness_is_behind_the_newest_before() {
     let mut newest = None;
     let mut check = |at: i64, late: bool, mark: i64| {
@@ -398,7 +454,7 @@ fn lateness_is_behind_the_newest_before() {
 
 #[test]
 fn reasons_have_the_contracts_names() {
-    let rejection = decoder(ApiCalls).parse(b"{}", ARRIVAL).expect_err("no fields");
+    let rejection = decoder(ApiCalls).parse(&plain(b"{}")).expect_err("no fields");
     assert_eq!(rejection.reason, Reason::MissingField);
     assert_eq!(
         rejection.to_string(),
@@ -410,7 +466,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         for stream in Stream::ALL {
-            let _ = decoder(stream).parse(&bytes, ARRIVAL);
+            let _ = decoder(stream).parse(&plain(&bytes));
         }
     }
 
@@ -428,7 +484,7 @@ proptest! {
             bytes[place] = byte;
         }
         bytes.truncate(cut.unwrap_or(usize::MAX));
-        let ours = decoder(ApiCalls).parse(&bytes, ARRIVAL).err().map(|r| r.reason);
+        let ours = decoder(ApiCalls).parse(&plain(&bytes)).err().map(|r| r.reason);
         let theirs = serde_json::from_slice::<serde_json::Value>(&bytes);
         prop_assert_eq!(ours == Some(Reason::NotJson), theirs.is_err());
         prop_assert_eq!(ours == Some(Reason::NotAnObject), theirs.is_ok_and(|v| !v.is_object()));

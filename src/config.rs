@@ -139,6 +139,12 @@ impl Config {
         if let Ok(servers) = std::env::var("RAPPORT_KAFKA_BOOTSTRAP_SERVERS") {
             config.kafka.bootstrap_servers = servers;
         }
+        if config.lake.root.contains("://") && !config.lake.root.starts_with("file://") {
+            return Err(usage(format!(
+                "[lake] root = \"{}\": this program keeps its lake in a local folder; name one",
+                config.lake.root
+            )));
+        }
         lake_types::minor_units(&config.metrics.reporting_currency).map_err(|e| {
             usage(format!("[metrics] reporting_currency in {}: {e}", path.display()))
         })?;

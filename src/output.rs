@@ -1,7 +1,7 @@
 //! Results to stdout or files, as tables, CSV, JSON or Parquet; notes to stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -27,6 +27,11 @@ pub(crate) fn note(text: &str) {
 /// A line of output.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     writeln!(io::stdout(), "{text}").context("standard output")
+}
+
+/// Whether somebody looks on while it is written.
+pub(crate) fn on_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Writes a table to stdout.

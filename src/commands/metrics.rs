@@ -11,6 +11,7 @@ use crate::args::{Format, Metrics};
 use crate::config::Config;
 use crate::failure::{Found, usage};
 use crate::output::{self, Rows, Table, line, note};
+use crate::progress::count;
 use crate::project::Project;
 
 pub(crate) fn run(
@@ -162,6 +163,9 @@ async fn compute(
     anyhow::bail!("{} of {} metrics failed: {}", failures.len(), names.len(), failures.join(", "))
 }
 
+/// Of several metrics on a terminal this many rows each are shown.
+const ROWS_EACH: usize = 20;
+
 fn emit(
     name: &str,
     result: &QueryResult,
@@ -173,9 +177,18 @@ fn emit(
     if let Some(dir) = out {
         return output::write(&rows, format, dir, name);
     }
-    if titled {
-        line(&format!("{name}\n"))?;
+    if !titled {
+        return output::print(&rows, format);
+    }
+    line(&format!("{name}\n"))?;
+    let all: usize = result.batches.iter().map(RecordBatch::num_rows).sum();
+    if all > ROWS_EACH && output::on_terminal() {
+        let first = arrow::compute::concat_batches(&result.schema, &result.batches)?;
+        let first = [first.slice(0, ROWS_EACH)];
+        output::print(&Rows { schema: &result.schema, batches: &first }, format)?;
+        let more = count((all - ROWS_EACH) as u64);
+        return line(&format!("and {more} more: rapport metrics run {name}\n"));
     }
     output::print(&rows, format)?;
-    if titled { line("") } else { Ok(()) }
+    line("")
 }

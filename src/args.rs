@@ -75,6 +75,14 @@ pub(crate) enum Command {
     /// Look after the lake
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Check that everything is there, and say what to do where it is not
+    #[command(
+        after_help = "Looks at the configuration and the files beside it, the key, the disk, the lake, the clock, the\nbroker, its topics and where the lake stands in them. Changes nothing; ends with 3 when a check fails.\n\nExamples:\n  rapport doctor\n  rapport doctor --format json | jq '.[] | select(.state != \"ok\")'"
+    )]
+    Doctor {
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
 }
 
 #[derive(Debug, Clone, Args)]
@@ -137,7 +145,7 @@ pub(crate) struct Tick {
 pub(crate) enum Ingest {
     /// Read the topics of the cluster in a consumer group
     #[command(
-        after_help = "Examples:\n  rapport ingest run\n  rapport ingest run --until-caught-up --from 2026-01-01"
+        after_help = "Examples:\n  rapport ingest run\n  rapport ingest run --until-caught-up --from 2026-01-01\n  rapport ingest run --metrics 127.0.0.1:9464"
     )]
     Run(IngestRun),
     /// Load NDJSON files, plain, gzip or zstd, through the same checks; the same bytes again add nothing
@@ -196,6 +204,9 @@ pub(crate) struct IngestRun {
     /// Commit after so many seconds at the latest
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub(crate) flush_seconds: Option<u64>,
+    /// Answer Prometheus at http://ADDR/metrics, and /healthz; a port alone is 127.0.0.1
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -307,7 +318,10 @@ pub(crate) enum Actions {
 pub(crate) enum LakeCommand {
     /// Check the log against the files, and that no record stands twice
     Verify,
-    /// Tables, versions, rows and the watermark
+    /// Tables, how fresh the streams are, small files, and what was rejected
+    #[command(
+        after_help = "Examples:\n  rapport lake status\n  rapport lake status --format json | jq '.streams[].slowest'\n\njson holds everything, csv and parquet the tables alone. Small files are those under 8 MiB on days\nthat are complete: `rapport lake compact` makes fewer of them."
+    )]
     Status {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
@@ -333,4 +347,22 @@ pub(crate) enum LakeCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Erase partners: no byte of them stays in any file of the lake, which a scan then shows
+    #[command(
+        after_help = "Their events, dead letters and rollups go; in scores and in merges a random token takes the\nplace of the id. Safe beside running workers; readers of older versions fail. Ends with 3 when\nanything is left, and says where. It can be run again.\n\nExamples:\n  rapport lake erase --partner acme --dry-run\n  rapport lake erase --partner acme --partner acme-test --yes"
+    )]
+    Erase(Erase),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Erase {
+    /// The id, as the events have it; may be given several times
+    #[arg(long, value_name = "ID", required = true)]
+    pub(crate) partner: Vec<String>,
+    /// Only say how many rows would go, and where
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    pub(crate) yes: bool,
 }

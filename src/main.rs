@@ -2,7 +2,8 @@
 //!
 //! The only home of environment, printing and exit codes. Reading order: `args` (the command
 //! line), `config` (`rapport.toml`), `project` (an open lake with its engine), then one file a
-//! command; `output` writes results, `table` those for people, `progress` shows long work, `failure` is the exit codes.
+//! command; `output` writes results, `table` those for people, `progress` shows long work, `watch` answers --metrics,
+//! `failure` is the exit codes.
 
 mod args;
 mod commands;
@@ -13,6 +14,7 @@ mod output;
 mod progress;
 mod project;
 mod table;
+mod watch;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

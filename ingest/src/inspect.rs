@@ -62,14 +62,12 @@ pub fn inspect(
         other => other.into(),
     };
     let consumer: BaseConsumer = config.create().map_err(wrong)?;
-    let metadata = consumer.fetch_metadata(None, TIMEOUT).map_err(|e| {
-        IngestError::Unreachable {
+    let metadata =
+        consumer.fetch_metadata(None, TIMEOUT).map_err(|e| IngestError::Unreachable {
             servers: settings.bootstrap_servers.clone(),
             reason: e.to_string(),
-        }
-    })?;
-    // A property of group members alone is no reason to fail here.
-    let admin: Option<AdminClient<DefaultClientContext>> = settings.client_with_properties().create().ok();
+        })?;
+    let admin: Option<AdminClient<DefaultClientContext>> = config.create().ok();
     let mut topics = Vec::new();
     for (stream, name) in &settings.topics {
         let found = metadata.topics().iter().find(|t| t.name() == name && t.error().is_none());

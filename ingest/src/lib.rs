@@ -2,8 +2,8 @@
 //!
 //! The only home of rdkafka. Reading order: `decode` (a record's bytes to a checked event),
 //! `part` (what is known of a partition), `sink` (buffers and commits), `dead` (rejected records), `letters` and `replay` (reading them back),
-//! `worker` (a member of a consumer group), `load` (files), `cluster` and `native` (what the broker
-//! and librdkafka are asked), `embedded` (a broker inside the process), `produce`.
+//! `worker` (a member of a consumer group), `status` (what it tells of itself), `load` (files), `cluster`,
+//! `inspect` and `native` (what the broker and librdkafka are asked), `embedded` (a broker inside the process), `produce`.
 //!
 //! Architecture invariant: a position is committed together with the rows read up to it, the dead
 //! letters before the raw table; Kafka's own committed offsets are advisory.
@@ -13,6 +13,7 @@ mod dead;
 pub mod decode;
 mod embedded;
 mod error;
+mod inspect;
 mod letters;
 mod load;
 mod native;
@@ -21,16 +22,19 @@ mod produce;
 mod replay;
 mod settings;
 mod sink;
+mod status;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 pub use embedded::{EMBEDDED_CLUSTER, Embedded, WINDOW};
 pub use error::IngestError;
+pub use inspect::{Inspection, PartitionState, TopicState, inspect};
 pub use letters::{Letter, dead_letters, letters_of_day};
 pub use load::{LoadOptions, Source, load};
 pub use produce::RecordProducer;
 pub use replay::{Replayed, replay};
 pub use settings::{From, KafkaSettings, Limits, RunOptions};
 pub use sink::Counts;
-pub use worker::{Status, run};
+pub use status::{CommitTimes, PartitionStatus, Status};
+pub use worker::run;

@@ -26,6 +26,8 @@ pub struct Counts {
     pub rejected: u64,
     pub tombstones: u64,
     pub late: u64,
+    /// Records that came again although the lake has them; they were passed over.
+    pub repeated: u64,
     /// Commits of raw tables.
     pub commits: u64,
     /// Bytes of Parquet committed.
@@ -140,6 +142,7 @@ impl Sink {
     ) {
         let part = &mut self.parts[index];
         if record.offset < part.next {
+            self.counts.repeated += 1;
             return;
         }
         part.next = record.offset + 1;

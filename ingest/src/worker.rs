@@ -20,6 +20,7 @@ use crate::native::{Message, PartitionQueue};
 use crate::part::Part;
 use crate::settings::{From, KafkaSettings, RunOptions};
 use crate::sink::{Counts, Record, Sink};
+use crate::status::{CommitTimes, PartitionStatus, Status};
 
 /// How many records one drain of a partition's queue takes.
 const BATCH: usize = 2048;
@@ -27,17 +28,6 @@ const BATCH: usize = 2048;
 const QUIET: Duration = Duration::from_secs(300);
 /// How often a quiet partition's mark is committed.
 const QUIET_COMMIT: Duration = Duration::from_secs(60);
-
-/// What a run shows while it goes.
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    pub counts: Counts,
-    /// Records between the positions and the ends of the assigned partitions.
-    pub lag: i64,
-    /// The sum of the offsets read next in the assigned partitions.
-    pub read: i64,
-    pub partitions: usize,
-}
 
 /// Runs until `stop` is set, or until caught up where the options say so; commits what it holds
 /// before it returns. Blocks the thread: lake work goes to `runtime`.
@@ -68,6 +58,7 @@ pub fn run(
         ends,
         assigned: false,
         last_commit: Instant::now(),
+        commits: CommitTimes::default(),
     };
     let result = worker.join().and_then(|()| worker.read(stop, progress));
     // Even after an error the group is left in order; what was not committed is read again.
@@ -146,6 +137,7 @@ struct Worker<'c> {
     ends: Option<BTreeMap<(String, i32), i64>>,
     assigned: bool,
     last_commit: Instant,
+    commits: CommitTimes,
 }
 
 struct Queue<'c> {
@@ -388,8 +380,12 @@ impl Worker<'_> {
 
     /// Commits, tells Kafka (for lag tools only), and takes lost partitions up again.
     fn commit(&mut self) -> Result<(), IngestError> {
+        let (began, before) = (Instant::now(), self.sink.counts.commits);
         let lost = self.runtime.block_on(self.sink.flush())?;
         self.last_commit = Instant::now();
+        if self.sink.counts.commits > before {
+            self.commits.add(began.elapsed());
+        }
         let mut list = TopicPartitionList::new();
         for part in &self.sink.parts {
             if let Some(next) = part.raw_from {
@@ -410,14 +406,32 @@ impl Worker<'_> {
     }
 
     fn status(&self) -> Status {
-        let mut lag = 0;
-        for (queue, part) in self.queues.iter().zip(&self.sink.parts) {
-            let end = crate::cluster::known_end(self.consumer, &part.topic, part.partition)
-                .unwrap_or(queue.end);
-            lag += (end - part.next).max(0);
+        let partitions: Vec<PartitionStatus> = self
+            .queues
+            .iter()
+            .zip(&self.sink.parts)
+            .map(|(queue, part)| {
+                let end = crate::cluster::known_end(self.consumer, &part.topic, part.partition);
+                PartitionStatus {
+                    stream: part.stream,
+                    topic: part.topic.clone(),
+                    partition: part.partition,
+                    next: part.next,
+                    lag: (end.unwrap_or(queue.end) - part.next).max(0),
+                    newest: part.newest,
+                    reached: part.reached,
+                    buffered_rows: part.rows.len(),
+                    buffered_bytes: part.rows.bytes(),
+                }
+            })
+            .collect();
+        Status {
+            counts: self.sink.counts.clone(),
+            lag: partitions.iter().map(|p| p.lag).sum(),
+            read: self.queues.iter().map(|q| q.read).sum(),
+            partitions,
+            commits: self.commits.clone(),
         }
-        let read = self.queues.iter().map(|q| q.read).sum();
-        Status { counts: self.sink.counts.clone(), lag, read, partitions: self.queues.len() }
     }
 }
 

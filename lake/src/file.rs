@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{cast, max, max_string, min, min_string};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use deltalake::kernel::{Action, Add};
 use lake_types::Day;
@@ -42,6 +43,9 @@ impl PendingFile {
 
 /// Rows of a row group: a partner's day is read without much of its neighbours.
 const ROW_GROUP: usize = 131_072;
+
+/// Rows of a batch that is read.
+const BATCH: usize = 8_192;
 
 /// A file of a table that is being written; only its compressed bytes are held.
 pub struct FileWriter {
@@ -158,8 +162,8 @@ impl Lake {
         path: &str,
         columns: &[&str],
     ) -> Result<Vec<RecordBatch>, LakeError> {
-        let bytes = self.store().get(&Path::from(path)).await?.bytes().await?;
-        let corrupt = |reason: String| LakeError::Corrupt { path: path.to_owned(), reason };
+        let bytes = self.bytes(path).await?;
+        let corrupt = corrupt(path);
         let builder =
             ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| corrupt(e.to_string()))?;
         let mask = if columns.is_empty() {
@@ -170,6 +174,26 @@ impl Lake {
         let reader = builder.with_projection(mask).build().map_err(|e| corrupt(e.to_string()))?;
         reader.collect::<Result<_, _>>().map_err(|e| corrupt(e.to_string()))
     }
+
+    /// A file below the root as it lies there.
+    pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, LakeError> {
+        Ok(self.store().get(&Path::from(path)).await?.bytes().await?)
+    }
+}
+
+fn corrupt(path: &str) -> impl Fn(String) -> LakeError + '_ {
+    move |reason| LakeError::Corrupt { path: path.to_owned(), reason }
+}
+
+/// The rows of a Parquet file a batch at a time; `path` is for messages.
+pub(crate) fn batches<'a>(
+    bytes: Bytes,
+    path: &'a str,
+) -> Result<impl Iterator<Item = Result<RecordBatch, LakeError>> + 'a, LakeError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+        .and_then(|builder| builder.with_batch_size(BATCH).build())
+        .map_err(|e| corrupt(path)(e.to_string()))?;
+    Ok(reader.map(move |batch| batch.map_err(|e| corrupt(path)(e.to_string()))))
 }
 
 /// The rows in exactly the table's types; columns are matched by name.

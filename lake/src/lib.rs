@@ -3,12 +3,13 @@
 //! The only home of deltalake and parquet. Reading order: `schema` (the tables' columns), `lake`
 //! (where it is, opening it), `log` (a table's transaction ids), `snapshot` (a table's files),
 //! `file` (writing and reading Parquet), `append` (ingest's commits), `rewrite` (replacing and compacting days), `vacuum`,
-//! `key` (hashing and sealing), `watermark`.
+//! `erase`, `key` (hashing and sealing), `watermark`.
 //!
 //! Architecture invariant: data files and the positions they stand for become visible in one
 //! atomic commit, and nothing but a commit makes a file visible.
 
 mod append;
+mod erase;
 mod error;
 mod file;
 mod key;
@@ -24,11 +25,12 @@ mod verify;
 mod watermark;
 
 pub use append::{Advance, Appended, Appender};
+pub use erase::{Erased, Erasure, Place, Scan, Trace, erased_mark};
 pub use error::LakeError;
 pub use file::{FileWriter, PendingFile, parquet_bytes};
 pub use key::{LakeKey, SealedRecord, digest};
 pub use lake::{Lake, LakeOptions};
-pub use log::{PartitionId, Position, Transactions};
+pub use log::{PartitionId, Position, Transactions, partitions};
 pub use schema::{FORMAT_VERSION, TableDef};
 pub use snapshot::{COPIES, DataFile, STANDS_FOR, TableSnapshot, identity};
 pub use vacuum::Vacuumed;

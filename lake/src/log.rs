@@ -45,6 +45,10 @@ impl PartitionId {
         &self.0
     }
 
+    pub fn is_file(&self) -> bool {
+        self.0.starts_with("file/")
+    }
+
     pub(crate) fn newest(&self) -> String {
         format!("{}#newest", self.0)
     }
@@ -79,6 +83,16 @@ impl fmt::Display for PartitionId {
     }
 }
 
+/// The partitions a table has positions of, by id; loaded files are told by [`PartitionId::is_file`].
+pub fn partitions(txns: &Transactions) -> impl Iterator<Item = (PartitionId, Position)> + '_ {
+    txns.keys().map(|id| PartitionId(id.clone())).filter_map(|id| {
+        let parts = id.0.split('/').count();
+        let of_records = !id.0.contains('#') && (parts == 4 || id.is_file());
+        let position = id.position(txns).filter(|_| of_records)?;
+        Some((id, position))
+    })
+}
+
 /// How far a partition has come in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
@@ -94,9 +108,9 @@ pub struct Position {
     pub arrival: Option<i64>,
 }
 
-/// The mark that every rewrite of a day moves.
-pub(crate) fn rewrite_mark(day: Day) -> String {
-    format!("rewrite/{day}")
+/// The mark that every rewrite of a day moves; a table without days has one for all.
+pub(crate) fn rewrite_mark(day: Option<Day>) -> String {
+    day.map_or_else(|| "rewrite/all".to_owned(), |day| format!("rewrite/{day}"))
 }
 
 /// The transaction ids at a version, able to follow the log.
@@ -130,7 +144,23 @@ impl Tail {
         table: &str,
         upto: Option<u64>,
     ) -> Result<Self, LakeError> {
-        let mut tail = match last_checkpoint(log).await? {
+        let mut attempt = 0;
+        let mut tail = loop {
+            match Self::begin(log, table, upto).await {
+                // An erasure has just put another checkpoint in the place of the newest.
+                Err(LakeError::Storage(object_store::Error::NotFound { .. })) if attempt < 3 => {
+                    attempt += 1;
+                }
+                begun => break begun?,
+            }
+        };
+        tail.advance(log, table, upto).await?;
+        Ok(tail)
+    }
+
+    /// The ids as of the last checkpoint, or of the first entry.
+    async fn begin(log: &dyn LogStore, table: &str, upto: Option<u64>) -> Result<Self, LakeError> {
+        Ok(match last_checkpoint(log).await? {
             Some(version) if upto.is_none_or(|u| version <= u) => {
                 Self { version, txns: checkpoint_txns(log, version).await? }
             }
@@ -144,9 +174,7 @@ impl Tail {
                 tail.apply(table, &first)?;
                 tail
             }
-        };
-        tail.advance(log, table, upto).await?;
-        Ok(tail)
+        })
     }
 
     /// Reads the entries that came since, up to `upto` or the newest.

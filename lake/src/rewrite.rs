@@ -1,6 +1,6 @@
 //! Replacing whole days of a table, compacted or anew, and appending to tables without partitions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use deltalake::kernel::{Action, Remove};
@@ -74,7 +74,7 @@ impl Lake {
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         loop {
             let now = self.snapshot(&def.name, None).await?.ok_or_else(conflict)?;
-            if days.iter().any(|(day, _)| moved(base, &now, *day)) {
+            if days.iter().any(|(day, _)| moved(base, &now, Some(*day))) {
                 return Err(conflict());
             }
             let mut actions = Vec::new();
@@ -82,12 +82,50 @@ impl Lake {
             for (day, files) in &days {
                 actions.extend(base.of_day(*day).map(|f| remove(def, f, data_change)));
                 actions.extend(files.iter().map(|f| f.action_with(data_change)));
-                let mark = rewrite_mark(*day);
+                let mark = rewrite_mark(Some(*day));
                 let count = now.txns.get(&mark).copied().unwrap_or_default();
                 txns.insert(mark, count + 1);
             }
             if commit_at(self, def, &log, now.version + 1, actions, &txns).await? {
                 return self.snapshot(&def.name, None).await?.ok_or_else(conflict);
+            }
+        }
+    }
+
+    /// Replaces single files by others, in one commit that moves the marks of their days and adds
+    /// to counters kept as application ids.
+    ///
+    /// # Errors
+    /// As [`Lake::replace_days`].
+    pub(crate) async fn replace_files(
+        &self,
+        def: &TableDef,
+        base: &TableSnapshot,
+        old: &[&DataFile],
+        new: &[PendingFile],
+        counts: &BTreeMap<String, u64>,
+    ) -> Result<(), LakeError> {
+        let log = self.log_store(&def.name)?;
+        let conflict = || LakeError::Conflict { table: def.name.clone() };
+        let days: BTreeSet<Option<Day>> = old.iter().map(|f| f.day).collect();
+        loop {
+            let now = self.snapshot(&def.name, None).await?.ok_or_else(conflict)?;
+            if days.iter().any(|day| moved(base, &now, *day)) {
+                return Err(conflict());
+            }
+            let mut actions: Vec<Action> = old.iter().map(|f| remove(def, f, true)).collect();
+            actions.extend(new.iter().map(PendingFile::action));
+            let marks = days.iter().map(|day| (rewrite_mark(*day), 1));
+            let counts = counts.iter().map(|(id, n)| (id.clone(), i64::try_from(*n).unwrap_or(0)));
+            let txns: Transactions = marks
+                .chain(counts)
+                .map(|(id, more)| {
+                    let known = now.txns.get(&id).copied().unwrap_or_default();
+                    (id, known + more)
+                })
+                .collect();
+            if commit_at(self, def, &log, now.version + 1, actions, &txns).await? {
+                return Ok(());
             }
         }
     }
@@ -98,7 +136,7 @@ impl Lake {
     /// When the rows are not of the table's types, or can't be written.
     pub async fn append(&self, def: &TableDef, batches: &[RecordBatch]) -> Result<u64, LakeError> {
         self.ensure_table(def).await?;
-        let file = self.write_file(def, None, batches, std::collections::BTreeMap::new()).await?;
+        let file = self.write_file(def, None, batches, BTreeMap::new()).await?;
         let log = self.log_store(&def.name)?;
         let mut tail = Tail::load(log.as_ref(), &def.name, None).await?;
         loop {
@@ -113,13 +151,13 @@ impl Lake {
 }
 
 /// Whether somebody else rewrote the day, or took one of its files away.
-fn moved(base: &TableSnapshot, now: &TableSnapshot, day: Day) -> bool {
+fn moved(base: &TableSnapshot, now: &TableSnapshot, day: Option<Day>) -> bool {
     let mark = rewrite_mark(day);
     if base.txns.get(&mark) != now.txns.get(&mark) {
         return true;
     }
     let of_day = |files: &'_ [DataFile]| -> BTreeSet<String> {
-        files.iter().filter(|f| f.day == Some(day)).map(|f| f.path.clone()).collect()
+        files.iter().filter(|f| f.day == day).map(|f| f.path.clone()).collect()
     };
     !of_day(&base.files).is_subset(&of_day(&now.files))
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use deltalake::DeltaTable;
 use lake_types::Day;
+use serde::Deserialize;
 
 use crate::error::LakeError;
 use crate::log::{Tail, Transactions};
@@ -34,6 +35,8 @@ pub struct DataFile {
     /// The value of the partition column.
     pub day: Option<Day>,
     pub tags: BTreeMap<String, String>,
+    /// The least and the greatest `partner_id`, where the log keeps them.
+    pub partners: Option<(String, String)>,
 }
 
 impl TableSnapshot {
@@ -102,6 +105,7 @@ fn data_file(
     let add = view.add_action();
     let value = partition_by.and_then(|column| add.partition_values.get(column));
     DataFile {
+        partners: add.stats.as_deref().and_then(partners),
         path: format!("{table}/{}", add.path),
         size: u64::try_from(add.size).unwrap_or_default(),
         rows: view.num_records().unwrap_or_default() as u64,
@@ -113,4 +117,22 @@ fn data_file(
             .filter_map(|(name, value)| Some((name, value?)))
             .collect(),
     }
+}
+
+#[derive(Deserialize)]
+struct Statistics {
+    #[serde(rename = "minValues")]
+    least: Bound,
+    #[serde(rename = "maxValues")]
+    greatest: Bound,
+}
+
+#[derive(Deserialize)]
+struct Bound {
+    partner_id: String,
+}
+
+fn partners(statistics: &str) -> Option<(String, String)> {
+    let found: Statistics = serde_json::from_str(statistics).ok()?;
+    Some((found.least.partner_id, found.greatest.partner_id))
 }

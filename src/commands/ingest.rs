@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::failure::usage;
 use crate::output::line;
 use crate::progress::{Stage, count};
+use crate::watch::{self, Board, Endpoint};
 
 pub(crate) fn run(
     config: &Config,
@@ -49,17 +50,26 @@ pub(crate) fn from_kafka(
             ..limits
         },
     };
+    let metrics = options.metrics.as_deref().map(watch::address).transpose()?;
     let lake = runtime.block_on(Lake::open_or_create(&config.lake()))?;
+    let board = Board::default();
+    let endpoint = metrics.map(|address| Endpoint::start(address, &board)).transpose()?;
+    if let Some(address) = endpoint.as_ref().and_then(Endpoint::address) {
+        tracing::info!(%address, "answering /metrics and /healthz");
+    }
     let stop = stop_on_signal(runtime);
     let stage = Stage::begin("ingest", quiet);
     let mut pace = Pace::new();
     let mut show = |status: &Status| {
         if let Some(rate) = pace.rate(status.counts.records) {
+            if endpoint.is_some() {
+                board.put(status);
+            }
             stage.say(format!(
                 "{} records, {rate}/s, lag {}, {} partitions, {} commits",
                 count(status.counts.records),
                 count(u64::try_from(status.lag).unwrap_or(0)),
-                status.partitions,
+                status.partitions.len(),
                 count(status.counts.commits),
             ));
         }

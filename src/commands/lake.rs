@@ -1,19 +1,17 @@
-//! `rapport lake verify | status | compact | vacuum`.
+//! `rapport lake verify | status | compact | vacuum`; `status` and `erase` have files of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
 use futures::StreamExt;
 use lake::{FileWriter, Lake, LakeError, TableSnapshot, schema};
-use lake_types::{Day, Stream, format_instant};
+use lake_types::{Day, Stream};
 
 use crate::args::LakeCommand;
+use crate::commands::{erase, status};
 use crate::config::Config;
 use crate::failure::Found;
-use crate::output::{self, Rows, line, note};
+use crate::output::line;
 use crate::progress::{Stage, count};
 use crate::project::Project;
 
@@ -21,13 +19,16 @@ pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> a
     let lake = Lake::open(&config.lake()).await?;
     match command {
         LakeCommand::Verify => verify(&lake, quiet).await,
-        LakeCommand::Status { format } => status(&lake, *format).await,
+        LakeCommand::Status { format } => {
+            status::run(&lake, *format, chrono::Utc::now().timestamp_micros()).await
+        }
         LakeCommand::Compact { before } => {
             compact(&Project::with(config, lake, quiet)?, *before).await
         }
         LakeCommand::Vacuum { retention_hours, dry_run } => {
             vacuum(&lake, Duration::from_secs(retention_hours * 3_600), *dry_run).await
         }
+        LakeCommand::Erase(options) => erase::run(config, lake, options, quiet).await,
     }
 }
 
@@ -150,23 +151,13 @@ async fn try_compact_day(
 
 async fn vacuum(lake: &Lake, retention: Duration, dry: bool) -> anyhow::Result<()> {
     let mut files = 0;
-    for table in tables() {
+    for table in lake.tables().await? {
         if let Some(done) = lake.vacuum(&table, retention, dry).await? {
             files += done.files;
         }
     }
     let verb = if dry { "would be deleted" } else { "deleted" };
     line(&format!("{} files {verb}", count(files as u64)))
-}
-
-/// The tables a lake may have.
-fn tables() -> Vec<String> {
-    let mut names: Vec<String> = Stream::ALL.into_iter().map(|s| schema::raw(s).name).collect();
-    names.push(schema::dead_letters().name);
-    let rollups = ["partner_day", "latency_histogram", "partner_minute_peak", "billing_day"];
-    names.extend(rollups.map(|r| format!("rollup/{r}")));
-    names.extend(["scores/partner_health".to_owned(), "runs".to_owned()]);
-    names
 }
 
 async fn verify(lake: &Lake, quiet: bool) -> anyhow::Result<()> {
@@ -187,32 +178,4 @@ async fn verify(lake: &Lake, quiet: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(Found(format!("the lake has {} faults", found.findings.len())).into())
-}
-
-async fn status(lake: &Lake, format: output::Format) -> anyhow::Result<()> {
-    let mut rows = Vec::new();
-    for name in tables() {
-        if let Some(snapshot) = lake.snapshot(&name, None).await? {
-            let bytes: u64 = snapshot.files.iter().map(|f| f.size).sum();
-            let figures = [snapshot.version, snapshot.rows(), snapshot.files.len() as u64, bytes];
-            rows.push((name, figures));
-        }
-    }
-    let heads = ["version", "rows", "files", "bytes"];
-    let mut fields = vec![Field::new("table", DataType::Utf8, false)];
-    fields.extend(heads.map(|h| Field::new(h, DataType::Int64, false)));
-    let schema = Arc::new(Schema::new(fields));
-    let names = StringArray::from_iter_values(rows.iter().map(|(name, _)| name));
-    let mut columns: Vec<ArrayRef> = vec![Arc::new(names)];
-    for index in 0..heads.len() {
-        let values = rows.iter().map(|(_, f)| i64::try_from(f[index]).unwrap_or(i64::MAX));
-        columns.push(Arc::new(Int64Array::from_iter_values(values)));
-    }
-    let batch = RecordBatch::try_new(schema.clone(), columns)?;
-    output::print(&Rows { schema: &schema, batches: &[batch] }, format)?;
-    match lake.watermark().await? {
-        Some(watermark) => note(&format!("Complete to {} (watermark)", format_instant(watermark))),
-        None => note("No API calls yet, so no watermark"),
-    }
-    Ok(())
 }

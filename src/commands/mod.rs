@@ -2,6 +2,8 @@
 
 mod dead_letters;
 mod demo;
+mod doctor;
+mod erase;
 mod generate;
 mod ingest;
 mod init;
@@ -11,6 +13,7 @@ mod plan;
 mod report;
 mod score;
 mod sql;
+mod status;
 mod tick;
 
 use anyhow::Context;
@@ -57,6 +60,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Report { out, as_of } => {
             runtime.block_on(report::run(&open(config()?)?, &out, as_of.as_deref()))
         }
+        Command::Doctor { format } => doctor::run(config(), format, &runtime, quiet),
         Command::Lake(command) => runtime.block_on(lake::run(&command, config()?, quiet)),
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn run(
         accept_rejects: false,
         flush_rows: None,
         flush_seconds: None,
+        metrics: None,
     };
     let counts = ingest::from_kafka(&config, &caught_up, runtime, quiet).context("ingest")?;
     line(&format!(

@@ -1,0 +1,233 @@
+//! The proof of an erasure: every file below the lake's root, looked through for the ids.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::DataType;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::statistics::Statistics;
+
+use super::names::Names;
+use super::{Erasure, letters_that_name, token_for};
+use crate::error::LakeError;
+use crate::file::batches;
+use crate::lake::Lake;
+use crate::schema;
+
+/// Which part a file plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The newest version of its table names it.
+    Live,
+    /// No version names it any longer that the newest builds on: it may be deleted.
+    Dead,
+    /// No version names it yet: somebody may be about to commit it.
+    Pending,
+    /// Of a table's log.
+    Log,
+    Other,
+}
+
+/// A file that names a partner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The table it belongs to; empty for none.
+    pub table: String,
+    /// Below the lake's root.
+    pub path: String,
+    pub place: Place,
+    /// Where in the file.
+    pub what: String,
+}
+
+/// Looks through the lake again and again; files that never change and were clean stay so.
+#[derive(Default)]
+pub struct Scan {
+    clean: BTreeSet<String>,
+    /// Files looked at by the last scan.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A file that no version names and that is this old, in µs, is of a commit that never came.
+const ABANDONED: i64 = 3_600_000_000;
+
+impl Lake {
+    /// The tables below the root, by name.
+    ///
+    /// # Errors
+    /// When the root can't be listed.
+    pub async fn tables(&self) -> Result<Vec<String>, LakeError> {
+        let store = self.store();
+        let mut names = Vec::new();
+        let mut folders = store.list_with_delimiter(None).await?.common_prefixes;
+        while let Some(folder) = folders.pop() {
+            let below = store.list_with_delimiter(Some(&folder)).await?.common_prefixes;
+            if below.iter().any(|b| b.filename() == Some("_delta_log")) {
+                names.push(folder.to_string());
+            } else if folder.parts().count() < 3 {
+                folders.extend(below);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Every file below the root that names one of the partners. `now`, µs, tells files that are
+    /// about to be committed from those that never were.
+    ///
+    /// # Errors
+    /// When a file can't be read; one that goes meanwhile is none.
+    pub async fn traces(
+        &self,
+        erasure: &Erasure,
+        scan: &mut Scan,
+        now: i64,
+    ) -> Result<Vec<Trace>, LakeError> {
+        // The log before the newest version: what it names and that does not is gone for good.
+        let tables = self.tables().await?;
+        let files: Vec<_> = self.store().list(None).try_collect().await?;
+        (scan.files, scan.bytes) = (0, 0);
+        let mut traces = Vec::new();
+        for file in files {
+            let path = file.location.to_string();
+            scan.files += 1;
+            scan.bytes += file.size;
+            if scan.clean.contains(&path) {
+                continue;
+            }
+            let table = tables.iter().find(|t| path.starts_with(&format!("{t}/")));
+            let of_log = table.is_some_and(|t| path.starts_with(&format!("{t}/_delta_log/")));
+            let found = match self.look(erasure, &path, table.map(String::as_str), of_log).await {
+                Err(LakeError::Storage(object_store::Error::NotFound { .. })) => continue,
+                other => other?,
+            };
+            let Some(what) = found else {
+                if !of_log && path.ends_with(".parquet") {
+                    scan.clean.insert(path);
+                }
+                continue;
+            };
+            let table = table.cloned().unwrap_or_default();
+            let age = now - file.last_modified.timestamp_micros();
+            let place = match (table.is_empty(), of_log) {
+                (true, _) => Place::Other,
+                (_, true) => Place::Log,
+                _ if age > ABANDONED => Place::Dead,
+                _ => Place::Pending,
+            };
+            traces.push(Trace { table, path, place, what });
+        }
+        self.place(&mut traces).await?;
+        Ok(traces)
+    }
+
+    /// Tells live files from dead ones.
+    async fn place(&self, traces: &mut [Trace]) -> Result<(), LakeError> {
+        let data = |t: &Trace| matches!(t.place, Place::Dead | Place::Pending);
+        let tables: BTreeSet<String> =
+            traces.iter().filter(|t| data(t)).map(|t| t.table.clone()).collect();
+        let mut known: BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> = BTreeMap::new();
+        for table in tables {
+            let logged = self.logged_files(&table).await?;
+            let newest = self.snapshot(&table, None).await?;
+            let live = newest.map(|s| s.files.into_iter().map(|f| f.path).collect());
+            known.insert(table, (logged, live.unwrap_or_default()));
+        }
+        for trace in traces.iter_mut().filter(|t| data(t)) {
+            let Some((logged, live)) = known.get(&trace.table) else { continue };
+            if live.contains(&trace.path) {
+                trace.place = Place::Live;
+            } else if logged.contains(&trace.path) {
+                trace.place = Place::Dead;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the file names a partner.
+    async fn look(
+        &self,
+        erasure: &Erasure,
+        path: &str,
+        table: Option<&str>,
+        of_log: bool,
+    ) -> Result<Option<String>, LakeError> {
+        let names = &erasure.names;
+        let bytes = self.bytes(path).await?;
+        if !path.ends_with(".parquet") {
+            let found = if of_log { names.in_quotes(&bytes) } else { names.in_words(&bytes) };
+            return Ok(found.then(|| "its text".to_owned()));
+        }
+        let letters = table.is_some_and(|t| t == schema::dead_letters().name);
+        for batch in batches(bytes.clone(), path)? {
+            let batch = batch?;
+            for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+                let found = if of_log {
+                    texts_name(column, &|text| names.is(text) || names.in_quotes(text.as_bytes()))
+                } else {
+                    texts_name(column, &|text| token_for(names, field.name(), text).is_some())
+                };
+                if found {
+                    return Ok(Some(format!("column {}", field.name())));
+                }
+            }
+            if letters {
+                let opened = letters_that_name(names, self, &batch);
+                if opened.named.contains(&true) {
+                    return Ok(Some("a sealed record".to_owned()));
+                }
+                if opened.closed > 0 {
+                    let what = "records sealed with another key, which nobody could look into";
+                    return Ok(Some(format!("{} {what}", opened.closed)));
+                }
+            }
+        }
+        if of_log {
+            return Ok(None);
+        }
+        parquet_names(names, &bytes, path)
+    }
+}
+
+/// Whether any text in the column, however deep, is one that `named` tells.
+fn texts_name(column: &ArrayRef, named: &dyn Fn(&str) -> bool) -> bool {
+    match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().iter().flatten().any(named),
+        DataType::LargeUtf8 => column.as_string::<i64>().iter().flatten().any(named),
+        DataType::Utf8View => column.as_string_view().iter().flatten().any(named),
+        DataType::Struct(_) => column.as_struct().columns().iter().any(|c| texts_name(c, named)),
+        DataType::List(_) => texts_name(column.as_list::<i32>().values(), named),
+        DataType::Map(_, _) => {
+            column.as_map().entries().columns().iter().any(|c| texts_name(c, named))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the statistics or the bytes of a Parquet file, its cells aside, hold an id.
+fn parquet_names(names: &Names, bytes: &Bytes, path: &str) -> Result<Option<String>, LakeError> {
+    let corrupt = |e: parquet::errors::ParquetError| LakeError::Corrupt {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    };
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes).map_err(corrupt)?;
+    let mut end = 0;
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let (start, length) = column.byte_range();
+        end = end.max(start + length);
+        let bounds = match column.statistics() {
+            Some(Statistics::ByteArray(s)) => [s.min_bytes_opt(), s.max_bytes_opt()],
+            _ => continue,
+        };
+        let is = |b: &&[u8]| std::str::from_utf8(b).is_ok_and(|text| names.is(text));
+        if bounds.iter().flatten().any(is) {
+            return Ok(Some("the statistics".to_owned()));
+        }
+    }
+    let metadata = usize::try_from(end).unwrap_or(bytes.len());
+    Ok(names.in_parquet(bytes, metadata).then(|| "the bytes".to_owned()))
+}

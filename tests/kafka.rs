@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
+
+use crate::program::wait_until;
 
 /// A broker in a process of its own. It ends when this is dropped, and when the test's process
 /// ends in any other way: its script stops at the end of the standard input that we hold.
@@ -81,6 +85,11 @@ impl Broker {
     /// Starts the broker again, on the same port and data.
     pub(crate) fn start_again(&mut self) {
         assert!(self.running.is_none(), "the broker runs already");
+        // A broker that was killed holds its port until the system has cleared it away.
+        let bootstrap = self.bootstrap.clone();
+        wait_until(&format!("{bootstrap} to be free"), Duration::from_secs(60), || {
+            TcpStream::connect(&bootstrap).is_err()
+        });
         self.run();
     }
 

@@ -300,7 +300,7 @@ impl Config {
                 ))
             })?;
         // Without the check a file that has no header would lose its first row.
-        if reader.headers().map_err(|e| wrong(1, e.to_string()))? != &columns[..] {
+        if reader.headers().map_err(|e| wrong(1, e.to_string()))? != columns[..] {
             return Err(wrong(1, format!("the first line must be {due}")));
         }
         let mut record = csv::StringRecord::new();

@@ -44,7 +44,9 @@ impl Cluster {
         let mut topics = Vec::new();
         for (stream, name) in &settings.topics {
             let metadata = consumer.fetch_metadata(Some(name), TIMEOUT).map_err(|e| {
-                IngestError::Unreachable { servers: servers.clone(), reason: e.to_string() }
+                let reason =
+                    e.rdkafka_error_code().map_or_else(|| e.to_string(), |c| c.to_string());
+                IngestError::Unreachable { servers: servers.clone(), reason }
             })?;
             let found = metadata.topics().iter().find(|t| t.name() == name);
             let partitions: Vec<i32> = found

@@ -181,6 +181,9 @@ pub(crate) async fn load(config: &Config, options: &IngestLoad, quiet: bool) -> 
     })
     .await?;
     drop(stage);
+    if counts.records == 0 {
+        return line("Nothing new: the lake has these bytes already, or there are none");
+    }
     line(&summary(&counts, began.elapsed()))
 }
 

@@ -107,7 +107,7 @@ fn wrong_configurations() {
     // Nobody listens on port 1.
     let nobody = "[kafka]\nbootstrap_servers = \"127.0.0.1:1\"";
     check(nobody, 1, &["no Kafka broker answers at 127.0.0.1:1", "bootstrap_servers"]);
-    precious.check(&["--config", "no.toml", "lake", "status"], 2, &["no.toml", "can't be read"]);
+    precious.check(&["--config", "no.toml", "lake", "status"], 2, &["no.toml", "rapport init"]);
 }
 
 #[test]

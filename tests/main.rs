@@ -2,11 +2,13 @@
 //!
 //! Reading order: `program` (runs it in a project of its own), `simulated` (worlds and their
 //! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker); then the tests,
-//! a file a promise: `demo`, `metrics`, `pieces`, `contract`, `bad_input`, `crash`, `group`.
+//! a file a promise: `demo`, `metrics`, `pieces`, `contract`, `bad_input`, `crash`, `group`,
+//! `care`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
 
 mod bad_input;
+mod care;
 mod contract;
 mod crash;
 mod demo;

@@ -1,0 +1,128 @@
+//! Looking after a lake: an erased partner is as if it had never been, and the doctor's answers.
+
+use std::path::Path;
+
+use lake_types::Stream;
+
+use crate::pieces::assert_same;
+use crate::program::Project;
+use crate::simulated::{Sent, Simulated, Size, lines};
+
+const SIZE: Size = Size { seed: 11, partners: 20, events: 3_000, days: 40 };
+
+#[test]
+fn an_erased_partner_is_as_if_it_had_never_been() {
+    let world = Simulated::drawn(SIZE.options());
+    let partner = with_most_calls(&world);
+    let end = world.end();
+    let without = Project::new();
+    world.share_tables(&without);
+    for stream in Stream::ALL {
+        let others: Vec<Sent> =
+            world.timeless(stream).into_iter().filter(|s| !names(&s.value, &partner)).collect();
+        without.write("others.ndjson", lines(&others));
+        world.load_file(&without, stream, "others.ndjson");
+    }
+
+    let project = Project::new();
+    world.load(&project);
+    project.ok(&["score", "run", "--as-of", &end]);
+    project.ok(&["lake", "compact"]);
+    let before = project.counts();
+    let erase = ["lake", "erase", "--partner", &partner];
+    project.run(&erase).refused(2, &["--yes", "--dry-run"]);
+    let dry = project.ok(&[&erase[..], &["--dry-run"]].concat());
+    assert!(dry.contains("raw/api_calls") && dry.contains("scores/partner_health"), "{dry}");
+    assert_eq!(project.counts(), before, "a dry run changes nothing");
+
+    let said = project.ok(&[&erase[..], &["--yes"]].concat());
+    assert!(said.contains("Nothing of it is left"), "{said}");
+    assert_same(&without.metrics(&end), &project.metrics(&end), "the lake without the partner");
+    no_file_holds(&project.path("lake"), partner.as_bytes());
+    let scored = "SELECT count(*) FROM partner_health WHERE partner_id LIKE 'erased-%'";
+    assert_eq!(project.number(scored), 1);
+    project.ok(&["lake", "verify"]);
+
+    // What the lake took in is still accounted for: rows, copies that compaction dropped, erased.
+    let status = project.ok(&["lake", "status", "--format", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let tables = status["tables"].as_array().expect("tables");
+    let sum = |field: &str| -> i64 {
+        let raw =
+            tables.iter().filter(|t| t["table"].as_str().is_some_and(|n| n.starts_with("raw/")));
+        raw.filter_map(|t| t[field].as_i64()).sum()
+    };
+    let taken: i64 = before.iter().sum();
+    let dropped = sum("copies_dropped");
+    assert!(sum("erased") > 0 && dropped > 0, "{status}");
+    assert_eq!(sum("rows") + sum("erased"), taken, "{status}");
+
+    let again = project.ok(&[&erase[..], &["--yes"]].concat());
+    assert!(again.contains("Nothing of it was ever in"), "{again}");
+}
+
+/// The partner with the most calls, of those that no merge names.
+fn with_most_calls(world: &Simulated) -> String {
+    let mut calls = std::collections::BTreeMap::new();
+    for sent in world.sent(Stream::ApiCalls) {
+        *calls.entry(sent.key).or_insert(0) += 1;
+    }
+    let events = world.sent(Stream::PartnerEvents);
+    let merges: Vec<&Sent> = events.iter().filter(|s| names(&s.value, "merged")).collect();
+    let free = |id: &String| merges.iter().all(|merge| !names(&merge.value, id));
+    let most = calls.into_iter().filter(|(id, _)| free(id)).max_by_key(|(_, n)| *n);
+    most.expect("a partner with calls").0
+}
+
+fn names(bytes: &[u8], word: &str) -> bool {
+    holds(bytes, word.as_bytes())
+}
+
+fn holds(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.windows(word.len()).any(|window| window == word)
+}
+
+#[track_caller]
+fn no_file_holds(folder: &Path, word: &[u8]) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("a file").path();
+        if path.is_dir() {
+            no_file_holds(&path, word);
+        } else {
+            let bytes = std::fs::read(&path).expect("a file");
+            assert!(!holds(&bytes, word), "{} holds the id", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong_and_what_to_do() {
+    let project = Project::new();
+    // Nobody listens at port 1.
+    let reachable = "[kafka]\nbootstrap_servers = \"127.0.0.1:1\"\n";
+    project.write("rapport.toml", reachable);
+    let answer = project.run(&["doctor", "--format", "json"]);
+    assert_eq!(answer.code, Some(3), "{answer}");
+    let checks: serde_json::Value = serde_json::from_str(&answer.text()).expect("JSON");
+    let state = |name: &str| {
+        let of = |c: &&serde_json::Value| c["check"] == name;
+        let found = checks.as_array().and_then(|all| all.iter().find(of));
+        found.and_then(|c| c["state"].as_str()).unwrap_or("absent").to_owned()
+    };
+    let expected = [
+        ("configuration", "ok"),
+        ("queries", "ok"),
+        ("key", "ok"),
+        ("lake", "warn"),
+        ("broker", "fail"),
+        ("topic", "absent"),
+    ];
+    for (name, expected) in expected {
+        assert_eq!(state(name), expected, "{name} in {answer}");
+    }
+
+    project.write("rapport.toml", "[kafka]\nbootstrap_server = \"127.0.0.1:1\"\n");
+    let answer = project.run(&["doctor"]);
+    assert_eq!(answer.code, Some(3), "{answer}");
+    assert!(answer.text().contains("bootstrap_server"), "{answer}");
+}

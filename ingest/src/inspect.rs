@@ -13,6 +13,8 @@ use crate::native;
 use crate::settings::KafkaSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Who waits for the answer sits before a terminal.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
 
 /// What the broker says of itself and of the topics that are on.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +65,7 @@ pub fn inspect(
     };
     let consumer: BaseConsumer = config.create().map_err(wrong)?;
     let metadata =
-        consumer.fetch_metadata(None, TIMEOUT).map_err(|e| IngestError::Unreachable {
+        consumer.fetch_metadata(None, FIRST_ANSWER).map_err(|e| IngestError::Unreachable {
             servers: settings.bootstrap_servers.clone(),
             reason: e.to_string(),
         })?;

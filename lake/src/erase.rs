@@ -32,6 +32,9 @@ pub use traces::{Place, Scan, Trace};
 /// Starts over after another process rewrote a day.
 const ATTEMPTS: usize = 5;
 
+/// Days are rewritten together up to so many bytes of files: what a conflict does over again.
+const GROUP_BYTES: u64 = 256 << 20;
+
 /// The partners to erase, each with the token that takes the place of its id.
 pub struct Erasure {
     names: Names,
@@ -95,8 +98,8 @@ impl Rule {
 
 impl Lake {
     /// Rewrites the files of a table that hold the partners: those whose bounds say that they may,
-    /// or `only` these. Each day is one commit, which counts the records that are gone. With `dry`
-    /// nothing is written.
+    /// or `only` these. Some days at a time are one commit, which counts the records that are gone.
+    /// With `dry` nothing is written.
     ///
     /// # Errors
     /// [`LakeError::Conflict`] when other processes keep rewriting a day; the storage's own.
@@ -110,19 +113,17 @@ impl Lake {
         let mut done = Erased { table: table.to_owned(), ..Erased::default() };
         let Some(first) = self.snapshot(table, None).await? else { return Ok(done) };
         let task = Task { erasure, rule: Rule::of(table), only, dry };
-        let days: BTreeSet<Option<Day>> =
-            first.files.iter().filter(|f| task.concerns(f)).map(|f| f.day).collect();
-        for day in days {
+        for days in task.groups(&first) {
             let mut attempt = 0;
             loop {
-                let mut of_day = Erased::default();
-                match self.erase_day(&task, table, day, &mut of_day).await {
+                let mut of_days = Erased::default();
+                match self.erase_days(&task, table, &days, &mut of_days).await {
                     Err(LakeError::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
                     Err(other) => return Err(other),
                     Ok(()) => {
-                        done.dropped += of_day.dropped;
-                        done.replaced += of_day.replaced;
-                        done.files += of_day.files;
+                        done.dropped += of_days.dropped;
+                        done.replaced += of_days.replaced;
+                        done.files += of_days.files;
                         break;
                     }
                 }
@@ -131,18 +132,18 @@ impl Lake {
         Ok(done)
     }
 
-    async fn erase_day(
+    async fn erase_days(
         &self,
         task: &Task<'_>,
         table: &str,
-        day: Option<Day>,
+        days: &BTreeSet<Option<Day>>,
         done: &mut Erased,
     ) -> Result<(), LakeError> {
         let Some(base) = self.snapshot(table, None).await? else { return Ok(()) };
         let def = definition(&base);
         let (mut old, mut new) = (Vec::new(), Vec::new());
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        for file in base.files.iter().filter(|f| f.day == day && task.concerns(f)) {
+        for file in base.files.iter().filter(|f| days.contains(&f.day) && task.concerns(f)) {
             let Some(cleaned) = self.erase_file(task, &def, file).await? else { continue };
             done.dropped += cleaned.dropped.values().sum::<u64>();
             done.replaced += cleaned.replaced;
@@ -201,6 +202,27 @@ struct Cleaned {
 }
 
 impl Task<'_> {
+    /// The days of the files to look at, in groups that are committed together.
+    fn groups(&self, snapshot: &TableSnapshot) -> Vec<BTreeSet<Option<Day>>> {
+        let mut bytes: BTreeMap<Option<Day>, u64> = BTreeMap::new();
+        for file in snapshot.files.iter().filter(|f| self.concerns(f)) {
+            *bytes.entry(file.day).or_default() += file.size;
+        }
+        let mut groups: Vec<BTreeSet<Option<Day>>> = Vec::new();
+        let mut filled = GROUP_BYTES;
+        for (day, size) in bytes {
+            if filled + size > GROUP_BYTES {
+                groups.push(BTreeSet::new());
+                filled = 0;
+            }
+            filled += size;
+            if let Some(group) = groups.last_mut() {
+                group.insert(day);
+            }
+        }
+        groups
+    }
+
     fn concerns(&self, file: &DataFile) -> bool {
         if let Some(only) = self.only {
             return only.contains(&file.path);

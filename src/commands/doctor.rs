@@ -294,7 +294,13 @@ fn clock(positions: &BTreeMap<Stream, Transactions>, now: i64, checks: &mut Chec
 /// The currencies that were billed, with the first day of each.
 async fn currencies(lake: &Lake) -> anyhow::Result<BTreeMap<String, Day>> {
     let mut seen = BTreeMap::new();
-    let Some(snapshot) = lake.snapshot("rollup/billing_day", None).await? else { return Ok(seen) };
+    // Before the first metrics there is no rollup; the events say the same.
+    let events = schema::raw(Stream::BillingEvents).name;
+    let snapshot = match lake.snapshot("rollup/billing_day", None).await? {
+        Some(rollup) => Some(rollup),
+        None => lake.snapshot(&events, None).await?,
+    };
+    let Some(snapshot) = snapshot else { return Ok(seen) };
     for file in &snapshot.files {
         let Some(day) = file.day else { continue };
         for batch in lake.read_file(&file.path, &["currency"]).await? {

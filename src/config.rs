@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
-use ingest::KafkaSettings;
+use ingest::{KafkaSettings, RegistrySettings};
 use lake::LakeOptions;
 use lake_types::{Rates, Stream};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,13 @@ struct KafkaSection {
     group_id: String,
     topics: Topics,
     properties: BTreeMap<String, toml::Value>,
+    schema_registry: RegistrySection,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct RegistrySection {
+    url: String,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -81,6 +88,7 @@ impl Default for KafkaSection {
             group_id: "rapport".to_owned(),
             topics: Topics::default(),
             properties: BTreeMap::new(),
+            schema_registry: RegistrySection::default(),
         }
     }
 }
@@ -139,6 +147,9 @@ impl Config {
         if let Ok(servers) = std::env::var("RAPPORT_KAFKA_BOOTSTRAP_SERVERS") {
             config.kafka.bootstrap_servers = servers;
         }
+        if let Ok(url) = std::env::var("RAPPORT_SCHEMA_REGISTRY_URL") {
+            config.kafka.schema_registry.url = url;
+        }
         if config.lake.root.contains("://") && !config.lake.root.starts_with("file://") {
             return Err(usage(format!(
                 "[lake] root = \"{}\": this program keeps its lake in a local folder; name one",
@@ -185,7 +196,19 @@ impl Config {
             group_id: self.kafka.group_id.clone(),
             topics,
             properties: self.kafka.properties.iter().map(|(k, v)| (k.clone(), text(v))).collect(),
+            registry: self.registry(),
             embedded: false,
+        })
+    }
+
+    /// The Schema Registry; its user and password stand in the environment only.
+    pub(crate) fn registry(&self) -> Option<RegistrySettings> {
+        let url = Some(&self.kafka.schema_registry.url).filter(|url| !url.is_empty())?;
+        let secret = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Some(RegistrySettings {
+            user: secret("RAPPORT_SCHEMA_REGISTRY_USER"),
+            password: secret("RAPPORT_SCHEMA_REGISTRY_PASSWORD"),
+            ..RegistrySettings::new(url)
         })
     }
 

@@ -1,11 +1,13 @@
 //! Bytes of a record to a checked event, by the event contracts; pure, without Kafka and I/O.
 //!
-//! Reading order: `fields` (the contracts as data), `json` (an object to slots), `number` and
-//! `time` (exact values), `extra` (unknown fields), here (the rules), `rows` (events to Arrow).
+//! Reading order: `fields` (the contracts as data), `json` (an object to slots), `avro` (a record to
+//! slots), `number` and `time` (exact values), `extra` (unknown fields), here (the rules), `rows`
+//! (events to Arrow).
 //!
 //! The first broken rule counts: size, encoding, JSON, object, event_id, occurred_at, partner_id,
 //! then the stream's fields in the order of its table; type before range.
 
+mod avro;
 mod extra;
 mod fields;
 mod json;
@@ -23,8 +25,10 @@ use std::sync::Arc;
 
 use lake_types::{MICROS_PER_DAY, Stream, minor_units};
 
+use self::avro::NoRecord;
+pub use self::avro::{Schema, schema_id};
 use self::fields::{COMMON, Field, MOST, Rule};
-use self::json::{NoObject, Object, Slot};
+use self::json::{NoObject, Object, SLOTS, Slot};
 use self::number::NotInteger;
 pub use self::rows::{Origin, Rows, by_day};
 
@@ -96,6 +100,8 @@ pub struct Input<'a> {
     pub arrival: i64,
     /// Of a CloudEvents record in binary mode: what its headers say.
     pub attributes: Option<Attributes<'a>>,
+    /// Of an Avro record: what its [`schema_id`] stands for; `None` where nobody knows.
+    pub schema: Option<&'a Schema>,
 }
 
 /// The attributes of a CloudEvents record that are an event's too, as bytes of its headers.
@@ -161,17 +167,15 @@ impl Decoder {
     /// # Errors
     /// The first rule that the record breaks.
     pub fn parse<'a>(&mut self, input: &Input<'a>) -> Result<Event<'a>, Rejection> {
-        let mut object = self.object(input.value)?;
+        let mut opened = self.open(input)?;
         if let Some(attributes) = &input.attributes
-            && !object.enveloped
+            && !opened.enveloped
         {
-            object.take_headers(attributes);
+            opened.take_headers(attributes);
         }
-        let Object { mut slots, mut unknown } = object.object;
-        let extra = extra::object(&mut unknown).map_err(|e| no_object(e.into()))?;
+        let Opened { mut slots, extra, names: [id_name, time_name], .. } = opened;
         let mut slots = slots.iter_mut().map(std::mem::take);
         let mut next = || slots.next().unwrap_or_default();
-        let [id_name, time_name] = object.names;
         let event_id = id(id_name, next())?;
         let occurred_at = occurred_at(time_name, &next(), input.arrival)?;
         let partner_id = id(COMMON[2], next())?;
@@ -182,15 +186,15 @@ impl Decoder {
         Ok(Event { event_id, partner_id, occurred_at, extra, cells })
     }
 
-    /// Up to the object: size, encoding, JSON, and out of its CloudEvents envelope if it has one.
-    fn object<'a>(&self, bytes: &'a [u8]) -> Result<Enveloped<'a>, Rejection> {
+    /// Up to the fields: size, encoding, JSON, and out of its CloudEvents envelope if it has one.
+    fn open<'a>(&self, input: &Input<'a>) -> Result<Opened<'a>, Rejection> {
+        let bytes = input.value;
         if bytes.len() > MOST_BYTES {
             let detail = format!("{} bytes; at most {MOST_BYTES} are taken", bytes.len());
             return Err(reject(Reason::TooLarge, None, detail));
         }
         if bytes.first() == Some(&0) {
-            let detail = "an Avro record, and no Schema Registry is configured";
-            return Err(reject(Reason::SchemaUnknown, None, detail));
+            return self.open_avro(bytes, input.schema);
         }
         let text = std::str::from_utf8(bytes).map_err(|e| {
             let detail = format!("not UTF-8 after {} bytes", e.valid_up_to());
@@ -201,11 +205,33 @@ impl Decoder {
         if envelope {
             return self.out_of_envelope(&mut object);
         }
-        Ok(Enveloped { object, names: [COMMON[0], COMMON[1]], enveloped: false })
+        Opened::of(object, [COMMON[0], COMMON[1]], false)
+    }
+
+    fn open_avro<'a>(
+        &self,
+        bytes: &'a [u8],
+        schema: Option<&'a Schema>,
+    ) -> Result<Opened<'a>, Rejection> {
+        let known = schema.zip(bytes.get(avro::HEADER..));
+        let (schema, body) = known.ok_or_else(|| {
+            let detail = "Avro whose schema no Schema Registry knows, or none is configured";
+            reject(Reason::SchemaUnknown, None, detail)
+        })?;
+        let record = avro::record(body, schema, &self.names).map_err(|why| match why {
+            NoRecord::NotAvro(what) => reject(Reason::NotJson, None, format!("Avro: {what}")),
+            NoRecord::NotARecord(kind) => no_object(NoObject::NotAnObject(kind)),
+        })?;
+        let unknown = record.unknown.iter();
+        let mut unknown: Vec<_> =
+            unknown.map(|(name, json)| (Cow::Borrowed(*name), json.as_str())).collect();
+        let extra = extra::object(&mut unknown).map_err(|e| no_object(e.into()))?;
+        let names = [COMMON[0], COMMON[1]];
+        Ok(Opened { slots: record.slots, extra, names, enveloped: false })
     }
 
     /// The event under `data`, with `id` and `time` of its CloudEvents envelope.
-    fn out_of_envelope<'a>(&self, envelope: &mut Object<'a>) -> Result<Enveloped<'a>, Rejection> {
+    fn out_of_envelope<'a>(&self, envelope: &mut Object<'a>) -> Result<Opened<'a>, Rejection> {
         extra::object(&mut envelope.unknown).map_err(|e| no_object(e.into()))?;
         // A name given twice: the last counts.
         let member = |name| envelope.unknown.iter().rev().find(|(n, _)| n == name).map(|(_, v)| *v);
@@ -219,7 +245,7 @@ impl Decoder {
                 None => Slot::Absent,
             };
         }
-        Ok(Enveloped { object, names: ["id", "time"], enveloped: true })
+        Opened::of(object, ["id", "time"], true)
     }
 
     fn cell<'a>(&mut self, field: &Field, slot: Slot<'a>) -> Result<Cell<'a>, Rejection> {
@@ -284,19 +310,29 @@ pub fn is_late(newest: &mut Option<i64>, occurred_at: i64, allowed: i64) -> bool
     late
 }
 
-/// An event's object, and what the record calls its id and its time.
-struct Enveloped<'a> {
-    object: Object<'a>,
+/// An event's fields before their rules, and what the record calls its id and its time.
+struct Opened<'a> {
+    slots: [Slot<'a>; SLOTS],
+    extra: Option<String>,
     names: [&'static str; 2],
     /// Whether it came in a CloudEvents envelope, whose `id` and `time` then count.
     enveloped: bool,
 }
 
-impl<'a> Enveloped<'a> {
+impl<'a> Opened<'a> {
+    fn of(
+        mut object: Object<'a>,
+        names: [&'static str; 2],
+        enveloped: bool,
+    ) -> Result<Self, Rejection> {
+        let extra = extra::object(&mut object.unknown).map_err(|e| no_object(e.into()))?;
+        Ok(Self { slots: object.slots, extra, names, enveloped })
+    }
+
     /// CloudEvents' binary mode: id and time stand in the headers, whatever the value says.
     fn take_headers(&mut self, attributes: &Attributes<'a>) {
         self.names = ["ce_id", "ce_time"];
-        for (slot, header) in self.object.slots.iter_mut().zip([attributes.id, attributes.time]) {
+        for (slot, header) in self.slots.iter_mut().zip([attributes.id, attributes.time]) {
             *slot = header.map_or(Slot::Absent, |bytes| match std::str::from_utf8(bytes) {
                 Ok(text) => Slot::Text(Cow::Borrowed(text)),
                 Err(_) => Slot::Bytes,
@@ -326,11 +362,12 @@ fn occurred_at(name: &'static str, slot: &Slot<'_>, arrival: i64) -> Result<i64,
         Slot::Absent | Slot::Null => return Err(missing(name)),
         Slot::Text(text) => time::parse(text)
             .ok_or_else(|| reject(Reason::WrongType, Some(name), format!("it is {due}")))?,
-        Slot::Number(text) => match number::integer(text) {
+        Slot::Instant(micros) => *micros,
+        Slot::Number(_) | Slot::Long(_) | Slot::Double(_) => match integer(slot) {
             // Out of 64 bits as microseconds is out of the window too.
-            Ok(millis) => millis.saturating_mul(1000),
-            Err(NotInteger::Beyond) => i64::MAX,
-            Err(NotInteger::Fractional) => return Err(wrong_type(name, slot, due)),
+            Some(Ok(millis)) => millis.saturating_mul(1000),
+            Some(Err(NotInteger::Beyond)) => i64::MAX,
+            _ => return Err(wrong_type(name, slot, due)),
         },
         Slot::Bool | Slot::Bytes | Slot::Object | Slot::Array => {
             return Err(wrong_type(name, slot, due));
@@ -345,8 +382,8 @@ fn occurred_at(name: &'static str, slot: &Slot<'_>, arrival: i64) -> Result<i64,
 }
 
 fn bounded(name: &'static str, slot: &Slot<'_>, least: i64, most: i64) -> Result<i64, Rejection> {
-    let Slot::Number(text) = slot else { return Err(wrong_type(name, slot, "an integer")) };
-    match number::integer(text) {
+    let Some(value) = integer(slot) else { return Err(wrong_type(name, slot, "an integer")) };
+    match value {
         Ok(value) if (least..=most).contains(&value) => Ok(value),
         Err(NotInteger::Fractional) => {
             Err(reject(Reason::WrongType, Some(name), "a fraction; an integer is due"))
@@ -358,9 +395,26 @@ fn bounded(name: &'static str, slot: &Slot<'_>, least: i64, most: i64) -> Result
     }
 }
 
+/// A number as an integer; `None` when it is no number.
+fn integer(slot: &Slot<'_>) -> Option<Result<i64, NotInteger>> {
+    match slot {
+        Slot::Number(text) => Some(number::integer(text)),
+        Slot::Long(value) => Some(Ok(*value)),
+        Slot::Double(value) if value.is_finite() => Some(number::integer(&value.to_string())),
+        Slot::Double(_) => Some(Err(NotInteger::Beyond)),
+        _ => None,
+    }
+}
+
 fn micros(name: &'static str, slot: &Slot<'_>) -> Result<i64, Rejection> {
-    let Slot::Number(text) = slot else { return Err(wrong_type(name, slot, "a number")) };
-    number::millis_to_micros(text).ok_or_else(|| {
+    let micros = match slot {
+        Slot::Number(text) => number::millis_to_micros(text),
+        Slot::Long(millis) => millis.checked_mul(1000).filter(|micros| *micros >= 0),
+        Slot::Double(millis) if millis.is_finite() => number::millis_to_micros(&millis.to_string()),
+        Slot::Double(_) => None,
+        _ => return Err(wrong_type(name, slot, "a number")),
+    };
+    micros.ok_or_else(|| {
         let detail = "it is not negative, and fits 64 bits as microseconds";
         reject(Reason::OutOfRange, Some(name), detail)
     })

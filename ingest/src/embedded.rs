@@ -51,6 +51,7 @@ impl Embedded {
             group_id: "rapport".to_owned(),
             topics: self.topics.clone(),
             properties: BTreeMap::new(),
+            registry: None,
             embedded: true,
         }
     }

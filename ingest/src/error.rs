@@ -48,6 +48,19 @@ pub enum IngestError {
     )]
     Stray { topic: String, partition: i32, offset: i64 },
 
+    #[error(
+        "the schema {id} could not be had: {reason}. Check [kafka.schema_registry] in rapport.toml \
+         and that the registry runs, then run this again"
+    )]
+    Registry { id: u32, reason: String },
+
+    #[error(
+        "{topic}/{partition} waits at record {offset} for its schema: {reason}. All else that came \
+         before was committed. Check [kafka.schema_registry] in rapport.toml and that the registry \
+         runs, then run ingest again"
+    )]
+    Parked { topic: String, partition: i32, offset: i64, reason: String },
+
     #[error("the file {path}: {source}")]
     File {
         path: PathBuf,

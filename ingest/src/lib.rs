@@ -1,7 +1,7 @@
 //! From Kafka and files to the raw tables, exactly once.
 //!
 //! The only home of rdkafka. Reading order: `decode` (a record's bytes to a checked event),
-//! `part` (what is known of a partition), `sink` (buffers and commits), `dead` (rejected records), `letters` and `replay` (reading them back),
+//! `registry` (the schemas of Avro records), `part` (what is known of a partition), `parked` (one that waits), `sink` (buffers and commits), `dead` (rejected records), `letters` and `replay` (reading them back),
 //! `worker` (a member of a consumer group), `status` (what it tells of itself), `load` (files), `cluster`,
 //! `inspect` and `native` (what the broker and librdkafka are asked), `embedded` (a broker inside the process), `produce`.
 //!
@@ -17,8 +17,10 @@ mod inspect;
 mod letters;
 mod load;
 mod native;
+mod parked;
 mod part;
 mod produce;
+mod registry;
 mod replay;
 mod settings;
 mod sink;
@@ -33,6 +35,7 @@ pub use inspect::{Inspection, PartitionState, TopicState, inspect};
 pub use letters::{Letter, dead_letters, letters_of_day};
 pub use load::{LoadOptions, Source, load};
 pub use produce::RecordProducer;
+pub use registry::RegistrySettings;
 pub use replay::{Replayed, replay};
 pub use settings::{From, KafkaSettings, Limits, RunOptions};
 pub use sink::Counts;

@@ -17,12 +17,17 @@ use rdkafka::types::RDKafkaRespErr;
 pub(crate) struct PartitionQueue<'c> {
     queue: *mut rd::rd_kafka_queue_t,
     slots: Vec<*mut rd::rd_kafka_message_t>,
+    /// How many of the slots hold a record that was drained and not destroyed yet.
+    held: usize,
     consumer: PhantomData<&'c ()>,
 }
 
 /// Records drained together; they live as long as the batch.
 pub(crate) struct Batch<'q> {
-    messages: &'q [*mut rd::rd_kafka_message_t],
+    slots: &'q mut [*mut rd::rd_kafka_message_t],
+    held: &'q mut usize,
+    /// How many of them end with the batch.
+    done: usize,
 }
 
 /// One record, or the news of an error or the partition's end.
@@ -50,11 +55,18 @@ impl<'c> PartitionQueue<'c> {
         }
         // SAFETY: the queue was just given to us; a null target ends the forwarding.
         unsafe { rd::rd_kafka_queue_forward(queue, ptr::null_mut()) };
-        Some(Self { queue, slots: vec![ptr::null_mut(); batch], consumer: PhantomData })
+        Some(Self { queue, slots: vec![ptr::null_mut(); batch], held: 0, consumer: PhantomData })
     }
 
-    /// What has been fetched, up to the batch size, without waiting.
+    /// What the last batch kept, or what has been fetched, up to the batch size, without waiting.
     pub(crate) fn drain(&mut self) -> Batch<'_> {
+        if self.held == 0 {
+            self.held = self.consume();
+        }
+        Batch { done: self.held, slots: &mut self.slots, held: &mut self.held }
+    }
+
+    fn consume(&mut self) -> usize {
         // SAFETY: the queue is ours until drop, and the array has as many slots as we say.
         let count = unsafe {
             rd::rd_kafka_consume_batch_queue(
@@ -64,13 +76,13 @@ impl<'c> PartitionQueue<'c> {
                 self.slots.len(),
             )
         };
-        let count = usize::try_from(count).unwrap_or(0);
-        Batch { messages: &self.slots[..count] }
+        usize::try_from(count).unwrap_or(0)
     }
 }
 
 impl Drop for PartitionQueue<'_> {
     fn drop(&mut self) {
+        destroy(&self.slots[..self.held]);
         // SAFETY: we hold the only handle of this queue.
         unsafe { rd::rd_kafka_queue_destroy(self.queue) };
     }
@@ -79,16 +91,28 @@ impl Drop for PartitionQueue<'_> {
 impl Batch<'_> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Message<'_>> {
         // SAFETY: the pointers are of messages that live until the batch is dropped.
-        self.messages.iter().map(|raw| Message { raw: unsafe { &**raw } })
+        self.slots[..*self.held].iter().map(|raw| Message { raw: unsafe { &**raw } })
+    }
+
+    /// Keeps the records from this one on for the next batch.
+    pub(crate) fn keep_from(mut self, index: usize) {
+        self.done = self.done.min(index);
     }
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        for message in self.messages {
-            // SAFETY: each was given to us once, and nothing borrows it any longer.
-            unsafe { rd::rd_kafka_message_destroy(*message) };
-        }
+        destroy(&self.slots[..self.done]);
+        self.slots.copy_within(self.done..*self.held, 0);
+        *self.held -= self.done;
+    }
+}
+
+/// The records are not to be used again.
+fn destroy(messages: &[*mut rd::rd_kafka_message_t]) {
+    for message in messages {
+        // SAFETY: each was given to us once, and nothing borrows it any longer.
+        unsafe { rd::rd_kafka_message_destroy(*message) };
     }
 }
 

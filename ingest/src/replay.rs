@@ -14,10 +14,11 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use lake::{ALLOWED_LATENESS, Advance, Appended, Appender, Lake, LakeError, PartitionId, schema};
 use lake_types::{Day, Stream};
 
-use crate::decode::{Attributes, Decoder, Input, Origin, Reason, Rows, by_day};
+use crate::decode::{Attributes, Decoder, Input, Origin, Reason, Rows, by_day, schema_id};
 use crate::error::IngestError;
 use crate::letters::{self, Letter};
 use crate::native::Headers;
+use crate::registry::{Registry, RegistrySettings};
 
 /// What a replay did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,16 +34,20 @@ pub struct Replayed {
 
 type Place = (String, i32, i64);
 
-/// Re-runs the dead letters of a stream.
+/// Re-runs the dead letters of a stream; those of Avro with the registry, where there is one.
 ///
 /// # Errors
+/// [`IngestError::Registry`] when it does not answer.
 /// [`LakeError::Conflict`] when another replay of the stream runs; see [`IngestError`].
 pub async fn replay(
     lake: &Lake,
     stream: Stream,
+    registry: Option<&RegistrySettings>,
     progress: &mut dyn FnMut(&Replayed),
 ) -> Result<Replayed, IngestError> {
     let mut done = Replayed::default();
+    let runtime = tokio::runtime::Handle::current();
+    let mut registry = registry.map(|r| Registry::new(r, &runtime)).transpose()?;
     let mut raw = Appender::open(lake, schema::raw(stream)).await?;
     let mut dead = Appender::open(lake, schema::dead_letters()).await?;
     let mark = PartitionId::replay(stream);
@@ -55,7 +60,7 @@ pub async fn replay(
     for day in days {
         raw.refresh().await?;
         dead.refresh().await?;
-        replay_day(lake, stream, day, &mut raw, &mut done).await?;
+        replay_day(lake, stream, day, &mut raw, registry.as_mut(), &mut done).await?;
         progress(&done);
     }
     Ok(done)
@@ -66,6 +71,7 @@ async fn replay_day(
     stream: Stream,
     day: Day,
     raw: &mut Appender,
+    mut registry: Option<&mut Registry>,
     done: &mut Replayed,
 ) -> Result<(), IngestError> {
     let base = letters::dead_letters(lake).await?;
@@ -84,7 +90,12 @@ async fn replay_day(
         let record = letter.open(lake)?;
         let (value, headers) = (record.bytes(), letters::headers(&record));
         let attributes = Attributes::read(|name| last_header(&headers, name));
-        match decoder.parse(&Input { value: &value, arrival: letter.arrival, attributes }) {
+        let schema = match registry.as_mut().zip(schema_id(&value)) {
+            Some((registry, id)) => registry.fetch(id).await?,
+            None => None,
+        };
+        let (arrival, schema) = (letter.arrival, schema.as_deref());
+        match decoder.parse(&Input { value: &value, arrival, attributes, schema }) {
             Ok(event) => {
                 let (partition, offset) = (letter.partition, letter.offset);
                 let origin =
@@ -280,12 +291,13 @@ mod tests {
         let lake = lake(&dir).await;
         reject(&lake, &[GOOD, "{broken", GOOD]).await;
         assert_eq!(rows(&lake).await, (0, 3));
-        let done = replay(&lake, Stream::ApiCalls, &mut |_| {}).await.expect("replayed");
+        let done = replay(&lake, Stream::ApiCalls, None, &mut |_| {}).await.expect("replayed");
         assert_eq!((done.accepted, done.rejected, done.skipped), (2, 1, 0));
         assert_eq!(rows(&lake).await, (2, 1));
-        let again = replay(&lake, Stream::ApiCalls, &mut |_| {}).await.expect("replayed");
+        let again = replay(&lake, Stream::ApiCalls, None, &mut |_| {}).await.expect("replayed");
         assert_eq!((again.accepted, again.rejected), (0, 1));
-        let other = replay(&lake, Stream::BillingEvents, &mut |_| {}).await.expect("replayed");
+        let other =
+            replay(&lake, Stream::BillingEvents, None, &mut |_| {}).await.expect("replayed");
         assert_eq!(other, Replayed::default());
         assert_eq!(lake.verify().await.expect("verified").findings, []);
     }
@@ -299,7 +311,7 @@ mod tests {
         let mut rows_now = Rows::new(Stream::ApiCalls);
         let mut decoder = Decoder::new(Stream::ApiCalls, Arc::new(str::to_owned));
         let event = decoder
-            .parse(&Input { value: GOOD.as_bytes(), arrival: NOON, attributes: None })
+            .parse(&Input { value: GOOD.as_bytes(), arrival: NOON, attributes: None, schema: None })
             .expect("valid");
         let origin = Origin { topic: "calls", partition: 3, offset: 0, arrival: NOON };
         rows_now.push(&event, &origin, false);
@@ -319,7 +331,7 @@ mod tests {
         raw.append(&[advance], &[file.expect("a file")]).await.expect("a commit");
         assert_eq!(lake.verify().await.expect("verified").findings.len(), 1);
 
-        let done = replay(&lake, Stream::ApiCalls, &mut |_| {}).await.expect("replayed");
+        let done = replay(&lake, Stream::ApiCalls, None, &mut |_| {}).await.expect("replayed");
         assert_eq!((done.finished, done.accepted), (1, 1));
         assert_eq!(rows(&lake).await, (2, 0));
         assert_eq!(lake.verify().await.expect("verified").findings, []);

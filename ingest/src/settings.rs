@@ -6,6 +6,8 @@ use std::time::Duration;
 use lake_types::Stream;
 use rdkafka::ClientConfig;
 
+use crate::registry::RegistrySettings;
+
 /// The cluster and its topics, as `[kafka]` says.
 #[derive(Debug, Clone)]
 pub struct KafkaSettings {
@@ -15,6 +17,8 @@ pub struct KafkaSettings {
     pub topics: BTreeMap<Stream, String>,
     /// Any librdkafka property; these win over ours.
     pub properties: BTreeMap<String, String>,
+    /// Where the schemas of Avro records are; without it they are rejected.
+    pub registry: Option<RegistrySettings>,
     /// The broker inside the process: it begins anew at every start, see [`crate::Embedded`].
     pub embedded: bool,
 }

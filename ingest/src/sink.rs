@@ -9,9 +9,10 @@ use lake::{Appended, Appender, Lake, PartitionId, PendingFile, schema};
 use lake_types::Stream;
 
 use crate::dead::{self, DeadLetter, Envelope};
-use crate::decode::{Attributes, Decoder, Input, Rows, by_day};
+use crate::decode::{Attributes, Decoder, Input, Rows, by_day, schema_id};
 use crate::error::IngestError;
 use crate::part::Part;
+use crate::registry::{LookUp, Registry};
 use crate::settings::Limits;
 
 /// From so many records on, more rejected than accepted ones stop the run.
@@ -46,11 +47,20 @@ pub(crate) struct Record<'a> {
     pub(crate) attributes: Option<Attributes<'a>>,
 }
 
+/// A record can't be taken before its schema is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Why it is not; `None` when nothing has gone wrong yet.
+    pub(crate) reason: Option<String>,
+}
+
 /// The partitions of one worker on their way into the lake.
 pub(crate) struct Sink {
     pub(crate) lake: Lake,
     pub(crate) parts: Vec<Part>,
     pub(crate) counts: Counts,
+    /// Where the schemas of Avro records are; without it they are rejected.
+    pub(crate) registry: Option<Registry>,
     dead: Appender,
     raw: BTreeMap<Stream, Appender>,
     decoders: BTreeMap<Stream, Decoder>,
@@ -78,6 +88,7 @@ impl Sink {
             lake: lake.clone(),
             parts: Vec::new(),
             counts: Counts::default(),
+            registry: None,
             dead: Appender::open(lake, schema::dead_letters()).await?,
             raw,
             decoders,
@@ -134,28 +145,43 @@ impl Sink {
 
     /// Takes one record of the part at `index`. A record below the part's position is passed over:
     /// the lake has it.
+    ///
+    /// # Errors
+    /// When it has to wait for its schema: nothing has happened, and it is to be given again before
+    /// those after it.
     pub(crate) fn accept<'e>(
         &mut self,
         index: usize,
         record: &Record<'_>,
         envelope: impl FnOnce() -> Envelope<'e>,
-    ) {
+    ) -> Result<(), Waiting> {
         let part = &mut self.parts[index];
         if record.offset < part.next {
             self.counts.repeated += 1;
-            return;
+            return Ok(());
         }
+        let id = record.value.and_then(schema_id);
+        let schema = match self.registry.as_mut().zip(id).map(|(r, id)| r.look_up(id)) {
+            None => None,
+            Some(LookUp::Found(schema)) => schema,
+            Some(LookUp::Waiting(reason)) => return Err(Waiting { reason }),
+        };
         part.next = record.offset + 1;
         self.counts.records += 1;
         self.buffered_since.get_or_insert_with(Instant::now);
         let Some(value) = record.value else {
             part.skipped += 1;
             self.counts.tombstones += 1;
-            return;
+            return Ok(());
         };
-        let Some(decoder) = self.decoders.get_mut(&part.stream) else { return };
-        let input = Input { value, arrival: record.arrival, attributes: record.attributes };
+        let Some(decoder) = self.decoders.get_mut(&part.stream) else { return Ok(()) };
+        let (arrival, attributes) = (record.arrival, record.attributes);
+        let input = Input { value, arrival, attributes, schema: schema.as_deref() };
         match decoder.parse(&input) {
+            // It was rejected before a crash, its schema being unknown then: it stays so.
+            Ok(_) if !part.dead_known.is_empty() && part.dead_known.contains(&record.offset) => {
+                self.counts.rejected += 1;
+            }
             Ok(event) => {
                 self.counts.accepted += 1;
                 let late = part.take(&event, record.offset, record.arrival);
@@ -179,6 +205,7 @@ impl Sink {
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether a commit is due.

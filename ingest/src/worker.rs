@@ -17,9 +17,11 @@ use crate::dead::Envelope;
 use crate::decode::Attributes;
 use crate::error::IngestError;
 use crate::native::{Message, PartitionQueue};
+use crate::parked::{self, Parked};
 use crate::part::Part;
+use crate::registry::Registry;
 use crate::settings::{From, KafkaSettings, RunOptions};
-use crate::sink::{Counts, Record, Sink};
+use crate::sink::{Counts, Record, Sink, Waiting};
 use crate::status::{CommitTimes, PartitionStatus, Status};
 
 /// How many records one drain of a partition's queue takes.
@@ -44,9 +46,12 @@ pub fn run(
 ) -> Result<Counts, IngestError> {
     let consumer: BaseConsumer<Rebalances> = create(&settings.consumer(), Rebalances::default())?;
     let cluster = Cluster::inspect(&consumer, settings)?;
+    consumer.context().connected();
     let streams = settings.topics.keys().copied();
-    let sink =
+    let mut sink =
         runtime.block_on(Sink::open(lake, streams, options.limits, options.accept_rejects))?;
+    let registry = settings.registry.as_ref();
+    sink.registry = registry.map(|settings| Registry::new(settings, runtime)).transpose()?;
     let ends = if options.until_caught_up { Some(cluster.ends(&consumer)?) } else { None };
     let mut worker = Worker {
         consumer: &consumer,
@@ -86,6 +91,19 @@ fn create(
 struct Rebalances {
     events: Mutex<Vec<Rebalance>>,
     closing: AtomicBool,
+    /// When a problem of the connection was last told: the client repeats itself by the second.
+    told: Mutex<Option<Instant>>,
+}
+
+/// A problem of the connection that lasts is told again after so long.
+const TELL_AGAIN: Duration = Duration::from_secs(30);
+
+impl Rebalances {
+    /// The broker has answered: from now on problems of the connection are told.
+    fn connected(&self) {
+        let long_ago = Instant::now().checked_sub(TELL_AGAIN);
+        *self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = long_ago;
+    }
 }
 
 enum Rebalance {
@@ -95,7 +113,14 @@ enum Rebalance {
 
 impl ClientContext for Rebalances {
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "the Kafka client reports a problem");
+        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Before the first answer `told` is unset and the caller says what is wrong, once.
+        if told.is_some_and(|at| at.elapsed() >= TELL_AGAIN) {
+            *told = Some(Instant::now());
+            tracing::warn!(%error, reason, "the Kafka client reports a problem; it goes on trying");
+        } else {
+            tracing::debug!(%error, reason, "the Kafka client reports a problem");
+        }
     }
 }
 
@@ -147,6 +172,8 @@ struct Queue<'c> {
     /// Since when the position has been the partition's end.
     at_end_since: Option<Instant>,
     end: i64,
+    /// Its next record can't be taken, and nothing after it.
+    parked: Option<Parked>,
 }
 
 impl Worker<'_> {
@@ -181,7 +208,8 @@ impl Worker<'_> {
             let caught_up = self.caught_up();
             // Looked at once a turn: whoever stops the run after this waits for the next commit.
             let stopping = stop.load(Ordering::Relaxed);
-            let ending = caught_up || stopping;
+            let stuck = if caught_up { None } else { self.stuck() };
+            let ending = caught_up || stopping || stuck.is_some();
             if ending && let Some(clock) = self.options.clock_at_end {
                 self.sink.parts.iter_mut().for_each(|part| part.reach(clock));
             }
@@ -192,6 +220,9 @@ impl Worker<'_> {
                 self.commit()?;
             }
             progress(&self.status());
+            if let Some(error) = stuck {
+                return Err(error);
+            }
             // A lost race may have taken a partition back below its end.
             if stopping || (caught_up && self.caught_up()) {
                 return Ok(());
@@ -248,7 +279,8 @@ impl Worker<'_> {
             // The queue comes before the assignment, so that no record goes past it.
             let records = PartitionQueue::take(self.consumer.client(), name, *partition, batch)
                 .ok_or_else(|| IngestError::Setting(format!("the queue of {name}/{partition}")))?;
-            self.queues.push(Queue { records, read, at_end_since: None, end: part.next });
+            let end = part.next;
+            self.queues.push(Queue { records, read, at_end_since: None, end, parked: None });
             self.sink.parts.push(part);
         }
         self.consumer.assign(&list)?;
@@ -309,20 +341,23 @@ impl Worker<'_> {
     fn drain(&mut self, index: usize) -> Result<bool, IngestError> {
         let queue = &mut self.queues[index];
         let batch = queue.records.drain();
-        let mut records = false;
-        for message in batch.iter() {
+        let (mut records, mut waiting) = (false, None);
+        for (at, message) in batch.iter().enumerate() {
             match message.error() {
                 None => {
-                    records = true;
                     if self.cluster.embedded && message.offset() != queue.read {
                         let part = &self.sink.parts[index];
                         let (topic, partition) = (part.topic.clone(), part.partition);
                         let (from, to) = (queue.read, message.offset() - 1);
                         return Err(IngestError::Gap { topic, partition, from, to });
                     }
-                    queue.read = message.offset() + 1;
                     queue.at_end_since = None;
-                    take(&mut self.sink, index, &message);
+                    if let Err(why) = take(&mut self.sink, index, &message) {
+                        waiting = Some((at, why));
+                        break;
+                    }
+                    records = true;
+                    queue.read = message.offset() + 1;
                 }
                 Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF) => {
                     let part = &mut self.sink.parts[index];
@@ -354,6 +389,14 @@ impl Worker<'_> {
                 }
             }
         }
+        let part = &self.sink.parts[index];
+        match waiting {
+            Some((at, why)) => {
+                batch.keep_from(at);
+                parked::note(&mut queue.parked, part, why.reason);
+            }
+            None => parked::note(&mut queue.parked, part, None),
+        }
         Ok(records)
     }
 
@@ -370,12 +413,26 @@ impl Worker<'_> {
     }
 
     fn caught_up(&self) -> bool {
+        self.assigned && self.ends.is_some() && !self.sink.parts.iter().any(|p| self.is_behind(p))
+    }
+
+    /// Whether a part has not come to where it ended when the run began.
+    fn is_behind(&self, part: &Part) -> bool {
         let Some(ends) = &self.ends else { return false };
-        self.assigned
-            && self.sink.parts.iter().all(|part| {
-                let end = ends.get(&(part.topic.clone(), part.partition));
-                end.is_none_or(|end| part.next >= *end)
-            })
+        let end = ends.get(&(part.topic.clone(), part.partition));
+        end.is_some_and(|end| part.next < *end)
+    }
+
+    /// For a run that is to end: why it will not, when all that is left has been parked for long.
+    fn stuck(&self) -> Option<IngestError> {
+        let patience = self.sink.registry.as_ref()?.patience;
+        let behind = self.queues.iter().zip(&self.sink.parts).filter(|(_, p)| self.is_behind(p));
+        let mut first = None;
+        for (queue, part) in behind {
+            let parked = queue.parked.as_ref().filter(|p| p.since.elapsed() >= patience)?;
+            first.get_or_insert_with(|| parked.error(part));
+        }
+        first
     }
 
     /// Commits, tells Kafka (for lag tools only), and takes lost partitions up again.
@@ -435,7 +492,7 @@ impl Worker<'_> {
     }
 }
 
-fn take(sink: &mut Sink, index: usize, message: &Message<'_>) {
+fn take(sink: &mut Sink, index: usize, message: &Message<'_>) -> Result<(), Waiting> {
     // A record without a timestamp (the oldest message format) arrives when it is read.
     let arrival = message
         .timestamp()
@@ -446,5 +503,5 @@ fn take(sink: &mut Sink, index: usize, message: &Message<'_>) {
         value: message.payload(),
         attributes: Attributes::read(|name| message.header(name)),
     };
-    sink.accept(index, &record, || Envelope { key: message.key(), headers: message.headers() });
+    sink.accept(index, &record, || Envelope { key: message.key(), headers: message.headers() })
 }

@@ -78,10 +78,11 @@ pub(crate) async fn replay(
     quiet: bool,
 ) -> anyhow::Result<()> {
     let lake = Lake::open(&config.lake()).await?;
+    let registry = config.registry();
     let stage = Stage::begin("replay", quiet);
     let mut total = Replayed::default();
     for stream in Stream::ALL.into_iter().filter(|s| stream.is_none_or(|only| only == *s)) {
-        let done = ingest::replay(&lake, stream, &mut |done| {
+        let done = ingest::replay(&lake, stream, registry.as_ref(), &mut |done| {
             stage.say(format!("{stream}: {} accepted", count(done.accepted)));
         })
         .await?;

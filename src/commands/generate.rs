@@ -57,6 +57,7 @@ pub(crate) fn write_tables(options: &WorldOptions, dir: &Path) -> anyhow::Result
 
 fn to_kafka(world: &World, servers: &str, quiet: bool) -> anyhow::Result<()> {
     let settings = KafkaSettings {
+        registry: None,
         bootstrap_servers: servers.to_owned(),
         group_id: String::new(),
         topics: Stream::ALL.into_iter().map(|s| (s, s.name().to_owned())).collect(),

@@ -21,8 +21,12 @@ pub(super) enum Slot<'a> {
     Bool,
     Number(&'a str),
     Text(Cow<'a, str>),
-    /// Not in JSON.
+    /// This and the next three are not in JSON.
     Bytes,
+    Long(i64),
+    Double(f64),
+    /// UTC microseconds.
+    Instant(i64),
     Object,
     Array,
 }
@@ -34,9 +38,10 @@ impl Slot<'_> {
             Self::Absent => "absent",
             Self::Null => "null",
             Self::Bool => "a boolean",
-            Self::Number(_) => "a number",
+            Self::Number(_) | Self::Long(_) | Self::Double(_) => "a number",
             Self::Text(_) => "a string",
             Self::Bytes => "bytes",
+            Self::Instant(_) => "an instant",
             Self::Object => "an object",
             Self::Array => "an array",
         }

@@ -1,5 +1,6 @@
 //! The event contracts, rule by rule.
 
+mod avro;
 mod rows;
 
 use std::ffi::CStr;
@@ -24,7 +25,7 @@ fn decoder(stream: Stream) -> Decoder {
 
 /// A record without headers.
 fn plain(value: &[u8]) -> Input<'_> {
-    Input { value, arrival: ARRIVAL, attributes: None }
+    Input { value, arrival: ARRIVAL, attributes: None, schema: None }
 }
 
 fn batch_of(stream: Stream, records: &[&[u8]]) -> Result<RecordBatch, Rejection> {

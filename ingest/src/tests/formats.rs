@@ -1,0 +1,399 @@
+//! The encodings of records through a broker: CloudEvents in binary mode, and Avro with a Schema
+//! Registry that answers, refuses, fails and comes back.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arrow::array::AsArray;
+use lake::Lake;
+use lake_types::Stream;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tokio::runtime::Runtime;
+
+use super::{NOON, call, lake, rows};
+use crate::registry::{LookUp, Registry};
+use crate::{
+    Counts, Embedded, IngestError, KafkaSettings, RegistrySettings, RunOptions, Status, replay,
+};
+
+/// A Schema Registry inside the test: what it answers by path, and what it was asked.
+#[derive(Clone)]
+struct Stub {
+    url: String,
+    answers: Arc<Mutex<HashMap<String, (u16, String)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+/// Path and `authorization`.
+type Asked = (String, Option<String>);
+
+impl Stub {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let stub = Self {
+            url: format!("http://{address}/api"),
+            answers: Arc::default(),
+            asked: Arc::default(),
+        };
+        let serving = stub.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                drop(serving.serve(&stream));
+            }
+        });
+        stub
+    }
+
+    fn serve(&self, mut stream: &TcpStream) -> std::io::Result<()> {
+        let (mut path, mut authorization) = (String::new(), None);
+        for line in BufReader::new(stream).lines() {
+            let line = line?;
+            if let Some(rest) = line.strip_prefix("GET /api") {
+                path = rest.split(' ').next().unwrap_or_default().to_owned();
+            }
+            if let Some(value) = line.to_lowercase().strip_prefix("authorization: ") {
+                authorization = Some(line[line.len() - value.len()..].to_owned());
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        self.asked.lock().expect("no panic").push((path.clone(), authorization));
+        let unknown = (404, r#"{"error_code":40403,"message":"Schema not found"}"#.to_owned());
+        let answer = self.answers.lock().expect("no panic").get(&path).cloned();
+        let (status, body) = answer.unwrap_or(unknown);
+        let length = body.len();
+        write!(
+            stream,
+            "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+    }
+
+    fn answer(&self, path: &str, status: u16, body: &str) {
+        let mut answers = self.answers.lock().expect("no panic");
+        answers.insert(path.to_owned(), (status, body.to_owned()));
+    }
+
+    fn register(&self, id: u32, schema: &str) {
+        let body = serde_json::json!({ "schema": schema }).to_string();
+        self.answer(&format!("/schemas/ids/{id}"), 200, &body);
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.lock().expect("no panic").len()
+    }
+
+    fn settings(&self) -> RegistrySettings {
+        let (retry, patience) = (Duration::from_millis(20), Duration::from_secs(600));
+        RegistrySettings { retry, patience, ..RegistrySettings::new(&self.url) }
+    }
+}
+
+const CALL: &str = r#"{"type":"record","name":"Call","fields":[{"name":"event_id","type":"string"},
+    {"name":"partner_id","type":"string"},
+    {"name":"occurred_at","type":{"type":"long","logicalType":"timestamp-micros"}},
+    {"name":"status","type":"int"}]}"#;
+
+/// An API call written with the schema of this id.
+fn avro_call(schema: u8, id: &str) -> Vec<u8> {
+    let text = |text: &str| [vec![text.len() as u8 * 2], text.as_bytes().to_vec()].concat();
+    // NOON and 200 as Avro's integers.
+    let (noon, status) = ([0x80, 0xc0, 0xdf, 0xd0, 0xca, 0xd4, 0xa3, 0x06], [0x90, 0x03]);
+    [vec![0, 0, 0, 0, schema], text(id), text("p-1"), noon.to_vec(), status.to_vec()].concat()
+}
+
+/// Topic, value and headers.
+type Sent<'r> = (&'r str, &'r [u8], &'r [(&'r str, &'r str)]);
+
+fn send(broker: &KafkaSettings, records: &[Sent<'_>]) {
+    let producer: BaseProducer = broker.client().create().expect("a producer");
+    for (topic, value, headers) in records {
+        let add = |all: OwnedHeaders, (key, value): &(&str, &str)| {
+            all.insert(Header { key, value: Some(*value) })
+        };
+        let headers = headers.iter().fold(OwnedHeaders::new(), add);
+        let record = BaseRecord::to(topic).partition(0).key("k").payload(*value);
+        let record = record.headers(headers).timestamp(NOON / 1_000);
+        producer.send(record).map_err(|(error, _)| error).expect("room");
+    }
+    producer.flush(Duration::from_secs(30)).expect("taken");
+}
+
+fn run(
+    lake: &Lake,
+    settings: &KafkaSettings,
+    runtime: &Runtime,
+    progress: &mut dyn FnMut(&Status),
+) -> Result<Counts, IngestError> {
+    let options = RunOptions { until_caught_up: true, ..RunOptions::default() };
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    crate::run(lake, settings, &options, runtime.handle(), &stop, progress)
+}
+
+/// The ids of a stream's events in the lake, in order.
+async fn event_ids(lake: &Lake) -> Vec<String> {
+    let snapshot = lake.snapshot("raw/api_calls", None).await.expect("read").expect("a table");
+    let mut ids = Vec::new();
+    for file in &snapshot.files {
+        for batch in lake.read_file(&file.path, &["event_id"]).await.expect("a file") {
+            ids.extend(batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));
+        }
+    }
+    ids.sort();
+    ids
+}
+
+async fn letters(lake: &Lake) -> Vec<(i64, String, Option<String>)> {
+    let base = crate::dead_letters(lake).await.expect("the table");
+    let day = lake_types::Day::of_micros(NOON);
+    let letters = crate::letters_of_day(lake, &base, day).await.expect("letters");
+    letters.into_iter().map(|l| (l.offset, l.reason, l.field)).collect()
+}
+
+#[test]
+fn cloud_events_in_binary_mode() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let runtime = Runtime::new().expect("a runtime");
+    let lake = runtime.block_on(lake(&dir));
+    let broker = Embedded::start(1).expect("a broker");
+    let settings = broker.settings();
+    let value = br#"{"partner_id":"p","status":200,"event_id":"inner"}"#.as_slice();
+    let (mode, id) = (("ce_specversion", "1.0"), ("ce_id", "outer"));
+    let time = ("ce_time", "2026-01-01T12:00:00Z");
+    let other = ("traceparent", "00-1-2-03");
+    send(
+        &settings,
+        &[
+            ("api-calls", value, &[other, mode, id, time]),
+            ("api-calls", call(1).as_bytes(), &[]),
+            ("api-calls", call(2).as_bytes(), &[other]),
+            ("api-calls", value, &[mode, id]),
+        ],
+    );
+    let counts = run(&lake, &settings, &runtime, &mut |_| {}).expect("caught up");
+    assert_eq!((counts.accepted, counts.rejected), (3, 1));
+    runtime.block_on(async {
+        assert_eq!(event_ids(&lake).await, ["e-1", "e-2", "outer"]);
+        let missing = (3, "missing_field".to_owned(), Some("ce_time".to_owned()));
+        assert_eq!(letters(&lake).await, [missing]);
+        // The headers are sealed with the record: a replay judges it the same.
+        let again = replay(&lake, Stream::ApiCalls, None, &mut |_| {}).await.expect("replayed");
+        assert_eq!((again.accepted, again.rejected), (0, 1));
+    });
+}
+
+#[test]
+fn a_partition_waits_for_its_schema_and_the_others_go_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let runtime = Runtime::new().expect("a runtime");
+    let lake = runtime.block_on(lake(&dir));
+    let broker = Embedded::start(1).expect("a broker");
+    let stub = Stub::start();
+    stub.answer("/schemas/ids/7", 503, "busy");
+    let settings = KafkaSettings { registry: Some(stub.settings()), ..broker.settings() };
+    let ticket = br#"{"event_id":"t","partner_id":"p","occurred_at":1767268800000,"type":"opened","ticket_id":"t"}"#;
+    send(
+        &settings,
+        &[
+            ("api-calls", call(1).as_bytes(), &[]),
+            ("api-calls", &avro_call(7, "a-1"), &[]),
+            ("api-calls", call(2).as_bytes(), &[]),
+            ("api-calls", &avro_call(7, "a-2"), &[]),
+            ("support-events", ticket, &[]),
+        ],
+    );
+    let mut waited = false;
+    let counts = run(&lake, &settings, &runtime, &mut |status| {
+        // Two rounds of attempts have failed, and all else is read.
+        if status.counts.accepted == 2 && stub.asked() >= 6 && !waited {
+            waited = true;
+            assert_eq!(status.lag, 3, "the three records from the waiting one on");
+            stub.register(7, CALL);
+        }
+    });
+    let counts = counts.expect("caught up");
+    assert!(waited);
+    assert_eq!((counts.records, counts.accepted, counts.rejected), (5, 5, 0));
+    let asked = stub.asked();
+    runtime.block_on(async {
+        assert_eq!(event_ids(&lake).await, ["a-1", "a-2", "e-1", "e-2"]);
+        assert_eq!(lake.verify().await.expect("verified").findings, []);
+    });
+    // Kept for ever: both records were read with one answer.
+    assert!(stub.asked.lock().expect("no panic")[asked - 1].0 == "/schemas/ids/7");
+}
+
+#[test]
+fn a_run_that_is_to_end_does_not_wait_for_ever() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let runtime = Runtime::new().expect("a runtime");
+    let lake = runtime.block_on(lake(&dir));
+    let broker = Embedded::start(1).expect("a broker");
+    // Nobody listens there.
+    let registry = RegistrySettings {
+        retry: Duration::from_millis(20),
+        patience: Duration::ZERO,
+        ..RegistrySettings::new("http://127.0.0.1:9/api")
+    };
+    let mut settings = KafkaSettings { registry: Some(registry), ..broker.settings() };
+    send(
+        &settings,
+        &[("api-calls", call(1).as_bytes(), &[]), ("api-calls", &avro_call(7, "a-1"), &[])],
+    );
+    let error = run(&lake, &settings, &runtime, &mut |_| {}).expect_err("no registry");
+    let text = error.to_string();
+    assert!(text.contains("api-calls/0 waits at record 1"), "{text}");
+    assert!(text.contains("http://127.0.0.1:9/api") && text.contains("refused"), "{text}");
+    assert_eq!(runtime.block_on(rows(&lake, "raw/api_calls")), 1);
+
+    // The next run goes on from there.
+    let stub = Stub::start();
+    stub.register(7, CALL);
+    settings.registry = Some(stub.settings());
+    let counts = run(&lake, &settings, &runtime, &mut |_| {}).expect("caught up");
+    assert_eq!(counts.accepted, 1);
+    assert_eq!(runtime.block_on(event_ids(&lake)), ["a-1", "e-1"]);
+}
+
+#[test]
+fn an_unknown_schema_is_a_dead_letter_until_it_is_known() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let runtime = Runtime::new().expect("a runtime");
+    let lake = runtime.block_on(lake(&dir));
+    let broker = Embedded::start(1).expect("a broker");
+    let stub = Stub::start();
+    stub.answer("/schemas/ids/3", 200, r#"{"schema":"{}","schemaType":"PROTOBUF"}"#);
+    let settings = KafkaSettings { registry: Some(stub.settings()), ..broker.settings() };
+    send(
+        &settings,
+        &[
+            ("api-calls", &avro_call(7, "a-1"), &[]),
+            ("api-calls", &avro_call(3, "a-2"), &[]),
+            ("api-calls", call(1).as_bytes(), &[]),
+        ],
+    );
+    let counts = run(&lake, &settings, &runtime, &mut |_| {}).expect("caught up");
+    assert_eq!(counts.by_reason["schema_unknown"], 2);
+    runtime.block_on(async {
+        let unknown = |offset| (offset, "schema_unknown".to_owned(), None);
+        assert_eq!(letters(&lake).await, [unknown(0), unknown(1)]);
+        stub.register(7, CALL);
+        let registry = stub.settings();
+        let done = replay(&lake, Stream::ApiCalls, Some(&registry), &mut |_| {}).await;
+        let done = done.expect("replayed");
+        assert_eq!((done.accepted, done.rejected), (1, 1));
+        assert_eq!(event_ids(&lake).await, ["a-1", "e-1"]);
+        stub.answer("/schemas/ids/3", 500, "");
+        let error = replay(&lake, Stream::ApiCalls, Some(&registry), &mut |_| {}).await;
+        let error = error.expect_err("the registry fails").to_string();
+        assert!(error.contains("schema 3") && error.contains("500"), "{error}");
+    });
+}
+
+#[test]
+fn what_the_registry_says() {
+    let runtime = Runtime::new().expect("a runtime");
+    let fetch = |settings: &RegistrySettings, id: u32| {
+        let mut registry = Registry::new(settings, runtime.handle()).expect("a client");
+        runtime.block_on(registry.fetch(id)).map(|found| found.is_some())
+    };
+    let stub = Stub::start();
+    let mut settings = stub.settings();
+    settings.user = Some("ingest".to_owned());
+    settings.password = Some("secret".to_owned());
+    stub.register(1, CALL);
+    assert!(matches!(fetch(&settings, 1), Ok(true)));
+    let asked = stub.asked.lock().expect("no panic").clone();
+    assert_eq!(
+        asked,
+        [("/schemas/ids/1".to_owned(), Some("Basic aW5nZXN0OnNlY3JldA==".to_owned()))]
+    );
+    assert!(!format!("{settings:?}").contains("secret"), "{settings:?}");
+    assert!(matches!(fetch(&settings, 9), Ok(false)));
+
+    // What can't be read is no reason to stop either.
+    stub.register(2, r#"{"type":"record"}"#);
+    assert!(matches!(fetch(&settings, 2), Ok(false)));
+
+    // Each is asked three times.
+    let fails = |id: u32, status: u16, body: &str, says: &str| {
+        stub.answer(&format!("/schemas/ids/{id}"), status, body);
+        let before = stub.asked();
+        let error = fetch(&settings, id).expect_err("no answer").to_string();
+        assert!(error.contains(says) && !error.contains("secret"), "{error}");
+        assert_eq!(stub.asked() - before, 3, "{error}");
+    };
+    fails(10, 404, "<html>", "does its API begin at that url?");
+    fails(
+        11,
+        404,
+        r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#,
+        "HTTP 404 Not Found; does",
+    );
+    fails(
+        12,
+        401,
+        r#"{"error_code":401,"message":"who?"}"#,
+        "401 Unauthorized who?; check its user",
+    );
+    fails(13, 503, "", "503 Service Unavailable");
+    fails(14, 200, "{}", "an answer that is none");
+
+    // A schema whose names stand in others, one of them in both.
+    let body = |schema: &str, references: serde_json::Value| {
+        serde_json::json!({ "schema": schema, "references": references }).to_string()
+    };
+    let refer =
+        |subject: &str| serde_json::json!({"name": subject, "subject": subject, "version": 1});
+    let outer = r#"{"type":"record","name":"R","fields":[{"name":"a","type":"A"},{"name":"b","type":"B"}]}"#;
+    stub.answer(
+        "/schemas/ids/20",
+        200,
+        &body(outer, serde_json::json!([refer("a/x"), refer("b")])),
+    );
+    let a = body(
+        r#"{"type":"record","name":"A","fields":[{"name":"b","type":"B"}]}"#,
+        serde_json::json!([refer("b")]),
+    );
+    stub.answer("/subjects/a%2Fx/versions/1", 200, &a);
+    let b = body(r#"{"type":"enum","name":"B","symbols":["x"]}"#, serde_json::json!([]));
+    stub.answer("/subjects/b/versions/1", 200, &b);
+    assert!(matches!(fetch(&settings, 20), Ok(true)));
+    let around = body(outer, serde_json::json!([refer("b"), refer("c")]));
+    stub.answer("/subjects/c/versions/1", 200, &around);
+    stub.answer("/schemas/ids/21", 200, &around);
+    let error = fetch(&settings, 21).expect_err("in a circle").to_string();
+    assert!(error.contains("more than 100"), "{error}");
+
+    let wrong = |url: &str, says: &str| {
+        let error = Registry::new(&RegistrySettings::new(url), runtime.handle()).err();
+        let error = error.expect("a wrong url").to_string();
+        assert!(error.contains(says) && !error.contains("secret"), "{error}");
+    };
+    wrong("127.0.0.1:8081", "schema_registry");
+    wrong("ftp://x", "http:// or https://");
+    wrong("http://me:secret@x", "by the environment");
+}
+
+#[test]
+fn a_schema_is_asked_for_once() {
+    let runtime = Runtime::new().expect("a runtime");
+    let stub = Stub::start();
+    stub.register(1, CALL);
+    let mut registry = Registry::new(&stub.settings(), runtime.handle()).expect("a client");
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    let mut waits = 0;
+    while matches!(registry.look_up(1), LookUp::Waiting(None)) {
+        waits += 1;
+        assert!(std::time::Instant::now() < until, "no answer");
+        std::thread::yield_now();
+    }
+    assert!(waits > 0);
+    assert!(matches!(registry.look_up(1), LookUp::Found(Some(_))));
+    assert_eq!(stub.asked(), 1);
+}

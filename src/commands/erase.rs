@@ -34,7 +34,7 @@ pub(crate) async fn run(
     let mut done = Tally::default();
     if options.dry_run {
         for table in lake.tables().await? {
-            done.add(lake.erase(&erasure, &table, None, true).await?);
+            done.add(&lake.erase(&erasure, &table, None, true).await?);
         }
         done.show()?;
         note(
@@ -125,7 +125,7 @@ async fn erase_table(
 ) -> anyhow::Result<()> {
     let stage = Stage::begin("erase", project.quiet);
     stage.say(table.to_owned());
-    done.add(project.lake.erase(erasure, table, only, false).await?);
+    done.add(&project.lake.erase(erasure, table, only, false).await?);
     Ok(())
 }
 
@@ -140,7 +140,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, erased: Erased) {
+    fn add(&mut self, erased: &Erased) {
         let sum = self.tables.entry(erased.table.clone()).or_default();
         sum.dropped += erased.dropped;
         sum.replaced += erased.replaced;

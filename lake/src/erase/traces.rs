@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 use futures::TryStreamExt;
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::names::Names;
@@ -216,7 +216,7 @@ fn parquet_names(names: &Names, bytes: &Bytes, path: &str) -> Result<Option<Stri
     };
     let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes).map_err(corrupt)?;
     let mut end = 0;
-    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let (start, length) = column.byte_range();
         end = end.max(start + length);
         let bounds = match column.statistics() {

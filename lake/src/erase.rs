@@ -62,6 +62,12 @@ impl Erasure {
     pub fn new(partners: &BTreeMap<String, String>) -> Self {
         Self { names: Names::new(partners) }
     }
+
+    /// The ids that may be ordinary words or numbers too. These are looked for wherever the id of a
+    /// partner stands, and not in the free text of other partners' events.
+    pub fn ordinary(&self) -> impl Iterator<Item = &str> {
+        self.names.ordinary()
+    }
 }
 
 /// What becomes of the rows of a table.
@@ -372,15 +378,15 @@ fn letters_that_name(names: &Names, lake: &Lake, batch: &RecordBatch) -> Letters
 
 fn record_names(names: &Names, record: &SealedRecord) -> bool {
     let decoded = |text: &String| STANDARD.decode(text).unwrap_or_default();
-    let headers = record.headers.iter().filter_map(|(_, value)| value.as_ref());
-    if record.key.iter().chain(headers).any(|text| names.in_binary(&decoded(text))) {
-        return true;
-    }
+    let is = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| names.is(text));
+    let mut headers = record.headers.iter().filter_map(|(_, value)| value.as_ref().map(decoded));
     let bytes = record.bytes();
-    match serde_json::from_slice::<Value>(&bytes) {
-        Ok(value) => value_names(names, "", &value),
-        Err(_) => names.in_binary(&bytes),
-    }
+    record.key.as_ref().map(decoded).is_some_and(|key| is(&key) || names.in_words(&key))
+        || headers.any(|value| names.in_words(&value))
+        || match serde_json::from_slice::<Value>(&bytes) {
+            Ok(value) => value_names(names, "", &value),
+            Err(_) => names.in_unreadable(&bytes),
+        }
 }
 
 fn value_names(names: &Names, field: &str, value: &Value) -> bool {

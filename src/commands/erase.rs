@@ -31,6 +31,11 @@ pub(crate) async fn run(
         return Err(usage("--partner is empty: give the id as the events have it"));
     }
     let erasure = Erasure::new(&tokens);
+    for id in erasure.ordinary() {
+        note(&format!(
+            "\"{id}\" may be a word or a number like others: it is erased wherever it is a partner's id, not in the free text of other partners' events."
+        ));
+    }
     let mut done = Tally::default();
     if options.dry_run {
         for table in lake.tables().await? {

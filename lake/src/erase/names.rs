@@ -1,4 +1,7 @@
 //! Finding ids in cells, log entries and raw bytes, and putting tokens in their place.
+//!
+//! Where a cell is a partner's id, any id is told from any other. Elsewhere in text only an id that
+//! could be nothing else is looked for: a partner may be called `sandbox` or `payments`.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +13,8 @@ pub(crate) struct Names(Vec<Name>);
 struct Name {
     id: String,
     token: String,
+    /// Whether the id names the partner wherever it stands.
+    distinct: bool,
     /// As is, and escaped as JSON once and twice: statistics are JSON inside JSON.
     spellings: Vec<Finder<'static>>,
     /// With its length before it, as Parquet and Thrift write strings.
@@ -18,7 +23,7 @@ struct Name {
     avro: Finder<'static>,
 }
 
-/// From this length on an id found by chance among compressed bytes is out of the question.
+/// From this length on an id found by chance, also among compressed bytes, is out of the question.
 const DISTINCT: usize = 6;
 
 impl Names {
@@ -45,41 +50,51 @@ impl Names {
         self.0.iter().flat_map(|n| &n.spellings).any(|finder| finder.find(bytes).is_some())
     }
 
-    /// Whether the bytes name one of the ids as a word of its own: `p-1`, not `p-12`.
-    pub(crate) fn in_words(&self, bytes: &[u8]) -> bool {
-        self.0.iter().flat_map(|n| &n.spellings).any(|f| words(f, bytes).next().is_some())
+    /// The ids that may also be ordinary words, and are looked for only where ids stand.
+    pub(crate) fn ordinary(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|name| !name.distinct).map(|name| name.id.as_str())
     }
 
-    /// Whether JSON, however often escaped, holds one of the ids as a whole string.
-    pub(crate) fn in_quotes(&self, bytes: &[u8]) -> bool {
+    /// Whether the bytes name a distinct id as a word of its own: `part-1`, not `part-12`.
+    pub(crate) fn in_words(&self, bytes: &[u8]) -> bool {
+        self.distinct().flat_map(|n| &n.spellings).any(|f| words(f, bytes).next().is_some())
+    }
+
+    /// Whether JSON, however often escaped, gives one of the ids as a `partner_id`.
+    pub(crate) fn in_statistics(&self, bytes: &[u8]) -> bool {
         self.0.iter().flat_map(|n| &n.spellings).any(|finder| {
             let length = finder.needle().len();
             finder.find_iter(bytes).any(|at| {
-                let before = at.checked_sub(1).and_then(|i| bytes.get(i));
-                let after = bytes.get(at + length);
-                before == Some(&b'"') && matches!(after, Some(b'"' | b'\\'))
+                let mark = |b: &u8| matches!(b, b'"' | b'\\' | b':' | b' ');
+                let name = bytes[..at].iter().rposition(|b| !mark(b)).unwrap_or_default();
+                let quoted = at > 0 && bytes[at - 1] == b'"';
+                let ended = matches!(bytes.get(at + length), Some(b'"' | b'\\'));
+                quoted && ended && bytes[..=name].ends_with(b"partner_id")
             })
         })
     }
 
-    /// Whether the bytes of a Parquet file hold one of the ids as a string. Of an id so short that
-    /// compressed bytes may look like it, only those from `metadata` on are looked at.
-    pub(crate) fn in_parquet(&self, bytes: &[u8], metadata: usize) -> bool {
+    /// Whether the bytes of a Parquet file hold a distinct id as a string.
+    pub(crate) fn in_parquet(&self, bytes: &[u8]) -> bool {
+        self.distinct().flat_map(|n| &n.prefixed).any(|finder| finder.find(bytes).is_some())
+    }
+
+    /// Whether bytes that nobody can read, such as broken JSON, name one of the ids.
+    pub(crate) fn in_unreadable(&self, bytes: &[u8]) -> bool {
         self.0.iter().any(|name| {
-            let from = if name.id.len() >= DISTINCT { 0 } else { metadata.min(bytes.len()) };
-            name.prefixed.iter().any(|finder| finder.find(&bytes[from..]).is_some())
+            let spelled = name.spellings.iter().any(|f| words(f, bytes).next().is_some());
+            spelled || name.avro.find(bytes).is_some()
         })
     }
 
-    /// Whether bytes that need not be text name one of the ids.
-    pub(crate) fn in_binary(&self, bytes: &[u8]) -> bool {
-        self.in_words(bytes) || self.0.iter().any(|n| n.avro.find(bytes).is_some())
+    fn distinct(&self) -> impl Iterator<Item = &Name> {
+        self.0.iter().filter(|name| name.distinct)
     }
 
-    /// The text with tokens for the ids it names; `None` when it names none.
+    /// The text with tokens for the distinct ids it names; `None` when it names none.
     pub(crate) fn replaced(&self, text: &str) -> Option<String> {
         let mut result: Option<String> = None;
-        for name in &self.0 {
+        for name in self.distinct() {
             for finder in &name.spellings {
                 let now = result.as_deref().unwrap_or(text);
                 let length = finder.needle().len();
@@ -116,6 +131,7 @@ impl Name {
         Self {
             id: id.to_owned(),
             token: token.to_owned(),
+            distinct: is_distinct(id),
             spellings: spellings.iter().map(|s| Finder::new(s).into_owned()).collect(),
             prefixed: vec![
                 with(&varint(length)),
@@ -124,6 +140,15 @@ impl Name {
             avro: with(&varint(length * 2)),
         }
     }
+}
+
+/// Whether the id is no word, no number and no version: long enough, of digits and letters.
+fn is_distinct(id: &str) -> bool {
+    // With no letter but e it could be a number in JSON.
+    let letter = |c: char| c.is_alphabetic() && !matches!(c, 'e' | 'E');
+    id.chars().count() >= DISTINCT
+        && id.contains(|c: char| c.is_ascii_digit())
+        && id.contains(letter)
 }
 
 /// An unsigned number, seven bits a byte, the lowest first.
@@ -194,41 +219,53 @@ mod tests {
             assert_eq!(names.replaced(text).as_deref(), expected, "{id} in {text}");
             assert_eq!(names.in_words(text.as_bytes()), expected.is_some(), "{id} in {text}");
         }
-        check("p-1", "p-1", Some("T"));
-        check("p-1", "/partners/p-1/orders and p-1.", Some("/partners/T/orders and T."));
-        check("p-1", "p-12", None);
-        check("p-1", "xp-1", None);
-        check("p-1", "p-1-a", None);
-        check("p-1", r#"{"note":"line\np-1"}"#, Some(r#"{"note":"line\nT"}"#));
-        check("p-1", r#"{"note":"bell\u0007p-1"}"#, Some(r#"{"note":"bell\u0007T"}"#));
-        check("日本", "日本語", None);
-        check("日本", "in 日本\u{a0}now", Some("in T\u{a0}now"));
-        check(r#"a"b"#, r#"{"who":"a\"b"}"#, Some(r#"{"who":"T"}"#));
-        check("p-1", "", None);
+        check("part-1", "part-1", Some("T"));
+        check("part-1", "/partners/part-1/orders and part-1.", Some("/partners/T/orders and T."));
+        check("part-1", "part-12", None);
+        check("part-1", "xpart-1", None);
+        check("part-1", "part-1-a", None);
+        check("part-1", r#"{"note":"line\npart-1"}"#, Some(r#"{"note":"line\nT"}"#));
+        check("part-1", r#"{"note":"bell\u0007part-1"}"#, Some(r#"{"note":"bell\u0007T"}"#));
+        check("日本-001", "日本-0012 日本-001語", None);
+        check("日本-001", "in 日本-001\u{a0}now", Some("in T\u{a0}now"));
+        check(r#"pa"rt1"#, r#"{"who":"pa\"rt1"}"#, Some(r#"{"who":"T"}"#));
+        check("part-1", "", None);
+        check("sandbox", "sandbox", None);
     }
 
     #[test]
-    fn whole_strings_of_json_are_found_however_often_escaped() {
+    fn ids_that_may_be_something_else() {
+        let check = |id: &str, distinct: bool| assert_eq!(is_distinct(id), distinct, "{id}");
+        check("p-000042", true);
+        check("0193b2c4-7e1f-7c3a-9d5e-2f4a6b8c0d1e", true);
+        check("acme-corp", false);
+        check("10042387", false);
+        check("123e45", false);
+        check("v2", false);
+    }
+
+    #[test]
+    fn ids_in_statistics_are_found_however_often_escaped() {
         let check = |id: &str, text: &str, expected: bool| {
-            assert_eq!(names(&[id]).in_quotes(text.as_bytes()), expected, "{id} in {text}");
+            assert_eq!(names(&[id]).in_statistics(text.as_bytes()), expected, "{id} in {text}");
         };
         check("p-1", r#"{"partner_id":"p-1"}"#, true);
         check("p-1", r#"{"stats":"{\"partner_id\":\"p-1\"}"}"#, true);
-        check("p-1", r#"{"stats":"{\"partner_id\":\"p-1/x\"}"}"#, false);
+        check("p-1", r#"{"stats":"{\"partner_id\": \"p-1/x\"}"}"#, false);
         check("p-1", r#"{"partner_id":"p-12"}"#, false);
+        check("product", r#"{"name":"partner_id"},{"name":"product"}"#, false);
         check(r#"a"b"#, r#"{"stats":"{\"partner_id\":\"a\\\"b\"}"}"#, true);
     }
 
     #[test]
     fn strings_of_binary_formats_are_found_by_their_length() {
         let long = "partner-1";
-        assert!(names(&[long]).in_parquet(b"..\x09partner-1..", 99));
-        assert!(names(&[long]).in_parquet(b"..\x09\0\0\0partner-1..", 99));
-        assert!(!names(&[long]).in_parquet(b"..\x0apartner-12..", 99));
-        assert!(!names(&["p1"]).in_parquet(b"..\x02p1......", 8), "may be chance");
-        assert!(names(&["p1"]).in_parquet(b"........\x02p1", 8));
-        assert!(names(&["p1"]).in_binary(b"\0\0\0\0\x07\x04p1\x02x"));
-        assert!(!names(&["p1"]).in_binary(b"\0\0\0\0\x07\x06p12"));
+        assert!(names(&[long]).in_parquet(b"..\x09partner-1.."));
+        assert!(names(&[long]).in_parquet(b"..\x09\0\0\0partner-1.."));
+        assert!(!names(&[long]).in_parquet(b"..\x0apartner-12.."));
+        assert!(!names(&["p1"]).in_parquet(b"..\x02p1......"), "may be chance");
+        assert!(names(&["p1"]).in_unreadable(b"\0\0\0\0\x07\x04p1\x02x"));
+        assert!(!names(&["p1"]).in_unreadable(b"\0\0\0\0\x07\x06p12"));
         assert_eq!(varint(300), [0xac, 0x02]);
     }
 }

@@ -91,23 +91,22 @@ fn some(texts: &[&str]) -> Vec<Option<String>> {
     texts.iter().map(|t| Some((*t).to_owned())).collect()
 }
 
-/// Erases until nothing is left, as the command does; how often it looked.
-async fn erase_all(lake: &Lake) -> (Vec<Erased>, u32) {
-    let erasure = erasure();
+/// Erases until nothing is left, as the command does.
+async fn erase_all(lake: &Lake, erasure: &Erasure) -> Vec<Erased> {
     let mut done = Vec::new();
     for table in lake.tables().await.expect("tables") {
-        done.push(lake.erase(&erasure, &table, None, false).await.expect("erased"));
+        done.push(lake.erase(erasure, &table, None, false).await.expect("erased"));
     }
     let mut scan = Scan::default();
-    for round in 1..5 {
-        let traces = lake.traces(&erasure, &mut scan, NOON).await.expect("looked through");
+    for _ in 0..5 {
+        let traces = lake.traces(erasure, &mut scan, NOON).await.expect("looked through");
         if traces.is_empty() {
-            return (done, round);
+            return done;
         }
         for table in lake.tables().await.expect("tables") {
             let live = traces.iter().filter(|t| t.place == Place::Live && t.table == table);
             let only: BTreeSet<String> = live.map(|t| t.path.clone()).collect();
-            lake.erase(&erasure, &table, Some(&only), false).await.expect("erased");
+            lake.erase(erasure, &table, Some(&only), false).await.expect("erased");
         }
         lake.forget(&traces).await.expect("forgotten");
     }
@@ -136,7 +135,7 @@ async fn nothing_of_a_partner_is_left_and_nothing_else_is_lost() {
     let dry = lake.erase(&erasure(), &calls.name, None, true).await.expect("counted");
     assert_eq!((dry.dropped, dry.files), (1, 1));
 
-    let (done, _) = erase_all(&lake).await;
+    let done = erase_all(&lake, &erasure()).await;
     let of = |table: &str| done.iter().find(|d| d.table == table).expect("its line");
     assert_eq!(of(&calls.name).dropped, 1);
     assert_eq!((of(&events.name).dropped, of(&events.name).replaced), (1, 1));
@@ -153,6 +152,23 @@ async fn nothing_of_a_partner_is_left_and_nothing_else_is_lost() {
 }
 
 #[tokio::test]
+async fn a_partner_called_by_an_ordinary_word_takes_no_words_along() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = lake(&dir).await;
+    let calls = schema::raw(Stream::ApiCalls);
+    let word = "sandbox";
+    let erasure = Erasure::new(&[(word.to_owned(), "erased-t".to_owned())].into());
+    assert_eq!(erasure.ordinary().collect::<Vec<_>>(), [word]);
+    let ids = ("partner_id", vec![Some(word), Some("sandbox/eu")]);
+    let others = ("environment", vec![Some(word); 2]);
+    commit(&lake, &calls, rows(&calls, &[ids, others])).await;
+    let done = erase_all(&lake, &erasure).await;
+    assert_eq!(done.iter().map(|d| (d.dropped, d.replaced)).max(), Some((1, 0)));
+    assert_eq!(cells(&lake, &calls.name, "partner_id").await, some(&["sandbox/eu"]));
+    assert_eq!(cells(&lake, &calls.name, "environment").await, some(&[word]));
+}
+
+#[tokio::test]
 async fn a_worker_that_slept_through_an_erasure_goes_on() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = lake(&dir).await;
@@ -160,7 +176,7 @@ async fn a_worker_that_slept_through_an_erasure_goes_on() {
     commit(&lake, &calls, rows(&calls, &[("partner_id", vec![Some(GONE), Some(STAYS)])])).await;
     let mut asleep = Appender::open(&lake, calls.clone()).await.expect("a table");
     commit(&lake, &calls, rows(&calls, &[("partner_id", vec![Some(GONE), Some(STAYS)])])).await;
-    erase_all(&lake).await;
+    erase_all(&lake, &erasure()).await;
 
     let seen = asleep.position(&PartitionId::kafka("c", "t", "i", 0)).expect("a position").next;
     let advance = Advance {
@@ -228,7 +244,7 @@ async fn sealed_records_that_name_the_partner_go() {
     let batch = RecordBatch::try_new(def.file_schema(), columns).expect("rows");
     commit(&lake, &def, batch).await;
 
-    let (done, _) = erase_all(&lake).await;
+    let done = erase_all(&lake, &erasure()).await;
     assert_eq!(done[0].dropped, 3);
     let snapshot = lake.snapshot(&def.name, None).await.expect("read").expect("there");
     assert_eq!((snapshot.rows(), snapshot.txns[&erased_mark("api-calls")]), (3, 3));

@@ -159,19 +159,21 @@ impl Lake {
         let names = &erasure.names;
         let bytes = self.bytes(path).await?;
         if !path.ends_with(".parquet") {
-            let found = if of_log { names.in_quotes(&bytes) } else { names.in_words(&bytes) };
+            let found = if of_log { names.in_statistics(&bytes) } else { names.in_words(&bytes) };
             return Ok(found.then(|| "its text".to_owned()));
         }
         let letters = table.is_some_and(|t| t == schema::dead_letters().name);
         for batch in batches(bytes.clone(), path)? {
             let batch = batch?;
             for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-                let found = if of_log {
-                    texts_name(column, &|text| names.is(text) || names.in_quotes(text.as_bytes()))
-                } else {
-                    texts_name(column, &|text| token_for(names, field.name(), text).is_some())
+                let named = |name: &str, text: &str| {
+                    if of_log {
+                        let id = name == "partner_id" && names.is(text);
+                        return id || names.in_statistics(text.as_bytes());
+                    }
+                    token_for(names, name, text).is_some()
                 };
-                if found {
+                if texts_name(field.name(), column, &named) {
                     return Ok(Some(format!("column {}", field.name())));
                 }
             }
@@ -193,16 +195,20 @@ impl Lake {
     }
 }
 
-/// Whether any text in the column, however deep, is one that `named` tells.
-fn texts_name(column: &ArrayRef, named: &dyn Fn(&str) -> bool) -> bool {
+/// Whether any text in the column, however deep, is one that `named` tells by its field.
+fn texts_name(field: &str, column: &ArrayRef, named: &dyn Fn(&str, &str) -> bool) -> bool {
+    let is = |text: &str| named(field, text);
     match column.data_type() {
-        DataType::Utf8 => column.as_string::<i32>().iter().flatten().any(named),
-        DataType::LargeUtf8 => column.as_string::<i64>().iter().flatten().any(named),
-        DataType::Utf8View => column.as_string_view().iter().flatten().any(named),
-        DataType::Struct(_) => column.as_struct().columns().iter().any(|c| texts_name(c, named)),
-        DataType::List(_) => texts_name(column.as_list::<i32>().values(), named),
+        DataType::Utf8 => column.as_string::<i32>().iter().flatten().any(is),
+        DataType::LargeUtf8 => column.as_string::<i64>().iter().flatten().any(is),
+        DataType::Utf8View => column.as_string_view().iter().flatten().any(is),
+        DataType::Struct(fields) => {
+            let below = fields.iter().zip(column.as_struct().columns());
+            below.into_iter().any(|(field, column)| texts_name(field.name(), column, named))
+        }
+        DataType::List(_) => texts_name(field, column.as_list::<i32>().values(), named),
         DataType::Map(_, _) => {
-            column.as_map().entries().columns().iter().any(|c| texts_name(c, named))
+            column.as_map().entries().columns().iter().any(|c| texts_name(field, c, named))
         }
         _ => false,
     }
@@ -210,24 +216,19 @@ fn texts_name(column: &ArrayRef, named: &dyn Fn(&str) -> bool) -> bool {
 
 /// Whether the statistics or the bytes of a Parquet file, its cells aside, hold an id.
 fn parquet_names(names: &Names, bytes: &Bytes, path: &str) -> Result<Option<String>, LakeError> {
-    let corrupt = |e: parquet::errors::ParquetError| LakeError::Corrupt {
-        path: path.to_owned(),
-        reason: e.to_string(),
-    };
-    let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes).map_err(corrupt)?;
-    let mut end = 0;
+    let metadata = ParquetMetaDataReader::new()
+        .parse_and_finish(bytes)
+        .map_err(|e| LakeError::Corrupt { path: path.to_owned(), reason: e.to_string() })?;
     for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
-        let (start, length) = column.byte_range();
-        end = end.max(start + length);
         let bounds = match column.statistics() {
             Some(Statistics::ByteArray(s)) => [s.min_bytes_opt(), s.max_bytes_opt()],
             _ => continue,
         };
-        let is = |b: &&[u8]| std::str::from_utf8(b).is_ok_and(|text| names.is(text));
-        if bounds.iter().flatten().any(is) {
-            return Ok(Some("the statistics".to_owned()));
+        let name = column.column_descr().name();
+        let texts = bounds.into_iter().flatten().filter_map(|b| std::str::from_utf8(b).ok());
+        if texts.into_iter().any(|text| token_for(names, name, text).is_some()) {
+            return Ok(Some(format!("the statistics of {name}")));
         }
     }
-    let metadata = usize::try_from(end).unwrap_or(bytes.len());
-    Ok(names.in_parquet(bytes, metadata).then(|| "the bytes".to_owned()))
+    Ok(names.in_parquet(bytes).then(|| "the bytes".to_owned()))
 }

@@ -107,6 +107,23 @@ impl Broker {
         self.produce_file(topic, key_delimiter, file.path());
     }
 
+    /// Produces one record of any bytes, with these headers.
+    pub(crate) fn produce_record(
+        &self,
+        (topic, partition): (&str, i32),
+        headers: &[&str],
+        value: &[u8],
+    ) {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(value).expect("room for the record");
+        let mut command = self.producer(topic, None);
+        command.args(["-p", &partition.to_string()]);
+        for header in headers {
+            command.args(["-H", header]);
+        }
+        succeed(command.arg(file.path()));
+    }
+
     /// Every record of a topic, ordered by partition and offset. The values must hold no newline.
     pub(crate) fn records(&self, topic: &str) -> Vec<Record> {
         let mut command = Command::new("kcat");
@@ -197,7 +214,7 @@ fn check_machine() -> Result<(), String> {
 
 /// Runs a command to its end; panics with what it said when it fails.
 #[track_caller]
-fn succeed(command: &mut Command) -> Output {
+pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
@@ -205,7 +222,7 @@ fn succeed(command: &mut Command) -> Output {
 }
 
 /// Tells the person at the terminal, also when the test passes: past the capture of test output.
-fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     let mut terminal: Box<dyn Write> = match File::options().append(true).open("/dev/stderr") {
         Ok(file) => Box::new(file),
         Err(_) => Box::new(std::io::stderr()),

@@ -1,9 +1,9 @@
 //! The compiled program, driven as its users drive it, against worlds whose truth is known.
 //!
 //! Reading order: `program` (runs it in a project of its own), `simulated` (worlds and their
-//! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker); then the tests,
-//! a file a promise: `demo`, `metrics`, `pieces`, `contract`, `bad_input`, `crash`, `group`,
-//! `care`.
+//! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker), `registry` (a
+//! real Schema Registry); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
+//! `bad_input`, `crash`, `group`, `formats`, `care`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
 
@@ -12,10 +12,12 @@ mod care;
 mod contract;
 mod crash;
 mod demo;
+mod formats;
 mod group;
 mod kafka;
 mod metrics;
 mod pieces;
 mod program;
 mod reference;
+mod registry;
 mod simulated;

@@ -218,7 +218,8 @@ impl Drop for Running {
 /// The program, in an environment that does not configure it.
 pub(crate) fn rapport() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rapport"));
-    for name in ["CONFIG", "LOG", "LAKE_ROOT", "KAFKA_BOOTSTRAP_SERVERS"] {
+    let registry = ["SCHEMA_REGISTRY_URL", "SCHEMA_REGISTRY_USER", "SCHEMA_REGISTRY_PASSWORD"];
+    for name in ["CONFIG", "LOG", "LAKE_ROOT", "KAFKA_BOOTSTRAP_SERVERS"].iter().chain(&registry) {
         command.env_remove(format!("RAPPORT_{name}"));
     }
     command

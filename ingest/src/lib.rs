@@ -2,7 +2,7 @@
 //!
 //! The only home of rdkafka. Reading order: `decode` (a record's bytes to a checked event),
 //! `registry` (the schemas of Avro records), `part` (what is known of a partition), `parked` (one that waits), `sink` (buffers and commits), `dead` (rejected records), `letters` and `replay` (reading them back),
-//! `worker` (a member of a consumer group), `status` (what it tells of itself), `load` (files), `cluster`,
+//! `worker` and `rebalance` (a member of a consumer group), `status` (what it tells of itself), `load` (files), `cluster`,
 //! `inspect` and `native` (what the broker and librdkafka are asked), `embedded` (a broker inside the process), `produce`.
 //!
 //! Architecture invariant: a position is committed together with the rows read up to it, the dead
@@ -20,6 +20,7 @@ mod native;
 mod parked;
 mod part;
 mod produce;
+mod rebalance;
 mod registry;
 mod replay;
 mod settings;

@@ -1,16 +1,15 @@
 //! `ingest run`: a member of a consumer group that reads partitions into the lake exactly once.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lake::{Lake, PartitionId};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientConfig, ClientContext};
 
 use crate::cluster::{Cluster, Topic};
 use crate::dead::Envelope;
@@ -19,6 +18,7 @@ use crate::error::IngestError;
 use crate::native::{Message, PartitionQueue};
 use crate::parked::{self, Parked};
 use crate::part::Part;
+use crate::rebalance::{Rebalance, Rebalances};
 use crate::registry::Registry;
 use crate::settings::{From, KafkaSettings, RunOptions};
 use crate::sink::{Counts, Record, Sink, Waiting};
@@ -69,7 +69,7 @@ pub fn run(
     // Even after an error the group is left in order; what was not committed is read again.
     worker.queues.clear();
     let counts = worker.sink.counts.clone();
-    consumer.context().closing.store(true, Ordering::Relaxed);
+    consumer.context().close();
     consumer.unsubscribe();
     result.map(|()| counts)
 }
@@ -84,70 +84,6 @@ fn create(
         }
         other => other.into(),
     })
-}
-
-/// Notes what the group decided; the worker acts on it between two polls, when nothing is borrowed.
-#[derive(Default)]
-struct Rebalances {
-    events: Mutex<Vec<Rebalance>>,
-    closing: AtomicBool,
-    /// When a problem of the connection was last told: the client repeats itself by the second.
-    told: Mutex<Option<Instant>>,
-}
-
-/// A problem of the connection that lasts is told again after so long.
-const TELL_AGAIN: Duration = Duration::from_secs(30);
-
-impl Rebalances {
-    /// The broker has answered: from now on problems of the connection are told.
-    fn connected(&self) {
-        let long_ago = Instant::now().checked_sub(TELL_AGAIN);
-        *self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = long_ago;
-    }
-}
-
-enum Rebalance {
-    Assigned(Vec<(String, i32)>),
-    Revoked,
-}
-
-impl ClientContext for Rebalances {
-    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
-        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Before the first answer `told` is unset and the caller says what is wrong, once.
-        if told.is_some_and(|at| at.elapsed() >= TELL_AGAIN) {
-            *told = Some(Instant::now());
-            tracing::warn!(%error, reason, "the Kafka client reports a problem; it goes on trying");
-        } else {
-            tracing::debug!(%error, reason, "the Kafka client reports a problem");
-        }
-    }
-}
-
-impl ConsumerContext for Rebalances {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        err: RDKafkaRespErr,
-        partitions: &mut TopicPartitionList,
-    ) {
-        if self.closing.load(Ordering::Relaxed) {
-            // Nobody polls for events any longer: let go at once, or closing would wait for ever.
-            if let Err(error) = consumer.unassign() {
-                tracing::warn!(%error, "leaving the group");
-            }
-            return;
-        }
-        let event = if err == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            let elements = partitions.elements();
-            Rebalance::Assigned(
-                elements.iter().map(|e| (e.topic().to_owned(), e.partition())).collect(),
-            )
-        } else {
-            Rebalance::Revoked
-        };
-        self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(event);
-    }
 }
 
 struct Worker<'c> {
@@ -243,14 +179,7 @@ impl Worker<'_> {
                 return Err(IngestError::Stray { topic, partition, offset: message.offset() });
             }
         }
-        let events = std::mem::take(
-            &mut *self
-                .consumer
-                .context()
-                .events
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
+        let events = self.consumer.context().take();
         for event in events {
             match event {
                 Rebalance::Assigned(partitions) => self.assign(&partitions)?,

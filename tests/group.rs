@@ -66,7 +66,7 @@ fn two_workers_share_a_topic() {
     });
     assert_eq!(rows(&project), read.iter().sum::<i64>(), "{read:?} were said to be read");
     project.ok(&INGEST);
-    check_tables(&project, Stream::ApiCalls, &truth(&*CALLS));
+    check_tables(&project, Stream::ApiCalls, &truth(&CALLS));
     project.ok(&["lake", "verify"]);
 }
 
@@ -78,7 +78,7 @@ fn two_workers_race_to_the_end() {
     let command = || project.command(&[&INGEST[..], &["--flush-rows", "100"]].concat());
     let workers = [Running::start(command()), Running::start(command())];
     let read = workers.map(|worker| records(&worker.finish().succeeded().text()));
-    check_tables(&project, Stream::ApiCalls, &truth(&*CALLS));
+    check_tables(&project, Stream::ApiCalls, &truth(&CALLS));
     assert!(read.iter().sum::<i64>() >= CALLS.len() as i64, "{read:?}");
     project.ok(&["lake", "verify"]);
 }
@@ -98,7 +98,7 @@ fn a_worker_told_to_end_commits_first() {
     assert!(read >= 900, "{read} records");
     assert_eq!(rows(&project), read);
     project.ok(&INGEST);
-    check_tables(&project, Stream::ApiCalls, &truth(&*CALLS));
+    check_tables(&project, Stream::ApiCalls, &truth(&CALLS));
 }
 
 #[test]

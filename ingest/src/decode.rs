@@ -28,7 +28,7 @@ use lake_types::{MICROS_PER_DAY, Stream, minor_units};
 use self::avro::NoRecord;
 pub use self::avro::{Schema, schema_id};
 use self::fields::{COMMON, Field, MOST, Rule};
-use self::json::{NoObject, Object, SLOTS, Slot};
+use self::json::{NoObject, Object, Slot};
 use self::number::NotInteger;
 pub use self::rows::{Origin, Rows, by_day};
 
@@ -173,7 +173,9 @@ impl Decoder {
         {
             opened.take_headers(attributes);
         }
-        let Opened { mut slots, extra, names: [id_name, time_name], .. } = opened;
+        let Opened { object: Object { mut slots, mut unknown }, names, .. } = opened;
+        let extra = extra::object(&mut unknown).map_err(|e| no_object(e.into()))?;
+        let [id_name, time_name] = names;
         let mut slots = slots.iter_mut().map(std::mem::take);
         let mut next = || slots.next().unwrap_or_default();
         let event_id = id(id_name, next())?;
@@ -201,11 +203,11 @@ impl Decoder {
             reject(Reason::NotJson, None, detail)
         })?;
         let mut object = json::object(text, &self.names).map_err(no_object)?;
-        let envelope = object.unknown.iter().any(|(name, v)| name == "specversion" && *v != "null");
+        let envelope = object.unknown.iter().any(|(name, v)| name == "specversion" && v != "null");
         if envelope {
             return self.out_of_envelope(&mut object);
         }
-        Opened::of(object, [COMMON[0], COMMON[1]], false)
+        Ok(Opened { object, names: [COMMON[0], COMMON[1]], enveloped: false })
     }
 
     fn open_avro<'a>(
@@ -218,23 +220,25 @@ impl Decoder {
             let detail = "Avro whose schema no Schema Registry knows, or none is configured";
             reject(Reason::SchemaUnknown, None, detail)
         })?;
-        let record = avro::record(body, schema, &self.names).map_err(|why| match why {
+        let object = avro::object(body, schema, &self.names).map_err(|why| match why {
             NoRecord::NotAvro(what) => reject(Reason::NotJson, None, format!("Avro: {what}")),
             NoRecord::NotARecord(kind) => no_object(NoObject::NotAnObject(kind)),
         })?;
-        let unknown = record.unknown.iter();
-        let mut unknown: Vec<_> =
-            unknown.map(|(name, json)| (Cow::Borrowed(*name), json.as_str())).collect();
-        let extra = extra::object(&mut unknown).map_err(|e| no_object(e.into()))?;
-        let names = [COMMON[0], COMMON[1]];
-        Ok(Opened { slots: record.slots, extra, names, enveloped: false })
+        Ok(Opened { object, names: [COMMON[0], COMMON[1]], enveloped: false })
     }
 
     /// The event under `data`, with `id` and `time` of its CloudEvents envelope.
     fn out_of_envelope<'a>(&self, envelope: &mut Object<'a>) -> Result<Opened<'a>, Rejection> {
         extra::object(&mut envelope.unknown).map_err(|e| no_object(e.into()))?;
         // A name given twice: the last counts.
-        let member = |name| envelope.unknown.iter().rev().find(|(n, _)| n == name).map(|(_, v)| *v);
+        let member = |name| {
+            let found = envelope.unknown.iter().rev().find(|(n, _)| n == name);
+            found.and_then(|(_, value)| match value {
+                Cow::Borrowed(value) => Some(*value),
+                // JSON is never copied.
+                Cow::Owned(_) => None,
+            })
+        };
         let data = member("data").filter(|data| *data != "null").ok_or_else(|| {
             reject(Reason::MissingField, Some("data"), "a CloudEvents record needs it")
         })?;
@@ -245,7 +249,7 @@ impl Decoder {
                 None => Slot::Absent,
             };
         }
-        Opened::of(object, ["id", "time"], true)
+        Ok(Opened { object, names: ["id", "time"], enveloped: true })
     }
 
     fn cell<'a>(&mut self, field: &Field, slot: Slot<'a>) -> Result<Cell<'a>, Rejection> {
@@ -312,27 +316,17 @@ pub fn is_late(newest: &mut Option<i64>, occurred_at: i64, allowed: i64) -> bool
 
 /// An event's fields before their rules, and what the record calls its id and its time.
 struct Opened<'a> {
-    slots: [Slot<'a>; SLOTS],
-    extra: Option<String>,
+    object: Object<'a>,
     names: [&'static str; 2],
     /// Whether it came in a CloudEvents envelope, whose `id` and `time` then count.
     enveloped: bool,
 }
 
 impl<'a> Opened<'a> {
-    fn of(
-        mut object: Object<'a>,
-        names: [&'static str; 2],
-        enveloped: bool,
-    ) -> Result<Self, Rejection> {
-        let extra = extra::object(&mut object.unknown).map_err(|e| no_object(e.into()))?;
-        Ok(Self { slots: object.slots, extra, names, enveloped })
-    }
-
     /// CloudEvents' binary mode: id and time stand in the headers, whatever the value says.
     fn take_headers(&mut self, attributes: &Attributes<'a>) {
         self.names = ["ce_id", "ce_time"];
-        for (slot, header) in self.slots.iter_mut().zip([attributes.id, attributes.time]) {
+        for (slot, header) in self.object.slots.iter_mut().zip([attributes.id, attributes.time]) {
             *slot = header.map_or(Slot::Absent, |bytes| match std::str::from_utf8(bytes) {
                 Ok(text) => Slot::Text(Cow::Borrowed(text)),
                 Err(_) => Slot::Bytes,
@@ -400,10 +394,15 @@ fn integer(slot: &Slot<'_>) -> Option<Result<i64, NotInteger>> {
     match slot {
         Slot::Number(text) => Some(number::integer(text)),
         Slot::Long(value) => Some(Ok(*value)),
-        Slot::Double(value) if value.is_finite() => Some(number::integer(&value.to_string())),
-        Slot::Double(_) => Some(Err(NotInteger::Beyond)),
+        Slot::Double(value) => Some(whole(*value)),
         _ => None,
     }
+}
+
+/// Not in JSON, whose path is not to be burdened with it.
+#[cold]
+fn whole(value: f64) -> Result<i64, NotInteger> {
+    if value.is_finite() { number::integer(&value.to_string()) } else { Err(NotInteger::Beyond) }
 }
 
 fn micros(name: &'static str, slot: &Slot<'_>) -> Result<i64, Rejection> {

@@ -46,7 +46,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A decision of the group.
-
 pub(crate) enum Rebalance {
     Assigned(Vec<(String, i32)>),
     Revoked,

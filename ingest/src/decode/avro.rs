@@ -15,7 +15,7 @@ use lake_types::{Day, format_instant};
 
 pub use self::schema::Schema;
 use self::schema::Type;
-use super::json::{SLOTS, Slot};
+use super::json::{Object, Slot};
 
 /// The zero and the schema's id before the record.
 pub(super) const HEADER: usize = 5;
@@ -35,14 +35,6 @@ pub fn schema_id(value: &[u8]) -> Option<u32> {
     }
 }
 
-/// What a record holds.
-pub(super) struct Record<'a> {
-    /// In the order of the names asked for.
-    pub(super) slots: [Slot<'a>; SLOTS],
-    /// Name and value, as JSON, of every other field; none at all when they are too much.
-    pub(super) unknown: Vec<(&'a str, String)>,
-}
-
 /// Why there is no record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoRecord {
@@ -56,12 +48,13 @@ impl From<&'static str> for NoRecord {
     }
 }
 
-/// Reads the bytes of one record, to their end.
-pub(super) fn record<'a>(
+/// Reads the bytes of one record, to their end. Fields that were not asked for become JSON; there are
+/// none of them when they are too much.
+pub(super) fn object<'a>(
     bytes: &'a [u8],
     schema: &'a Schema,
     names: &[&str],
-) -> Result<Record<'a>, NoRecord> {
+) -> Result<Object<'a>, NoRecord> {
     let mut reader = Reader { bytes, schema, values: MOST_VALUES };
     let mut root = schema.root;
     while let Type::Union(branches) = &schema.types[root] {
@@ -72,25 +65,25 @@ pub(super) fn record<'a>(
         let slot = reader.slot(root, &mut text, 0)?;
         return Err(NoRecord::NotARecord(slot.kind()));
     };
-    let mut record = Record { slots: Default::default(), unknown: Vec::new() };
+    let mut object = Object { slots: Default::default(), unknown: Vec::new() };
     let mut written = Text::default();
     for (name, kind) in fields {
         if let Some(slot) = names.iter().position(|n| n == name) {
-            record.slots[slot] = reader.slot(*kind, &mut Text::default(), 1)?;
+            object.slots[slot] = reader.slot(*kind, &mut Text::default(), 1)?;
         } else {
             let mut text = Text { out: String::new(), room: written.room };
             reader.json(*kind, &mut text, 1)?;
             written.room = text.room;
-            record.unknown.push((name, text.out));
+            object.unknown.push((Cow::Borrowed(name), Cow::Owned(text.out)));
         }
     }
     if written.room == 0 {
-        record.unknown.clear();
+        object.unknown.clear();
     }
     if !reader.bytes.is_empty() {
         return Err(NoRecord::NotAvro("bytes are left over after the record"));
     }
-    Ok(record)
+    Ok(object)
 }
 
 /// JSON that is written up to a limit, where its room is 0.

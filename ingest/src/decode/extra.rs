@@ -18,7 +18,9 @@ pub(super) struct Unkeepable(pub(super) &'static str);
 /// The unknown fields as a JSON object: ordered by name, without white space, members named like a
 /// secret left out at any depth. `None` when nothing is left, or too much. `fields` are names and
 /// valid JSON values in the order they came; of a name given twice the last counts.
-pub(super) fn object(fields: &mut [(Cow<'_, str>, &str)]) -> Result<Option<String>, Unkeepable> {
+pub(super) fn object(
+    fields: &mut [(Cow<'_, str>, Cow<'_, str>)],
+) -> Result<Option<String>, Unkeepable> {
     if fields.is_empty() {
         return Ok(None);
     }
@@ -201,7 +203,8 @@ mod tests {
 
     #[track_caller]
     fn check_object(fields: &[(&str, &str)], expected: &Result<Option<&str>, Unkeepable>) {
-        let mut fields: Vec<_> = fields.iter().map(|(n, v)| (Cow::Borrowed(*n), *v)).collect();
+        let fields = fields.iter().map(|(n, v)| (Cow::Borrowed(*n), Cow::Borrowed(*v)));
+        let mut fields: Vec<_> = fields.collect();
         assert_eq!(object(&mut fields).as_ref().map(|o| o.as_deref()), expected.as_ref().copied());
     }
 

@@ -72,7 +72,7 @@ pub(super) struct Object<'a> {
     /// In the order of the names asked for.
     pub(super) slots: [Slot<'a>; SLOTS],
     /// Name and JSON text of every other member, in the order they came.
-    pub(super) unknown: Vec<(Cow<'a, str>, &'a str)>,
+    pub(super) unknown: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 /// Why there is no object.
@@ -134,7 +134,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                         .map_err(|Unkeepable(what)| M::Error::custom(what))?;
                     expected = slot + 1;
                 }
-                Named::Unknown(name) => object.unknown.push((name, value.get())),
+                Named::Unknown(name) => object.unknown.push((name, Cow::Borrowed(value.get()))),
             }
         }
         Ok(object)

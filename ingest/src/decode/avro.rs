@@ -48,13 +48,14 @@ impl From<&'static str> for NoRecord {
     }
 }
 
-/// Reads the bytes of one record, to their end. Fields that were not asked for become JSON; there are
-/// none of them when they are too much.
+/// Reads the bytes of one record, to their end, into an empty object. Fields that were not asked for
+/// become JSON; there are none of them when they are too much.
 pub(super) fn object<'a>(
     bytes: &'a [u8],
     schema: &'a Schema,
     names: &[&str],
-) -> Result<Object<'a>, NoRecord> {
+    object: &mut Object<'a>,
+) -> Result<(), NoRecord> {
     let mut reader = Reader { bytes, schema, values: MOST_VALUES };
     let mut root = schema.root;
     while let Type::Union(branches) = &schema.types[root] {
@@ -65,7 +66,6 @@ pub(super) fn object<'a>(
         let slot = reader.slot(root, &mut text, 0)?;
         return Err(NoRecord::NotARecord(slot.kind()));
     };
-    let mut object = Object { slots: Default::default(), unknown: Vec::new() };
     let mut written = Text::default();
     for (name, kind) in fields {
         if let Some(slot) = names.iter().position(|n| n == name) {
@@ -83,7 +83,7 @@ pub(super) fn object<'a>(
     if !reader.bytes.is_empty() {
         return Err(NoRecord::NotAvro("bytes are left over after the record"));
     }
-    Ok(object)
+    Ok(())
 }
 
 /// JSON that is written up to a limit, where its room is 0.

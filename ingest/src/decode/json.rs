@@ -68,6 +68,7 @@ impl Slot<'_> {
 }
 
 /// What an object holds.
+#[derive(Default)]
 pub(super) struct Object<'a> {
     /// In the order of the names asked for.
     pub(super) slots: [Slot<'a>; SLOTS],
@@ -88,14 +89,16 @@ impl From<Unkeepable> for NoObject {
     }
 }
 
-/// Reads a JSON text that must be one object. Of a name given twice the last counts.
-pub(super) fn object<'a>(text: &'a str, names: &[&str]) -> Result<Object<'a>, NoObject> {
+/// Reads a JSON text that must be one object into an empty one. Of a name given twice the last
+/// counts.
+pub(super) fn object<'a>(
+    text: &'a str,
+    names: &[&str],
+    object: &mut Object<'a>,
+) -> Result<(), NoObject> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let object = json.deserialize_map(Members { names });
-    match object.and_then(|object| json.end().map(|()| object)) {
-        Ok(object) => Ok(object),
-        Err(error) => Err(explain(text, &error)),
-    }
+    let read = json.deserialize_map(Members { names, object }).and_then(|()| json.end());
+    read.map_err(|error| explain(text, &error))
 }
 
 /// The first thing wrong with a text that is no object: whether it is JSON comes first.
@@ -111,19 +114,20 @@ fn explain(text: &str, error: &serde_json::Error) -> NoObject {
     }
 }
 
-struct Members<'n> {
+struct Members<'n, 'o, 'de> {
     names: &'n [&'n str],
+    object: &'o mut Object<'de>,
 }
 
-impl<'de> Visitor<'de> for Members<'_> {
-    type Value = Object<'de>;
+impl<'de> Visitor<'de> for Members<'_, '_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Object<'de>, M::Error> {
-        let mut object = Object { slots: Default::default(), unknown: Vec::new() };
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let object = self.object;
         // Producers write their fields in one order, mostly that of the contract.
         let mut expected = 0;
         while let Some(name) = map.next_key_seed(Name { names: self.names, expected })? {
@@ -137,7 +141,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 Named::Unknown(name) => object.unknown.push((name, Cow::Borrowed(value.get()))),
             }
         }
-        Ok(object)
+        Ok(())
     }
 }
 

@@ -30,6 +30,10 @@ deny:
 kafka *arguments:
     tests/kafka/kafka start {{arguments}}
 
+# A real Schema Registry in the foreground, on 127.0.0.1:8081 unless told otherwise (Java 21)
+registry *arguments:
+    tests/registry/registry start {{arguments}}
+
 # Everything a change must pass, on a machine of any state
 ci:
     .ci/run

@@ -62,6 +62,8 @@ fn every_encoding_on_one_topic() {
     let Some(broker) = Broker::start() else { return };
     broker.create_topic("api-calls", 2);
     let project = project(&broker, &registry);
+    let said = project.run(&["doctor"]).text();
+    assert!(said.contains("AVRO"), "{said}");
     let fields = r#""partner_id":"acme","status":200"#;
     let plain = |id: &str| format!(r#"{{"event_id":"{id}","occurred_at":"{TIME}",{fields}}}"#);
     let send = |partition: i32, value: &[u8]| {

@@ -54,6 +54,9 @@ pub enum IngestError {
     )]
     Registry { id: u32, reason: String },
 
+    #[error("{reason}. Check [kafka.schema_registry] in rapport.toml and that the registry runs")]
+    RegistrySilent { reason: String },
+
     #[error(
         "{topic}/{partition} waits at record {offset} for its schema: {reason}. All else that came \
          before was committed. Check [kafka.schema_registry] in rapport.toml and that the registry \

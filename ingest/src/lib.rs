@@ -36,7 +36,7 @@ pub use inspect::{Inspection, PartitionState, TopicState, inspect};
 pub use letters::{Letter, dead_letters, letters_of_day};
 pub use load::{LoadOptions, Source, load};
 pub use produce::RecordProducer;
-pub use registry::RegistrySettings;
+pub use registry::{RegistrySettings, check_registry};
 pub use replay::{Replayed, replay};
 pub use settings::{From, KafkaSettings, Limits, RunOptions};
 pub use sink::Counts;

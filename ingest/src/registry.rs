@@ -162,6 +162,16 @@ impl Registry {
     }
 }
 
+/// Asks the registry what kinds of schemas it has, to see that it answers.
+///
+/// # Errors
+/// What is wrong with it, or with its settings.
+pub async fn check_registry(settings: &RegistrySettings) -> Result<Vec<String>, IngestError> {
+    let silent = |reason: String| IngestError::RegistrySilent { reason };
+    let kinds = Http::new(settings)?.get(&["schemas", "types"]).await.map_err(silent)?;
+    Ok(kinds.unwrap_or_default())
+}
+
 #[derive(Clone)]
 struct Http {
     client: Client,

@@ -134,6 +134,12 @@ pub(crate) fn run(
         }
         stage.say("the broker".to_owned());
         broker::look(&config, &positions, runtime, &mut checks);
+        if let Some(registry) = config.registry() {
+            let answer = runtime.block_on(ingest::check_registry(&registry));
+            checks.result("schema registry", answer.map_err(Into::into), |kinds| {
+                format!("{} answers: {}", registry.url, kinds.join(", "))
+            });
+        }
     }
     drop(stage);
     print(&checks, format)?;

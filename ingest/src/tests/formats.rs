@@ -15,9 +15,13 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::runtime::Runtime;
 
 use super::{NOON, call, lake, rows};
+use crate::dead::{DeadLetter, Envelope};
+use crate::decode::{Reason, Rejection};
 use crate::registry::{LookUp, Registry};
+use crate::sink::{Record, Sink};
 use crate::{
-    Counts, Embedded, IngestError, KafkaSettings, RegistrySettings, RunOptions, Status, replay,
+    Counts, Embedded, IngestError, KafkaSettings, Limits, RegistrySettings, RunOptions, Status,
+    replay,
 };
 
 /// A Schema Registry inside the test: what it answers by path, and what it was asked.
@@ -295,6 +299,40 @@ fn an_unknown_schema_is_a_dead_letter_until_it_is_known() {
     });
 }
 
+/// A crash between the two commits, and then the schema was registered.
+#[tokio::test]
+async fn what_is_a_dead_letter_already_stays_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = lake(&dir).await;
+    let value = call(1);
+    let envelope = || Envelope { key: None, headers: Vec::new() };
+    let id = lake::PartitionId::kafka("c", "calls", "t", 0);
+    let open = || Sink::open(&lake, [Stream::ApiCalls], Limits::default(), true);
+    let mut sink = open().await.expect("a sink");
+    let part = sink.part(Stream::ApiCalls, "calls", 0, id.clone()).await;
+    let mut part = part.expect("a part");
+    let rejection = Rejection { reason: Reason::SchemaUnknown, field: None, detail: String::new() };
+    let (bytes, sealed) = (value.as_bytes(), envelope());
+    part.dead.push(DeadLetter::seal(&lake, 0, NOON, rejection, bytes, &sealed));
+    part.next = 1;
+    let files = crate::dead::write(&lake, &[&part]).await.expect("a file");
+    let dead = lake::Appender::open(&lake, lake::schema::dead_letters()).await;
+    dead.expect("a table").append(&[part.advance_dead()], &files).await.expect("a commit");
+
+    let mut sink = open().await.expect("a sink");
+    let part = sink.part(Stream::ApiCalls, "calls", 0, id).await.expect("a part");
+    sink.parts = vec![part];
+    for offset in 0..2 {
+        let record = Record { offset, arrival: NOON, value: Some(bytes), attributes: None };
+        sink.accept(0, &record, envelope).expect("nothing to wait for");
+    }
+    assert_eq!((sink.counts.accepted, sink.counts.rejected), (1, 1));
+    assert_eq!(sink.flush().await.expect("a commit"), [0usize; 0]);
+    assert_eq!(rows(&lake, "raw/api_calls").await, 1);
+    assert_eq!(rows(&lake, "raw/dead_letters").await, 1);
+    assert_eq!(lake.verify().await.expect("verified").findings, []);
+}
+
 #[test]
 fn what_the_registry_says() {
     let runtime = Runtime::new().expect("a runtime");
@@ -369,6 +407,13 @@ fn what_the_registry_says() {
     stub.answer("/schemas/ids/21", 200, &around);
     let error = fetch(&settings, 21).expect_err("in a circle").to_string();
     assert!(error.contains("more than 100"), "{error}");
+
+    stub.answer("/schemas/types", 200, r#"["AVRO"]"#);
+    let kinds = runtime.block_on(crate::check_registry(&settings)).expect("an answer");
+    assert_eq!(kinds, ["AVRO"]);
+    stub.answer("/schemas/types", 502, "");
+    let error = runtime.block_on(crate::check_registry(&settings)).expect_err("none");
+    assert!(error.to_string().contains("502"), "{error}");
 
     let wrong = |url: &str, says: &str| {
         let error = Registry::new(&RegistrySettings::new(url), runtime.handle()).err();

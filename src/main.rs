@@ -9,6 +9,8 @@ mod args;
 mod commands;
 mod config;
 mod failure;
+#[cfg(debug_assertions)]
+mod fault;
 mod frames;
 mod output;
 mod progress;
@@ -27,6 +29,8 @@ use crate::args::Arguments;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr(arguments.verbose);
+    #[cfg(debug_assertions)]
+    fault::arm();
     match commands::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),

@@ -132,6 +132,7 @@ async fn replay_day(
     if let Appended::Moved(_) = raw.append(&[advance], &files).await? {
         return Err(LakeError::Conflict { table: raw.def().name.clone() }.into());
     }
+    lake::fault::point("replayed", stream.name());
     take_out(lake, stream, day, &accepted, to).await?;
     done.accepted += accepted.len() as u64;
     Ok(())

@@ -225,6 +225,7 @@ impl Sink {
         let mut live: Vec<usize> =
             (0..self.parts.len()).filter(|i| self.parts[*i].changed()).collect();
         let mut lost = self.flush_dead(&mut live).await?;
+        lake::fault::point("dead letters committed", "");
         let streams: BTreeSet<Stream> = live.iter().map(|i| self.parts[*i].stream).collect();
         for stream in streams {
             let of_stream: Vec<usize> =

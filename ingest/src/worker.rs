@@ -212,6 +212,7 @@ impl Worker<'_> {
             self.queues.push(Queue { records, read, at_end_since: None, end, parked: None });
             self.sink.parts.push(part);
         }
+        lake::fault::point("assigned", "");
         self.consumer.assign(&list)?;
         self.assigned = true;
         tracing::info!(partitions = partitions.len(), "assigned");
@@ -258,6 +259,7 @@ impl Worker<'_> {
 
     /// Commits what it can, then lets go.
     fn revoke(&mut self) -> Result<(), IngestError> {
+        lake::fault::point("revoked", "");
         let committed = self.commit();
         self.queues.clear();
         self.sink.parts.clear();
@@ -368,6 +370,7 @@ impl Worker<'_> {
     fn commit(&mut self) -> Result<(), IngestError> {
         let (began, before) = (Instant::now(), self.sink.counts.commits);
         let lost = self.runtime.block_on(self.sink.flush())?;
+        lake::fault::point("committed", "");
         self.last_commit = Instant::now();
         if self.sink.counts.commits > before {
             self.commits.add(began.elapsed());

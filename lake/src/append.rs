@@ -107,6 +107,7 @@ impl Appender {
             if !moved.is_empty() {
                 return Ok(Appended::Moved(moved));
             }
+            crate::fault::point("checked", &self.def.name);
             let txns = self.marks(advances);
             let actions = files.iter().map(PendingFile::action).collect();
             let version = self.tail.version + 1;
@@ -161,6 +162,7 @@ pub(crate) async fn commit_at(
     let bytes = CommitData::new(actions, operation, info, txns)
         .get_bytes()
         .map_err(LakeError::transaction(&def.name))?;
+    crate::fault::point("entry", &def.name);
     match log.write_commit_entry(version, CommitOrBytes::LogBytes(bytes), id).await {
         Ok(()) => {}
         Err(TransactionError::VersionAlreadyExists(_)) => return ours(log, def, version, id).await,
@@ -170,8 +172,10 @@ pub(crate) async fn commit_at(
             _ => return Err(LakeError::transaction(&def.name)(error)),
         },
     }
+    crate::fault::point("entry put", &def.name);
     lake.sync_file(&format!("{}/{}", def.name, crate::log::entry_path(version))).await?;
     if version.is_multiple_of(CHECKPOINT_EVERY) {
+        crate::fault::point("checkpoint", &def.name);
         checkpoint(lake, def, version).await;
     }
     Ok(true)

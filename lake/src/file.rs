@@ -94,7 +94,9 @@ impl FileWriter {
         let path = format!("{folder}part-{}.parquet", uuid::Uuid::now_v7());
         let full = format!("{}/{path}", def.name);
         let size = bytes.len();
+        crate::fault::point("file", &def.name);
         lake.store().put(&Path::from(full.as_str()), bytes.into()).await?;
+        crate::fault::point("file put", &def.name);
         lake.sync_file(&full).await?;
         let partition_values: HashMap<String, Option<String>> =
             def.partition_by.iter().map(|c| (c.clone(), day.map(|d| d.to_string()))).collect();

@@ -11,6 +11,7 @@
 mod append;
 mod erase;
 mod error;
+pub mod fault;
 mod file;
 mod key;
 mod lake;

@@ -150,6 +150,8 @@ impl fmt::Display for Ran {
 pub(crate) struct Running {
     child: Child,
     command: String,
+    /// Where its messages go, if to a file.
+    log: Option<PathBuf>,
 }
 
 impl Running {
@@ -157,15 +159,21 @@ impl Running {
         // Its output is small: a pipe holds it until it is asked for.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().expect("the program can be run");
-        Self { child, command: format!("{command:?}") }
+        Self { child, command: format!("{command:?}"), log: None }
     }
 
     /// Its messages go to a file, which can be read while it runs.
     pub(crate) fn start_logging(mut command: Command, log: &Path) -> Self {
-        let log = std::fs::File::create(log).expect("a file for messages");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let file = std::fs::File::create(log).expect("a file for messages");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
         let child = command.spawn().expect("the program can be run");
-        Self { child, command: format!("{command:?}") }
+        Self { child, command: format!("{command:?}"), log: Some(log.to_owned()) }
+    }
+
+    /// What it has said so far, if that goes to a file.
+    pub(crate) fn said(&self) -> String {
+        let log = self.log.as_deref().map(std::fs::read).and_then(Result::ok);
+        String::from_utf8_lossy(&log.unwrap_or_default()).into_owned()
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
@@ -179,8 +187,13 @@ impl Running {
 
     /// SIGTERM, as a service manager ends it.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal by its name, `STOP` for SIGSTOP.
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
         assert!(sent.expect("kill can be run").success());
     }
 
@@ -196,7 +209,7 @@ impl Running {
     pub(crate) fn finish(mut self) -> Ran {
         wait_until(&self.command.clone(), PATIENCE, || self.has_ended());
         let mut stdout = Vec::new();
-        let mut stderr = String::new();
+        let mut stderr = self.said();
         if let Some(mut pipe) = self.child.stdout.take() {
             pipe.read_to_end(&mut stdout).expect("its output");
         }
@@ -215,12 +228,19 @@ impl Drop for Running {
     }
 }
 
-/// The program, in an environment that does not configure it.
+/// The program, in an environment that does not configure it. `RAPPORT_PROGRAM` names another
+/// build of it: the copy that a long run works with, or a release.
 pub(crate) fn rapport() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rapport"));
+    let built = || env!("CARGO_BIN_EXE_rapport").into();
+    let mut command = Command::new(std::env::var_os("RAPPORT_PROGRAM").unwrap_or_else(built));
     let registry = ["SCHEMA_REGISTRY_URL", "SCHEMA_REGISTRY_USER", "SCHEMA_REGISTRY_PASSWORD"];
     for name in ["CONFIG", "LOG", "LAKE_ROOT", "KAFKA_BOOTSTRAP_SERVERS"].iter().chain(&registry) {
         command.env_remove(format!("RAPPORT_{name}"));
+    }
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
     }
     command
 }

@@ -1,0 +1,121 @@
+//! Fault after fault against workers on a real Kafka broker: every record once, none lost.
+//!
+//! A season is one lake: a producer that never rests fills its topics, and a deck that holds every
+//! kind of fault is shuffled and dealt. Then a worker reads the rest undisturbed, `lake verify` must
+//! find nothing, and every record of the topics is looked for in the lake. What is lost or doubled
+//! is laid to the fault after which the lake moved over it.
+//!
+//! `cargo test --workspace` plays one season. `RAPPORT_FAULTS=500` plays as many as it takes for so
+//! many faults and prints the table; `RAPPORT_SEED` draws the same again.
+//!
+//! Reading order: `deck` (kinds and table), `season` (a lake and its workers), `feed` (the
+//! producer), `broker` (topics), `positions` (how far the lake is), `count`; then the faults:
+//! `kills`, `zombies`, `surroundings`, `scenes`, `care` with its `registry`; `luck` draws.
+
+mod broker;
+mod care;
+mod count;
+mod deck;
+mod feed;
+mod kills;
+mod luck;
+mod positions;
+mod registry;
+mod scenes;
+mod season;
+mod surroundings;
+mod zombies;
+
+use std::time::Instant;
+
+use crate::faults::broker::Admin;
+use crate::faults::count::{Wrong, count};
+use crate::faults::deck::{Kind, Tally, kinds, table};
+use crate::faults::feed::Feed;
+use crate::faults::luck::Luck;
+use crate::faults::positions::{Offsets, between};
+use crate::faults::season::{Ground, Season};
+use crate::kafka::{Broker, note};
+
+#[test]
+fn faults_lose_and_double_nothing() {
+    let Some(mut broker) = Broker::start() else { return };
+    let admin = Admin::new(broker.bootstrap());
+    let mut ground = Ground { broker: &mut broker, admin: &admin, bucket: None };
+    let mut luck = Luck::new();
+    note(&format!("RAPPORT_SEED={}", luck.seed));
+    let due = std::env::var("RAPPORT_FAULTS").ok();
+    let long = due.is_some();
+    let due: u64 = due.map_or(1, |n| n.parse().expect("RAPPORT_FAULTS is a number"));
+    let kinds = chosen();
+    let mut tallies = vec![Tally::default(); kinds.len()];
+    let mut seasons = 0;
+    while tallies.iter().map(|t| t.times).sum::<u64>() < due {
+        let began = Instant::now();
+        seasons += 1;
+        let season = Season::begin(&mut ground, &mut luck, seasons);
+        let of_season = play(season, &kinds, long);
+        tallies.iter_mut().zip(&of_season).for_each(|(sum, more)| sum.add(more));
+        if long {
+            let faults: u64 = of_season.iter().map(|t| t.times).sum();
+            note(&format!("season {seasons}: {faults} faults in {:.0?}", began.elapsed()));
+        }
+    }
+    if long {
+        note(&table(&kinds, &tallies));
+    }
+}
+
+/// Every kind, or those whose names hold `RAPPORT_FAULT_KINDS`.
+fn chosen() -> Vec<Kind> {
+    let wanted = std::env::var("RAPPORT_FAULT_KINDS").unwrap_or_default();
+    kinds().into_iter().filter(|kind| kind.name.contains(&wanted)).collect()
+}
+
+/// Deals the deck of one season, and counts.
+fn play(mut season: Season<'_>, kinds: &[Kind], long: bool) -> Vec<Tally> {
+    let mut tallies = vec![Tally::default(); kinds.len()];
+    let copies = |kind: &Kind| if long { kind.copies } else { 1 };
+    let mut deck: Vec<usize> =
+        (0..kinds.len()).flat_map(|kind| std::iter::repeat_n(kind, copies(&kinds[kind]))).collect();
+    season.luck.shuffle(&mut deck);
+    season.catch_up();
+    let mut rounds: Vec<(usize, Offsets)> = Vec::new();
+    for kind in deck {
+        let began = Instant::now();
+        season.next_round();
+        let before = season.positions.follow().clone();
+        let own = (kinds[kind].strike)(&mut season);
+        let after = season.positions.follow().clone();
+        let records = own.records + between(&before, &after);
+        tallies[kind].add(&Tally { times: 1, records, ..own });
+        rounds.push((kind, after));
+        if long {
+            note(&format!("{:>6.1?}  {}", began.elapsed(), kinds[kind].name));
+        }
+    }
+    end(season, &rounds, &mut tallies);
+    tallies
+}
+
+/// The last records are read undisturbed; then everything is counted.
+fn end(mut season: Season<'_>, rounds: &[(usize, Offsets)], tallies: &mut [Tally]) {
+    let sent = season.feed.take().map_or(0, Feed::finish);
+    season.catch_up();
+    let read: i64 = season.positions.follow().values().sum();
+    season.project.ok(&["lake", "verify"]);
+    let wrong = count(&mut season);
+    let Wrong { lost, doubled } = &wrong;
+    lost.iter().for_each(|place| tallies[culprit(rounds, place)].lost += 1);
+    doubled.iter().for_each(|place| tallies[culprit(rounds, place)].doubled += 1);
+    assert_eq!(read, sent as i64, "offsets the lake has read up to, records that were sent");
+    assert!(lost.is_empty() && doubled.is_empty(), "lost {lost:?}, doubled {doubled:?}");
+}
+
+/// The kind after which the lake had moved over a place.
+fn culprit(rounds: &[(usize, Offsets)], place: &(String, i32, i64)) -> usize {
+    let of = (place.0.clone(), place.1);
+    let over = |positions: &Offsets| positions.get(&of).is_some_and(|next| place.2 < *next);
+    let round = rounds.iter().find(|(_, positions)| over(positions)).or(rounds.last());
+    round.map_or(0, |(kind, _)| *kind)
+}

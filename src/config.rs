@@ -6,12 +6,13 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context;
 use ingest::{KafkaSettings, RegistrySettings};
-use lake::LakeOptions;
+use lake::{LakeOptions, StoreOptions};
 use lake_types::{Rates, Stream};
 use serde::{Deserialize, Serialize};
 use transform::{SlaRow, SunsetRow};
 
 use crate::failure::usage;
+use crate::{setting, store};
 
 const FILE: &str = "rapport.toml";
 
@@ -21,7 +22,10 @@ const FILE: &str = "rapport.toml";
 pub(crate) struct Config {
     #[serde(skip)]
     pub(crate) folder: PathBuf,
+    // Where events come from and go to changes no figure: both stay out of the digest.
+    #[serde(skip_serializing)]
     lake: LakeSection,
+    #[serde(skip_serializing)]
     kafka: KafkaSection,
     metrics: MetricsSection,
     scoring: PolicySection,
@@ -33,6 +37,9 @@ pub(crate) struct Config {
 struct LakeSection {
     root: String,
     key_file: PathBuf,
+    store: BTreeMap<String, toml::Value>,
+    #[serde(skip)]
+    options: StoreOptions,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -77,7 +84,12 @@ struct PolicySection {
 
 impl Default for LakeSection {
     fn default() -> Self {
-        Self { root: "lake".to_owned(), key_file: "lake.key".into() }
+        Self {
+            root: "lake".to_owned(),
+            key_file: "lake.key".into(),
+            store: BTreeMap::new(),
+            options: StoreOptions::default(),
+        }
     }
 }
 
@@ -114,17 +126,21 @@ impl Default for MetricsSection {
 impl Config {
     /// Reads the file given, or the nearest `rapport.toml` here or in a folder above.
     pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Self> {
+        Self::find_if_any(given)?.ok_or_else(|| {
+            usage(format!(
+                "no {FILE} here or in a folder above: run `rapport init DIR` to make a project, or give --config FILE"
+            ))
+        })
+    }
+
+    /// As [`Config::find`], for commands that need no project.
+    pub(crate) fn find_if_any(given: Option<&Path>) -> anyhow::Result<Option<Self>> {
         if let Some(path) = given {
-            return Self::read(path);
+            return Self::read(path).map(Some);
         }
         let here = std::env::current_dir().context("the current folder")?;
         let found = here.ancestors().map(|folder| folder.join(FILE)).find(|path| path.is_file());
-        match found {
-            Some(path) => Self::read(&path),
-            None => Err(usage(format!(
-                "no {FILE} here or in a folder above: run `rapport init DIR` to make a project, or give --config FILE"
-            ))),
-        }
+        found.map(|path| Self::read(&path)).transpose()
     }
 
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
@@ -150,11 +166,23 @@ impl Config {
         if let Ok(url) = std::env::var("RAPPORT_SCHEMA_REGISTRY_URL") {
             config.kafka.schema_registry.url = url;
         }
-        if config.lake.root.contains("://") && !config.lake.root.starts_with("file://") {
-            return Err(usage(format!(
-                "[lake] root = \"{}\": this program keeps its lake in a local folder; name one",
-                config.lake.root
-            )));
+        match config.lake.root.split_once("://").map(|(scheme, _)| scheme) {
+            None | Some("file") => {}
+            Some("s3") => {
+                // A variable that is no text is none of ours.
+                let variables = std::env::vars_os().filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                });
+                config.lake.options =
+                    store::options(&config.lake.store, &config.folder, variables)?;
+            }
+            Some(_) => {
+                return Err(usage(format!(
+                    "[lake] root = \"{}\": a lake lies in a folder or, as s3://bucket/prefix, in a \
+                     store that speaks S3; name one of these",
+                    config.lake.root
+                )));
+            }
         }
         lake_types::minor_units(&config.metrics.reporting_currency).map_err(|e| {
             usage(format!("[metrics] reporting_currency in {}: {e}", path.display()))
@@ -168,7 +196,11 @@ impl Config {
         } else {
             resolved(&self.folder, Path::new(&self.lake.root)).display().to_string()
         };
-        LakeOptions { root, key_file: self.folder.join(&self.lake.key_file) }
+        LakeOptions {
+            root,
+            key_file: self.folder.join(&self.lake.key_file),
+            store: self.lake.options.clone(),
+        }
     }
 
     pub(crate) fn kafka(&self) -> anyhow::Result<KafkaSettings> {
@@ -187,18 +219,29 @@ impl Config {
                 "[kafka.topics]: two streams have the same topic; each needs its own",
             ));
         }
-        let text = |value: &toml::Value| match value {
-            toml::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
         Ok(KafkaSettings {
             bootstrap_servers: self.kafka.bootstrap_servers.clone(),
             group_id: self.kafka.group_id.clone(),
             topics,
-            properties: self.kafka.properties.iter().map(|(k, v)| (k.clone(), text(v))).collect(),
+            properties: self.kafka_properties()?,
             registry: self.registry(),
             embedded: false,
         })
+    }
+
+    /// librdkafka's properties, with the secrets that stand elsewhere.
+    fn kafka_properties(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut properties = BTreeMap::new();
+        for (name, value) in &self.kafka.properties {
+            let label = format!("[kafka.properties] \"{name}\"");
+            let mut text = setting::read(&label, value, &self.folder)?;
+            // Certificates and keys lie beside the configuration, as all its files do.
+            if name.starts_with("ssl.") && name.ends_with(".location") && text != "probe" {
+                text = resolved(&self.folder, Path::new(&text)).display().to_string();
+            }
+            properties.insert(name.clone(), text);
+        }
+        Ok(properties)
     }
 
     /// The Schema Registry; its user and password stand in the environment only.

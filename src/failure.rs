@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use lake::LakeError;
 use transform::TransformError;
 
 /// The call or the configuration is wrong.
@@ -54,9 +55,10 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         }
     }
     crate::output::note(&format!("rapport: {said}"));
+    let wrong_root = matches!(error.downcast_ref(), Some(LakeError::Root { .. }));
     if error.downcast_ref::<Found>().is_some() {
         ExitCode::from(3)
-    } else if error.downcast_ref::<Usage>().is_some() {
+    } else if wrong_root || error.downcast_ref::<Usage>().is_some() {
         ExitCode::from(2)
     } else {
         ExitCode::from(1)

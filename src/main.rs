@@ -13,8 +13,11 @@ mod failure;
 mod fault;
 mod frames;
 mod output;
+mod process;
 mod progress;
 mod project;
+mod setting;
+mod store;
 mod table;
 mod watch;
 

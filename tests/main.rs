@@ -2,22 +2,29 @@
 //!
 //! Reading order: `program` (runs it in a project of its own), `simulated` (worlds and their
 //! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker), `registry` (a
-//! real Schema Registry); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
-//! `bad_input`, `crash`, `group`, `formats`, `care`.
+//! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
+//! `bad_input`, `crash`, `group`, `formats`, `secure`,
+//! `secrets`, `readers`, `care`, `s3`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
 
 mod bad_input;
+mod bucket;
 mod care;
 mod contract;
 mod crash;
 mod demo;
+mod faults;
 mod formats;
 mod group;
 mod kafka;
 mod metrics;
 mod pieces;
 mod program;
+mod readers;
 mod reference;
 mod registry;
+mod s3;
+mod secrets;
+mod secure;
 mod simulated;

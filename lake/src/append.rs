@@ -4,6 +4,7 @@
 //! an id only in commits after the snapshot and never compares versions), so the check is ours and
 //! the library's retries are off.
 
+use bytes::Bytes;
 use deltalake::DeltaTable;
 use deltalake::kernel::transaction::{CommitData, TransactionError};
 use deltalake::kernel::{Action, Transaction};
@@ -62,7 +63,7 @@ impl Appender {
     /// As [`Lake::ensure_table`].
     pub async fn open(lake: &Lake, def: TableDef) -> Result<Self, LakeError> {
         lake.ensure_table(&def).await?;
-        let log = lake.log_store(&def.name)?;
+        let log = lake.log_store(&def.name);
         let tail = Tail::load(log.as_ref(), &def.name, None).await?;
         Ok(Self { lake: lake.clone(), def, log, tail })
     }
@@ -163,14 +164,8 @@ pub(crate) async fn commit_at(
         .get_bytes()
         .map_err(LakeError::transaction(&def.name))?;
     crate::fault::point("entry", &def.name);
-    match log.write_commit_entry(version, CommitOrBytes::LogBytes(bytes), id).await {
-        Ok(()) => {}
-        Err(TransactionError::VersionAlreadyExists(_)) => return ours(log, def, version, id).await,
-        // No answer is no refusal: the log says whether the entry stands.
-        Err(error) => match ours(log, def, version, id).await {
-            Ok(true) => {}
-            _ => return Err(LakeError::transaction(&def.name)(error)),
-        },
+    if !put_entry(log, &def.name, version, bytes, id).await? {
+        return Ok(false);
     }
     crate::fault::point("entry put", &def.name);
     lake.sync_file(&format!("{}/{}", def.name, crate::log::entry_path(version))).await?;
@@ -181,17 +176,40 @@ pub(crate) async fn commit_at(
     Ok(true)
 }
 
-/// Whether the entry of that version is the one we sent: a store that retried a put by itself may
-/// report our own entry as somebody else's.
-async fn ours(
+/// A put without an answer is repeated so many times, where the log can be read and lacks it.
+const PUTS: usize = 3;
+
+/// Puts the log entry where there is none. `false` when somebody else's stands there.
+///
+/// An error is no refusal, and neither is a refusal always one: a store that tried again by itself
+/// may report our own entry as somebody else's. What stands in the log decides; where nothing
+/// stands, to put the same entry again is to say the same twice.
+async fn put_entry(
     log: &LogStoreRef,
-    def: &TableDef,
+    table: &str,
     version: u64,
+    bytes: Bytes,
     id: Uuid,
 ) -> Result<bool, LakeError> {
-    let entry = log.read_commit_entry(version).await.map_err(LakeError::delta(&def.name))?;
-    let id = id.to_string();
-    Ok(entry.is_some_and(|bytes| bytes.windows(id.len()).any(|w| w == id.as_bytes())))
+    let mut puts = 0;
+    loop {
+        puts += 1;
+        let entry = CommitOrBytes::LogBytes(bytes.clone());
+        let error = match log.write_commit_entry(version, entry, id).await {
+            Ok(()) => return Ok(true),
+            Err(error) => error,
+        };
+        let refused = matches!(error, TransactionError::VersionAlreadyExists(_));
+        match log.read_commit_entry(version).await {
+            Ok(Some(found)) => {
+                return Ok(memchr::memmem::find(&found, id.to_string().as_bytes()).is_some());
+            }
+            Ok(None) if refused => return Ok(false),
+            Ok(None) if puts < PUTS => {}
+            // What failed first says more than what failed while looking.
+            Ok(None) | Err(_) => return Err(LakeError::transaction(table)(error)),
+        }
+    }
 }
 
 /// A checkpoint only saves time, so a failure is no error of the commit.

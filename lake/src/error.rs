@@ -10,15 +10,32 @@ pub enum LakeError {
     #[error("no lake at {root}: run `rapport ingest` first, or check [lake] root in rapport.toml")]
     Missing { root: String },
 
-    #[error("the lake's root \"{root}\" is neither a folder nor an object-store URL: {reason}")]
+    #[error("[lake] root = \"{root}\" can't be used: {reason}")]
     Root { root: String, reason: String },
+
+    #[error(
+        "the lake at {root} can't be reached: {source}; check [lake] root and [lake.store] in \
+         rapport.toml, and the AWS_* credentials in the environment"
+    )]
+    Unreachable {
+        root: String,
+        #[source]
+        source: object_store::Error,
+    },
+
+    #[error(
+        "the store of {root} overwrites a file that it was asked to put only where there is none \
+         (If-None-Match: *): two workers could lose each other's commits; use a store that honours \
+         it"
+    )]
+    Overwrites { root: String },
 
     #[error("the key file {path} {reason}")]
     Key { path: PathBuf, reason: String },
 
     #[error(
         "the key in {path} (fingerprint {given}) is not the key of this lake ({expected}); \
-         restore the key file the lake was made with"
+         restore the key file that this lake was made with, or was given last"
     )]
     OtherKey { path: PathBuf, given: String, expected: String },
 
@@ -50,7 +67,10 @@ pub enum LakeError {
         source: Box<DeltaTableError>,
     },
 
-    #[error("the lake's storage: {0}")]
+    #[error(
+        "the lake's storage: {0}; nothing that was committed is lost: run the command again once \
+         the storage answers"
+    )]
     Storage(#[from] object_store::Error),
 
     #[error(
@@ -72,10 +92,16 @@ pub enum LakeError {
 
 impl LakeError {
     pub(crate) fn delta(table: &str) -> impl Fn(DeltaTableError) -> Self + '_ {
-        move |source| Self::Delta { table: table.to_owned(), source: Box::new(source) }
+        move |source| match source {
+            DeltaTableError::ObjectStore { source } => Self::Storage(source),
+            source => Self::Delta { table: table.to_owned(), source: Box::new(source) },
+        }
     }
 
     pub(crate) fn transaction(table: &str) -> impl Fn(TransactionError) -> Self + '_ {
-        move |source| Self::Delta { table: table.to_owned(), source: Box::new(source.into()) }
+        move |source| match source {
+            TransactionError::ObjectStore { source } => Self::Storage(source),
+            source => Self::Delta { table: table.to_owned(), source: Box::new(source.into()) },
+        }
     }
 }

@@ -4,33 +4,35 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deltalake::DeltaTable;
 use deltalake::kernel::engine::arrow_conversion::{TryIntoArrow, TryIntoKernel};
 use deltalake::kernel::{StructField, StructType};
 use deltalake::logstore::LogStoreRef;
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
-use deltalake::{DeltaTable, DeltaTableBuilder};
+use futures::TryStreamExt;
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
-use object_store::prefix::PrefixStore;
 use tokio::sync::Mutex;
 use url::Url;
 
 use crate::error::LakeError;
 use crate::key::LakeKey;
+use crate::place::{Place, StoreOptions};
 use crate::schema::{self, FORMAT_VERSION, TableDef};
 use crate::snapshot::TableSnapshot;
 
 const FORMAT_PROPERTY: &str = "rapport.formatVersion";
-const KEY_PROPERTY: &str = "rapport.keyFingerprint";
+pub(crate) const KEY_PROPERTY: &str = "rapport.keyFingerprint";
 
 /// Where the lake is.
 #[derive(Debug, Clone)]
 pub struct LakeOptions {
-    /// A folder or an object-store URL.
+    /// A folder, or `s3://bucket/prefix`.
     pub root: String,
     /// The file of the lake's key; made with a new lake.
     pub key_file: PathBuf,
+    /// Of the object store; without meaning for a folder.
+    pub store: StoreOptions,
 }
 
 /// An open lake; clones share it.
@@ -40,10 +42,7 @@ pub struct Lake {
 }
 
 struct Inner {
-    root: Url,
-    /// The root as a folder, where it is one: its files are fsynced.
-    folder: Option<PathBuf>,
-    store: Arc<dyn ObjectStore>,
+    place: Place,
     key: LakeKey,
     tables: Mutex<HashMap<String, DeltaTable>>,
 }
@@ -53,18 +52,20 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError::Missing`] when there is none, [`LakeError::OtherKey`] when the key is not its
-    /// own, [`LakeError::NewerFormat`] when a newer program made it.
+    /// own, [`LakeError::NewerFormat`] when a newer program made it, [`LakeError::Unreachable`]
+    /// when the object store does not answer.
     pub async fn open(options: &LakeOptions) -> Result<Self, LakeError> {
-        let (root, folder, store) = locate(&options.root)?;
+        let place = Place::of(&options.root, &options.store)?;
         let missing = || LakeError::Missing { root: options.root.clone() };
-        if folder.as_ref().is_some_and(|f| !f.is_dir()) {
-            return Err(missing());
-        }
         let name = schema::dead_letters().name;
-        if load(&root, &name, None).await?.is_none() {
-            return Err(missing());
+        match has_log(&place, &name).await {
+            Ok(true) => {}
+            Ok(false) => return Err(missing()),
+            Err(source) => {
+                return Err(LakeError::Unreachable { root: options.root.clone(), source });
+            }
         }
-        let lake = Self::new(root, folder, store, LakeKey::read(&options.key_file)?);
+        let lake = Self::new(place, LakeKey::read(&options.key_file)?);
         lake.check_properties(&options.key_file).await?;
         Ok(lake)
     }
@@ -78,8 +79,9 @@ impl Lake {
             Err(LakeError::Missing { .. }) => {}
             other => return other,
         }
-        let (root, folder, store) = locate(&options.root)?;
-        if let Some(folder) = &folder {
+        let place = Place::of(&options.root, &options.store)?;
+        place.probe().await?;
+        if let Some(folder) = &place.folder {
             std::fs::create_dir_all(folder)
                 .map_err(|source| LakeError::Io { path: folder.clone(), source })?;
         }
@@ -88,26 +90,26 @@ impl Lake {
         } else {
             LakeKey::create(&options.key_file)?
         };
-        let lake = Self::new(root, folder, store, key);
+        let lake = Self::new(place, key);
         // The dead letters are the table every lake has; raw tables come with their streams.
         lake.ensure_table(&schema::dead_letters()).await?;
         lake.check_properties(&options.key_file).await?;
         Ok(lake)
     }
 
-    fn new(root: Url, folder: Option<PathBuf>, store: Arc<dyn ObjectStore>, key: LakeKey) -> Self {
+    fn new(place: Place, key: LakeKey) -> Self {
         let tables = Mutex::new(HashMap::new());
-        Self { inner: Arc::new(Inner { root, folder, store, key, tables }) }
+        Self { inner: Arc::new(Inner { place, key, tables }) }
     }
 
     /// Reads and writes below the lake's root.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
-        self.inner.store.clone()
+        Arc::clone(&self.inner.place.store)
     }
 
     /// The root, ending in `/`.
     pub fn root_url(&self) -> &Url {
-        &self.inner.root
+        &self.inner.place.root
     }
 
     pub fn key(&self) -> &LakeKey {
@@ -132,7 +134,7 @@ impl Lake {
         if version > newest {
             return Err(none());
         }
-        let pinned = load(&self.inner.root, table, Some(version)).await?.ok_or_else(none)?;
+        let pinned = load(&self.inner.place, table, Some(version)).await?.ok_or_else(none)?;
         TableSnapshot::read(table, &pinned).await.map(Some)
     }
 
@@ -161,12 +163,11 @@ impl Lake {
     }
 
     async fn create_table(&self, def: &TableDef) -> Result<(), LakeError> {
-        let url = self.table_url(&def.name);
-        if let Some(folder) = &self.inner.folder {
+        if let Some(folder) = &self.inner.place.folder {
             let path = folder.join(&def.name);
             std::fs::create_dir_all(&path).map_err(|source| LakeError::Io { path, source })?;
         }
-        let log = log_store(&url, &def.name)?;
+        let log = self.log_store(&def.name);
         let kernel = kernel_schema(def)?;
         let fields: Vec<StructField> = kernel.fields().cloned().collect();
         let property = |name: &str, value: String| (name.to_owned(), Some(value));
@@ -184,7 +185,7 @@ impl Lake {
         match created {
             Ok(_) => self.sync_file(&format!("{}/{}", def.name, crate::log::entry_path(0))).await,
             // Another process made it in the same moment: that one counts.
-            Err(_) if load(&self.inner.root, &def.name, None).await?.is_some() => Ok(()),
+            Err(_) if load(&self.inner.place, &def.name, None).await?.is_some() => Ok(()),
             Err(source) => Err(LakeError::delta(&def.name)(source)),
         }
     }
@@ -196,23 +197,27 @@ impl Lake {
             known.update_incremental(None).await.map_err(LakeError::delta(table))?;
             return Ok(Some(known.clone()));
         }
-        let Some(loaded) = load(&self.inner.root, table, None).await? else { return Ok(None) };
+        let Some(loaded) = load(&self.inner.place, table, None).await? else { return Ok(None) };
         tables.insert(table.to_owned(), loaded.clone());
         Ok(Some(loaded))
     }
 
-    pub(crate) fn table_url(&self, table: &str) -> Url {
-        table_url(&self.inner.root, table)
+    /// The table's log, for commits.
+    pub(crate) fn log_store(&self, table: &str) -> LogStoreRef {
+        self.inner.place.log_store(table)
     }
 
-    /// The table's log, for commits.
-    pub(crate) fn log_store(&self, table: &str) -> Result<LogStoreRef, LakeError> {
-        log_store(&self.table_url(table), table)
+    /// Tries whether the storage can be written, and refuses to overwrite a log entry.
+    ///
+    /// # Errors
+    /// [`LakeError::Unreachable`], [`LakeError::Overwrites`].
+    pub async fn probe(&self) -> Result<(), LakeError> {
+        self.inner.place.probe().await
     }
 
     /// Makes a file of a local lake durable, with its folder; elsewhere a put is durable.
     pub(crate) async fn sync_file(&self, path: &str) -> Result<(), LakeError> {
-        let Some(folder) = &self.inner.folder else { return Ok(()) };
+        let Some(folder) = &self.inner.place.folder else { return Ok(()) };
         let path = folder.join(path);
         let synced = tokio::task::spawn_blocking(move || {
             let sync = |p: &Path| std::fs::File::open(p).and_then(|f| f.sync_all());
@@ -234,41 +239,44 @@ impl Lake {
             return Err(LakeError::NewerFormat { table: name, found, ours: FORMAT_VERSION });
         }
         match properties.get(KEY_PROPERTY) {
-            Some(expected) if expected != self.inner.key.id() => Err(LakeError::OtherKey {
-                path: key_file.to_owned(),
-                given: self.inner.key.id().to_owned(),
-                expected: expected.clone(),
-            }),
+            Some(expected) if !self.inner.key.ids().any(|id| id == expected) => {
+                Err(LakeError::OtherKey {
+                    path: key_file.to_owned(),
+                    given: self.inner.key.id().to_owned(),
+                    expected: expected.clone(),
+                })
+            }
             _ => Ok(()),
         }
     }
 }
 
-fn table_url(root: &Url, table: &str) -> Url {
-    let mut url = root.clone();
-    url.set_path(&format!("{}{table}/", root.path()));
-    url
-}
-
-fn log_store(url: &Url, table: &str) -> Result<LogStoreRef, LakeError> {
-    let builder = DeltaTableBuilder::from_url(url.clone()).map_err(LakeError::delta(table))?;
-    builder.build_storage().map_err(LakeError::delta(table))
+/// Whether the place holds a table of that name.
+async fn has_log(place: &Place, table: &str) -> Result<bool, object_store::Error> {
+    if let Some(folder) = &place.folder {
+        return Ok(folder.join(table).join("_delta_log").is_dir());
+    }
+    let log = object_store::path::Path::from(format!("{table}/_delta_log"));
+    let first = place.store.list(Some(&log)).try_next().await?;
+    Ok(first.is_some())
 }
 
 /// Loads a table; `None` when the place holds none.
-async fn load(root: &Url, table: &str, at: Option<u64>) -> Result<Option<DeltaTable>, LakeError> {
-    let url = table_url(root, table);
-    if let Ok(path) = url.to_file_path()
-        && !path.join("_delta_log").is_dir()
-    {
+async fn load(
+    place: &Place,
+    table: &str,
+    at: Option<u64>,
+) -> Result<Option<DeltaTable>, LakeError> {
+    if !has_log(place, table).await? {
         return Ok(None);
     }
-    let mut builder = DeltaTableBuilder::from_url(url).map_err(LakeError::delta(table))?;
-    if let Some(version) = at {
-        builder = builder.with_version(version);
-    }
-    match builder.load().await {
-        Ok(loaded) => Ok(Some(loaded)),
+    let mut loaded = DeltaTable::new(place.log_store(table));
+    let done = match at {
+        Some(version) => loaded.load_version(version).await,
+        None => loaded.load().await,
+    };
+    match done {
+        Ok(()) => Ok(Some(loaded)),
         Err(deltalake::DeltaTableError::NotATable(_)) => Ok(None),
         Err(source) => Err(LakeError::delta(table)(source)),
     }
@@ -284,27 +292,4 @@ pub(crate) fn canonical(def: &TableDef) -> Result<arrow::datatypes::Schema, Lake
     let kernel = kernel_schema(def)?;
     let arrow: Result<arrow::datatypes::Schema, _> = (&kernel).try_into_arrow();
     arrow.map_err(LakeError::Arrow)
-}
-
-type Located = (Url, Option<PathBuf>, Arc<dyn ObjectStore>);
-
-/// The root as a URL ending in `/`, the folder where it is one, and a store below it.
-fn locate(root: &str) -> Result<Located, LakeError> {
-    let wrong = |reason: String| LakeError::Root { root: root.to_owned(), reason };
-    if !root.contains("://") {
-        let folder = std::path::absolute(root).map_err(|e| wrong(e.to_string()))?;
-        let url = Url::from_directory_path(&folder)
-            .map_err(|()| wrong("the path can't be written as a URL".to_owned()))?;
-        let store = LocalFileSystem::new();
-        let prefix = object_store::path::Path::from_absolute_path(&folder)
-            .map_err(|e| wrong(e.to_string()))?;
-        return Ok((url, Some(folder), Arc::new(PrefixStore::new(store, prefix))));
-    }
-    let mut url = Url::parse(root).map_err(|e| wrong(e.to_string()))?;
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    let (store, prefix) = object_store::parse_url(&url).map_err(|e| wrong(e.to_string()))?;
-    let folder = url.to_file_path().ok();
-    Ok((url, folder, Arc::new(PrefixStore::new(store, prefix))))
 }

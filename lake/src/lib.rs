@@ -1,7 +1,7 @@
 //! The lake: Delta tables of events, rollups, scores and runs, written exactly once.
 //!
-//! The only home of deltalake and parquet. Reading order: `schema` (the tables' columns), `lake`
-//! (where it is, opening it), `log` (a table's transaction ids), `snapshot` (a table's files),
+//! The only home of deltalake and parquet. Reading order: `schema` (the tables' columns), `place`
+//! (where the lake is), `lake` (opening it), `log` (a table's transaction ids), `snapshot` (a table's files),
 //! `file` (writing and reading Parquet), `append` (ingest's commits), `rewrite` (replacing and compacting days), `vacuum`,
 //! `erase`, `key` (hashing and sealing), `watermark`.
 //!
@@ -16,7 +16,9 @@ mod file;
 mod key;
 mod lake;
 mod log;
+mod place;
 mod rewrite;
+mod rotate;
 pub mod schema;
 mod snapshot;
 #[cfg(test)]
@@ -32,6 +34,7 @@ pub use file::{FileWriter, PendingFile, parquet_bytes};
 pub use key::{LakeKey, SealedRecord, digest};
 pub use lake::{Lake, LakeOptions};
 pub use log::{PartitionId, Position, Transactions, partitions};
+pub use place::StoreOptions;
 pub use schema::{FORMAT_VERSION, TableDef};
 pub use snapshot::{COPIES, DataFile, STANDS_FOR, TableSnapshot, identity};
 pub use vacuum::Vacuumed;

@@ -70,7 +70,7 @@ impl Lake {
         data_change: bool,
         marks: &Transactions,
     ) -> Result<TableSnapshot, LakeError> {
-        let log = self.log_store(&def.name)?;
+        let log = self.log_store(&def.name);
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         loop {
             let now = self.snapshot(&def.name, None).await?.ok_or_else(conflict)?;
@@ -105,7 +105,7 @@ impl Lake {
         new: &[PendingFile],
         counts: &BTreeMap<String, u64>,
     ) -> Result<(), LakeError> {
-        let log = self.log_store(&def.name)?;
+        let log = self.log_store(&def.name);
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         let days: BTreeSet<Option<Day>> = old.iter().map(|f| f.day).collect();
         loop {
@@ -137,7 +137,7 @@ impl Lake {
     pub async fn append(&self, def: &TableDef, batches: &[RecordBatch]) -> Result<u64, LakeError> {
         self.ensure_table(def).await?;
         let file = self.write_file(def, None, batches, BTreeMap::new()).await?;
-        let log = self.log_store(&def.name)?;
+        let log = self.log_store(&def.name);
         let mut tail = Tail::load(log.as_ref(), &def.name, None).await?;
         loop {
             let version = tail.version + 1;

@@ -16,6 +16,7 @@ fn options(dir: &tempfile::TempDir) -> LakeOptions {
     LakeOptions {
         root: dir.path().join("lake").display().to_string(),
         key_file: dir.path().join("lake.key"),
+        store: crate::StoreOptions::default(),
     }
 }
 

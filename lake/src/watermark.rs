@@ -40,7 +40,7 @@ impl Lake {
         if self.delta(table).await?.is_none() {
             return Ok(Transactions::new());
         }
-        let log = self.log_store(table)?;
+        let log = self.log_store(table);
         Ok(Tail::load(log.as_ref(), table, None).await?.txns)
     }
 }

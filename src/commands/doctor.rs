@@ -251,6 +251,9 @@ async fn lake(config: &Config, checks: &mut Checks) -> Option<Lake> {
             let tables = lake.tables().await.map_or(0, |tables| tables.len());
             let root = config.lake().root;
             checks.ok("lake", format!("{root}, format {FORMAT_VERSION}, {tables} tables"));
+            if let Err(error) = lake.probe().await {
+                checks.fail("lake", error.to_string(), "");
+            }
             Some(lake)
         }
         Err(LakeError::Missing { root }) => {

@@ -38,6 +38,7 @@ impl World {
         let options = LakeOptions {
             root: folder.path().join("lake").display().to_string(),
             key_file: folder.path().join("lake.key"),
+            store: lake::StoreOptions::default(),
         };
         let lake = Lake::open_or_create(&options).await.expect("a lake");
         let settings = EngineOptions {

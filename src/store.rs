@@ -1,0 +1,72 @@
+//! The options of the lake's object store: `[lake.store]` < the `AWS_*` variables.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lake::StoreOptions;
+
+use crate::failure::usage;
+use crate::setting;
+
+/// Reads the options; `environment` is every variable there is.
+pub(crate) fn options(
+    section: &BTreeMap<String, toml::Value>,
+    folder: &Path,
+    environment: impl Iterator<Item = (String, String)>,
+) -> anyhow::Result<StoreOptions> {
+    let mut options = BTreeMap::new();
+    for (given, value) in section {
+        let name = StoreOptions::name(given)
+            .ok_or_else(|| usage(format!("[lake.store] has no option \"{given}\"")))?;
+        if StoreOptions::is_secret(&name) && !value.is_table() {
+            return Err(usage(format!(
+                "[lake.store] {given}: a secret does not stand here; write {{ env = \"VARIABLE\" }} \
+                 or {{ file = \"PATH\" }}, or set {} in the environment",
+                name.to_uppercase()
+            )));
+        }
+        let value = setting::read(&format!("[lake.store] {given}"), value, folder)?;
+        options.insert(name, value);
+    }
+    for (variable, value) in environment.filter(|(name, _)| name.starts_with("AWS_")) {
+        // Other programs have variables of that kind too.
+        if let Some(name) = StoreOptions::name(&variable).filter(|_| !value.is_empty()) {
+            options.insert(name, value);
+        }
+    }
+    Ok(StoreOptions(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_wins_and_secrets_stand_elsewhere() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("key"), "from a file\n").expect("written");
+        let check = |text: &str, variables: &[(&str, &str)], expected: Result<&[&str], &str>| {
+            let section = toml::from_str(text).expect("TOML");
+            let variables = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+            match (options(&section, folder.path(), variables), expected) {
+                (Ok(found), Ok(expected)) => {
+                    let found: Vec<String> =
+                        found.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                    assert_eq!(found, expected, "{text}");
+                }
+                (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
+                (found, expected) => panic!("{text}: {found:?}, not {expected:?}"),
+            }
+        };
+        check("region = 'a'\nallow_http = true", &[], Ok(&["allow_http=true", "aws_region=a"]));
+        check("region = 'a'", &[("AWS_REGION", "b")], Ok(&["aws_region=b"]));
+        check("endpoint = 'a'", &[("AWS_ENDPOINT_URL", "b")], Ok(&["aws_endpoint=b"]));
+        check("", &[("AWS_PROFILE", "x"), ("HOME", "/"), ("AWS_REGION", "")], Ok(&[]));
+        let file = "secret_access_key = { file = 'key' }";
+        check(file, &[], Ok(&["aws_secret_access_key=from a file"]));
+        check("secret_access_key = 'x'", &[], Err("AWS_SECRET_ACCESS_KEY in the environment"));
+        check("token = 'x'", &[], Err("AWS_SESSION_TOKEN in the environment"));
+        check("colour = 'red'", &[], Err("no option \"colour\""));
+        check("bucket = 'x'", &[], Err("no option \"bucket\""));
+    }
+}

@@ -1,21 +1,24 @@
 //! Bytes of a record to a checked event, by the event contracts; pure, without Kafka and I/O.
 //!
-//! Reading order: `fields` (the contracts as data), `json` (an object to slots), `avro` (a record to
-//! slots), `number` and `time` (exact values), `extra` (unknown fields), here (the rules), `rows`
-//! (events to Arrow).
+//! Reading order: `fields` (the contracts as data), `json` (an object to slots), `plain` (the short
+//! way to them), `avro` (a record to slots), `number` and `time` (exact values), `extra` (unknown
+//! fields), here (the rules), `rows` and `words` (events to Arrow), `days` (sorted by day).
 //!
 //! The first broken rule counts: size, encoding, JSON, object, event_id, occurred_at, partner_id,
 //! then the stream's fields in the order of its table; type before range.
 
 mod avro;
+mod days;
 mod extra;
 mod fields;
 mod json;
 mod number;
+mod plain;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod time;
+mod words;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,6 +26,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use lake_types::{MICROS_PER_DAY, Stream, minor_units};
 
 use self::avro::NoRecord;
@@ -30,7 +34,9 @@ pub use self::avro::{Schema, schema_id};
 use self::fields::{COMMON, Field, MOST, Rule};
 use self::json::{NoObject, Object, Slot};
 use self::number::NotInteger;
-pub use self::rows::{Origin, Rows, by_day};
+use self::plain::Names;
+pub use self::days::by_day;
+pub use self::rows::{Origin, Rows};
 
 /// A record with a longer value is `too_large`.
 pub const MOST_BYTES: usize = 1024 * 1024;
@@ -121,7 +127,7 @@ impl<'a> Attributes<'a> {
 }
 
 /// A record that keeps every rule; what it can it borrows from the record's bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Event<'a> {
     pub event_id: Cow<'a, str>,
     pub partner_id: Cow<'a, str>,
@@ -149,17 +155,18 @@ pub type HashCredential = Arc<dyn Fn(&str) -> String + Send + Sync>;
 /// Checks the records of one stream.
 pub struct Decoder {
     fields: &'static [Field],
-    names: Vec<&'static str>,
+    names: Names,
     hash_credential: HashCredential,
     /// Hashes by credential: a few thousand keys make most of the calls.
-    hashes: HashMap<Box<str>, Arc<str>>,
+    hashes: HashMap<Box<str>, Arc<str>, RandomState>,
 }
 
 impl Decoder {
     pub fn new(stream: Stream, hash_credential: HashCredential) -> Self {
         let fields = fields::of(stream);
         let names = COMMON.into_iter().chain(fields.iter().map(|f| f.name)).collect();
-        Self { fields, names, hash_credential, hashes: HashMap::new() }
+        let names = Names::new(names);
+        Self { fields, names, hash_credential, hashes: HashMap::default() }
     }
 
     /// Checks one record. Tombstones (no value at all) are the caller's to count.
@@ -167,25 +174,42 @@ impl Decoder {
     /// # Errors
     /// The first rule that the record breaks.
     pub fn parse<'a>(&mut self, input: &Input<'a>) -> Result<Event<'a>, Rejection> {
+        let mut event = Event::default();
+        self.read(input, &mut event)?;
+        Ok(event)
+    }
+
+    /// As [`Decoder::parse`], into an empty event. Everything is written where it is to stand: a
+    /// value that is handed on as soon as it was written keeps the processor waiting, and that was
+    /// most of the cost.
+    pub(crate) fn read<'a>(
+        &mut self,
+        input: &Input<'a>,
+        event: &mut Event<'a>,
+    ) -> Result<(), Rejection> {
         let mut object = Object::default();
         let [id_name, time_name] = self.open(input, &mut object)?.names();
-        let extra = extra::object(&mut object.unknown).map_err(|e| no_object(e.into()))?;
-        let mut slots = object.slots.iter_mut().map(std::mem::take);
-        let mut next = || slots.next().unwrap_or_default();
-        let event_id = id(id_name, next())?;
-        let occurred_at = occurred_at(time_name, &next(), input.arrival)?;
-        let partner_id = id(COMMON[2], next())?;
-        let mut cells = <[Cell<'a>; MOST]>::default();
-        for (cell, field) in cells.iter_mut().zip(self.fields) {
-            *cell = self.cell(field, next())?;
+        if !object.unknown.is_empty() {
+            event.extra = extra::object(&mut object.unknown).map_err(|e| no_object(e.into()))?;
         }
-        Ok(Event { event_id, partner_id, occurred_at, extra, cells })
+        let [event_id, time, partner_id, own @ ..] = &mut object.slots;
+        id(id_name, event_id, &mut event.event_id)?;
+        event.occurred_at = occurred_at(time_name, time, input.arrival)?;
+        id(COMMON[2], partner_id, &mut event.partner_id)?;
+        for ((slot, field), cell) in own.iter_mut().zip(self.fields).zip(&mut event.cells) {
+            self.cell(field, slot, cell)?;
+        }
+        Ok(())
     }
 
     /// Up to the fields: size, encoding, JSON, and out of its CloudEvents envelope if it has one. The
     /// object is filled where it stands: moving it would cost a tenth of the whole, and
     /// so would what is rare, were it inlined with it.
-    fn open<'a>(&self, input: &Input<'a>, object: &mut Object<'a>) -> Result<Envelope, Rejection> {
+    fn open<'a>(
+        &mut self,
+        input: &Input<'a>,
+        object: &mut Object<'a>,
+    ) -> Result<Envelope, Rejection> {
         let bytes = input.value;
         if bytes.len() > MOST_BYTES {
             let detail = format!("{} bytes; at most {MOST_BYTES} are taken", bytes.len());
@@ -194,11 +218,10 @@ impl Decoder {
         if bytes.first() == Some(&0) {
             self.open_avro(bytes, input.schema, object)?;
         } else {
-            let text = std::str::from_utf8(bytes).map_err(|e| {
-                let detail = format!("not UTF-8 after {} bytes", e.valid_up_to());
-                reject(Reason::NotJson, None, detail)
-            })?;
-            json::object(text, &self.names, object).map_err(no_object)?;
+            let text = simdutf8::basic::from_utf8(bytes).map_err(|_| not_utf8(bytes))?;
+            if !plain::object(text, &mut self.names, object) {
+                self.parse_json(text, object)?;
+            }
             if object.unknown.iter().any(|(name, v)| name == "specversion" && v != "null") {
                 *object = self.out_of_envelope(std::mem::take(object))?;
                 return Ok(Envelope::Value);
@@ -215,6 +238,12 @@ impl Decoder {
     }
 
     #[inline(never)]
+    fn parse_json<'a>(&self, text: &'a str, object: &mut Object<'a>) -> Result<(), Rejection> {
+        *object = Object::default();
+        json::object(text, self.names.list(), object).map_err(no_object)
+    }
+
+    #[inline(never)]
     fn open_avro<'a>(
         &self,
         bytes: &'a [u8],
@@ -226,7 +255,7 @@ impl Decoder {
             let detail = "Avro whose schema no Schema Registry knows, or none is configured";
             reject(Reason::SchemaUnknown, None, detail)
         })?;
-        avro::object(body, schema, &self.names, object).map_err(|why| match why {
+        avro::object(body, schema, self.names.list(), object).map_err(|why| match why {
             NoRecord::NotAvro(what) => reject(Reason::NotJson, None, format!("Avro: {what}")),
             NoRecord::NotARecord(kind) => no_object(NoObject::NotAnObject(kind)),
         })
@@ -249,7 +278,7 @@ impl Decoder {
             reject(Reason::MissingField, Some("data"), "a CloudEvents record needs it")
         })?;
         let mut object = Object::default();
-        json::object(data, &self.names, &mut object).map_err(no_object)?;
+        json::object(data, self.names.list(), &mut object).map_err(no_object)?;
         for (slot, name) in object.slots.iter_mut().zip(Envelope::Value.names()) {
             *slot = match member(name) {
                 Some(value) => Slot::read(value).map_err(|e| no_object(e.into()))?,
@@ -259,45 +288,64 @@ impl Decoder {
         Ok(object)
     }
 
-    fn cell<'a>(&mut self, field: &Field, slot: Slot<'a>) -> Result<Cell<'a>, Rejection> {
-        match (slot, field.rule) {
+    #[inline]
+    fn cell<'a>(
+        &mut self,
+        field: &Field,
+        slot: &mut Slot<'a>,
+        cell: &mut Cell<'a>,
+    ) -> Result<(), Rejection> {
+        match (&mut *slot, field.rule) {
             (Slot::Absent | Slot::Null, Rule::OneOf(_, Some(default))) => {
-                Ok(Cell::Text(Cow::Borrowed(default)))
+                *cell = Cell::Text(Cow::Borrowed(default));
             }
-            (Slot::Absent | Slot::Null, _) if field.required => Err(missing(field.name)),
-            (Slot::Absent | Slot::Null, _) => Ok(Cell::Null),
+            (Slot::Absent | Slot::Null, _) if field.required => return Err(missing(field.name)),
+            (Slot::Absent | Slot::Null, _) => {}
             (slot, Rule::Integer(least, most)) => {
-                bounded(field.name, &slot, least, most).map(Cell::Integer)
+                *cell = Cell::Integer(bounded(field.name, slot, least, most)?);
             }
-            (slot, Rule::Millis) => micros(field.name, &slot).map(Cell::Integer),
-            (Slot::Text(text), _) => self.text(field, text),
-            (slot, _) => Err(wrong_type(field.name, &slot, "a string")),
+            (slot, Rule::Millis) => *cell = Cell::Integer(micros(field.name, slot)?),
+            (Slot::Text(text), _) => self.text(field, text, cell)?,
+            (slot, _) => return Err(wrong_type(field.name, slot, "a string")),
         }
+        Ok(())
     }
 
-    fn text<'a>(&mut self, field: &Field, text: Cow<'a, str>) -> Result<Cell<'a>, Rejection> {
-        let text = match field.rule {
+    #[inline]
+    fn text<'a>(
+        &mut self,
+        field: &Field,
+        text: &mut Cow<'a, str>,
+        cell: &mut Cell<'a>,
+    ) -> Result<(), Rejection> {
+        match field.rule {
             Rule::OneOf(values, _) => {
-                let known = values.iter().find(|v| **v == text).ok_or_else(|| {
+                let known = values.iter().find(|v| **v == *text).ok_or_else(|| {
                     let detail = format!("it is one of {}", values.join(", "));
                     reject(Reason::UnknownValue, Some(field.name), detail)
                 })?;
-                Cow::Borrowed(*known)
+                *cell = Cell::Text(Cow::Borrowed(known));
+                return Ok(());
             }
             Rule::Currency => {
-                minor_units(&text).map_err(|_| {
+                minor_units(text).map_err(|_| {
                     let detail = "no active ISO 4217 code with a minor unit, in upper case";
                     reject(Reason::UnknownValue, Some(field.name), detail)
                 })?;
-                text
             }
-            Rule::Id => id(field.name, Slot::Text(text))?,
+            Rule::Id => length(field.name, text)?,
             Rule::Route => up_to_query(text),
             Rule::Method => upper(text),
-            Rule::Credential if !text.is_empty() => return Ok(Cell::Hash(self.hash(&text))),
-            Rule::Text | Rule::Credential | Rule::Integer(..) | Rule::Millis => text,
-        };
-        Ok(if text.is_empty() { Cell::Null } else { Cell::Text(text) })
+            Rule::Credential if !text.is_empty() => {
+                *cell = Cell::Hash(self.hash(text));
+                return Ok(());
+            }
+            Rule::Text | Rule::Credential | Rule::Integer(..) | Rule::Millis => {}
+        }
+        if !text.is_empty() {
+            *cell = Cell::Text(taken(text));
+        }
+        Ok(())
     }
 
     fn hash(&mut self, credential: &str) -> Arc<str> {
@@ -342,19 +390,40 @@ impl Envelope {
     }
 }
 
-fn id<'a>(name: &'static str, slot: Slot<'a>) -> Result<Cow<'a, str>, Rejection> {
+#[inline]
+fn id<'a>(
+    name: &'static str,
+    slot: &mut Slot<'a>,
+    id: &mut Cow<'a, str>,
+) -> Result<(), Rejection> {
     let text = match slot {
         Slot::Text(text) => text,
         Slot::Absent | Slot::Null => return Err(missing(name)),
-        other => return Err(wrong_type(name, &other, "a string")),
+        other => return Err(wrong_type(name, other, "a string")),
     };
+    length(name, text)?;
+    *id = taken(text);
+    Ok(())
+}
+
+#[inline]
+fn length(name: &'static str, text: &str) -> Result<(), Rejection> {
     // Bytes first: a text has no more code points than bytes.
     let length = if text.len() <= ID_MOST { text.len() } else { text.chars().count() };
     if length == 0 || length > ID_MOST {
         let detail = format!("{length} characters; an id has 1 to {ID_MOST}");
         return Err(reject(Reason::OutOfRange, Some(name), detail));
     }
-    Ok(text)
+    Ok(())
+}
+
+/// The text, out of where it stood.
+#[inline]
+fn taken<'a>(text: &mut Cow<'a, str>) -> Cow<'a, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text),
+        Cow::Owned(text) => Cow::Owned(std::mem::take(text)),
+    }
 }
 
 fn occurred_at(name: &'static str, slot: &Slot<'_>, arrival: i64) -> Result<i64, Rejection> {
@@ -428,26 +497,28 @@ fn micros(name: &'static str, slot: &Slot<'_>) -> Result<i64, Rejection> {
 }
 
 /// A query string or fragment may hold anything, also a secret.
-fn up_to_query(route: Cow<'_, str>) -> Cow<'_, str> {
-    let Some(end) = route.find(['?', '#']) else { return route };
+fn up_to_query(route: &mut Cow<'_, str>) {
+    let Some(end) = route.bytes().position(|b| matches!(b, b'?' | b'#')) else { return };
     match route {
-        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
-        Cow::Owned(mut text) => {
-            text.truncate(end);
-            Cow::Owned(text)
-        }
+        Cow::Borrowed(text) => *text = &text[..end],
+        Cow::Owned(text) => text.truncate(end),
     }
 }
 
-fn upper(text: Cow<'_, str>) -> Cow<'_, str> {
+fn upper(text: &mut Cow<'_, str>) {
     if text.bytes().any(|b| b.is_ascii_lowercase() || !b.is_ascii()) {
-        return Cow::Owned(text.to_uppercase());
+        *text = Cow::Owned(text.to_uppercase());
     }
-    text
 }
 
 fn reject(reason: Reason, field: Option<&'static str>, detail: impl Into<String>) -> Rejection {
     Rejection { reason, field, detail: detail.into() }
+}
+
+#[cold]
+fn not_utf8(bytes: &[u8]) -> Rejection {
+    let valid = std::str::from_utf8(bytes).map_or_else(|e| e.valid_up_to(), str::len);
+    reject(Reason::NotJson, None, format!("not UTF-8 after {valid} bytes"))
 }
 
 fn missing(name: &'static str) -> Rejection {

@@ -9,7 +9,7 @@ use lake::{Appended, Appender, Lake, PartitionId, PendingFile, schema};
 use lake_types::Stream;
 
 use crate::dead::{self, DeadLetter, Envelope};
-use crate::decode::{Attributes, Decoder, Input, Rows, by_day, schema_id};
+use crate::decode::{Attributes, Decoder, Event, Input, Rows, by_day, schema_id};
 use crate::error::IngestError;
 use crate::part::Part;
 use crate::registry::{LookUp, Registry};
@@ -177,12 +177,13 @@ impl Sink {
         let Some(decoder) = self.decoders.get_mut(&part.stream) else { return Ok(()) };
         let (arrival, attributes) = (record.arrival, record.attributes);
         let input = Input { value, arrival, attributes, schema: schema.as_deref() };
-        match decoder.parse(&input) {
+        let mut event = Event::default();
+        match decoder.read(&input, &mut event) {
             // It was rejected before a crash, its schema being unknown then: it stays so.
-            Ok(_) if !part.dead_known.is_empty() && part.dead_known.contains(&record.offset) => {
+            Ok(()) if !part.dead_known.is_empty() && part.dead_known.contains(&record.offset) => {
                 self.counts.rejected += 1;
             }
-            Ok(event) => {
+            Ok(()) => {
                 self.counts.accepted += 1;
                 let late = part.take(&event, record.offset, record.arrival);
                 self.counts.late += u64::from(late);

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{cast, max, max_string, min, min_string};
-use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use deltalake::kernel::{Action, Add};
@@ -15,8 +15,8 @@ use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Map, Value, json};
 
 use crate::error::LakeError;
@@ -44,8 +44,17 @@ impl PendingFile {
 /// Rows of a row group: a partner's day is read without much of its neighbours.
 const ROW_GROUP: usize = 131_072;
 
-/// Rows of a batch that is read.
+/// Rows of a batch that is read, or encoded at a time.
 const BATCH: usize = 8_192;
+
+/// Columns of the raw tables whose values seldom come twice, so that a dictionary is in vain:
+/// numbers near each other,
+const NUMBERS: [&str; 6] =
+    ["occurred_at", "kafka_offset", "arrival", "latency_us", "request_bytes", "response_bytes"];
+/// and texts.
+const DISTINCT: [&str; 3] = ["event_id", "trace_id", "extra"];
+/// What a raw table's files are sorted by: the statistics of their pages are worth having.
+const SORTED: [&str; 2] = ["partner_id", "occurred_at"];
 
 /// A file of a table that is being written; only its compressed bytes are held.
 pub struct FileWriter {
@@ -124,7 +133,8 @@ impl Lake {
     pub fn file_writer(&self, def: &TableDef, day: Option<Day>) -> Result<FileWriter, LakeError> {
         let file_def = TableDef { schema: def.file_schema(), ..def.clone() };
         let schema: SchemaRef = Arc::new(canonical(&file_def)?);
-        let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties()?))?;
+        let properties = properties(&def.name)?;
+        let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))?;
         Ok(FileWriter {
             lake: self.clone(),
             def: def.clone(),
@@ -198,25 +208,27 @@ pub(crate) fn batches<'a>(
     Ok(reader.map(move |batch| batch.map_err(|e| corrupt(path)(e.to_string()))))
 }
 
-/// The rows in exactly the table's types; columns are matched by name.
+/// The rows in exactly the table's types, but that a dictionary of texts may stand for texts: in
+/// the file they are the same. Columns are matched by name.
 fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeError> {
     if batch.schema_ref() == schema {
         return Ok(batch.clone());
     }
-    let columns = schema
-        .fields()
-        .iter()
-        .map(|field| {
-            let column = batch.column_by_name(field.name()).ok_or_else(|| {
-                arrow::error::ArrowError::SchemaError(format!("no column {}", field.name()))
-            })?;
-            if column.data_type() == field.data_type() {
-                return Ok(column.clone());
-            }
-            cast(column, field.data_type())
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+    let mut fields = Vec::with_capacity(schema.fields().len());
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        let column = batch.column_by_name(field.name()).ok_or_else(|| {
+            arrow::error::ArrowError::SchemaError(format!("no column {}", field.name()))
+        })?;
+        let stays = match column.data_type() {
+            DataType::Dictionary(_, values) => values.as_ref() == field.data_type(),
+            other => other == field.data_type(),
+        };
+        let column = if stays { column.clone() } else { cast(column, field.data_type())? };
+        fields.push(field.as_ref().clone().with_data_type(column.data_type().clone()));
+        columns.push(column);
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// Rows as the bytes of one Parquet file, zstd-compressed.
@@ -224,19 +236,56 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeE
 /// # Errors
 /// When the rows are not of the schema.
 pub fn parquet_bytes(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, LakeError> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties()?))?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties("")?))?;
     for batch in batches {
         writer.write(batch)?;
     }
     Ok(writer.into_inner()?)
 }
 
-fn properties() -> Result<WriterProperties, LakeError> {
-    Ok(WriterProperties::builder()
+fn properties(table: &str) -> Result<WriterProperties, LakeError> {
+    let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(ROW_GROUP))
-        .set_created_by(concat!("rapport ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build())
+        .set_created_by(concat!("rapport ", env!("CARGO_PKG_VERSION")).to_owned());
+    if table.starts_with("raw/") {
+        builder =
+            builder.set_write_batch_size(BATCH).set_statistics_enabled(EnabledStatistics::None);
+        for name in NUMBERS {
+            builder = builder
+                .set_column_dictionary_enabled(name.into(), false)
+                .set_column_encoding(name.into(), Encoding::DELTA_BINARY_PACKED);
+        }
+        for name in DISTINCT {
+            builder = builder
+                .set_column_dictionary_enabled(name.into(), false)
+                .set_column_encoding(name.into(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        }
+        for name in SORTED {
+            builder = builder.set_column_statistics_enabled(name.into(), EnabledStatistics::Page);
+        }
+    }
+    Ok(builder.build())
+}
+
+/// The least and the greatest of a column of texts, or of a dictionary of them.
+fn bounds_of_texts(column: &ArrayRef) -> Option<(&str, &str)> {
+    if let Some(texts) = column.as_string_opt::<i32>() {
+        return min_string(texts).zip(max_string(texts));
+    }
+    let dictionary = column.as_dictionary_opt::<Int32Type>()?;
+    let texts = dictionary.values().as_string_opt::<i32>()?;
+    let mut used = vec![false; texts.len()];
+    for key in dictionary.keys().iter().flatten() {
+        used[key as usize] = true;
+    }
+    let mut bounds: Option<(&str, &str)> = None;
+    for text in (0..texts.len()).filter(|at| used[*at]).map(|at| texts.value(at)) {
+        let (low, high) = bounds.get_or_insert((text, text));
+        *low = text.min(low);
+        *high = text.max(high);
+    }
+    bounds
 }
 
 /// The bounds of the columns the tables are sorted by.
@@ -248,8 +297,8 @@ struct Bounds {
 
 impl Bounds {
     fn extend(&mut self, batch: &RecordBatch) {
-        let ids = batch.column_by_name("partner_id").and_then(|c| c.as_string_opt::<i32>());
-        if let Some((least, greatest)) = ids.and_then(|c| min_string(c).zip(max_string(c))) {
+        let ids = batch.column_by_name("partner_id");
+        if let Some((least, greatest)) = ids.and_then(bounds_of_texts) {
             let (low, high) =
                 self.partners.get_or_insert_with(|| (least.to_owned(), greatest.to_owned()));
             if least < low.as_str() {

@@ -26,6 +26,9 @@ pub(super) enum NotInteger {
 
 /// Reads a JSON number (valid by the grammar) as an integer: `200`, `200.0` and `2e2` are 200.
 pub(super) fn integer(text: &str) -> Result<i64, NotInteger> {
+    if let Some(value) = few_digits(text.as_bytes()) {
+        return Ok(value);
+    }
     let decimal = decimal(text, 0);
     if decimal.fraction != Fraction::Zero {
         return Err(NotInteger::Fractional);
@@ -36,6 +39,9 @@ pub(super) fn integer(text: &str) -> Result<i64, NotInteger> {
 /// A number of milliseconds as whole microseconds, rounded half away from zero; `None` below zero
 /// or beyond 64 bits.
 pub(super) fn millis_to_micros(text: &str) -> Option<i64> {
+    if let Some(micros) = few_millis(text.as_bytes()) {
+        return Some(micros);
+    }
     let decimal = decimal(text, 3);
     let is_zero = decimal.whole == Some(0) && decimal.fraction == Fraction::Zero;
     if decimal.negative && !is_zero {
@@ -43,6 +49,29 @@ pub(super) fn millis_to_micros(text: &str) -> Option<i64> {
     }
     let up = u64::from(decimal.fraction == Fraction::HalfOrMore);
     i64::try_from(decimal.whole?.checked_add(up)?).ok()
+}
+
+/// The usual integer: digits alone, too few to leave 64 bits.
+fn few_digits(text: &[u8]) -> Option<i64> {
+    if text.is_empty() || text.len() > 18 {
+        return None;
+    }
+    text.iter()
+        .try_fold(0, |value: i64, b| b.is_ascii_digit().then(|| value * 10 + i64::from(b - b'0')))
+}
+
+/// The usual duration: few digits, and as many as three after the point, as microseconds.
+fn few_millis(text: &[u8]) -> Option<i64> {
+    let point = text.iter().position(|b| *b == b'.').unwrap_or(text.len());
+    let (whole, fraction) = (&text[..point], text.get(point + 1..).unwrap_or(&[]));
+    if whole.len() > 12 || fraction.len() > 3 {
+        return None;
+    }
+    let micros = few_digits(whole)? * 1_000;
+    match fraction {
+        [] if point == text.len() => Some(micros),
+        _ => Some(micros + few_digits(fraction)? * 10i64.pow(3 - fraction.len() as u32)),
+    }
 }
 
 /// Whether a JSON number lies within Float64.

@@ -1,20 +1,22 @@
 //! Accepted events to Arrow: the columns of a raw table, but for its partition column.
 
-use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Int32Array, Int32Builder, Int64Array, Int64Builder,
-    RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray, UInt32Array,
+    ArrayRef, BooleanBuilder, Int32Array, Int32Builder, Int64Array, Int64Builder, RecordBatch,
+    StringBuilder, TimestampMicrosecondArray,
 };
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use lake_types::{Day, Stream};
+use lake_types::Stream;
 
 use super::fields::{self, COMMON};
+use super::words::Words;
 use super::{Cell, Event};
+
+/// Columns whose texts seldom come twice; those of all others are kept once.
+const DISTINCT: [&str; 6] = ["event_id", "trace_id", "name", "invoice_id", "ticket_id", "extra"];
 
 /// Where a record stands: a Kafka record, or a line of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +32,10 @@ pub struct Origin<'a> {
 pub struct Rows {
     schema: SchemaRef,
     event_id: StringBuilder,
-    partner_id: StringBuilder,
+    partner_id: Words,
     occurred_at: Vec<i64>,
     own: Vec<Column>,
-    topic: StringBuilder,
+    topic: Words,
     partition: Vec<i32>,
     offset: Vec<i64>,
     arrival: Vec<i64>,
@@ -44,6 +46,7 @@ pub struct Rows {
 
 enum Column {
     Text(StringBuilder),
+    Words(Words),
     Int32(Int32Builder),
     Int64(Int64Builder),
 }
@@ -52,21 +55,22 @@ impl Rows {
     pub fn new(stream: Stream) -> Self {
         // Nothing is reserved: a late event may open columns for itself alone.
         let text = || StringBuilder::with_capacity(0, 0);
-        let schema = lake::schema::raw(stream).file_schema();
+        let schema = columns(&lake::schema::raw(stream).file_schema());
         let types = schema.fields().iter().skip(COMMON.len()).take(fields::of(stream).len());
         let own = types.map(|column| match column.data_type() {
             DataType::Int32 => Column::Int32(Int32Builder::with_capacity(0)),
             DataType::Int64 => Column::Int64(Int64Builder::with_capacity(0)),
-            _ => Column::Text(text()),
+            DataType::Utf8 => Column::Text(text()),
+            _ => Column::Words(Words::default()),
         });
         let own = own.collect();
         Self {
             schema,
             event_id: text(),
-            partner_id: text(),
+            partner_id: Words::default(),
             occurred_at: Vec::new(),
             own,
-            topic: text(),
+            topic: Words::default(),
             partition: Vec::new(),
             offset: Vec::new(),
             arrival: Vec::new(),
@@ -79,21 +83,18 @@ impl Rows {
     /// Adds one event of the stream. `late` is the caller's to know: see [`super::is_late`].
     pub fn push(&mut self, event: &Event<'_>, origin: &Origin<'_>, late: bool) {
         self.event_id.append_value(&event.event_id);
-        self.partner_id.append_value(&event.partner_id);
+        self.text_bytes += self.partner_id.push(Some(&event.partner_id));
         self.occurred_at.push(event.occurred_at);
         for (column, cell) in self.own.iter_mut().zip(&event.cells) {
             self.text_bytes += column.push(cell);
         }
-        self.topic.append_value(origin.topic);
+        self.text_bytes += self.topic.push(Some(origin.topic));
         self.partition.push(origin.partition);
         self.offset.push(origin.offset);
         self.arrival.push(origin.arrival);
         self.late.append_value(late);
         self.extra.append_option(event.extra.as_deref());
-        self.text_bytes += event.event_id.len()
-            + event.partner_id.len()
-            + origin.topic.len()
-            + event.extra.as_deref().map_or(0, str::len);
+        self.text_bytes += event.event_id.len() + event.extra.as_deref().map_or(0, str::len);
     }
 
     pub fn len(&self) -> usize {
@@ -111,8 +112,8 @@ impl Rows {
         self.text_bytes + self.len() * (5 * 8 + 4 * 4 + self.own.len() * 8)
     }
 
-    /// The rows as one batch in the raw table's schema without its partition column, and no rows
-    /// left here. `ingested_at` is in UTC microseconds.
+    /// The rows as one batch with the raw table's columns but for its partition column, and no rows
+    /// left here; texts that come again are dictionaries. `ingested_at` is in UTC microseconds.
     ///
     /// # Errors
     /// None that a caller could act on: the columns are as long as each other by construction.
@@ -120,12 +121,12 @@ impl Rows {
         let rows = self.len();
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.event_id.finish()),
-            Arc::new(self.partner_id.finish()),
+            self.partner_id.finish(),
             instants(mem::take(&mut self.occurred_at)),
         ];
         columns.extend(self.own.iter_mut().map(Column::finish));
         columns.extend([
-            Arc::new(self.topic.finish()) as ArrayRef,
+            self.topic.finish(),
             Arc::new(Int32Array::from(mem::take(&mut self.partition))),
             Arc::new(Int64Array::from(mem::take(&mut self.offset))),
             instants(mem::take(&mut self.arrival)),
@@ -139,18 +140,15 @@ impl Rows {
 }
 
 impl Column {
-    /// Appends a value; returns how many bytes of text it has.
+    /// Appends a value; returns how many bytes of text that takes.
     fn push(&mut self, cell: &Cell<'_>) -> usize {
         match self {
             Self::Text(builder) => {
-                let text = match cell {
-                    Cell::Text(text) => Some(text.as_ref()),
-                    Cell::Hash(hash) => Some(hash.as_ref()),
-                    Cell::Null | Cell::Integer(_) => None,
-                };
+                let text = cell.text();
                 builder.append_option(text);
                 return text.map_or(0, str::len);
             }
+            Self::Words(words) => return words.push(cell.text()),
             // A 32-bit column's rule has bounds within 32 bits.
             Self::Int32(builder) => {
                 builder.append_option(cell.integer().and_then(|v| i32::try_from(v).ok()));
@@ -163,6 +161,7 @@ impl Column {
     fn finish(&mut self) -> ArrayRef {
         match self {
             Self::Text(builder) => Arc::new(builder.finish()),
+            Self::Words(words) => words.finish(),
             Self::Int32(builder) => Arc::new(builder.finish()),
             Self::Int64(builder) => Arc::new(builder.finish()),
         }
@@ -170,6 +169,14 @@ impl Column {
 }
 
 impl Cell<'_> {
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Hash(hash) => Some(hash),
+            Self::Null | Self::Integer(_) => None,
+        }
+    }
+
     fn integer(&self) -> Option<i64> {
         match self {
             Self::Integer(value) => Some(*value),
@@ -178,55 +185,16 @@ impl Cell<'_> {
     }
 }
 
-/// Splits rows of one stream by the UTC date of `occurred_at`, days ascending, each day's rows
-/// ordered by (partner_id, occurred_at) and else as they came.
-///
-/// # Errors
-/// When the batches are of different streams.
-pub fn by_day(batches: &[RecordBatch]) -> Result<Vec<(Day, RecordBatch)>, ArrowError> {
-    let Some(first) = batches.first() else { return Ok(Vec::new()) };
-    let all = concat_batches(&first.schema(), batches)?;
-    let occurred_at = column(&all, "occurred_at")?.as_primitive::<TimestampMicrosecondType>();
-    let ranks = ranks(column(&all, "partner_id")?.as_string::<i32>());
-    let mut order: Vec<(Day, u32, i64, u32)> = (0u32..)
-        .zip(ranks)
-        .zip(occurred_at.values())
-        .map(|((row, rank), at)| (Day::of_micros(*at), rank, *at, row))
-        .collect();
-    order.sort_unstable();
-    let sorted =
-        take_record_batch(&all, &UInt32Array::from_iter_values(order.iter().map(|o| o.3)))?;
-    let mut start = 0;
-    let days = order.chunk_by(|a, b| a.0 == b.0).map(|day| {
-        let batch = sorted.slice(start, day.len());
-        start += day.len();
-        (day[0].0, batch)
+/// The columns of a raw table as they are gathered here.
+fn columns(table: &Schema) -> SchemaRef {
+    let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
+    let fields = table.fields().iter().map(|field| {
+        let again =
+            *field.data_type() == DataType::Utf8 && !DISTINCT.contains(&field.name().as_str());
+        let of = if again { dictionary.clone() } else { field.data_type().clone() };
+        Field::new(field.name(), of, field.is_nullable())
     });
-    Ok(days.collect())
-}
-
-/// The place of each text among the distinct ones, in order: partners are few, and comparing
-/// numbers is many times faster than comparing texts.
-fn ranks(texts: &StringArray) -> Vec<u32> {
-    let mut numbers: HashMap<&str, u32> = HashMap::new();
-    let mut seen: Vec<u32> = Vec::with_capacity(texts.len());
-    for text in texts.iter().flatten() {
-        let next = numbers.len() as u32;
-        seen.push(*numbers.entry(text).or_insert(next));
-    }
-    let mut distinct: Vec<(&str, u32)> = numbers.into_iter().collect();
-    distinct.sort_unstable();
-    let mut rank_of = vec![0; distinct.len()];
-    for (rank, (_, number)) in (0u32..).zip(distinct) {
-        rank_of[number as usize] = rank;
-    }
-    seen.into_iter().map(|number| rank_of[number as usize]).collect()
-}
-
-fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, ArrowError> {
-    batch.column_by_name(name).ok_or_else(|| {
-        ArrowError::SchemaError(format!("the rows of a raw table have a column {name}"))
-    })
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn instants(micros: Vec<i64>) -> ArrayRef {

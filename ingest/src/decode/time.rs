@@ -1,9 +1,10 @@
 //! The instants of events: RFC 3339 with its latitude, to UTC microseconds.
 
-use chrono::NaiveDate;
-use lake_types::Day;
+use lake_types::MICROS_PER_DAY;
 
 const SECOND: i64 = 1_000_000;
+/// The days from March 1 of the year 0 to 1970-01-01.
+const FROM_MARCH_0: i64 = 719_468;
 
 /// Reads `2026-01-31T12:00:00.5+02:00` as UTC microseconds. Lower-case `t` and `z` and a space for
 /// `T` are taken, second 60 is the next second, and digits finer than microseconds are cut off.
@@ -18,16 +19,33 @@ pub(super) fn parse(text: &str) -> Option<i64> {
         return None;
     }
     let two = |at: usize| digits(&clock[at..at + 2]);
-    let year = i32::try_from(digits(&clock[..4])?).ok()?;
-    let (month, day) = (u32::try_from(two(5)?).ok()?, u32::try_from(two(8)?).ok()?);
+    let (year, month, day) = (digits(&clock[..4])?, two(5)?, two(8)?);
     let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let midnight = Day::of_date(NaiveDate::from_ymd_opt(year, month, day)?).start_micros();
+    let midnight = days(year, month, day)? * MICROS_PER_DAY;
     let (fraction, offset) = split_fraction(rest)?;
     let within = ((hour * 60 + minute) * 60 + second) * SECOND + fraction;
     Some(midnight + within - offset_of(offset)?)
+}
+
+/// The days from 1970-01-01 to a date of the Gregorian calendar; `None` where it has none such.
+fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        _ => return None,
+    };
+    if !(1..=length).contains(&day) {
+        return None;
+    }
+    // Years that begin in March have their leap day at the end, and months of 153 days in five.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leaps = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    Some(year * 365 + leaps + (month * 153 + 2) / 5 + day - 1 - FROM_MARCH_0)
 }
 
 /// Splits `.123456789Z` into its microseconds and the offset after it.
@@ -62,6 +80,8 @@ fn digits(text: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use lake_types::Day;
+
     use super::*;
 
     #[test]
@@ -80,6 +100,10 @@ mod tests {
         check("2025-12-31T23:59:60.25+00:00", Some("2026-01-01T00:00:00.25Z"));
         check("2024-02-29T00:00:00Z", Some("2024-02-29T00:00:00Z"));
         check("0000-01-01T00:00:00Z", Some("0000-01-01T00:00:00Z"));
+        for day in (-719_528..=2_932_896).step_by(97).map(Day) {
+            let midnight = parse(&format!("{day}T00:00:00Z"));
+            assert_eq!(midnight, Some(day.start_micros()), "{day}");
+        }
         for bad in [
             "",
             "2026-01-31",

@@ -24,14 +24,15 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use lake_types::{MICROS_PER_DAY, Stream, minor_units};
+use lake_types::{Day, MICROS_PER_DAY, Stream, minor_units};
 
 use self::avro::NoRecord;
 pub use self::avro::{Schema, schema_id};
-use self::fields::{COMMON, Field, MOST, Rule};
+use self::fields::{COMMON, Field, Rule};
 use self::json::{NoObject, Object, Slot};
 use self::number::NotInteger;
 use self::plain::Names;
@@ -129,24 +130,27 @@ impl<'a> Attributes<'a> {
 /// A record that keeps every rule; what it can it borrows from the record's bytes.
 #[derive(Debug, Clone, Default)]
 pub struct Event<'a> {
-    pub event_id: Cow<'a, str>,
-    pub partner_id: Cow<'a, str>,
     /// UTC microseconds.
     pub occurred_at: i64,
     /// Unknown fields as a JSON object.
     pub extra: Option<String>,
-    /// The stream's own fields, in its order; NULL past their end.
-    cells: [Cell<'a>; MOST],
+    /// The fields as they are stored, in the order they are looked at: NULL, texts and integers.
+    object: Object<'a>,
 }
 
-/// The value of one column.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Cell<'a> {
-    #[default]
-    Null,
-    Text(Cow<'a, str>),
-    Hash(Arc<str>),
-    Integer(i64),
+impl Event<'_> {
+    pub fn event_id(&self) -> &str {
+        self.object.slots[0].text().unwrap_or_default()
+    }
+
+    pub fn partner_id(&self) -> &str {
+        self.object.slots[2].text().unwrap_or_default()
+    }
+
+    /// The stream's own fields, in its order; NULL past their end.
+    fn own(&self) -> &[Slot<'_>] {
+        &self.object.slots[COMMON.len()..]
+    }
 }
 
 /// Hashes a credential with the lake's key.
@@ -157,8 +161,10 @@ pub struct Decoder {
     fields: &'static [Field],
     names: Names,
     hash_credential: HashCredential,
+    /// UTC microseconds, before which no event is taken.
+    earliest: i64,
     /// Hashes by credential: a few thousand keys make most of the calls.
-    hashes: HashMap<Box<str>, Arc<str>, RandomState>,
+    hashes: HashMap<Box<str>, Rc<str>, RandomState>,
 }
 
 impl Decoder {
@@ -166,7 +172,14 @@ impl Decoder {
         let fields = fields::of(stream);
         let names = COMMON.into_iter().chain(fields.iter().map(|f| f.name)).collect();
         let names = Names::new(names);
-        Self { fields, names, hash_credential, hashes: HashMap::default() }
+        let hashes = HashMap::default();
+        Self { fields, names, hash_credential, earliest: EARLIEST, hashes }
+    }
+
+    /// From now on events before this day are out of range: what the lake had of them has been
+    /// given up.
+    pub fn seal_before(&mut self, first: Day) {
+        self.earliest = self.earliest.max(first.start_micros());
     }
 
     /// Checks one record. Tombstones (no value at all) are the caller's to count.
@@ -187,17 +200,17 @@ impl Decoder {
         input: &Input<'a>,
         event: &mut Event<'a>,
     ) -> Result<(), Rejection> {
-        let mut object = Object::default();
-        let [id_name, time_name] = self.open(input, &mut object)?.names();
+        let object = &mut event.object;
+        let [id_name, time_name] = self.open(input, object)?.names();
         if !object.unknown.is_empty() {
             event.extra = extra::object(&mut object.unknown).map_err(|e| no_object(e.into()))?;
         }
         let [event_id, time, partner_id, own @ ..] = &mut object.slots;
-        id(id_name, event_id, &mut event.event_id)?;
-        event.occurred_at = occurred_at(time_name, time, input.arrival)?;
-        id(COMMON[2], partner_id, &mut event.partner_id)?;
-        for ((slot, field), cell) in own.iter_mut().zip(self.fields).zip(&mut event.cells) {
-            self.cell(field, slot, cell)?;
+        id(id_name, event_id)?;
+        event.occurred_at = occurred_at(time_name, time, self.earliest, input.arrival)?;
+        id(COMMON[2], partner_id)?;
+        for (slot, field) in own.iter_mut().zip(self.fields) {
+            self.check(field, slot)?;
         }
         Ok(())
     }
@@ -288,75 +301,41 @@ impl Decoder {
         Ok(object)
     }
 
+    /// Checks one field and leaves it as it is stored.
     #[inline]
-    fn cell<'a>(
-        &mut self,
-        field: &Field,
-        slot: &mut Slot<'a>,
-        cell: &mut Cell<'a>,
-    ) -> Result<(), Rejection> {
+    fn check(&mut self, field: &Field, slot: &mut Slot<'_>) -> Result<(), Rejection> {
         match (&mut *slot, field.rule) {
             (Slot::Absent | Slot::Null, Rule::OneOf(_, Some(default))) => {
-                *cell = Cell::Text(Cow::Borrowed(default));
+                *slot = Slot::Text(Cow::Borrowed(default));
             }
             (Slot::Absent | Slot::Null, _) if field.required => return Err(missing(field.name)),
             (Slot::Absent | Slot::Null, _) => {}
-            (slot, Rule::Integer(least, most)) => {
-                *cell = Cell::Integer(bounded(field.name, slot, least, most)?);
+            (given, Rule::Integer(least, most)) => {
+                *slot = Slot::Long(bounded(field.name, given, least, most)?);
             }
-            (slot, Rule::Millis) => *cell = Cell::Integer(micros(field.name, slot)?),
-            (Slot::Text(text), _) => self.text(field, text, cell)?,
+            (given, Rule::Millis) => *slot = Slot::Long(micros(field.name, given)?),
+            (Slot::Text(text), rule) => {
+                check_text(field, rule, text)?;
+                if text.is_empty() {
+                    *slot = Slot::Null;
+                } else if matches!(rule, Rule::Credential) {
+                    *slot = Slot::Hash(self.hash(text));
+                }
+            }
             (slot, _) => return Err(wrong_type(field.name, slot, "a string")),
         }
         Ok(())
     }
 
-    #[inline]
-    fn text<'a>(
-        &mut self,
-        field: &Field,
-        text: &mut Cow<'a, str>,
-        cell: &mut Cell<'a>,
-    ) -> Result<(), Rejection> {
-        match field.rule {
-            Rule::OneOf(values, _) => {
-                let known = values.iter().find(|v| **v == *text).ok_or_else(|| {
-                    let detail = format!("it is one of {}", values.join(", "));
-                    reject(Reason::UnknownValue, Some(field.name), detail)
-                })?;
-                *cell = Cell::Text(Cow::Borrowed(known));
-                return Ok(());
-            }
-            Rule::Currency => {
-                minor_units(text).map_err(|_| {
-                    let detail = "no active ISO 4217 code with a minor unit, in upper case";
-                    reject(Reason::UnknownValue, Some(field.name), detail)
-                })?;
-            }
-            Rule::Id => length(field.name, text)?,
-            Rule::Route => up_to_query(text),
-            Rule::Method => upper(text),
-            Rule::Credential if !text.is_empty() => {
-                *cell = Cell::Hash(self.hash(text));
-                return Ok(());
-            }
-            Rule::Text | Rule::Credential | Rule::Integer(..) | Rule::Millis => {}
-        }
-        if !text.is_empty() {
-            *cell = Cell::Text(taken(text));
-        }
-        Ok(())
-    }
-
-    fn hash(&mut self, credential: &str) -> Arc<str> {
+    fn hash(&mut self, credential: &str) -> Rc<str> {
         if let Some(hash) = self.hashes.get(credential) {
-            return Arc::clone(hash);
+            return Rc::clone(hash);
         }
         if self.hashes.len() >= CREDENTIALS {
             self.hashes.clear();
         }
-        let hash: Arc<str> = (self.hash_credential)(credential).into();
-        self.hashes.insert(credential.into(), Arc::clone(&hash));
+        let hash: Rc<str> = (self.hash_credential)(credential).into();
+        self.hashes.insert(credential.into(), Rc::clone(&hash));
         hash
     }
 }
@@ -391,19 +370,12 @@ impl Envelope {
 }
 
 #[inline]
-fn id<'a>(
-    name: &'static str,
-    slot: &mut Slot<'a>,
-    id: &mut Cow<'a, str>,
-) -> Result<(), Rejection> {
-    let text = match slot {
-        Slot::Text(text) => text,
-        Slot::Absent | Slot::Null => return Err(missing(name)),
-        other => return Err(wrong_type(name, other, "a string")),
-    };
-    length(name, text)?;
-    *id = taken(text);
-    Ok(())
+fn id(name: &'static str, slot: &Slot<'_>) -> Result<(), Rejection> {
+    match slot {
+        Slot::Text(text) => length(name, text),
+        Slot::Absent | Slot::Null => Err(missing(name)),
+        other => Err(wrong_type(name, other, "a string")),
+    }
 }
 
 #[inline]
@@ -417,16 +389,32 @@ fn length(name: &'static str, text: &str) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// The text, out of where it stood.
+/// Checks a text and leaves as much of it as is stored.
 #[inline]
-fn taken<'a>(text: &mut Cow<'a, str>) -> Cow<'a, str> {
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(text),
-        Cow::Owned(text) => Cow::Owned(std::mem::take(text)),
+fn check_text(field: &Field, rule: Rule, text: &mut Cow<'_, str>) -> Result<(), Rejection> {
+    match rule {
+        Rule::OneOf(values, _) if !values.iter().any(|value| *value == &**text) => {
+            let detail = format!("it is one of {}", values.join(", "));
+            return Err(reject(Reason::UnknownValue, Some(field.name), detail));
+        }
+        Rule::Currency if minor_units(text).is_err() => {
+            let detail = "no active ISO 4217 code with a minor unit, in upper case";
+            return Err(reject(Reason::UnknownValue, Some(field.name), detail));
+        }
+        Rule::Id => length(field.name, text)?,
+        Rule::Route => up_to_query(text),
+        Rule::Method => upper(text),
+        _ => {}
     }
+    Ok(())
 }
 
-fn occurred_at(name: &'static str, slot: &Slot<'_>, arrival: i64) -> Result<i64, Rejection> {
+fn occurred_at(
+    name: &'static str,
+    slot: &Slot<'_>,
+    earliest: i64,
+    arrival: i64,
+) -> Result<i64, Rejection> {
     let due = "an RFC 3339 time with offset, or integer epoch milliseconds";
     let instant = match slot {
         Slot::Absent | Slot::Null => return Err(missing(name)),
@@ -439,13 +427,14 @@ fn occurred_at(name: &'static str, slot: &Slot<'_>, arrival: i64) -> Result<i64,
             Some(Err(NotInteger::Beyond)) => i64::MAX,
             _ => return Err(wrong_type(name, slot, due)),
         },
-        Slot::Bool | Slot::Bytes | Slot::Object | Slot::Array => {
+        Slot::Bool | Slot::Hash(_) | Slot::Bytes | Slot::Object | Slot::Array => {
             return Err(wrong_type(name, slot, due));
         }
     };
     let latest = arrival.saturating_add(AHEAD);
-    if instant < EARLIEST || instant > latest || instant == i64::MAX {
-        let detail = "it lies between 2000-01-01 and a day after the record's arrival";
+    if instant < earliest || instant > latest || instant == i64::MAX {
+        let first = Day::of_micros(earliest);
+        let detail = format!("it lies between {first} and a day after the record's arrival");
         return Err(reject(Reason::OutOfRange, Some(name), detail));
     }
     Ok(instant)

@@ -24,18 +24,21 @@ const MOST_BUCKETS: usize = 1 << 20;
 pub fn by_day(batches: &[RecordBatch]) -> Result<Vec<(Day, RecordBatch)>, ArrowError> {
     let Some(first) = batches.first() else { return Ok(Vec::new()) };
     let schema = first.schema();
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-    for (at, field) in schema.fields().iter().enumerate() {
-        let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
-        columns.push(match field.data_type() {
-            DataType::Dictionary(..) => Arc::new(joined(&parts)),
-            _ => concat(&parts)?,
-        });
-    }
-    let all = RecordBatch::try_new(schema, columns)?;
-    let (order, days) = sorted(&all)?;
-    let columns: Result<Vec<_>, _> = all.columns().iter().map(|c| take(c, &order, None)).collect();
-    let sorted = RecordBatch::try_new(all.schema(), columns?)?;
+    let (order, days) = {
+        let partners = joined(&column(batches, schema.index_of("partner_id")?));
+        let times = concat(&column(batches, schema.index_of("occurred_at")?))?;
+        sorted(&partners, times.as_primitive::<TimestampMicrosecondType>().values())
+    };
+    // A column after the other: what one has needed the next may use again.
+    let columns = schema.fields().iter().enumerate().map(|(at, field)| {
+        let parts = column(batches, at);
+        match field.data_type() {
+            DataType::Dictionary(..) => take(&joined(&parts), &order, None),
+            _ => take(&concat(&parts)?, &order, None),
+        }
+    });
+    let columns: Vec<ArrayRef> = columns.collect::<Result<_, _>>()?;
+    let sorted = RecordBatch::try_new(schema, columns)?;
     let mut start = 0;
     let days = days.into_iter().map(|(day, rows)| {
         let batch = sorted.slice(start, rows);
@@ -43,6 +46,10 @@ pub fn by_day(batches: &[RecordBatch]) -> Result<Vec<(Day, RecordBatch)>, ArrowE
         (day, batch)
     });
     Ok(days.collect())
+}
+
+fn column(batches: &[RecordBatch], at: usize) -> Vec<&dyn Array> {
+    batches.iter().map(|batch| batch.column(at).as_ref()).collect()
 }
 
 /// Dictionary columns one after the other, under one dictionary of distinct texts.
@@ -76,10 +83,11 @@ fn joined(parts: &[&dyn Array]) -> DictionaryArray<Int32Type> {
 }
 
 /// The rows in order of day, partner and time, and how many are of each day.
-fn sorted(all: &RecordBatch) -> Result<(UInt32Array, Vec<(Day, usize)>), ArrowError> {
-    let partners = column(all, "partner_id")?.as_dictionary::<Int32Type>();
+fn sorted(
+    partners: &DictionaryArray<Int32Type>,
+    times: &[i64],
+) -> (UInt32Array, Vec<(Day, usize)>) {
     let ranks = ranks(partners.values().as_string::<i32>());
-    let times = column(all, "occurred_at")?.as_primitive::<TimestampMicrosecondType>().values();
     let day = |row: u32| Day::of_micros(times[row as usize]);
     let rank = |row: u32| ranks[partners.keys().value(row as usize) as usize];
     let mut days: Vec<Day> = times.iter().map(|at| Day::of_micros(*at)).collect();
@@ -104,7 +112,7 @@ fn sorted(all: &RecordBatch) -> Result<(UInt32Array, Vec<(Day, usize)>), ArrowEr
     };
     let counts = order.chunk_by(|a, b| day(*a) == day(*b)).map(|rows| (day(rows[0]), rows.len()));
     let counts = counts.collect();
-    Ok((UInt32Array::from(order), counts))
+    (UInt32Array::from(order), counts)
 }
 
 /// The rows dealt out to their buckets as they came, and put in order of time within each: what a
@@ -141,10 +149,4 @@ fn ranks(texts: &StringArray) -> Vec<u32> {
         ranks[at as usize] = rank;
     }
     ranks
-}
-
-fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, ArrowError> {
-    batch.column_by_name(name).ok_or_else(|| {
-        ArrowError::SchemaError(format!("the rows of a raw table have a column {name}"))
-    })
 }

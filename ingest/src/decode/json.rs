@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::rc::Rc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -21,6 +22,8 @@ pub(super) enum Slot<'a> {
     Bool,
     Number(&'a str),
     Text(Cow<'a, str>),
+    /// Of a credential, all that is kept.
+    Hash(Rc<str>),
     /// This and the next three are not in JSON.
     Bytes,
     Long(i64),
@@ -39,11 +42,19 @@ impl Slot<'_> {
             Self::Null => "null",
             Self::Bool => "a boolean",
             Self::Number(_) | Self::Long(_) | Self::Double(_) => "a number",
-            Self::Text(_) => "a string",
+            Self::Text(_) | Self::Hash(_) => "a string",
             Self::Bytes => "bytes",
             Self::Instant(_) => "an instant",
             Self::Object => "an object",
             Self::Array => "an array",
+        }
+    }
+
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Hash(hash) => Some(hash),
+            _ => None,
         }
     }
 
@@ -68,7 +79,7 @@ impl Slot<'_> {
 }
 
 /// What an object holds.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Object<'a> {
     /// In the order of the names asked for.
     pub(super) slots: [Slot<'a>; SLOTS],

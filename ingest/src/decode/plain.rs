@@ -9,8 +9,8 @@ use super::json::{Object, SLOTS, Slot};
 /// The names of the fields that are asked for, and in what order they come.
 pub(super) struct Names {
     list: Vec<&'static str>,
-    /// Each name in its quotes.
-    quoted: Vec<Box<[u8]>>,
+    /// Each name as it is written: in quotes, with a colon.
+    written: Vec<Box<[u8]>>,
     /// By slot, the slot that came after it last time; the last entry is that of the beginning and
     /// of unknown members. Producers write their fields in one order.
     after: [u8; SLOTS + 1],
@@ -18,8 +18,9 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(list: Vec<&'static str>) -> Self {
-        let quoted = list.iter().map(|name| format!("\"{name}\"").into_bytes().into()).collect();
-        Self { list, quoted, after: [0; SLOTS + 1] }
+        let written = list.iter().map(|name| format!("\"{name}\":").into_bytes().into());
+        let written = written.collect();
+        Self { list, written, after: [0; SLOTS + 1] }
     }
 
     pub(super) fn list(&self) -> &[&'static str] {
@@ -44,16 +45,13 @@ impl<'a> Reader<'a> {
         self.expect(b'{')?;
         let mut before = SLOTS;
         loop {
-            self.space();
-            let found = self.name(names, before)?;
-            self.expect(b':')?;
-            self.space();
-            match found {
+            match self.name(names, before)? {
                 Ok(slot) => {
                     self.value(&mut object.slots[slot])?;
                     before = slot;
                 }
                 Err(unknown) => {
+                    self.space();
                     let start = self.at;
                     self.value(&mut Slot::Absent)?;
                     let value = &self.text[start..self.at];
@@ -61,8 +59,7 @@ impl<'a> Reader<'a> {
                     before = SLOTS;
                 }
             }
-            self.space();
-            match self.byte()? {
+            match self.token()? {
                 b',' => {}
                 b'}' => break,
                 _ => return None,
@@ -72,18 +69,23 @@ impl<'a> Reader<'a> {
         (self.at == self.text.len()).then_some(())
     }
 
-    /// A member's name with its quotes: the slot it has, or itself.
+    /// A member's name and the colon after it: the slot it has, or itself.
     #[inline]
     fn name(&mut self, names: &mut Names, before: usize) -> Option<Result<usize, &'a str>> {
-        let rest = &self.text.as_bytes()[self.at..];
         let expected = usize::from(names.after[before]);
-        let quoted = names.quoted.get(expected)?;
-        if begins(rest, quoted) {
-            self.at += quoted.len();
+        let written = names.written.get(expected)?;
+        if begins(&self.text.as_bytes()[self.at..], written) {
+            self.at += written.len();
             return Some(Ok(expected));
         }
+        self.other_name(names, before)
+    }
+
+    #[inline(never)]
+    fn other_name(&mut self, names: &mut Names, before: usize) -> Option<Result<usize, &'a str>> {
         self.expect(b'"')?;
         let name = self.string()?;
+        self.expect(b':')?;
         let Some(slot) = names.list.iter().position(|n| *n == name) else {
             return Some(Err(name));
         };
@@ -94,28 +96,27 @@ impl<'a> Reader<'a> {
     /// Reads a value to where it is to stand: handing it on would cost more than reading it.
     #[inline]
     fn value(&mut self, slot: &mut Slot<'a>) -> Option<()> {
-        let rest = &self.text.as_bytes()[self.at..];
-        match rest.first()? {
-            b'"' => {
-                self.at += 1;
-                *slot = Slot::Text(Cow::Borrowed(self.string()?));
-            }
+        let first = self.token()?;
+        let start = self.at - 1;
+        let rest = &self.text.as_bytes()[start..];
+        match first {
+            b'"' => *slot = Slot::Text(Cow::Borrowed(self.string()?)),
             b'-' | b'0'..=b'9' => {
-                let end = number_length(rest)?;
-                *slot = Slot::Number(&self.text[self.at..self.at + end]);
-                self.at += end;
+                let (length, value) = number(rest)?;
+                self.at = start + length;
+                *slot = value.map_or(Slot::Number(&self.text[start..self.at]), Slot::Long);
             }
             b'n' if rest.starts_with(b"null") => {
                 *slot = Slot::Null;
-                self.at += 4;
+                self.at += 3;
             }
             b't' if rest.starts_with(b"true") => {
                 *slot = Slot::Bool;
-                self.at += 4;
+                self.at += 3;
             }
             b'f' if rest.starts_with(b"false") => {
                 *slot = Slot::Bool;
-                self.at += 5;
+                self.at += 4;
             }
             _ => return None,
         }
@@ -132,16 +133,22 @@ impl<'a> Reader<'a> {
     }
 
     fn expect(&mut self, byte: u8) -> Option<()> {
-        self.space();
-        (self.byte()? == byte).then_some(())
+        (self.token()? == byte).then_some(())
     }
 
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.text.as_bytes().get(self.at)?;
+    /// The next byte that is no white space.
+    #[inline]
+    fn token(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        if *bytes.get(self.at)? <= b' ' {
+            self.space();
+        }
+        let byte = *bytes.get(self.at)?;
         self.at += 1;
         Some(byte)
     }
 
+    #[inline(never)]
     fn space(&mut self) {
         let bytes = self.text.as_bytes();
         while matches!(bytes.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
@@ -162,28 +169,44 @@ fn begins(bytes: &[u8], with: &[u8]) -> bool {
     word(bytes, 0) == word(with, 0) && word(bytes, length - 8) == word(with, length - 8)
 }
 
-/// The length of the number that the bytes begin with; `None` where it has an exponent, is too long
-/// to be surely within Float64, or is none.
+/// The length of the number that the bytes begin with, and itself where it is a plain integer;
+/// `None` where it has an exponent, is too long to be surely within Float64, or is none.
 #[inline]
-fn number_length(bytes: &[u8]) -> Option<usize> {
+fn number(bytes: &[u8]) -> Option<(usize, Option<i64>)> {
     let sign = usize::from(bytes[0] == b'-');
-    let whole = digits(&bytes[sign..]);
+    let (whole, value) = digits(&bytes[sign..]);
     let mut end = sign + whole;
     if whole == 0 || (whole > 1 && bytes[sign] == b'0') {
         return None;
     }
-    if bytes.get(end) == Some(&b'.') {
-        let fraction = digits(&bytes[end + 1..]);
-        end += 1 + fraction;
-        if fraction == 0 {
-            return None;
+    let is_plain = sign == 0 && whole <= 18;
+    match bytes.get(end) {
+        Some(b'.') => {
+            let (fraction, _) = digits(&bytes[end + 1..]);
+            end += 1 + fraction;
+            if fraction == 0 || end > 300 || matches!(bytes.get(end), Some(b'e' | b'E')) {
+                return None;
+            }
+            Some((end, None))
         }
+        Some(b'e' | b'E') => None,
+        _ if end > 300 => None,
+        _ => Some((end, is_plain.then_some(value))),
     }
-    (end <= 300 && !matches!(bytes.get(end), Some(b'e' | b'E'))).then_some(end)
 }
 
-fn digits(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| byte.is_ascii_digit()).count()
+/// How many digits the bytes begin with, and what they say where they are not too many.
+#[inline]
+fn digits(bytes: &[u8]) -> (usize, i64) {
+    let mut value = 0i64;
+    for (at, byte) in bytes.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (at, value);
+        }
+        value = value.wrapping_mul(10).wrapping_add(i64::from(digit));
+    }
+    (bytes.len(), value)
 }
 
 /// How many bytes stand before the closing quote; `None` where one of them needs a second look: an

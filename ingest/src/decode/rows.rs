@@ -11,9 +11,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use lake_types::Stream;
 
+use super::Event;
 use super::fields::{self, COMMON};
+use super::json::Slot;
 use super::words::Words;
-use super::{Cell, Event};
 
 /// Columns whose texts seldom come twice; those of all others are kept once.
 const DISTINCT: [&str; 6] = ["event_id", "trace_id", "name", "invoice_id", "ticket_id", "extra"];
@@ -82,19 +83,19 @@ impl Rows {
 
     /// Adds one event of the stream. `late` is the caller's to know: see [`super::is_late`].
     pub fn push(&mut self, event: &Event<'_>, origin: &Origin<'_>, late: bool) {
-        self.event_id.append_value(&event.event_id);
-        self.text_bytes += self.partner_id.push(Some(&event.partner_id));
+        self.event_id.append_value(event.event_id());
+        self.text_bytes += self.partner_id.push(event.partner_id());
         self.occurred_at.push(event.occurred_at);
-        for (column, cell) in self.own.iter_mut().zip(&event.cells) {
-            self.text_bytes += column.push(cell);
+        for (column, slot) in self.own.iter_mut().zip(event.own()) {
+            self.text_bytes += column.push(slot);
         }
-        self.text_bytes += self.topic.push(Some(origin.topic));
+        self.text_bytes += self.topic.push(origin.topic);
         self.partition.push(origin.partition);
         self.offset.push(origin.offset);
         self.arrival.push(origin.arrival);
         self.late.append_value(late);
         self.extra.append_option(event.extra.as_deref());
-        self.text_bytes += event.event_id.len() + event.extra.as_deref().map_or(0, str::len);
+        self.text_bytes += event.event_id().len() + event.extra.as_deref().map_or(0, str::len);
     }
 
     pub fn len(&self) -> usize {
@@ -141,19 +142,21 @@ impl Rows {
 
 impl Column {
     /// Appends a value; returns how many bytes of text that takes.
-    fn push(&mut self, cell: &Cell<'_>) -> usize {
-        match self {
-            Self::Text(builder) => {
-                let text = cell.text();
+    fn push(&mut self, slot: &Slot<'_>) -> usize {
+        match (self, slot) {
+            (Self::Words(words), Slot::Text(text)) => return words.push(text),
+            (Self::Words(words), Slot::Hash(hash)) => return words.push_shared(hash),
+            (Self::Words(words), _) => words.push_null(),
+            (Self::Text(builder), slot) => {
+                let text = slot.text();
                 builder.append_option(text);
                 return text.map_or(0, str::len);
             }
-            Self::Words(words) => return words.push(cell.text()),
             // A 32-bit column's rule has bounds within 32 bits.
-            Self::Int32(builder) => {
-                builder.append_option(cell.integer().and_then(|v| i32::try_from(v).ok()));
-            }
-            Self::Int64(builder) => builder.append_option(cell.integer()),
+            (Self::Int32(builder), Slot::Long(value)) => builder.append_value(*value as i32),
+            (Self::Int32(builder), _) => builder.append_null(),
+            (Self::Int64(builder), Slot::Long(value)) => builder.append_value(*value),
+            (Self::Int64(builder), _) => builder.append_null(),
         }
         0
     }
@@ -164,23 +167,6 @@ impl Column {
             Self::Words(words) => words.finish(),
             Self::Int32(builder) => Arc::new(builder.finish()),
             Self::Int64(builder) => Arc::new(builder.finish()),
-        }
-    }
-}
-
-impl Cell<'_> {
-    fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Hash(hash) => Some(hash),
-            Self::Null | Self::Integer(_) => None,
-        }
-    }
-
-    fn integer(&self) -> Option<i64> {
-        match self {
-            Self::Integer(value) => Some(*value),
-            Self::Null | Self::Text(_) | Self::Hash(_) => None,
         }
     }
 }

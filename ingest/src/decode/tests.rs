@@ -405,7 +405,7 @@ fn cloud_events_in_binary_mode() {
     let taken = |value: &str, headers: &Headers<'_>, expected: &str| {
         let event = parse(value, headers).unwrap_or_else(|e| panic!("{value}: {e}"));
         let at = lake_types::format_instant(event.occurred_at);
-        assert_eq!(format!("{} {at} {:?}", event.event_id, event.extra), expected, "{value}");
+        assert_eq!(format!("{} {at} {:?}", event.event_id(), event.extra), expected, "{value}");
     };
     let bare = r#"{"partner_id":"p1","status":200,"x":1}"#;
     let noon = "2026-05-31T12:00:00Z";

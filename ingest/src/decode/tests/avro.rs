@@ -271,7 +271,7 @@ fn headers_count_in_binary_mode() {
     let input = Input { value: &value, arrival: ARRIVAL, attributes, schema: Some(&schema) };
     let mut decoder = decoder(ApiCalls);
     let event = decoder.parse(&input).expect("an event");
-    assert_eq!((event.event_id.as_ref(), event.occurred_at), ("e7", NOON * 1000));
+    assert_eq!((event.event_id(), event.occurred_at), ("e7", NOON * 1000));
 }
 
 #[test]

@@ -75,6 +75,9 @@ pub(crate) enum Command {
     /// Look after the lake
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Measure what an event costs
+    #[command(subcommand)]
+    Bench(Bench),
     /// Check that everything is there, and say what to do where it is not
     #[command(
         after_help = "Looks at the configuration and the files beside it, the key, the disk, the lake, the clock, the\nbroker, its topics and where the lake stands in them. Changes nothing; ends with 3 when a check fails.\n\nExamples:\n  rapport doctor\n  rapport doctor --format json | jq '.[] | select(.state != \"ok\")'"
@@ -123,7 +126,8 @@ pub(crate) struct Generate {
     /// Write NDJSON files here, one a stream, and the CSV files of rates, targets and sunsets
     #[arg(long, value_name = "DIR", required_unless_present = "kafka")]
     pub(crate) out: Option<PathBuf>,
-    /// Produce to this cluster; the topics must exist
+    /// Produce to this cluster, in a project to its topics and with its properties; the topics
+    /// must exist
     #[arg(long, value_name = "SERVERS", conflicts_with = "out")]
     pub(crate) kafka: Option<String>,
 }
@@ -166,6 +170,40 @@ pub(crate) enum Ingest {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Ingest's CPU time an event, beside that of librdkafka alone on the same topic
+    #[command(
+        after_help = "Makes a topic rapport-bench-…, fills it with simulated calls, and reads it in turns: drained by\nlibrdkafka with nothing done to the records, and by ingest into a temporary lake. Topic and lakes\nare deleted at the end. What counts is the CPU time of this process; the broker must be another.\n\nExamples:\n  rapport bench ingest\n  rapport bench ingest --events 1000000 --bootstrap 127.0.0.1:9092 --format json"
+    )]
+    Ingest(BenchIngest),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchIngest {
+    /// About how many events
+    #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub(crate) events: u64,
+    /// Partitions of the topic
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) partitions: u32,
+    /// How often both read the topic
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+    /// The brokers [default: those of the project]
+    #[arg(long, value_name = "SERVERS")]
+    pub(crate) bootstrap: Option<String>,
+    /// Commit after so many rows at the latest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) flush_rows: Option<u32>,
+    /// Where the temporary lakes are [default: the system's folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// table or json
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DeadLetters {
     /// Only those of one stream
@@ -174,7 +212,7 @@ pub(crate) struct DeadLetters {
     /// Only those with this reason
     #[arg(long)]
     pub(crate) reason: Option<String>,
-    /// Open them with the lake's key: the record's key and value. They may hold secrets
+    /// Open them with the lake's key: the record's key, headers and value. They may hold secrets
     #[arg(long)]
     pub(crate) open: bool,
     /// The newest so many
@@ -352,6 +390,25 @@ pub(crate) enum LakeCommand {
         after_help = "Their events, dead letters and rollups go; in scores and in merges a random token takes the\nplace of the id. Safe beside running workers; readers of older versions fail. Ends with 3 when\nanything is left, and says where. It can be run again.\n\nExamples:\n  rapport lake erase --partner acme --dry-run\n  rapport lake erase --partner acme --partner acme-test --yes"
     )]
     Erase(Erase),
+    /// Seal the days that are past their retention: their events go, what was computed stays
+    #[command(
+        after_help = "[lake.retention] in rapport.toml says how long api_calls and dead_letters are kept, counted back\nfrom the watermark. Rollups, metrics and scores keep what they know; a later arrival for a sealed\nday is rejected as out_of_range. `rapport lake vacuum` deletes the files. Safe beside workers.\n\nExamples:\n  rapport lake retain --dry-run\n  rapport lake retain && rapport lake vacuum"
+    )]
+    Retain {
+        /// Only say what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Bring a lake of an older program to this one's format
+    #[command(
+        after_help = "Stop all workers first, and start them again with this program. It can be run again.\n\nExample:\n  rapport lake upgrade"
+    )]
+    Upgrade,
+    /// Use a new key from now on; the old ones stay in the key file and open what they sealed
+    #[command(
+        after_help = "Copy the key file to every machine that runs Rapport and into your backup, then restart the\nworkers: until then they use the old key. A credential has another hash from then on.\n\nExample:\n  rapport lake rotate-key"
+    )]
+    RotateKey,
 }
 
 #[derive(Debug, Args)]

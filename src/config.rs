@@ -38,8 +38,28 @@ struct LakeSection {
     root: String,
     key_file: PathBuf,
     store: BTreeMap<String, toml::Value>,
+    retention: RetentionSection,
     #[serde(skip)]
     options: StoreOptions,
+}
+
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct RetentionSection {
+    api_calls: Option<Days>,
+    dead_letters: Option<Days>,
+}
+
+/// A number of days, written `400d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+struct Days(u32);
+
+/// For how many days something is kept; `None` for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retention {
+    pub(crate) api_calls: Option<u32>,
+    pub(crate) dead_letters: Option<u32>,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -88,8 +108,26 @@ impl Default for LakeSection {
             root: "lake".to_owned(),
             key_file: "lake.key".into(),
             store: BTreeMap::new(),
+            retention: RetentionSection::default(),
             options: StoreOptions::default(),
         }
+    }
+}
+
+impl TryFrom<String> for Days {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
+        days.filter(|days| *days > 0)
+            .map(Self)
+            .ok_or_else(|| format!("\"{text}\" is no number of days; write 400d"))
+    }
+}
+
+impl From<Days> for String {
+    fn from(days: Days) -> Self {
+        format!("{}d", days.0)
     }
 }
 
@@ -200,6 +238,14 @@ impl Config {
             root,
             key_file: self.folder.join(&self.lake.key_file),
             store: self.lake.options.clone(),
+        }
+    }
+
+    pub(crate) fn retention(&self) -> Retention {
+        let kept = &self.lake.retention;
+        Retention {
+            api_calls: kept.api_calls.map(|days| days.0),
+            dead_letters: kept.dead_letters.map(|days| days.0),
         }
     }
 

@@ -79,6 +79,9 @@ async fn replay_day(
     let keyed = lake.clone();
     let hash = Arc::new(move |credential: &str| keyed.key().hash_credential(credential));
     let mut decoder = Decoder::new(stream, hash);
+    if let Some(first) = lake::sealed_before(raw.transactions()) {
+        decoder.seal_before(first);
+    }
     let mut rows = Rows::new(stream);
     let mut accepted: BTreeSet<Place> = BTreeSet::new();
     for letter in all.iter().filter(|l| l.stream == stream.name()) {
@@ -88,7 +91,7 @@ async fn replay_day(
             continue;
         }
         let record = letter.open(lake)?;
-        let (value, headers) = (record.bytes(), letters::headers(&record));
+        let (value, headers) = (record.bytes(), record.header_bytes());
         let attributes = Attributes::read(|name| last_header(&headers, name));
         let schema = match registry.as_mut().zip(schema_id(&value)) {
             Some((registry, id)) => registry.fetch(id).await?,
@@ -249,6 +252,7 @@ mod tests {
         let options = LakeOptions {
             root: dir.path().join("lake").display().to_string(),
             key_file: dir.path().join("lake.key"),
+            store: lake::StoreOptions::default(),
         };
         Lake::open_or_create(&options).await.expect("a lake")
     }

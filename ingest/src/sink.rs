@@ -104,7 +104,12 @@ impl Sink {
         stream: Stream,
     ) -> Result<&lake::Transactions, IngestError> {
         let appender = self.raw.get_mut(&stream).ok_or(IngestError::NoStreams)?;
-        Ok(appender.refresh().await?)
+        let transactions = appender.refresh().await?;
+        let sealed = lake::sealed_before(transactions);
+        if let Some((first, decoder)) = sealed.zip(self.decoders.get_mut(&stream)) {
+            decoder.seal_before(first);
+        }
+        Ok(transactions)
     }
 
     /// A partition as the tables know it now, with an empty buffer. Its `next` is the raw table's

@@ -4,23 +4,16 @@
 //! an id only in commits after the snapshot and never compares versions), so the check is ours and
 //! the library's retries are off.
 
-use bytes::Bytes;
-use deltalake::DeltaTable;
-use deltalake::kernel::transaction::{CommitData, TransactionError};
-use deltalake::kernel::{Action, Transaction};
-use deltalake::logstore::{CommitOrBytes, LogStoreRef};
-use deltalake::protocol::{DeltaOperation, SaveMode};
-use serde_json::json;
-use uuid::Uuid;
+use deltalake::logstore::LogStoreRef;
 
+use crate::commit::{Committed, commit};
 use crate::error::LakeError;
 use crate::file::PendingFile;
 use crate::lake::Lake;
-use crate::log::{PartitionId, Position, Tail, Transactions};
+use crate::log::{PartitionId, Position, Transactions};
+use crate::retain::comes_too_late;
 use crate::schema::TableDef;
-
-/// A checkpoint is written at every so many versions, so that nobody replays a long log.
-const CHECKPOINT_EVERY: u64 = 100;
+use crate::tail::Tail;
 
 /// One partition's progress in a commit.
 #[derive(Debug, Clone)]
@@ -44,7 +37,8 @@ pub enum Appended {
     Done {
         version: u64,
     },
-    /// Nothing was committed: these partitions are not where their records were read from.
+    /// Nothing was committed: these partitions are not where their records were read from, or some
+    /// of their records are of a day that was sealed meanwhile. Read them again.
     Moved(Vec<PartitionId>),
 }
 
@@ -108,14 +102,17 @@ impl Appender {
             if !moved.is_empty() {
                 return Ok(Appended::Moved(moved));
             }
+            if comes_too_late(&self.def, &self.tail.txns, files) {
+                return Ok(Appended::Moved(advances.iter().map(|a| a.id.clone()).collect()));
+            }
             crate::fault::point("checked", &self.def.name);
             let txns = self.marks(advances);
             let actions = files.iter().map(PendingFile::action).collect();
-            let version = self.tail.version + 1;
-            if commit_at(&self.lake, &self.def, &self.log, version, actions, &txns).await? {
-                self.tail.version = version;
-                self.tail.txns.extend(txns);
-                return Ok(Appended::Done { version });
+            let (lake, tail) = (&self.lake, &mut self.tail);
+            match commit(lake, &self.def, &self.log, tail, actions, txns).await? {
+                Committed::Done { version } => return Ok(Appended::Done { version }),
+                // Where the log was cleaned up, the positions say whether the entry counts.
+                Committed::Taken | Committed::Cleaned => {}
             }
         }
     }
@@ -140,89 +137,5 @@ impl Appender {
             }
         }
         txns
-    }
-}
-
-/// Writes the log entry of exactly this version. `false` when another commit took the version.
-pub(crate) async fn commit_at(
-    lake: &Lake,
-    def: &TableDef,
-    log: &LogStoreRef,
-    version: u64,
-    actions: Vec<Action>,
-    txns: &Transactions,
-) -> Result<bool, LakeError> {
-    let id = Uuid::now_v7();
-    let operation = DeltaOperation::Write {
-        mode: SaveMode::Append,
-        partition_by: def.partition_by.clone().map(|c| vec![c]),
-        predicate: None,
-    };
-    let info = [("rapportCommit".to_owned(), json!(id.to_string()))].into_iter().collect();
-    let txns = txns.iter().map(|(app, version)| Transaction::new(app, *version)).collect();
-    let bytes = CommitData::new(actions, operation, info, txns)
-        .get_bytes()
-        .map_err(LakeError::transaction(&def.name))?;
-    crate::fault::point("entry", &def.name);
-    if !put_entry(log, &def.name, version, bytes, id).await? {
-        return Ok(false);
-    }
-    crate::fault::point("entry put", &def.name);
-    lake.sync_file(&format!("{}/{}", def.name, crate::log::entry_path(version))).await?;
-    if version.is_multiple_of(CHECKPOINT_EVERY) {
-        crate::fault::point("checkpoint", &def.name);
-        checkpoint(lake, def, version).await;
-    }
-    Ok(true)
-}
-
-/// A put without an answer is repeated so many times, where the log can be read and lacks it.
-const PUTS: usize = 3;
-
-/// Puts the log entry where there is none. `false` when somebody else's stands there.
-///
-/// An error is no refusal, and neither is a refusal always one: a store that tried again by itself
-/// may report our own entry as somebody else's. What stands in the log decides; where nothing
-/// stands, to put the same entry again is to say the same twice.
-async fn put_entry(
-    log: &LogStoreRef,
-    table: &str,
-    version: u64,
-    bytes: Bytes,
-    id: Uuid,
-) -> Result<bool, LakeError> {
-    let mut puts = 0;
-    loop {
-        puts += 1;
-        let entry = CommitOrBytes::LogBytes(bytes.clone());
-        let error = match log.write_commit_entry(version, entry, id).await {
-            Ok(()) => return Ok(true),
-            Err(error) => error,
-        };
-        let refused = matches!(error, TransactionError::VersionAlreadyExists(_));
-        match log.read_commit_entry(version).await {
-            Ok(Some(found)) => {
-                return Ok(memchr::memmem::find(&found, id.to_string().as_bytes()).is_some());
-            }
-            Ok(None) if refused => return Ok(false),
-            Ok(None) if puts < PUTS => {}
-            // What failed first says more than what failed while looking.
-            Ok(None) | Err(_) => return Err(LakeError::transaction(table)(error)),
-        }
-    }
-}
-
-/// A checkpoint only saves time, so a failure is no error of the commit.
-async fn checkpoint(lake: &Lake, def: &TableDef, version: u64) {
-    let table: Result<Option<DeltaTable>, LakeError> = lake.delta(&def.name).await;
-    let written = match table {
-        Ok(Some(table)) => {
-            deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(|e| e.to_string())
-        }
-        Ok(None) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    };
-    if let Err(error) = written {
-        tracing::warn!(table = def.name, version, error, "no checkpoint was written");
     }
 }

@@ -44,10 +44,20 @@ pub enum LakeError {
     )]
     NewerFormat { table: String, found: u32, ours: u32 },
 
+    #[error(
+        "the lake has format {found}, this program needs {ours}: stop all workers, run \
+         `rapport lake upgrade`, and start them again with this program"
+    )]
+    OlderFormat { found: u32, ours: u32 },
+
     #[error("table {table} has columns {found}, expected {expected}")]
     SchemaChanged { table: String, found: String, expected: String },
 
-    #[error("table {table} has no version {version}; its newest is {newest}")]
+    /// The log was cleaned up while it was read, again and again.
+    #[error("the log of table {table} can't be read back to version {version}; run the command again")]
+    Cleaned { table: String, version: u64 },
+
+    #[error("table {table} has no version {version} (any longer); its newest is {newest}")]
     NoSuchVersion { table: String, version: u64, newest: u64 },
 
     /// Someone else rewrote what this commit was made from: refresh and start over.

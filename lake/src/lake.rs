@@ -1,5 +1,6 @@
 //! Where the lake is and how its tables are opened and made.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +16,18 @@ use object_store::ObjectStore;
 use tokio::sync::Mutex;
 use url::Url;
 
+use crate::checkpoint::Background;
 use crate::error::LakeError;
 use crate::key::LakeKey;
 use crate::place::{Place, StoreOptions};
 use crate::schema::{self, FORMAT_VERSION, TableDef};
 use crate::snapshot::TableSnapshot;
+use crate::tail::Tail;
 
-const FORMAT_PROPERTY: &str = "rapport.formatVersion";
+pub(crate) const FORMAT_PROPERTY: &str = "rapport.formatVersion";
 pub(crate) const KEY_PROPERTY: &str = "rapport.keyFingerprint";
+/// Other programs are not to delete entries of a log: the order matters (`tail`).
+pub(crate) const CLEAN_UP_PROPERTY: &str = "delta.enableExpiredLogCleanup";
 
 /// Where the lake is.
 #[derive(Debug, Clone)]
@@ -45,6 +50,7 @@ struct Inner {
     place: Place,
     key: LakeKey,
     tables: Mutex<HashMap<String, DeltaTable>>,
+    background: Background,
 }
 
 impl Lake {
@@ -52,9 +58,16 @@ impl Lake {
     ///
     /// # Errors
     /// [`LakeError::Missing`] when there is none, [`LakeError::OtherKey`] when the key is not its
-    /// own, [`LakeError::NewerFormat`] when a newer program made it, [`LakeError::Unreachable`]
-    /// when the object store does not answer.
+    /// own, [`LakeError::NewerFormat`] and [`LakeError::OlderFormat`] when a program of another
+    /// time made it, [`LakeError::Unreachable`] when the object store does not answer.
     pub async fn open(options: &LakeOptions) -> Result<Self, LakeError> {
+        Self::open_as(options, false).await
+    }
+
+    pub(crate) async fn open_as(
+        options: &LakeOptions,
+        any_format: bool,
+    ) -> Result<Self, LakeError> {
         let place = Place::of(&options.root, &options.store)?;
         let missing = || LakeError::Missing { root: options.root.clone() };
         let name = schema::dead_letters().name;
@@ -66,7 +79,7 @@ impl Lake {
             }
         }
         let lake = Self::new(place, LakeKey::read(&options.key_file)?);
-        lake.check_properties(&options.key_file).await?;
+        lake.check_properties(&options.key_file, any_format).await?;
         Ok(lake)
     }
 
@@ -93,13 +106,13 @@ impl Lake {
         let lake = Self::new(place, key);
         // The dead letters are the table every lake has; raw tables come with their streams.
         lake.ensure_table(&schema::dead_letters()).await?;
-        lake.check_properties(&options.key_file).await?;
+        lake.check_properties(&options.key_file, false).await?;
         Ok(lake)
     }
 
     fn new(place: Place, key: LakeKey) -> Self {
-        let tables = Mutex::new(HashMap::new());
-        Self { inner: Arc::new(Inner { place, key, tables }) }
+        let (tables, background) = Default::default();
+        Self { inner: Arc::new(Inner { place, key, tables, background }) }
     }
 
     /// Reads and writes below the lake's root.
@@ -125,17 +138,50 @@ impl Lake {
         table: &str,
         at: Option<u64>,
     ) -> Result<Option<TableSnapshot>, LakeError> {
-        let Some(newest) = self.delta(table).await? else { return Ok(None) };
-        let Some(version) = at.filter(|v| newest.version() != Some(*v)) else {
-            return TableSnapshot::read(table, &newest).await.map(Some);
+        let Some(version) = at else {
+            return Ok(self.followed(table).await?.map(|(snapshot, _)| snapshot));
         };
+        let Some(newest) = self.delta(table).await? else { return Ok(None) };
         let newest = newest.version().unwrap_or_default();
         let none = || LakeError::NoSuchVersion { table: table.to_owned(), version, newest };
         if version > newest {
             return Err(none());
         }
-        let pinned = load(&self.inner.place, table, Some(version)).await?.ok_or_else(none)?;
-        TableSnapshot::read(table, &pinned).await.map(Some)
+        let pinned = async {
+            let pinned = load(&self.inner.place, table, Some(version)).await?.ok_or_else(none)?;
+            Ok(TableSnapshot::read(table, &pinned).await?.0)
+        };
+        match pinned.await {
+            Ok(pinned) => Ok(Some(pinned)),
+            Err(error) => {
+                match Tail::load(self.log_store(table).as_ref(), table, Some(version)).await {
+                    Err(LakeError::Cleaned { .. }) => Err(none()),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// A table at its newest version, and its log from there on.
+    pub(crate) async fn followed(
+        &self,
+        table: &str,
+    ) -> Result<Option<(TableSnapshot, Tail)>, LakeError> {
+        let mut attempt = 0;
+        loop {
+            let read = async {
+                let Some(delta) = self.delta(table).await? else { return Ok(None) };
+                TableSnapshot::read(table, &delta).await.map(Some)
+            };
+            match read.await {
+                // The log was cleaned up while it was read.
+                Err(LakeError::Delta { .. } | LakeError::Cleaned { .. }) if attempt < 2 => {
+                    attempt += 1;
+                    self.inner.tables.lock().await.remove(table);
+                }
+                read => return read,
+            }
+        }
     }
 
     /// Makes the table unless it exists; its newest state either way.
@@ -180,6 +226,7 @@ impl Lake {
             .with_configuration([
                 property(FORMAT_PROPERTY, FORMAT_VERSION.to_string()),
                 property(KEY_PROPERTY, self.inner.key.id().to_owned()),
+                property(CLEAN_UP_PROPERTY, "false".to_owned()),
             ])
             .await;
         match created {
@@ -194,8 +241,12 @@ impl Lake {
     pub(crate) async fn delta(&self, table: &str) -> Result<Option<DeltaTable>, LakeError> {
         let mut tables = self.inner.tables.lock().await;
         if let Some(known) = tables.get_mut(table) {
-            known.update_incremental(None).await.map_err(LakeError::delta(table))?;
-            return Ok(Some(known.clone()));
+            match known.update_incremental(None).await {
+                Ok(()) => return Ok(Some(known.clone())),
+                // What it builds on may have been cleaned up; then it is loaded anew.
+                Err(error) => tracing::debug!(table, %error, "can't be followed"),
+            }
+            tables.remove(table);
         }
         let Some(loaded) = load(&self.inner.place, table, None).await? else { return Ok(None) };
         tables.insert(table.to_owned(), loaded.clone());
@@ -205,6 +256,14 @@ impl Lake {
     /// The table's log, for commits.
     pub(crate) fn log_store(&self, table: &str) -> LogStoreRef {
         self.inner.place.log_store(table)
+    }
+
+    pub(crate) fn background(&self) -> &Background {
+        &self.inner.background
+    }
+
+    pub(crate) async fn has_table(&self, table: &str) -> Result<bool, LakeError> {
+        Ok(has_log(&self.inner.place, table).await?)
     }
 
     /// Tries whether the storage can be written, and refuses to overwrite a log entry.
@@ -228,15 +287,17 @@ impl Lake {
         synced.await.unwrap_or(Ok(()))
     }
 
-    async fn check_properties(&self, key_file: &Path) -> Result<(), LakeError> {
+    async fn check_properties(&self, key_file: &Path, any_format: bool) -> Result<(), LakeError> {
         let name = schema::dead_letters().name;
         let Some(table) = self.delta(&name).await? else { return Ok(()) };
         let state = table.snapshot().map_err(LakeError::delta(&name))?;
         let properties = state.metadata().configuration();
-        let found: u32 =
-            properties.get(FORMAT_PROPERTY).and_then(|v| v.parse().ok()).unwrap_or_default();
-        if found > FORMAT_VERSION {
-            return Err(LakeError::NewerFormat { table: name, found, ours: FORMAT_VERSION });
+        let found = format_of(properties);
+        let ours = FORMAT_VERSION;
+        match found.cmp(&ours) {
+            Ordering::Greater => return Err(LakeError::NewerFormat { table: name, found, ours }),
+            Ordering::Less if !any_format => return Err(LakeError::OlderFormat { found, ours }),
+            _ => {}
         }
         match properties.get(KEY_PROPERTY) {
             Some(expected) if !self.inner.key.ids().any(|id| id == expected) => {
@@ -249,6 +310,11 @@ impl Lake {
             _ => Ok(()),
         }
     }
+}
+
+/// The version of the lake's layout that a table's properties name; 0 where they name none.
+pub(crate) fn format_of(properties: &HashMap<String, String>) -> u32 {
+    properties.get(FORMAT_PROPERTY).and_then(|v| v.parse().ok()).unwrap_or_default()
 }
 
 /// Whether the place holds a table of that name.

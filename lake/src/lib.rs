@@ -1,14 +1,19 @@
 //! The lake: Delta tables of events, rollups, scores and runs, written exactly once.
 //!
 //! The only home of deltalake and parquet. Reading order: `schema` (the tables' columns), `place`
-//! (where the lake is), `lake` (opening it), `log` (a table's transaction ids), `snapshot` (a table's files),
-//! `file` (writing and reading Parquet), `append` (ingest's commits), `rewrite` (replacing and compacting days), `vacuum`,
-//! `erase`, `key` (hashing and sealing), `watermark`.
+//! (where the lake is), `lake` (opening it), `log` (a table's transaction ids), `tail`
+//! (following a log), `commit` (adding to it), `checkpoint`, `cleanup` (keeping it short),
+//! `snapshot` (a table's files), `file` (writing and reading Parquet), `append` (ingest's commits),
+//! `rewrite` (replacing and compacting days), `vacuum`, `erase`, `key` (hashing and sealing),
+//! `watermark`.
 //!
 //! Architecture invariant: data files and the positions they stand for become visible in one
 //! atomic commit, and nothing but a commit makes a file visible.
 
 mod append;
+mod checkpoint;
+mod cleanup;
+mod commit;
 mod erase;
 mod error;
 pub mod fault;
@@ -17,12 +22,15 @@ mod key;
 mod lake;
 mod log;
 mod place;
+mod retain;
 mod rewrite;
 mod rotate;
 pub mod schema;
 mod snapshot;
+mod tail;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod vacuum;
 mod verify;
 mod watermark;
@@ -35,6 +43,8 @@ pub use key::{LakeKey, SealedRecord, digest};
 pub use lake::{Lake, LakeOptions};
 pub use log::{PartitionId, Position, Transactions, partitions};
 pub use place::StoreOptions;
+pub use retain::{Sealed, retired, sealed_before};
+pub use rewrite::CompactedDay;
 pub use schema::{FORMAT_VERSION, TableDef};
 pub use snapshot::{COPIES, DataFile, STANDS_FOR, TableSnapshot, identity};
 pub use vacuum::Vacuumed;

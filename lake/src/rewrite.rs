@@ -6,13 +6,28 @@ use arrow::array::RecordBatch;
 use deltalake::kernel::{Action, Remove};
 use lake_types::Day;
 
-use crate::append::commit_at;
+use crate::commit::{Committed, commit};
 use crate::error::LakeError;
 use crate::file::PendingFile;
 use crate::lake::Lake;
-use crate::log::{Tail, Transactions, rewrite_mark};
+use crate::log::{Transactions, rewrite_mark};
 use crate::schema::TableDef;
 use crate::snapshot::{DataFile, TableSnapshot};
+use crate::tail::Tail;
+
+/// The new files of a day.
+#[derive(Debug, Clone)]
+pub struct CompactedDay {
+    pub day: Day,
+    pub files: Vec<PendingFile>,
+    /// Whether it holds other events than before: copies of some are gone.
+    pub data_change: bool,
+}
+
+/// Days that hold something else from now on.
+fn anew(days: Vec<(Day, Vec<PendingFile>)>) -> Vec<CompactedDay> {
+    days.into_iter().map(|(day, files)| CompactedDay { day, files, data_change: true }).collect()
+}
 
 impl Lake {
     /// Replaces whole days: every file of each day that `base` names goes, the pending ones come,
@@ -27,7 +42,7 @@ impl Lake {
         base: &TableSnapshot,
         days: Vec<(Day, Vec<PendingFile>)>,
     ) -> Result<TableSnapshot, LakeError> {
-        self.rewrite(def, base, days, true, &Transactions::new()).await
+        self.rewrite(def, base, anew(days), &Transactions::new()).await
     }
 
     /// As [`Lake::replace_days`], setting application ids in the same commit.
@@ -41,52 +56,49 @@ impl Lake {
         days: Vec<(Day, Vec<PendingFile>)>,
         marks: &Transactions,
     ) -> Result<TableSnapshot, LakeError> {
-        self.rewrite(def, base, days, true, marks).await
+        self.rewrite(def, base, anew(days), marks).await
     }
 
-    /// Replaces the files of a day by fewer ones that hold the same events. Files that came since
-    /// `base` stay. Where no copy was dropped the commit carries no data change, so that nobody
-    /// who follows the table reads the day again.
+    /// Replaces the files of days by fewer ones that hold the same events. Files that came since
+    /// `base` stay. Where no copy was dropped a day carries no data change, so that nobody who
+    /// follows the table reads it again.
     ///
     /// # Errors
     /// As [`Lake::replace_days`].
-    pub async fn compact_day(
+    pub async fn compact_days(
         &self,
         def: &TableDef,
         base: &TableSnapshot,
-        day: Day,
-        files: Vec<PendingFile>,
-        copies_dropped: u64,
+        days: Vec<CompactedDay>,
     ) -> Result<TableSnapshot, LakeError> {
-        let days = vec![(day, files)];
-        self.rewrite(def, base, days, copies_dropped > 0, &Transactions::new()).await
+        self.rewrite(def, base, days, &Transactions::new()).await
     }
 
     async fn rewrite(
         &self,
         def: &TableDef,
         base: &TableSnapshot,
-        days: Vec<(Day, Vec<PendingFile>)>,
-        data_change: bool,
+        days: Vec<CompactedDay>,
         marks: &Transactions,
     ) -> Result<TableSnapshot, LakeError> {
         let log = self.log_store(&def.name);
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         loop {
-            let now = self.snapshot(&def.name, None).await?.ok_or_else(conflict)?;
-            if days.iter().any(|(day, _)| moved(base, &now, Some(*day))) {
+            let (now, mut tail) = self.followed(&def.name).await?.ok_or_else(conflict)?;
+            if days.iter().any(|d| moved(base, &now, Some(d.day))) {
                 return Err(conflict());
             }
             let mut actions = Vec::new();
             let mut txns = marks.clone();
-            for (day, files) in &days {
-                actions.extend(base.of_day(*day).map(|f| remove(def, f, data_change)));
-                actions.extend(files.iter().map(|f| f.action_with(data_change)));
+            for CompactedDay { day, files, data_change } in &days {
+                actions.extend(base.of_day(*day).map(|f| remove(def, f, *data_change)));
+                actions.extend(files.iter().map(|f| f.action_with(*data_change)));
                 let mark = rewrite_mark(Some(*day));
                 let count = now.txns.get(&mark).copied().unwrap_or_default();
                 txns.insert(mark, count + 1);
             }
-            if commit_at(self, def, &log, now.version + 1, actions, &txns).await? {
+            let done = commit(self, def, &log, &mut tail, actions, txns).await?;
+            if matches!(done, Committed::Done { .. }) {
                 return self.snapshot(&def.name, None).await?.ok_or_else(conflict);
             }
         }
@@ -109,7 +121,7 @@ impl Lake {
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         let days: BTreeSet<Option<Day>> = old.iter().map(|f| f.day).collect();
         loop {
-            let now = self.snapshot(&def.name, None).await?.ok_or_else(conflict)?;
+            let (now, mut tail) = self.followed(&def.name).await?.ok_or_else(conflict)?;
             if days.iter().any(|day| moved(base, &now, *day)) {
                 return Err(conflict());
             }
@@ -124,7 +136,8 @@ impl Lake {
                     (id, known + more)
                 })
                 .collect();
-            if commit_at(self, def, &log, now.version + 1, actions, &txns).await? {
+            let done = commit(self, def, &log, &mut tail, actions, txns).await?;
+            if matches!(done, Committed::Done { .. }) {
                 return Ok(());
             }
         }
@@ -133,25 +146,29 @@ impl Lake {
     /// Appends rows to a table without partition, making the table when it is new; the version.
     ///
     /// # Errors
-    /// When the rows are not of the table's types, or can't be written.
+    /// When the rows are not of the table's types, or can't be written; [`LakeError::Conflict`] when
+    /// the process stood still so long that nobody can tell.
     pub async fn append(&self, def: &TableDef, batches: &[RecordBatch]) -> Result<u64, LakeError> {
         self.ensure_table(def).await?;
         let file = self.write_file(def, None, batches, BTreeMap::new()).await?;
         let log = self.log_store(&def.name);
         let mut tail = Tail::load(log.as_ref(), &def.name, None).await?;
         loop {
-            let version = tail.version + 1;
-            let none = Transactions::new();
-            if commit_at(self, def, &log, version, vec![file.action()], &none).await? {
-                return Ok(version);
+            let (actions, none) = (vec![file.action()], Transactions::new());
+            match commit(self, def, &log, &mut tail, actions, none).await? {
+                Committed::Done { version } => return Ok(version),
+                Committed::Taken => tail.advance(log.as_ref(), &def.name, None).await?,
+                // It may count after all, and once more would be twice.
+                Committed::Cleaned => {
+                    return Err(LakeError::Conflict { table: def.name.clone() });
+                }
             }
-            tail.advance(log.as_ref(), &def.name, None).await?;
         }
     }
 }
 
 /// Whether somebody else rewrote the day, or took one of its files away.
-fn moved(base: &TableSnapshot, now: &TableSnapshot, day: Option<Day>) -> bool {
+pub(crate) fn moved(base: &TableSnapshot, now: &TableSnapshot, day: Option<Day>) -> bool {
     let mark = rewrite_mark(day);
     if base.txns.get(&mark) != now.txns.get(&mark) {
         return true;
@@ -162,7 +179,7 @@ fn moved(base: &TableSnapshot, now: &TableSnapshot, day: Option<Day>) -> bool {
     !of_day(&base.files).is_subset(&of_day(&now.files))
 }
 
-fn remove(def: &TableDef, file: &DataFile, data_change: bool) -> Action {
+pub(crate) fn remove(def: &TableDef, file: &DataFile, data_change: bool) -> Action {
     let below = file.path.strip_prefix(&format!("{}/", def.name)).unwrap_or(&file.path);
     let values = def.partition_by.iter().map(|c| (c.clone(), file.day.map(|d| d.to_string())));
     Action::Remove(Remove {

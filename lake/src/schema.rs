@@ -6,7 +6,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use lake_types::Stream;
 
 /// The version of the lake's layout, kept as a property of every table.
-pub const FORMAT_VERSION: u32 = 1;
+///
+/// 2: logs are cleaned up. A program of before would commit into the gap where it slept.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What a table is called and made of.
 #[derive(Debug, Clone, PartialEq)]

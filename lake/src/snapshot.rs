@@ -9,7 +9,8 @@ use lake_types::Day;
 use serde::Deserialize;
 
 use crate::error::LakeError;
-use crate::log::{Tail, Transactions};
+use crate::log::Transactions;
+use crate::tail::Tail;
 
 /// A table at one version.
 #[derive(Debug, Clone)]
@@ -40,7 +41,8 @@ pub struct DataFile {
 }
 
 impl TableSnapshot {
-    pub(crate) async fn read(table: &str, delta: &DeltaTable) -> Result<Self, LakeError> {
+    /// The loaded version, and the log from there on.
+    pub(crate) async fn read(table: &str, delta: &DeltaTable) -> Result<(Self, Tail), LakeError> {
         let state = delta.snapshot().map_err(LakeError::delta(table))?;
         let log = delta.log_store();
         let tail = Tail::load(log.as_ref(), table, Some(state.version())).await?;
@@ -51,14 +53,15 @@ impl TableSnapshot {
             .map(|view| data_file(table, partition_by.as_deref(), &view))
             .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Self {
+        let snapshot = Self {
             table: table.to_owned(),
             version: state.version(),
             schema: state.snapshot().arrow_schema(),
             partition_by,
             files,
-            txns: Arc::new(tail.txns),
-        })
+            txns: Arc::new(tail.txns.clone()),
+        };
+        Ok((snapshot, tail))
     }
 
     /// The files of one day.

@@ -8,11 +8,11 @@ use arrow::datatypes::{DataType, Field, Schema};
 use lake_types::Day;
 
 use crate::{
-    Advance, Appended, Appender, COPIES, Lake, LakeError, LakeOptions, PartitionId, STANDS_FOR,
+    Advance, Appended, Appender, COPIES, CompactedDay, Lake, LakeError, LakeOptions, PartitionId, STANDS_FOR,
     TableDef, identity,
 };
 
-fn options(dir: &tempfile::TempDir) -> LakeOptions {
+pub(crate) fn options(dir: &tempfile::TempDir) -> LakeOptions {
     LakeOptions {
         root: dir.path().join("lake").display().to_string(),
         key_file: dir.path().join("lake.key"),
@@ -20,7 +20,7 @@ fn options(dir: &tempfile::TempDir) -> LakeOptions {
     }
 }
 
-fn def() -> TableDef {
+pub(crate) fn def() -> TableDef {
     TableDef {
         name: "raw/things".into(),
         schema: Arc::new(Schema::new(vec![
@@ -32,7 +32,7 @@ fn def() -> TableDef {
     }
 }
 
-fn rows(calls: &[i64]) -> RecordBatch {
+pub(crate) fn rows(calls: &[i64]) -> RecordBatch {
     let ids: Vec<String> = (0..calls.len()).map(|i| format!("p-{i}")).collect();
     RecordBatch::try_new(
         def().file_schema(),
@@ -41,7 +41,7 @@ fn rows(calls: &[i64]) -> RecordBatch {
     .expect("rows of the table")
 }
 
-fn advance(id: &PartitionId, from: Option<i64>, to: i64) -> Advance {
+pub(crate) fn advance(id: &PartitionId, from: Option<i64>, to: i64) -> Advance {
     Advance {
         id: id.clone(),
         from,
@@ -135,6 +135,7 @@ async fn positions_outlive_checkpoints() {
         let from = table.position(id).map(|p| p.next);
         table.append(&[advance(id, from, step + 1)], &[]).await.expect("a commit");
     }
+    lake.settle().await;
     let checkpoint =
         dir.path().join("lake/raw/things/_delta_log/00000000000000000100.checkpoint.parquet");
     assert!(checkpoint.exists());
@@ -178,13 +179,14 @@ async fn a_compacted_day_stands_for_its_files() {
         (COPIES.to_owned(), "0".to_owned()),
     ]);
     let file = lake.write_file(&def(), Some(day), &[rows(&[1, 2, 3])], tags).await.expect("a file");
+    let replacing = |file| vec![CompactedDay { day, files: vec![file], data_change: false }];
     let after =
-        lake.compact_day(&def(), &base, day, vec![file.clone()], 0).await.expect("a commit");
+        lake.compact_days(&def(), &base, replacing(file.clone())).await.expect("a commit");
     assert_eq!((after.rows(), after.files.len()), (4, 2));
     let compacted = after.files.iter().filter(|f| f.tags.contains_key(STANDS_FOR));
     assert_eq!(identity(compacted), before, "whoever knew the day knows it still");
     assert_ne!(identity(after.of_day(day)), before, "but for the late event");
-    let twice = lake.compact_day(&def(), &base, day, vec![file], 0).await;
+    let twice = lake.compact_days(&def(), &base, replacing(file)).await;
     assert!(matches!(twice, Err(LakeError::Conflict { .. })), "{twice:?}");
 
     let old = std::time::Duration::ZERO;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use deltalake::operations::vacuum::VacuumMode;
 
+use crate::cleanup::Keep;
 use crate::error::LakeError;
 use crate::lake::Lake;
 
@@ -16,7 +18,8 @@ pub struct Vacuumed {
 
 impl Lake {
     /// Deletes the files of a table that no version younger than `retention` names, files of
-    /// commits that never came among them; `dry` only counts. `None` when there is no such table.
+    /// commits that never came among them, and old entries of its log; `dry` only counts the
+    /// former. `None` when there is no such table.
     ///
     /// A file is written before the commit that names it: keep the retention well above the time a
     /// commit, or a reader of an older version, takes.
@@ -39,6 +42,9 @@ impl Lake {
             .with_dry_run(dry)
             .await
             .map_err(LakeError::delta(table))?;
+        if !dry {
+            self.clean_up(table, Keep::default(), Utc::now()).await?;
+        }
         Ok(Some(Vacuumed { table: table.to_owned(), files: done.files_deleted.len() }))
     }
 }

@@ -4,7 +4,8 @@ use lake_types::{MICROS_PER_DAY, Stream};
 
 use crate::error::LakeError;
 use crate::lake::Lake;
-use crate::log::{Tail, Transactions};
+use crate::log::Transactions;
+use crate::tail::Tail;
 
 /// How far an event may come behind the newest of its partition without being late: one hour, µs.
 pub const ALLOWED_LATENESS: i64 = MICROS_PER_DAY / 24;
@@ -37,7 +38,7 @@ impl Lake {
     /// # Errors
     /// When the table's log can't be read.
     pub async fn transactions(&self, table: &str) -> Result<Transactions, LakeError> {
-        if self.delta(table).await?.is_none() {
+        if !self.has_table(table).await? {
             return Ok(Transactions::new());
         }
         let log = self.log_store(table);

@@ -1,5 +1,7 @@
 //! One file a command; here the command line is taken apart.
 
+mod bench;
+mod compact;
 mod dead_letters;
 mod demo;
 mod doctor;
@@ -11,6 +13,7 @@ mod lake;
 mod metrics;
 mod plan;
 mod report;
+mod retain;
 mod score;
 mod sql;
 mod status;
@@ -18,7 +21,7 @@ mod tick;
 
 use anyhow::Context;
 
-use crate::args::{Actions, Arguments, Command, Ingest, Score};
+use crate::args::{Actions, Arguments, Bench, Command, Ingest, Score};
 use crate::config::Config;
 use crate::project::Project;
 
@@ -34,7 +37,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Demo(demo) => demo::run(&demo, &runtime, quiet),
         Command::Init { dir } => init::run(&dir),
-        Command::Generate(options) => generate::run(&options, quiet),
+        Command::Generate(options) => {
+            let project = Config::find_if_any(arguments.config.as_deref())?;
+            generate::run(&options, project.as_ref(), quiet)
+        }
         Command::Run(options) => tick::run(config()?, &options, &runtime, quiet),
         Command::Ingest(Ingest::Run(options)) => ingest::run(&config()?, &options, &runtime, quiet),
         Command::Ingest(Ingest::Load(options)) => {
@@ -59,6 +65,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Report { out, as_of } => {
             runtime.block_on(report::run(&open(config()?)?, &out, as_of.as_deref()))
+        }
+        Command::Bench(Bench::Ingest(options)) => {
+            let project = Config::find_if_any(arguments.config.as_deref())?;
+            bench::ingest(project.as_ref(), &options, &runtime, quiet)
         }
         Command::Doctor { format } => doctor::run(config(), format, &runtime, quiet),
         Command::Lake(command) => runtime.block_on(lake::run(&command, config()?, quiet)),

@@ -38,6 +38,8 @@ struct TableStatus {
     copies_dropped: u64,
     /// Records that an erasure took out.
     erased: u64,
+    /// Records that went with their day when it was sealed.
+    retired: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -139,6 +141,7 @@ fn table(snapshot: &TableSnapshot, closed_before: Option<Day>) -> TableStatus {
         small_files: small.sum(),
         copies_dropped: copies.sum(),
         erased: erased.sum(),
+        retired: lake::retired(&snapshot.txns),
     }
 }
 
@@ -168,12 +171,13 @@ fn freshness(stream: Stream, snapshot: &TableSnapshot, now: i64) -> StreamStatus
 }
 
 fn show(status: &Status) -> anyhow::Result<()> {
-    let heads = ["table", "version", "rows", "files", "MB", "small files", "copies", "erased"];
-    let mut tables = Table::new(heads, &[1, 2, 3, 4, 5, 6, 7]);
+    let heads =
+        ["table", "version", "rows", "files", "MB", "small files", "copies", "erased", "retired"];
+    let mut tables = Table::new(heads, &[1, 2, 3, 4, 5, 6, 7, 8]);
     for t in &status.tables {
         let megabytes = t.bytes.div_ceil(1 << 20);
-        let figures =
-            [t.version, t.rows, t.files, megabytes, t.small_files, t.copies_dropped, t.erased];
+        let counts = [t.small_files, t.copies_dropped, t.erased, t.retired];
+        let figures = [t.version, t.rows, t.files, megabytes].into_iter().chain(counts);
         tables.row(std::iter::once(t.table.clone()).chain(figures.map(count)));
     }
     output::show(&tables)?;
@@ -220,7 +224,7 @@ fn age(seconds: i64) -> String {
 
 fn tables_as_rows(tables: &[TableStatus]) -> anyhow::Result<RecordBatch> {
     type Figure = (&'static str, fn(&TableStatus) -> u64);
-    let figures: [Figure; 7] = [
+    let figures: [Figure; 8] = [
         ("version", |t| t.version),
         ("rows", |t| t.rows),
         ("files", |t| t.files),
@@ -228,6 +232,7 @@ fn tables_as_rows(tables: &[TableStatus]) -> anyhow::Result<RecordBatch> {
         ("small_files", |t| t.small_files),
         ("copies_dropped", |t| t.copies_dropped),
         ("erased", |t| t.erased),
+        ("retired", |t| t.retired),
     ];
     let mut fields = vec![Field::new("table", DataType::Utf8, false)];
     let names = StringArray::from_iter_values(tables.iter().map(|t| &t.table));

@@ -110,7 +110,7 @@ impl Engine {
         let statement = Statement::parse(&query.sql, &query.file)?;
         let inputs = self.inputs(query, &statement).await?;
         if inputs.iter().all(|input| input.files.is_empty()) {
-            return self.clear(query, report).await;
+            return self.clear(query, &inputs, report).await;
         }
         let def = self.definition(query, &statement, &inputs).await?;
         let mut base = self.lake.ensure_table(&def).await?;
@@ -119,14 +119,17 @@ impl Engine {
         let digests: BTreeMap<Day, String> =
             days.iter().map(|day| (*day, digest(&text, &inputs, *day))).collect();
         let stored = stored_digests(&base);
+        let open = |day: &Day| is_open(&inputs, *day);
         let stale: Vec<Day> = days
             .iter()
             .copied()
+            .filter(open)
             .filter(|day| {
                 stored.get(day).and_then(Option::as_deref) != digests.get(day).map(String::as_str)
             })
             .collect();
-        let gone: Vec<Day> = stored.keys().copied().filter(|day| !days.contains(day)).collect();
+        let gone: Vec<Day> =
+            stored.keys().copied().filter(|day| !days.contains(day)).filter(open).collect();
         if !gone.is_empty() {
             let empty = gone.iter().map(|day| (*day, Vec::new())).collect();
             base = self.lake.replace_days(&def, &base, empty).await?;
@@ -167,6 +170,7 @@ impl Engine {
                 raw: plain.len() < name.len(),
                 name,
                 reach,
+                sealed: snapshot.as_ref().and_then(|s| lake::sealed_before(&s.txns)),
                 files: snapshot.map(|s| s.files).unwrap_or_default(),
                 def,
             });
@@ -175,10 +179,16 @@ impl Engine {
     }
 
     /// Removes what is stored of a rollup whose input is empty.
-    async fn clear(&self, query: &Query, report: &mut RollupReport) -> Result<()> {
+    async fn clear(
+        &self,
+        query: &Query,
+        inputs: &[Input],
+        report: &mut RollupReport,
+    ) -> Result<()> {
         let name = rollup_table(&query.name);
         let Some(base) = self.lake.snapshot(&name, None).await? else { return Ok(()) };
-        let days: Vec<_> = stored_digests(&base).into_keys().map(|day| (day, Vec::new())).collect();
+        let stored = stored_digests(&base).into_keys().filter(|day| is_open(inputs, *day));
+        let days: Vec<_> = stored.map(|day| (day, Vec::new())).collect();
         if days.is_empty() {
             return Ok(());
         }
@@ -285,6 +295,14 @@ struct Input {
     reach: Reach,
     def: TableDef,
     files: Vec<DataFile>,
+    /// The first day that is not sealed.
+    sealed: Option<Day>,
+}
+
+/// Whether a day can still be computed. A sealed day's events are gone; what was computed from them
+/// stays.
+fn is_open(inputs: &[Input], day: Day) -> bool {
+    inputs.iter().all(|input| input.sealed.is_none_or(|first| day >= first))
 }
 
 impl Input {

@@ -1,18 +1,19 @@
 //! Removing what an erasure leaves behind: dead files, and statistics in the log that hold ids.
 //!
-//! Entries of the log are not deleted but rewritten in their place without the bounds of the files
-//! they added: the place of a deleted entry could be taken by a worker that has not seen what came
-//! after it, and its rows would be lost.
+//! Entries of the log that a checkpoint stands for are deleted; what comes after it stays, and is
+//! rewritten in its place without the bounds of the files it added.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use chrono::Utc;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::Value;
 
 use super::traces::{Place, Trace};
+use crate::cleanup::Keep;
 use crate::error::LakeError;
 use crate::lake::Lake;
 
@@ -43,17 +44,13 @@ impl Lake {
         let Some(delta) = self.delta(table).await? else { return Ok(()) };
         let newest = delta.version().unwrap_or_default();
         // From here on nobody needs the older entries for the table's newest state.
-        deltalake::checkpoints::create_checkpoint(&delta, None)
-            .await
-            .map_err(LakeError::delta(table))?;
-        for trace in traces {
-            let name = trace.path.rsplit('/').next().unwrap_or_default();
-            let version = name.split('.').next().and_then(|v| v.parse::<u64>().ok());
-            let Some(version) = version.filter(|v| *v <= newest) else { continue };
-            if name.ends_with(".json") {
-                self.strip_bounds(&trace.path).await?;
-            } else if version < newest {
-                self.delete(&trace.path).await?;
+        self.checkpoint(table, newest).await?;
+        crate::fault::point("forget", table);
+        while self.clean_up(table, Keep::NOTHING, Utc::now()).await? > 0 {}
+        for trace in traces.filter(|t| t.path.ends_with(".json")) {
+            match self.strip_bounds(&trace.path).await {
+                Err(LakeError::Storage(object_store::Error::NotFound { .. })) => {}
+                other => other?,
             }
         }
         Ok(())

@@ -1,0 +1,129 @@
+//! Checkpoints: a table's state as one file, so that nobody reads a long log.
+//!
+//! They are written beside the commits, not in their way: a commit costs the same however many
+//! files and commits a table has. Their own cost grows with the table's files, so a table of many
+//! gets them more rarely. A checkpoint only saves time; one that fails is tried again later.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use delta_kernel::Snapshot;
+use tokio::task::JoinSet;
+
+use crate::cleanup::Keep;
+use crate::error::LakeError;
+use crate::lake::Lake;
+use crate::tail::hint;
+
+/// Commits between two checkpoints of a table of few files; whether one is due is looked at after
+/// as many.
+const EVERY: u64 = 100;
+
+/// And of a table of many: what is left to read without one stays bounded.
+const AT_MOST_EVERY: u64 = 500;
+
+/// At every so many commits the log is cleaned up too.
+const CLEAN_UP_EVERY: u64 = 1_000;
+
+/// Work of a lake that no commit waits for.
+#[derive(Default)]
+pub(crate) struct Background(Mutex<Jobs>);
+
+#[derive(Default)]
+struct Jobs {
+    /// Tables that somebody is at.
+    busy: BTreeSet<String>,
+    running: JoinSet<()>,
+}
+
+impl Background {
+    fn with<T>(&self, act: impl FnOnce(&mut Jobs) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Lake {
+    /// Sees to a table's checkpoints and its log after a commit.
+    pub(crate) fn checkpoint_after(&self, table: &str, version: u64) {
+        if !version.is_multiple_of(EVERY) {
+            return;
+        }
+        let (lake, name) = (self.clone(), table.to_owned());
+        self.background().with(|jobs| {
+            while jobs.running.try_join_next().is_some() {}
+            if jobs.busy.insert(table.to_owned()) {
+                jobs.running.spawn(async move {
+                    if let Err(error) = lake.look_after(&name, version).await {
+                        tracing::warn!(table = name, version, %error, "no checkpoint was written");
+                    }
+                    lake.background().with(|jobs| jobs.busy.remove(&name));
+                });
+            }
+        });
+    }
+
+    /// Waits until the checkpoints begun by this lake's commits are written; without it they are
+    /// given up when the process ends.
+    pub async fn settle(&self) {
+        let mut running = self.background().with(|jobs| std::mem::take(&mut jobs.running));
+        while running.join_next().await.is_some() {}
+    }
+
+    async fn look_after(&self, table: &str, version: u64) -> Result<(), LakeError> {
+        let log = self.log_store(table);
+        let last = hint(log.object_store(None).as_ref()).await?;
+        let (at, size) = last.map_or((0, 0), |c| (c.version, c.size));
+        if !is_due(version, at, size) {
+            return Ok(());
+        }
+        crate::fault::point("checkpoint", table);
+        self.checkpoint(table, version).await?;
+        if version.is_multiple_of(CLEAN_UP_EVERY) {
+            self.clean_up(table, Keep::default(), chrono::Utc::now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the checkpoint of a version.
+    pub(crate) async fn checkpoint(&self, table: &str, version: u64) -> Result<(), LakeError> {
+        let log = self.log_store(table);
+        let (engine, url) = (log.engine(None), log.root_url().clone());
+        let written = tokio::task::spawn_blocking(move || {
+            let snapshot = Snapshot::builder_for(url).at_version(version).build(engine.as_ref())?;
+            Arc::clone(&snapshot).checkpoint(engine.as_ref(), None)
+        });
+        match written.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(LakeError::delta(table)(error.into())),
+            Err(error) => Err(LakeError::delta(table)(
+                deltalake::DeltaTableError::Generic(error.to_string()),
+            )),
+        }
+    }
+}
+
+/// Whether a checkpoint is due at a version, the last one being of `at` with `size` actions.
+fn is_due(version: u64, at: u64, size: u64) -> bool {
+    let every = (size / 200).clamp(EVERY, AT_MOST_EVERY) / EVERY * EVERY;
+    // Of several workers the one at the multiple does it; the others see to it that it is done.
+    version.is_multiple_of(every) || version >= at + 2 * every
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_many_files_have_rarer_checkpoints() {
+        let check = |version: u64, at: u64, size: u64, due: bool| {
+            assert_eq!(is_due(version, at, size), due, "{version} {at} {size}");
+        };
+        check(100, 0, 0, true);
+        check(200, 100, 3_000, true);
+        check(200, 100, 100_000, false);
+        check(500, 100, 100_000, true);
+        check(600, 500, 1_000_000, false);
+        check(1_500, 500, 100_000, true);
+        check(1_600, 500, 100_000, true);
+    }
+}

@@ -1,0 +1,183 @@
+//! What a commit costs on a table of many commits and many files, and many who commit at once.
+//!
+//! `RAPPORT_LARGE=1` runs them at full size and prints what was measured.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use lake_types::Day;
+
+use super::Tail;
+use crate::cleanup::Keep;
+use crate::log::entry_path;
+use crate::tests::{advance, def, options, rows};
+use crate::{Appended, Appender, Lake, PartitionId};
+
+const TABLE: &str = "raw/things";
+/// Commits whose mean is taken.
+const MEASURED: u32 = 40;
+
+fn large() -> bool {
+    std::env::var_os("RAPPORT_LARGE").is_some()
+}
+
+#[expect(clippy::print_stdout, reason = "what the test measured")]
+fn report(what: &str) {
+    println!("{what}");
+}
+
+/// A worker with a partition of its own.
+struct Worker {
+    lake: Lake,
+    table: Appender,
+    id: PartitionId,
+}
+
+impl Worker {
+    async fn open(dir: &tempfile::TempDir, partition: i32) -> Self {
+        let lake = Lake::open_or_create(&options(dir)).await.expect("a lake");
+        let table = Appender::open(&lake, def()).await.expect("a table");
+        Self { lake, table, id: PartitionId::kafka("c", "things", "t", partition) }
+    }
+
+    async fn commit(&mut self) {
+        let (day, tags) = (Some(Day(20_000)), BTreeMap::new());
+        let file = self.lake.write_file(&def(), day, &[rows(&[1])], tags).await.expect("a file");
+        let from = self.table.position(&self.id).map(|p| p.next);
+        let step = [advance(&self.id, from, from.unwrap_or(0) + 1)];
+        let done = self.table.append(&step, &[file]).await.expect("an answer");
+        assert!(matches!(done, Appended::Done { .. }));
+    }
+
+    /// The median commit, without its file.
+    async fn measure(&mut self) -> Duration {
+        let mut took = Vec::new();
+        for _ in 0..MEASURED {
+            let from = self.table.position(&self.id).map(|p| p.next);
+            let step = [advance(&self.id, from, from.unwrap_or(0) + 1)];
+            let began = Instant::now();
+            self.table.append(&step, &[]).await.expect("an answer");
+            took.push(began.elapsed());
+        }
+        took.sort();
+        took[took.len() / 2]
+    }
+}
+
+/// Writes entries as commits would have, from the table's next version on: each moves a position,
+/// and adds so many files.
+async fn grow(dir: &tempfile::TempDir, commits: u64, files: u64) -> u64 {
+    let lake = Lake::open(&options(dir)).await.expect("the lake");
+    let log = lake.log_store(TABLE);
+    let tail = Tail::load(log.as_ref(), TABLE, None).await.expect("a log");
+    let folder = dir.path().join("lake").join(TABLE);
+    for version in tail.version + 1..=tail.version + commits {
+        let mut text = format!(
+            "{{\"commitInfo\":{{\"timestamp\":{version},\"operation\":\"WRITE\"}}}}\n\
+             {{\"txn\":{{\"appId\":\"c/things/t/9\",\"version\":{version}}}}}\n"
+        );
+        for file in 0..files {
+            let stats = "{\\\"numRecords\\\":1,\\\"minValues\\\":{\\\"partner_id\\\":\\\"p-0\\\"},\
+                         \\\"maxValues\\\":{\\\"partner_id\\\":\\\"p-9\\\"},\\\"nullCount\\\":{}}";
+            writeln!(
+                text,
+                "{{\"add\":{{\"path\":\"event_date=2024-10-04/part-{version}-{file}.parquet\",\
+                 \"partitionValues\":{{\"event_date\":\"2024-10-04\"}},\"size\":1000,\
+                 \"modificationTime\":1,\"dataChange\":true,\"stats\":\"{stats}\"}}}}"
+            )
+            .expect("text");
+        }
+        std::fs::write(folder.join(entry_path(version)), text).expect("an entry");
+    }
+    tail.version + commits
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_costs_the_same_on_a_long_log_and_on_many_files() {
+    let (commits, files) = if large() { (100_000, 100_000) } else { (3_000, 5_000) };
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut worker = Worker::open(&dir, 0).await;
+    grow(&dir, 60, 1).await;
+    let few = worker.measure().await;
+    worker.lake.settle().await;
+
+    let version = grow(&dir, commits, 0).await;
+    worker.lake.checkpoint(TABLE, version).await.expect("a checkpoint");
+    let began = Instant::now();
+    let mut late = Worker::open(&dir, 1).await;
+    let opened = began.elapsed();
+    let long = late.measure().await;
+    late.lake.settle().await;
+
+    let began = Instant::now();
+    // As if the entries were days old.
+    let keep = Keep { age: Duration::from_secs(1), entries: 50 };
+    let later = Utc::now() + chrono::Duration::days(2);
+    let mut cleaned = 0;
+    while let n @ 1.. = late.lake.clean_up(TABLE, keep, later).await.expect("cleaned up") {
+        cleaned += n;
+    }
+    let cleaning = began.elapsed();
+
+    let version = grow(&dir, 100, files / 100).await;
+    let began = Instant::now();
+    late.lake.checkpoint(TABLE, version).await.expect("a checkpoint");
+    let checkpoint = began.elapsed();
+    let began = Instant::now();
+    let mut later = Worker::open(&dir, 2).await;
+    let reopened = began.elapsed();
+    let many = later.measure().await;
+    // Over the next checkpoint: it is written beside the commits.
+    let mut slowest = Duration::ZERO;
+    for _ in 0..120 {
+        let began = Instant::now();
+        later.table.append(&[], &[]).await.expect("an answer");
+        slowest = slowest.max(began.elapsed());
+    }
+    later.lake.settle().await;
+    report(&format!(
+        "a commit: {few:?} at the hundredth; {long:?} after {commits}; {many:?} on {files} files, \
+         the slowest of 120 {slowest:?}\n\
+         opening: {opened:?} after {commits} commits, {reopened:?} on {files} files\n\
+         checkpoint of {files} files: {checkpoint:?}; {cleaned} files of the log cleaned up in \
+         {cleaning:?}"
+    ));
+    assert!(cleaned as u64 > commits - 1_000, "{cleaned}");
+    let enough = few * 3 + Duration::from_millis(20);
+    assert!(long < enough && many < enough, "{few:?}, {long:?}, {many:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_who_commit_every_second_lose_nothing() {
+    const WORKERS: i32 = 16;
+    let (rounds, pause) =
+        if large() { (60, Duration::from_secs(1)) } else { (6, Duration::from_millis(50)) };
+    let dir = tempfile::tempdir().expect("a folder");
+    drop(Worker::open(&dir, 0).await);
+    let mut running = tokio::task::JoinSet::new();
+    for partition in 0..WORKERS {
+        let mut worker = Worker::open(&dir, partition).await;
+        running.spawn(async move {
+            let mut ticks = tokio::time::interval(pause);
+            let mut slowest = Duration::ZERO;
+            for _ in 0..rounds {
+                ticks.tick().await;
+                let began = Instant::now();
+                worker.commit().await;
+                slowest = slowest.max(began.elapsed());
+            }
+            worker.lake.settle().await;
+            slowest
+        });
+    }
+    let slowest = running.join_all().await.into_iter().max().unwrap_or_default();
+    report(&format!("{WORKERS} workers, {rounds} commits each: the slowest took {slowest:?}"));
+    let lake = Lake::open(&options(&dir)).await.expect("the lake");
+    let snapshot = lake.snapshot(TABLE, None).await.expect("read").expect("there");
+    let expected = u64::from(WORKERS.unsigned_abs()) * rounds;
+    assert_eq!((snapshot.version, snapshot.rows()), (expected, expected));
+    let positions = crate::partitions(&snapshot.txns).map(|(_, p)| p.next);
+    assert!(positions.into_iter().all(|next| next == rounds as i64));
+}

@@ -1,0 +1,68 @@
+//! `rapport lake retain`: days past their retention are sealed.
+
+use lake::{LakeError, Sealed, TableDef, schema};
+use lake_types::{Day, Stream};
+
+use crate::output::{line, note};
+use crate::progress::count;
+use crate::project::Project;
+
+/// Starts over when something comes for the days meanwhile.
+const ATTEMPTS: usize = 5;
+
+pub(crate) async fn run(project: &Project, dry: bool) -> anyhow::Result<()> {
+    let kept = project.config.retention();
+    if kept.api_calls.is_none() && kept.dead_letters.is_none() {
+        note("No retention is set: [lake.retention] in rapport.toml says how long to keep what");
+        return Ok(());
+    }
+    // Counted from what the lake is complete to: while nothing comes, nothing goes.
+    let Some(watermark) = project.lake.watermark().await? else {
+        return line("Nothing is past its retention: the lake holds no API calls yet");
+    };
+    let tables = [
+        (schema::raw(Stream::ApiCalls), kept.api_calls),
+        (schema::dead_letters(), kept.dead_letters),
+    ];
+    for (def, days) in tables {
+        let Some(days) = days else { continue };
+        let before = Day::of_micros(watermark).plus(-i32::try_from(days).unwrap_or(i32::MAX / 2));
+        let sealed = seal(project, &def, before, dry).await?;
+        let verb = if dry { "would be sealed" } else { "sealed" };
+        line(&format!(
+            "{}: {} days before {before} {verb}, {} files with {} records",
+            def.name,
+            count(sealed.days as u64),
+            count(sealed.files as u64),
+            count(sealed.records)
+        ))?;
+    }
+    project.lake.settle().await;
+    Ok(())
+}
+
+async fn seal(
+    project: &Project,
+    def: &TableDef,
+    before: Day,
+    dry: bool,
+) -> anyhow::Result<Sealed> {
+    for _ in 0..ATTEMPTS {
+        let Some(base) = project.lake.snapshot(&def.name, None).await? else {
+            return Ok(Sealed::default());
+        };
+        // What is computed from these days is computed before they go.
+        if !dry && base.files.iter().any(|f| f.day.is_some_and(|day| day < before)) {
+            project.refresh().await?;
+        }
+        match project.lake.seal(def, &base, before, dry).await {
+            Err(LakeError::Conflict { .. }) => {}
+            other => return Ok(other?),
+        }
+    }
+    anyhow::bail!(
+        "{}: records for days before {before} keep coming, or a worker is between two commits; \
+         run the command again",
+        def.name
+    )
+}

@@ -19,6 +19,7 @@ pub(crate) struct Broker {
     dir: TempDir,
     bootstrap: String,
     running: Option<Child>,
+    secure: bool,
 }
 
 /// One record of a topic, as `kcat` shows it.
@@ -33,13 +34,22 @@ impl Broker {
     /// Starts a broker and waits until it answers. `None`, with a note of what to install, on a
     /// machine without Java, Maven or kcat; under `CI=true` that fails the test.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(false)
+    }
+
+    /// As [`Broker::start`], with the secured listeners of `tests/kafka/kafka start --secure`.
+    pub(crate) fn start_secure() -> Option<Self> {
+        Self::start_with(true)
+    }
+
+    fn start_with(secure: bool) -> Option<Self> {
         if let Err(missing) = check_machine() {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}");
             note(&format!("skipped, without a real Kafka broker: {missing}"));
             return None;
         }
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let mut broker = Self { dir, bootstrap: String::new(), running: None };
+        let mut broker = Self { dir, bootstrap: String::new(), running: None, secure };
         broker.run();
         Some(broker)
     }
@@ -47,6 +57,22 @@ impl Broker {
     /// `127.0.0.1:PORT`, the same after each start.
     pub(crate) fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// The address of a secured listener, `SASL_SSL` for one.
+    pub(crate) fn listener(&self, protocol: &str) -> String {
+        let text = self.secure_file("listeners");
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{protocol} ")));
+        line.expect("such a listener").to_owned()
+    }
+
+    /// A file of those that `--secure` makes.
+    pub(crate) fn secure_file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.secure_path(name)).expect("a file of a secured broker")
+    }
+
+    pub(crate) fn secure_path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("secure").join(name)
     }
 
     pub(crate) fn create_topic(&self, name: &str, partitions: u32) {
@@ -157,6 +183,9 @@ impl Broker {
     fn run(&mut self) {
         let mut command = Command::new(script());
         command.args(["start", "--port", "0", "--until-eof", "--dir"]).arg(self.dir.path());
+        if self.secure {
+            command.arg("--secure");
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().expect("tests/kafka/kafka can be run");
         let stdout = child.stdout.take().expect("a piped output");

@@ -11,6 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::embedded::EMBEDDED_CLUSTER;
 use crate::error::IngestError;
 use crate::native;
+use crate::rebalance::Rebalances;
 use crate::settings::KafkaSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,8 +34,8 @@ pub(crate) struct Topic {
 }
 
 impl Cluster {
-    pub(crate) fn inspect<C: ConsumerContext>(
-        consumer: &BaseConsumer<C>,
+    pub(crate) fn inspect(
+        consumer: &BaseConsumer<Rebalances>,
         settings: &KafkaSettings,
     ) -> Result<Self, IngestError> {
         if settings.topics.is_empty() {
@@ -43,11 +44,9 @@ impl Cluster {
         let servers = settings.bootstrap_servers.clone();
         let mut topics = Vec::new();
         for (stream, name) in &settings.topics {
-            let metadata = consumer.fetch_metadata(Some(name), TIMEOUT).map_err(|e| {
-                let reason =
-                    e.rdkafka_error_code().map_or_else(|| e.to_string(), |c| c.to_string());
-                IngestError::Unreachable { servers: servers.clone(), reason }
-            })?;
+            let metadata = consumer
+                .fetch_metadata(Some(name), TIMEOUT)
+                .map_err(|e| Rebalances::explain(consumer, &servers, &e))?;
             let found = metadata.topics().iter().find(|t| t.name() == name);
             let partitions: Vec<i32> = found
                 .filter(|t| t.error().is_none())

@@ -14,6 +14,12 @@ pub enum IngestError {
     Unreachable { servers: String, reason: String },
 
     #[error(
+        "the Kafka broker at {servers} refuses this client ({reason}); check the security.*, \
+         sasl.* and ssl.* settings in [kafka.properties] of rapport.toml"
+    )]
+    Refused { servers: String, reason: String },
+
+    #[error(
         "the topic \"{topic}\" does not exist on {servers}; create it, correct [kafka.topics] in \
          rapport.toml, or turn the stream off with an empty name"
     )]
@@ -82,4 +88,18 @@ pub enum IngestError {
 
     #[error("rows: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl IngestError {
+    /// What librdkafka says of a client that it can't make, without the values of secrets.
+    pub(crate) fn client(error: KafkaError) -> Self {
+        let KafkaError::ClientConfig(_, reason, name, value) = error else { return error.into() };
+        let secret = ["password", "secret", "pem", "jaas", "oauthbearer.config"];
+        let shown = if secret.iter().any(|word| name.contains(word)) {
+            format!("[kafka.properties] {name} is not accepted")
+        } else {
+            format!("[kafka.properties] {name} = \"{value}\": {reason}")
+        };
+        Self::Setting(shown)
+    }
 }

@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::error::IngestError;
 use crate::native;
+use crate::rebalance::Rebalances;
 use crate::settings::KafkaSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,18 +58,12 @@ pub fn inspect(
     runtime: &tokio::runtime::Handle,
 ) -> Result<Inspection, IngestError> {
     let config = settings.consumer();
-    let wrong = |e: rdkafka::error::KafkaError| match e {
-        rdkafka::error::KafkaError::ClientConfig(_, reason, name, value) => {
-            IngestError::Setting(format!("[kafka.properties] {name} = \"{value}\": {reason}"))
-        }
-        other => other.into(),
-    };
-    let consumer: BaseConsumer = config.create().map_err(wrong)?;
-    let metadata =
-        consumer.fetch_metadata(None, FIRST_ANSWER).map_err(|e| IngestError::Unreachable {
-            servers: settings.bootstrap_servers.clone(),
-            reason: e.to_string(),
-        })?;
+    let consumer: BaseConsumer<Rebalances> =
+        config.create_with_context(Rebalances::default()).map_err(IngestError::client)?;
+    let servers = &settings.bootstrap_servers;
+    let metadata = consumer
+        .fetch_metadata(None, FIRST_ANSWER)
+        .map_err(|e| Rebalances::explain(&consumer, servers, &e))?;
     let admin: Option<AdminClient<DefaultClientContext>> = config.create().ok();
     let mut topics = Vec::new();
     for (stream, name) in &settings.topics {
@@ -94,7 +89,7 @@ pub fn inspect(
     Ok(Inspection { cluster_id: consumer.client().fetch_cluster_id(TIMEOUT), topics })
 }
 
-fn partition(consumer: &BaseConsumer, topic: &str, partition: i32) -> PartitionState {
+fn partition(consumer: &BaseConsumer<Rebalances>, topic: &str, partition: i32) -> PartitionState {
     let bounds = consumer.fetch_watermarks(topic, partition, TIMEOUT).ok();
     PartitionState { partition, first: bounds.map(|b| b.0), end: bounds.map(|b| b.1) }
 }

@@ -2,13 +2,10 @@
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use lake::{Lake, SealedRecord, TableSnapshot, Transactions, schema};
 use lake_types::{Day, Stream};
 
 use crate::error::IngestError;
-use crate::native::Headers;
 
 /// A rejected record as the lake keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,13 +104,6 @@ fn rows(batch: &RecordBatch) -> Result<Vec<Letter>, IngestError> {
             sealed: sealed.value(row).to_vec(),
         })
         .collect())
-}
-
-/// A record's headers as they came.
-pub(crate) fn headers(record: &SealedRecord) -> Headers {
-    let decode = |value: &String| STANDARD.decode(value).ok();
-    let headers = record.headers.iter();
-    headers.map(|(name, value)| (name.clone(), value.as_ref().and_then(decode))).collect()
 }
 
 /// The letters as rows of the table again.

@@ -19,6 +19,7 @@ mod load;
 mod native;
 mod parked;
 mod part;
+mod problem;
 mod produce;
 mod rebalance;
 mod registry;

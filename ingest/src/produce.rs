@@ -1,6 +1,5 @@
 //! Producing records to a Kafka cluster: the simulator's way in, and the demo's.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 
 use crate::error::IngestError;
+use crate::problem::Problem;
 use crate::settings::KafkaSettings;
 
 /// A producer that counts what the broker did not take.
@@ -17,10 +17,18 @@ pub struct RecordProducer {
     servers: String,
 }
 
-#[derive(Clone, Default)]
-struct Failures(Arc<AtomicU64>);
+#[derive(Default)]
+struct Failures {
+    records: AtomicU64,
+    problem: Problem,
+}
 
-impl ClientContext for Failures {}
+impl ClientContext for Failures {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "the Kafka client reports a problem");
+        self.problem.note(&error, reason);
+    }
+}
 
 impl ProducerContext for Failures {
     type DeliveryOpaque = ();
@@ -28,7 +36,7 @@ impl ProducerContext for Failures {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
             tracing::debug!(%error, "not delivered");
-            self.0.fetch_add(1, Ordering::Relaxed);
+            self.records.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -50,11 +58,12 @@ impl RecordProducer {
             config.set(name, value);
         }
         let producer: ThreadedProducer<Failures> =
-            config.create_with_context(Failures::default())?;
+            config.create_with_context(Failures::default()).map_err(IngestError::client)?;
         let servers = settings.bootstrap_servers.clone();
-        producer.client().fetch_metadata(None, Duration::from_secs(10)).map_err(|e| {
-            IngestError::Unreachable { servers: servers.clone(), reason: e.to_string() }
-        })?;
+        producer
+            .client()
+            .fetch_metadata(None, Duration::from_secs(10))
+            .map_err(|e| producer.context().problem.explain(&servers, &e))?;
         Ok(Self { producer, servers })
     }
 
@@ -90,7 +99,7 @@ impl RecordProducer {
     pub fn flush(&self, timeout: Duration) -> Result<(), IngestError> {
         let until = Instant::now() + timeout;
         self.producer.flush(timeout)?;
-        let failed = self.producer.context().0.load(Ordering::Relaxed);
+        let failed = self.producer.context().records.load(Ordering::Relaxed);
         if failed > 0 || Instant::now() > until {
             return Err(IngestError::Unreachable {
                 servers: self.servers.clone(),

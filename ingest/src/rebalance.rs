@@ -7,8 +7,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
+
+use crate::error::IngestError;
+use crate::problem::Problem;
 
 /// Notes what the group decided; the worker acts on it between two polls, when nothing is borrowed.
 #[derive(Default)]
@@ -17,6 +21,7 @@ pub(crate) struct Rebalances {
     closing: AtomicBool,
     /// When a problem of the connection was last told: the client repeats itself by the second.
     told: Mutex<Option<Instant>>,
+    problem: Problem,
 }
 
 /// A problem of the connection that lasts is told again after so long.
@@ -27,6 +32,17 @@ impl Rebalances {
     pub(crate) fn connected(&self) {
         let long_ago = Instant::now().checked_sub(TELL_AGAIN);
         *lock(&self.told) = long_ago;
+    }
+
+    /// A call to the brokers has failed: the error that says why.
+    pub(crate) fn explain(
+        consumer: &BaseConsumer<Self>,
+        servers: &str,
+        error: &KafkaError,
+    ) -> IngestError {
+        // Reasons wait in the client's queue, and nobody has read it yet.
+        while consumer.poll(Duration::ZERO).is_some() {}
+        consumer.context().problem.explain(servers, error)
     }
 
     /// What the group decided since the last call.
@@ -52,7 +68,8 @@ pub(crate) enum Rebalance {
 }
 
 impl ClientContext for Rebalances {
-    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.problem.note(&error, reason);
         let mut told = lock(&self.told);
         // Before the first answer `told` is unset and the caller says what is wrong, once.
         if told.is_some_and(|at| at.elapsed() >= TELL_AGAIN) {

@@ -1,6 +1,7 @@
 //! What ingest needs to know: the cluster, the topics, when to commit.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use lake_types::Stream;
@@ -9,7 +10,7 @@ use rdkafka::ClientConfig;
 use crate::registry::RegistrySettings;
 
 /// The cluster and its topics, as `[kafka]` says.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct KafkaSettings {
     pub bootstrap_servers: String,
     pub group_id: String,
@@ -63,12 +64,34 @@ pub struct RunOptions {
     pub limits: Limits,
 }
 
+/// Without the values of properties, which may be secrets.
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSettings")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("group_id", &self.group_id)
+            .field("topics", &self.topics)
+            .field("properties", &self.properties.keys())
+            .field("registry", &self.registry)
+            .field("embedded", &self.embedded)
+            .finish()
+    }
+}
+
 impl KafkaSettings {
     /// The client configuration that producers and consumers share.
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap_servers);
         config.set("client.id", "rapport");
+        // The OpenSSL inside this program has no certificates of its own: the system's are looked
+        // for where systems keep them.
+        let set = |name: &str| self.properties.contains_key(name);
+        let protocol = self.properties.get("security.protocol");
+        let encrypted = protocol.is_some_and(|p| p.to_ascii_lowercase().contains("ssl"));
+        if encrypted && !set("ssl.ca.location") && !set("ssl.ca.pem") {
+            config.set("ssl.ca.location", "probe");
+        }
         config
     }
 

@@ -20,6 +20,7 @@ async fn lake(dir: &tempfile::TempDir) -> Lake {
     let options = LakeOptions {
         root: dir.path().join("lake").display().to_string(),
         key_file: dir.path().join("lake.key"),
+        store: lake::StoreOptions::default(),
     };
     Lake::open_or_create(&options).await.expect("a lake")
 }

@@ -78,12 +78,7 @@ fn create(
     config: &ClientConfig,
     context: Rebalances,
 ) -> Result<BaseConsumer<Rebalances>, IngestError> {
-    config.create_with_context(context).map_err(|e| match e {
-        rdkafka::error::KafkaError::ClientConfig(_, reason, name, value) => {
-            IngestError::Setting(format!("[kafka.properties] {name} = \"{value}\": {reason}"))
-        }
-        other => other.into(),
-    })
+    config.create_with_context(context).map_err(IngestError::client)
 }
 
 struct Worker<'c> {

@@ -62,12 +62,25 @@ fn rows(lake: &Lake, letters: &[Letter], open: bool) -> anyhow::Result<RecordBat
         text(&|l| l.field.clone()),
     ];
     if open {
-        fields.push(Field::new("value", DataType::Utf8, true));
-        let mut values = Vec::new();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let (mut keys, mut headers, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for letter in letters {
-            values.push(String::from_utf8_lossy(&letter.open(lake)?.bytes()).into_owned());
+            let record = letter.open(lake)?;
+            keys.push(record.key_bytes().map(text));
+            let pairs: Vec<(String, Option<String>)> =
+                record.header_bytes().into_iter().map(|(n, v)| (n, v.map(text))).collect();
+            // As pairs: a record may have several headers of one name.
+            headers.push((!pairs.is_empty()).then(|| serde_json::json!(pairs).to_string()));
+            values.push(text(record.bytes()));
         }
-        columns.push(Arc::new(StringArray::from(values)));
+        for (name, column) in [
+            ("key", StringArray::from(keys)),
+            ("headers", StringArray::from(headers)),
+            ("value", StringArray::from(values)),
+        ] {
+            fields.push(Field::new(name, DataType::Utf8, true));
+            columns.push(Arc::new(column));
+        }
     }
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }

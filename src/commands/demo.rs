@@ -180,7 +180,7 @@ fn produce_behind(
     stop: &AtomicBool,
 ) -> anyhow::Result<Sent> {
     let producer = RecordProducer::connect(settings)?;
-    generate::produce(world, &producer, &mut |sent| {
+    generate::produce(world, &producer, &settings.topics, &mut |sent| {
         let ahead = || i64::try_from(sent).unwrap_or(i64::MAX) - read.load(Ordering::Acquire);
         while sent % 1_000 == 0 && ahead() > WINDOW && !stop.load(Ordering::Acquire) {
             std::thread::sleep(Duration::from_millis(1));

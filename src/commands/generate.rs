@@ -9,16 +9,18 @@ use ingest::{IngestError, KafkaSettings, RecordProducer};
 use lake_types::{Day, Stream};
 
 use crate::args::{self, Generate};
+use crate::config::Config;
 use crate::failure::usage;
 use crate::output::{Table, line, note, show, write_file};
 use crate::progress::{Stage, count};
 
-pub(crate) fn run(options: &Generate, quiet: bool) -> anyhow::Result<()> {
+/// `project` is the configuration here, where there is one: its topics and properties are used.
+pub(crate) fn run(options: &Generate, project: Option<&Config>, quiet: bool) -> anyhow::Result<()> {
     let world_options = world_options(&options.world);
     let world = fixtures::world(world_options).map_err(|e| usage(e.to_string()))?;
     match (&options.out, &options.kafka) {
         (Some(dir), _) => to_files(&world, dir, quiet),
-        (None, Some(servers)) => to_kafka(&world, servers, quiet),
+        (None, Some(servers)) => to_kafka(&world, servers, project, quiet),
         (None, None) => Err(usage("give --out DIR or --kafka SERVERS")),
     }
 }
@@ -55,24 +57,32 @@ pub(crate) fn write_tables(options: &WorldOptions, dir: &Path) -> anyhow::Result
     write_file(&dir.join("sunsets.csv"), fixtures::sunsets_csv(options).as_bytes())
 }
 
-fn to_kafka(world: &World, servers: &str, quiet: bool) -> anyhow::Result<()> {
-    let settings = KafkaSettings {
-        registry: None,
-        bootstrap_servers: servers.to_owned(),
-        group_id: String::new(),
-        topics: Stream::ALL.into_iter().map(|s| (s, s.name().to_owned())).collect(),
-        properties: BTreeMap::new(),
-        embedded: false,
+fn to_kafka(
+    world: &World,
+    servers: &str,
+    project: Option<&Config>,
+    quiet: bool,
+) -> anyhow::Result<()> {
+    let settings = match project {
+        Some(config) => KafkaSettings { bootstrap_servers: servers.to_owned(), ..config.kafka()? },
+        None => KafkaSettings {
+            registry: None,
+            bootstrap_servers: servers.to_owned(),
+            group_id: String::new(),
+            topics: Stream::ALL.into_iter().map(|s| (s, s.name().to_owned())).collect(),
+            properties: BTreeMap::new(),
+            embedded: false,
+        },
     };
     let producer = RecordProducer::connect(&settings).map_err(|error| match error {
-        // Its own message speaks of rapport.toml, which is not asked here.
-        IngestError::Unreachable { servers, .. } => anyhow::anyhow!(
-            "no Kafka broker answers at {servers}; check --kafka and that the broker runs"
+        // Its own message speaks of bootstrap_servers, which --kafka stands for.
+        IngestError::Unreachable { servers, reason } => anyhow::anyhow!(
+            "no Kafka broker answers at {servers} ({reason}); check --kafka and that the broker runs"
         ),
         other => other.into(),
     })?;
     let stage = Stage::begin("produce", quiet);
-    let sent = produce(world, &producer, &mut |sent| {
+    let sent = produce(world, &producer, &settings.topics, &mut |sent| {
         if sent % 10_000 == 0 {
             stage.say(format!("{} records", count(sent)));
         }
@@ -89,11 +99,12 @@ pub(crate) struct Sent {
     pub(crate) malformed: u64,
 }
 
-/// Sends every record of a world to the streams' default topics; `each` is told the number sent
-/// and may hold the producer back.
+/// Sends every record of a world whose stream has a topic; `each` is told the number sent and may
+/// hold the producer back.
 pub(crate) fn produce(
     world: &World,
     producer: &RecordProducer,
+    topics: &BTreeMap<Stream, String>,
     each: &mut dyn FnMut(u64),
 ) -> anyhow::Result<Sent> {
     let mut sent = Sent::default();
@@ -106,7 +117,8 @@ pub(crate) fn produce(
         kind: Kind::Event,
     };
     while records.read(&mut record) {
-        producer.send(record.stream.name(), record.key, &record.value, record.arrival)?;
+        let Some(topic) = topics.get(&record.stream) else { continue };
+        producer.send(topic, record.key, &record.value, record.arrival)?;
         sent.records += 1;
         match record.kind {
             Kind::Copy => sent.copies += 1,

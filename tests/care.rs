@@ -1,4 +1,5 @@
-//! Looking after a lake: an erased partner is as if it had never been, and the doctor's answers.
+//! Looking after a lake: an erased partner is as if it had never been, the doctor's answers, and a
+//! lake of the first version upgraded.
 
 use std::path::Path;
 
@@ -125,4 +126,47 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
     let answer = project.run(&["doctor"]);
     assert_eq!(answer.code, Some(3), "{answer}");
     assert!(answer.text().contains("bootstrap_server"), "{answer}");
+}
+
+/// `tests/lake-1` was made by the first version: fourteen calls loaded, one of them a copy and one
+/// rejected, three partners, and the rollups of a metric.
+#[test]
+fn a_lake_of_the_first_version_is_upgraded() {
+    let project = Project::new();
+    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lake-1");
+    copy(&made, &project.path("."));
+    let load = ["ingest", "load", "--stream", "api-calls", "calls.ndjson"];
+    let words = ["format 1", "stop all workers", "rapport lake upgrade"];
+    project.run(&load).refused(1, &words);
+    project.run(&["lake", "status"]).refused(1, &words);
+
+    assert!(project.ok(&["lake", "upgrade"]).contains("had format 1"));
+    assert!(project.ok(&["lake", "upgrade"]).contains("already"));
+    assert_eq!(project.counts(), [0, 0, 1, 3, 13]);
+    assert_eq!(project.number("SELECT count(*) FROM api_calls"), 12);
+    assert!(project.ok(&load).starts_with("Nothing new"));
+    let calls = "SELECT calls, success_rate FROM partner_reliability WHERE partner_id = 'p-1'";
+    let rows = project.ok(&["sql", calls, "--as-of", "2026-03-03", "--format", "csv"]);
+    assert_eq!(rows.lines().nth(1), Some("4,0.75"));
+    let open = ["ingest", "dead-letters", "--open", "--format", "json"];
+    assert!(project.ok(&open).contains("bad"), "what the old key sealed is opened");
+    project.write("more.ndjson", "{\"event_id\":\"e-99\",\"partner_id\":\"p-1\",\"status\":200,\"occurred_at\":\"2026-03-02T11:00:00Z\"}\n");
+    project.ok(&["ingest", "load", "--stream", "api-calls", "more.ndjson"]);
+    project.ok(&["lake", "compact"]);
+    let rows = project.ok(&["sql", calls, "--as-of", "2026-03-03", "--format", "csv"]);
+    assert_eq!(rows.lines().nth(1), Some("5,0.8"));
+    project.ok(&["lake", "verify"]);
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("a file").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).expect("a copy");
+        }
+    }
 }

@@ -95,9 +95,9 @@ impl Lake {
         match written.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(LakeError::delta(table)(error.into())),
-            Err(error) => Err(LakeError::delta(table)(
-                deltalake::DeltaTableError::Generic(error.to_string()),
-            )),
+            Err(error) => {
+                Err(LakeError::delta(table)(deltalake::DeltaTableError::Generic(error.to_string())))
+            }
         }
     }
 }

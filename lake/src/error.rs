@@ -54,7 +54,9 @@ pub enum LakeError {
     SchemaChanged { table: String, found: String, expected: String },
 
     /// The log was cleaned up while it was read, again and again.
-    #[error("the log of table {table} can't be read back to version {version}; run the command again")]
+    #[error(
+        "the log of table {table} can't be read back to version {version}; run the command again"
+    )]
     Cleaned { table: String, version: u64 },
 
     #[error("table {table} has no version {version} (any longer); its newest is {newest}")]

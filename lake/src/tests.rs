@@ -6,10 +6,11 @@ use std::sync::Arc;
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use lake_types::Day;
+use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::{
-    Advance, Appended, Appender, COPIES, CompactedDay, Lake, LakeError, LakeOptions, PartitionId, STANDS_FOR,
-    TableDef, identity,
+    Advance, Appended, Appender, COPIES, CompactedDay, Lake, LakeError, LakeOptions, PartitionId,
+    STANDS_FOR, TableDef, identity,
 };
 
 pub(crate) fn options(dir: &tempfile::TempDir) -> LakeOptions {
@@ -180,8 +181,7 @@ async fn a_compacted_day_stands_for_its_files() {
     ]);
     let file = lake.write_file(&def(), Some(day), &[rows(&[1, 2, 3])], tags).await.expect("a file");
     let replacing = |file| vec![CompactedDay { day, files: vec![file], data_change: false }];
-    let after =
-        lake.compact_days(&def(), &base, replacing(file.clone())).await.expect("a commit");
+    let after = lake.compact_days(&def(), &base, replacing(file.clone())).await.expect("a commit");
     assert_eq!((after.rows(), after.files.len()), (4, 2));
     let compacted = after.files.iter().filter(|f| f.tags.contains_key(STANDS_FOR));
     assert_eq!(identity(compacted), before, "whoever knew the day knows it still");
@@ -194,5 +194,34 @@ async fn a_compacted_day_stands_for_its_files() {
     assert_eq!(gone.files, 2, "those that were compacted");
     for file in &after.files {
         lake.read_file(&file.path, &[]).await.expect("live files stay");
+    }
+}
+
+#[tokio::test]
+async fn a_partners_day_lies_in_few_row_groups() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+    // Three hundred partners of a thousand calls a day, as compaction sorts them.
+    let mut writer = lake.file_writer(&def(), Some(Day(7))).expect("a file");
+    for partner in 0..300 {
+        let ids = StringArray::from(vec![format!("p-{partner:04}"); 1_000]);
+        let calls = Int64Array::from_iter_values(0..1_000);
+        let rows = RecordBatch::try_new(def().file_schema(), vec![Arc::new(ids), Arc::new(calls)]);
+        writer.write(&rows.expect("rows of the table")).expect("written");
+    }
+    let file = writer.finish(BTreeMap::new()).await.expect("a file");
+    let path = dir.path().join("lake/raw/things").join(&file.add.path);
+    let metadata = ParquetMetaDataReader::new()
+        .parse_and_finish(&std::fs::File::open(path).expect("the file"))
+        .expect("its metadata");
+    let groups = metadata.row_groups();
+    assert!(groups.len() > 2, "{} row groups", groups.len());
+    for partner in ["p-0000", "p-0131", "p-0150", "p-0299"] {
+        let may_hold = groups.iter().filter(|group| {
+            let bounds = group.column(0).statistics().expect("statistics");
+            let [low, high] = [bounds.min_bytes_opt(), bounds.max_bytes_opt()];
+            low <= Some(partner.as_bytes()) && Some(partner.as_bytes()) <= high
+        });
+        assert!((1..=2).contains(&may_hold.count()), "{partner}");
     }
 }

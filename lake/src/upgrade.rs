@@ -79,9 +79,13 @@ mod tests {
         let letters = schema::dead_letters().name;
         age(&lake, &def().name).await;
         age(&lake, &letters).await;
-        for opened in [Lake::open(&options(&dir)).await, Lake::open_or_create(&options(&dir)).await] {
+        for opened in [Lake::open(&options(&dir)).await, Lake::open_or_create(&options(&dir)).await]
+        {
             let refused = opened.err();
-            assert!(matches!(refused, Some(LakeError::OlderFormat { found: 1, .. })), "{refused:?}");
+            assert!(
+                matches!(refused, Some(LakeError::OlderFormat { found: 1, .. })),
+                "{refused:?}"
+            );
         }
         assert_eq!(Lake::upgrade(&options(&dir)).await.expect("upgraded"), 1);
         let lake = Lake::open(&options(&dir)).await.expect("the lake");
@@ -93,7 +97,9 @@ mod tests {
         let newer = HashMap::from([(FORMAT_PROPERTY.to_owned(), "99".to_owned())]);
         let set = delta.set_tbl_properties().with_properties(newer);
         set.with_raise_if_not_exists(false).await.expect("set");
-        for refused in [Lake::open(&options(&dir)).await.err(), Lake::upgrade(&options(&dir)).await.err()] {
+        for refused in
+            [Lake::open(&options(&dir)).await.err(), Lake::upgrade(&options(&dir)).await.err()]
+        {
             let newer = matches!(refused, Some(LakeError::NewerFormat { found: 99, .. }));
             assert!(newer, "{refused:?}");
         }

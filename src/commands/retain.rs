@@ -41,12 +41,7 @@ pub(crate) async fn run(project: &Project, dry: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn seal(
-    project: &Project,
-    def: &TableDef,
-    before: Day,
-    dry: bool,
-) -> anyhow::Result<Sealed> {
+async fn seal(project: &Project, def: &TableDef, before: Day, dry: bool) -> anyhow::Result<Sealed> {
     for _ in 0..ATTEMPTS {
         let Some(base) = project.lake.snapshot(&def.name, None).await? else {
             return Ok(Sealed::default());

@@ -13,7 +13,7 @@ use lake_types::Day;
 
 use crate::decode::{MOST_BYTES, Rejection};
 use crate::error::IngestError;
-use crate::part::Part;
+use crate::generation::Slice;
 
 /// Of a record that is too large this much is kept; it can't be replayed.
 const KEPT_OF_TOO_LARGE: usize = 64 << 10;
@@ -47,12 +47,12 @@ impl DeadLetter {
     }
 }
 
-/// Writes the parts' dead letters, one file for each arrival date.
-pub(crate) async fn write(lake: &Lake, parts: &[&Part]) -> Result<Vec<PendingFile>, IngestError> {
-    let mut days: BTreeMap<Day, Vec<(&Part, &DeadLetter)>> = BTreeMap::new();
-    for part in parts {
-        for letter in &part.dead {
-            days.entry(Day::of_micros(letter.arrival)).or_default().push((part, letter));
+/// Writes the slices' dead letters, one file for each arrival date.
+pub(crate) async fn write(lake: &Lake, slices: &[Slice]) -> Result<Vec<PendingFile>, IngestError> {
+    let mut days: BTreeMap<Day, Vec<(&Slice, &DeadLetter)>> = BTreeMap::new();
+    for slice in slices {
+        for letter in &slice.letters {
+            days.entry(Day::of_micros(letter.arrival)).or_default().push((slice, letter));
         }
     }
     let def = schema::dead_letters();
@@ -64,15 +64,15 @@ pub(crate) async fn write(lake: &Lake, parts: &[&Part]) -> Result<Vec<PendingFil
     Ok(files)
 }
 
-fn batch(lake: &Lake, letters: &[(&Part, &DeadLetter)]) -> Result<RecordBatch, IngestError> {
-    let text = |of: &dyn Fn(&Part, &DeadLetter) -> String| {
-        StringArray::from_iter_values(letters.iter().map(|(part, letter)| of(part, letter)))
+fn batch(lake: &Lake, letters: &[(&Slice, &DeadLetter)]) -> Result<RecordBatch, IngestError> {
+    let text = |of: &dyn Fn(&Slice, &DeadLetter) -> String| {
+        StringArray::from_iter_values(letters.iter().map(|(slice, letter)| of(slice, letter)))
     };
     let arrival: Vec<i64> = letters.iter().map(|(_, l)| l.arrival).collect();
     let columns: Vec<arrow::array::ArrayRef> = vec![
-        Arc::new(text(&|part, _| part.stream.to_string())),
-        Arc::new(text(&|part, _| part.topic.clone())),
-        Arc::new(Int32Array::from_iter_values(letters.iter().map(|(p, _)| p.partition))),
+        Arc::new(text(&|slice, _| slice.stream.to_string())),
+        Arc::new(text(&|slice, _| slice.topic.clone())),
+        Arc::new(Int32Array::from_iter_values(letters.iter().map(|(s, _)| s.partition))),
         Arc::new(Int64Array::from_iter_values(letters.iter().map(|(_, l)| l.offset))),
         Arc::new(TimestampMicrosecondArray::from(arrival).with_timezone("UTC")),
         Arc::new(text(&|_, letter| letter.rejection.reason.as_str().to_owned())),

@@ -1,9 +1,10 @@
 //! From Kafka and files to the raw tables, exactly once.
 //!
 //! The only home of rdkafka. Reading order: `decode` (a record's bytes to a checked event),
-//! `registry` (the schemas of Avro records), `part` (what is known of a partition), `parked` (one that waits), `sink` (buffers and commits), `dead` (rejected records), `letters` and `replay` (reading them back),
+//! `registry` (the schemas of Avro records), `part` (what is known of a partition), `parked` (one that waits), `sink` (buffers), `generation` (their commits), `dead` (rejected records), `letters` and `replay` (reading them back),
 //! `worker` and `rebalance` (a member of a consumer group), `status` (what it tells of itself), `load` (files), `cluster`,
-//! `inspect` and `native` (what the broker and librdkafka are asked), `embedded` (a broker inside the process), `produce`.
+//! `inspect` and `native` (what the broker and librdkafka are asked), `embedded` (a broker inside the process), `produce`,
+//! `yardstick` (what the benchmark measures against).
 //!
 //! Architecture invariant: a position is committed together with the rows read up to it, the dead
 //! letters before the raw table; Kafka's own committed offsets are advisory.
@@ -13,6 +14,7 @@ mod dead;
 pub mod decode;
 mod embedded;
 mod error;
+mod generation;
 mod inspect;
 mod letters;
 mod load;
@@ -30,6 +32,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod worker;
+mod yardstick;
 
 pub use embedded::{EMBEDDED_CLUSTER, Embedded, WINDOW};
 pub use error::IngestError;
@@ -43,3 +46,4 @@ pub use settings::{From, KafkaSettings, Limits, RunOptions};
 pub use sink::Counts;
 pub use status::{CommitTimes, PartitionStatus, Status};
 pub use worker::run;
+pub use yardstick::{Drained, TemporaryTopic, drain};

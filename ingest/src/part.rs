@@ -7,6 +7,8 @@ use lake_types::Stream;
 
 use crate::dead::DeadLetter;
 use crate::decode::{Event, Origin, Rows, is_late};
+use crate::error::IngestError;
+use crate::generation::Slice;
 
 /// Where a partition stands and what it holds uncommitted.
 pub(crate) struct Part {
@@ -18,9 +20,13 @@ pub(crate) struct Part {
     pub(crate) next: i64,
     /// For a file: the arrival of its events, kept with its position.
     pub(crate) arrival: Option<i64>,
-    /// The position in the raw table that the buffer was read from.
+    /// The position that the buffer was read from: the raw table's, once what is in flight is there.
     pub(crate) raw_from: Option<i64>,
     pub(crate) dead_from: Option<i64>,
+    /// The raw table's position as far as is known.
+    pub(crate) in_lake: Option<i64>,
+    /// Rows that are in flight, and about the memory they take.
+    pub(crate) in_flight: (usize, usize),
     /// Offsets from `raw_from` on that stand in the dead letters already.
     pub(crate) dead_known: BTreeSet<i64>,
     pub(crate) newest: Option<i64>,
@@ -54,8 +60,30 @@ impl Part {
         }
     }
 
+    /// Cuts off what is held, to be committed; reading goes on from here.
+    pub(crate) fn cut(&mut self, index: usize, now: i64) -> Result<Slice, IngestError> {
+        self.in_flight = (self.rows.len(), self.rows.bytes());
+        let (raw, dead) = (self.advance_raw(), self.advance_dead());
+        let rows = if self.rows.is_empty() { None } else { Some(self.rows.finish(now)?) };
+        self.raw_from = Some(raw.to);
+        self.dead_from = Some(dead.to);
+        self.dead_known.retain(|offset| *offset >= raw.to);
+        self.dirty = false;
+        let (topic, letters) = (self.topic.clone(), std::mem::take(&mut self.dead));
+        let (stream, partition) = (self.stream, self.partition);
+        Ok(Slice { index, stream, topic, partition, raw, dead, rows, letters })
+    }
+
+    /// Drops what is held: another worker has gone on from where it began.
+    pub(crate) fn let_go(&mut self) {
+        self.rows = Rows::new(self.stream);
+        self.dead.clear();
+        self.dirty = false;
+        self.raw_from = Some(self.next);
+    }
+
     /// The part's progress as the raw table keeps it.
-    pub(crate) fn advance_raw(&self) -> Advance {
+    fn advance_raw(&self) -> Advance {
         Advance {
             id: self.id.clone(),
             from: self.raw_from,
@@ -68,7 +96,7 @@ impl Part {
     }
 
     /// The part's progress as the dead letters keep it: the position alone.
-    pub(crate) fn advance_dead(&self) -> Advance {
+    fn advance_dead(&self) -> Advance {
         Advance {
             id: self.id.clone(),
             from: self.dead_from,
@@ -78,15 +106,5 @@ impl Part {
             skipped: None,
             arrival: None,
         }
-    }
-
-    /// After both commits: the buffer is empty, and reading goes on from here.
-    pub(crate) fn committed(&mut self) {
-        self.raw_from = Some(self.next);
-        self.dead_from = Some(self.next.max(self.dead_from.unwrap_or(0)));
-        let next = self.next;
-        self.dead_known.retain(|offset| *offset >= next);
-        self.dead.clear();
-        self.dirty = false;
     }
 }

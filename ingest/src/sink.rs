@@ -1,19 +1,22 @@
 //! Between the records and the lake: what is accepted is buffered by partition, and committed
-//! together with the positions it was read up to.
+//! together with the positions it was read up to, a [generation](crate::generation) at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use lake::{Appended, Appender, Lake, PartitionId, PendingFile, schema};
+use lake::{Lake, PartitionId};
 use lake_types::Stream;
+use tokio::task::JoinHandle;
 
 use crate::dead::{self, DeadLetter, Envelope};
-use crate::decode::{Attributes, Decoder, Event, Input, Rows, by_day, schema_id};
+use crate::decode::{Attributes, Decoder, Event, Input, Rows, schema_id};
 use crate::error::IngestError;
+use crate::generation::{Committer, Outcome, Slice};
 use crate::part::Part;
 use crate::registry::{LookUp, Registry};
 use crate::settings::Limits;
+use crate::status::CommitTimes;
 
 /// From so many records on, more rejected than accepted ones stop the run.
 const ENOUGH_TO_JUDGE: u64 = 10_000;
@@ -61,8 +64,10 @@ pub(crate) struct Sink {
     pub(crate) counts: Counts,
     /// Where the schemas of Avro records are; without it they are rejected.
     pub(crate) registry: Option<Registry>,
-    dead: Appender,
-    raw: BTreeMap<Stream, Appender>,
+    pub(crate) times: CommitTimes,
+    /// Away while a generation is in flight.
+    committer: Option<Committer>,
+    in_flight: Option<JoinHandle<(Committer, Result<Outcome, IngestError>)>>,
     decoders: BTreeMap<Stream, Decoder>,
     limits: Limits,
     accept_rejects: bool,
@@ -76,21 +81,21 @@ impl Sink {
         limits: Limits,
         accept_rejects: bool,
     ) -> Result<Self, IngestError> {
-        let mut raw = BTreeMap::new();
+        let streams: Vec<Stream> = streams.into_iter().collect();
         let mut decoders = BTreeMap::new();
-        for stream in streams {
-            raw.insert(stream, Appender::open(lake, schema::raw(stream)).await?);
+        for stream in &streams {
             let keyed = lake.clone();
             let hash = Arc::new(move |credential: &str| keyed.key().hash_credential(credential));
-            decoders.insert(stream, Decoder::new(stream, hash));
+            decoders.insert(*stream, Decoder::new(*stream, hash));
         }
         Ok(Self {
             lake: lake.clone(),
             parts: Vec::new(),
             counts: Counts::default(),
             registry: None,
-            dead: Appender::open(lake, schema::dead_letters()).await?,
-            raw,
+            times: CommitTimes::default(),
+            committer: Some(Committer::open(lake, streams).await?),
+            in_flight: None,
             decoders,
             limits,
             accept_rejects,
@@ -98,13 +103,13 @@ impl Sink {
         })
     }
 
-    /// The ids of a stream's raw table, newest.
+    /// The ids of a stream's raw table, newest; nothing may be in flight.
     pub(crate) async fn transactions(
         &mut self,
         stream: Stream,
     ) -> Result<&lake::Transactions, IngestError> {
-        let appender = self.raw.get_mut(&stream).ok_or(IngestError::NoStreams)?;
-        let transactions = appender.refresh().await?;
+        let committer = self.committer.as_mut().ok_or(IngestError::NoStreams)?;
+        let transactions = committer.transactions(stream).await?;
         let sealed = lake::sealed_before(transactions);
         if let Some((first, decoder)) = sealed.zip(self.decoders.get_mut(&stream)) {
             decoder.seal_before(first);
@@ -113,7 +118,7 @@ impl Sink {
     }
 
     /// A partition as the tables know it now, with an empty buffer. Its `next` is the raw table's
-    /// position, or 0 where that has none: then `raw_from` is `None`.
+    /// position, or 0 where that has none: then `raw_from` is `None`. Nothing may be in flight.
     pub(crate) async fn part(
         &mut self,
         stream: Stream,
@@ -122,7 +127,8 @@ impl Sink {
         id: PartitionId,
     ) -> Result<Part, IngestError> {
         let raw = id.position(self.transactions(stream).await?);
-        let dead_from = id.position(self.dead.refresh().await?).map(|p| p.next);
+        let committer = self.committer.as_mut().ok_or(IngestError::NoStreams)?;
+        let dead_from = id.position(committer.dead_transactions().await?).map(|p| p.next);
         let next = raw.map_or(0, |p| p.next);
         let dead_known = match dead_from {
             Some(to) if to > next => dead::known(&self.lake, topic, partition, next, to).await?,
@@ -138,6 +144,8 @@ impl Sink {
             arrival: marks.arrival,
             raw_from: raw.map(|p| p.next),
             dead_from,
+            in_lake: raw.map(|p| p.next),
+            in_flight: (0, 0),
             dead_known,
             newest: marks.newest,
             reached: marks.reached,
@@ -217,33 +225,98 @@ impl Sink {
     /// Whether a commit is due.
     pub(crate) fn due(&self) -> bool {
         let Some(since) = self.buffered_since else { return false };
-        let rows: usize = self.parts.iter().map(|p| p.rows.len()).sum();
-        let bytes: usize = self.parts.iter().map(|p| p.rows.bytes()).sum();
-        rows >= self.limits.rows || bytes >= self.limits.bytes || since.elapsed() >= self.limits.age
+        since.elapsed() >= self.limits.age || self.is_large()
     }
 
-    /// Commits what is buffered: the dead letters first, then each stream's raw table. The indices
-    /// of parts that another worker has moved on meanwhile: nothing of theirs was committed to the
-    /// raw table, their buffers are empty, and they are to be assigned anew.
+    fn is_large(&self) -> bool {
+        let rows: usize = self.parts.iter().map(|p| p.rows.len()).sum();
+        let bytes: usize = self.parts.iter().map(|p| p.rows.bytes()).sum();
+        rows >= self.limits.rows || bytes >= self.limits.bytes
+    }
+
+    /// Whether nothing more may be read: the next commit is due, and the one before is not done.
+    pub(crate) fn is_full(&self) -> bool {
+        self.in_flight.is_some() && self.is_large()
+    }
+
+    /// Begins to commit what is buffered, on another thread; nothing may be in flight. What becomes
+    /// of it is to be had from [`Sink::settle`].
+    pub(crate) fn begin(&mut self, runtime: &tokio::runtime::Handle) -> Result<(), IngestError> {
+        let slices = self.cut()?;
+        let Some(mut committer) = self.committer.take() else { return Ok(()) };
+        let inside = runtime.clone();
+        self.in_flight = Some(runtime.spawn_blocking(move || {
+            let outcome = inside.block_on(committer.commit(slices));
+            (committer, outcome)
+        }));
+        Ok(())
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// Whether what is in flight has come down, so that [`Sink::settle`] does not wait.
+    pub(crate) fn has_landed(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// Waits for what is in flight and takes note of what became of it. The indices of parts that
+    /// another worker has moved on meanwhile: what was in flight of theirs is not in the raw table,
+    /// their buffers are empty, and they are to be assigned anew.
+    pub(crate) async fn settle(&mut self) -> Result<Vec<usize>, IngestError> {
+        let Some(task) = self.in_flight.take() else { return Ok(Vec::new()) };
+        let (committer, outcome) = match task.await {
+            Ok(landed) => landed,
+            // The task is never cancelled.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        self.committer = Some(committer);
+        Ok(self.note(outcome?))
+    }
+
+    /// Commits what is in flight and what is buffered; the lost parts of both, as
+    /// [`Sink::settle`] has it.
     pub(crate) async fn flush(&mut self) -> Result<Vec<usize>, IngestError> {
-        self.judge()?;
-        self.buffered_since = None;
-        let mut live: Vec<usize> =
-            (0..self.parts.len()).filter(|i| self.parts[*i].changed()).collect();
-        let mut lost = self.flush_dead(&mut live).await?;
-        lake::fault::point("dead letters committed", "");
-        let streams: BTreeSet<Stream> = live.iter().map(|i| self.parts[*i].stream).collect();
-        for stream in streams {
-            let of_stream: Vec<usize> =
-                live.iter().copied().filter(|i| self.parts[*i].stream == stream).collect();
-            lost.extend(self.flush_raw(stream, of_stream).await?);
-        }
-        for index in &lost {
-            let part = &mut self.parts[*index];
-            part.rows = Rows::new(part.stream);
-            part.dead.clear();
+        let mut lost = self.settle().await?;
+        let slices = self.cut()?;
+        if let Some(committer) = &mut self.committer {
+            let outcome = committer.commit(slices).await?;
+            lost.extend(self.note(outcome));
         }
         Ok(lost)
+    }
+
+    /// Cuts off what is buffered of all parts.
+    fn cut(&mut self) -> Result<Vec<Slice>, IngestError> {
+        self.judge()?;
+        self.buffered_since = None;
+        let now = chrono::Utc::now().timestamp_micros();
+        let changed = self.parts.iter_mut().enumerate().filter(|(_, part)| part.changed());
+        changed.map(|(index, part)| part.cut(index, now)).collect()
+    }
+
+    fn note(&mut self, outcome: Outcome) -> Vec<usize> {
+        self.counts.commits += outcome.commits;
+        self.counts.bytes += outcome.bytes;
+        if outcome.commits > 0 {
+            self.times.add(outcome.took);
+        }
+        for part in &mut self.parts {
+            part.in_flight = (0, 0);
+        }
+        for (index, next) in outcome.committed {
+            self.parts[index].in_lake = Some(next);
+        }
+        for index in &outcome.lost {
+            self.parts[*index].let_go();
+        }
+        for (stream, first) in outcome.sealed {
+            if let Some(decoder) = self.decoders.get_mut(&stream) {
+                decoder.seal_before(first);
+            }
+        }
+        outcome.lost
     }
 
     /// More rejected than accepted: a wrong topic must not fill the dead letters.
@@ -261,88 +334,5 @@ impl Sink {
             rejected: counts.rejected,
             reason: reason.map_or_else(String::new, |(reason, _)| (*reason).to_owned()),
         })
-    }
-
-    /// Commits the dead letters of the live parts, always, even without rows: what stands there is
-    /// how a zombie is found out first. Takes moved parts out of `live` and returns them.
-    async fn flush_dead(&mut self, live: &mut Vec<usize>) -> Result<Vec<usize>, IngestError> {
-        let mut lost = Vec::new();
-        while !live.is_empty() {
-            let parts: Vec<&Part> = live.iter().map(|i| &self.parts[*i]).collect();
-            let files = dead::write(&self.lake, &parts).await?;
-            let advances: Vec<_> = parts.iter().map(|p| p.advance_dead()).collect();
-            match self.dead.append(&advances, &files).await? {
-                Appended::Done { .. } => break,
-                Appended::Moved(ids) => lost.extend(self.take_moved(live, &ids)),
-            }
-        }
-        Ok(lost)
-    }
-
-    async fn flush_raw(
-        &mut self,
-        stream: Stream,
-        mut live: Vec<usize>,
-    ) -> Result<Vec<usize>, IngestError> {
-        let mut lost = Vec::new();
-        let mut batches = BTreeMap::new();
-        let now = chrono::Utc::now().timestamp_micros();
-        for index in &live {
-            let rows = &mut self.parts[*index].rows;
-            if !rows.is_empty() {
-                batches.insert(*index, rows.finish(now)?);
-            }
-        }
-        while !live.is_empty() {
-            let files = self.write_raw(stream, &batches).await?;
-            let advances: Vec<_> = live.iter().map(|i| self.parts[*i].advance_raw()).collect();
-            let Some(appender) = self.raw.get_mut(&stream) else { break };
-            match appender.append(&advances, &files).await? {
-                Appended::Done { version } => {
-                    self.counts.commits += 1;
-                    self.counts.bytes += files.iter().map(|f| f.bytes).sum::<u64>();
-                    let rows: u64 = files.iter().map(|f| f.rows).sum();
-                    tracing::debug!(%stream, version, rows, files = files.len(), "committed");
-                    break;
-                }
-                Appended::Moved(ids) => {
-                    let moved = self.take_moved(&mut live, &ids);
-                    batches.retain(|index, _| !moved.contains(index));
-                    lost.extend(moved);
-                }
-            }
-        }
-        for index in live {
-            self.parts[index].committed();
-        }
-        Ok(lost)
-    }
-
-    async fn write_raw(
-        &self,
-        stream: Stream,
-        batches: &BTreeMap<usize, arrow::array::RecordBatch>,
-    ) -> Result<Vec<PendingFile>, IngestError> {
-        let def = schema::raw(stream);
-        let all: Vec<_> = batches.values().cloned().collect();
-        let mut files = Vec::new();
-        for (day, batch) in by_day(&all)? {
-            files.push(self.lake.write_file(&def, Some(day), &[batch], BTreeMap::new()).await?);
-        }
-        Ok(files)
-    }
-
-    fn take_moved(&self, live: &mut Vec<usize>, ids: &[PartitionId]) -> Vec<usize> {
-        let (moved, rest) = live.iter().partition(|i| ids.contains(&self.parts[**i].id));
-        *live = rest;
-        for index in &moved {
-            let part: &Part = &self.parts[*index];
-            tracing::warn!(
-                topic = part.topic,
-                partition = part.partition,
-                "another worker has gone on with this partition; what was read here is dropped and read again"
-            );
-        }
-        moved
     }
 }

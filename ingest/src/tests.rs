@@ -1,6 +1,7 @@
 //! Tests of ingest as a whole: through the embedded broker, and from files.
 
 mod formats;
+mod generations;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -22,7 +22,7 @@ use crate::rebalance::{Rebalance, Rebalances};
 use crate::registry::Registry;
 use crate::settings::{From, KafkaSettings, RunOptions};
 use crate::sink::{Counts, Record, Sink, Waiting};
-use crate::status::{CommitTimes, PartitionStatus, Status};
+use crate::status::{PartitionStatus, Status};
 
 /// How many records one drain of a partition's queue takes.
 const BATCH: usize = 2048;
@@ -63,10 +63,16 @@ pub fn run(
         ends,
         assigned: false,
         last_commit: Instant::now(),
-        commits: CommitTimes::default(),
     };
-    let result = worker.join().and_then(|()| worker.read(stop, progress));
+    let mut result = worker.join().and_then(|()| worker.read(stop, progress));
+    if matches!(result, Err(IngestError::Gap { .. })) {
+        // What was read before the gap may be gone from the broker as well.
+        result = worker.commit().and_then(|_| result);
+    }
     // Even after an error the group is left in order; what was not committed is read again.
+    if let Err(error) = runtime.block_on(worker.sink.settle()) {
+        result = result.and(Err(error));
+    }
     worker.queues.clear();
     let counts = worker.sink.counts.clone();
     consumer.context().close();
@@ -93,7 +99,6 @@ struct Worker<'c> {
     ends: Option<BTreeMap<(String, i32), i64>>,
     assigned: bool,
     last_commit: Instant,
-    commits: CommitTimes,
 }
 
 struct Queue<'c> {
@@ -130,9 +135,16 @@ impl Worker<'_> {
     ) -> Result<(), IngestError> {
         let mut idle = false;
         loop {
-            self.serve(if idle { Duration::from_millis(20) } else { Duration::ZERO })?;
+            let full = self.sink.is_full();
+            self.serve(match (full, idle) {
+                (true, _) => Duration::from_millis(2),
+                (false, true) => Duration::from_millis(20),
+                (false, false) => Duration::ZERO,
+            })?;
             idle = true;
-            for index in 0..self.queues.len() {
+            // None while the group is joined again.
+            let parts = if full { 0 } else { self.sink.parts.len() };
+            for index in 0..parts {
                 idle &= !self.drain(index)?;
             }
             self.note_quiet();
@@ -147,8 +159,11 @@ impl Worker<'_> {
             let quiet_due = idle
                 && self.last_commit.elapsed() >= QUIET_COMMIT
                 && self.sink.parts.iter().any(Part::changed);
-            if ending || self.sink.due() || quiet_due {
-                self.commit()?;
+            if (ending && self.commit()?) || (self.sink.has_landed() && self.land()?) {
+                self.rejoin()?;
+            }
+            if !self.sink.is_in_flight() && (self.sink.due() || quiet_due) {
+                self.sink.begin(self.runtime)?;
             }
             progress(&self.status());
             if let Some(error) = stuck {
@@ -260,7 +275,7 @@ impl Worker<'_> {
         self.sink.parts.clear();
         self.assigned = false;
         self.consumer.unassign()?;
-        committed
+        committed.map(drop)
     }
 
     /// Takes what was fetched of one partition; whether there was anything.
@@ -361,18 +376,32 @@ impl Worker<'_> {
         first
     }
 
-    /// Commits, tells Kafka (for lag tools only), and takes lost partitions up again.
-    fn commit(&mut self) -> Result<(), IngestError> {
-        let (began, before) = (Instant::now(), self.sink.counts.commits);
+    /// Commits everything. Whether another worker has gone on with a partition: it is to be taken up
+    /// anew.
+    fn commit(&mut self) -> Result<bool, IngestError> {
         let lost = self.runtime.block_on(self.sink.flush())?;
+        self.tell()?;
+        Ok(!lost.is_empty())
+    }
+
+    /// Takes note of what was committed meanwhile. Whether another worker has gone on with a
+    /// partition: then what is held of the others is committed too.
+    fn land(&mut self) -> Result<bool, IngestError> {
+        let lost = self.runtime.block_on(self.sink.settle())?;
+        self.tell()?;
+        if !lost.is_empty() {
+            self.commit()?;
+        }
+        Ok(!lost.is_empty())
+    }
+
+    /// Tells Kafka what was committed; for lag tools only.
+    fn tell(&mut self) -> Result<(), IngestError> {
         lake::fault::point("committed", "");
         self.last_commit = Instant::now();
-        if self.sink.counts.commits > before {
-            self.commits.add(began.elapsed());
-        }
         let mut list = TopicPartitionList::new();
         for part in &self.sink.parts {
-            if let Some(next) = part.raw_from {
+            if let Some(next) = part.in_lake {
                 list.add_partition_offset(&part.topic, part.partition, Offset::Offset(next))?;
             }
         }
@@ -381,12 +410,17 @@ impl Worker<'_> {
         {
             tracing::debug!(%error, "advisory offsets");
         }
-        if !lost.is_empty() {
-            let all: Vec<_> =
-                self.sink.parts.iter().map(|p| (p.topic.clone(), p.partition)).collect();
-            self.assign(&all)?;
-        }
         Ok(())
+    }
+
+    /// Joins the group again, so that partitions are taken up where the lake stands now. What the
+    /// old queues still hold is of no use to anybody. To assign these partitions ourselves would
+    /// be to remove them twice when the group takes them away at the same time, as it does from a
+    /// zombie, and that aborts librdkafka: "Assertion `rktp->rktp_started' failed".
+    fn rejoin(&mut self) -> Result<(), IngestError> {
+        self.sink.parts.clear();
+        self.assigned = false;
+        self.join()
     }
 
     fn status(&self) -> Status {
@@ -404,8 +438,8 @@ impl Worker<'_> {
                     lag: (end.unwrap_or(queue.end) - part.next).max(0),
                     newest: part.newest,
                     reached: part.reached,
-                    buffered_rows: part.rows.len(),
-                    buffered_bytes: part.rows.bytes(),
+                    buffered_rows: part.rows.len() + part.in_flight.0,
+                    buffered_bytes: part.rows.bytes() + part.in_flight.1,
                 }
             })
             .collect();
@@ -414,7 +448,7 @@ impl Worker<'_> {
             lag: partitions.iter().map(|p| p.lag).sum(),
             read: self.queues.iter().map(|q| q.read).sum(),
             partitions,
-            commits: self.commits.clone(),
+            commits: self.sink.times.clone(),
         }
     }
 }

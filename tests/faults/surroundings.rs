@@ -1,38 +1,31 @@
 //! What workers stand on gives way: the broker goes and comes back, the clock jumps.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::faults::deck::Kind;
 use crate::faults::season::Season;
-use crate::kafka::note;
+use crate::kafka::{Broker, succeed};
 
 pub(crate) fn kinds() -> Vec<Kind> {
     let mut kinds = vec![
         Kind::new("the broker restarts", 1, |season| {
-            without_broker(season, crate::kafka::Broker::stop);
+            without_broker(season, Broker::stop);
         }),
         Kind::new("the broker is killed and comes back", 1, |season| {
-            without_broker(season, crate::kafka::Broker::kill);
+            without_broker(season, Broker::kill);
         }),
     ];
-    if faketime().is_some() {
-        kinds.push(Kind::new("the clock jumps ahead", 1, |season| {
-            let days = 1 + season.luck.below(20);
-            jump(season, &format!("+{days}d"));
-        }));
-        kinds.push(Kind::new("the clock jumps back", 1, |season| {
-            let days = 1 + season.luck.below(20);
-            jump(season, &format!("-{days}d"));
-        }));
-    } else {
-        note("without libfaketime no clock jumps: apt-get install faketime");
+    for (name, sign) in [("the clock jumps ahead", 1), ("the clock jumps back", -1)] {
+        kinds.push(Kind::new(name, 1, move |season| jump(season, sign)));
     }
     kinds
 }
 
 /// The broker goes while a worker reads, and comes back; the worker goes on by itself.
-fn without_broker(season: &mut Season<'_>, goes: fn(&mut crate::kafka::Broker)) {
+fn without_broker(season: &mut Season<'_>, goes: fn(&mut Broker)) {
     let mut worker = season.working("a");
     season.luck.pause(Duration::from_millis(500));
     goes(season.broker);
@@ -41,26 +34,25 @@ fn without_broker(season: &mut Season<'_>, goes: fn(&mut crate::kafka::Broker)) 
     season.end(worker);
 }
 
-/// A worker's clock jumps while it reads, and jumps back; its records' own times do not.
-fn jump(season: &mut Season<'_>, offset: &str) {
-    let library = faketime().expect("libfaketime");
-    let clock = season.file("clock");
-    std::fs::write(&clock, "+0").expect("room for a file");
+/// A worker's clock jumps by days while it reads, and jumps back; its records' own times do not.
+fn jump(season: &mut Season<'_>, sign: i64) {
+    let library = season.project.path("clock.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/clock.c");
+    succeed(Command::new("cc").args(["-shared", "-fPIC", "-O1", source, "-o"]).arg(&library));
+    let name = season.file("clock");
+    let clock = File::create_new(&name).expect("room for a file");
+    let set = |seconds: i64| {
+        clock.write_all_at(&seconds.to_ne_bytes(), 0).expect("room for a number");
+    };
+    set(0);
     let mut command = season.worker("a");
-    command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &clock);
-    command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    command.env("LD_PRELOAD", &library).env("RAPPORT_TEST_CLOCK", &name);
     let mut worker = season.start(command);
-    for offset in [offset, "+0"] {
+    let away = sign * (1 + season.luck.below(20 * 86_400).cast_signed());
+    for seconds in [away, 0] {
         season.await_commits(&mut worker, 1);
-        std::fs::write(&clock, offset).expect("room for a file");
+        set(seconds);
         season.await_commits(&mut worker, 2);
     }
     season.end(worker);
-}
-
-/// The library that gives a process another clock, where it is installed.
-fn faketime() -> Option<PathBuf> {
-    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64"];
-    let libraries = folders.iter().map(|f| Path::new(f).join("faketime/libfaketimeMT.so.1"));
-    libraries.into_iter().find(|library| library.exists())
 }

@@ -143,3 +143,43 @@ fn sealed_days_keep_what_was_computed_and_take_nothing_more() {
     project.write("rapport.toml", "[lake.retention]\nbilling_events = \"1d\"\n");
     project.run(&["lake", "retain"]).refused(2, &["billing_events", "api_calls"]);
 }
+
+#[test]
+fn a_worker_that_runs_learns_of_a_sealed_day() {
+    let Some(broker) = Broker::start() else { return };
+    let world = Simulated::new(Size { seed: 53, partners: 20, events: 2_000, days: 8 });
+    broker.create_topic("sealed", 1);
+    let project = project_on(&broker, &format!("api_calls = \"sealed\"\n{ONLY_CALLS}"));
+    let settings = std::fs::read_to_string(project.path("rapport.toml")).expect("settings");
+    let retention = "[lake.retention]\napi_calls = \"3d\"\n";
+    project.write("rapport.toml", format!("{retention}{settings}"));
+    produce(&broker, "sealed", &world.timeless(Stream::ApiCalls));
+    let flags = ["ingest", "run", "--flush-seconds", "1", "--quiet"];
+    let worker = Running::start(project.command(&flags));
+    let sent = truth(&world.timeless(Stream::ApiCalls));
+    let commits = || entries(&raw(&project.path("."), Stream::ApiCalls).join("_delta_log"));
+    wait_until("the first commit", PATIENCE, || commits() > 1);
+    let all = || project.number("SELECT count(*) FROM raw.api_calls");
+    wait_until("all events", PATIENCE, || all() == sent.events + sent.copies);
+
+    let said = project.ok(&["lake", "retain"]);
+    let left = all();
+    assert!(left < sent.events, "{said}");
+    // For a sealed day and for an open one, in one commit.
+    let event = |id: &str, day: &str| {
+        format!(
+            "{{\"event_id\":\"{id}\",\"partner_id\":\"late-one\",\"status\":200,\
+             \"occurred_at\":\"{day}T10:00:00Z\"}}\n"
+        )
+    };
+    let late = [event("l-1", "2026-01-02"), event("l-2", "2026-01-08")].concat();
+    broker.produce("sealed", None, &late);
+    wait_until("the open day's event", PATIENCE, || all() == left + 1);
+    worker.terminate();
+    worker.finish().succeeded();
+    let rejected = "SELECT reason FROM dead_letters WHERE kafka_offset =
+                    (SELECT max(kafka_offset) - 1 FROM raw.api_calls)";
+    assert_eq!(project.rows(rejected), ["out_of_range"]);
+    assert_eq!(all(), left + 1);
+    project.ok(&["lake", "verify"]);
+}

@@ -5,7 +5,7 @@
 //! gets them more rarely. A checkpoint only saves time; one that fails is tried again later.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use delta_kernel::Snapshot;
 use tokio::task::JoinSet;
@@ -90,7 +90,7 @@ impl Lake {
         let (engine, url) = (log.engine(None), log.root_url().clone());
         let written = tokio::task::spawn_blocking(move || {
             let snapshot = Snapshot::builder_for(url).at_version(version).build(engine.as_ref())?;
-            Arc::clone(&snapshot).checkpoint(engine.as_ref(), None)
+            snapshot.checkpoint(engine.as_ref(), None)
         });
         match written.await {
             Ok(Ok(_)) => Ok(()),

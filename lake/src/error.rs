@@ -14,8 +14,8 @@ pub enum LakeError {
     Root { root: String, reason: String },
 
     #[error(
-        "the lake at {root} can't be reached: {source}; check [lake] root and [lake.store] in \
-         rapport.toml, and the AWS_* credentials in the environment"
+        "the lake at {root} can't be reached; check [lake] root and [lake.store] in rapport.toml, \
+         and the AWS_* credentials in the environment: {source}"
     )]
     Unreachable {
         root: String,
@@ -80,8 +80,8 @@ pub enum LakeError {
     },
 
     #[error(
-        "the lake's storage: {0}; nothing that was committed is lost: run the command again once \
-         the storage answers"
+        "the lake's storage failed; nothing that was committed is lost, run the command again once \
+         it answers and has room: {0}"
     )]
     Storage(#[from] object_store::Error),
 

@@ -56,7 +56,8 @@ const RETRIES: RetryConfig = RetryConfig {
         max_backoff: Duration::from_secs(3),
         base: 2.0,
     },
-    max_retries: 10,
+    // The time is what ends them.
+    max_retries: 100,
     retry_timeout: Duration::from_secs(12),
 };
 const CONNECT: Duration = Duration::from_secs(5);

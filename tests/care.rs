@@ -2,12 +2,15 @@
 //! lake of the first version upgraded.
 
 use std::path::Path;
+use std::time::Duration;
 
 use lake_types::Stream;
 
+use crate::crash::{ONLY_CALLS, produce, project_on};
+use crate::kafka::Broker;
 use crate::pieces::assert_same;
-use crate::program::Project;
-use crate::simulated::{Sent, Simulated, Size, lines};
+use crate::program::{Project, Running, wait_until};
+use crate::simulated::{Sent, Simulated, Size, check_tables, lines, raw, truth};
 
 const SIZE: Size = Size { seed: 11, partners: 20, events: 3_000, days: 40 };
 
@@ -126,6 +129,44 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
     let answer = project.run(&["doctor"]);
     assert_eq!(answer.code, Some(3), "{answer}");
     assert!(answer.text().contains("bootstrap_server"), "{answer}");
+}
+
+#[test]
+fn a_worker_that_sleeps_through_an_erasure_commits_nothing_into_the_gap() {
+    let Some(broker) = Broker::start() else { return };
+    let world = Simulated::drawn(Size { seed: 12, partners: 20, events: 1_500, days: 4 }.options());
+    let calls = world.timeless(Stream::ApiCalls);
+    broker.create_topic("gap", 1);
+    produce(&broker, "gap", &calls);
+    let project = project_on(&broker, &format!("api_calls = \"gap\"\n{ONLY_CALLS}"));
+    let ingest = ["ingest", "run", "--until-caught-up", "--quiet", "--flush-rows"];
+    // It stands still right before its second entry.
+    let held = project.path("held");
+    let mut sleeper = project.command(&[&ingest[..], &["200"]].concat());
+    sleeper.env("RAPPORT_FAULT", format!("entry:raw/api_calls@2={}", held.display()));
+    let sleeper = Running::start(sleeper);
+    wait_until("the sleeper", Duration::from_secs(60), || held.exists());
+
+    // Meanwhile another group reads it all, and the log is cut off at its newest version.
+    let settings = std::fs::read_to_string(project.path("rapport.toml")).expect("settings");
+    let other = settings.replace("[kafka]\n", "[kafka]\ngroup_id = \"other\"\n");
+    project.write("other.toml", other);
+    project.ok(&[&["--config", "other.toml"], &ingest[..], &["100"]].concat());
+    project.write(
+        "one.ndjson",
+        "{\"event_id\":\"one\",\"partner_id\":\"zzzz-0001\",\"status\":200,\
+         \"occurred_at\":\"2026-01-02T10:00:00Z\"}\n",
+    );
+    project.ok(&["ingest", "load", "--stream", "api-calls", "one.ndjson"]);
+    project.ok(&["lake", "erase", "--partner", "zzzz-0001", "--yes"]);
+    let gap = raw(&project.path("."), Stream::ApiCalls).join("_delta_log");
+    let gap = gap.join("00000000000000000002.json");
+    assert!(!gap.exists(), "the sleeper's place in the log is free");
+    std::fs::remove_file(&held).expect("the sleeper goes on");
+    sleeper.finish().succeeded();
+    assert!(gap.exists(), "it put its entry there");
+    check_tables(&project, Stream::ApiCalls, &truth(&calls));
+    project.ok(&["lake", "verify"]);
 }
 
 /// `tests/lake-1` was made by the first version: fourteen calls loaded, one of them a copy and one

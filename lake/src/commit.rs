@@ -1,5 +1,7 @@
 //! One log entry: put where there is none, and found to be part of the log.
 
+use std::io::ErrorKind;
+
 use bytes::Bytes;
 use deltalake::kernel::transaction::{CommitData, TransactionError};
 use deltalake::kernel::{Action, Transaction};
@@ -48,6 +50,7 @@ pub(crate) async fn commit(
         .get_bytes()
         .map_err(LakeError::transaction(&def.name))?;
     let version = tail.version + 1;
+    make_durable(lake, def, tail).await?;
     crate::fault::point("entry", &def.name);
     if !put_entry(log, &def.name, version, &bytes, id).await? {
         return Ok(Committed::Taken);
@@ -62,6 +65,21 @@ pub(crate) async fn commit(
     tail.push(&bytes, txns);
     lake.checkpoint_after(&def.name, version);
     Ok(Committed::Done { version })
+}
+
+/// The entry that ours is to follow: after a power cut no entry may be there without the one before
+/// it, and somebody else's is read before its writer has made it durable.
+async fn make_durable(lake: &Lake, def: &TableDef, tail: &mut Tail) -> Result<(), LakeError> {
+    if tail.durable {
+        return Ok(());
+    }
+    match lake.sync_file(&format!("{}/{}", def.name, entry_path(tail.version))).await {
+        // It was cleaned up, which is found out after the put.
+        Err(LakeError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+        other => other?,
+    }
+    tail.durable = true;
+    Ok(())
 }
 
 /// A put without an answer is repeated so many times, where the log can be read and lacks it.

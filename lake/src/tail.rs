@@ -46,6 +46,8 @@ pub(crate) struct Tail {
     pub(crate) txns: Transactions,
     /// What the entry at `version` said.
     stamp: u64,
+    /// Whether that entry is known to be durable; somebody else's may have been read before it was.
+    pub(crate) durable: bool,
 }
 
 /// A checkpoint that the log's hint names.
@@ -114,10 +116,11 @@ impl Tail {
         Ok(found.is_some_and(|bytes| stamp(&bytes) == self.stamp))
     }
 
-    /// Takes up our own entry, the one after this version.
+    /// Takes up our own entry, the one after this version, which is durable.
     pub(crate) fn push(&mut self, bytes: &Bytes, txns: Transactions) {
         self.version += 1;
         self.stamp = stamp(bytes);
+        self.durable = true;
         self.txns.extend(txns);
     }
 
@@ -138,7 +141,8 @@ impl Tail {
         };
         let version = from.unwrap_or(0);
         let Some(bytes) = entry(log, table, version).await? else { return Ok(None) };
-        let mut tail = Self { version, txns: Transactions::new(), stamp: stamp(&bytes) };
+        let txns = Transactions::new();
+        let mut tail = Self { version, txns, stamp: stamp(&bytes), durable: false };
         match from {
             None => tail.apply(table, &bytes)?,
             Some(version) => match checkpoint_txns(store.as_ref(), version).await {
@@ -181,6 +185,7 @@ impl Tail {
             self.apply(table, bytes)?;
             self.version += 1;
             self.stamp = stamp(bytes);
+            self.durable = false;
         }
         Ok(true)
     }

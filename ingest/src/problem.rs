@@ -27,6 +27,10 @@ impl Problem {
             Some((RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL, reason)) => {
                 IngestError::Refused { servers, reason }
             }
+            // A broker that wants a certificate ends the connection with an alert.
+            Some((_, reason)) if reason.contains("tls alert") => {
+                IngestError::Refused { servers, reason }
+            }
             Some((_, reason)) => IngestError::Unreachable { servers, reason },
             None => {
                 let code = error.rdkafka_error_code();
@@ -58,5 +62,7 @@ mod tests {
         check(&[(RDKafkaErrorCode::Resolve, "no such host"), down], "answers at k:9092 (no such");
         check(&[(RDKafkaErrorCode::Authentication, "bad password"), down], "refuses this client");
         check(&[(RDKafkaErrorCode::SSL, "no certificate")], "no certificate");
+        let alert = "Receive failed: ssl/tls alert bad certificate";
+        check(&[(RDKafkaErrorCode::BrokerTransportFailure, alert), down], "refuses this client");
     }
 }

@@ -27,6 +27,9 @@ pub(crate) struct Rebalances {
 /// A problem of the connection that lasts is told again after so long.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 
+/// How long the client's queue is looked at for the reason of a failure.
+const REASONS: Duration = Duration::from_millis(50);
+
 impl Rebalances {
     /// The broker has answered: from now on problems of the connection are told.
     pub(crate) fn connected(&self) {
@@ -40,8 +43,8 @@ impl Rebalances {
         servers: &str,
         error: &KafkaError,
     ) -> IngestError {
-        // Reasons wait in the client's queue, and nobody has read it yet.
-        while consumer.poll(Duration::ZERO).is_some() {}
+        // Reasons wait in the client's queue, between lines of its log, and nobody has read it yet.
+        while consumer.poll(REASONS).is_some() {}
         consumer.context().problem.explain(servers, error)
     }
 

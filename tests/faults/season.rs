@@ -91,7 +91,7 @@ impl<'b> Season<'b> {
                 (bucket.folder(&name), section)
             }
         };
-        let positions = Positions::new(&lake);
+        let positions = Positions::new(&lake, project.path("lake.key"));
         let feed = Feed::start(broker.bootstrap(), &prefix, luck.below(1 << 40));
         Self {
             broker,

@@ -34,18 +34,39 @@ impl Bucket {
             return None;
         }
         let dir = tempfile::tempdir().expect("a temporary folder");
+        let mut bucket = Self { dir, endpoint: String::new(), running: None };
+        bucket.run("0");
+        Some(bucket)
+    }
+
+    /// Ends the server as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let Some(mut child) = self.running.take() else { return };
+        // Script and server are a process group.
+        let group = format!("-{}", child.id());
+        drop(Command::new("kill").args(["-KILL", "--", &group]).status());
+        drop(child.wait());
+    }
+
+    /// Starts the server again, on the same port and files.
+    pub(crate) fn start_again(&mut self) {
+        let (_, port) = self.endpoint.rsplit_once(':').expect("an address with a port");
+        self.run(&port.to_owned());
+    }
+
+    fn run(&mut self, port: &str) {
         let mut command = Command::new(script());
-        command.args(["start", "--port", "0", "--until-eof", "--dir"]).arg(dir.path());
+        command.args(["start", "--port", port, "--until-eof", "--dir"]).arg(self.dir.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().expect("tests/s3/s3 can be run");
         let stdout = child.stdout.take().expect("a piped output");
-        let mut bucket = Self { dir, endpoint: String::new(), running: Some(child) };
+        self.running = Some(child);
         // The script prints one line when the server answers, or gives up.
-        BufReader::new(stdout).read_line(&mut bucket.endpoint).expect("the script's output");
-        let log = || std::fs::read_to_string(bucket.dir.path().join("server.log"));
-        assert!(!bucket.endpoint.is_empty(), "no server:\n{}", log().unwrap_or_default());
-        bucket.endpoint.truncate(bucket.endpoint.trim_end().len());
-        Some(bucket)
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("the script's output");
+        let log = || std::fs::read_to_string(self.dir.path().join("server.log"));
+        assert!(!line.is_empty(), "no server:\n{}", log().unwrap_or_default());
+        line.trim_end().clone_into(&mut self.endpoint);
     }
 
     /// `http://127.0.0.1:PORT`
@@ -61,11 +82,7 @@ impl Bucket {
 
 impl Drop for Bucket {
     fn drop(&mut self) {
-        let Some(mut child) = self.running.take() else { return };
-        // Script and server are a process group.
-        let group = format!("-{}", child.id());
-        drop(Command::new("kill").args(["-KILL", "--", &group]).status());
-        drop(child.wait());
+        self.kill();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::faults::season::Season;
-use crate::faults::{care, kills, scenes, surroundings, zombies};
+use crate::faults::{care, kills, scenes, store, surroundings, zombies};
 
 /// One kind of fault.
 pub(crate) struct Kind {
@@ -49,12 +49,11 @@ impl Kind {
     }
 }
 
-/// Every kind there is, in the order of the table.
-pub(crate) fn kinds() -> Vec<Kind> {
-    [kills::kinds(), zombies::kinds(), surroundings::kinds(), scenes::kinds(), care::kinds()]
-        .into_iter()
-        .flatten()
-        .collect()
+/// Every kind there is, in the order of the table; of lakes in a bucket, or in a folder.
+pub(crate) fn kinds(in_bucket: bool) -> Vec<Kind> {
+    let place = if in_bucket { store::kinds() } else { scenes::kinds() };
+    let all = [kills::kinds(), zombies::kinds(), surroundings::kinds(), place, care::kinds()];
+    all.into_iter().flatten().collect()
 }
 
 /// The table in Markdown, with its sum.

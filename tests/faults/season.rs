@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lake_types::Stream;
 
-use crate::bucket::{Bucket, lake_section};
+use crate::bucket::{Bucket, Proxy, lake_section};
 use crate::faults::broker::{Admin, config};
 use crate::faults::feed::Feed;
 use crate::faults::luck::Luck;
@@ -32,8 +32,10 @@ pub(crate) struct Season<'b> {
     pub(crate) project: Project,
     /// The lake's files, also where the lake is in a bucket.
     pub(crate) lake: PathBuf,
+    pub(crate) bucket: Option<&'b mut Bucket>,
     /// Where the lake is, as a configuration says it.
     section: String,
+    name: String,
     /// What the names of its topics begin with.
     pub(crate) prefix: String,
     pub(crate) positions: Positions,
@@ -53,7 +55,7 @@ pub(crate) struct Ground<'b> {
     pub(crate) broker: &'b mut Broker,
     pub(crate) admin: &'b Admin,
     /// Where the lakes are, if not in folders.
-    pub(crate) bucket: Option<&'b Bucket>,
+    pub(crate) bucket: Option<&'b mut Bucket>,
 }
 
 /// A process that stands still at a point until it is let go.
@@ -77,29 +79,24 @@ impl Held {
 impl<'b> Season<'b> {
     pub(crate) fn begin(ground: &'b mut Ground<'_>, luck: &'b mut Luck, number: usize) -> Self {
         let Ground { broker, admin, bucket } = ground;
-        let prefix = format!("season-{number}-");
+        let name = format!("season-{number}");
+        let prefix = format!("{name}-");
         for (stream, partitions) in PARTITIONS {
             admin.create(&format!("{prefix}{stream}"), partitions);
         }
         let project = Project::new();
-        let (lake, section) = match bucket {
-            None => (project.path("lake"), String::new()),
-            Some(bucket) => {
-                let name = format!("season-{number}");
-                let section = lake_section(&project, bucket.endpoint(), &name);
-                project.write("rapport.toml", &section);
-                (bucket.folder(&name), section)
-            }
-        };
+        let lake = bucket.as_ref().map_or_else(|| project.path("lake"), |b| b.folder(&name));
         let positions = Positions::new(&lake, project.path("lake.key"));
         let feed = Feed::start(broker.bootstrap(), &prefix, luck.below(1 << 40));
-        Self {
+        let mut season = Self {
             broker,
             admin,
             luck,
             project,
             lake,
-            section,
+            bucket: bucket.as_deref_mut(),
+            section: String::new(),
+            name,
             prefix,
             positions,
             feed: Some(feed),
@@ -107,7 +104,18 @@ impl<'b> Season<'b> {
             compacted: false,
             round: 0,
             files: 0,
-        }
+        };
+        season.forget_answers(20);
+        season
+    }
+
+    /// From now on the store is asked through a proxy that loses the answer to every so many log
+    /// entries, which are put all the same. A folder gives no answers that could be lost.
+    pub(crate) fn forget_answers(&mut self, every: usize) {
+        let Some(bucket) = &self.bucket else { return };
+        let proxy = Proxy::before(bucket.endpoint(), every);
+        self.section = lake_section(&self.project, proxy.endpoint(), &self.name);
+        self.project.write("rapport.toml", &self.section);
     }
 
     /// A new fault: its workers are groups of their own, which need not wait until the broker has

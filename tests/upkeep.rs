@@ -135,6 +135,15 @@ fn sealed_days_keep_what_was_computed_and_take_nothing_more() {
         project.ok(&erase);
     }
     assert_same(&all.metrics(&end), &project.metrics(&end), "an erasure");
+
+    // A rollup whose query changes is built anew, but for what nothing is left of.
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/queries/rollups/partner_day.sql");
+    let sql = std::fs::read_to_string(built_in).expect("the built-in rollup");
+    let (before, changed) = ("count(*) AS calls", "count(1) AS calls");
+    assert!(sql.contains(before));
+    std::fs::create_dir_all(project.path("queries/rollups")).expect("a folder");
+    project.write("queries/rollups/partner_day.sql", sql.replace(before, changed));
+    assert_same(&all.metrics(&end), &project.metrics(&end), "a rollup built anew");
     project.ok(&["lake", "vacuum", "--retention-hours", "1"]);
     project.ok(&["lake", "verify"]);
 

@@ -33,7 +33,9 @@ pub(crate) struct Background(Mutex<Jobs>);
 struct Jobs {
     /// Tables that somebody is at.
     busy: BTreeSet<String>,
-    running: JoinSet<()>,
+    checkpoints: JoinSet<()>,
+    /// May take minutes, and stops anywhere.
+    clean_up: JoinSet<()>,
 }
 
 impl Background {
@@ -50,9 +52,9 @@ impl Lake {
         }
         let (lake, name) = (self.clone(), table.to_owned());
         self.background().with(|jobs| {
-            while jobs.running.try_join_next().is_some() {}
+            while jobs.checkpoints.try_join_next().is_some() {}
             if jobs.busy.insert(table.to_owned()) {
-                jobs.running.spawn(async move {
+                jobs.checkpoints.spawn(async move {
                     if let Err(error) = lake.look_after(&name, version).await {
                         tracing::warn!(table = name, version, %error, "no checkpoint was written");
                     }
@@ -63,10 +65,10 @@ impl Lake {
     }
 
     /// Waits until the checkpoints begun by this lake's commits are written; without it they are
-    /// given up when the process ends.
+    /// given up when the process ends. A clean-up is not waited for: the next one goes on.
     pub async fn settle(&self) {
-        let mut running = self.background().with(|jobs| std::mem::take(&mut jobs.running));
-        while running.join_next().await.is_some() {}
+        let mut begun = self.background().with(|jobs| std::mem::take(&mut jobs.checkpoints));
+        while begun.join_next().await.is_some() {}
     }
 
     async fn look_after(&self, table: &str, version: u64) -> Result<(), LakeError> {
@@ -79,9 +81,24 @@ impl Lake {
         crate::fault::point("checkpoint", table);
         self.checkpoint(table, version).await?;
         if version.is_multiple_of(CLEAN_UP_EVERY) {
-            self.clean_up(table, Keep::default(), chrono::Utc::now()).await?;
+            self.clean_up_later(table);
         }
         Ok(())
+    }
+
+    fn clean_up_later(&self, table: &str) {
+        let (lake, name) = (self.clone(), table.to_owned());
+        self.background().with(|jobs| {
+            while jobs.clean_up.try_join_next().is_some() {}
+            if jobs.clean_up.is_empty() {
+                jobs.clean_up.spawn(async move {
+                    let done = lake.clean_up(&name, Keep::default(), chrono::Utc::now()).await;
+                    if let Err(error) = done {
+                        tracing::warn!(table = name, %error, "the log was not cleaned up");
+                    }
+                });
+            }
+        });
     }
 
     /// Writes the checkpoint of a version.

@@ -67,7 +67,7 @@ pub fn run(
     let mut result = worker.join().and_then(|()| worker.read(stop, progress));
     if matches!(result, Err(IngestError::Gap { .. })) {
         // What was read before the gap may be gone from the broker as well.
-        result = worker.commit().and_then(|_| result);
+        result = worker.commit().and(result);
     }
     // Even after an error the group is left in order; what was not committed is read again.
     if let Err(error) = runtime.block_on(worker.sink.settle()) {

@@ -51,7 +51,8 @@ impl Bucket {
     /// Starts the server again, on the same port and files.
     pub(crate) fn start_again(&mut self) {
         let (_, port) = self.endpoint.rsplit_once(':').expect("an address with a port");
-        self.run(&port.to_owned());
+        let port = port.to_owned();
+        self.run(&port);
     }
 
     fn run(&mut self, port: &str) {

@@ -42,7 +42,7 @@ fn compaction_against_erasure(season: &mut Season<'_>) {
     let compaction = season.start(season.command(&COMPACT));
     season.erased.push((partner, season.positions.follow().clone()));
     compaction.finish().succeeded();
-    erased(season, erasure.finish());
+    erased(season, &erasure.finish());
     season.end(worker);
 }
 
@@ -107,11 +107,11 @@ fn killed_erasure(season: &mut Season<'_>) {
     match season.try_hold(first, point) {
         Ok(held) => held.kill(),
         // Nothing of the partner was in that table.
-        Err(running) => erased(season, running.finish()),
+        Err(running) => erased(season, &running.finish()),
     }
     let again = erase(season, &partner);
     let running = season.start(again);
-    erased(season, running.finish());
+    erased(season, &running.finish());
     season.end(worker);
 }
 
@@ -120,7 +120,7 @@ fn erase(season: &Season<'_>, partner: &str) -> Command {
 }
 
 /// The erasure went through. Its events still arrive and are being written, of which it may warn.
-fn erased(season: &mut Season<'_>, ran: Ran) {
+fn erased(season: &mut Season<'_>, ran: &Ran) {
     let words = ["its events still arrive", "not committed"];
     let warns = ran.code == Some(3) && words.iter().any(|word| ran.text().contains(word));
     assert!(ran.code == Some(0) || warns, "{ran}");

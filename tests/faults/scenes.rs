@@ -101,7 +101,7 @@ fn gone_before(season: &mut Season<'_>) -> Tally {
     scene.send(400);
     let first = 251 + season.luck.below(399) as usize;
     season.admin.truncate(&scene.topic, 0, first as i64);
-    refused(&scene, scene.run(&[]), 250..first);
+    refused(&scene, &scene.run(&[]), 250..first);
     scene.run(&["--accept-gap"]).succeeded();
     scene.count(scene.sent, 250..first)
 }
@@ -122,13 +122,13 @@ fn gone_meanwhile(season: &mut Season<'_>) -> Tally {
     let ran = worker.finish();
     // What it had fetched before it stood still it may have committed.
     let rows = scene.project.number(&format!("SELECT count(*) FROM raw.{CALLS}")) as usize;
-    refused(&scene, ran, rows..first);
+    refused(&scene, &ran, rows..first);
     scene.run(&["--accept-gap"]).succeeded();
     scene.count(scene.sent, rows..first)
 }
 
 /// Nothing was passed over in silence: the message names the range, and what accepts its loss.
-fn refused(scene: &Scene, ran: Ran, gone: std::ops::Range<usize>) {
+fn refused(scene: &Scene, ran: &Ran, gone: std::ops::Range<usize>) {
     let range = format!("records {} to {} are gone", gone.start, gone.end - 1);
     ran.refused(1, &[&format!("{}/0", scene.topic), &range, "--accept-gap"]);
 }

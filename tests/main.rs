@@ -3,7 +3,7 @@
 //! Reading order: `program` (runs it in a project of its own), `simulated` (worlds and their
 //! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker), `registry` (a
 //! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
-//! `bad_input`, `crash`, `group`, `formats`, `secure`,
+//! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
 //! `secrets`, `readers`, `care`, `upkeep`, `s3`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.

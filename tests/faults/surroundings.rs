@@ -34,7 +34,8 @@ fn without_broker(season: &mut Season<'_>, goes: fn(&mut Broker)) {
     season.end(worker);
 }
 
-/// A worker's clock jumps, by days where it may, while it reads, and jumps back; its records' own times do not.
+/// A worker's clock jumps while it reads, by days where it may, and jumps back; the times of its
+/// records do not.
 fn jump(season: &mut Season<'_>, sign: i64) {
     let library = season.project.path("clock.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/clock.c");

@@ -1,6 +1,5 @@
 //! A worker killed again and again against a real Kafka broker: every record once, none lost.
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +7,8 @@ use std::time::Duration;
 use fixtures::WorldOptions;
 use lake_types::Stream;
 
-use crate::kafka::Broker;
+use crate::faults::luck::Luck;
+use crate::kafka::{Broker, note};
 use crate::program::{Project, Running, entries, wait_until};
 use crate::simulated::{Sent, Simulated, check_tables, keyed_lines, raw, truth};
 
@@ -63,6 +63,7 @@ fn ten_kills_lose_and_double_nothing() {
         produce(&broker, stream.name(), &world.timeless(stream));
     }
     let mut luck = Luck::new();
+    note(&format!("RAPPORT_SEED={}", luck.seed));
     let log = raw(&project.path("."), Stream::ApiCalls).join("_delta_log");
     for kill in 1..=KILLS {
         kill_at_random(&project, &log, kill, &mut luck);
@@ -91,7 +92,7 @@ fn kill_at_random(project: &Project, log: &Path, kill: u32, luck: &mut Luck) {
         entries(log) >= before + commits
     });
     // Any instant of the next commit: its files, its two logs, or between two commits.
-    std::thread::park_timeout(Duration::from_micros(luck.below(120_000)));
+    luck.pause(Duration::from_millis(120));
     running.kill();
 }
 
@@ -153,25 +154,3 @@ fn a_broker_that_is_killed_and_comes_back() {
 /// Topics of a project that reads API calls alone.
 pub(crate) const ONLY_CALLS: &str =
     "partner_events = \"\"\nbilling_events = \"\"\nsupport_events = \"\"";
-
-/// Random moments; `RAPPORT_SEED` sets the seed.
-struct Luck(u64);
-
-impl Luck {
-    #[expect(clippy::print_stdout, reason = "shown with a failure, to repeat it")]
-    fn new() -> Self {
-        let given = std::env::var("RAPPORT_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0));
-        println!("RAPPORT_SEED={seed}");
-        Self(seed)
-    }
-
-    /// SplitMix64.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-}

@@ -18,7 +18,7 @@ mod count;
 mod deck;
 mod feed;
 mod kills;
-mod luck;
+pub(crate) mod luck;
 mod positions;
 mod registry;
 mod scenes;
@@ -101,6 +101,7 @@ fn play(mut season: Season<'_>, kinds: &[Kind], deck: &[usize], long: bool) -> V
     let mut rounds: Vec<(usize, Offsets)> = Vec::new();
     for &kind in deck {
         let began = Instant::now();
+        let _striking = Striking(&kinds[kind].name);
         season.next_round();
         let before = season.positions.follow().clone();
         let own = (kinds[kind].strike)(&mut season);
@@ -114,6 +115,17 @@ fn play(mut season: Season<'_>, kinds: &[Kind], deck: &[usize], long: bool) -> V
     }
     end(season, &rounds, &mut tallies);
     tallies
+}
+
+/// Says which fault it was when a test fails under it.
+struct Striking<'k>(&'k str);
+
+impl Drop for Striking<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            note(&format!("it failed under: {}", self.0));
+        }
+    }
 }
 
 /// The last records are read undisturbed; then everything is counted.

@@ -15,7 +15,7 @@ use crate::kafka::Broker;
 use crate::program::{Project, Running, wait_until};
 
 /// How long anything that is waited for may take: a machine that compiles meanwhile is slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 pub(crate) const CALLS: &str = "api_calls";
 const PARTITIONS: [(Stream, i32); 4] = [
     (Stream::ApiCalls, 3),

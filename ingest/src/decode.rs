@@ -2,7 +2,8 @@
 //!
 //! Reading order: `fields` (the contracts as data), `json` (an object to slots), `plain` (the short
 //! way to them), `avro` (a record to slots), `number` and `time` (exact values), `extra` (unknown
-//! fields), here (the rules), `rows` and `words` (events to Arrow), `days` (sorted by day).
+//! fields), here (the rules), `rows` and `words` (events in memory),
+//! `days` (sorted by day, as Arrow).
 //!
 //! The first broken rule counts: size, encoding, JSON, object, event_id, occurred_at, partner_id,
 //! then the stream's fields in the order of its table; type before range.
@@ -21,23 +22,21 @@ mod time;
 mod words;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ffi::CStr;
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
 use lake_types::{Day, MICROS_PER_DAY, Stream, minor_units};
 
 use self::avro::NoRecord;
 pub use self::avro::{Schema, schema_id};
+pub use self::days::Days;
 use self::fields::{COMMON, Field, Rule};
 use self::json::{NoObject, Object, Slot};
 use self::number::NotInteger;
 use self::plain::Names;
-pub use self::days::by_day;
 pub use self::rows::{Origin, Rows};
+use self::words::Words;
 
 /// A record with a longer value is `too_large`.
 pub const MOST_BYTES: usize = 1024 * 1024;
@@ -163,8 +162,10 @@ pub struct Decoder {
     hash_credential: HashCredential,
     /// UTC microseconds, before which no event is taken.
     earliest: i64,
-    /// Hashes by credential: a few thousand keys make most of the calls.
-    hashes: HashMap<Box<str>, Rc<str>, RandomState>,
+    /// A few thousand keys make most of the calls.
+    credentials: Words,
+    /// By the credential's number.
+    hashes: Vec<Arc<str>>,
 }
 
 impl Decoder {
@@ -172,8 +173,8 @@ impl Decoder {
         let fields = fields::of(stream);
         let names = COMMON.into_iter().chain(fields.iter().map(|f| f.name)).collect();
         let names = Names::new(names);
-        let hashes = HashMap::default();
-        Self { fields, names, hash_credential, earliest: EARLIEST, hashes }
+        let (credentials, hashes) = (Words::default(), Vec::new());
+        Self { fields, names, hash_credential, earliest: EARLIEST, credentials, hashes }
     }
 
     /// From now on events before this day are out of range: what the lake had of them has been
@@ -327,16 +328,16 @@ impl Decoder {
         Ok(())
     }
 
-    fn hash(&mut self, credential: &str) -> Rc<str> {
-        if let Some(hash) = self.hashes.get(credential) {
-            return Rc::clone(hash);
-        }
+    fn hash(&mut self, credential: &str) -> Arc<str> {
         if self.hashes.len() >= CREDENTIALS {
+            self.credentials.clear();
             self.hashes.clear();
         }
-        let hash: Rc<str> = (self.hash_credential)(credential).into();
-        self.hashes.insert(credential.into(), Rc::clone(&hash));
-        hash
+        let (number, _) = self.credentials.number(credential);
+        if number as usize == self.hashes.len() {
+            self.hashes.push((self.hash_credential)(credential).into());
+        }
+        Arc::clone(&self.hashes[number as usize])
     }
 }
 

@@ -16,13 +16,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
 use lake::{Advance, Appended, Appender, Lake, PartitionId, PendingFile, schema};
 use lake_types::{Day, Stream};
 
 use crate::dead::{self, DeadLetter};
-use crate::decode::by_day;
+use crate::decode::{Days, Rows};
 use crate::error::IngestError;
+
+/// So many rows are gathered and encoded at a time: few enough to stay near the processor.
+const PIECE: usize = 4_096;
 
 /// One partition's share of a generation.
 pub(crate) struct Slice {
@@ -33,12 +35,12 @@ pub(crate) struct Slice {
     pub(crate) partition: i32,
     pub(crate) raw: Advance,
     pub(crate) dead: Advance,
-    pub(crate) rows: Option<RecordBatch>,
+    pub(crate) rows: Rows,
     pub(crate) letters: Vec<DeadLetter>,
 }
 
 /// What became of a generation.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Outcome {
     /// The parts whose share the lake has, with the position to read from next.
     pub(crate) committed: Vec<(usize, i64)>,
@@ -51,6 +53,8 @@ pub(crate) struct Outcome {
     pub(crate) took: Duration,
     /// The first day of each stream that still takes events.
     pub(crate) sealed: BTreeMap<Stream, Day>,
+    /// By part, the rows it had, emptied: their memory is used again.
+    pub(crate) spare: Vec<(usize, Rows)>,
 }
 
 /// The tables that generations are committed to, one generation after the other.
@@ -87,8 +91,12 @@ impl Committer {
         Ok(self.dead.refresh().await?)
     }
 
-    /// Commits the dead letters first, then each stream's raw table.
-    pub(crate) async fn commit(&mut self, mut live: Vec<Slice>) -> Result<Outcome, IngestError> {
+    /// Commits the dead letters first, then each stream's raw table. `now` becomes `ingested_at`, µs.
+    pub(crate) async fn commit(
+        &mut self,
+        mut live: Vec<Slice>,
+        now: i64,
+    ) -> Result<Outcome, IngestError> {
         let began = Instant::now();
         let mut outcome = Outcome::default();
         self.commit_dead(&mut live, &mut outcome).await?;
@@ -97,7 +105,7 @@ impl Committer {
         for stream in streams {
             let (of_stream, rest) = live.into_iter().partition(|slice| slice.stream == stream);
             live = rest;
-            self.commit_raw(stream, of_stream, &mut outcome).await?;
+            self.commit_raw(stream, of_stream, now, &mut outcome).await?;
         }
         outcome.took = began.elapsed();
         Ok(outcome)
@@ -125,10 +133,12 @@ impl Committer {
         &mut self,
         stream: Stream,
         mut live: Vec<Slice>,
+        now: i64,
         outcome: &mut Outcome,
     ) -> Result<(), IngestError> {
         while !live.is_empty() {
-            let files = write_raw(&self.lake, stream, &live).await?;
+            let rows = live.iter().map(|slice| &slice.rows).collect();
+            let files = write_rows(&self.lake, stream, rows, now).await?;
             let advances: Vec<_> = live.iter().map(|slice| slice.raw.clone()).collect();
             let Some(appender) = self.raw.get_mut(&stream) else { break };
             match appender.append(&advances, &files).await? {
@@ -145,21 +155,32 @@ impl Committer {
                 Appended::Moved(ids) => take_moved(&mut live, &ids, outcome),
             }
         }
+        for mut slice in live {
+            if !slice.rows.is_roomy() {
+                slice.rows.clear();
+                outcome.spare.push((slice.index, slice.rows));
+            }
+        }
         Ok(())
     }
 }
 
-/// Writes the slices' rows, one file for each day.
-async fn write_raw(
+/// Writes rows of a stream, one file for each day. `now` becomes `ingested_at`, µs.
+pub(crate) async fn write_rows(
     lake: &Lake,
     stream: Stream,
-    slices: &[Slice],
+    parts: Vec<&Rows>,
+    now: i64,
 ) -> Result<Vec<PendingFile>, IngestError> {
     let def = schema::raw(stream);
-    let batches: Vec<_> = slices.iter().filter_map(|slice| slice.rows.clone()).collect();
+    let days = Days::new(parts);
     let mut files = Vec::new();
-    for (day, batch) in by_day(&batches)? {
-        files.push(lake.write_file(&def, Some(day), &[batch], BTreeMap::new()).await?);
+    for (day, rows) in days.iter() {
+        let mut writer = lake.file_writer(&def, Some(day))?;
+        for start in rows.clone().step_by(PIECE) {
+            writer.write(&days.batch(start..rows.end.min(start + PIECE), now)?)?;
+        }
+        files.push(writer.finish(BTreeMap::new()).await?);
     }
     Ok(files)
 }

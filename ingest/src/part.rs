@@ -7,7 +7,6 @@ use lake_types::Stream;
 
 use crate::dead::DeadLetter;
 use crate::decode::{Event, Origin, Rows, is_late};
-use crate::error::IngestError;
 use crate::generation::Slice;
 
 /// Where a partition stands and what it holds uncommitted.
@@ -35,6 +34,8 @@ pub(crate) struct Part {
     /// A mark moved that is worth a commit without records.
     pub(crate) dirty: bool,
     pub(crate) rows: Rows,
+    /// Empty rows with memory to be used again.
+    pub(crate) spare: Option<Rows>,
     pub(crate) dead: Vec<DeadLetter>,
 }
 
@@ -61,17 +62,18 @@ impl Part {
     }
 
     /// Cuts off what is held, to be committed; reading goes on from here.
-    pub(crate) fn cut(&mut self, index: usize, now: i64) -> Result<Slice, IngestError> {
+    pub(crate) fn cut(&mut self, index: usize) -> Slice {
         self.in_flight = (self.rows.len(), self.rows.bytes());
         let (raw, dead) = (self.advance_raw(), self.advance_dead());
-        let rows = if self.rows.is_empty() { None } else { Some(self.rows.finish(now)?) };
+        let empty = self.spare.take().unwrap_or_else(|| Rows::new(self.stream));
+        let rows = std::mem::replace(&mut self.rows, empty);
         self.raw_from = Some(raw.to);
         self.dead_from = Some(dead.to);
         self.dead_known.retain(|offset| *offset >= raw.to);
         self.dirty = false;
         let (topic, letters) = (self.topic.clone(), std::mem::take(&mut self.dead));
         let (stream, partition) = (self.stream, self.partition);
-        Ok(Slice { index, stream, topic, partition, raw, dead, rows, letters })
+        Slice { index, stream, topic, partition, raw, dead, rows, letters }
     }
 
     /// Drops what is held: another worker has gone on from where it began.

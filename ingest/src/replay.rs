@@ -14,8 +14,9 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use lake::{ALLOWED_LATENESS, Advance, Appended, Appender, Lake, LakeError, PartitionId, schema};
 use lake_types::{Day, Stream};
 
-use crate::decode::{Attributes, Decoder, Input, Origin, Reason, Rows, by_day, schema_id};
+use crate::decode::{Attributes, Decoder, Input, Origin, Reason, Rows, schema_id};
 use crate::error::IngestError;
+use crate::generation::write_rows;
 use crate::letters::{self, Letter};
 use crate::native::Headers;
 use crate::registry::{Registry, RegistrySettings};
@@ -116,10 +117,7 @@ async fn replay_day(
         return Ok(());
     }
     let now = chrono::Utc::now().timestamp_micros();
-    let mut files = Vec::new();
-    for (event_day, batch) in by_day(&[rows.finish(now)?])? {
-        files.push(lake.write_file(raw.def(), Some(event_day), &[batch], BTreeMap::new()).await?);
-    }
+    let files = write_rows(lake, stream, vec![&rows], now).await?;
     let mark = PartitionId::replay(stream);
     let from = raw.position(&mark).map(|p| p.next);
     let to = from.unwrap_or(0) + 1;
@@ -321,9 +319,7 @@ mod tests {
         let origin = Origin { topic: "calls", partition: 3, offset: 0, arrival: NOON };
         rows_now.push(&event, &origin, false);
         let mut raw = Appender::open(&lake, schema::raw(Stream::ApiCalls)).await.expect("a table");
-        let batch = rows_now.finish(NOON).expect("rows");
-        let day = Day::of_micros(NOON);
-        let file = lake.write_file(raw.def(), Some(day), &[batch], BTreeMap::new()).await;
+        let files = write_rows(&lake, Stream::ApiCalls, vec![&rows_now], NOON).await;
         let advance = Advance {
             id: PartitionId::replay(Stream::ApiCalls),
             from: None,
@@ -333,7 +329,7 @@ mod tests {
             skipped: None,
             arrival: None,
         };
-        raw.append(&[advance], &[file.expect("a file")]).await.expect("a commit");
+        raw.append(&[advance], &files.expect("a file")).await.expect("a commit");
         assert_eq!(lake.verify().await.expect("verified").findings.len(), 1);
 
         let done = replay(&lake, Stream::ApiCalls, None, &mut |_| {}).await.expect("replayed");

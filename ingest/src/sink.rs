@@ -152,6 +152,7 @@ impl Sink {
             skipped: marks.skipped,
             dirty: false,
             rows: Rows::new(stream),
+            spare: None,
             dead: Vec::new(),
         })
     }
@@ -242,11 +243,11 @@ impl Sink {
     /// Begins to commit what is buffered, on another thread; nothing may be in flight. What becomes
     /// of it is to be had from [`Sink::settle`].
     pub(crate) fn begin(&mut self, runtime: &tokio::runtime::Handle) -> Result<(), IngestError> {
-        let slices = self.cut()?;
+        let (slices, now) = (self.cut()?, chrono::Utc::now().timestamp_micros());
         let Some(mut committer) = self.committer.take() else { return Ok(()) };
         let inside = runtime.clone();
         self.in_flight = Some(runtime.spawn_blocking(move || {
-            let outcome = inside.block_on(committer.commit(slices));
+            let outcome = inside.block_on(committer.commit(slices, now));
             (committer, outcome)
         }));
         Ok(())
@@ -279,9 +280,9 @@ impl Sink {
     /// [`Sink::settle`] has it.
     pub(crate) async fn flush(&mut self) -> Result<Vec<usize>, IngestError> {
         let mut lost = self.settle().await?;
-        let slices = self.cut()?;
+        let (slices, now) = (self.cut()?, chrono::Utc::now().timestamp_micros());
         if let Some(committer) = &mut self.committer {
-            let outcome = committer.commit(slices).await?;
+            let outcome = committer.commit(slices, now).await?;
             lost.extend(self.note(outcome));
         }
         Ok(lost)
@@ -291,9 +292,8 @@ impl Sink {
     fn cut(&mut self) -> Result<Vec<Slice>, IngestError> {
         self.judge()?;
         self.buffered_since = None;
-        let now = chrono::Utc::now().timestamp_micros();
         let changed = self.parts.iter_mut().enumerate().filter(|(_, part)| part.changed());
-        changed.map(|(index, part)| part.cut(index, now)).collect()
+        Ok(changed.map(|(index, part)| part.cut(index)).collect())
     }
 
     fn note(&mut self, outcome: Outcome) -> Vec<usize> {
@@ -307,6 +307,9 @@ impl Sink {
         }
         for (index, next) in outcome.committed {
             self.parts[index].in_lake = Some(next);
+        }
+        for (index, rows) in outcome.spare {
+            self.parts[index].spare = Some(rows);
         }
         for index in &outcome.lost {
             self.parts[*index].let_go();

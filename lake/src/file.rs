@@ -47,11 +47,19 @@ const ROW_GROUP: usize = 131_072;
 /// Rows of a batch that is read, or encoded at a time.
 const BATCH: usize = 8_192;
 
-/// Columns of the raw tables whose values seldom come twice, so that a dictionary is in vain:
-/// numbers near each other,
-const NUMBERS: [&str; 6] =
-    ["occurred_at", "kafka_offset", "arrival", "latency_us", "request_bytes", "response_bytes"];
-/// and texts.
+/// Columns of the raw tables that a dictionary is in vain for: numbers near each other, or all the
+/// same,
+const NUMBERS: [&str; 8] = [
+    "occurred_at",
+    "kafka_partition",
+    "kafka_offset",
+    "arrival",
+    "ingested_at",
+    "latency_us",
+    "request_bytes",
+    "response_bytes",
+];
+/// and texts that seldom come twice.
 const DISTINCT: [&str; 3] = ["event_id", "trace_id", "extra"];
 /// What a raw table's files are sorted by: the statistics of their pages are worth having.
 const SORTED: [&str; 2] = ["partner_id", "occurred_at"];

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -23,7 +23,7 @@ pub(super) enum Slot<'a> {
     Number(&'a str),
     Text(Cow<'a, str>),
     /// Of a credential, all that is kept.
-    Hash(Rc<str>),
+    Hash(Arc<str>),
     /// This and the next three are not in JSON.
     Bytes,
     Long(i64),

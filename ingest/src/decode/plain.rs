@@ -232,3 +232,105 @@ fn quoted_length(bytes: &[u8]) -> Option<usize> {
     let at = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
     (rest[at] == b'"').then_some(chunks.len() * 8 + at)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fields::COMMON;
+    use super::super::{json, number};
+    use super::*;
+
+    /// What an object holds, however its numbers were read.
+    fn shown(object: &Object<'_>) -> String {
+        let slots = object.slots.iter().map(|slot| match slot {
+            Slot::Number(text) if !text.contains(['.', '-']) => match number::integer(text) {
+                Ok(value) if text.len() <= 18 => format!("{:?}", Slot::Long(value)),
+                _ => format!("{slot:?}"),
+            },
+            other => format!("{other:?}"),
+        });
+        format!("{:?} {:?}", slots.collect::<Vec<_>>(), object.unknown)
+    }
+
+    /// Whether the short way was enough; what it finds is what the parser finds.
+    fn is_plain(names: &mut Names, text: &str) -> bool {
+        let (mut short, mut parsed) = (Object::default(), Object::default());
+        let plain = object(text, names, &mut short);
+        if plain {
+            json::object(text, names.list(), &mut parsed).expect("it is no object to the parser");
+            assert_eq!(shown(&short), shown(&parsed), "{text}");
+        }
+        plain
+    }
+
+    fn names() -> Names {
+        Names::new(COMMON.into_iter().chain(["a", "status"]).collect())
+    }
+
+    #[test]
+    fn what_is_plain() {
+        let names = &mut names();
+        for text in [
+            r#"{"event_id":"e","occurred_at":"2026-01-01T00:00:00Z","partner_id":"p","status":200}"#,
+            "\n{ \"status\" : 0 ,\t\"a\":null, \"event_id\":\"\", \"b\":-0.50,\"c\":true }\r\n",
+            r#"{"a":1,"a":"2","status":123456789012345678,"x":1234567890123456789012,"y":"é😀"}"#,
+            r#"{"status":false,"event_id":"a text of more than eight bytes, and of sixteen"}"#,
+        ] {
+            assert!(is_plain(names, text), "{text}");
+        }
+        for text in [
+            "",
+            "{",
+            "{}",
+            "[]",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            r#"{"a":1}x"#,
+            r#"{"a":01}"#,
+            r#"{"a":1e3}"#,
+            r#"{"a":1.}"#,
+            r#"{"a":-}"#,
+            r#"{"a":.5}"#,
+            r#"{"a":nul}"#,
+            r#"{"a":"b\n"}"#,
+            r#"{"a":[]}"#,
+            r#"{"a":{}}"#,
+            "{\"a\":\"\u{1}\"}",
+            r#"{"a":"b}"#,
+            r#"{a:1}"#,
+        ] {
+            assert!(!is_plain(names, text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_finds_what_the_parser_finds(
+            members in proptest::collection::vec((
+                proptest::sample::select(vec!["event_id", "partner_id", "status", "a", "zz", "\u{e9}"]),
+                proptest::sample::select(vec!["1", "0", "-7", "2.50", "12345678901234567890", "null",
+                    "true", "false", "\"\"", "\"text\"", "\"of some more bytes\"", "\"q\\\"\"", "[1]"]),
+                proptest::sample::select(vec!["", " ", "\n\t"]),
+            ), 1..8),
+            changes in proptest::collection::vec((0usize..200, proptest::sample::select(
+                b"{}[]\",:\\u0189.eE+-tfn \x01".as_slice())), 0..3),
+        ) {
+            let members = members.iter().map(|(name, value, space)| {
+                format!("{space}\"{name}\"{space}:{space}{value}{space}")
+            });
+            let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+            let names = &mut names();
+            is_plain(names, &text);
+            let mut bytes = text.into_bytes();
+            for (at, byte) in changes {
+                let place = at % bytes.len();
+                bytes[place] = byte;
+            }
+            if let Ok(text) = std::str::from_utf8(&bytes) {
+                is_plain(names, text);
+            }
+        }
+    }
+}

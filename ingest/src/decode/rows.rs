@@ -1,20 +1,25 @@
-//! Accepted events to Arrow: the columns of a raw table, but for its partition column.
+//! Accepted events as rows, in memory that is filled again and again.
+//!
+//! A row is one cell of eight bytes for each column: it is read as a whole when the rows are sorted,
+//! and would else be fetched from as many places as there are columns.
 
-use std::mem;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanBuilder, Int32Array, Int32Builder, Int64Array, Int64Builder, RecordBatch,
-    StringBuilder, TimestampMicrosecondArray,
-};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::error::ArrowError;
 use lake_types::Stream;
 
 use super::Event;
 use super::fields::{self, COMMON};
 use super::json::Slot;
 use super::words::Words;
+
+/// The cell of a column without a value. No number that is stored is as small.
+pub(super) const NULL: i64 = i64::MIN;
+/// The column that has one value for all rows that are committed together, and so no cells.
+pub(super) const INGESTED_AT: &str = "ingested_at";
+/// The places of the columns that rows are sorted by.
+pub(super) const PARTNER_ID: usize = 1;
+pub(super) const OCCURRED_AT: usize = 2;
 
 /// Columns whose texts seldom come twice; those of all others are kept once.
 const DISTINCT: [&str; 6] = ["event_id", "trace_id", "name", "invoice_id", "ticket_id", "extra"];
@@ -29,160 +34,158 @@ pub struct Origin<'a> {
     pub arrival: i64,
 }
 
-/// Accepted events of one stream as growing columns, in the order they were pushed.
-pub struct Rows {
-    schema: SchemaRef,
-    event_id: StringBuilder,
-    partner_id: Words,
-    occurred_at: Vec<i64>,
-    own: Vec<Column>,
-    topic: Words,
-    partition: Vec<i32>,
-    offset: Vec<i64>,
-    arrival: Vec<i64>,
-    late: BooleanBuilder,
-    extra: StringBuilder,
-    text_bytes: usize,
+/// What the cells of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Where in the text of all rows it begins, and its length.
+    Text,
+    /// A number among these words.
+    Word(usize),
+    /// The value: a whole number, an instant in microseconds, 0 or 1 for what is not or is.
+    Number,
 }
 
-enum Column {
-    Text(StringBuilder),
-    Words(Words),
-    Int32(Int32Builder),
-    Int64(Int64Builder),
+/// Accepted events of one stream, in the order they were pushed.
+pub struct Rows {
+    /// How the columns are gathered.
+    pub(super) schema: SchemaRef,
+    /// By column, those of the schema without [`INGESTED_AT`].
+    pub(super) kinds: Vec<Kind>,
+    pub(super) words: Vec<Words>,
+    cells: Vec<i64>,
+    text: Vec<u8>,
+    /// How many of the columns are the stream's own.
+    own: usize,
+    word_bytes: usize,
 }
 
 impl Rows {
+    /// Nothing is reserved: a late event may open rows for itself alone.
     pub fn new(stream: Stream) -> Self {
-        // Nothing is reserved: a late event may open columns for itself alone.
-        let text = || StringBuilder::with_capacity(0, 0);
-        let schema = columns(&lake::schema::raw(stream).file_schema());
-        let types = schema.fields().iter().skip(COMMON.len()).take(fields::of(stream).len());
-        let own = types.map(|column| match column.data_type() {
-            DataType::Int32 => Column::Int32(Int32Builder::with_capacity(0)),
-            DataType::Int64 => Column::Int64(Int64Builder::with_capacity(0)),
-            DataType::Utf8 => Column::Text(text()),
-            _ => Column::Words(Words::default()),
+        let table = lake::schema::raw(stream).file_schema();
+        let (mut kinds, mut words) = (Vec::new(), Vec::new());
+        let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
+        let gathered = table.fields().iter().map(|field| {
+            let (name, of) = (field.name().as_str(), field.data_type());
+            let kind = match of {
+                DataType::Utf8 if DISTINCT.contains(&name) => Kind::Text,
+                DataType::Utf8 => Kind::Word(words.len()),
+                _ => Kind::Number,
+            };
+            if matches!(kind, Kind::Word(_)) {
+                words.push(Words::default());
+            }
+            if name != INGESTED_AT {
+                kinds.push(kind);
+            }
+            let of = if matches!(kind, Kind::Word(_)) { &dictionary } else { of };
+            Field::new(name, of.clone(), field.is_nullable())
         });
-        let own = own.collect();
-        Self {
-            schema,
-            event_id: text(),
-            partner_id: Words::default(),
-            occurred_at: Vec::new(),
-            own,
-            topic: Words::default(),
-            partition: Vec::new(),
-            offset: Vec::new(),
-            arrival: Vec::new(),
-            late: BooleanBuilder::new(),
-            extra: text(),
-            text_bytes: 0,
-        }
+        let schema = Arc::new(Schema::new(gathered.collect::<Vec<_>>()));
+        let own = fields::of(stream).len();
+        let (cells, text) = (Vec::new(), Vec::new());
+        Self { schema, kinds, words, cells, text, own, word_bytes: 0 }
     }
 
     /// Adds one event of the stream. `late` is the caller's to know: see [`super::is_late`].
     pub fn push(&mut self, event: &Event<'_>, origin: &Origin<'_>, late: bool) {
-        self.event_id.append_value(event.event_id());
-        self.text_bytes += self.partner_id.push(event.partner_id());
-        self.occurred_at.push(event.occurred_at);
-        for (column, slot) in self.own.iter_mut().zip(event.own()) {
-            self.text_bytes += column.push(slot);
+        self.cells.reserve(self.kinds.len());
+        self.push_text(0, Some(event.event_id()));
+        self.push_text(PARTNER_ID, Some(event.partner_id()));
+        self.cells.push(event.occurred_at);
+        for (slot, at) in event.own()[..self.own].iter().zip(COMMON.len()..) {
+            match slot {
+                Slot::Text(text) => self.push_text(at, Some(text)),
+                Slot::Hash(hash) => self.push_shared(at, hash),
+                Slot::Long(value) => self.cells.push(*value),
+                _ => self.cells.push(NULL),
+            }
         }
-        self.text_bytes += self.topic.push(origin.topic);
-        self.partition.push(origin.partition);
-        self.offset.push(origin.offset);
-        self.arrival.push(origin.arrival);
-        self.late.append_value(late);
-        self.extra.append_option(event.extra.as_deref());
-        self.text_bytes += event.event_id().len() + event.extra.as_deref().map_or(0, str::len);
+        let origins = COMMON.len() + self.own;
+        self.push_text(origins, Some(origin.topic));
+        self.cells.extend([
+            i64::from(origin.partition),
+            origin.offset,
+            origin.arrival,
+            i64::from(late),
+        ]);
+        self.push_text(self.kinds.len() - 1, event.extra.as_deref());
+    }
+
+    #[inline]
+    fn push_text(&mut self, column: usize, text: Option<&str>) {
+        let cell = match (self.kinds[column], text) {
+            (Kind::Word(of), Some(text)) => {
+                let (number, bytes) = self.words[of].number(text);
+                self.word_bytes += bytes;
+                number.into()
+            }
+            (Kind::Text, Some(text)) => {
+                let start = self.text.len() as i64;
+                self.text.extend_from_slice(text.as_bytes());
+                start << 32 | text.len() as i64
+            }
+            (Kind::Number, _) | (_, None) => NULL,
+        };
+        self.cells.push(cell);
+    }
+
+    #[inline]
+    fn push_shared(&mut self, column: usize, text: &Arc<str>) {
+        let Kind::Word(of) = self.kinds[column] else {
+            return self.push_text(column, Some(text));
+        };
+        let (number, bytes) = self.words[of].shared_number(text);
+        self.word_bytes += bytes;
+        self.cells.push(number.into());
     }
 
     pub fn len(&self) -> usize {
-        self.occurred_at.len()
+        self.cells.len() / self.kinds.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.occurred_at.is_empty()
+        self.cells.is_empty()
     }
 
     /// About how much memory the rows take, in bytes. Keep it below 1 GiB: the offsets of Arrow's
     /// strings have 31 bits.
     pub fn bytes(&self) -> usize {
-        // Five fixed columns of 8 bytes, one bit here and there, and 8 bytes for each other value.
-        self.text_bytes + self.len() * (5 * 8 + 4 * 4 + self.own.len() * 8)
+        size_of_val(&self.cells[..]) + self.text.len() + self.word_bytes
     }
 
-    /// The rows as one batch with the raw table's columns but for its partition column, and no rows
-    /// left here; texts that come again are dictionaries. `ingested_at` is in UTC microseconds.
-    ///
-    /// # Errors
-    /// None that a caller could act on: the columns are as long as each other by construction.
-    pub fn finish(&mut self, ingested_at: i64) -> Result<RecordBatch, ArrowError> {
-        let rows = self.len();
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(self.event_id.finish()),
-            self.partner_id.finish(),
-            instants(mem::take(&mut self.occurred_at)),
-        ];
-        columns.extend(self.own.iter_mut().map(Column::finish));
-        columns.extend([
-            self.topic.finish(),
-            Arc::new(Int32Array::from(mem::take(&mut self.partition))),
-            Arc::new(Int64Array::from(mem::take(&mut self.offset))),
-            instants(mem::take(&mut self.arrival)),
-            instants(vec![ingested_at; rows]),
-            Arc::new(self.late.finish()),
-            Arc::new(self.extra.finish()),
-        ]);
-        self.text_bytes = 0;
-        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+    /// Whether they lie in far more memory than they need.
+    pub fn is_roomy(&self) -> bool {
+        self.cells.capacity() > 4 * self.cells.len() + (1 << 16)
+            || self.text.capacity() > 4 * self.text.len() + (1 << 16)
     }
-}
 
-impl Column {
-    /// Appends a value; returns how many bytes of text that takes.
-    fn push(&mut self, slot: &Slot<'_>) -> usize {
-        match (self, slot) {
-            (Self::Words(words), Slot::Text(text)) => return words.push(text),
-            (Self::Words(words), Slot::Hash(hash)) => return words.push_shared(hash),
-            (Self::Words(words), _) => words.push_null(),
-            (Self::Text(builder), slot) => {
-                let text = slot.text();
-                builder.append_option(text);
-                return text.map_or(0, str::len);
-            }
-            // A 32-bit column's rule has bounds within 32 bits.
-            (Self::Int32(builder), Slot::Long(value)) => builder.append_value(*value as i32),
-            (Self::Int32(builder), _) => builder.append_null(),
-            (Self::Int64(builder), Slot::Long(value)) => builder.append_value(*value),
-            (Self::Int64(builder), _) => builder.append_null(),
+    /// Empties the rows; their memory stays for others.
+    pub fn clear(&mut self) {
+        self.cells.clear();
+        self.text.clear();
+        self.words.iter_mut().for_each(Words::clear);
+        self.word_bytes = 0;
+    }
+
+    /// The cells of each row.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[i64]> {
+        self.cells.chunks_exact(self.kinds.len())
+    }
+
+    #[inline]
+    pub(super) fn row(&self, row: usize) -> &[i64] {
+        let width = self.kinds.len();
+        &self.cells[row * width..(row + 1) * width]
+    }
+
+    /// What a cell of a column of texts stands for; of NULL no bytes.
+    #[inline]
+    pub(super) fn text(&self, cell: i64) -> &[u8] {
+        if cell == NULL {
+            return &[];
         }
-        0
+        let (start, length) = ((cell >> 32) as usize, (cell & 0xffff_ffff) as usize);
+        &self.text[start..start + length]
     }
-
-    fn finish(&mut self) -> ArrayRef {
-        match self {
-            Self::Text(builder) => Arc::new(builder.finish()),
-            Self::Words(words) => words.finish(),
-            Self::Int32(builder) => Arc::new(builder.finish()),
-            Self::Int64(builder) => Arc::new(builder.finish()),
-        }
-    }
-}
-
-/// The columns of a raw table as they are gathered here.
-fn columns(table: &Schema) -> SchemaRef {
-    let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
-    let fields = table.fields().iter().map(|field| {
-        let again =
-            *field.data_type() == DataType::Utf8 && !DISTINCT.contains(&field.name().as_str());
-        let of = if again { dictionary.clone() } else { field.data_type().clone() };
-        Field::new(field.name(), of, field.is_nullable())
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
-fn instants(micros: Vec<i64>) -> ArrayRef {
-    Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"))
 }

@@ -12,7 +12,7 @@ use lake_types::Stream;
 use proptest::prelude::*;
 
 use super::{
-    Attributes, Decoder, Event, Input, MOST_BYTES, Origin, Reason, Rejection, Rows, is_late,
+    Attributes, Days, Decoder, Event, Input, MOST_BYTES, Origin, Reason, Rejection, Rows, is_late,
 };
 
 /// 2026-06-01T00:00:00Z.
@@ -28,14 +28,20 @@ fn plain(value: &[u8]) -> Input<'_> {
     Input { value, arrival: ARRIVAL, attributes: None, schema: None }
 }
 
-fn batch_of(stream: Stream, records: &[&[u8]]) -> Result<RecordBatch, Rejection> {
+fn rows_of(stream: Stream, records: &[&[u8]]) -> Result<Rows, Rejection> {
     let mut decoder = decoder(stream);
     let mut rows = Rows::new(stream);
     for (offset, bytes) in (0..).zip(records) {
         let event = decoder.parse(&plain(bytes))?;
         rows.push(&event, &Origin { topic: "t", partition: 3, offset, arrival: ARRIVAL }, false);
     }
-    Ok(rows.finish(ARRIVAL + 1).expect("columns of one length"))
+    Ok(rows)
+}
+
+fn batch_of(stream: Stream, records: &[&[u8]]) -> Result<RecordBatch, Rejection> {
+    let rows = rows_of(stream, records)?;
+    let batch = Days::new(vec![&rows]).batch(0..rows.len(), ARRIVAL + 1);
+    Ok(batch.expect("columns of one length"))
 }
 
 /// A cell as text; `None` for NULL.

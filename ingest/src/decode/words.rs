@@ -1,18 +1,11 @@
-//! A growing column of texts that come again and again: each is kept once, and named by number.
+//! Texts that come again and again: each is kept once, and named by number.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::mem;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
-use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::Int32Type;
 use foldhash::fast::RandomState;
 
-/// The number of a text that is absent.
-const NONE: i32 = -1;
 /// A place of the table where no text is.
 const FREE: u32 = u32::MAX;
 /// About what keeping a text takes beside its bytes.
@@ -26,11 +19,8 @@ pub(super) struct Words {
     /// All texts, one after the other.
     text: String,
     /// Texts known by where they lie; holding them keeps others from lying there.
-    shared: HashMap<*const u8, (Rc<str>, i32), RandomState>,
+    shared: HashMap<usize, (Arc<str>, i32), RandomState>,
     random: RandomState,
-    /// The number of each row's text.
-    rows: Vec<i32>,
-    nulls: bool,
 }
 
 /// A text as far as it can be compared without looking it up: most are no longer than this.
@@ -58,35 +48,40 @@ impl Word {
 }
 
 impl Words {
-    /// Adds a row; returns how many bytes it takes beside its number.
+    /// The number of a text, and how many bytes more are kept for it.
     #[inline]
-    pub(super) fn push(&mut self, text: &str) -> usize {
+    pub(super) fn number(&mut self, text: &str) -> (i32, usize) {
         let known = self.words.len();
-        let number = self.number(text);
-        self.rows.push(number);
-        if self.words.len() > known { text.len() + OVERHEAD } else { 0 }
+        let number = self.find(text);
+        (number, if self.words.len() > known { text.len() + OVERHEAD } else { 0 })
     }
 
-    /// As [`Words::push`] for a text that others hold too.
+    /// As [`Words::number`] for a text that others hold too.
     #[inline]
-    pub(super) fn push_shared(&mut self, text: &Rc<str>) -> usize {
-        if let Some((_, number)) = self.shared.get(&text.as_ptr()) {
-            self.rows.push(*number);
-            return 0;
+    pub(super) fn shared_number(&mut self, text: &Arc<str>) -> (i32, usize) {
+        let place = text.as_ptr().addr();
+        if let Some((_, number)) = self.shared.get(&place) {
+            return (*number, 0);
         }
-        let bytes = self.push(text);
-        let number = self.rows.last().copied().unwrap_or(NONE);
-        self.shared.insert(text.as_ptr(), (Rc::clone(text), number));
-        bytes + OVERHEAD
+        let (number, bytes) = self.number(text);
+        self.shared.insert(place, (Arc::clone(text), number));
+        (number, bytes + OVERHEAD)
     }
 
-    pub(super) fn push_null(&mut self) {
-        self.rows.push(NONE);
-        self.nulls = true;
+    /// The texts in the order of their numbers.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().map(|word| self.at(*word))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.places.fill(FREE);
+        self.words.clear();
+        self.text.clear();
+        self.shared.clear();
     }
 
     #[inline]
-    fn number(&mut self, text: &str) -> i32 {
+    fn find(&mut self, text: &str) -> i32 {
         if self.words.len() * 2 >= self.places.len() {
             self.grow();
         }
@@ -142,64 +137,33 @@ impl Words {
         }
         self.places = places;
     }
-
-    /// The rows as a dictionary array, and none left here.
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        let Self { words, text, rows, nulls, .. } = mem::take(self);
-        let lengths = words.iter().map(|word| word.length as usize);
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        let values = StringArray::new(offsets, text.into_bytes().into(), None);
-        let present =
-            nulls.then(|| rows.iter().map(|number| *number != NONE).collect::<NullBuffer>());
-        let keys = Int32Array::new(rows.into(), present);
-        Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values)))
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Array, AsArray};
-
     use super::*;
 
     #[test]
     fn each_text_is_kept_once() {
         let long: Vec<String> =
             (0..200).map(|n| format!("a long text, number {n:03}, of some")).collect();
-        let mut texts = vec![
-            "",
-            "a",
-            "b",
-            "ab",
-            "\0",
-            "\0a",
-            "12345678",
-            "123456789",
-            "1234567890123456",
-            "12345678901234567",
-        ];
+        let mut texts = vec!["", "a", "b", "ab", "\0", "\0a", "12345678", "123456789"];
+        texts.extend(["1234567890123456", "12345678901234567"]);
         texts.extend(long.iter().map(String::as_str));
         let mut words = Words::default();
-        for round in 0..2 {
-            for text in &texts {
-                let expected = if round == 0 { text.len() + OVERHEAD } else { 0 };
-                assert_eq!(words.push(text), expected, "{text}");
+        for _ in 0..2 {
+            for round in 0..2 {
+                for (number, text) in (0..).zip(&texts) {
+                    let bytes = if round == 0 { text.len() + OVERHEAD } else { 0 };
+                    assert_eq!(words.number(text), (number, bytes), "{text}");
+                }
             }
+            let shared: Arc<str> = Arc::from("a");
+            assert_eq!(words.shared_number(&shared), (1, OVERHEAD));
+            assert_eq!(words.shared_number(&shared), (1, 0));
+            assert!(words.texts().eq(texts.iter().copied()));
+            words.clear();
+            assert_eq!(words.texts().count(), 0);
         }
-        let shared: Rc<str> = Rc::from("a");
-        words.push_shared(&shared);
-        words.push_null();
-        words.push_shared(&shared);
-        let array = words.finish();
-        let dictionary = array.as_dictionary::<Int32Type>();
-        let values = dictionary.values().as_string::<i32>();
-        assert_eq!(values.len(), texts.len());
-        let shown = |row: usize| values.value(dictionary.keys().value(row) as usize);
-        for (row, text) in texts.iter().chain(&texts).chain([&"a"]).enumerate() {
-            assert_eq!(shown(row), *text);
-        }
-        assert!(array.is_null(2 * texts.len() + 1));
-        assert_eq!(shown(2 * texts.len() + 2), "a");
-        assert_eq!(words.finish().len(), 0);
     }
 }

@@ -6,7 +6,7 @@ use super::super::avro::{self, NoRecord};
 use super::super::json::Object;
 use super::super::{Attributes, Input, Reason, Schema, schema_id};
 use super::{ARRIVAL, ApiCalls, BillingEvents, cell, decoder};
-use crate::decode::{Event, Origin, Rejection, Rows};
+use crate::decode::{Days, Event, Origin, Rejection, Rows};
 use lake_types::Stream;
 
 /// An integer as Avro writes it.
@@ -74,7 +74,8 @@ fn check(
         let mut rows = Rows::new(ApiCalls);
         let origin = Origin { topic: "t", partition: 0, offset: 0, arrival: ARRIVAL };
         rows.push(&event, &origin, false);
-        cell(&rows.finish(ARRIVAL).expect("columns of one length"), column, 0)
+        let batch = Days::new(vec![&rows]).batch(0..1, ARRIVAL);
+        cell(&batch.expect("columns of one length"), column, 0)
     });
     let found = found.as_ref().map(Option::as_deref);
     let found = found.map_err(|r| (r.reason.as_str(), r.field.unwrap_or_default()));

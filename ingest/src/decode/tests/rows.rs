@@ -1,11 +1,11 @@
 //! Accepted events as rows: columns, days, and every value the way it came.
 
-use lake_types::Stream;
+use arrow::array::RecordBatch;
+use lake_types::{Day, Stream};
 use proptest::prelude::*;
 
-use super::{batch_of, cell, event};
-use crate::decode::by_day;
-use crate::decode::fields;
+use super::{ARRIVAL, batch_of, cell, event, rows_of};
+use crate::decode::{Days, Rows, fields};
 
 use Stream::{ApiCalls, SupportEvents};
 
@@ -43,6 +43,12 @@ fn rows_have_the_raw_tables_columns() {
     }
 }
 
+fn by_day(parts: Vec<&Rows>) -> Vec<(Day, RecordBatch)> {
+    let days = Days::new(parts);
+    let batch = |rows| days.batch(rows, ARRIVAL).expect("columns of one length");
+    days.iter().map(|(day, rows)| (day, batch(rows))).collect()
+}
+
 #[test]
 fn days_are_split_and_sorted() {
     let records: Vec<String> = [
@@ -57,9 +63,9 @@ fn days_are_split_and_sorted() {
     })
     .to_vec();
     let records: Vec<&[u8]> = records.iter().map(String::as_bytes).collect();
-    let first = batch_of(ApiCalls, &records[..3]).expect("valid events");
-    let second = batch_of(ApiCalls, &records[3..]).expect("valid events");
-    let days = by_day(&[first, second]).expect("one schema");
+    let first = rows_of(ApiCalls, &records[..3]).expect("valid events");
+    let second = rows_of(ApiCalls, &records[3..]).expect("valid events");
+    let days = by_day(vec![&first, &second]);
     let shown: Vec<(String, Vec<String>)> = days
         .iter()
         .map(|(day, batch)| {
@@ -76,7 +82,7 @@ fn days_are_split_and_sorted() {
     ]
     .map(|(day, rows)| (day.to_owned(), rows.into_iter().map(str::to_owned).collect()));
     assert_eq!(shown, expected);
-    assert!(by_day(&[]).expect("nothing to do").is_empty());
+    assert!(by_day(Vec::new()).is_empty());
 }
 
 proptest! {
@@ -120,7 +126,8 @@ proptest! {
             event(SupportEvents, &format!(r#""occurred_at":{millis},"partner_id":"p{}""#, hour % 3))
         }).collect();
         let records: Vec<&[u8]> = records.iter().map(String::as_bytes).collect();
-        let days = by_day(&[batch_of(SupportEvents, &records).expect("valid")]).expect("sorts");
+        let rows = rows_of(SupportEvents, &records).expect("valid");
+        let days = by_day(vec![&rows]);
         prop_assert_eq!(days.iter().map(|(_, b)| b.num_rows()).sum::<usize>(), hours.len());
         prop_assert!(days.is_sorted_by(|a, b| a.0 < b.0));
         for (day, batch) in &days {

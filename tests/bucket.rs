@@ -165,6 +165,10 @@ impl Swallow {
 
 /// A client asks again only after an answer, so what comes first after a request is its answer.
 fn pass_on(client: TcpStream, server: TcpStream, swallow: Swallow) {
+    for socket in [&client, &server] {
+        // Or the end of each longer answer waits 40 ms for a word that its beginning came.
+        socket.set_nodelay(true).expect("a socket");
+    }
     let (mut from_client, mut to_client) = (client.try_clone().expect("a socket"), client);
     let (mut from_server, mut to_server) = (server.try_clone().expect("a socket"), server);
     let watching = swallow.clone();

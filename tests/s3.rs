@@ -45,7 +45,7 @@ fn kafka_section(broker: &Broker, topic: &str) -> String {
 #[test]
 fn a_bucket_answers_as_a_folder_does() {
     let (Some(bucket), Some(broker)) = (&*BUCKET, &*BROKER) else { return };
-    let world = Simulated::new(Size { seed: 42, partners: 30, events: 4_000, days: 45 });
+    let world = Simulated::new(Size { seed: 42, partners: 15, events: 1_500, days: 20 });
     let end = world.end();
     broker.create_topic("s3-same", 2);
     produce(broker, "s3-same", &world.timeless(Stream::ApiCalls));

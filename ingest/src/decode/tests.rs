@@ -1,6 +1,7 @@
 //! The event contracts, rule by rule.
 
 mod avro;
+mod corpus;
 mod rows;
 
 use std::ffi::CStr;

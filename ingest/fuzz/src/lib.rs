@@ -15,7 +15,7 @@ use std::sync::Arc;
 use lake_types::Stream;
 
 pub use crate::room::decode;
-use crate::room::decode::{Attributes, Decoder, Event, Input, Origin, Rejection, Rows, by_day};
+use crate::room::decode::{Attributes, Days, Decoder, Event, Input, Origin, Rejection, Rows};
 
 /// 2026-11-01T00:00:00Z.
 pub const ARRIVAL: i64 = 1_793_491_200_000_000;
@@ -37,9 +37,13 @@ pub fn decode<'a>(stream: Stream, input: &Input<'a>) -> Result<Event<'a>, Reject
     // Twice: the second meets what the first left behind.
     rows.push(&event, &origin, false);
     rows.push(&event, &origin, true);
-    let batch = rows.finish(input.arrival).expect("accepted events have the table's types");
-    let days = by_day(&[batch]).expect("their days are within the window");
-    assert_eq!(days.iter().map(|(_, batch)| batch.num_rows()).sum::<usize>(), 2);
+    let days = Days::new(vec![&rows]);
+    let mut stored = 0;
+    for (_, range) in days.iter() {
+        let batch = days.batch(range, input.arrival).expect("columns of the table's types");
+        stored += batch.num_rows();
+    }
+    assert_eq!(stored, 2);
     Ok(event)
 }
 

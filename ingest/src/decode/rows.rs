@@ -123,7 +123,7 @@ impl Rows {
             (Kind::Text, Some(text)) => {
                 let start = self.text.len() as i64;
                 self.text.extend_from_slice(text.as_bytes());
-                start << 32 | text.len() as i64
+                (start << 32) | text.len() as i64
             }
             (Kind::Number, _) | (_, None) => NULL,
         };

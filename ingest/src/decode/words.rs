@@ -41,7 +41,7 @@ impl Word {
         let length = bytes.len() as u32;
         let (head, tail) = match (bytes.first_chunk(), bytes.last_chunk()) {
             (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-            _ => (bytes.iter().fold(0, |head, byte| head << 8 | u64::from(*byte)), 0),
+            _ => (bytes.iter().fold(0, |head, byte| (head << 8) | u64::from(*byte)), 0),
         };
         Self { head, tail, length, start: 0 }
     }

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::kafka::note;
-use crate::program::Project;
+use crate::program::{Project, wait_until};
 
 /// A server in a process of its own with the bucket `lake`; it ends like a
 /// [`crate::kafka::Broker`].
@@ -50,9 +51,13 @@ impl Bucket {
 
     /// Starts the server again, on the same port and files.
     pub(crate) fn start_again(&mut self) {
-        let (_, port) = self.endpoint.rsplit_once(':').expect("an address with a port");
-        let port = port.to_owned();
-        self.run(&port);
+        let address = self.endpoint.trim_start_matches("http://").to_owned();
+        // A server that was killed holds its port until the system has cleared it away.
+        wait_until(&format!("{address} to be free"), Duration::from_secs(60), || {
+            TcpStream::connect(&address).is_err()
+        });
+        let (_, port) = address.rsplit_once(':').expect("an address with a port");
+        self.run(port);
     }
 
     fn run(&mut self, port: &str) {

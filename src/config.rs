@@ -319,7 +319,7 @@ impl Config {
 
     /// The rows of `sla.csv`: plan, target, latency target in ms; either target may be empty.
     pub(crate) fn sla(&self) -> anyhow::Result<Vec<SlaRow>> {
-        let mut rows = Vec::new();
+        let mut rows: Vec<SlaRow> = Vec::new();
         self.rows(
             self.metrics.sla.as_deref(),
             "sla.csv",
@@ -328,6 +328,9 @@ impl Config {
                 let number = |text: &str| {
                     text.parse::<f64>().map_err(|_| format!("\"{text}\" is no number"))
                 };
+                if rows.iter().any(|row| row.plan == plan) {
+                    return Err(format!("a second row for the plan {plan}; keep one"));
+                }
                 rows.push(SlaRow {
                     plan: plan.to_owned(),
                     target: (!target.is_empty()).then(|| number(target)).transpose()?,
@@ -343,7 +346,7 @@ impl Config {
 
     /// The rows of `sunsets.csv`: version, date.
     pub(crate) fn sunsets(&self) -> anyhow::Result<Vec<SunsetRow>> {
-        let mut rows = Vec::new();
+        let mut rows: Vec<SunsetRow> = Vec::new();
         self.rows(
             self.metrics.sunsets.as_deref(),
             "sunsets.csv",
@@ -351,6 +354,9 @@ impl Config {
             |[version, date]| {
                 let sunset_on =
                     date.parse().map_err(|_| format!("\"{date}\" is no date; write 2026-01-31"))?;
+                if rows.iter().any(|row| row.api_version == version) {
+                    return Err(format!("a second row for the version {version}; keep one"));
+                }
                 rows.push(SunsetRow { api_version: version.to_owned(), sunset_on });
                 Ok(())
             },

@@ -60,6 +60,65 @@ fn cells_in_csv_json_and_parquet() {
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
 }
 
+/// Every metric with its columns, in their order.
+const METRICS: [(&str, &str); 19] = [
+    (
+        "activation",
+        "cohort_month,partners,observed,activated,activation_rate,ever_activated,mature",
+    ),
+    (
+        "churned_partners",
+        "partner_id,live_at,last_success_at,churned_at,lifetime_days,gross_last_90d",
+    ),
+    (
+        "cohort_retention",
+        "cohort_month,months_since,cohort_size,active,retention,churned,calls,gross,complete",
+    ),
+    ("data_quality", "check,failing,sample"),
+    (
+        "error_trend",
+        "partner_id,event_date,calls,client_error_rate,server_error_rate,throttled_rate,baseline_rate,alarm",
+    ),
+    (
+        "funnel",
+        "cohort_month,registered,sandbox,production,revenue,sandbox_rate,production_rate,revenue_rate,overall_rate",
+    ),
+    (
+        "growth",
+        "month,active,new,retained,resurrected,churned,growth_rate,churn_rate,quick_ratio,complete",
+    ),
+    (
+        "partner_reliability",
+        "partner_id,calls,success_rate,client_error_rate,auth_failure_rate,throttled_rate,server_error_rate,p50_ms,p95_ms,p99_ms,calls_per_day",
+    ),
+    ("product_usage", "month,product,partners,calls,success_rate,p95_ms"),
+    (
+        "revenue_bridge",
+        "month,start,new,reactivation,expansion,contraction,churn,end,nrr,grr,complete",
+    ),
+    ("revenue_by_product", "month,product,gross,net,paying_partners,gross_per_partner"),
+    ("revenue_per_partner", "month,partner_id,gross,credits,refunds,net,share,rank"),
+    (
+        "revenue_summary",
+        "month,gross,net,paying_partners,mean_gross,median_gross,top10_share,hhi,gini,complete",
+    ),
+    ("sla_breaches", "month,partner_id,target,availability,latency_target_ms,p99_ms,breached"),
+    ("stuck_partners", "partner_id,stage,since,days_in_stage,registered_at,last_call_at"),
+    (
+        "support_load",
+        "partner_id,opened,open_now,median_first_response_hours,tickets_per_10k_calls",
+    ),
+    (
+        "throttling",
+        "partner_id,quota_per_minute,peak_per_minute,utilisation,throttled_rate,needs_upgrade",
+    ),
+    (
+        "time_to_first_call",
+        "cohort_month,partners,reached,median_seconds,p90_seconds,within_30m,within_1d,within_7d,within_30d",
+    ),
+    ("version_adoption", "month,api_version,partners,calls,share,sunset_on,days_to_sunset"),
+];
+
 #[test]
 fn metrics_go_to_a_file_each() {
     let (world, project) = &*LOADED;
@@ -68,25 +127,16 @@ fn metrics_go_to_a_file_each() {
     let of_kind = listed.lines().filter(|line| line.split(',').nth(1) == Some("metric"));
     let mut names: Vec<&str> = of_kind.filter_map(|line| line.split(',').next()).collect();
     names.sort_unstable();
-    for due in [
-        "activation",
-        "cohort_retention",
-        "funnel",
-        "growth",
-        "partner_reliability",
-        "revenue_per_partner",
-        "revenue_summary",
-        "throttling",
-        "time_to_first_call",
-    ] {
-        assert!(names.contains(&due), "no {due} among {names:?}");
-    }
+    let due: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, due);
     for (format, starts) in [("csv", &b"cohort"[..]), ("json", b"["), ("parquet", b"PAR1")] {
         let out = format!("as-{format}");
         project.ok(&["metrics", "run", "--as-of", &end, "--out", &out, "--format", format]);
-        for name in &names {
+        for (name, columns) in METRICS {
             let path = project.path(&out).join(format!("{name}.{format}"));
-            assert!(path.is_file(), "{} is missing", path.display());
+            let file = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let header = file.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            assert!(format != "csv" || header == columns.as_bytes(), "the columns of {name}");
         }
         let funnel = std::fs::read(project.path(&out).join(format!("funnel.{format}")));
         assert!(funnel.expect("a file").starts_with(starts), "funnel.{format}");
@@ -182,6 +232,16 @@ fn tables_of_a_project_are_optional_unless_named() {
     project.write("rapport.toml", "[metrics]\nsla = \"targets.csv\"\n");
     project.write("targets.csv", "plan,target,latency_target_ms\nscale,0.999,\n");
     assert_eq!(project.rows("SELECT * FROM sla"), ["scale,0.999,"]);
+    // A plan or a version with two rows would stand twice in every metric that joins it.
+    project.write("targets.csv", "plan,target,latency_target_ms\nscale,0.999,\nscale,,200\n");
+    project
+        .run(&["sql", "SELECT 1"])
+        .refused(2, &["targets.csv:3", "second row for the plan scale"]);
+    project.write("rapport.toml", "");
+    project.write("sunsets.csv", "api_version,sunset_on\nv1,2026-01-01\nv1,2026-02-01\n");
+    project
+        .run(&["sql", "SELECT 1"])
+        .refused(2, &["sunsets.csv:3", "second row for the version v1"]);
 }
 
 #[test]

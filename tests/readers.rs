@@ -13,7 +13,7 @@ use crate::simulated::{Simulated, Size, lines};
 const FILES: usize = 110;
 
 /// Tables by their folders, and as SQL names them.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 13] = [
     ("raw.api_calls", "raw.api_calls"),
     ("raw.partner_events", "raw.partner_events"),
     ("raw.billing_events", "raw.billing_events"),
@@ -23,6 +23,8 @@ const TABLES: [(&str, &str); 11] = [
     ("rollup.latency_histogram", "latency_histogram"),
     ("rollup.partner_minute_peak", "partner_minute_peak"),
     ("rollup.billing_day", "billing_day"),
+    ("rollup.error_detail", "error_detail"),
+    ("rollup.quality_day", "quality_day"),
     ("scores.partner_health", "partner_health"),
     ("runs", "runs"),
 ];

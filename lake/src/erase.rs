@@ -25,7 +25,7 @@ use crate::file::{FileWriter, PendingFile, batches};
 use crate::key::SealedRecord;
 use crate::lake::Lake;
 use crate::schema::{self, TableDef};
-use crate::snapshot::{COPIES, DataFile, STANDS_FOR, TableSnapshot};
+use crate::snapshot::{DataFile, STANDS_FOR, TableSnapshot};
 use names::Names;
 pub use traces::{Place, Scan, Trace};
 
@@ -291,9 +291,8 @@ impl Task<'_> {
             return writer.finish(tags).await.map(Some);
         }
         // The copies its compaction dropped stay counted.
-        let copies = tags.get(COPIES).and_then(|n| n.parse::<u64>().ok()).unwrap_or_default();
         if let Rule::Events(stream) = self.rule {
-            *dropped.entry(stream.name().to_owned()).or_default() += copies;
+            *dropped.entry(stream.name().to_owned()).or_default() += old.dropped_copies();
         }
         Ok(None)
     }

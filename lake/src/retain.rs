@@ -16,7 +16,7 @@ use crate::lake::Lake;
 use crate::log::{Transactions, partitions, rewrite_mark};
 use crate::rewrite::remove;
 use crate::schema::{self, TableDef};
-use crate::snapshot::{COPIES, DataFile, TableSnapshot};
+use crate::snapshot::{DataFile, TableSnapshot};
 
 /// The id under which a table keeps its first day that is not sealed, in days since 1970.
 const SEALED: &str = "sealed";
@@ -111,8 +111,7 @@ fn sealing(old: &[&DataFile]) -> Sealed {
 }
 
 fn records(old: &[&DataFile]) -> u64 {
-    let copies = |f: &DataFile| f.tags.get(COPIES)?.parse::<u64>().ok();
-    old.iter().map(|f| f.rows + copies(f).unwrap_or_default()).sum()
+    old.iter().map(|f| f.rows + f.dropped_copies()).sum()
 }
 
 fn marks(now: &TableSnapshot, old: &[&DataFile], sealed: Option<Day>) -> Transactions {
@@ -144,7 +143,7 @@ mod tests {
 
     use super::*;
     use crate::tests::{advance, def, options, rows};
-    use crate::{Appended, Appender, PartitionId};
+    use crate::{Appended, Appender, COPIES, PartitionId};
 
     #[tokio::test]
     async fn a_sealed_day_takes_nothing_more() {

@@ -75,6 +75,13 @@ impl TableSnapshot {
     }
 }
 
+impl DataFile {
+    /// The copies that compaction dropped from the day, where this file keeps their count.
+    pub fn dropped_copies(&self) -> u64 {
+        self.tags.get(COPIES).and_then(|n| n.parse().ok()).unwrap_or_default()
+    }
+}
+
 /// On a compacted file: the identity of the files whose events it holds, all of them.
 pub const STANDS_FOR: &str = "stands_for";
 

@@ -40,15 +40,12 @@ WITH usage AS (
     GROUP BY partner_id
 ),
 latency AS (
-    SELECT
-        COALESCE(m.survivor, h.partner_id) AS partner_id,
-        merge_histograms(h.buckets) AS buckets
-    FROM latency_histogram AS h
-    LEFT JOIN merge_map AS m ON m.partner_id = h.partner_id
-    WHERE h.environment = 'production'
-        AND h.event_date >= CAST($as_of - INTERVAL '28 days' AS DATE)
-        AND h.event_date < CAST($as_of AS DATE)
-    GROUP BY COALESCE(m.survivor, h.partner_id)
+    SELECT partner_id, merge_histograms(buckets) AS buckets
+    FROM latency_day
+    WHERE environment = 'production'
+        AND event_date >= CAST($as_of - INTERVAL '28 days' AS DATE)
+        AND event_date < CAST($as_of AS DATE)
+    GROUP BY partner_id
 )
 SELECT
     u.partner_id,

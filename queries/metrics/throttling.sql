@@ -26,13 +26,12 @@ WITH usage AS (
     GROUP BY partner_id
 ),
 peaks AS (
-    SELECT COALESCE(m.survivor, d.partner_id) AS partner_id, max(d.peak) AS peak
-    FROM partner_minute_peak AS d
-    LEFT JOIN merge_map AS m ON m.partner_id = d.partner_id
-    WHERE d.environment = 'production'
-        AND d.event_date >= CAST($as_of - INTERVAL '28 days' AS DATE)
-        AND d.event_date < CAST($as_of AS DATE)
-    GROUP BY COALESCE(m.survivor, d.partner_id)
+    SELECT partner_id, max(peak) AS peak
+    FROM peak_day
+    WHERE environment = 'production'
+        AND event_date >= CAST($as_of - INTERVAL '28 days' AS DATE)
+        AND event_date < CAST($as_of AS DATE)
+    GROUP BY partner_id
 ),
 measured AS (
     SELECT

@@ -1,5 +1,5 @@
 /*---
-description = "The latest merge of each partner before as_of. One into itself is void, so an earlier one stands; those that form a circle are void too, which merge_map sees to"
+description = "The latest merge of each partner before as_of. One into itself is void, so an earlier one stands; those that form a circle are void too: merge_circles"
 owner = "partner-analytics"
 grain = ["partner_id"]
 tags = ["partners"]

@@ -13,18 +13,10 @@ survivor = { type = "Utf8", description = "the end of its chain of merges" }
 unique = ["partner_id"]
 ---*/
 WITH RECURSIVE
--- Everything that can be reached from a merged partner; UNION drops what was reached before, so
--- a circle ends.
-reached AS (
-  SELECT partner_id, merged_into AS at FROM latest_merge
-  UNION
-  SELECT r.partner_id, l.merged_into AS at FROM reached r JOIN latest_merge l ON l.partner_id = r.at
-),
--- Where the latest merges form a circle, all on it are void.
 standing AS (
   SELECT partner_id, merged_into
   FROM latest_merge
-  WHERE partner_id NOT IN (SELECT partner_id FROM reached WHERE at = partner_id)
+  WHERE partner_id NOT IN (SELECT partner_id FROM merge_circles)
 ),
 chain AS (
   SELECT partner_id, merged_into AS at FROM standing

@@ -153,8 +153,7 @@ async fn compact_day(
     let def = schema::raw(stream);
     let old: Vec<_> = base.of_day(day).collect();
     let rows_before: u64 = old.iter().map(|f| f.rows).sum();
-    let dropped_before: u64 =
-        old.iter().filter_map(|f| f.tags.get(lake::COPIES)?.parse::<u64>().ok()).sum();
+    let dropped_before: u64 = old.iter().map(|f| f.dropped_copies()).sum();
     let mut rows = project.engine.events_of_day(stream, base, day).await?;
     let mut full = Vec::new();
     let mut writer = project.lake.file_writer(&def, Some(day))?;

@@ -13,8 +13,10 @@ use datafusion::prelude::SessionContext;
 use lake::{Lake, TableSnapshot};
 use lake_types::{AsOf, Rates, Stream};
 
+use crate::arrivals::{ARRIVALS, Arrivals};
 use crate::catalog::{Catalog, Kind};
 use crate::error::{Result, TransformError};
+use crate::inputs::arrivals_table;
 use crate::provider::{EventSource, EventTable, FileList, StoredTable, store_url};
 use crate::runner::{CaseResult, run_tests};
 use crate::session::{Limits, Session, new_context};
@@ -94,11 +96,15 @@ impl Engine {
                 providers.push((rollup.name.clone(), stored(&snapshot)));
             }
         }
+        let mut arrivals = Arrivals::default();
         for stream in Stream::ALL {
             let def = lake::schema::raw(stream);
             let snapshot = self.pinned(&def.name, versions, &mut found).await?;
             let list = match snapshot {
-                Some(snapshot) => files_of(&snapshot),
+                Some(snapshot) => {
+                    arrivals.add_files(stream, &snapshot.files);
+                    files_of(&snapshot)
+                }
                 None => FileList {
                     schema: def.schema,
                     partition_by: def.partition_by,
@@ -110,6 +116,7 @@ impl Engine {
             let events = Arc::new(EventTable(EventSource::Files(list)));
             providers.push((stream.table().to_owned(), events));
         }
+        providers.push((ARRIVALS.to_owned(), arrivals_table(&arrivals, |_| true)?));
         for name in tables::LAKE_TABLES {
             let table = tables::lake_table(name);
             let provider = match self.pinned(table, versions, &mut found).await? {

@@ -3,9 +3,10 @@
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
 //! `queries/`), `statement` (one SELECT), `tables` (what queries find by name), `provider` and
 //! `dedup` (the lake's tables as DataFusion reads them), `session` (one consistent set of them),
-//! `engine`, `refresh` and `days` (rollups brought up to date), `functions` (what SQL lacks),
-//! `cases`, `rows` and `runner` (tests of queries).
+//! `engine`, `refresh`, `inputs`, `arrivals` and `days` (rollups brought up to date), `functions`
+//! (what SQL lacks), `cases`, `rows` and `runner` (tests of queries).
 
+mod arrivals;
 mod cases;
 mod catalog;
 mod compact;
@@ -15,6 +16,7 @@ mod engine;
 mod error;
 mod functions;
 mod header;
+mod inputs;
 mod provider;
 mod refresh;
 mod rows;

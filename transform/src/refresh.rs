@@ -13,15 +13,14 @@ use aws_lc_rs::digest::{Context, SHA256};
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::col;
 use futures::StreamExt;
-use lake::{DataFile, LakeError, PendingFile, TableDef, TableSnapshot};
-use lake_types::{Day, Stream};
+use lake::{LakeError, PendingFile, TableDef, TableSnapshot};
+use lake_types::Day;
 
 use crate::catalog::{Kind, Query};
 use crate::days::{DayWriter, split_days};
 use crate::engine::{Engine, rollup_table};
 use crate::error::{Result, TransformError};
-use crate::header::Reach;
-use crate::provider::{EventSource, EventTable, FileList, StoredTable};
+use crate::inputs::Input;
 use crate::statement::Statement;
 use crate::tables;
 
@@ -109,7 +108,7 @@ impl Engine {
     ) -> Result<()> {
         let statement = Statement::parse(&query.sql, &query.file)?;
         let inputs = self.inputs(query, &statement).await?;
-        if inputs.iter().all(|input| input.files.is_empty()) {
+        if inputs.iter().all(|input| input.days().is_empty()) {
             return self.clear(query, &inputs, report).await;
         }
         let def = self.definition(query, &statement, &inputs).await?;
@@ -148,34 +147,6 @@ impl Engine {
             progress(Progress { rollup: query.name.clone(), days_done: done, days: stale.len() });
         }
         Ok(())
-    }
-
-    /// The tables of events that a rollup reads, at their newest.
-    async fn inputs(&self, query: &Query, statement: &Statement) -> Result<Vec<Input>> {
-        let fail = |message| TransformError::File { file: query.file.clone(), line: 1, message };
-        let mut inputs = Vec::new();
-        for name in statement.tables(&query.file)? {
-            let plain = name.strip_prefix("raw.").unwrap_or(&name);
-            let Some(stream) = Stream::ALL.into_iter().find(|s| s.table() == plain) else {
-                return Err(fail(format!("a rollup reads tables of events only, not {name}")));
-            };
-            let Some(reach) = query.header.reads.get(plain).copied() else {
-                return Err(fail(format!(
-                    "say which days it reads: reads = {{ {plain} = \"same\" }}"
-                )));
-            };
-            let def = lake::schema::raw(stream);
-            let snapshot = self.lake.snapshot(&def.name, None).await?;
-            inputs.push(Input {
-                raw: plain.len() < name.len(),
-                name,
-                reach,
-                sealed: snapshot.as_ref().and_then(|s| lake::sealed_before(&s.txns)),
-                files: snapshot.map(|s| s.files).unwrap_or_default(),
-                def,
-            });
-        }
-        Ok(inputs)
     }
 
     /// Removes what is stored of a rollup whose input is empty.
@@ -234,13 +205,7 @@ impl Engine {
         let ctx = self.context()?;
         crate::session::add_raw_schema(&ctx).map_err(fail())?;
         for input in inputs {
-            let list = input.files_for(days);
-            let table: Arc<dyn datafusion::catalog::TableProvider> = if input.raw {
-                Arc::new(StoredTable(list))
-            } else {
-                Arc::new(EventTable(EventSource::Files(list)))
-            };
-            ctx.register_table(input.name.as_str(), table).map_err(fail())?;
+            ctx.register_table(input.name.as_str(), input.table(days)?).map_err(fail())?;
         }
         // A rollup knows no as_of; a query that asks for one fails here.
         let parsed = statement.clone().unbound();
@@ -286,46 +251,9 @@ impl Engine {
     }
 }
 
-/// A table that a rollup reads.
-struct Input {
-    /// As the query names it.
-    name: String,
-    /// With copies.
-    raw: bool,
-    reach: Reach,
-    def: TableDef,
-    files: Vec<DataFile>,
-    /// The first day that is not sealed.
-    sealed: Option<Day>,
-}
-
-/// Whether a day can still be computed. A sealed day's events are gone; what was computed from them
-/// stays.
+/// Whether a day can still be computed from all that it reads.
 fn is_open(inputs: &[Input], day: Day) -> bool {
-    inputs.iter().all(|input| input.sealed.is_none_or(|first| day >= first))
-}
-
-impl Input {
-    fn days(&self) -> impl Iterator<Item = Day> {
-        self.files.iter().filter_map(|f| f.day)
-    }
-
-    fn may_read(&self, day: Day) -> impl Iterator<Item = &DataFile> {
-        self.files.iter().filter(move |f| f.day.is_some_and(|input| self.reach.covers(day, input)))
-    }
-
-    fn files_for(&self, days: &[Day]) -> FileList {
-        let wanted: BTreeSet<Day> = match self.reach {
-            Reach::Same => days.iter().copied().collect(),
-            _ => days.iter().flat_map(|day| self.may_read(*day)).filter_map(|f| f.day).collect(),
-        };
-        let has = |f: &&DataFile| f.day.is_some_and(|day| wanted.contains(&day));
-        FileList {
-            schema: Arc::clone(&self.def.schema),
-            partition_by: self.def.partition_by.clone(),
-            files: self.files.iter().filter(has).cloned().collect(),
-        }
-    }
+    inputs.iter().all(|input| input.is_open(day))
 }
 
 fn tags(digest: &str) -> BTreeMap<String, String> {
@@ -343,12 +271,8 @@ fn digest(text: &str, inputs: &[Input], day: Day) -> String {
     add(text);
     for input in inputs {
         add(&input.name);
-        let mut by_day: BTreeMap<Option<Day>, Vec<&DataFile>> = BTreeMap::new();
-        for file in input.may_read(day) {
-            by_day.entry(file.day).or_default().push(file);
-        }
-        for files in by_day.into_values() {
-            add(&lake::identity(files.into_iter()));
+        for identity in input.identities(day) {
+            add(&identity);
         }
     }
     context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
@@ -375,8 +299,8 @@ fn stored_digests(base: &TableSnapshot) -> BTreeMap<Day, Option<String>> {
 /// Days that are computed together: as many as their input rows allow, at least one.
 fn chunks(days: &[Day], inputs: &[Input]) -> Vec<Vec<Day>> {
     let mut by_day: BTreeMap<Day, u64> = BTreeMap::new();
-    for file in inputs.iter().flat_map(|i| &i.files) {
-        *by_day.entry(file.day.unwrap_or(Day(0))).or_default() += file.rows;
+    for (day, rows) in inputs.iter().flat_map(Input::rows) {
+        *by_day.entry(day).or_default() += rows;
     }
     let mut chunks: Vec<Vec<Day>> = Vec::new();
     let mut filled = CHUNK_ROWS;

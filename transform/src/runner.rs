@@ -12,9 +12,11 @@ use datafusion::datasource::MemTable;
 use lake_types::Stream;
 use toml::Table;
 
+use crate::arrivals::{self, ARRIVALS, Arrivals};
 use crate::cases::Case;
 use crate::catalog::{Catalog, Kind, Query};
 use crate::error::Result;
+use crate::inputs::arrivals_table;
 use crate::provider::{EventSource, EventTable};
 use crate::rows::{batch_of, fill_event, fill_rollup, sorted, split_by_day};
 use crate::session::{Limits, QueryResult, Session, new_context};
@@ -78,17 +80,23 @@ fn session_of(catalog: &Arc<Catalog>, case: &Case) -> std::result::Result<Result
         }
     }
     let mut providers: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+    let mut arrived = Arrivals::default();
     for stream in Stream::ALL {
         let schema = lake::schema::raw(stream).schema;
         let batch = given
             .remove(stream.table())
             .unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&schema)));
+        arrived.add_rows(stream, &batch);
         providers.push((format!("{}.{}", tables::RAW_SCHEMA, stream.table()), memory(&batch)?));
         let days = split_by_day(&batch).map_err(|e| e.to_string())?;
         providers.push((
             stream.table().to_owned(),
             Arc::new(EventTable(EventSource::Memory(schema, days))),
         ));
+    }
+    if !given.contains_key(ARRIVALS) {
+        let counted = arrivals_table(&arrived, |_| true).map_err(|e| e.to_string())?;
+        providers.push((ARRIVALS.to_owned(), counted));
     }
     for name in tables::LAKE_TABLES {
         if !given.contains_key(name) {
@@ -113,6 +121,9 @@ fn schema_of(catalog: &Catalog, table: &str) -> std::result::Result<SchemaRef, S
     let plain = table.strip_prefix("raw.").unwrap_or(table);
     if let Some(stream) = Stream::ALL.into_iter().find(|s| s.table() == plain) {
         return Ok(lake::schema::raw(stream).schema);
+    }
+    if table == ARRIVALS {
+        return Ok(arrivals::schema());
     }
     if tables::LAKE_TABLES.contains(&table) {
         return Ok(tables::lake_schema(table));

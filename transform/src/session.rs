@@ -14,6 +14,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use lake_types::{AsOf, Day, Stream};
 use tokio::sync::Mutex;
 
+use crate::arrivals::ARRIVALS;
 use crate::catalog::{Catalog, Query};
 use crate::error::{Result, TransformError};
 use crate::statement::Statement;
@@ -198,6 +199,7 @@ impl Session {
     fn unknown_table(&self, name: String, place: &str) -> TransformError {
         let mut known: Vec<&str> = Stream::ALL.iter().map(|s| s.table()).collect();
         known.push("raw.api_calls (and so on)");
+        known.push(ARRIVALS);
         known.extend(tables::LAKE_TABLES);
         known.extend(tables::SETTING_TABLES);
         known.extend(self.catalog.queries().map(|q| q.name.as_str()));

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use lake_types::{Day, Rates, Stream, minor_units};
 
+use crate::arrivals::ARRIVALS;
 use crate::header::ColumnType;
 
 /// The schema that holds the raw tables: rows as they arrived, with copies.
@@ -25,6 +26,7 @@ const SIGNALS: [&str; 4] = ["onboarding", "errors", "steadiness", "growth"];
 /// Whether a query file may not have that name.
 pub(crate) fn is_reserved(name: &str) -> bool {
     Stream::ALL.iter().any(|s| s.table() == name)
+        || name == ARRIVALS
         || LAKE_TABLES.contains(&name)
         || SETTING_TABLES.contains(&name)
         || name == RAW_SCHEMA

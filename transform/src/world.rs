@@ -1,5 +1,7 @@
 //! Tests of the engine over real lakes: arrivals in pieces, copies, what is recomputed.
 
+mod quality;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::util::pretty::pretty_format_batches;

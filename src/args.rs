@@ -286,7 +286,7 @@ pub(crate) enum Metrics {
     },
     /// Compute metrics
     #[command(
-        after_help = "Examples:\n  rapport metrics run funnel growth\n  rapport metrics run --as-of 2026-07-01 --out metrics\n  rapport metrics run funnel --format csv"
+        after_help = "Examples:\n  rapport metrics run funnel growth\n  rapport metrics run --as-of 2026-07-01 --out metrics\n  rapport metrics run funnel --format csv\n  rapport metrics run growth --by segment\n  rapport metrics run funnel --where \"region = 'EU' AND integration_level >= 2\""
     )]
     Run {
         /// Which ones [default: all]
@@ -300,12 +300,27 @@ pub(crate) enum Metrics {
         /// One file a metric in this folder
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        slice: Slice,
     },
     /// Run the test cases beside the queries
     Test {
         /// Which ones [default: all]
         names: Vec<String>,
     },
+}
+
+/// Which partners count.
+#[derive(Debug, Args)]
+pub(crate) struct Slice {
+    /// Only partners for which this holds, in SQL over the columns of the view partners; what they
+    /// are as of the instant looked up to
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// A part for each value of segment, plan, region, manager or integration_level; several by
+    /// commas
+    #[arg(long, value_name = "ATTRIBUTE", value_delimiter = ',')]
+    pub(crate) by: Vec<String>,
 }
 
 #[derive(Debug, Args)]

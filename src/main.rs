@@ -17,6 +17,7 @@ mod process;
 mod progress;
 mod project;
 mod setting;
+mod slices;
 mod store;
 mod table;
 mod watch;

@@ -4,7 +4,7 @@
 //! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker), `registry` (a
 //! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
 //! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
-//! `secrets`, `readers`, `care`, `upkeep`, `s3`.
+//! `secrets`, `readers`, `care`, `upkeep`, `s3`, `slices`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
 
@@ -28,4 +28,5 @@ mod s3;
 mod secrets;
 mod secure;
 mod simulated;
+mod slices;
 mod upkeep;

@@ -2,6 +2,7 @@
 description = "The latest merge of each partner before as_of. One into itself is void, so an earlier one stands; those that form a circle are void too: merge_circles"
 owner = "partner-analytics"
 grain = ["partner_id"]
+slice = "whole"
 tags = ["partners"]
 keep = true
 

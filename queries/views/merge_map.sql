@@ -2,6 +2,7 @@
 description = "For each partner that was merged away before as_of: who stands for it now"
 owner = "partner-analytics"
 grain = ["partner_id"]
+slice = "whole"
 tags = ["partners"]
 keep = true
 

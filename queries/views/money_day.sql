@@ -2,6 +2,7 @@
 description = "billing_day before as_of, with merges and in the reporting currency, exact: minor units × the latest rate on or before the day. Credits and refunds are positive here and subtracted by who reads them"
 owner = "partner-analytics"
 grain = ["event_date", "partner_id", "product", "kind"]
+slice = "partner_id"
 tags = ["revenue"]
 
 [columns]

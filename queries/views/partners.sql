@@ -2,6 +2,7 @@
 description = "One row for every partner that any stream named before as_of, those merged away left out: when it registered, first called, went live, and its attributes as of then; NULL where unknown"
 owner = "partner-analytics"
 grain = ["partner_id"]
+slice = "partner_id"
 tags = ["partners"]
 keep = true
 

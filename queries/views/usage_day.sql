@@ -1,6 +1,7 @@
 /*---
 description = "partner_day before as_of, with merges: each call counts for the partner that stands for its sender now. Rows of partners merged together stand side by side, so sum over them"
 owner = "partner-analytics"
+slice = "partner_id"
 tags = ["traffic"]
 
 [columns]

@@ -7,12 +7,13 @@ use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use transform::{Catalog, Kind, QueryResult};
 
-use crate::args::{Format, Metrics};
+use crate::args::{Format, Metrics, Slice};
 use crate::config::Config;
 use crate::failure::{Found, usage};
 use crate::output::{self, Rows, Table, line, note};
 use crate::progress::count;
 use crate::project::Project;
+use crate::slices::Slices;
 
 pub(crate) fn run(
     command: Metrics,
@@ -24,9 +25,9 @@ pub(crate) fn run(
         Metrics::List { format } => list(&catalog(config)?, format),
         Metrics::Show { name } => show(&catalog(config)?, &name),
         Metrics::Test { names } => runtime.block_on(test(&Arc::new(catalog(config)?), &names)),
-        Metrics::Run { names, as_of, format, out } => runtime.block_on(async {
+        Metrics::Run { names, as_of, format, out, slice } => runtime.block_on(async {
             let project = Project::open(config()?, quiet).await?;
-            let wanted = Wanted { names: &names, format, out: out.as_deref() };
+            let wanted = Wanted { names: &names, format, out: out.as_deref(), slice: &slice };
             compute(&project, &wanted, as_of.as_deref()).await
         }),
     }
@@ -112,6 +113,7 @@ struct Wanted<'a> {
     names: &'a [String],
     format: Option<Format>,
     out: Option<&'a Path>,
+    slice: &'a Slice,
 }
 
 async fn compute(
@@ -141,12 +143,13 @@ async fn compute(
     let as_of = project.as_of(as_of).await?;
     let session = project.session(as_of).await?;
     project.note_run(&session).await?;
+    let slices = Slices::of(session, wanted.slice).await?;
     let mut failures = Vec::new();
     for name in &names {
         // A broken metric never stops the others.
-        match session.metric(name).await {
+        match slices.metric(name).await {
             Ok(result) => emit(name, &result, format, wanted.out, names.len() > 1)?,
-            Err(error) if names.len() == 1 => return Err(error.into()),
+            Err(error) if names.len() == 1 => return Err(error),
             Err(error) => {
                 note(&format!("rapport: {name}: {error}"));
                 failures.push(name.as_str());

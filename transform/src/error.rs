@@ -20,6 +20,12 @@ pub enum TransformError {
     #[error("{place}: there is no table \"{name}\"; there are {known}")]
     UnknownTable { place: String, name: String, known: String },
     #[error(
+        "{place} reads {table}, which holds every partner: to be looked at for some of them, it must read partners through views (partners, usage_day, money_day …)"
+    )]
+    PastTheViews { place: String, table: String },
+    #[error("partners can't be told apart by \"{0}\"; by {known}", known = crate::slice::DIMENSIONS.join(", "))]
+    NoDimension(String),
+    #[error(
         "only one SELECT (or EXPLAIN of one) can be run here, and this is {0}; the lake is read-only"
     )]
     ReadOnly(String),
@@ -41,7 +47,10 @@ impl TransformError {
     /// Whether the query itself is wrong: text that is no SELECT, a name that does not exist.
     pub fn is_wrong_query(&self) -> bool {
         match self {
-            Self::ReadOnly(_) | Self::UnknownTable { .. } => true,
+            Self::ReadOnly(_)
+            | Self::UnknownTable { .. }
+            | Self::PastTheViews { .. }
+            | Self::NoDimension(_) => true,
             Self::Sql { source, .. } => matches!(
                 source.find_root(),
                 DataFusionError::SQL(..)

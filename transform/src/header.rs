@@ -27,6 +27,19 @@ pub struct Header {
     pub reads: BTreeMap<String, Reach>,
     /// Of a view: it is small and read often, so its rows are computed once for a run.
     pub keep: bool,
+    /// Of a view: what becomes of it where only some partners are looked at.
+    pub slice: Option<ViewSlice>,
+}
+
+/// What a view shows in a session that looks at some partners only. One that does not say is
+/// computed from what it reads there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewSlice {
+    /// The rows whose `partner_id` is one of them.
+    PartnerId,
+    /// All of it.
+    Whole,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,6 +182,7 @@ struct HeaderToml {
     reads: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     keep: bool,
+    slice: Option<ViewSlice>,
 }
 
 #[derive(Deserialize)]
@@ -239,6 +253,7 @@ pub(crate) fn parse_header(file: &str, text: &str) -> Result<Header> {
         checks: raw.checks,
         reads,
         keep: raw.keep,
+        slice: raw.slice,
     })
 }
 

@@ -22,6 +22,7 @@ mod refresh;
 mod rows;
 mod runner;
 mod session;
+mod slice;
 mod statement;
 mod tables;
 #[cfg(test)]
@@ -35,4 +36,5 @@ pub use header::{Check, Column, ColumnType, Header, Reach};
 pub use refresh::{Progress, RefreshReport, RollupReport};
 pub use runner::{CaseResult, run_tests};
 pub use session::{QueryResult, Session};
+pub use slice::{DIMENSIONS, Part};
 pub use tables::{Settings, SlaRow, SunsetRow};

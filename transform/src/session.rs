@@ -7,6 +7,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -15,8 +16,9 @@ use lake_types::{AsOf, Day, Stream};
 use tokio::sync::Mutex;
 
 use crate::arrivals::ARRIVALS;
-use crate::catalog::{Catalog, Query};
+use crate::catalog::{Catalog, Kind, Query};
 use crate::error::{Result, TransformError};
+use crate::slice::Slice;
 use crate::statement::Statement;
 use crate::tables::{self, Settings};
 
@@ -48,6 +50,8 @@ pub struct Session {
     catalog: Arc<Catalog>,
     as_of: AsOf,
     versions: BTreeMap<String, u64>,
+    /// Where only some partners are looked at.
+    slice: Option<Slice>,
     /// Held while views are registered, so that two queries don't register one twice.
     planning: Mutex<()>,
 }
@@ -78,7 +82,26 @@ impl Session {
     ) -> Result<Self> {
         register_settings(&ctx, settings).map_err(TransformError::sql("the settings"))?;
         register_tables(&ctx, tables).map_err(TransformError::sql("the lake's tables"))?;
-        Ok(Self { ctx, catalog, as_of, versions, planning: Mutex::new(()) })
+        Ok(Self { ctx, catalog, as_of, versions, slice: None, planning: Mutex::new(()) })
+    }
+
+    /// The same `as_of`, versions and settings; partners through the slice only.
+    pub(crate) async fn sliced(whole: &Self, slice: Slice) -> Result<Self> {
+        let fail = || TransformError::sql("the settings");
+        let ctx = SessionContext::new_with_config_rt(whole.ctx.copied_config(), whole.ctx.runtime_env());
+        crate::functions::register(&ctx);
+        for name in tables::SETTING_TABLES {
+            let table = whole.ctx.table_provider(name).await.map_err(fail())?;
+            ctx.register_table(name, table).map_err(fail())?;
+        }
+        Ok(Self {
+            ctx,
+            catalog: Arc::clone(&whole.catalog),
+            as_of: whole.as_of,
+            versions: whole.versions.clone(),
+            slice: Some(slice),
+            planning: Mutex::new(()),
+        })
     }
 
     pub fn as_of(&self) -> AsOf {
@@ -105,6 +128,18 @@ impl Session {
         Ok(result)
     }
 
+    /// The columns that `metric` would give, without computing it.
+    ///
+    /// # Errors
+    /// As `metric`, but for those of a run.
+    pub async fn metric_schema(&self, name: &str) -> Result<SchemaRef> {
+        let query = self.catalog.find(name)?;
+        let frame = self.frame(&query.sql, &query.file).await?;
+        check_columns(query, frame.schema().as_arrow())?;
+        let plain = plain_strings(frame.schema().as_arrow(), &[]);
+        Ok(plain.map_err(|e| TransformError::sql(&query.file)(e.into()))?.schema)
+    }
+
     /// Rows of any SELECT over tables, rollups, views and metrics.
     ///
     /// # Errors
@@ -113,20 +148,35 @@ impl Session {
         self.run(text, "your query").await
     }
 
+    pub(crate) fn context(&self) -> &SessionContext {
+        &self.ctx
+    }
+
+    /// The rows of a view, not yet computed.
+    pub(crate) async fn view(&self, name: &str) -> Result<DataFrame> {
+        let statement = Statement::parse(&format!("SELECT * FROM {name}"), name)?;
+        self.register_needed(&statement, name).await?;
+        self.ctx.table(name).await.map_err(TransformError::sql(name))
+    }
+
     async fn run(&self, text: &str, place: &str) -> Result<QueryResult> {
-        let statement = Statement::parse(text, place)?;
-        self.register_needed(&statement, place).await?;
-        let frame = self.plan(statement, place).await?;
+        let frame = self.frame(text, place).await?;
         let schema = frame.schema().as_arrow().clone();
         let batches = frame.collect().await.map_err(TransformError::sql(place))?;
         plain_strings(&schema, &batches).map_err(|e| TransformError::sql(place)(e.into()))
+    }
+
+    async fn frame(&self, text: &str, place: &str) -> Result<DataFrame> {
+        let statement = Statement::parse(text, place)?;
+        self.register_needed(&statement, place).await?;
+        self.plan(statement, place).await
     }
 
     async fn plan(
         &self,
         statement: Statement,
         place: &str,
-    ) -> Result<datafusion::dataframe::DataFrame> {
+    ) -> Result<DataFrame> {
         let fail = || TransformError::sql(place);
         let bound = statement.bind(self.as_of);
         let plan = self.ctx.state().statement_to_plan(bound).await.map_err(fail())?;
@@ -145,10 +195,17 @@ impl Session {
         let mut order = Vec::new();
         self.needed(statement, place, &mut Vec::new(), &mut order)?;
         for name in order {
+            let query = self.catalog.find(&name)?;
+            if let Some((slice, how)) = self.slice.as_ref().zip(query.header.slice) {
+                let view = slice.view(&name, how).await?.into_view();
+                self.ctx
+                    .register_table(name.as_str(), view)
+                    .map_err(TransformError::sql(&query.file))?;
+                continue;
+            }
             if name == MONEY_VIEW {
                 self.check_rates().await?;
             }
-            let query = self.catalog.find(&name)?;
             let statement = Statement::parse(&query.sql, &query.file)?;
             let view = self.plan(statement, &query.file).await?;
             check_columns(query, view.schema().as_arrow())?;
@@ -178,6 +235,7 @@ impl Session {
             }
             let registered =
                 self.ctx.table_exist(name.as_str()).map_err(TransformError::sql(place))?;
+            self.refuse_every_partner(&name, place)?;
             let Some(query) = self.catalog.get(&name) else {
                 if registered || self.ctx.table_function(&name).is_ok() {
                     continue;
@@ -187,11 +245,27 @@ impl Session {
             if registered || order.contains(&name) {
                 continue;
             }
+            if self.slice.is_some() && query.header.slice.is_some() {
+                order.push(name);
+                continue;
+            }
             path.push(name.clone());
             let inner = Statement::parse(&query.sql, &query.file)?;
             self.needed(&inner, &query.file, path, order)?;
             path.pop();
             order.push(name);
+        }
+        Ok(())
+    }
+
+    /// Tables of the lake hold every partner; a slice is reached through views.
+    fn refuse_every_partner(&self, table: &str, place: &str) -> Result<()> {
+        let rollup = self.catalog.get(table).is_some_and(|q| q.kind == Kind::Rollup);
+        if self.slice.is_some() && (rollup || tables::is_of_lake(table)) {
+            return Err(TransformError::PastTheViews {
+                place: place.to_owned(),
+                table: table.to_owned(),
+            });
         }
         Ok(())
     }

@@ -33,6 +33,12 @@ pub(crate) fn is_reserved(name: &str) -> bool {
         || name == "this"
 }
 
+/// Whether a table, as SQL names it, is stored in the lake and no rollup: it holds every partner.
+pub(crate) fn is_of_lake(name: &str) -> bool {
+    let plain = name.strip_prefix("raw.").unwrap_or(name);
+    Stream::ALL.iter().any(|s| s.table() == plain) || LAKE_TABLES.contains(&name)
+}
+
 /// What a plan promises.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SlaRow {

@@ -1,0 +1,62 @@
+//! `--where` and `--by`: the partners that count, and the parts they are cut into.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use transform::{Part, QueryResult, Session, TransformError};
+
+use crate::args::Slice;
+use crate::failure::usage;
+
+/// The partners that a command looks at.
+pub(crate) struct Slices {
+    whole: Arc<Session>,
+    by: Vec<String>,
+    parts: Vec<Part>,
+}
+
+impl Slices {
+    /// # Errors
+    /// A condition or an attribute that is none.
+    pub(crate) async fn of(session: Session, options: &Slice) -> anyhow::Result<Self> {
+        let wrong = |option: &str, error: TransformError| match error.is_wrong_query() {
+            true => usage(format!("{option}: {error}")),
+            false => error.into(),
+        };
+        let mut whole = Arc::new(session);
+        if let Some(condition) = &options.condition {
+            whole = Arc::new(whole.only(condition).await.map_err(|e| wrong("--where", e))?);
+        }
+        let by = options.by.clone();
+        let parts = match by.is_empty() {
+            true => Vec::new(),
+            false => whole.parts(&by).await.map_err(|e| wrong("--by", e))?,
+        };
+        Ok(Self { whole, by, parts })
+    }
+
+    /// Rows of a metric; those of each part under one another, its attributes in the first columns.
+    pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<QueryResult> {
+        if self.by.is_empty() {
+            return Ok(self.whole.metric(name).await?);
+        }
+        let columns = self.whole.metric_schema(name).await?;
+        let mut fields: Vec<Arc<Field>> =
+            self.by.iter().map(|b| Arc::new(Field::new(b, DataType::Utf8, true))).collect();
+        fields.extend(columns.fields().iter().map(|f| Arc::new(f.as_ref().clone().with_nullable(true))));
+        let schema = Arc::new(Schema::new(fields));
+        let mut batches = Vec::new();
+        for part in &self.parts {
+            for batch in part.session.metric(name).await?.batches {
+                let value = |v: &Option<String>| -> ArrayRef {
+                    Arc::new(StringArray::from(vec![v.as_deref(); batch.num_rows()]))
+                };
+                let mut columns: Vec<ArrayRef> = part.values.iter().map(value).collect();
+                columns.extend(batch.columns().iter().cloned());
+                batches.push(RecordBatch::try_new(Arc::clone(&schema), columns)?);
+            }
+        }
+        Ok(QueryResult { schema, batches })
+    }
+}

@@ -1,0 +1,134 @@
+//! `--where` and `--by`: some of the partners are as a lake that holds no others, and the parts of
+//! a whole add up to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lake_types::Stream;
+
+use crate::pieces::assert_same;
+use crate::program::Project;
+use crate::simulated::{Simulated, Size, lines};
+
+/// What is asked of the lake as a whole, not of partners.
+const OF_THE_LAKE: &str = "data_quality";
+
+#[test]
+fn a_slice_is_the_lake_of_its_partners() {
+    let world = Simulated::new(Size { seed: 23, partners: 80, events: 8_000, days: 90 });
+    let end = world.end();
+    let whole = Project::new();
+    world.load(&whole);
+    whole.metrics(&end);
+    let condition = "segment IN ('marketplaces', 'fintech') AND NOT coalesce(region = 'EU', FALSE)";
+    let ids: BTreeSet<String> = whole
+        .rows(&format!(
+            "SELECT p.partner_id FROM partners p WHERE {condition} UNION ALL \
+             SELECT m.partner_id FROM merge_map m JOIN partners p ON p.partner_id = m.survivor \
+             WHERE {condition}"
+        ))
+        .into_iter()
+        .collect();
+    assert!((5..60).contains(&ids.len()), "{} partners are no slice worth a test", ids.len());
+
+    let theirs = Project::new();
+    world.share_tables(&theirs);
+    for stream in Stream::ALL {
+        let records: Vec<_> =
+            world.timeless(stream).into_iter().filter(|r| ids.contains(&r.key)).collect();
+        theirs.write("theirs.ndjson", lines(&records));
+        world.load_file(&theirs, stream, "theirs.ndjson");
+    }
+    let names = metrics_of_partners(&whole);
+    let run = |project: &Project, flags: &[&str]| -> Vec<(String, Vec<u8>)> {
+        let mut arguments = vec!["metrics", "run", "--as-of", &end, "--out", "sliced"];
+        arguments.extend(names.iter().map(String::as_str));
+        arguments.extend(flags);
+        project.ok(&arguments);
+        let file = |name: &String| project.path(&format!("sliced/{name}.csv"));
+        let read = |name: &String| std::fs::read(file(name)).expect("a metric's file");
+        names.iter().map(|name| (name.clone(), read(name))).collect()
+    };
+    assert_same(&run(&theirs, &[]), &run(&whole, &["--where", condition]), "a slice");
+    whole
+        .run(&["metrics", "run", OF_THE_LAKE, "--as-of", &end, "--where", condition])
+        .refused(2, &["which holds every partner"]);
+}
+
+#[test]
+fn parts_add_up_to_the_whole() {
+    let world = Simulated::new(Size { seed: 29, partners: 80, events: 8_000, days: 120 });
+    let project = Project::new();
+    world.load(&project);
+    let end = world.end();
+    let sums: [(&str, &[&str], &[&str]); 6] = [
+        ("funnel", &["cohort_month"], &["registered", "sandbox", "production", "revenue"]),
+        ("activation", &["cohort_month"], &["partners", "observed", "activated", "ever_activated"]),
+        ("growth", &["month"], &["active", "new", "retained", "resurrected", "churned"]),
+        (
+            "cohort_retention",
+            &["cohort_month", "months_since"],
+            &["cohort_size", "active", "churned", "calls", "gross"],
+        ),
+        ("revenue_summary", &["month"], &["gross", "net", "paying_partners"]),
+        ("partner_reliability", &["partner_id"], &["calls"]),
+    ];
+    for by in ["segment", "plan", "region", "manager", "integration_level", "segment,region"] {
+        for (name, grain, columns) in sums {
+            let run = |flags: &[&str]| -> BTreeMap<(Vec<String>, String), i128> {
+                let mut arguments = vec!["metrics", "run", name, "--as-of", &end];
+                arguments.extend(["--format", "csv"].iter().chain(flags));
+                totals(&project.ok(&arguments), grain, columns)
+            };
+            assert_eq!(run(&["--by", by]), run(&[]), "{name} by {by}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_condition_is_said() {
+    let project = Project::new();
+    let refused = |flags: &[&str], words: &[&str]| {
+        let mut arguments = vec!["metrics", "run", "funnel", "--as-of", "2026-01-01"];
+        arguments.extend(flags);
+        project.run(&arguments).refused(2, words);
+    };
+    refused(&["--where", "segmnt = 'a'"], &["--where", "segmnt"]);
+    refused(&["--where", "segment = "], &["--where", "xpected"]);
+    refused(&["--where", "TRUE) OR (TRUE"], &["--where"]);
+    refused(&["--where", "segment"], &["--where", "oolean"]);
+    refused(&["--by", "colour"], &["--by", "\"colour\"", "segment, plan, region"]);
+}
+
+/// Every metric but those of the lake as a whole.
+fn metrics_of_partners(project: &Project) -> Vec<String> {
+    let list = project.ok(&["metrics", "list", "--format", "csv"]);
+    let metrics = list.lines().filter_map(|line| {
+        let (name, rest) = line.split_once(',')?;
+        rest.starts_with("metric,").then(|| name.to_owned())
+    });
+    metrics.filter(|name| name != OF_THE_LAKE).collect()
+}
+
+/// The sum of each column over the rows of each grain, decimals in units of their last place.
+fn totals(
+    csv: &str,
+    grain: &[&str],
+    columns: &[&str],
+) -> BTreeMap<(Vec<String>, String), i128> {
+    let mut reader = ::csv::Reader::from_reader(csv.as_bytes());
+    let header = reader.headers().expect("a header").clone();
+    let at = |name: &str| header.iter().position(|h| h == name).expect("a column");
+    let mut sums = BTreeMap::new();
+    for row in reader.records() {
+        let row = row.expect("a row");
+        let key: Vec<String> = grain.iter().map(|g| row[at(g)].to_owned()).collect();
+        for column in columns {
+            let value: i128 = row[at(column)].replace('.', "").parse().expect("a number");
+            // A part has rows of 0 for months in which the whole has some, and none before.
+            if value != 0 {
+                *sums.entry((key.clone(), (*column).to_owned())).or_default() += value;
+            }
+        }
+    }
+    sums
+}

@@ -7,7 +7,7 @@ use anyhow::Context;
 use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use lake::{Lake, schema};
 use lake_types::{AsOf, format_instant};
-use transform::{Engine, EngineOptions, Session};
+use transform::{Engine, EngineOptions, Finding, Session, Severity};
 
 use crate::config::Config;
 use crate::failure::usage;
@@ -81,6 +81,22 @@ impl Project {
                 stage.say(format!("{} {} of {} days", p.rollup, p.days_done, p.days));
             })
             .await?;
+        drop(stage);
+        for rollup in &report.rollups {
+            for finding in &rollup.findings {
+                note(&format!("{}: {finding}", severity(finding)));
+            }
+            if let Some((first, more)) = rollup.held.split_first() {
+                let others = match more.len() {
+                    0 => String::new(),
+                    n => format!(" and {n} more days"),
+                };
+                note(&format!(
+                    "rapport: {}: {first}{others} held back; what was stored of them before stays",
+                    rollup.name
+                ));
+            }
+        }
         Ok(report)
     }
 
@@ -109,6 +125,14 @@ impl Project {
             ],
         )?;
         Ok(self.lake.append(&def, &[row]).await?)
+    }
+}
+
+/// How a finding is announced.
+pub(crate) fn severity(finding: &Finding) -> &'static str {
+    match finding.severity {
+        Severity::Error => "rapport",
+        Severity::Warn => "rapport: warning",
     }
 }
 

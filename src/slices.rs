@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use transform::{Part, QueryResult, Session, TransformError};
+use transform::{Findings, Part, QueryResult, Session, TransformError, Verdict};
 
 use crate::args::Slice;
 use crate::failure::usage;
@@ -12,6 +12,8 @@ use crate::failure::usage;
 /// The partners that a command looks at.
 pub(crate) struct Slices {
     whole: Arc<Session>,
+    /// No partner is left out and nothing is cut.
+    of_all: bool,
     by: Vec<String>,
     parts: Vec<Part>,
 }
@@ -33,13 +35,29 @@ impl Slices {
             true => Vec::new(),
             false => whole.parts(&by).await.map_err(|e| wrong("--by", e))?,
         };
-        Ok(Self { whole, by, parts })
+        let of_all = by.is_empty() && options.condition.is_none();
+        Ok(Self { whole, of_all, by, parts })
     }
 
-    /// Rows of a metric; those of each part under one another, its attributes in the first columns.
-    pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<QueryResult> {
+    /// What the files in `checks/` find. They are about the lake, not about some of its partners.
+    pub(crate) async fn verdict(&self) -> Verdict {
+        match self.of_all {
+            true => self.whole.verdict().await,
+            false => Verdict::default(),
+        }
+    }
+
+    /// Rows of a metric and what its checks find; those of each part under one another, its
+    /// attributes in the first columns.
+    pub(crate) async fn metric(
+        &self,
+        name: &str,
+        verdict: &Verdict,
+    ) -> anyhow::Result<(QueryResult, Findings)> {
         if self.by.is_empty() {
-            return Ok(self.whole.metric(name).await?);
+            let rows = self.whole.metric(name).await?;
+            let findings = self.whole.check(name, &rows, verdict).await?;
+            return Ok((rows, findings));
         }
         let columns = self.whole.metric_schema(name).await?;
         let mut fields: Vec<Arc<Field>> =
@@ -47,8 +65,11 @@ impl Slices {
         fields.extend(columns.fields().iter().map(|f| Arc::new(f.as_ref().clone().with_nullable(true))));
         let schema = Arc::new(Schema::new(fields));
         let mut batches = Vec::new();
+        let mut findings = Findings::default();
         for part in &self.parts {
-            for batch in part.session.metric(name).await?.batches {
+            let rows = part.session.metric(name).await?;
+            findings.0.extend(part.session.check(name, &rows, verdict).await?.0);
+            for batch in rows.batches {
                 let value = |v: &Option<String>| -> ArrayRef {
                     Arc::new(StringArray::from(vec![v.as_deref(); batch.num_rows()]))
                 };
@@ -57,6 +78,6 @@ impl Slices {
                 batches.push(RecordBatch::try_new(Arc::clone(&schema), columns)?);
             }
         }
-        Ok(QueryResult { schema, batches })
+        Ok((QueryResult { schema, batches }, findings))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 
 use crate::input::ReportInput;
-use crate::page::{Page, Place, Section, empty, grid};
+use crate::page::{Page, Place, Section, empty, grid, held_back};
 use crate::{paths, words};
 
 /// `metrics.html` and a page for each SQL text.
@@ -30,9 +30,10 @@ fn shell<'a>(input: &'a ReportInput, root: &'a str, title: &str, lead: Markup) -
 }
 
 fn metrics(input: &ReportInput) -> String {
-    let lead = html! { "Every figure of this report comes from one of these; each has its rows as CSV and the SQL that made them." };
+    let lead = html! { "Every figure of this report comes from one of these; each has its rows as CSV or Parquet and the SQL that made them." };
     let page = shell(input, "", "Metrics", lead);
-    let names: BTreeSet<&String> = input.csv.keys().chain(input.sql.keys()).collect();
+    let names: BTreeSet<&String> =
+        input.csv.keys().chain(input.sql.keys()).chain(input.held.keys()).collect();
     let section = Section {
         subtitle: html! { "As of " (words::day_year(input.as_of)) ", 00:00 UTC, at full precision" },
         ..Section::new("metrics", "Metrics and tables", 8, "")
@@ -43,10 +44,11 @@ fn metrics(input: &ReportInput) -> String {
         html! {
             table { thead { tr { th scope="col" { "Name" } th.num scope="col" { "Rows" } th scope="col" { "Evidence" } } }
                 tbody { @for name in names { tr {
-                    td { b { (name) } }
+                    td { b { (name) } @if let Some(held) = input.held.get(name) { (held_back(held)) } }
                     td.num { (words::known(input.csv.get(name).map(|csv| rows(csv)), words::count)) }
                     td { span.links {
                         @if input.csv.contains_key(name) { a href=(paths::csv(name)) { "CSV" } }
+                        @if input.parquet.contains_key(name) { a href=(paths::parquet(name)) { "Parquet" } }
                         @if input.sql.contains_key(name) { a href=(paths::sql(name)) { "SQL" } }
                     } }
                 } } }

@@ -10,6 +10,15 @@ use crate::rows::{
 };
 use crate::standing::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, Standing};
 
+/// Why the newest rows of a metric are not shown, and what is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// One sentence without its full stop.
+    pub why: String,
+    /// As of when the rows that are shown in their place are; `None`: there are none.
+    pub shown: Option<NaiveDate>,
+}
+
 /// Everything a report shows. Rows that are empty or `None` are drawn as unknown, with what to do.
 #[derive(Debug, Clone, Default)]
 pub struct ReportInput {
@@ -54,6 +63,10 @@ pub struct ReportInput {
 
     /// Metric or table name → its rows as CSV, written to `data/NAME.csv`.
     pub csv: BTreeMap<String, String>,
+    /// Metric name → its rows as Parquet, written to `data/NAME.parquet`.
+    pub parquet: BTreeMap<String, Vec<u8>>,
+    /// Metrics whose newest rows are not shown.
+    pub held: BTreeMap<String, Held>,
     /// Metric or table name → its SQL, shown on `sql/NAME.html`.
     pub sql: BTreeMap<String, String>,
 }

@@ -40,7 +40,8 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use input::ReportInput;
+pub use input::{Held, ReportInput};
+pub use paths::parquet as parquet_path;
 pub use report::{ReportError, ReportSummary, pages, stylesheet, write_report};
 pub use rows::{
     ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, PartnerReliabilityRow,

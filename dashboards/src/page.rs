@@ -3,7 +3,7 @@
 use chrono::Datelike;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::input::ReportInput;
+use crate::input::{Held, ReportInput};
 use crate::{paths, words};
 
 /// Which entry of the rail is current.
@@ -226,6 +226,7 @@ impl Page<'_> {
                     }
                 }
                 p.subtitle { (section.subtitle) }
+                @if let Some(held) = self.input.held.get(section.source) { (held_back(held)) }
                 (body)
                 @if let Some(note) = &section.note { p.note { (note) } }
                 @if let Some(table) = &section.table {
@@ -245,6 +246,20 @@ impl Page<'_> {
     fn evidence(&self, source: &str) -> usize {
         usize::from(self.input.csv.contains_key(source))
             + usize::from(self.input.sql.contains_key(source))
+    }
+}
+
+/// That the newest rows are not shown, and why.
+pub(crate) fn held_back(held: &Held) -> Markup {
+    html! {
+        p.held {
+            b { "Held back." } " "
+            @match held.shown {
+                Some(day) => { "What is shown is as of " (words::day_year(day)) "." },
+                None => "There are no earlier rows to show.",
+            }
+            " " (held.why) "."
+        }
     }
 }
 

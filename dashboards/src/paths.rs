@@ -7,6 +7,11 @@ pub(crate) fn csv(name: &str) -> String {
     format!("data/{}.csv", metric_stem(name))
 }
 
+/// `data/cohort_retention.parquet`
+pub fn parquet(name: &str) -> String {
+    format!("data/{}.parquet", metric_stem(name))
+}
+
 /// `sql/cohort_retention.html`
 pub(crate) fn sql(name: &str) -> String {
     format!("sql/{}.html", metric_stem(name))

@@ -55,25 +55,28 @@ pub fn write_report(input: &ReportInput, out: &Path) -> Result<ReportSummary, Re
         let path = out.join(folder);
         fs::create_dir_all(&path).map_err(|source| ReportError::Folder { path, source })?;
     }
-    write(&out.join("style.css"), &stylesheet())?;
+    write(&out.join("style.css"), stylesheet().as_bytes())?;
     for (name, csv) in &input.csv {
-        write(&out.join(paths::csv(name)), csv)?;
+        write(&out.join(paths::csv(name)), csv.as_bytes())?;
+    }
+    for (name, rows) in &input.parquet {
+        write(&out.join(paths::parquet(name)), rows)?;
     }
     // The entry page comes last: while it is old, it leads to pages that are there.
     let pages = pages(input);
     for (path, html) in pages.iter().rev() {
-        write(&out.join(path), html)?;
+        write(&out.join(path), html.as_bytes())?;
     }
     Ok(ReportSummary { index: out.join("index.html"), pages: pages.len() })
 }
 
 /// Writes beside the file, then renames onto it.
-fn write(path: &Path, text: &str) -> Result<(), ReportError> {
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     let failed = |source| ReportError::File { path: path.to_owned(), source };
     let mut beside = path.as_os_str().to_owned();
     beside.push(".tmp");
     let beside = PathBuf::from(beside);
-    let written = fs::File::create(&beside).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = fs::File::create(&beside).and_then(|mut file| file.write_all(bytes));
     written.and_then(|()| fs::rename(&beside, path)).map_err(|source| {
         // What is left of the attempt is of no use; the error that matters is the first.
         let _ = fs::remove_file(&beside);

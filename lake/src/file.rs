@@ -36,6 +36,18 @@ impl PendingFile {
         Action::Add(self.add.clone())
     }
 
+    /// The file as it is read, before a commit names it.
+    pub fn written(&self, def: &TableDef, day: Option<Day>) -> DataFile {
+        DataFile {
+            path: format!("{}/{}", def.name, self.add.path),
+            size: self.bytes,
+            rows: self.rows,
+            day,
+            tags: BTreeMap::new(),
+            partners: None,
+        }
+    }
+
     pub(crate) fn action_with(&self, data_change: bool) -> Action {
         Action::Add(Add { data_change, ..self.add.clone() })
     }
@@ -249,6 +261,17 @@ pub fn parquet_bytes(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<
         writer.write(batch)?;
     }
     Ok(writer.into_inner()?)
+}
+
+/// The rows of such a file, with the schema they were written with.
+///
+/// # Errors
+/// When the bytes are no Parquet file.
+pub fn parquet_rows(bytes: Vec<u8>) -> Result<(SchemaRef, Vec<RecordBatch>), LakeError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?;
+    let schema = Arc::clone(reader.schema());
+    let batches = reader.build()?.collect::<Result<_, _>>()?;
+    Ok((schema, batches))
 }
 
 fn properties(table: &str) -> Result<WriterProperties, LakeError> {

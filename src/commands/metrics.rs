@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::failure::{Found, usage};
 use crate::output::{self, Rows, Table, line, note};
 use crate::progress::count;
-use crate::project::Project;
+use crate::project::{Project, severity};
 use crate::slices::Slices;
 
 pub(crate) fn run(
@@ -144,11 +144,22 @@ async fn compute(
     let session = project.session(as_of).await?;
     project.note_run(&session).await?;
     let slices = Slices::of(session, wanted.slice).await?;
+    let verdict = slices.verdict().await;
     let mut failures = Vec::new();
+    let mut held = Vec::new();
     for name in &names {
         // A broken metric never stops the others.
-        match slices.metric(name).await {
-            Ok(result) => emit(name, &result, format, wanted.out, names.len() > 1)?,
+        match slices.metric(name, &verdict).await {
+            Ok((result, findings)) => {
+                for finding in &findings.0 {
+                    note(&format!("{}: {finding}", severity(finding)));
+                }
+                if findings.holding().is_some() {
+                    held.push(name.as_str());
+                } else {
+                    emit(name, &result, format, wanted.out, names.len() > 1)?;
+                }
+            }
             Err(error) if names.len() == 1 => return Err(error),
             Err(error) => {
                 note(&format!("rapport: {name}: {error}"));
@@ -157,11 +168,15 @@ async fn compute(
         }
     }
     if let Some(dir) = wanted.out {
-        let done = names.len() - failures.len();
+        let done = names.len() - failures.len() - held.len();
         note(&format!("{done} metrics as of {as_of} in {}", dir.display()));
     }
-    if failures.is_empty() {
+    if failures.is_empty() && held.is_empty() {
         return Ok(());
+    }
+    if failures.is_empty() {
+        let stays = if wanted.out.is_some() { "; files of an earlier run stay as they are" } else { "" };
+        return Err(Found(format!("held back by a check: {}{stays}", held.join(", "))).into());
     }
     anyhow::bail!("{} of {} metrics failed: {}", failures.len(), names.len(), failures.join(", "))
 }

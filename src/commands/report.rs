@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use actions::{ActionKind, Plan};
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use chrono::{DateTime, NaiveDate, Utc};
-use dashboards::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, ReportInput, Signal};
+use dashboards::{HealthRow, Held, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, ReportInput, Signal};
 use lake::schema;
 use lake_types::{Day, Stream};
 use scoring::{PartnerScore, ScoreOutput};
 use serde::Deserialize;
-use transform::{Kind, QueryResult, Session};
+use transform::{Kind, Query, QueryResult, Session, Severity, Verdict};
 
 use crate::commands::plan;
 use crate::frames;
 use crate::output::{self, Rows, line, note};
 use crate::progress::Stage;
-use crate::project::Project;
+use crate::project::{Project, severity};
 
 /// How many days of traffic the partner pages show.
 const TRAFFIC_DAYS: i32 = 90;
@@ -46,7 +49,7 @@ pub(crate) async fn write(
     let stage = Stage::begin("report", project.quiet);
     let run = project.note_run(made.session).await?;
     let mut input = header(project, made, run).await?;
-    fill_metrics(project, made.session, &mut input, &stage).await?;
+    fill_metrics(project, made.session, out, &mut input, &stage).await?;
     fill_partners(made, &mut input).await?;
     stage.say("pages".to_owned());
     Ok(dashboards::write_report(&input, out)?)
@@ -85,23 +88,32 @@ async fn slowest(project: &Project) -> anyhow::Result<Option<i64>> {
 async fn fill_metrics(
     project: &Project,
     session: &Session,
+    out: &Path,
     input: &mut ReportInput,
     stage: &Stage,
 ) -> anyhow::Result<()> {
     let catalog = project.engine.catalog();
+    let verdict = session.verdict().await;
     let mut results: BTreeMap<String, QueryResult> = BTreeMap::new();
     for query in catalog.of_kind(Kind::Metric) {
         stage.say(query.name.clone());
-        match session.metric(&query.name).await {
-            Ok(result) => {
-                let csv = csv(&result)?;
-                input.csv.insert(query.name.clone(), csv);
-                results.insert(query.name.clone(), result);
-            }
-            // A broken metric is left out of the pages, and said; it never stops the others.
-            Err(error) => note(&format!("rapport: {}: {error}", query.name)),
-        }
         input.sql.insert(query.name.clone(), query.sql.clone());
+        let rows = match publishable(session, &verdict, &query.name).await {
+            Ok(rows) => published(&rows, session.as_of().day())?,
+            // A broken metric is shown as it was last; it never stops the others.
+            Err(why) => {
+                note(&format!("rapport: {why}; the report shows {} as it was last", query.name));
+                let last = last_good(out, query);
+                let shown = last.as_ref().and_then(|rows| as_of(&rows.schema));
+                input.held.insert(query.name.clone(), Held { why, shown });
+                let Some(last) = last else { continue };
+                last
+            }
+        };
+        input.csv.insert(query.name.clone(), csv(&rows)?);
+        let bytes = lake::parquet_bytes(&rows.schema, &rows.batches)?;
+        input.parquet.insert(query.name.clone(), bytes);
+        results.insert(query.name.clone(), rows);
     }
     input.funnel = typed(&results, "funnel")?;
     input.time_to_first_call = typed(&results, "time_to_first_call")?;
@@ -116,6 +128,43 @@ async fn fill_metrics(
         input.stuck_partners = Some(typed(&results, "stuck_partners")?);
     }
     Ok(())
+}
+
+/// The rows of a metric, or why they may not be shown.
+async fn publishable(
+    session: &Session,
+    verdict: &Verdict,
+    name: &str,
+) -> Result<QueryResult, String> {
+    let rows = session.metric(name).await.map_err(|e| format!("{name}: {e}"))?;
+    let findings = session.check(name, &rows, verdict).await.map_err(|e| e.to_string())?;
+    for finding in findings.0.iter().filter(|f| f.severity == Severity::Warn) {
+        note(&format!("{}: {finding}", severity(finding)));
+    }
+    findings.holding().map_or(Ok(rows), |finding| Err(finding.to_string()))
+}
+
+/// The key of a Parquet file's schema under which it says as of when its rows are.
+const AS_OF: &str = "as_of";
+
+fn published(rows: &QueryResult, as_of: Day) -> anyhow::Result<QueryResult> {
+    let mut schema = rows.schema.as_ref().clone();
+    schema.metadata.insert(AS_OF.to_owned(), as_of.to_string());
+    let schema = Arc::new(schema);
+    let renewed = |batch: &RecordBatch| batch.clone().with_schema(Arc::clone(&schema));
+    let batches = rows.batches.iter().map(renewed).collect::<Result<_, _>>()?;
+    Ok(QueryResult { schema, batches })
+}
+
+fn as_of(schema: &Schema) -> Option<NaiveDate> {
+    Some(schema.metadata.get(AS_OF)?.parse::<Day>().ok()?.date())
+}
+
+/// The rows of a metric in the report that is about to be replaced, where they have its columns.
+fn last_good(out: &Path, query: &Query) -> Option<QueryResult> {
+    let bytes = std::fs::read(out.join(dashboards::parquet_path(&query.name))).ok()?;
+    let (schema, batches) = lake::parquet_rows(bytes).ok()?;
+    query.accepts(&schema).then_some(QueryResult { schema, batches })
 }
 
 fn typed<T: serde::de::DeserializeOwned>(

@@ -49,6 +49,13 @@ pub struct Query {
     pub cases: Vec<Case>,
 }
 
+impl Query {
+    /// Whether a result has the columns of the header.
+    pub fn accepts(&self, schema: &arrow::datatypes::Schema) -> bool {
+        crate::session::check_columns(self, schema).is_ok()
+    }
+}
+
 /// All queries by name.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -168,10 +175,14 @@ fn read(files: &[SourceFile], root: &str) -> Result<BTreeMap<String, Query>> {
         if let Some(other) = queries.get(name) {
             return Err(fail(format!("{} has that name already; rename one", other.file)));
         }
+        let header = parse_header(&file, &source.text)?;
+        if header.columns.is_empty() && kind != Kind::Check {
+            return Err(fail("the header names the columns the query gives: [columns]".to_owned()));
+        }
         let query = Query {
             name: name.to_owned(),
             kind,
-            header: parse_header(&file, &source.text)?,
+            header,
             sql: source.text.clone(),
             file: file.clone(),
             cases: Vec::new(),

@@ -27,6 +27,8 @@ pub struct Header {
     pub reads: BTreeMap<String, Reach>,
     /// Of a view: it is small and read often, so its rows are computed once for a run.
     pub keep: bool,
+    /// Of a file in `checks/`.
+    pub severity: Severity,
     /// Of a view: what becomes of it where only some partners are looked at.
     pub slice: Option<ViewSlice>,
 }
@@ -85,14 +87,69 @@ impl Reach {
 
 /// One expectation on the rows of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Check {
+#[serde(try_from = "CheckToml")]
+pub struct Check {
+    pub rule: Rule,
+    pub severity: Severity,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
     /// These columns together are never the same in two rows.
     Unique(Vec<String>),
     /// These columns are never NULL.
     NotNull(Vec<String>),
-    /// A query over `this` that gives no row.
+    /// A query, over the rows as `this`, that gives those that are wrong.
     Sql(String),
+}
+
+/// What becomes of rows that a check finds wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// They are held back, and the last good ones stay.
+    #[default]
+    Error,
+    /// They are published, and it is said.
+    Warn,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CheckToml {
+    unique: Option<Vec<String>>,
+    not_null: Option<Vec<String>>,
+    sql: Option<String>,
+    #[serde(default)]
+    severity: Severity,
+}
+
+impl TryFrom<CheckToml> for Check {
+    type Error = &'static str;
+
+    fn try_from(raw: CheckToml) -> std::result::Result<Self, Self::Error> {
+        let rule = match (raw.unique, raw.not_null, raw.sql) {
+            (Some(columns), None, None) => Rule::Unique(columns),
+            (None, Some(columns), None) => Rule::NotNull(columns),
+            (None, None, Some(sql)) => Rule::Sql(sql),
+            _ => {
+                return Err(
+                    "a check says one of: unique = [columns], not_null = [columns], sql = \"SELECT the wrong rows FROM this\"",
+                );
+            }
+        };
+        Ok(Self { rule, severity: raw.severity })
+    }
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unique(columns) => write!(f, "unique = {columns:?}"),
+            Self::NotNull(columns) => write!(f, "not_null = {columns:?}"),
+            Self::Sql(sql) => f.write_str(sql.split_whitespace().collect::<Vec<_>>().join(" ").as_str()),
+        }
+    }
 }
 
 /// The types a column may have, as a header writes them.
@@ -175,6 +232,7 @@ struct HeaderToml {
     #[serde(default)]
     tags: Vec<String>,
     // The map loses the order of the file; the spans of its values bring it back.
+    #[serde(default)]
     columns: BTreeMap<String, Spanned<ColumnToml>>,
     #[serde(default)]
     checks: Vec<Check>,
@@ -182,6 +240,8 @@ struct HeaderToml {
     reads: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     keep: bool,
+    #[serde(default)]
+    severity: Severity,
     slice: Option<ViewSlice>,
 }
 
@@ -229,6 +289,12 @@ pub(crate) fn parse_header(file: &str, text: &str) -> Result<Header> {
             Ok(Column { name, kind, unit: column.unit, description: column.description })
         })
         .collect::<Result<_>>()?;
+    for check in &raw.checks {
+        let (Rule::Unique(named) | Rule::NotNull(named)) = &check.rule else { continue };
+        if let Some(unknown) = named.iter().find(|n| !columns.iter().any(|c| c.name == **n)) {
+            return Err(fail(from, format!("the check {} names \"{unknown}\", which is none of the columns", check.rule)));
+        }
+    }
     if let Some(unknown) = raw.grain.iter().find(|g| !columns.iter().any(|c| c.name == **g)) {
         return Err(fail(from, format!("the grain \"{unknown}\" is none of the columns")));
     }
@@ -253,6 +319,7 @@ pub(crate) fn parse_header(file: &str, text: &str) -> Result<Header> {
         checks: raw.checks,
         reads,
         keep: raw.keep,
+        severity: raw.severity,
         slice: raw.slice,
     })
 }
@@ -269,7 +336,7 @@ mod tests {
     fn columns_keep_the_order_of_the_file() {
         let header = parse_header(
             "m.sql",
-            "/*---\ndescription = \"d\"\ngrain = [\"z\"]\n\n[columns]\nz = { type = \"Date32\" }\na = { type = \"Decimal\", unit = \"reporting_currency\" }\nm = { type = \"Decimal(38, 0)\" }\n\n[[checks]]\nunique = [\"z\"]\n[[checks]]\nsql = \"SELECT 1\"\n---*/\nSELECT 1",
+            "/*---\ndescription = \"d\"\ngrain = [\"z\"]\n\n[columns]\nz = { type = \"Date32\" }\na = { type = \"Decimal\", unit = \"reporting_currency\" }\nm = { type = \"Decimal(38, 0)\" }\n\n[[checks]]\nunique = [\"z\"]\n[[checks]]\nsql = \"SELECT 1\"\nseverity = \"warn\"\n---*/\nSELECT 1",
         )
         .expect("a header");
         let columns: Vec<_> = header.columns.iter().map(|c| (c.name.as_str(), c.kind)).collect();
@@ -283,7 +350,10 @@ mod tests {
         );
         assert_eq!(
             header.checks,
-            [Check::Unique(vec!["z".to_owned()]), Check::Sql("SELECT 1".to_owned())]
+            [
+                Check { rule: Rule::Unique(vec!["z".to_owned()]), severity: Severity::Error },
+                Check { rule: Rule::Sql("SELECT 1".to_owned()), severity: Severity::Warn }
+            ]
         );
     }
 
@@ -324,5 +394,11 @@ mod tests {
             "/*---\ndescription = \"d\"\ngrain = [\"a\"]\n[columns]\nb = { type = \"Utf8\" }\n---*/",
             "x.sql:1: the grain \"a\"",
         );
+        let with = |rule: &str| {
+            format!("/*---\ndescription = \"d\"\n[columns]\nb = {{ type = \"Utf8\" }}\n[[checks]]\n{rule}\n---*/")
+        };
+        check(&with("unique = [\"a\"]"), "x.sql:1: the check unique = [\"a\"] names \"a\"");
+        check(&with("unique = [\"b\"]\nsql = \"\""), "x.sql:5: a check says one of");
+        check(&with("severity = \"fatal\"\nunique = [\"b\"]"), "x.sql:6: unknown variant");
     }
 }

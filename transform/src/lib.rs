@@ -3,12 +3,14 @@
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
 //! `queries/`), `statement` (one SELECT), `tables` (what queries find by name), `provider` and
 //! `dedup` (the lake's tables as DataFusion reads them), `session` (one consistent set of them),
-//! `engine`, `refresh`, `inputs`, `arrivals` and `days` (rollups brought up to date), `functions`
-//! (what SQL lacks), `cases`, `rows` and `runner` (tests of queries).
+//! `slice` (some of the partners), `engine`, `refresh`, `inputs`, `arrivals` and `days` (rollups
+//! brought up to date), `checks` (whether rows are as they should be), `functions` (what SQL lacks),
+//! `cases`, `rows` and `runner` (tests of queries).
 
 mod arrivals;
 mod cases;
 mod catalog;
+mod checks;
 mod compact;
 mod days;
 mod dedup;
@@ -30,9 +32,10 @@ mod world;
 
 pub use cases::Case;
 pub use catalog::{Catalog, Kind, Query};
+pub use checks::{Finding, Findings, Verdict};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Result, TransformError};
-pub use header::{Check, Column, ColumnType, Header, Reach};
+pub use header::{Check, Column, ColumnType, Header, Reach, Rule, Severity, ViewSlice};
 pub use refresh::{Progress, RefreshReport, RollupReport};
 pub use runner::{CaseResult, run_tests};
 pub use session::{QueryResult, Session};

@@ -17,10 +17,13 @@ use lake::{LakeError, PendingFile, TableDef, TableSnapshot};
 use lake_types::Day;
 
 use crate::catalog::{Kind, Query};
+use crate::checks::{Checked, Finding, unproven};
 use crate::days::{DayWriter, split_days};
 use crate::engine::{Engine, rollup_table};
 use crate::error::{Result, TransformError};
+use crate::header::{Check, Severity};
 use crate::inputs::Input;
+use crate::provider::{FileList, StoredTable};
 use crate::statement::Statement;
 use crate::tables;
 
@@ -62,6 +65,10 @@ pub struct RollupReport {
     pub removed: usize,
     /// Rows written.
     pub rows: u64,
+    /// What the checks of its header found in days computed anew.
+    pub findings: Vec<Finding>,
+    /// Days that a check of severity error holds back: what was stored of them before stays.
+    pub held: Vec<Day>,
     pub took: Duration,
 }
 
@@ -111,7 +118,7 @@ impl Engine {
         if inputs.iter().all(|input| input.days().is_empty()) {
             return self.clear(query, &inputs, report).await;
         }
-        let def = self.definition(query, &statement, &inputs).await?;
+        let (def, checks) = self.definition(query, &statement, &inputs).await?;
         let mut base = self.lake.ensure_table(&def).await?;
         let text = statement.normalized();
         let days: BTreeSet<Day> = inputs.iter().flat_map(Input::days).collect();
@@ -135,15 +142,19 @@ impl Engine {
             report.removed += gone.len();
         }
         let mut done = 0;
+        report.findings.clear();
+        report.held.clear();
         if !stale.is_empty() {
             progress(Progress { rollup: query.name.clone(), days_done: 0, days: stale.len() });
         }
         for chunk in chunks(&stale, &inputs) {
             let files = self.compute(query, &statement, &inputs, &def, &chunk, &digests).await?;
+            let files = self.hold_back(query, &checks, &def, files, report).await?;
             report.rows += files.iter().flat_map(|(_, f)| f).map(|f| f.rows).sum::<u64>();
+            let published = files.len();
             base = self.lake.replace_days(&def, &base, files).await?;
             done += chunk.len();
-            report.days += chunk.len();
+            report.days += published;
             progress(Progress { rollup: query.name.clone(), days_done: done, days: stale.len() });
         }
         Ok(())
@@ -175,7 +186,7 @@ impl Engine {
         query: &Query,
         statement: &Statement,
         inputs: &[Input],
-    ) -> Result<TableDef> {
+    ) -> Result<(TableDef, Vec<Check>)> {
         let frame = self.frame(query, statement, inputs, &[]).await?;
         crate::session::check_columns(query, frame.schema().as_arrow())?;
         let schema = tables::stored_schema(query, frame.schema().as_arrow());
@@ -186,11 +197,63 @@ impl Engine {
                 message: format!("a rollup is kept by day and needs a column {DAY_COLUMN}"),
             });
         }
-        Ok(TableDef {
+        let def = TableDef {
             name: rollup_table(&query.name),
             schema,
             partition_by: Some(DAY_COLUMN.to_owned()),
-        })
+        };
+        Ok((def, unproven(&query.header.checks, frame.schema())))
+    }
+
+    /// Runs the checks over days that were written and are in no commit yet, and leaves out those
+    /// in which one of severity error finds something.
+    async fn hold_back(
+        &self,
+        query: &Query,
+        checks: &[Check],
+        def: &TableDef,
+        files: Vec<(Day, Vec<PendingFile>)>,
+        report: &mut RollupReport,
+    ) -> Result<Vec<(Day, Vec<PendingFile>)>> {
+        let found = self.findings(query, checks, def, &files).await?;
+        let holds = |f: &Finding| f.severity == Severity::Error;
+        if !found.iter().any(holds) {
+            report.findings.extend(found);
+            return Ok(files);
+        }
+        let mut kept = Vec::new();
+        for day in files {
+            let found = self.findings(query, checks, def, std::slice::from_ref(&day)).await?;
+            if found.iter().any(holds) {
+                report.held.push(day.0);
+            } else {
+                kept.push(day);
+            }
+            report.findings.extend(found);
+        }
+        Ok(kept)
+    }
+
+    async fn findings(
+        &self,
+        query: &Query,
+        checks: &[Check],
+        def: &TableDef,
+        days: &[(Day, Vec<PendingFile>)],
+    ) -> Result<Vec<Finding>> {
+        if checks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let written = |(day, files): &(Day, Vec<PendingFile>)| {
+            files.iter().map(|f| f.written(def, Some(*day))).collect::<Vec<_>>()
+        };
+        let list = FileList {
+            schema: Arc::clone(&def.schema),
+            partition_by: def.partition_by.clone(),
+            files: days.iter().flat_map(written).collect(),
+        };
+        let this = Arc::new(StoredTable(list));
+        Checked { query, this, session: None }.run_in(&self.context()?, checks).await
     }
 
     /// The rollup's query over what these days may read, sorted by day and then by its grain.

@@ -2,16 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::StreamExt;
-use lake::{CompactedDay, FileWriter, LakeError, TableSnapshot, schema};
+use lake::{LakeError, TableSnapshot, schema};
 use lake_types::{Day, Stream};
 
 use crate::output::line;
 use crate::progress::{Stage, count};
 use crate::project::Project;
-
-/// Compacted files are about this large.
-const FILE_BYTES: usize = 128 << 20;
 
 /// Days are committed together, up to so many and so many bytes of files: what a conflict does over
 /// again.
@@ -129,7 +125,12 @@ async fn compact_days(
     let mut new = Vec::new();
     let open: BTreeSet<Day> = days.iter().copied().filter(|day| !compacted(&base, *day)).collect();
     for day in open {
-        new.push(compact_day(project, stream, &base, day, &mut of_group).await?);
+        let (compacted, dropped) = project.engine.compact_day(stream, &base, day).await?;
+        of_group.days += 1;
+        of_group.old_files += base.of_day(day).count() as u64;
+        of_group.new_files += compacted.files.len() as u64;
+        of_group.dropped += dropped;
+        new.push(compacted);
     }
     if new.is_empty() {
         return Ok(());
@@ -140,48 +141,4 @@ async fn compact_days(
     done.new_files += of_group.new_files;
     done.dropped += of_group.dropped;
     Ok(())
-}
-
-/// Writes the new files of a day; nobody sees them yet.
-async fn compact_day(
-    project: &Project,
-    stream: Stream,
-    base: &TableSnapshot,
-    day: Day,
-    done: &mut Done,
-) -> anyhow::Result<CompactedDay> {
-    let def = schema::raw(stream);
-    let old: Vec<_> = base.of_day(day).collect();
-    let rows_before: u64 = old.iter().map(|f| f.rows).sum();
-    let dropped_before: u64 = old.iter().map(|f| f.dropped_copies()).sum();
-    let mut rows = project.engine.events_of_day(stream, base, day).await?;
-    let mut full = Vec::new();
-    let mut writer = project.lake.file_writer(&def, Some(day))?;
-    while let Some(batch) = rows.next().await {
-        writer.write(&batch?)?;
-        if writer.bytes() >= FILE_BYTES {
-            let next = project.lake.file_writer(&def, Some(day))?;
-            full.push(std::mem::replace(&mut writer, next));
-        }
-    }
-    full.push(writer);
-    let rows_after: usize = full.iter().map(FileWriter::rows).sum();
-    let dropped = rows_before - rows_after as u64;
-    let mut tags = BTreeMap::new();
-    if dropped == 0 {
-        tags.insert(lake::STANDS_FOR.to_owned(), lake::identity(old.iter().copied()));
-    }
-    let mut files = Vec::new();
-    for (index, writer) in full.into_iter().enumerate() {
-        let mut tags = tags.clone();
-        // The count is of the day; the first file keeps it.
-        let copies = if index == 0 { dropped_before + dropped } else { 0 };
-        tags.insert(lake::COPIES.to_owned(), copies.to_string());
-        files.push(writer.finish(tags).await?);
-    }
-    done.days += 1;
-    done.old_files += old.len() as u64;
-    done.new_files += files.len() as u64;
-    done.dropped += dropped;
-    Ok(CompactedDay { day, files, data_change: dropped > 0 })
 }

@@ -18,6 +18,8 @@ mod engine;
 mod error;
 mod functions;
 mod header;
+#[cfg(test)]
+mod incremental;
 mod inputs;
 mod provider;
 mod refresh;

@@ -17,10 +17,19 @@ use crate::error::TransformError;
 use crate::rows::{batch_of, fill_event, split_by_day};
 
 /// A lake in a folder of its own, and the engine over it.
-struct World {
-    folder: TempDir,
-    lake: Lake,
-    engine: Engine,
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) lake: Lake,
+    pub(crate) engine: Engine,
+}
+
+/// So many cases of a property, or as many as `PROPTEST_CASES` says.
+pub(crate) fn cases(few: u32) -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = few;
+    }
+    config
 }
 
 impl World {
@@ -29,7 +38,7 @@ impl World {
     }
 
     /// A project with queries of its own: path below `queries/` and text.
-    async fn with_queries(queries: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with_queries(queries: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let project = folder.path().join("queries");
         for (path, text) in queries {
@@ -53,7 +62,7 @@ impl World {
     }
 
     /// One file a day, all in one commit, as ingest writes them.
-    async fn add(&self, stream: Stream, rows: &[Table]) {
+    pub(crate) async fn add(&self, stream: Stream, rows: &[Table]) {
         let def = lake::schema::raw(stream);
         let mut filled = Vec::new();
         for (i, row) in rows.iter().enumerate() {
@@ -79,7 +88,7 @@ impl World {
         report.rollups.into_iter().map(|r| (r.name, r.days)).collect()
     }
 
-    async fn rows(&self, sql: &str) -> String {
+    pub(crate) async fn rows(&self, sql: &str) -> String {
         let session = self.engine.at(as_of("2030-01-01"), None).await.expect("a session");
         let result = session.sql(sql).await.expect("rows");
         pretty_format_batches(&result.batches).expect("text").to_string()
@@ -96,7 +105,7 @@ impl World {
     }
 }
 
-fn as_of(day: &str) -> AsOf {
+pub(crate) fn as_of(day: &str) -> AsOf {
     day.parse().expect("a midnight")
 }
 
@@ -152,7 +161,7 @@ fn counted(pieces: &[Vec<Call>]) -> BTreeMap<(i32, u8), usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(cases(12))]
 
     #[test]
     fn in_pieces_equals_all_at_once(pieces in calls()) {
@@ -191,7 +200,7 @@ proptest! {
     }
 }
 
-fn event(partner: &str, at: &str) -> Table {
+pub(crate) fn event(partner: &str, at: &str) -> Table {
     let mut row = Table::new();
     row.insert("partner_id".to_owned(), Value::String(partner.to_owned()));
     row.insert("occurred_at".to_owned(), Value::String(at.to_owned()));
@@ -440,7 +449,7 @@ fn survivors(merges: &[(u8, u8)]) -> BTreeMap<u8, u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn merges_resolve_as_the_rule_says(merges in proptest::collection::vec((0..6_u8, 0..6_u8), 1..10)) {

@@ -303,11 +303,45 @@ pub(crate) enum Metrics {
         #[command(flatten)]
         slice: Slice,
     },
+    /// Compare metrics with those of another revision of the project's queries, on the same events
+    #[command(
+        after_help = "Rows are joined on the grain. Exit code 3 where something differs.\n\nExamples:\n  rapport metrics diff main\n  rapport metrics diff HEAD~1 growth --format markdown"
+    )]
+    Diff(Diff),
+    /// Document every query as pages: columns, units, checks, lineage, SQL
+    #[command(after_help = "Example:\n  rapport metrics docs --out docs && open docs/index.html")]
+    Docs {
+        /// The folder of the pages
+        #[arg(long, value_name = "DIR", default_value = "metrics-docs")]
+        out: PathBuf,
+    },
     /// Run the test cases beside the queries
     Test {
         /// Which ones [default: all]
         names: Vec<String>,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    Table,
+    /// For a pull request
+    Markdown,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// A revision of the git repository that holds queries/: a branch, a tag, HEAD~1
+    #[arg(value_name = "REV")]
+    pub(crate) revision: String,
+    /// Which metrics [default: all]
+    pub(crate) names: Vec<String>,
+    /// Up to this UTC midnight [default: the last one the data is complete to]
+    #[arg(long, value_name = "T")]
+    pub(crate) as_of: Option<String>,
+    #[arg(long, value_enum, default_value_t = DiffFormat::Table)]
+    pub(crate) format: DiffFormat,
 }
 
 /// Which partners count.

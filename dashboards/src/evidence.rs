@@ -1,25 +1,35 @@
-//! Evidence: the list of metrics with their rows and SQL, and one page for each SQL text.
-
-use std::collections::BTreeSet;
+//! Evidence: the list of queries with their rows, and a page for each with its columns and SQL.
 
 use maud::{Markup, html};
 
-use crate::input::ReportInput;
+use crate::input::{QueryDoc, ReportInput};
 use crate::page::{Page, Place, Section, empty, grid, held_back};
 use crate::{paths, words};
 
-/// `metrics.html` and a page for each SQL text.
+/// `metrics.html` and a page for each query.
 pub(crate) fn pages(input: &ReportInput) -> Vec<(String, String)> {
     let mut out = vec![("metrics.html".to_owned(), metrics(input))];
-    out.extend(input.sql.iter().map(|(name, sql)| (paths::sql(name), sql_page(input, name, sql))));
+    out.extend(query_pages(input, Place::Metrics));
     out
 }
 
-fn shell<'a>(input: &'a ReportInput, root: &'a str, title: &str, lead: Markup) -> Page<'a> {
+/// The same pages of the queries alone, without rows.
+pub(crate) fn docs(input: &ReportInput) -> Vec<(String, String)> {
+    let mut out = vec![("index.html".to_owned(), list(input))];
+    out.extend(query_pages(input, Place::Docs));
+    out
+}
+
+fn query_pages(input: &ReportInput, place: Place) -> impl Iterator<Item = (String, String)> {
+    let page = move |(name, doc)| (paths::sql(name), query_page(input, place, name, doc));
+    input.queries.iter().map(page)
+}
+
+fn shell<'a>(input: &'a ReportInput, root: &'a str, place: Place, title: &str, lead: Markup) -> Page<'a> {
     Page {
         input,
         root,
-        place: Place::Metrics,
+        place,
         title: title.to_owned(),
         id: None,
         above: None,
@@ -29,34 +39,102 @@ fn shell<'a>(input: &'a ReportInput, root: &'a str, title: &str, lead: Markup) -
     }
 }
 
+/// The sections of queries, by what they are for.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("metric", "Metrics", "Results: what the pages show and other programs read"),
+    ("view", "Views", "What several metrics share; computed where it is read"),
+    ("rollup", "Rollups", "Kept by day, and computed anew where their events changed"),
+    ("check", "Checks", "Rows that must not exist"),
+];
+
+fn of_kind<'a>(input: &'a ReportInput, kind: &str) -> Vec<(&'a String, &'a QueryDoc)> {
+    input.queries.iter().filter(|(_, doc)| doc.kind == kind).collect()
+}
+
 fn metrics(input: &ReportInput) -> String {
     let lead = html! { "Every figure of this report comes from one of these; each has its rows as CSV or Parquet and the SQL that made them." };
-    let page = shell(input, "", "Metrics", lead);
-    let names: BTreeSet<&String> =
-        input.csv.keys().chain(input.sql.keys()).chain(input.held.keys()).collect();
-    let section = Section {
-        subtitle: html! { "As of " (words::day_year(input.as_of)) ", 00:00 UTC, at full precision" },
-        ..Section::new("metrics", "Metrics and tables", 8, "")
-    };
-    let body = if names.is_empty() {
-        empty("No metric has been run yet. Run rapport metrics run, then the report again.")
-    } else {
-        html! {
-            table { thead { tr { th scope="col" { "Name" } th.num scope="col" { "Rows" } th scope="col" { "Evidence" } } }
-                tbody { @for name in names { tr {
-                    td { b { (name) } @if let Some(held) = input.held.get(name) { (held_back(held)) } }
-                    td.num { (words::known(input.csv.get(name).map(|csv| rows(csv)), words::count)) }
-                    td { span.links {
-                        @if input.csv.contains_key(name) { a href=(paths::csv(name)) { "CSV" } }
-                        @if input.parquet.contains_key(name) { a href=(paths::parquet(name)) { "Parquet" } }
-                        @if input.sql.contains_key(name) { a href=(paths::sql(name)) { "SQL" } }
-                    } }
-                } } }
-            }
+    let page = shell(input, "", Place::Metrics, "Metrics", lead);
+    let mut sections = Vec::new();
+    let as_of = html! { "As of " (words::day_year(input.as_of)) ", 00:00 UTC, at full precision" };
+    for (kind, title, subtitle) in KINDS {
+        let queries = of_kind(input, kind);
+        if queries.is_empty() {
+            continue;
         }
-    };
-    let sections = grid(&[page.section(&section, &body)]);
-    page.html(&sections)
+        let is_metric = kind == "metric";
+        let section = Section {
+            subtitle: if is_metric { as_of.clone() } else { html! { (subtitle) } },
+            ..Section::new(kind, title, 12, "")
+        };
+        let names: Vec<(&String, Option<&QueryDoc>)> =
+            queries.into_iter().map(|(name, doc)| (name, Some(doc))).collect();
+        sections.push(page.section(&section, &rows_of(input, &names)));
+    }
+    let tables: Vec<(&String, Option<&QueryDoc>)> = input
+        .csv
+        .keys()
+        .filter(|name| !input.queries.contains_key(*name))
+        .map(|name| (name, None))
+        .collect();
+    if !tables.is_empty() {
+        let section = Section {
+            subtitle: html! { "What the pages show beside metrics" },
+            ..Section::new("tables", "Tables", 12, "")
+        };
+        sections.push(page.section(&section, &rows_of(input, &tables)));
+    }
+    if sections.is_empty() {
+        let section = Section::new("metric", "Metrics", 8, "");
+        let none = "No metric has been run yet. Run rapport metrics run, then the report again.";
+        sections.push(page.section(&section, &empty(none)));
+    }
+    page.html(&grid(&sections))
+}
+
+fn rows_of(input: &ReportInput, names: &[(&String, Option<&QueryDoc>)]) -> Markup {
+    let any_rows = names.iter().any(|(name, _)| input.csv.contains_key(*name));
+    html! {
+        div.scroll { table.queries {
+            thead { tr {
+                th scope="col" { "Name" }
+                th scope="col" { "What it is" }
+                @if any_rows { th.num scope="col" { "Rows" } th scope="col" { "Evidence" } }
+            } }
+            tbody { @for (name, doc) in names { tr {
+                td { b {
+                    @if doc.is_some() { a href=(paths::sql(name)) { (name) } } @else { (name) }
+                } }
+                td.wide {
+                    @if let Some(doc) = doc { (doc.description) }
+                    @if let Some(held) = input.held.get(*name) { (held_back(held)) }
+                }
+                @if any_rows {
+                    td.num { (words::known(input.csv.get(*name).map(|csv| rows(csv)), words::count)) }
+                    td { span.links {
+                        @if input.csv.contains_key(*name) { a href=(paths::csv(name)) { "CSV" } }
+                        @if input.parquet.contains_key(*name) { a href=(paths::parquet(name)) { "Parquet" } }
+                    } }
+                }
+            } } }
+        } }
+    }
+}
+
+fn list(input: &ReportInput) -> String {
+    let lead = html! { "Every query: what it gives, what it reads, what is checked and tested of it." };
+    let page = shell(input, "", Place::Docs, "Queries", lead);
+    let mut sections = Vec::new();
+    for (kind, title, subtitle) in KINDS {
+        let queries: Vec<(&String, Option<&QueryDoc>)> =
+            of_kind(input, kind).into_iter().map(|(name, doc)| (name, Some(doc))).collect();
+        if queries.is_empty() {
+            continue;
+        }
+        let subtitle = html! { (subtitle) };
+        let section = Section { subtitle, ..Section::new(kind, title, 12, "") };
+        sections.push(page.section(&section, &rows_of(input, &queries)));
+    }
+    page.html(&grid(&sections))
 }
 
 /// Lines after the header; a line break inside quotes belongs to its field.
@@ -73,14 +151,100 @@ fn rows(csv: &str) -> i64 {
     lines
 }
 
-fn sql_page(input: &ReportInput, name: &str, sql: &str) -> String {
-    let lead = html! { "The SQL behind " b { (name) } ", as it ran for this report." };
-    let page = shell(input, "../", name, lead);
+fn query_page(input: &ReportInput, place: Place, name: &str, doc: &QueryDoc) -> String {
+    let lead = html! { (doc.description) "." };
+    let above = if place == Place::Docs { "index.html" } else { "metrics.html" };
+    let mut page = shell(input, "../", place, name, lead);
+    page.facts = Some(facts(doc, above));
+    let mut sections = Vec::new();
+    if !doc.columns.is_empty() {
+        let subtitle = match doc.grain.as_slice() {
+            [] => html! { "In the order the query gives them" },
+            grain => html! { "One row for each " (grain.join(", ")) },
+        };
+        let section = Section { subtitle, ..Section::new("columns", "Columns", 8, "") };
+        sections.push(page.section(&section, &columns(doc)));
+    }
     let section = Section {
-        subtitle: html! { "Header, then the query; " code { "$as_of" } " is " (input.as_of.to_string()) "T00:00:00Z here" },
+        subtitle: html! { "What it reads, and what reads it" },
+        ..Section::new("lineage", "Lineage", 4, "")
+    };
+    sections.push(page.section(&section, &lineage(input, doc)));
+    let subtitle = html! { "Checks run on its rows before they are shown; tests on rows made for them" };
+    let section = Section { subtitle, ..Section::new("checks", "Checks and tests", 12, "") };
+    if !doc.checks.is_empty() || !doc.cases.is_empty() {
+        let body = html! {
+            ul.plain {
+                @for check in &doc.checks { li { code { (check) } } }
+                @for case in &doc.cases { li { "Test: " (case) } }
+            }
+        };
+        sections.push(page.section(&section, &body));
+    }
+    let section = Section {
+        subtitle: html! {
+            "Header, then the query"
+            @if place == Place::Metrics {
+                "; " code { "$as_of" } " is " (input.as_of.to_string()) "T00:00:00Z here"
+            }
+        },
         ..Section::new("sql", "SQL", 12, name)
     };
-    page.html(&grid(&[page.section(&section, &html! { pre { code { (sql) } } })]))
+    sections.push(page.section(&section, &html! { pre { code { (doc.sql) } } }));
+    page.html(&grid(&sections))
+}
+
+fn facts(doc: &QueryDoc, above: &str) -> Markup {
+    html! {
+        p.above {
+            a href={ "../" (above) } { "All queries" } " / " (doc.kind)
+            @if let Some(owner) = &doc.owner { " of " (owner) }
+            @if !doc.tags.is_empty() { " · " (doc.tags.join(", ")) }
+            " · " code { (doc.file) }
+        }
+    }
+}
+
+fn columns(doc: &QueryDoc) -> Markup {
+    html! {
+        div.scroll { table.queries {
+            thead { tr {
+                th scope="col" { "Column" } th scope="col" { "Type" } th scope="col" { "Unit" }
+                th scope="col" { "What it is" }
+            } }
+            tbody { @for column in &doc.columns { tr {
+                td { b { (column.name) } }
+                td { (column.kind) }
+                td { (column.unit.as_deref().unwrap_or_default().replace('_', " ")) }
+                td.wide { (column.description.as_deref().unwrap_or_default()) }
+            } } }
+        } }
+    }
+}
+
+fn lineage(input: &ReportInput, doc: &QueryDoc) -> Markup {
+    let link = |name: &String| {
+        html! {
+            @if input.queries.contains_key(name) {
+                a href={ "../" (paths::sql(name)) } { (name) }
+            } @else { (name) }
+        }
+    };
+    let row = |word: &str, names: &[String]| {
+        html! {
+            tr {
+                td.quiet { (word) }
+                td.wide {
+                    @for (i, name) in names.iter().enumerate() {
+                        @if i > 0 { ", " }
+                        (link(name))
+                    }
+                    @if names.is_empty() { "nothing" }
+                }
+            }
+        }
+    };
+    html! { table.queries { tbody { (row("reads", &doc.reads)) (row("is read by", &doc.read_by)) } } }
 }
 
 #[cfg(test)]

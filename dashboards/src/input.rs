@@ -67,8 +67,39 @@ pub struct ReportInput {
     pub parquet: BTreeMap<String, Vec<u8>>,
     /// Metrics whose newest rows are not shown.
     pub held: BTreeMap<String, Held>,
-    /// Metric or table name → its SQL, shown on `sql/NAME.html`.
-    pub sql: BTreeMap<String, String>,
+    /// Query name → what is known of it, shown on `sql/NAME.html`.
+    pub queries: BTreeMap<String, QueryDoc>,
+}
+
+/// A query of the catalog, as it is documented.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueryDoc {
+    /// `metric`, `view`, `rollup` or `check`.
+    pub kind: String,
+    pub description: String,
+    pub owner: Option<String>,
+    pub tags: Vec<String>,
+    /// The columns that identify a row.
+    pub grain: Vec<String>,
+    pub columns: Vec<ColumnDoc>,
+    /// Each as its header has it.
+    pub checks: Vec<String>,
+    /// The names of its test cases.
+    pub cases: Vec<String>,
+    /// Tables and queries it reads, and queries that read it.
+    pub reads: Vec<String>,
+    pub read_by: Vec<String>,
+    /// The file it stands in, and its text.
+    pub file: String,
+    pub sql: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnDoc {
+    pub name: String,
+    pub kind: String,
+    pub unit: Option<String>,
+    pub description: Option<String>,
 }
 
 impl ReportInput {

@@ -40,9 +40,9 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use input::{Held, ReportInput};
+pub use input::{ColumnDoc, Held, QueryDoc, ReportInput};
 pub use paths::parquet as parquet_path;
-pub use report::{ReportError, ReportSummary, pages, stylesheet, write_report};
+pub use report::{ReportError, ReportSummary, docs, pages, stylesheet, write_docs, write_report};
 pub use rows::{
     ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
     RevenuePerPartnerRow, RevenueSummaryRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow,

@@ -15,6 +15,8 @@ pub(crate) enum Place {
     Revenue,
     Health,
     Metrics,
+    /// The documentation of queries, which stands without a report.
+    Docs,
 }
 
 /// An entry of the rail: its page, word and path.
@@ -33,6 +35,9 @@ const RAIL: [(&str, &[Entry]); 3] = [
     ("Partners", &[(Place::Health, "Health", "health.html")]),
     ("Evidence", &[(Place::Metrics, "Metrics", "metrics.html")]),
 ];
+
+const DOCS_RAIL: [(&str, &[Entry]); 1] =
+    [("Evidence", &[(Place::Docs, "Queries", "index.html")])];
 
 /// A page before it is HTML. `root` leads from the page back to the report's folder.
 pub(crate) struct Page<'a> {
@@ -125,9 +130,13 @@ impl Page<'_> {
         }
     }
 
+    fn entries(&self) -> &'static [(&'static str, &'static [Entry])] {
+        if self.place == Place::Docs { &DOCS_RAIL } else { &RAIL }
+    }
+
     fn links(&self) -> Markup {
         html! {
-            @for (group, entries) in RAIL {
+            @for (group, entries) in self.entries() {
                 p.group { (group) }
                 @for (place, word, path) in entries {
                     a aria-current=[(*place == self.place).then_some("page")]
@@ -149,12 +158,12 @@ impl Page<'_> {
                         bdi { (self.title) }
                         @if let Some(id) = self.id { " " bdi.id { (id) } }
                     }
-                    div.controls {
+                    @if self.place != Place::Docs { div.controls {
                         span.asof { span { "As of " } (as_of) i.hour { ", 00:00" "\u{A0}" "UTC" } }
                         a.data href={ (self.root) "metrics.html" } { "CSV and SQL" }
-                    }
+                    } }
                 }
-                (self.freshness())
+                @if self.place != Place::Docs { (self.freshness()) }
             }
         }
     }
@@ -203,9 +212,11 @@ impl Page<'_> {
                         @if let Some(policy) = &input.policy_version { ", policy " (policy) }
                         "."
                     }
-                    " Times are UTC; money is in " (input.currency) " at each day’s rate."
+                    " Times are UTC"
+                    @if self.place != Place::Docs { "; money is in " (input.currency) " at each day’s rate" }
+                    "."
                 }
-                p { "Every figure: its numbers, its rows as CSV, its SQL" }
+                @if self.place != Place::Docs { p { "Every figure: its numbers, its rows as CSV, its SQL" } }
             }
         }
     }
@@ -220,7 +231,7 @@ impl Page<'_> {
                         @if self.input.csv.contains_key(section.source) {
                             a href={ (self.root) (paths::csv(section.source)) } { "CSV" }
                         }
-                        @if self.input.sql.contains_key(section.source) {
+                        @if self.input.queries.contains_key(section.source) {
                             a href={ (self.root) (paths::sql(section.source)) } { "SQL" }
                         }
                     }
@@ -245,7 +256,7 @@ impl Page<'_> {
     /// How many links of evidence a source has: the toggle of the table stands left of them.
     fn evidence(&self, source: &str) -> usize {
         usize::from(self.input.csv.contains_key(source))
-            + usize::from(self.input.sql.contains_key(source))
+            + usize::from(self.input.queries.contains_key(source))
     }
 }
 

@@ -62,8 +62,29 @@ pub fn write_report(input: &ReportInput, out: &Path) -> Result<ReportSummary, Re
     for (name, rows) in &input.parquet {
         write(&out.join(paths::parquet(name)), rows)?;
     }
-    // The entry page comes last: while it is old, it leads to pages that are there.
-    let pages = pages(input);
+    write_pages(&pages(input), out)
+}
+
+/// Every page of the documentation of an input's queries, which needs no other.
+pub fn docs(input: &ReportInput) -> Vec<(String, String)> {
+    evidence::docs(input)
+}
+
+/// Writes the documentation of an input's queries alone, as `write_report` does.
+///
+/// # Errors
+/// When a folder cannot be made or a file cannot be written.
+pub fn write_docs(input: &ReportInput, out: &Path) -> Result<ReportSummary, ReportError> {
+    for folder in ["", "sql"] {
+        let path = out.join(folder);
+        fs::create_dir_all(&path).map_err(|source| ReportError::Folder { path, source })?;
+    }
+    write(&out.join("style.css"), stylesheet().as_bytes())?;
+    write_pages(&docs(input), out)
+}
+
+/// The entry page comes last: while it is old, it leads to pages that are there.
+fn write_pages(pages: &[(String, String)], out: &Path) -> Result<ReportSummary, ReportError> {
     for (path, html) in pages.iter().rev() {
         write(&out.join(path), html.as_bytes())?;
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 
-use crate::input::ReportInput;
+use crate::input::{ColumnDoc, QueryDoc, ReportInput};
 use crate::rows::{PartnerReliabilityRow, StuckPartnerRow, ThrottlingRow};
 use crate::standing::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, Signal};
 use crate::words::{month_start, next_month};
@@ -182,7 +182,27 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
     ];
     for name in names {
         input.csv.insert(name.to_owned(), "column\n1\n".to_owned());
-        input.sql.insert(name.to_owned(), "SELECT '<b>' AS x\nFROM partners\n".to_owned());
+        let column = |name: &str| ColumnDoc {
+            name: name.to_owned(),
+            kind: "Int64".to_owned(),
+            unit: Some("partners".to_owned()),
+            description: Some("with a success <b>".to_owned()),
+        };
+        let query = QueryDoc {
+            kind: "metric".to_owned(),
+            description: "How far the partners of each month have come".to_owned(),
+            owner: Some("partner-analytics".to_owned()),
+            grain: vec!["month".to_owned()],
+            columns: vec![column("month"), column("partners")],
+            checks: vec!["unique = [\"month\"]".to_owned()],
+            cases: vec!["an empty lake".to_owned()],
+            reads: vec!["partners".to_owned(), "growth".to_owned()],
+            read_by: vec!["funnel".to_owned()],
+            file: format!("queries/metrics/{name}.sql"),
+            sql: "SELECT '<b>' AS x\nFROM partners\n".to_owned(),
+            ..QueryDoc::default()
+        };
+        input.queries.insert(name.to_owned(), query);
     }
     input
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use crate::sample::programme;
-use crate::{ReportInput, pages, stylesheet, write_report};
+use crate::{ReportInput, docs, pages, stylesheet, write_report};
 
 /// The largest page, in bytes.
 const LIMIT: usize = 200_000;
@@ -30,11 +30,16 @@ fn resolve(page: &str, href: &str) -> String {
 }
 
 fn check_links(input: &ReportInput) {
-    let pages = pages(input);
+    let data: Vec<String> = input.csv.keys().map(|name| format!("data/{name}.csv")).collect();
+    check_pages(pages(input), &data);
+    check_pages(docs(input), &[]);
+}
+
+fn check_pages(pages: Vec<(String, String)>, data: &[String]) {
     let mut files: BTreeSet<String> = pages.iter().map(|(path, _)| path.clone()).collect();
     files.insert("style.css".to_owned());
-    files.extend(input.csv.keys().map(|name| format!("data/{name}.csv")));
-    assert_eq!(files.len(), pages.len() + 1 + input.csv.len(), "two pages share a path");
+    files.extend(data.iter().cloned());
+    assert_eq!(files.len(), pages.len() + 1 + data.len(), "two pages share a path");
     for (path, html) in &pages {
         let ids: HashSet<&str> = attribute(html, "id").into_iter().collect();
         for href in attribute(html, "href") {

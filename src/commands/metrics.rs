@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use transform::{Catalog, Kind, QueryResult};
 
 use crate::args::{Format, Metrics, Slice};
+use crate::commands::{diff, docs};
 use crate::config::Config;
 use crate::failure::{Found, usage};
 use crate::output::{self, Rows, Table, line, note};
@@ -24,6 +25,11 @@ pub(crate) fn run(
     match command {
         Metrics::List { format } => list(&catalog(config)?, format),
         Metrics::Show { name } => show(&catalog(config)?, &name),
+        Metrics::Diff(options) => runtime.block_on(async {
+            let project = Project::open(config()?, quiet).await?;
+            diff::run(&project, &options).await
+        }),
+        Metrics::Docs { out } => docs::run(&catalog(config)?, &out),
         Metrics::Test { names } => runtime.block_on(test(&Arc::new(catalog(config)?), &names)),
         Metrics::Run { names, as_of, format, out, slice } => runtime.block_on(async {
             let project = Project::open(config()?, quiet).await?;

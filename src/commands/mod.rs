@@ -4,6 +4,8 @@ mod bench;
 mod compact;
 mod dead_letters;
 mod demo;
+mod diff;
+mod docs;
 mod doctor;
 mod erase;
 mod generate;

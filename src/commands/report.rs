@@ -15,7 +15,7 @@ use scoring::{PartnerScore, ScoreOutput};
 use serde::Deserialize;
 use transform::{Kind, Query, QueryResult, Session, Severity, Verdict};
 
-use crate::commands::plan;
+use crate::commands::{docs, plan};
 use crate::frames;
 use crate::output::{self, Rows, line, note};
 use crate::progress::Stage;
@@ -93,11 +93,11 @@ async fn fill_metrics(
     stage: &Stage,
 ) -> anyhow::Result<()> {
     let catalog = project.engine.catalog();
+    input.queries = docs::of(catalog);
     let verdict = session.verdict().await;
     let mut results: BTreeMap<String, QueryResult> = BTreeMap::new();
     for query in catalog.of_kind(Kind::Metric) {
         stage.say(query.name.clone());
-        input.sql.insert(query.name.clone(), query.sql.clone());
         let rows = match publishable(session, &verdict, &query.name).await {
             Ok(rows) => published(&rows, session.as_of().day())?,
             // A broken metric is shown as it was last; it never stops the others.

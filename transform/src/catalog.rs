@@ -1,6 +1,6 @@
 //! The queries there are: the built-in ones, and what a project's `queries/` adds or replaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
@@ -8,6 +8,7 @@ use include_dir::{Dir, include_dir};
 use crate::cases::{Case, parse_cases};
 use crate::error::{Result, TransformError};
 use crate::header::{Header, parse_header};
+use crate::statement::Statement;
 use crate::tables;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../queries");
@@ -50,6 +51,13 @@ pub struct Query {
 }
 
 impl Query {
+    /// The tables and queries it names; none of a broken one, which says so where it is run.
+    pub fn reads(&self) -> BTreeSet<String> {
+        let statement = Statement::parse(&self.sql, &self.file);
+        let tables = statement.and_then(|s| s.tables(&self.file)).unwrap_or_default();
+        tables.into_iter().collect()
+    }
+
     /// Whether a result has the columns of the header.
     pub fn accepts(&self, schema: &arrow::datatypes::Schema) -> bool {
         crate::session::check_columns(self, schema).is_ok()
@@ -92,8 +100,24 @@ impl Catalog {
     ///
     /// # Errors
     /// Where a replacement is of another kind or lacks a column of the built-in.
-    pub fn with_project(mut self, folder: &Path) -> Result<Self> {
-        for (name, query) in Self::of_folder(folder)?.queries {
+    pub fn with_project(self, folder: &Path) -> Result<Self> {
+        self.with(read(&list(folder)?, &folder.display().to_string())?)
+    }
+
+    /// Adds queries as `with_project` does, from the texts of files by their paths below
+    /// `queries/`; `label` names them in messages.
+    ///
+    /// # Errors
+    /// As `with_project`.
+    pub fn with_files(self, label: &str, files: Vec<(String, String)>) -> Result<Self> {
+        let mut files: Vec<_> =
+            files.into_iter().map(|(path, text)| SourceFile { path, text }).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.with(read(&files, label)?)
+    }
+
+    fn with(mut self, queries: BTreeMap<String, Query>) -> Result<Self> {
+        for (name, query) in queries {
             if let Some(built_in) = self.queries.get(&name) {
                 check_replacement(built_in, &query)?;
             }

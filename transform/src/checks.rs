@@ -86,7 +86,7 @@ impl Session {
                 Err(error) => Some(unable(check, &check.header.description, check.header.severity, &error)),
             };
             let Some(found) = found else { continue };
-            let read: BTreeSet<String> = direct(check);
+            let read: BTreeSet<String> = check.reads();
             for metric in catalog.of_kind(Kind::Metric) {
                 if read.contains(&metric.name) || !read.is_disjoint(&all_read(catalog, metric)) {
                     verdict.0.entry(metric.name.clone()).or_default().push(found.clone());
@@ -233,22 +233,15 @@ fn first_row(batch: &RecordBatch) -> String {
     cells.collect::<Vec<_>>().join(", ")
 }
 
-/// The tables a query names; none of a broken one, which says so where it is read.
-fn direct(query: &Query) -> BTreeSet<String> {
-    let statement = Statement::parse(&query.sql, &query.file);
-    let tables = statement.and_then(|s| s.tables(&query.file)).unwrap_or_default();
-    tables.into_iter().collect()
-}
-
 /// The tables that a query reads, and those these read.
 fn all_read(catalog: &Catalog, query: &Query) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    let mut open: Vec<String> = direct(query).into_iter().collect();
+    let mut open: Vec<String> = query.reads().into_iter().collect();
     while let Some(name) = open.pop() {
         if all.insert(name.clone())
             && let Some(inner) = catalog.get(&name)
         {
-            open.extend(direct(inner));
+            open.extend(inner.reads());
         }
     }
     all

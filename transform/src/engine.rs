@@ -1,7 +1,7 @@
 //! The queries over one lake: rollups brought up to date, sessions that answer from one set of
 //! table versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use crate::inputs::arrivals_table;
 use crate::provider::{EventSource, EventTable, FileList, StoredTable, store_url};
 use crate::runner::{CaseResult, run_tests};
 use crate::session::{Limits, Session, new_context};
+use crate::statement::Statement;
 use crate::tables::{self, Settings, SlaRow, SunsetRow};
 
 /// What a configuration says of queries.
@@ -45,6 +46,8 @@ pub struct Engine {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) limits: Limits,
     settings: Settings,
+    /// Rollups that are stored as another query computed them.
+    foreign: BTreeSet<String>,
 }
 
 impl Engine {
@@ -67,7 +70,24 @@ impl Engine {
                 sla: options.sla,
                 sunsets: options.sunsets,
             },
+            foreign: BTreeSet::new(),
         })
+    }
+
+    /// The same lake under other queries, for comparison: what is stored of a rollup that they
+    /// define otherwise is left aside, and it is computed from the events where it is read.
+    pub fn with_catalog(&self, catalog: Catalog) -> Self {
+        let text = |catalog: &Catalog, name: &str| {
+            let query = catalog.get(name)?;
+            Some(Statement::parse(&query.sql, &query.file).ok()?.normalized())
+        };
+        let foreign = catalog
+            .names(Kind::Rollup)
+            .into_iter()
+            .filter(|name| text(&catalog, name) != text(&self.catalog, name))
+            .map(str::to_owned)
+            .collect();
+        Self { catalog: Arc::new(catalog), foreign, ..self.clone() }
     }
 
     pub fn catalog(&self) -> &Catalog {
@@ -89,7 +109,8 @@ impl Engine {
         let mut providers: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
         // Rollups before what they are made of: none then stands for arrivals that the tables of
         // events of this session lack.
-        for rollup in self.catalog.of_kind(Kind::Rollup) {
+        let rollups = self.catalog.of_kind(Kind::Rollup);
+        for rollup in rollups.filter(|r| !self.foreign.contains(&r.name)) {
             let table = rollup_table(&rollup.name);
             // One that was never built is computed where it is read.
             if let Some(snapshot) = self.pinned(&table, versions, &mut found).await? {

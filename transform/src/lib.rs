@@ -4,7 +4,8 @@
 //! `queries/`), `statement` (one SELECT), `tables` (what queries find by name), `provider` and
 //! `dedup` (the lake's tables as DataFusion reads them), `session` (one consistent set of them),
 //! `slice` (some of the partners), `engine`, `refresh`, `inputs`, `arrivals` and `days` (rollups
-//! brought up to date), `checks` (whether rows are as they should be), `functions` (what SQL lacks),
+//! brought up to date), `checks` (whether rows are as they should be), `diff` (two results side by
+//! side), `functions` (what SQL lacks),
 //! `cases`, `rows` and `runner` (tests of queries).
 
 mod arrivals;
@@ -14,6 +15,7 @@ mod checks;
 mod compact;
 mod days;
 mod dedup;
+mod diff;
 mod engine;
 mod error;
 mod functions;
@@ -35,6 +37,7 @@ mod world;
 pub use cases::Case;
 pub use catalog::{Catalog, Kind, Query};
 pub use checks::{Finding, Findings, Verdict};
+pub use diff::{CellDiff, ColumnDiff, ResultDiff, diff_results};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Result, TransformError};
 pub use header::{Check, Column, ColumnType, Header, Reach, Rule, Severity, ViewSlice};

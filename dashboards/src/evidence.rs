@@ -21,8 +21,8 @@ pub(crate) fn docs(input: &ReportInput) -> Vec<(String, String)> {
 }
 
 fn query_pages(input: &ReportInput, place: Place) -> impl Iterator<Item = (String, String)> {
-    let page = move |(name, doc)| (paths::sql(name), query_page(input, place, name, doc));
-    input.queries.iter().map(page)
+    let queries = input.queries.iter();
+    queries.map(move |(name, doc)| (paths::sql(name), query_page(input, place, name, doc)))
 }
 
 fn shell<'a>(input: &'a ReportInput, root: &'a str, place: Place, title: &str, lead: Markup) -> Page<'a> {

@@ -136,7 +136,7 @@ impl Page<'_> {
 
     fn links(&self) -> Markup {
         html! {
-            @for (group, entries) in self.entries() {
+            @for (group, entries) in self.entries().iter().copied() {
                 p.group { (group) }
                 @for (place, word, path) in entries {
                     a aria-current=[(*place == self.place).then_some("page")]

@@ -32,7 +32,8 @@ fn resolve(page: &str, href: &str) -> String {
 fn check_links(input: &ReportInput) {
     let data: Vec<String> = input.csv.keys().map(|name| format!("data/{name}.csv")).collect();
     check_pages(pages(input), &data);
-    check_pages(docs(input), &[]);
+    let queries = ReportInput { queries: input.queries.clone(), ..ReportInput::default() };
+    check_pages(docs(&queries), &[]);
 }
 
 fn check_pages(pages: Vec<(String, String)>, data: &[String]) {

@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 use crate::error::LakeError;
 use crate::lake::{Lake, canonical};
 use crate::schema::TableDef;
+use crate::snapshot::DataFile;
 
 /// A whole file that no commit names yet.
 #[derive(Debug, Clone)]

@@ -41,7 +41,8 @@ pub struct Part {
 impl Slice {
     /// What the slice shows in place of a view.
     pub(crate) async fn view(&self, name: &str, how: ViewSlice) -> Result<DataFrame> {
-        let rows = self.whole.view(name).await?;
+        // A slice of a slice asks another session in turn.
+        let rows = Box::pin(self.whole.view(name)).await?;
         match how {
             ViewSlice::Whole => Ok(rows),
             ViewSlice::PartnerId => {

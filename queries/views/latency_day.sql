@@ -1,6 +1,7 @@
 /*---
 description = "latency_histogram before as_of, with merges. Rows of partners merged together stand side by side, so merge their histograms"
 owner = "partner-analytics"
+slice = "partner_id"
 tags = ["traffic", "latency"]
 
 [columns]

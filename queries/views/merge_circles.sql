@@ -2,6 +2,7 @@
 description = "Partners whose latest merges before as_of form a circle: all merges on it are void"
 owner = "partner-analytics"
 grain = ["partner_id"]
+slice = "whole"
 tags = ["partners"]
 keep = true
 

@@ -2,6 +2,7 @@
 description = "partner_minute_peak before as_of, with merges: of partners merged together the greater of their own peaks"
 owner = "partner-analytics"
 grain = ["event_date", "partner_id", "environment"]
+slice = "partner_id"
 tags = ["traffic", "quota"]
 
 [columns]

@@ -2,6 +2,7 @@
 description = "Which plan a partner was on from when to when, before as_of: for attributes at an earlier instant, the one with since < instant ≤ until. By the id as sent: a merged partner's plan does not count for the survivor"
 owner = "partner-analytics"
 grain = ["partner_id", "since", "event_id"]
+slice = "partner_id"
 tags = ["partners"]
 
 [columns]

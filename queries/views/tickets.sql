@@ -2,6 +2,7 @@
 description = "Support tickets before as_of, with merges: when each was opened, answered and resolved. A ticket is a partner and a ticket_id"
 owner = "partner-analytics"
 grain = ["partner_id", "ticket_id"]
+slice = "partner_id"
 tags = ["support"]
 
 [columns]

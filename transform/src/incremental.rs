@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use arrow::util::pretty::pretty_format_batches;
-use lake::{Erasure, Lake, LakeOptions, schema};
+use lake::{Erasure, Lake, LakeOptions};
 use lake_types::{Day, Stream, format_instant};
 use proptest::prelude::*;
 use toml::{Table, Value};
@@ -174,7 +174,7 @@ impl Life {
                     events.iter().zip(0..).map(|(e, i)| e.row(*stream, from - i)).collect();
                 world.add(*stream, &rows).await;
             }
-            Step::Compact(stream, day) => self.compact(*stream, Day(FIRST_DAY + day)).await,
+            Step::Compact(stream, day) => world.compact(*stream, Day(FIRST_DAY + day)).await,
             Step::Erase(partner, between) => {
                 let token = BTreeMap::from([(format!("partner-{partner}"), "token".to_owned())]);
                 let erasure = Erasure::new(&token);
@@ -227,18 +227,6 @@ impl Life {
             () = done.notified() => {}
             report = self.world.engine.refresh(&mut progress) => { report.expect("a refresh"); }
         }
-    }
-
-    async fn compact(&self, stream: Stream, day: Day) {
-        let def = schema::raw(stream);
-        let lake = &self.world.lake;
-        let Some(base) = lake.snapshot(&def.name, None).await.expect("a table") else { return };
-        if base.of_day(day).next().is_none() {
-            return;
-        }
-        let (compacted, _) =
-            self.world.engine.compact_day(stream, &base, day).await.expect("a compacted day");
-        lake.compact_days(&def, &base, vec![compacted]).await.expect("a commit");
     }
 
     /// Every rollup and every metric as text.

@@ -82,6 +82,16 @@ impl World {
         appender.append(&[], &files).await.expect("a commit");
     }
 
+    /// Compacts a day as `rapport lake compact` does; a day without events stays as it is.
+    pub(crate) async fn compact(&self, stream: Stream, day: Day) {
+        let def = lake::schema::raw(stream);
+        let base = self.lake.snapshot(&def.name, None).await.expect("the lake");
+        let Some(base) = base.filter(|base| base.of_day(day).next().is_some()) else { return };
+        let (compacted, _) =
+            self.engine.compact_day(stream, &base, day).await.expect("a compacted day");
+        self.lake.compact_days(&def, &base, vec![compacted]).await.expect("a commit");
+    }
+
     /// Days recomputed, by rollup.
     async fn refresh(&self) -> BTreeMap<String, usize> {
         let report = self.engine.refresh(&mut |_| {}).await.expect("a refresh");

@@ -3,8 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::StreamExt;
-use lake::{COPIES, CompactedDay, DataFile, Erasure, STANDS_FOR};
+use lake::Erasure;
 use lake_types::{Day, Stream};
 use proptest::prelude::*;
 use toml::{Table, Value};
@@ -18,33 +17,6 @@ const ERRORS: &str = "SELECT CAST(event_date AS VARCHAR) || ' ' || partner_id ||
     FROM error_detail ORDER BY event_date, partner_id, status";
 
 impl World {
-    /// Compacts a day as `rapport lake compact` does; a day without events stays as it is.
-    async fn compact(&self, stream: Stream, day: Day) {
-        let def = lake::schema::raw(stream);
-        let Some(base) = self.lake.snapshot(&def.name, None).await.expect("the lake") else {
-            return;
-        };
-        let old: Vec<&DataFile> = base.of_day(day).collect();
-        if old.is_empty() {
-            return;
-        }
-        let mut rows = self.engine.events_of_day(stream, &base, day).await.expect("events");
-        let mut writer = self.lake.file_writer(&def, Some(day)).expect("a file");
-        while let Some(batch) = rows.next().await {
-            writer.write(&batch.expect("rows")).expect("written");
-        }
-        let before: u64 = old.iter().map(|f| f.rows).sum();
-        let dropped = before - writer.rows() as u64;
-        let in_all = dropped + old.iter().map(|f| f.dropped_copies()).sum::<u64>();
-        let mut tags = BTreeMap::from([(COPIES.to_owned(), in_all.to_string())]);
-        if dropped == 0 {
-            tags.insert(STANDS_FOR.to_owned(), lake::identity(old.into_iter()));
-        }
-        let files = vec![writer.finish(tags).await.expect("a file")];
-        let days = vec![CompactedDay { day, files, data_change: dropped > 0 }];
-        self.lake.compact_days(&def, &base, days).await.expect("a commit");
-    }
-
     /// The lines of a query that gives text.
     async fn lines(&self, sql: &str) -> Vec<String> {
         let text = self.rows(sql).await;

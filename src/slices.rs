@@ -62,7 +62,9 @@ impl Slices {
         let columns = self.whole.metric_schema(name).await?;
         let mut fields: Vec<Arc<Field>> =
             self.by.iter().map(|b| Arc::new(Field::new(b, DataType::Utf8, true))).collect();
-        fields.extend(columns.fields().iter().map(|f| Arc::new(f.as_ref().clone().with_nullable(true))));
+        fields.extend(
+            columns.fields().iter().map(|f| Arc::new(f.as_ref().clone().with_nullable(true))),
+        );
         let schema = Arc::new(Schema::new(fields));
         let mut batches = Vec::new();
         let mut findings = Findings::default();

@@ -41,7 +41,9 @@ fn a_failing_check_keeps_the_last_good_rows() {
     project.ok(&march);
     assert_eq!(page("data/growth.csv").expect("rows"), good);
 
-    let run = |as_of: &str| project.run(&["metrics", "run", "growth", "funnel", "--as-of", as_of, "--out", "files"]);
+    let run = |as_of: &str| {
+        project.run(&["metrics", "run", "growth", "funnel", "--as-of", as_of, "--out", "files"])
+    };
     run("2026-02-01").succeeded();
     let file = || std::fs::read(project.path("files/growth.csv")).expect("a file");
     let good = file();
@@ -52,7 +54,10 @@ fn a_failing_check_keeps_the_last_good_rows() {
     assert_eq!(file(), good);
 
     // Repaired, it is published.
-    project.write("queries/checks/january.sql", CHECK.replace("---\ndesc", "---\nseverity = \"warn\"\ndesc"));
+    project.write(
+        "queries/checks/january.sql",
+        CHECK.replace("---\ndesc", "---\nseverity = \"warn\"\ndesc"),
+    );
     let ran = project.run(&march).succeeded();
     assert!(ran.stderr.contains("rapport: warning: january: "));
     assert!(!held());

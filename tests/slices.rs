@@ -110,11 +110,7 @@ fn metrics_of_partners(project: &Project) -> Vec<String> {
 }
 
 /// The sum of each column over the rows of each grain, decimals in units of their last place.
-fn totals(
-    csv: &str,
-    grain: &[&str],
-    columns: &[&str],
-) -> BTreeMap<(Vec<String>, String), i128> {
+fn totals(csv: &str, grain: &[&str], columns: &[&str]) -> BTreeMap<(Vec<String>, String), i128> {
     let mut reader = ::csv::Reader::from_reader(csv.as_bytes());
     let header = reader.headers().expect("a header").clone();
     let at = |name: &str| header.iter().position(|h| h == name).expect("a column");

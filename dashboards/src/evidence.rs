@@ -25,7 +25,13 @@ fn query_pages(input: &ReportInput, place: Place) -> impl Iterator<Item = (Strin
     queries.map(move |(name, doc)| (paths::sql(name), query_page(input, place, name, doc)))
 }
 
-fn shell<'a>(input: &'a ReportInput, root: &'a str, place: Place, title: &str, lead: Markup) -> Page<'a> {
+fn shell<'a>(
+    input: &'a ReportInput,
+    root: &'a str,
+    place: Place,
+    title: &str,
+    lead: Markup,
+) -> Page<'a> {
     Page {
         input,
         root,
@@ -63,7 +69,11 @@ fn metrics(input: &ReportInput) -> String {
         }
         let is_metric = kind == "metric";
         let section = Section {
-            subtitle: if is_metric { as_of.clone() } else { html! { (subtitle) } },
+            subtitle: if is_metric {
+                as_of.clone()
+            } else {
+                html! { (subtitle) }
+            },
             ..Section::new(kind, title, 12, "")
         };
         let names: Vec<(&String, Option<&QueryDoc>)> =
@@ -121,7 +131,8 @@ fn rows_of(input: &ReportInput, names: &[(&String, Option<&QueryDoc>)]) -> Marku
 }
 
 fn list(input: &ReportInput) -> String {
-    let lead = html! { "Every query: what it gives, what it reads, what is checked and tested of it." };
+    let lead =
+        html! { "Every query: what it gives, what it reads, what is checked and tested of it." };
     let page = shell(input, "", Place::Docs, "Queries", lead);
     let mut sections = Vec::new();
     for (kind, title, subtitle) in KINDS {
@@ -170,7 +181,8 @@ fn query_page(input: &ReportInput, place: Place, name: &str, doc: &QueryDoc) -> 
         ..Section::new("lineage", "Lineage", 4, "")
     };
     sections.push(page.section(&section, &lineage(input, doc)));
-    let subtitle = html! { "Checks run on its rows before they are shown; tests on rows made for them" };
+    let subtitle =
+        html! { "Checks run on its rows before they are shown; tests on rows made for them" };
     let section = Section { subtitle, ..Section::new("checks", "Checks and tests", 12, "") };
     if !doc.checks.is_empty() || !doc.cases.is_empty() {
         let body = html! {

@@ -36,8 +36,7 @@ const RAIL: [(&str, &[Entry]); 3] = [
     ("Evidence", &[(Place::Metrics, "Metrics", "metrics.html")]),
 ];
 
-const DOCS_RAIL: [(&str, &[Entry]); 1] =
-    [("Evidence", &[(Place::Docs, "Queries", "index.html")])];
+const DOCS_RAIL: [(&str, &[Entry]); 1] = [("Evidence", &[(Place::Docs, "Queries", "index.html")])];
 
 /// A page before it is HTML. `root` leads from the page back to the report's folder.
 pub(crate) struct Page<'a> {

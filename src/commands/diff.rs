@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::Context;
 use serde_json::json;
-use transform::{Catalog, ColumnDiff, Engine, Kind, Query, QueryResult, ResultDiff, Session, diff_results};
+use transform::{Catalog, ColumnDiff, Engine, Kind, Query, ResultDiff, Session, diff_results};
 
 use crate::args::{Diff, DiffFormat};
 use crate::failure::{Found, usage};
@@ -33,7 +33,8 @@ pub(crate) async fn run(project: &Project, options: &Diff) -> anyhow::Result<()>
     let folder = folder.map_err(|e| usage(e.to_string()))?;
     let files = files_of(&folder, &options.revision)?;
     let label = format!("{}:queries", options.revision);
-    let before = Catalog::built_in()?.with_files(&label, files).map_err(|e| usage(e.to_string()))?;
+    let before =
+        Catalog::built_in()?.with_files(&label, files).map_err(|e| usage(e.to_string()))?;
     let before = project.engine.with_catalog(before);
     let as_of = project.as_of(options.as_of.as_deref()).await?;
     let now = project.session(as_of).await?;
@@ -48,7 +49,8 @@ pub(crate) async fn run(project: &Project, options: &Diff) -> anyhow::Result<()>
     if different == 0 {
         return Ok(());
     }
-    Err(Found(format!("{different} of {} metrics differ from {}", changes.len(), options.revision)).into())
+    Err(Found(format!("{different} of {} metrics differ from {}", changes.len(), options.revision))
+        .into())
 }
 
 fn is_same(change: &Change) -> bool {
@@ -88,16 +90,9 @@ async fn changes(
 }
 
 async fn compared(query: &Query, then: &Session, now: &Session) -> Change {
-    let rows = |session: &Session, side: &'static str| {
-        let name = query.name.clone();
-        async move {
-            let rows: Result<QueryResult, _> = session.metric(&name).await;
-            rows.map_err(|e| format!("{side}: {e}"))
-        }
-    };
     let both = async {
-        let before = rows(then, "before").await?;
-        let after = rows(now, "now").await?;
+        let before = then.metric(&query.name).await.map_err(|e| format!("before: {e}"))?;
+        let after = now.metric(&query.name).await.map_err(|e| format!("now: {e}"))?;
         diff_results(&query.header.grain, &before, &after, EXAMPLES).map_err(|e| e.to_string())
     };
     match both.await {
@@ -108,7 +103,8 @@ async fn compared(query: &Query, then: &Session, now: &Session) -> Change {
 
 /// The query files of a revision, by their paths below `queries/`.
 fn files_of(folder: &Path, revision: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let list = git(folder, &["ls-tree", "-r", "-z", "--name-only", "--end-of-options", revision, "."])?;
+    let list =
+        git(folder, &["ls-tree", "-r", "-z", "--name-only", "--end-of-options", revision, "."])?;
     let mut files = Vec::new();
     for path in list.split('\0').filter(|p| p.ends_with(".sql") || p.ends_with(".test.toml")) {
         let text = git(folder, &["show", "--end-of-options", &format!("{revision}:./{path}")])?;
@@ -137,7 +133,9 @@ fn share(part: usize, of: usize) -> String {
 }
 
 fn number(value: Option<f64>) -> String {
-    value.map_or_else(String::new, |v| if v.fract() == 0.0 && v.abs() < 1e15 { format!("{v:.0}") } else { format!("{v:.4}") })
+    value.map_or_else(String::new, |v| {
+        if v.fract() == 0.0 && v.abs() < 1e15 { format!("{v:.0}") } else { format!("{v:.4}") }
+    })
 }
 
 fn relative(column: &ColumnDiff) -> String {
@@ -199,7 +197,10 @@ fn print(changes: &[(String, Change)]) -> anyhow::Result<()> {
         }
         show(&table)?;
         for cell in &diff.cells {
-            line(&format!("  {}: {} was {}, is {}", cell.row, cell.column, cell.before, cell.after))?;
+            line(&format!(
+                "  {}: {} was {}, is {}",
+                cell.row, cell.column, cell.before, cell.after
+            ))?;
         }
         line("")?;
     }
@@ -219,7 +220,9 @@ fn markdown(changes: &[(String, Change)], revision: &str) -> String {
         if differing(diff).next().is_none() {
             continue;
         }
-        text.push_str("| column | same cells | sum or mean before | now | change |\n|---|--:|--:|--:|--:|\n");
+        text.push_str(
+            "| column | same cells | sum or mean before | now | change |\n|---|--:|--:|--:|--:|\n",
+        );
         for column in differing(diff) {
             let _ = writeln!(
                 text,

@@ -181,7 +181,8 @@ async fn compute(
         return Ok(());
     }
     if failures.is_empty() {
-        let stays = if wanted.out.is_some() { "; files of an earlier run stay as they are" } else { "" };
+        let stays =
+            if wanted.out.is_some() { "; files of an earlier run stay as they are" } else { "" };
         return Err(Found(format!("held back by a check: {}{stays}", held.join(", "))).into());
     }
     anyhow::bail!("{} of {} metrics failed: {}", failures.len(), names.len(), failures.join(", "))

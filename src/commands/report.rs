@@ -8,7 +8,9 @@ use actions::{ActionKind, Plan};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use chrono::{DateTime, NaiveDate, Utc};
-use dashboards::{HealthRow, Held, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, ReportInput, Signal};
+use dashboards::{
+    HealthRow, Held, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, ReportInput, Signal,
+};
 use lake::schema;
 use lake_types::{Day, Stream};
 use scoring::{PartnerScore, ScoreOutput};

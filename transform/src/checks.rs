@@ -82,8 +82,12 @@ impl Session {
         let catalog = self.catalog();
         for check in catalog.of_kind(Kind::Check) {
             let found = match self.run(&check.sql, &check.file).await {
-                Ok(result) => finding(check, &check.header.description, check.header.severity, &result),
-                Err(error) => Some(unable(check, &check.header.description, check.header.severity, &error)),
+                Ok(result) => {
+                    finding(check, &check.header.description, check.header.severity, &result)
+                }
+                Err(error) => {
+                    Some(unable(check, &check.header.description, check.header.severity, &error))
+                }
             };
             let Some(found) = found else { continue };
             let read: BTreeSet<String> = check.reads();
@@ -100,13 +104,22 @@ impl Session {
     ///
     /// # Errors
     /// An unknown name.
-    pub async fn check(&self, name: &str, rows: &QueryResult, verdict: &Verdict) -> Result<Findings> {
+    pub async fn check(
+        &self,
+        name: &str,
+        rows: &QueryResult,
+        verdict: &Verdict,
+    ) -> Result<Findings> {
         let query = self.catalog().find(name)?;
         let mut findings = verdict.0.get(name).cloned().unwrap_or_default();
         if !query.header.checks.is_empty() {
             let table = MemTable::try_new(Arc::clone(&rows.schema), vec![rows.batches.clone()]);
             let table = Arc::new(table.map_err(TransformError::sql(&query.file))?);
-            findings.extend(Checked { query, this: table, session: Some(self) }.run(&query.header.checks).await?);
+            findings.extend(
+                Checked { query, this: table, session: Some(self) }
+                    .run(&query.header.checks)
+                    .await?,
+            );
         }
         Ok(Findings(findings))
     }
@@ -142,7 +155,8 @@ impl Checked<'_> {
 
     async fn run(&self, checks: &[Check]) -> Result<Vec<Finding>> {
         let fail = || TransformError::sql(&self.query.file);
-        let context = crate::session::new_context(crate::session::Limits::default()).map_err(fail())?;
+        let context =
+            crate::session::new_context(crate::session::Limits::default()).map_err(fail())?;
         self.run_in(&context, checks).await
     }
 
@@ -151,7 +165,9 @@ impl Checked<'_> {
         let sql = match rule {
             Rule::Unique(columns) => {
                 let columns = quoted(columns).join(", ");
-                format!("SELECT {columns}, count(*) AS \"rows\" FROM {THIS} GROUP BY {columns} HAVING count(*) > 1")
+                format!(
+                    "SELECT {columns}, count(*) AS \"rows\" FROM {THIS} GROUP BY {columns} HAVING count(*) > 1"
+                )
             }
             Rule::NotNull(columns) => {
                 let null: Vec<_> = quoted(columns).iter().map(|c| format!("{c} IS NULL")).collect();
@@ -164,7 +180,9 @@ impl Checked<'_> {
             let here = context.table_exist(table.as_str()).map_err(TransformError::sql(&place))?;
             if let Some(session) = self.session.filter(|_| !here) {
                 let view = session.view(&table).await?.into_view();
-                context.register_table(table.as_str(), view).map_err(TransformError::sql(&place))?;
+                context
+                    .register_table(table.as_str(), view)
+                    .map_err(TransformError::sql(&place))?;
             }
         }
         let parsed = match self.session {
@@ -329,10 +347,7 @@ SELECT partner_id FROM partners WHERE registered IS NULL ORDER BY partner_id";
         let clean = RollupDays { days: 2, held: Vec::new(), found: Vec::new() };
         assert_eq!(daily(&world).await, clean);
         world
-            .add(
-                Stream::ApiCalls,
-                &[at("2026-01-01", 2), at("2026-01-01", 3), at("2026-01-02", 2)],
-            )
+            .add(Stream::ApiCalls, &[at("2026-01-01", 2), at("2026-01-01", 3), at("2026-01-02", 2)])
             .await;
         let held = RollupDays {
             days: 1,
@@ -351,7 +366,10 @@ SELECT partner_id FROM partners WHERE registered IS NULL ORDER BY partner_id";
         assert_eq!(found.found.len(), 3, "{found:?}");
         let rows = "SELECT event_date, calls FROM daily_calls ORDER BY event_date";
         let text = world.rows(rows).await;
-        assert!(text.contains("| 2026-01-01 | 1     |") && text.contains("| 2026-01-02 | 2     |"), "{text}");
+        assert!(
+            text.contains("| 2026-01-01 | 1     |") && text.contains("| 2026-01-02 | 2     |"),
+            "{text}"
+        );
         // The day is tried again, and said again, until it is right.
         assert_eq!(daily(&world).await.held, held.held);
     }
@@ -360,7 +378,9 @@ SELECT partner_id FROM partners WHERE registered IS NULL ORDER BY partner_id";
     async fn rows_of_a_metric_are_checked() {
         let world = world().await;
         let calls = |partner: &str, n: u8| {
-            (1..=n).map(|d| event(partner, &format!("2026-01-{d:02}T00:00:00Z"))).collect::<Vec<_>>()
+            (1..=n)
+                .map(|d| event(partner, &format!("2026-01-{d:02}T00:00:00Z")))
+                .collect::<Vec<_>>()
         };
         world.add(Stream::ApiCalls, &[calls("a", 6), calls("b", 6), calls("c", 1)].concat()).await;
         world.engine.refresh(&mut |_| {}).await.expect("a refresh");
@@ -377,14 +397,19 @@ SELECT partner_id FROM partners WHERE registered IS NULL ORDER BY partner_id";
                 "busy: 2 rows fail the check SELECT t.* FROM this t JOIN partners p ON p.partner_id = t.partner_id WHERE calls > 5 ORDER BY 1; the first: partner_id = a, calls = 6",
             ]
         );
-        assert!(said[2].starts_with("busy: the check SELECT nothing FROM this can't be run: "), "{said:?}");
+        assert!(
+            said[2].starts_with("busy: the check SELECT nothing FROM this can't be run: "),
+            "{said:?}"
+        );
         assert_eq!(findings.holding().map(|f| f.check.as_str()), Some("unique = [\"calls\"]"));
 
         // A file is about what reads the tables that it reads.
         let all: Vec<String> = verdict.all().iter().map(ToString::to_string).collect();
         assert_eq!(
             all,
-            ["registered: 3 rows fail the check every partner is registered; the first: partner_id = a"]
+            [
+                "registered: 3 rows fail the check every partner is registered; the first: partner_id = a"
+            ]
         );
         let funnel = session.metric("funnel").await.expect("rows");
         let of_funnel = session.check("funnel", &funnel, &verdict).await.expect("findings");
@@ -408,9 +433,19 @@ SELECT partner_id FROM partners WHERE registered IS NULL ORDER BY partner_id";
             };
             let rows = "(VALUES (1, 2, 3)) AS t(a, b, c)";
             let sql = |text: String| -> &'static str { text.leak() };
-            assert_eq!(left(sql(format!("SELECT a, b, count(*) FROM {rows} GROUP BY a, b ORDER BY a"))).await, 0);
-            assert_eq!(left(sql(format!("SELECT b, a, count(*) FROM {rows} GROUP BY b, a"))).await, 0);
-            assert_eq!(left(sql(format!("SELECT a, b, count(*) FROM {rows} GROUP BY a, b, c"))).await, 1);
+            assert_eq!(
+                left(sql(format!("SELECT a, b, count(*) FROM {rows} GROUP BY a, b ORDER BY a")))
+                    .await,
+                0
+            );
+            assert_eq!(
+                left(sql(format!("SELECT b, a, count(*) FROM {rows} GROUP BY b, a"))).await,
+                0
+            );
+            assert_eq!(
+                left(sql(format!("SELECT a, b, count(*) FROM {rows} GROUP BY a, b, c"))).await,
+                1
+            );
             assert_eq!(left(sql(format!("SELECT a, b, c FROM {rows}"))).await, 1);
         });
     }

@@ -139,7 +139,8 @@ fn keys(grain: &[String], rows: &RecordBatch) -> Result<Vec<String>> {
     for name in grain {
         let column = rows.column_by_name(name).ok_or_else(|| TransformError::UnknownQuery {
             name: name.clone(),
-            hint: "a column of the grain is missing on one side, so rows can't be joined".to_owned(),
+            hint: "a column of the grain is missing on one side, so rows can't be joined"
+                .to_owned(),
         })?;
         for (key, text) in keys.iter_mut().zip(texts(column)?) {
             if !key.is_empty() {
@@ -248,7 +249,12 @@ mod tests {
             only_before: vec!["id = b".to_owned()],
             only_after: vec!["id = d".to_owned()],
             columns: vec![
-                ColumnDiff { name: "calls".to_owned(), same: 1, before: Some(6.0), after: Some(16.0) },
+                ColumnDiff {
+                    name: "calls".to_owned(),
+                    same: 1,
+                    before: Some(6.0),
+                    after: Some(16.0),
+                },
                 ColumnDiff {
                     name: "rate".to_owned(),
                     same: 1,

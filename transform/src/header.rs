@@ -147,7 +147,9 @@ impl std::fmt::Display for Rule {
         match self {
             Self::Unique(columns) => write!(f, "unique = {columns:?}"),
             Self::NotNull(columns) => write!(f, "not_null = {columns:?}"),
-            Self::Sql(sql) => f.write_str(sql.split_whitespace().collect::<Vec<_>>().join(" ").as_str()),
+            Self::Sql(sql) => {
+                f.write_str(sql.split_whitespace().collect::<Vec<_>>().join(" ").as_str())
+            }
         }
     }
 }
@@ -292,7 +294,13 @@ pub(crate) fn parse_header(file: &str, text: &str) -> Result<Header> {
     for check in &raw.checks {
         let (Rule::Unique(named) | Rule::NotNull(named)) = &check.rule else { continue };
         if let Some(unknown) = named.iter().find(|n| !columns.iter().any(|c| c.name == **n)) {
-            return Err(fail(from, format!("the check {} names \"{unknown}\", which is none of the columns", check.rule)));
+            return Err(fail(
+                from,
+                format!(
+                    "the check {} names \"{unknown}\", which is none of the columns",
+                    check.rule
+                ),
+            ));
         }
     }
     if let Some(unknown) = raw.grain.iter().find(|g| !columns.iter().any(|c| c.name == **g)) {
@@ -395,7 +403,9 @@ mod tests {
             "x.sql:1: the grain \"a\"",
         );
         let with = |rule: &str| {
-            format!("/*---\ndescription = \"d\"\n[columns]\nb = {{ type = \"Utf8\" }}\n[[checks]]\n{rule}\n---*/")
+            format!(
+                "/*---\ndescription = \"d\"\n[columns]\nb = {{ type = \"Utf8\" }}\n[[checks]]\n{rule}\n---*/"
+            )
         };
         check(&with("unique = [\"a\"]"), "x.sql:1: the check unique = [\"a\"] names \"a\"");
         check(&with("unique = [\"b\"]\nsql = \"\""), "x.sql:5: a check says one of");

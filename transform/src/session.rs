@@ -88,7 +88,8 @@ impl Session {
     /// The same `as_of`, versions and settings; partners through the slice only.
     pub(crate) async fn sliced(whole: &Self, slice: Slice) -> Result<Self> {
         let fail = || TransformError::sql("the settings");
-        let ctx = SessionContext::new_with_config_rt(whole.ctx.copied_config(), whole.ctx.runtime_env());
+        let ctx =
+            SessionContext::new_with_config_rt(whole.ctx.copied_config(), whole.ctx.runtime_env());
         crate::functions::register(&ctx);
         for name in tables::SETTING_TABLES {
             let table = whole.ctx.table_provider(name).await.map_err(fail())?;
@@ -176,11 +177,7 @@ impl Session {
         self.plan(statement, place).await
     }
 
-    async fn plan(
-        &self,
-        statement: Statement,
-        place: &str,
-    ) -> Result<DataFrame> {
+    async fn plan(&self, statement: Statement, place: &str) -> Result<DataFrame> {
         let fail = || TransformError::sql(place);
         let bound = statement.bind(self.as_of);
         let plan = self.ctx.state().statement_to_plan(bound).await.map_err(fail())?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use transform::{Catalog, Kind, QueryResult};
+use transform::{Catalog, Kind, QueryResult, TransformError};
 
 use crate::args::{Format, Metrics, Slice};
 use crate::commands::{diff, docs};
@@ -166,7 +166,12 @@ async fn compute(
                     emit(name, &result, format, wanted.out, names.len() > 1)?;
                 }
             }
-            Err(error) if names.len() == 1 => return Err(error),
+            Err(error) if names.len() == 1 => {
+                return Err(match error.downcast_ref() {
+                    Some(TransformError::PastTheViews { .. }) => usage(format!("{name}: {error}")),
+                    _ => error,
+                });
+            }
             Err(error) => {
                 note(&format!("rapport: {name}: {error}"));
                 failures.push(name.as_str());

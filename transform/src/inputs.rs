@@ -1,5 +1,6 @@
 //! What a rollup reads: files of streams, and how many records arrived, day by day.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -59,9 +60,9 @@ impl Engine {
                 )));
             };
             for needed in stream.map_or(Stream::ALL.to_vec(), |s| vec![s]) {
-                if !streams.contains_key(&needed) {
+                if let Entry::Vacant(entry) = streams.entry(needed) {
                     let def = lake::schema::raw(needed);
-                    streams.insert(needed, self.lake.snapshot(&def.name, None).await?);
+                    entry.insert(self.lake.snapshot(&def.name, None).await?);
                 }
             }
             let raw = plain.len() < name.len();

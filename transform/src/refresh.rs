@@ -366,10 +366,10 @@ fn chunks(days: &[Day], inputs: &[Input]) -> Vec<Vec<Day>> {
         *by_day.entry(day).or_default() += rows;
     }
     let mut chunks: Vec<Vec<Day>> = Vec::new();
-    let mut filled = CHUNK_ROWS;
+    let mut filled = 0;
     for day in days {
         let rows = by_day.get(day).copied().unwrap_or_default();
-        if filled + rows > CHUNK_ROWS {
+        if chunks.is_empty() || filled + rows > CHUNK_ROWS {
             chunks.push(Vec::new());
             filled = 0;
         }

@@ -217,3 +217,54 @@ proptest! {
         });
     }
 }
+
+/// A project's rollup; `reads` and the query are to follow.
+const OWN: &str = "/*---
+description = \"records up to and with a day\"
+grain = [\"event_date\"]
+[columns]
+event_date = { type = \"Date32\" }
+records = { type = \"Int64\" }
+[reads]
+";
+
+#[tokio::test]
+async fn a_rollup_of_arrivals_follows_the_days_it_may_read() {
+    let query = "arrivals = \"upto\"\n---*/
+        SELECT event_date, sum(sum(records)) OVER (ORDER BY event_date) AS records
+        FROM arrivals GROUP BY event_date";
+    let world = World::with_queries(&[("rollups/so_far.sql", &format!("{OWN}{query}"))]).await;
+    let days = ["2026-01-02T10:00:00Z", "2026-01-03T10:00:00Z"];
+    world.add(Stream::ApiCalls, &days.map(|at| event("a", at))).await;
+    assert_eq!(world.refresh().await["so_far"], 2);
+    world
+        .add(
+            Stream::SupportEvents,
+            &[with(
+                event("a", "2026-01-01T10:00:00Z"),
+                &[("type", "opened".into()), ("ticket_id", "t".into())],
+            )],
+        )
+        .await;
+    assert_eq!(world.refresh().await["so_far"], 3);
+    world.add(Stream::ApiCalls, &[event("b", "2026-01-03T11:00:00Z")]).await;
+    assert_eq!(world.refresh().await["so_far"], 1);
+    let lines = "SELECT 'n: ' || records AS line FROM so_far ORDER BY event_date";
+    assert_eq!(world.lines(lines).await, ["n: 1", "n: 2", "n: 4"]);
+}
+
+#[tokio::test]
+async fn a_rollup_says_what_it_reads() {
+    for (rest, part) in [
+        ("---*/\nSELECT event_date, records FROM arrivals", "reads = { arrivals = \"same\" }"),
+        (
+            "partner_day = \"same\"\n---*/\nSELECT event_date, sum(calls) AS records FROM partner_day GROUP BY event_date",
+            "reads tables of events and arrivals only, not partner_day",
+        ),
+    ] {
+        let query = format!("{OWN}{rest}");
+        let world = World::with_queries(&[("rollups/own.sql", &query)]).await;
+        let error = world.engine.refresh(&mut |_| {}).await.expect_err("a refusal").to_string();
+        assert!(error.contains("own.sql") && error.contains(part), "{error}");
+    }
+}

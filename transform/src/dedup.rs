@@ -2,21 +2,28 @@
 //!
 //! Copies share (`partner_id`, `event_id`, `event_date`) and may differ in anything else, the
 //! instant included. The files of a day are each sorted by partner, so a merge of them by partner
-//! holds the rows of one partner at a time, and only these are compared.
+//! holds the rows of one partner at a time, and only these are compared. A day that was compacted
+//! holds no copies: its files are read one after the other, and ids only where they are asked for.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::compute::{concat_batches, interleave_record_batch, partition};
+use arrow::compute::{SortOptions, concat_batches, interleave_record_batch, partition};
 use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
 use datafusion::common::hash_utils::{RandomState, create_hashes};
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, Statistics};
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{
+    EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr,
+};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
@@ -37,6 +44,9 @@ pub(crate) struct DayInput {
     pub inputs: Vec<Arc<dyn ExecutionPlan>>,
     /// With copies; for sharing out the work.
     pub rows: u64,
+    /// Whether no event stands in it twice: its inputs then have the columns that are handed on,
+    /// and follow each other in the order of partners.
+    pub once: bool,
 }
 
 /// Reads days of arrivals and gives each event once, sorted by partner within a day.
@@ -48,6 +58,7 @@ pub(crate) struct DedupExec {
     /// Columns of the inputs that are handed on.
     output: Vec<usize>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 /// Where the columns of the identity are in the inputs.
@@ -61,11 +72,13 @@ struct KeyColumns {
 }
 
 impl DedupExec {
-    /// `read` is the schema of the inputs; `output` the columns of it that are wanted.
+    /// `read` is the schema of the inputs with copies; `output` the columns of it that are wanted.
+    /// `day` is a column that the days of each group ascend by.
     pub(crate) fn new(
         mut groups: Vec<Vec<DayInput>>,
         read: &SchemaRef,
         output: Vec<usize>,
+        day: Option<&str>,
     ) -> Result<Self> {
         if groups.is_empty() {
             groups.push(Vec::new());
@@ -80,20 +93,39 @@ impl DedupExec {
         };
         let schema = Arc::new(read.project(&output)?);
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
+            in_order(schema, day),
             Partitioning::UnknownPartitioning(groups.len()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(Self { groups, keys, output, properties: Arc::new(properties) })
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(Self { groups, keys, output, properties: Arc::new(properties), metrics })
     }
+}
+
+/// Rows come by day and partner, as far as these columns are among them.
+fn in_order(schema: SchemaRef, day: Option<&str>) -> EquivalenceProperties {
+    let ascending = SortOptions { descending: false, nulls_first: false };
+    let order: Vec<PhysicalSortExpr> = day
+        .into_iter()
+        .chain([IDENTITY[0]])
+        .map_while(|name| {
+            let column = Column::new_with_schema(name, &schema).ok()?;
+            Some(PhysicalSortExpr::new(Arc::new(column), ascending))
+        })
+        .collect();
+    if day.is_none() || order.is_empty() {
+        return EquivalenceProperties::new(schema);
+    }
+    EquivalenceProperties::new_with_orderings(schema, [order])
 }
 
 impl DisplayAs for DedupExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let days: usize = self.groups.iter().map(Vec::len).sum();
         let files: usize = self.groups.iter().flatten().map(|day| day.inputs.len()).sum();
-        write!(f, "DedupExec: days={days}, files={files}")
+        let once = self.groups.iter().flatten().filter(|day| day.once).count();
+        write!(f, "DedupExec: days={days}, compacted={once}, files={files}")
     }
 }
 
@@ -147,21 +179,62 @@ impl ExecutionPlan for DedupExec {
             schema: self.schema(),
             context,
         };
-        let stream = futures::stream::try_unfold(reader, |mut reader| async move {
-            Ok(reader.next().await?.map(|batch| (batch, reader)))
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let start = (reader, metrics);
+        let stream = futures::stream::try_unfold(start, |(mut reader, metrics)| async move {
+            let batch = reader.next().await?;
+            Ok(batch.map(|batch| {
+                metrics.record_output(batch.num_rows());
+                (batch, (reader, metrics))
+            }))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    /// The rows, copies included; what a join puts first depends on it.
+    fn statistics_from_inputs(
+        &self,
+        _input_stats: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let groups = match args.partition() {
+            Some(partition) => self.groups.get(partition).map_or(&[][..], std::slice::from_ref),
+            None => &self.groups[..],
+        };
+        let rows: u64 = groups.iter().flatten().map(|day| day.rows).sum();
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        statistics.num_rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
+        Ok(Arc::new(statistics))
     }
 }
 
 /// The days of one output partition, one after the other.
 struct Reader {
     days: VecDeque<DayInput>,
-    day: Option<DayMerge>,
+    day: Option<Opened>,
     keys: KeyColumns,
     output: Vec<usize>,
     schema: SchemaRef,
     context: Arc<TaskContext>,
+}
+
+/// A day that is being read.
+enum Opened {
+    Merge(DayMerge),
+    Once(DayInOrder),
+}
+
+impl Opened {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        match self {
+            Self::Merge(day) => day.next().await,
+            Self::Once(day) => day.next().await,
+        }
+    }
 }
 
 impl Reader {
@@ -174,21 +247,93 @@ impl Reader {
                 self.day = None;
             }
             let Some(input) = self.days.pop_front() else { return Ok(None) };
-            let mut cursors = Vec::new();
-            for plan in &input.inputs {
-                let stream = plan.execute(0, Arc::clone(&self.context))?;
-                cursors.push(Cursor { stream, current: None });
-            }
-            self.day = Some(DayMerge {
-                cursors,
-                opened: false,
-                gathered: Gathered::default(),
-                keys: self.keys,
-                output: self.output.clone(),
-                schema: Arc::clone(&self.schema),
+            self.day = Some(if input.once {
+                Opened::Once(DayInOrder {
+                    files: input.inputs.into(),
+                    file: None,
+                    partner: self.output.iter().position(|column| *column == self.keys.partner),
+                    last: None,
+                    context: Arc::clone(&self.context),
+                })
+            } else {
+                Opened::Merge(self.merge(&input)?)
             });
         }
     }
+
+    fn merge(&self, input: &DayInput) -> Result<DayMerge> {
+        let mut cursors = Vec::new();
+        for plan in &input.inputs {
+            let stream = plan.execute(0, Arc::clone(&self.context))?;
+            cursors.push(Cursor { stream, current: None });
+        }
+        Ok(DayMerge {
+            cursors,
+            opened: false,
+            gathered: Gathered::default(),
+            keys: self.keys,
+            output: self.output.clone(),
+            schema: Arc::clone(&self.schema),
+        })
+    }
+}
+
+/// The files of a compacted day, one after the other.
+struct DayInOrder {
+    files: VecDeque<Arc<dyn ExecutionPlan>>,
+    file: Option<SendableRecordBatchStream>,
+    /// The partner's column, where it is handed on.
+    partner: Option<usize>,
+    /// The partner of the last row.
+    last: Option<String>,
+    context: Arc<TaskContext>,
+}
+
+impl DayInOrder {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some(file) = &mut self.file {
+                if let Some(batch) = file.next().await {
+                    let batch = batch?;
+                    self.check_order(&batch)?;
+                    return Ok(Some(batch));
+                }
+                self.file = None;
+            }
+            let Some(plan) = self.files.pop_front() else { return Ok(None) };
+            self.file = Some(plan.execute(0, Arc::clone(&self.context))?);
+        }
+    }
+
+    /// Aggregates rely on the order.
+    fn check_order(&mut self, batch: &RecordBatch) -> Result<()> {
+        let Some(column) = self.partner.filter(|_| batch.num_rows() > 0) else { return Ok(()) };
+        let column = batch.column(column);
+        let partners = text(column, IDENTITY[0])?;
+        let runs = partition(std::slice::from_ref(column))?.ranges();
+        let mut before = self.last.as_deref();
+        for run in &runs {
+            let partner = partners.value(run.start);
+            if before.is_some_and(|before| partner < before) {
+                return not_sorted();
+            }
+            before = Some(partner);
+        }
+        self.last = before.map(str::to_owned);
+        Ok(())
+    }
+}
+
+fn text(column: &ArrayRef, name: &str) -> Result<StringArray> {
+    column.as_string_opt::<i32>().cloned().ok_or_else(|| {
+        DataFusionError::Execution(format!("the column {name} of a raw table is no Utf8"))
+    })
+}
+
+fn not_sorted() -> Result<()> {
+    Err(DataFusionError::Execution(
+        "a file of a raw table is not sorted by partner_id; load its day again".to_owned(),
+    ))
 }
 
 /// One file of a day.
@@ -314,12 +459,7 @@ impl Cursor {
 
 impl Rows {
     fn of(batch: &RecordBatch, keys: KeyColumns, output: &[usize]) -> Result<Self> {
-        let text = |column: usize| -> Result<StringArray> {
-            batch.column(column).as_string_opt::<i32>().cloned().ok_or_else(|| {
-                let name = batch.schema().field(column).name().clone();
-                DataFusionError::Execution(format!("the column {name} of a raw table is no Utf8"))
-            })
-        };
+        let text = |column: usize| text(batch.column(column), batch.schema().field(column).name());
         let partner = batch.column(keys.partner);
         let runs = partition(std::slice::from_ref(partner))?.ranges();
         let mut hashes = vec![0; batch.num_rows()];
@@ -343,12 +483,7 @@ impl Rows {
         let firsts = || self.runs.iter().map(|run| self.partner.value(run.0));
         let ordered = last.is_none_or(|last| firsts().next().is_none_or(|first| last <= first))
             && firsts().zip(firsts().skip(1)).all(|(one, next)| one < next);
-        if ordered {
-            return Ok(());
-        }
-        Err(DataFusionError::Execution(
-            "a file of a raw table is not sorted by partner_id; load its day again".to_owned(),
-        ))
+        if ordered { Ok(()) } else { not_sorted() }
     }
 
     /// Where a row came from: of two copies the lesser one counts.

@@ -146,18 +146,24 @@ impl TableProvider for EventTable {
         read.dedup();
         let output: Vec<usize> =
             wanted.iter().filter_map(|column| read.iter().position(|r| r == column)).collect();
-        let days = self.day_inputs(state, &read, filters)?;
+        let days = self.day_inputs(state, &read, &wanted, filters)?;
         let groups = split_evenly(days, state.config().target_partitions(), |day| day.rows);
         let read_schema = Arc::new(schema.project(&read)?);
-        Ok(Arc::new(DedupExec::new(groups, &read_schema, output)?))
+        let day = match &self.0 {
+            EventSource::Files(list) => list.partition_by.as_deref(),
+            EventSource::Memory(..) => None,
+        };
+        Ok(Arc::new(DedupExec::new(groups, &read_schema, output, day)?))
     }
 }
 
 impl EventTable {
+    /// Of a day that may hold copies the columns `read`, of one that was compacted those `wanted`.
     fn day_inputs(
         &self,
         state: &dyn Session,
         read: &[usize],
+        wanted: &[usize],
         filters: &[Expr],
     ) -> Result<Vec<DayInput>> {
         match &self.0 {
@@ -167,13 +173,15 @@ impl EventTable {
                 .map(|day| {
                     let files = list.files_of(&[day]);
                     let rows = files.iter().map(|f| f.rows).sum();
+                    let once = files.iter().all(|file| file.tags.contains_key(lake::COPIES));
+                    let columns = if once { wanted } else { read };
                     let inputs = files
                         .into_iter()
                         .map(|file| {
-                            list.scan(state, vec![vec![file]], Some(read.to_vec()), filters)
+                            list.scan(state, vec![vec![file]], Some(columns.to_vec()), filters)
                         })
                         .collect::<Result<_>>()?;
-                    Ok(DayInput { inputs, rows })
+                    Ok(DayInput { inputs, rows, once })
                 })
                 .collect(),
             EventSource::Memory(schema, batches) => {
@@ -194,7 +202,8 @@ impl EventTable {
                                 Arc::clone(schema),
                                 Some(read.to_vec()),
                             )?;
-                        Ok(DayInput { inputs: vec![input], rows: batch.num_rows() as u64 })
+                        let rows = batch.num_rows() as u64;
+                        Ok(DayInput { inputs: vec![input], rows, once: false })
                     })
                     .collect()
             }

@@ -16,6 +16,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Map, Value, json};
 
@@ -257,11 +258,43 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeE
 /// # Errors
 /// When the rows are not of the schema.
 pub fn parquet_bytes(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, LakeError> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties("")?))?;
+    let mut encoder = ParquetEncoder::new(schema)?;
+    let mut bytes = Vec::new();
     for batch in batches {
-        writer.write(batch)?;
+        bytes.extend(encoder.push(batch)?);
     }
-    Ok(writer.into_inner()?)
+    bytes.extend(encoder.finish()?);
+    Ok(bytes)
+}
+
+/// As [`parquet_bytes`], for rows that come one batch after the other.
+pub struct ParquetEncoder(ArrowWriter<Vec<u8>>);
+
+impl ParquetEncoder {
+    /// # Errors
+    /// A type that Parquet does not have.
+    pub fn new(schema: &SchemaRef) -> Result<Self, LakeError> {
+        Ok(Self(ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties("")?))?))
+    }
+
+    /// Takes rows; the bytes that are ready, those of whole row groups.
+    ///
+    /// # Errors
+    /// When the rows are not of the schema.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, LakeError> {
+        self.0.write(batch)?;
+        self.0.sync().map_err(ParquetError::from)?;
+        // Offsets are counted by the writer, not read off what it wrote to.
+        Ok(std::mem::take(self.0.inner_mut()))
+    }
+
+    /// The rest of the bytes.
+    ///
+    /// # Errors
+    /// None for rows that were taken; the library's own checks.
+    pub fn finish(self) -> Result<Vec<u8>, LakeError> {
+        Ok(self.0.into_inner()?)
+    }
 }
 
 /// The rows of such a file, with the schema they were written with.

@@ -61,6 +61,14 @@ impl TransformError {
         }
     }
 
+    /// Whether a file is gone that the tables' versions name.
+    pub fn is_missing_file(&self) -> bool {
+        let Self::Sql { source, .. } = self else { return false };
+        // A file that is gone when its footer is read comes as text of the Parquet reader.
+        let text = source.to_string();
+        text.contains("Object at location") && text.contains(" not found")
+    }
+
     /// Puts a place (a file, "your query") in front of what DataFusion says, with the line where
     /// it knows one.
     pub(crate) fn sql(place: &str) -> impl FnOnce(DataFusionError) -> Self + '_ {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::common::format::MetricType;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
@@ -21,6 +22,12 @@ use crate::error::{Result, TransformError};
 use crate::slice::Slice;
 use crate::statement::Statement;
 use crate::tables::{self, Settings};
+
+mod relations;
+mod stream;
+
+pub use relations::{Relation, RelationColumn};
+pub use stream::QueryStream;
 
 /// How much of the machine queries may use.
 #[derive(Debug, Clone, Copy, Default)]
@@ -137,8 +144,7 @@ impl Session {
         let query = self.catalog.find(name)?;
         let frame = self.frame(&query.sql, &query.file).await?;
         check_columns(query, frame.schema().as_arrow())?;
-        let plain = plain_strings(frame.schema().as_arrow(), &[]);
-        Ok(plain.map_err(|e| TransformError::sql(&query.file)(e.into()))?.schema)
+        Ok(plain_schema(frame.schema().as_arrow()))
     }
 
     /// Rows of any SELECT over tables, rollups, views and metrics.
@@ -165,10 +171,12 @@ impl Session {
     }
 
     pub(crate) async fn run(&self, text: &str, place: &str) -> Result<QueryResult> {
-        let frame = self.frame(text, place).await?;
-        let schema = frame.schema().as_arrow().clone();
-        let batches = frame.collect().await.map_err(TransformError::sql(place))?;
-        plain_strings(&schema, &batches).map_err(|e| TransformError::sql(place)(e.into()))
+        let mut rows = self.stream(text, place).await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.next().await? {
+            batches.push(batch);
+        }
+        Ok(QueryResult { schema: rows.schema, batches })
     }
 
     async fn frame(&self, text: &str, place: &str) -> Result<DataFrame> {
@@ -310,6 +318,8 @@ pub(crate) fn new_context(limits: Limits) -> std::result::Result<SessionContext,
     options.execution.time_zone = Some("UTC".to_owned());
     options.execution.parquet.pushdown_filters = true;
     options.sql_parser.collect_spans = true;
+    // EXPLAIN ANALYZE gives rows and times, not every counter.
+    options.explain.analyze_level = MetricType::Summary;
     options.sql_parser.map_string_types_to_utf8view = false;
     let mut runtime = RuntimeEnvBuilder::new();
     if let Some(bytes) = limits.memory {
@@ -386,10 +396,7 @@ pub(crate) fn check_columns(query: &Query, actual: &Schema) -> Result<()> {
 }
 
 /// One layout of strings for those who read a result.
-fn plain_strings(
-    schema: &Schema,
-    batches: &[RecordBatch],
-) -> std::result::Result<QueryResult, arrow::error::ArrowError> {
+fn plain_schema(schema: &Schema) -> SchemaRef {
     let fields: Vec<_> = schema
         .fields()
         .iter()
@@ -400,18 +407,19 @@ fn plain_strings(
             _ => Arc::clone(field),
         })
         .collect();
-    let schema: SchemaRef = Arc::new(Schema::new(fields));
-    let batches = batches
+    Arc::new(Schema::new(fields))
+}
+
+fn plain_batch(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+) -> std::result::Result<RecordBatch, arrow::error::ArrowError> {
+    let columns = batch
+        .columns()
         .iter()
-        .map(|batch| {
-            let columns = batch
-                .columns()
-                .iter()
-                .zip(schema.fields())
-                .map(|(column, field)| cast(column, field.data_type()))
-                .collect::<std::result::Result<_, _>>()?;
-            RecordBatch::try_new(Arc::clone(&schema), columns)
-        })
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()))
         .collect::<std::result::Result<_, _>>()?;
-    Ok(QueryResult { schema, batches })
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows)
 }

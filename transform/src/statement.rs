@@ -33,6 +33,11 @@ impl Statement {
         }
     }
 
+    /// Whether it asks for a plan.
+    pub(crate) fn explains(&self) -> bool {
+        matches!(self.0, Parsed::Explain(_))
+    }
+
     /// The statement as DataFusion prints it: without comments, spaced one way. Two files that
     /// differ in nothing else have the same text.
     pub(crate) fn normalized(&self) -> String {
@@ -57,6 +62,14 @@ impl Statement {
         bind(&mut statement, as_of);
         statement
     }
+}
+
+/// Refuses what [`crate::Session::sql`] would refuse before it looks at any table.
+///
+/// # Errors
+/// What the parser says, with the place; anything that is no SELECT.
+pub fn check_statement(text: &str, place: &str) -> Result<()> {
+    Statement::parse(text, place).map(drop)
 }
 
 fn check_read_only(statement: &Parsed) -> Result<()> {

@@ -16,36 +16,68 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
 use lake_types::{Day, month_of, next_month as month_after};
 
+use super::document::Function;
 use super::scalar::scalar;
 
-/// `month_start(date or instant)`: the first day of its month.
+pub(super) const MONTH_START: Function = Function {
+    signature: "month_start(date or instant) → Date32",
+    does: "The first day of its month",
+    unit: "UTC date",
+    source: "",
+    example: "SELECT month_start(DATE '2026-01-31')",
+    gives: "2026-01-01",
+};
+
+pub(super) const NEXT_MONTH: Function = Function {
+    signature: "next_month(date or instant) → Date32",
+    does: "The first day of the month after its own, where its month ends",
+    unit: "UTC date",
+    source: "",
+    example: "SELECT next_month(TIMESTAMP '2025-12-31T23:59:59Z')",
+    gives: "2026-01-01",
+};
+
+pub(super) const MONTHS_APART: Function = Function {
+    signature: "months_apart(a, b: date or instant) → Int64",
+    does: "How many months b's month is after a's; negative when it is before",
+    unit: "calendar months",
+    source: "",
+    example: "SELECT months_apart(DATE '2025-11-30', DATE '2026-01-01')",
+    gives: "2",
+};
+
+pub(super) const MONTH_SERIES: Function = Function {
+    signature: "month_series(a, b: date or instant) → List(Date32)",
+    does: "Every month from a's to b's, both included, for unnest; empty when b's is before a's, NULL when one of them is",
+    unit: "UTC dates",
+    source: "",
+    example: "SELECT month_series(DATE '2025-12-31', DATE '2026-01-01')",
+    gives: "[2025-12-01, 2026-01-01]",
+};
+
 pub(super) fn month_start() -> ScalarUDF {
-    scalar("month_start", dates(1), DataType::Date32, |args| {
+    scalar(MONTH_START.name(), dates(1), DataType::Date32, |args| {
         Ok(Arc::new(days(&args[0])?.unary::<_, Date32Type>(|d| month_of(Day(d)).0)))
     })
 }
 
-/// `next_month(date or instant)`: the first day of the month after its own, where its month ends.
 pub(super) fn next_month() -> ScalarUDF {
-    scalar("next_month", dates(1), DataType::Date32, |args| {
+    scalar(NEXT_MONTH.name(), dates(1), DataType::Date32, |args| {
         Ok(Arc::new(days(&args[0])?.unary::<_, Date32Type>(|d| month_after(Day(d)).0)))
     })
 }
 
-/// `months_apart(a, b)`: how many months b's month is after a's; negative when it is before.
 pub(super) fn months_apart() -> ScalarUDF {
-    scalar("months_apart", dates(2), DataType::Int64, |args| {
+    scalar(MONTHS_APART.name(), dates(2), DataType::Int64, |args| {
         let (a, b) = (days(&args[0])?, days(&args[1])?);
         let apart = a.iter().zip(b.iter()).map(|(a, b)| Some(index(b?) - index(a?)));
         Ok(Arc::new(apart.collect::<Int64Array>()))
     })
 }
 
-/// `month_series(a, b)`: every month from a's to b's, both included; empty when b's is before
-/// a's, NULL when one of them is.
 pub(super) fn month_series() -> ScalarUDF {
     let result = DataType::List(Arc::new(Field::new_list_field(DataType::Date32, true)));
-    scalar("month_series", dates(2), result, |args| {
+    scalar(MONTH_SERIES.name(), dates(2), result, |args| {
         let (a, b) = (days(&args[0])?, days(&args[1])?);
         let mut series = ListBuilder::new(Date32Builder::new());
         for (a, b) in a.iter().zip(b.iter()) {

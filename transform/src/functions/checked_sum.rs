@@ -15,12 +15,22 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
+use super::document::Function;
+
 /// Digits of the widest Arrow decimal of 128 bits.
 const PRECISION: u8 = 38;
 /// The first value that has more than 38 digits.
 const LIMIT: i128 = 10i128.pow(38);
 
-/// `checked_sum(x)`: x any integer, or a decimal of at most 38 digits.
+pub(super) const CHECKED_SUM: Function = Function {
+    signature: "checked_sum(integer or decimal) → Decimal(38, scale of the argument)",
+    does: "The exact sum, 0 over nothing; an error where it does not fit 38 digits, where DataFusion's SUM wraps around",
+    unit: "that of the argument",
+    source: "",
+    example: "SELECT checked_sum(x) FROM (VALUES (1), (2), (NULL)) AS t(x)",
+    gives: "3",
+};
+
 pub(super) fn checked_sum() -> AggregateUDF {
     AggregateUDF::from(CheckedSum { signature: Signature::user_defined(Volatility::Immutable) })
 }
@@ -32,7 +42,7 @@ struct CheckedSum {
 
 impl AggregateUDFImpl for CheckedSum {
     fn name(&self) -> &'static str {
-        "checked_sum"
+        CHECKED_SUM.name()
     }
 
     fn signature(&self) -> &Signature {

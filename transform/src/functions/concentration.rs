@@ -7,11 +7,28 @@ use datafusion::logical_expr::AggregateUDF;
 use lake_types::{MONEY_SCALE, to_f64};
 
 use super::collect::collected;
+use super::document::Function;
 
-/// `gini(x)` of money: 2Σ i·xᵢ / (nΣx) − (n + 1)/n, x ascending from i = 1 (Gini 1912, in the form
-/// of Sen 1973); 0 is even, 1 − 1/n is all with one. NULL without values or where Σx is 0.
+pub(super) const GINI: Function = Function {
+    signature: "gini(money) → Float64",
+    does: "How unevenly money is spread: 2Σ i·xᵢ / (nΣx) − (n + 1)/n, x ascending from i = 1; 0 is even, 1 − 1/n is all with one; NULL without values or where Σx is 0",
+    unit: "0–1",
+    source: "Gini 1912, in the form of Sen 1973",
+    example: "SELECT gini(CAST(x AS DECIMAL(38, 12))) FROM (VALUES (1), (3)) AS t(x)",
+    gives: "0.25",
+};
+
+pub(super) const HHI: Function = Function {
+    signature: "hhi(money) → Float64",
+    does: "How concentrated money is: Σ (xᵢ/Σx)², from 1/n to 1; NULL without values or where Σx is 0",
+    unit: "0–1",
+    source: "the Herfindahl–Hirschman index",
+    example: "SELECT hhi(CAST(x AS DECIMAL(38, 12))) FROM (VALUES (1), (3)) AS t(x)",
+    gives: "0.625",
+};
+
 pub(super) fn gini() -> AggregateUDF {
-    collected("gini", vec![money()], DataType::Float64, |columns| {
+    collected(GINI.name(), vec![money()], DataType::Float64, |columns| {
         let x = ascending(&columns[0]);
         let n = x.len() as i128;
         // 2Σ i·xᵢ − (n + 1)Σx as one exact sum, so that even shares give exactly 0.
@@ -25,10 +42,8 @@ pub(super) fn gini() -> AggregateUDF {
     })
 }
 
-/// `hhi(x)` of money, the Herfindahl–Hirschman index Σ (xᵢ/Σx)², from 1/n to 1. NULL without
-/// values or where Σx is 0.
 pub(super) fn hhi() -> AggregateUDF {
-    collected("hhi", vec![money()], DataType::Float64, |columns| {
+    collected(HHI.name(), vec![money()], DataType::Float64, |columns| {
         let x = ascending(&columns[0]);
         let Some(total) = total(&x) else { return overflow() };
         let whole = to_f64(total, MONEY_SCALE);

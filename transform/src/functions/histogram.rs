@@ -18,14 +18,21 @@ use datafusion::arrow::datatypes::{
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
 
+use super::document::Function;
 use super::scalar::scalar;
 
-/// `histogram_percentile(buckets, p)`: the nearest-rank percentile, that is the middle, in µs, of
-/// the bucket that holds the ⌈p·n⌉-th smallest value; NULL for an empty histogram. 0 < p ≤ 1, to
-/// six decimals.
+pub(super) const HISTOGRAM_PERCENTILE: Function = Function {
+    signature: "histogram_percentile(buckets, p) → Float64",
+    does: "The nearest-rank percentile: the middle of the bucket that holds the ⌈p·n⌉-th smallest value, within 1/128 of it; NULL for an empty histogram; 0 < p ≤ 1, to six decimals. Also called percentile_from_histogram",
+    unit: "µs",
+    source: "buckets as in HdrHistogram (Tene)",
+    example: "SELECT histogram_percentile(latency_histogram(x), 0.5) FROM (VALUES (10), (20), (30)) AS t(x)",
+    gives: "20.0",
+};
+
 pub(super) fn histogram_percentile() -> ScalarUDF {
-    scalar(
-        "histogram_percentile",
+    let percentile = scalar(
+        HISTOGRAM_PERCENTILE.name(),
         Signature::any(2, Volatility::Immutable),
         DataType::Float64,
         |args| {
@@ -36,7 +43,8 @@ pub(super) fn histogram_percentile() -> ScalarUDF {
                 (0..histograms.len()).map(|row| percentile(&histograms[row], p.value(row)));
             Ok(Arc::new(answers.collect::<Float64Array>()))
         },
-    )
+    );
+    percentile.with_aliases(["percentile_from_histogram"])
 }
 
 /// The Arrow type of a histogram: a list of (bucket, count), by bucket, without empty ones.

@@ -12,17 +12,33 @@ use datafusion::logical_expr::{
 };
 
 use super::checked_sum::passes;
+use super::document::Function;
 use super::histogram::{Histogram, Lists, add, bucket_of, histogram_type, to_array};
 
-/// `latency_histogram(us)`: the histogram of whole microseconds; NULLs are left out, a negative
-/// value is an error.
+pub(super) const LATENCY_HISTOGRAM: Function = Function {
+    signature: "latency_histogram(us: Int64) → List(bucket Int32, count Int64)",
+    does: "How many values fall into each bucket, none empty: v → 0 for 0, else 64k + (v >> k) with k = max(0, ⌊log₂ v⌋ − 6); NULLs are left out, a negative value is an error",
+    unit: "values",
+    source: "buckets as in HdrHistogram (Tene)",
+    example: "SELECT latency_histogram(x) FROM (VALUES (7), (128), (129)) AS t(x)",
+    gives: "[{bucket: 7, count: 1}, {bucket: 128, count: 2}]",
+};
+
+pub(super) const MERGE_HISTOGRAMS: Function = Function {
+    signature: "merge_histograms(buckets) → List(bucket Int32, count Int64)",
+    does: "The histogram of all that its inputs hold, so that days add up to months",
+    unit: "values",
+    source: "",
+    example: "SELECT merge_histograms(h) FROM (SELECT latency_histogram(x) AS h FROM (VALUES (7), (128)) AS t(x) GROUP BY x) AS days",
+    gives: "[{bucket: 7, count: 1}, {bucket: 128, count: 1}]",
+};
+
 pub(super) fn latency_histogram() -> AggregateUDF {
-    histogram_aggregate("latency_histogram", Input::Values)
+    histogram_aggregate(LATENCY_HISTOGRAM.name(), Input::Values)
 }
 
-/// `merge_histograms(buckets)`: the histogram of all that its inputs hold.
 pub(super) fn merge_histograms() -> AggregateUDF {
-    histogram_aggregate("merge_histograms", Input::Buckets)
+    histogram_aggregate(MERGE_HISTOGRAMS.name(), Input::Buckets)
 }
 
 /// What an aggregate's argument holds.

@@ -1,16 +1,18 @@
 //! The SQL functions that the queries need beyond DataFusion's own.
 //!
-//! Reading order: `checked_sum` (money and counts), `histogram` and `histogram_aggregate`
-//! (latency), `calendar` (months),
-//! `concentration` (gini, HHI), `survival` (Kaplan–Meier), `trend` (error_trend); `collect` and
-//! `scalar` turn plain functions into DataFusion's.
+//! Reading order: `document` (what a function says of itself), `checked_sum` (money and counts),
+//! `histogram` and `histogram_aggregate` (latency), `calendar` (months), `concentration` (gini,
+//! HHI), `survival` (Kaplan–Meier), `trend` (error_trend); `collect` and `scalar` turn plain
+//! functions into DataFusion's.
 
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 mod calendar;
 mod checked_sum;
 mod collect;
 mod concentration;
+mod document;
 mod histogram;
 mod histogram_aggregate;
 mod scalar;
@@ -19,30 +21,80 @@ mod survival;
 mod testing;
 mod trend;
 
+pub use document::Function;
+
+/// Every function of ours, by subject.
+pub fn functions() -> Vec<Function> {
+    let scalars = scalars().into_iter().map(|(function, _)| function);
+    scalars.chain(aggregates().into_iter().map(|(function, _)| function)).collect()
+}
+
 /// Makes every function known to a session.
 pub(crate) fn register(context: &SessionContext) {
-    for aggregate in [
-        checked_sum::checked_sum(),
-        histogram_aggregate::latency_histogram(),
-        histogram_aggregate::merge_histograms(),
-        concentration::gini(),
-        concentration::hhi(),
-        survival::kaplan_meier(),
-        trend::cusum(),
-        trend::median_deviation(),
-    ] {
-        context.register_udaf(aggregate);
-    }
-    for function in [
-        histogram::histogram_percentile(),
-        calendar::month_start(),
-        calendar::next_month(),
-        calendar::months_apart(),
-        calendar::month_series(),
-        survival::survival_quantile(),
-        survival::survival_at(),
-        trend::wilson_lower(),
-    ] {
+    for (_, function) in scalars() {
         context.register_udf(function);
+    }
+    for (_, function) in aggregates() {
+        context.register_udaf(function);
+    }
+}
+
+fn scalars() -> Vec<(Function, ScalarUDF)> {
+    vec![
+        (calendar::MONTH_START, calendar::month_start()),
+        (calendar::NEXT_MONTH, calendar::next_month()),
+        (calendar::MONTHS_APART, calendar::months_apart()),
+        (calendar::MONTH_SERIES, calendar::month_series()),
+        (histogram::HISTOGRAM_PERCENTILE, histogram::histogram_percentile()),
+        (survival::SURVIVAL_QUANTILE, survival::survival_quantile()),
+        (survival::SURVIVAL_AT, survival::survival_at()),
+        (trend::WILSON_LOWER, trend::wilson_lower()),
+    ]
+}
+
+fn aggregates() -> Vec<(Function, AggregateUDF)> {
+    vec![
+        (checked_sum::CHECKED_SUM, checked_sum::checked_sum()),
+        (histogram_aggregate::LATENCY_HISTOGRAM, histogram_aggregate::latency_histogram()),
+        (histogram_aggregate::MERGE_HISTOGRAMS, histogram_aggregate::merge_histograms()),
+        (concentration::GINI, concentration::gini()),
+        (concentration::HHI, concentration::hhi()),
+        (survival::KAPLAN_MEIER, survival::kaplan_meier()),
+        (trend::CUSUM, trend::cusum()),
+        (trend::MEDIAN_DEVIATION, trend::median_deviation()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_function_is_described_under_its_name() {
+        let ours = SessionContext::new();
+        register(&ours);
+        let names = |context: &SessionContext| -> BTreeSet<String> {
+            let state = context.state();
+            // Aliases are other names of the same function.
+            let scalars = state.scalar_functions().values().map(|f| f.name().to_owned());
+            let aggregates = state.aggregate_functions().values().map(|f| f.name().to_owned());
+            scalars.chain(aggregates).collect()
+        };
+        let registered = &names(&ours) - &names(&SessionContext::new());
+        let described = functions().iter().map(|f| f.name().to_owned()).collect();
+        assert_eq!(registered, described);
+    }
+
+    #[tokio::test]
+    async fn every_example_gives_what_it_says() {
+        for function in functions() {
+            assert!(function.example.contains(function.name()), "{}", function.example);
+            testing::check(function.example, &[function.gives]).await;
+        }
+        let alias =
+            "SELECT percentile_from_histogram(latency_histogram(x), 1) FROM (VALUES (64)) AS t(x)";
+        testing::check(alias, &["64.0"]).await;
     }
 }

@@ -16,7 +16,35 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, Signature, Volatility};
 
 use super::collect::collected;
+use super::document::Function;
 use super::scalar::scalar;
+
+pub(super) const KAPLAN_MEIER: Function = Function {
+    signature: "kaplan_meier(time: Int64, event: Boolean) → List(t Int64, survival Float64, at_risk Int64)",
+    does: "The share that has not had the event by t, a step for each time with an event; `time` is that of the event, or of the censoring where `event` is false. An event counts before a censoring at the same time; rows where either is NULL are left out",
+    unit: "t as `time`; survival 0–1",
+    source: "Kaplan & Meier 1958",
+    example: "SELECT kaplan_meier(t, e) FROM (VALUES (1, true), (2, false)) AS v(t, e)",
+    gives: "[{t: 1, survival: 0.5, at_risk: 2}]",
+};
+
+pub(super) const SURVIVAL_QUANTILE: Function = Function {
+    signature: "survival_quantile(curve, p) → Int64",
+    does: "The least t by which the share p has had the event, S(t) ≤ 1 − p; NULL where the curve never gets there",
+    unit: "that of the curve's time",
+    source: "",
+    example: "SELECT survival_quantile(kaplan_meier(t, e), 0.5) FROM (VALUES (1, true), (2, false)) AS v(t, e)",
+    gives: "1",
+};
+
+pub(super) const SURVIVAL_AT: Function = Function {
+    signature: "survival_at(curve, t) → Float64",
+    does: "S(t), the share that has not had the event by t; 1 before the first event",
+    unit: "0–1",
+    source: "",
+    example: "SELECT survival_at(kaplan_meier(t, e), 1) FROM (VALUES (1, true), (2, false)) AS v(t, e)",
+    gives: "0.5",
+};
 
 /// How far S(t) may lie above 1 − p and still count as having reached it: products of fractions
 /// carry rounding.
@@ -30,22 +58,23 @@ struct Step {
     at_risk: i64,
 }
 
-/// `kaplan_meier(time BIGINT, event BOOLEAN)`: the steps as a list of (t, survival, at_risk),
-/// one for each time with an event. `time` is that of the event, or of the censoring where
-/// `event` is false; rows where either is NULL are left out.
 pub(super) fn kaplan_meier() -> AggregateUDF {
-    collected("kaplan_meier", vec![DataType::Int64, DataType::Boolean], curve_type(), |columns| {
-        let times = columns[0].as_primitive::<Int64Type>();
-        let events = columns[1].as_boolean();
-        let seen = times.iter().zip(events.iter()).filter_map(|(t, e)| Some((t?, e?))).collect();
-        Ok(ScalarValue::List(Arc::new(to_array(&steps(seen)))))
-    })
+    collected(
+        KAPLAN_MEIER.name(),
+        vec![DataType::Int64, DataType::Boolean],
+        curve_type(),
+        |columns| {
+            let times = columns[0].as_primitive::<Int64Type>();
+            let events = columns[1].as_boolean();
+            let seen =
+                times.iter().zip(events.iter()).filter_map(|(t, e)| Some((t?, e?))).collect();
+            Ok(ScalarValue::List(Arc::new(to_array(&steps(seen)))))
+        },
+    )
 }
 
-/// `survival_quantile(curve, p)`: the least t with S(t) ≤ 1 − p, NULL where the curve never gets
-/// there.
 pub(super) fn survival_quantile() -> ScalarUDF {
-    scalar("survival_quantile", two_arguments(), DataType::Int64, |args| {
+    scalar(SURVIVAL_QUANTILE.name(), two_arguments(), DataType::Int64, |args| {
         let p = cast(&args[1], &DataType::Float64)?;
         let p = p.as_primitive::<Float64Type>();
         let answers = curves(&args[0]).into_iter().enumerate().map(|(row, steps)| {
@@ -56,9 +85,8 @@ pub(super) fn survival_quantile() -> ScalarUDF {
     })
 }
 
-/// `survival_at(curve, t)`: S(t), 1 before the first event.
 pub(super) fn survival_at() -> ScalarUDF {
-    scalar("survival_at", two_arguments(), DataType::Float64, |args| {
+    scalar(SURVIVAL_AT.name(), two_arguments(), DataType::Float64, |args| {
         let t = cast(&args[1], &DataType::Int64)?;
         let t = t.as_primitive::<Int64Type>();
         let answers = curves(&args[0]).into_iter().enumerate().map(|(row, steps)| {

@@ -11,7 +11,35 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, ScalarUDF, Signature, SimpleAggregateUDF, Volatility,
 };
 
+use super::document::Function;
 use super::scalar::scalar;
+
+pub(super) const MEDIAN_DEVIATION: Function = Function {
+    signature: "median_deviation(Float64) → Float64",
+    does: "The median of |xᵢ − median x|, an even number's median being the mean of the middle two; 0 for fewer than seven values. Slides over a window",
+    unit: "that of the argument",
+    source: "MAD, Hampel 1974",
+    example: "SELECT median_deviation(x) FROM (VALUES (1), (2), (3), (4), (5), (6), (7)) AS t(x)",
+    gives: "2.0",
+};
+
+pub(super) const CUSUM: Function = Function {
+    signature: "cusum(z: Float64) OVER (… ORDER BY …) → Float64",
+    does: "The one-sided cumulative sum C = min(10, max(0, C + z − 0.5)) from 0; a NULL leaves C as it was. Only over a window with an order, from its first row on",
+    unit: "standard deviations",
+    source: "Page 1954",
+    example: "SELECT max(c) FROM (SELECT cusum(z) OVER (ORDER BY t) AS c FROM (VALUES (1, 2.5), (2, 1.0), (3, -9.0)) AS v(t, z)) AS sums",
+    gives: "2.5",
+};
+
+pub(super) const WILSON_LOWER: Function = Function {
+    signature: "wilson_lower(k, n) → Float64",
+    does: "The lower end of the 95 % interval for the share k/n; NULL for n = 0",
+    unit: "0–1",
+    source: "Wilson 1927",
+    example: "SELECT round(wilson_lower(5, 10), 4)",
+    gives: "0.2366",
+};
 
 /// z of a two-sided 95 % interval.
 const Z_95: f64 = 1.959964;
@@ -22,12 +50,10 @@ const CUSUM_CAP: f64 = 10.0;
 /// With fewer values a median of deviations says nothing and is 0.
 const MIN_VALUES: usize = 7;
 
-/// `median_deviation(x)`: the median of |xᵢ − median x| (MAD, Hampel 1974), an even number's median
-/// being the mean of the middle two; 0 for fewer than seven values. Slides over a window.
 pub(super) fn median_deviation() -> AggregateUDF {
     let state = Field::new_list("values", Field::new_list_field(DataType::Float64, true), true);
     AggregateUDF::from(SimpleAggregateUDF::new(
-        "median_deviation",
+        MEDIAN_DEVIATION.name(),
         vec![DataType::Float64],
         DataType::Float64,
         Volatility::Immutable,
@@ -36,12 +62,9 @@ pub(super) fn median_deviation() -> AggregateUDF {
     ))
 }
 
-/// `cusum(z) OVER (… ORDER BY …)`: the one-sided cumulative sum (Page 1954)
-/// C = min(10, max(0, C + z − 0.5)), from 0; a NULL leaves C as it was. Only over a window with an
-/// order, from its first row on.
 pub(super) fn cusum() -> AggregateUDF {
     AggregateUDF::from(SimpleAggregateUDF::new(
-        "cusum",
+        CUSUM.name(),
         vec![DataType::Float64],
         DataType::Float64,
         Volatility::Immutable,
@@ -50,15 +73,18 @@ pub(super) fn cusum() -> AggregateUDF {
     ))
 }
 
-/// `wilson_lower(k, n)`: the lower end of the 95 % interval of Wilson (1927) for the share k/n;
-/// NULL for n = 0.
 pub(super) fn wilson_lower() -> ScalarUDF {
-    scalar("wilson_lower", Signature::any(2, Volatility::Immutable), DataType::Float64, |args| {
-        let float = |i: usize| cast(&args[i], &DataType::Float64);
-        let (k, n) = (float(0)?, float(1)?);
-        let rows = k.as_primitive::<Float64Type>().iter().zip(n.as_primitive::<Float64Type>());
-        Ok(Arc::new(rows.map(|(k, n)| wilson(k?, n?)).collect::<Float64Array>()))
-    })
+    scalar(
+        WILSON_LOWER.name(),
+        Signature::any(2, Volatility::Immutable),
+        DataType::Float64,
+        |args| {
+            let float = |i: usize| cast(&args[i], &DataType::Float64);
+            let (k, n) = (float(0)?, float(1)?);
+            let rows = k.as_primitive::<Float64Type>().iter().zip(n.as_primitive::<Float64Type>());
+            Ok(Arc::new(rows.map(|(k, n)| wilson(k?, n?)).collect::<Float64Array>()))
+        },
+    )
 }
 
 fn wilson(k: f64, n: f64) -> Option<f64> {

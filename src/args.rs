@@ -47,9 +47,9 @@ pub(crate) enum Command {
     /// The metrics: list, show, run, test
     #[command(subcommand)]
     Metrics(Metrics),
-    /// Query the lake with SQL, read-only
+    /// Query the lake with SQL, read-only: a shell, one query, or a file of them
     #[command(
-        after_help = "Examples:\n  rapport sql \"SELECT * FROM funnel ORDER BY cohort_month\" --format csv\n  rapport sql \"SELECT partner_id, calls FROM partner_reliability ORDER BY 2 DESC LIMIT 5\"\n  rapport sql \"SELECT reason, count(*) FROM dead_letters GROUP BY 1\"\n\nTables: api_calls, partner_events, billing_events, support_events (each event once), raw.api_calls …\n(as they arrived), dead_letters, runs, partner_health, the rollups, views and metrics by name."
+        after_help = "Examples:\n  rapport sql\n  rapport sql -f monthly.sql --format csv | gzip > monthly.csv.gz\n  rapport sql --at 2026-11-01 \"SELECT * FROM growth\"\n  rapport sql \"SELECT * FROM funnel ORDER BY cohort_month\" --format csv\n  rapport sql \"SELECT partner_id, calls FROM partner_reliability ORDER BY 2 DESC LIMIT 5\"\n  rapport sql \"SELECT reason, count(*) FROM dead_letters GROUP BY 1\"\n\nTables: api_calls, partner_events, billing_events, support_events (each event once), raw.api_calls …\n(as they arrived), dead_letters, runs, partner_health, the rollups, views and metrics by name."
     )]
     Sql(Sql),
     /// Score the health of partners
@@ -284,6 +284,12 @@ pub(crate) enum Metrics {
         /// As `rapport metrics list` gives it
         name: String,
     },
+    /// The SQL functions there are besides DataFusion's: signature, meaning, unit, source, example
+    Functions {
+        /// How it is written
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
     /// Compute metrics
     #[command(
         after_help = "Examples:\n  rapport metrics run funnel growth\n  rapport metrics run --as-of 2026-07-01 --out metrics\n  rapport metrics run funnel --format csv\n  rapport metrics run growth --by segment\n  rapport metrics run funnel --where \"region = 'EU' AND integration_level >= 2\""
@@ -359,11 +365,18 @@ pub(crate) struct Slice {
 
 #[derive(Debug, Args)]
 pub(crate) struct Sql {
-    /// One SELECT
-    pub(crate) query: String,
+    /// SELECTs, separated by ; [default: at a terminal a shell, else those of standard input]
+    pub(crate) query: Option<String>,
+    /// Those of a file; - is standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with = "query")]
+    pub(crate) file: Option<PathBuf>,
     /// What $as_of is, and how far metrics look [default: the last UTC midnight the data is complete to]
     #[arg(long, value_name = "T")]
     pub(crate) as_of: Option<String>,
+    /// Read the tables as a run of before read them, by its id or number in the table runs, or as
+    /// the newest run did that had begun at an instant; $as_of is then the run's
+    #[arg(long, value_name = "RUN|TIME")]
+    pub(crate) at: Option<String>,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
 }

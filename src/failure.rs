@@ -39,6 +39,19 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
+    say(error);
+    let wrong_root = matches!(error.downcast_ref(), Some(LakeError::Root { .. }));
+    if error.downcast_ref::<Found>().is_some() {
+        ExitCode::from(3)
+    } else if wrong_root || error.downcast_ref::<Usage>().is_some() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::from(1)
+    }
+}
+
+/// Says on stderr what went wrong, each cause once.
+pub(crate) fn say(error: &anyhow::Error) {
     let mut said = String::new();
     for cause in error.chain() {
         let text = cause.to_string();
@@ -55,18 +68,10 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         }
     }
     crate::output::note(&format!("rapport: {said}"));
-    let wrong_root = matches!(error.downcast_ref(), Some(LakeError::Root { .. }));
-    if error.downcast_ref::<Found>().is_some() {
-        ExitCode::from(3)
-    } else if wrong_root || error.downcast_ref::<Usage>().is_some() {
-        ExitCode::from(2)
-    } else {
-        ExitCode::from(1)
-    }
 }
 
 /// The reader of our output went away (`rapport … | head`): nothing went wrong.
-fn broken_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause
             .downcast_ref::<std::io::Error>()

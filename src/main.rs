@@ -2,12 +2,13 @@
 //!
 //! The only home of environment, printing and exit codes. Reading order: `args` (the command
 //! line), `config` (`rapport.toml`), `project` (an open lake with its engine), then one file a
-//! command; `output` writes results, `table` those for people, `progress` shows long work, `watch` answers --metrics,
+//! command; `output` writes results, `encoder` those that come in batches, `table` those for people, `progress` shows long work, `watch` answers --metrics,
 //! `failure` is the exit codes.
 
 mod args;
 mod commands;
 mod config;
+mod encoder;
 mod failure;
 #[cfg(debug_assertions)]
 mod fault;

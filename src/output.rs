@@ -11,6 +11,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use lake_types::format_instant;
 
 pub(crate) use crate::args::Format;
+use crate::encoder::Encoder;
 pub(crate) use crate::table::Table;
 
 /// Rows with their columns, also when there are none.
@@ -80,31 +81,30 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn encode(rows: &Rows<'_>, format: Format) -> anyhow::Result<Vec<u8>> {
-    match format {
-        Format::Table => Ok(table(rows)?.into_bytes()),
-        Format::Csv => csv_text(rows),
-        Format::Json => json(rows),
-        Format::Parquet => Ok(lake::parquet_bytes(rows.schema, rows.batches)?),
+    if format == Format::Table {
+        return Ok(table(rows, None)?.into_bytes());
     }
+    let mut encoder = Encoder::new(rows.schema, format, None)?;
+    let mut bytes = Vec::new();
+    for batch in rows.batches {
+        bytes.extend(encoder.push(batch)?);
+    }
+    bytes.extend(encoder.finish()?);
+    Ok(bytes)
 }
 
-/// Header and rows; NULL is an empty field, instants have as many digits as they need.
+/// Header and rows as CSV.
 pub(crate) fn csv_text(rows: &Rows<'_>) -> anyhow::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(rows.schema.fields().iter().map(|f| f.name()))?;
-    for batch in rows.batches {
-        let columns = texts(batch)?;
-        for row in 0..batch.num_rows() {
-            let cells = columns.iter().map(|c| c[row].as_deref().unwrap_or(""));
-            // A row of one empty field would be an empty line: it is quoted by the writer.
-            writer.write_record(cells)?;
-        }
-    }
-    writer.into_inner().map_err(|e| anyhow::anyhow!("CSV: {}", e.error()))
+    encode(rows, Format::Csv)
+}
+
+/// An array of objects.
+pub(crate) fn json(rows: &Rows<'_>) -> anyhow::Result<Vec<u8>> {
+    encode(rows, Format::Json)
 }
 
 /// Every cell as text, by column; `None` for NULL.
-fn texts(batch: &RecordBatch) -> anyhow::Result<Vec<Vec<Option<String>>>> {
+pub(crate) fn texts(batch: &RecordBatch) -> anyhow::Result<Vec<Vec<Option<String>>>> {
     batch.columns().iter().map(|column| column_texts(column.as_ref())).collect()
 }
 
@@ -124,24 +124,9 @@ fn column_texts(column: &dyn Array) -> anyhow::Result<Vec<Option<String>>> {
         .collect()
 }
 
-/// An array of objects; every column stands in each, NULL as null.
-pub(crate) fn json(rows: &Rows<'_>) -> anyhow::Result<Vec<u8>> {
-    let builder = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
-    let mut writer = builder.build::<_, arrow::json::writer::JsonArray>(Vec::new());
-    for batch in rows.batches {
-        writer.write(batch)?;
-    }
-    writer.finish()?;
-    let mut bytes = writer.into_inner();
-    if bytes.is_empty() {
-        bytes.extend_from_slice(b"[]");
-    }
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-/// A table for people: numbers to the right, as many digits as their column needs, four at most.
-fn table(rows: &Rows<'_>) -> anyhow::Result<String> {
+/// A table for people: numbers to the right, as many digits as their column needs, four at most;
+/// longer texts cut to `widest` characters.
+pub(crate) fn table(rows: &Rows<'_>, widest: Option<usize>) -> anyhow::Result<String> {
     let fields = rows.schema.fields();
     let numbers: Vec<usize> =
         (0..fields.len()).filter(|c| fields[*c].data_type().is_numeric()).collect();
@@ -159,12 +144,29 @@ fn table(rows: &Rows<'_>) -> anyhow::Result<String> {
             DataType::Decimal128(_, 1..) => even(column, 2, 2),
             _ => {}
         }
+        if let Some(widest) = widest {
+            column.iter_mut().for_each(|text| cut(text, widest));
+        }
     }
     let count = rows.batches.iter().map(RecordBatch::num_rows).sum();
     for row in 0..count {
         table.row(columns.iter_mut().map(|column| std::mem::take(&mut column[row])));
     }
     Ok(table.text())
+}
+
+/// Keeps a text on one line of so many characters; what is left out shows as an ellipsis.
+fn cut(text: &mut String, widest: usize) {
+    if text.contains('\n') {
+        *text = text.replace('\n', " ");
+    }
+    let last = text.char_indices().nth(widest.saturating_sub(1)).map(|(at, c)| (at, c.len_utf8()));
+    if let Some((at, length)) = last
+        && at + length < text.len()
+    {
+        text.truncate(at);
+        text.push('…');
+    }
 }
 
 /// Gives the numbers of a column the same number of digits after the point.
@@ -244,7 +246,7 @@ mod tests {
             "id,day,at,rate,gross\n\"a,\"\"b\",1970-01-01,1970-01-01T00:00:01.5Z,0.1,12.345\n,,,,\n"
         );
         let none = Rows { schema: &schema, batches: &[] };
-        assert_eq!(json(&none).expect("JSON"), b"[]\n");
+        assert_eq!(encode(&none, Format::Json).expect("JSON"), b"[]\n");
     }
 
     #[test]

@@ -120,6 +120,16 @@ const METRICS: [(&str, &str); 19] = [
 ];
 
 #[test]
+fn functions_are_listed() {
+    let project = Project::empty();
+    let csv = project.ok(&["metrics", "functions", "--format", "csv"]);
+    assert!(csv.starts_with("name,signature,does,unit,source,example,gives\n"), "{csv}");
+    assert!(csv.contains("\nmonth_start,"), "{csv}");
+    let table = project.ok(&["metrics", "functions"]);
+    assert!(table.contains("gini(money)") && table.contains("Sen 1973"), "{table}");
+}
+
+#[test]
 fn metrics_go_to_a_file_each() {
     let (world, project) = &*LOADED;
     let end = world.end();

@@ -4,7 +4,7 @@
 //! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker), `registry` (a
 //! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
 //! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
-//! `secrets`, `readers`, `care`, `upkeep`, `s3`,
+//! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`,
 //! `checks`, `slices`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
@@ -29,6 +29,7 @@ mod registry;
 mod s3;
 mod secrets;
 mod secure;
+mod shell;
 mod simulated;
 mod slices;
 mod upkeep;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -111,6 +111,15 @@ impl Project {
 }
 
 impl Ran {
+    pub(crate) fn of(command: &Command, output: Output) -> Self {
+        Self {
+            command: format!("{command:?}"),
+            code: output.status.code(),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     #[track_caller]
     pub(crate) fn succeeded(self) -> Self {
         assert_eq!(self.code, Some(0), "{self}");
@@ -247,12 +256,7 @@ pub(crate) fn rapport() -> Command {
 
 pub(crate) fn run(mut command: Command) -> Ran {
     let output = command.stdin(Stdio::null()).output().expect("the program can be run");
-    Ran {
-        command: format!("{command:?}"),
-        code: output.status.code(),
-        stdout: output.stdout,
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Ran::of(&command, output)
 }
 
 /// Looks again and again until it is so; a failure, saying what was waited for, at the deadline.

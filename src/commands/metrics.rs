@@ -1,4 +1,6 @@
-//! `rapport metrics list | show | run | test`.
+//! `rapport metrics list | show | functions | run | test`.
+
+mod functions;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ pub(crate) fn run(
     match command {
         Metrics::List { format } => list(&catalog(config)?, format),
         Metrics::Show { name } => show(&catalog(config)?, &name),
+        Metrics::Functions { format } => functions::list(format),
         Metrics::Diff(options) => runtime.block_on(async {
             let project = Project::open(config()?, quiet).await?;
             diff::run(&project, &options).await

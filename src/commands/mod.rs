@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
             runtime.block_on(dead_letters::replay(&config()?, stream, quiet))
         }
         Command::Metrics(command) => metrics::run(command, &config, &runtime, quiet),
-        Command::Sql(options) => runtime.block_on(sql::run(&open(config()?)?, &options)),
+        Command::Sql(options) => sql::run(&open(config()?)?, &options, &runtime),
         Command::Score(Score::Run { as_of, format }) => {
             runtime.block_on(score::run(&open(config()?)?, as_of.as_deref(), format))
         }

@@ -1,25 +1,73 @@
-//! `rapport sql`: one read-only SELECT over the lake.
+//! `rapport sql`: read-only SQL over the lake, typed into a shell, given as text, or from a file.
+//!
+//! Reading order: `words` and `script` (what is to be run), `at` (a run of before), `shell` (what
+//! runs it), `command` (lines with a backslash), `outlet` (where rows go), `describe` (tables and
+//! functions), `editor`, `keys`, `line`, `history` and `complete` (typing).
 
-use lake_types::AsOf;
+mod at;
+mod command;
+mod complete;
+mod describe;
+mod editor;
+mod history;
+mod keys;
+mod line;
+mod outlet;
+mod script;
+mod shell;
+mod words;
+
+use std::io::{IsTerminal, Read, stdin, stdout};
+use std::path::Path;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+use transform::check_statement;
 
 use crate::args::Sql;
 use crate::failure::usage;
-use crate::output::{self, Rows};
 use crate::project::Project;
+use script::{Item, items};
+use shell::Shell;
 
-pub(crate) async fn run(project: &Project, options: &Sql) -> anyhow::Result<()> {
-    let as_of = match &options.as_of {
-        Some(text) => project.as_of(Some(text)).await?,
-        // A lake without calls can still be asked for its dead letters.
-        None => match project.lake.watermark().await? {
-            Some(watermark) => AsOf::at_or_before(watermark),
-            None => AsOf::at_or_before(project.now),
-        },
+pub(crate) fn run(project: &Project, options: &Sql, runtime: &Runtime) -> anyhow::Result<()> {
+    let (text, place) = match (&options.query, &options.file) {
+        (Some(query), _) => (query.clone(), "your query".to_owned()),
+        (None, Some(path)) => (read(path)?, path.display().to_string()),
+        (None, None) if stdin().is_terminal() && stdout().is_terminal() => {
+            let mut shell = runtime.block_on(Shell::open(project, options, true))?;
+            return editor::converse(&mut shell, runtime);
+        }
+        (None, None) => (read(Path::new("-"))?, "standard input".to_owned()),
     };
-    let session = project.session(as_of).await?;
-    let result = session.sql(&options.query).await.map_err(|error| match error {
-        error if error.is_wrong_query() => usage(error.to_string()),
-        error => error.into(),
-    })?;
-    output::print(&Rows { schema: &result.schema, batches: &result.batches }, options.format)
+    let script = items(&text);
+    check(&script, &place)?;
+    runtime.block_on(async {
+        let mut shell = Shell::open(project, options, false).await?;
+        shell.run(script, &place).await.map(drop)
+    })
+}
+
+/// The whole text of a file; `-` is standard input.
+fn read(path: &Path) -> anyhow::Result<String> {
+    if path != Path::new("-") {
+        return std::fs::read_to_string(path)
+            .map_err(|e| usage(format!("{} can't be read: {e}", path.display())));
+    }
+    let mut text = String::new();
+    stdin().read_to_string(&mut text).context("standard input")?;
+    Ok(text)
+}
+
+/// Refuses what writes before anything runs.
+fn check(script: &[Item], place: &str) -> anyhow::Result<()> {
+    let statements = script.iter().filter_map(|item| match item {
+        Item::Statement(text) => Some(text.as_str()),
+        Item::Command(_) => None,
+    });
+    let nothing = script.is_empty().then_some("");
+    for text in statements.chain(nothing) {
+        check_statement(text, place).map_err(|e| usage(e.to_string()))?;
+    }
+    Ok(())
 }

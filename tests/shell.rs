@@ -241,18 +241,19 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 
 #[test]
 fn tables_as_a_run_read_them() {
-    let call = |id: u32| {
+    let call = |id: u32, day: &str| {
         format!(
-            r#"{{"event_id":"e{id}","partner_id":"p1","occurred_at":"2026-02-03T04:05:06Z","status":200}}"#
+            r#"{{"event_id":"e{id}","partner_id":"p1","occurred_at":"{day}T04:05:06Z","status":200}}"#
         )
     };
     let project = Project::new();
-    let load = |id: u32, arrival: &str| {
-        project.write("calls.ndjson", call(id) + "\n");
+    let load_of = |id: u32, day: &str, arrival: &str| {
+        project.write("calls.ndjson", call(id, day) + "\n");
         let load =
             ["ingest", "load", "--stream", "api-calls", "--arrival", arrival, "calls.ndjson"];
         project.ok(&load);
     };
+    let load = |id: u32, arrival: &str| load_of(id, "2026-02-03", arrival);
     let metric = ["metrics", "run", "growth", "--as-of", "2026-02-04", "--format", "csv"];
     project.run(&["sql", "SELECT 1", "--at", "x"]).refused(1, &["no lake"]);
     load(1, "2026-02-05");
@@ -284,7 +285,8 @@ fn tables_as_a_run_read_them() {
     refused("ffffffff", &["no run \"ffffffff\"", "nearest is ", second.0]);
     refused("77", &["no run of number 77", second.0]);
     refused("2001-01-01", &["the first run is", first.0]);
-    // Compacted, and the old files deleted, as a vacuum does it a week later.
+    // Compacted once the day is over, and the old files deleted, as a vacuum does it a week later.
+    load_of(4, "2026-02-25", "2026-02-26");
     project.ok(&["lake", "compact", "--before", "2026-03-01"]);
     let folder = project.path("lake/raw/api_calls/event_date=2026-02-03");
     for file in parts_of_before(&folder) {
@@ -293,7 +295,7 @@ fn tables_as_a_run_read_them() {
     let query = "SELECT count(DISTINCT event_id) FROM raw.api_calls";
     let words = ["`rapport lake vacuum` has deleted", "younger run"];
     project.run(&["sql", query, "--at", first.0]).refused(1, &words);
-    assert_eq!(project.number(query), 3);
+    assert_eq!(project.number(query), 4);
 }
 
 /// All but the newest file of a day.

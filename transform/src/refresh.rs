@@ -100,6 +100,13 @@ impl Engine {
                 Err(other) => return Err(other),
                 Ok(()) => {
                     report.took = started.elapsed();
+                    tracing::info!(
+                        rollup = report.name,
+                        days = report.days,
+                        rows = report.rows,
+                        milliseconds = report.took.as_millis(),
+                        "brought up to date"
+                    );
                     return Ok(report);
                 }
             }

@@ -1,0 +1,53 @@
+"""Rapport's queries in the words of DuckDB."""
+
+import re
+from pathlib import Path
+
+HERE = Path(__file__).parent
+QUERIES = HERE.parent.parent / "queries"
+
+# An argument that may hold one more pair of brackets.
+INNER = r"(?:[^()]|\([^()]*\))*"
+
+WORDS = [
+    (r"CAST\((\$as_of|(?:\w+\.)?(?:since|registered|\w+_at|first_\w+)) AS BIGINT\)", r"epoch_us(\1)"),
+    (r"/ 86400000000", "// 86400000000"),
+    (r"CAST\(CAST\(\$as_of AS DATE\) AS INT\)", "date_diff('day', DATE '1970-01-01', $as_of)"),
+    (r"CAST\(((?:\w+\.)?(?:event_date|sunset_on)) AS INT\)", r"date_diff('day', DATE '1970-01-01', \1)"),
+    (rf"checked_sum\(({INNER})\)(\s+FILTER \({INNER}\))?(\s+OVER \({INNER}\))?", r"coalesce(sum(\1)\2\3, 0)"),
+    (rf"\b(gini|hhi)\((\w+)\)(\s+FILTER \({INNER}\))?", r"\1_of(list(\2)\3)"),
+    (r"\blast_value\(", "last("),
+    # A reserved word there.
+    (r"\bat\b", '"at"'),
+    (
+        rf"median_deviation\((\w+)\)\s+OVER \(({INNER})\)",
+        r"CASE WHEN count(\1) OVER (\2) < 7 THEN 0 ELSE mad(\1) OVER (\2) END",
+    ),
+    (
+        rf"cusum\((\w+)\) OVER \(({INNER})\)",
+        r"list_reduce(list(\1) OVER (\2), lambda c, z: least(10, greatest(0, c + coalesce(z, 0.5) - 0.5)), CAST(0 AS DOUBLE))",
+    ),
+]
+
+
+class Query:
+    """One file of `queries/`, as DuckDB is to run it."""
+
+    def __init__(self, path, as_of):
+        text = path.read_text()
+        header, _, sql = text.rpartition("---*/")
+        self.name = path.stem
+        self.rapport = sql if header else text
+        self.keep = "\nkeep = true" in header
+        self.metric = path.parent.name == "metrics"
+        instead = HERE / "instead" / path.name
+        self.same_text = not instead.exists()
+        duck = self.rapport if self.same_text else instead.read_text()
+        for pattern, replacement in WORDS:
+            duck = re.sub(pattern, replacement, duck)
+        self.duck = duck.replace("$as_of", f"TIMESTAMP '{as_of} 00:00:00'")
+
+
+def queries(folder, as_of):
+    """The queries of a folder, by name."""
+    return {path.stem: Query(path, as_of) for path in sorted(Path(folder).glob("*.sql"))}

@@ -229,6 +229,7 @@ class Turns:
         self.seconds = {}
 
     def add(self, what, ours, theirs):
+        note(f"  {what}: {ours:.3f} s and {theirs:.3f} s")
         self.seconds.setdefault(what, []).append((ours, theirs))
 
     def rows(self):

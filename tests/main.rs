@@ -4,8 +4,7 @@
 //! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker), `registry` (a
 //! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
 //! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
-//! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`,
-//! `checks`, `slices`.
+//! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`, `checks`, `diff`, `slices`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
 
@@ -16,6 +15,7 @@ mod checks;
 mod contract;
 mod crash;
 mod demo;
+mod diff;
 mod faults;
 mod formats;
 mod group;

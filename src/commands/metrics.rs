@@ -87,7 +87,8 @@ fn list(catalog: &Catalog, format: Format) -> anyhow::Result<()> {
 
 fn show(catalog: &Catalog, name: &str) -> anyhow::Result<()> {
     let query = catalog.find(name).map_err(|e| usage(e.to_string()))?;
-    line(&format!("-- {}", query.file))?;
+    // Beside the text, so that the text can go into a file of one's own.
+    note(&query.file);
     line(query.sql.trim_end())
 }
 

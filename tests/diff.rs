@@ -1,0 +1,115 @@
+//! Metrics beside those of another revision of their queries, on the same events.
+
+use std::process::Command;
+
+use crate::program::Project;
+use crate::simulated::{Simulated, Size};
+
+const BUSY: &str = "/*---
+description = \"production calls of each partner\"
+grain = [\"partner_id\"]
+[columns]
+partner_id = { type = \"Utf8\" }
+calls = { type = \"Int64\" }
+---*/
+SELECT partner_id, sum(calls) AS calls FROM usage_day WHERE environment = 'production'
+GROUP BY partner_id ORDER BY partner_id
+";
+
+fn git(project: &Project, arguments: &[&str]) {
+    let mut command = Command::new("git");
+    command.current_dir(project.path("")).args(["-c", "user.name=a", "-c", "user.email=a@b"]);
+    let ran = command.args(arguments).output().expect("git can be run");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
+fn a_changed_query_is_shown_by_its_rows() {
+    let world = Simulated::new(Size { seed: 37, partners: 20, events: 2_000, days: 50 });
+    let project = Project::new();
+    world.load(&project);
+    std::fs::create_dir_all(project.path("queries/metrics")).expect("a folder");
+    let file = "queries/metrics/busy.sql";
+    project.write(file, BUSY);
+    project.run(&["metrics", "diff", "HEAD"]).refused(2, &["git"]);
+    git(&project, &["init", "--quiet"]);
+    git(&project, &["add", "queries"]);
+    git(&project, &["commit", "--quiet", "--message", "busy"]);
+
+    let end = world.end();
+    let diff = |arguments: &[&str]| {
+        let mut all = vec!["metrics", "diff", "HEAD", "--as-of", &end];
+        all.extend(arguments);
+        project.run(&all)
+    };
+    let same = diff(&["busy", "growth"]).succeeded().text();
+    assert!(same.contains("busy: the same ") && same.contains("growth: the same "), "{same}");
+
+    // One partner's calls change, one partner goes.
+    let ids = project.rows("SELECT partner_id FROM busy ORDER BY calls DESC, partner_id");
+    let (most, last) = (&ids[0], &ids[1]);
+    let calls = project.number(&format!("SELECT calls FROM busy WHERE partner_id = '{most}'"));
+    let changed = BUSY
+        .replace(
+            "sum(calls) AS",
+            &format!("sum(calls + CASE WHEN partner_id = '{most}' THEN calls ELSE 0 END) AS"),
+        )
+        .replace("'production'", &format!("'production' AND partner_id <> '{last}'"));
+    project.write(file, changed);
+    let new = "queries/metrics/idle.sql";
+    project.write(new, BUSY);
+    let ran = diff(&[]);
+    assert_eq!(ran.code, Some(3), "{ran}");
+    assert!(
+        ran.stderr.contains("2 of ") && ran.stderr.contains("metrics differ from HEAD"),
+        "{ran}"
+    );
+    let text = ran.text();
+    let rows = ids.len();
+    for words in [
+        format!("busy: {} rows, before {rows}; rows gone 1: partner_id = {last}", rows - 1),
+        format!("partner_id = {most}: calls was {calls}, is {}", calls * 2),
+        "idle: new".to_owned(),
+        "funnel: the same ".to_owned(),
+    ] {
+        assert!(text.contains(&words), "{words}\n{text}");
+    }
+
+    let markdown = diff(&["busy", "growth", "--format", "markdown"]).text();
+    assert!(
+        markdown.starts_with("### Metrics beside `HEAD`\n\n1 the same: growth\n"),
+        "{markdown}"
+    );
+    let share = (rows - 2) as f64 / (rows - 1) as f64;
+    let share = format!("| calls | {:.1} % |", (share * 1000.0).floor() / 10.0);
+    assert!(markdown.contains(&share), "{share}\n{markdown}");
+    let json: serde_json::Value =
+        serde_json::from_str(&diff(&["busy", "--format", "json"]).text()).expect("JSON");
+    assert_eq!(json[0]["rows_joined"], rows - 1);
+    assert_eq!(json[0]["columns"][0]["same"], rows - 2);
+
+    project.run(&["metrics", "diff", "no-such", "busy"]).refused(2, &["no-such"]);
+    project.run(&["metrics", "diff", "HEAD", "bsy"]).refused(2, &["bsy"]);
+}
+
+#[test]
+fn a_rollup_that_was_another_is_computed_anew() {
+    let world = Simulated::new(Size { seed: 41, partners: 20, events: 2_000, days: 50 });
+    let project = Project::new();
+    world.load(&project);
+    std::fs::create_dir_all(project.path("queries/rollups")).expect("a folder");
+    let original = project.ok(&["metrics", "show", "billing_day"]);
+    let file = "queries/rollups/billing_day.sql";
+    project.write(file, &original);
+    git(&project, &["init", "--quiet"]);
+    git(&project, &["add", "queries"]);
+    git(&project, &["commit", "--quiet", "--message", "as built in"]);
+    let where_from = "FROM billing_events";
+    assert!(original.contains(where_from));
+    let half = format!("{where_from}\nWHERE partner_id < 'p-000010'");
+    project.write(file, original.replace(where_from, &half));
+    let ran = project.run(&["metrics", "diff", "HEAD", "revenue_summary", "growth"]);
+    assert_eq!(ran.code, Some(3), "{ran}");
+    let text = ran.text();
+    assert!(text.contains("growth: the same ") && text.contains("paying_partners"), "{text}");
+}

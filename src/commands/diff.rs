@@ -154,7 +154,10 @@ fn headline(change: &Change) -> String {
         Change::Added => "new".to_owned(),
         Change::Removed => "removed".to_owned(),
         Change::Broken(why) => format!("can't be compared: {why}"),
-        Change::Rows(diff) if diff.is_empty() => format!("the same {} rows", diff.rows_after),
+        Change::Rows(diff) if diff.is_empty() => match diff.rows_after {
+            1 => "the same row".to_owned(),
+            rows => format!("the same {rows} rows"),
+        },
         Change::Rows(diff) => {
             let mut text = format!("{} rows, before {}", diff.rows_after, diff.rows_before);
             let mut add = |what: &str, names: &[String], count: usize| {

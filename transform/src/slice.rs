@@ -87,14 +87,13 @@ impl Session {
         let QueryResult { schema, batches } = self.sql(&sql).await?;
         let all = concat_batches(&schema, &batches).map_err(of_arrow)?;
         let keys: Vec<ArrayRef> = all.columns()[..by.len()].to_vec();
-        let ranges = if all.num_rows() == 0 || keys.is_empty() {
-            vec![0..all.num_rows()]
-        } else {
-            arrow::compute::partition(&keys).map_err(of_arrow)?.ranges()
-        };
+        if all.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        let ranges = arrow::compute::partition(&keys).map_err(of_arrow)?.ranges();
         let ids = all.project(&[by.len()]).map_err(of_arrow)?;
         let mut parts = Vec::new();
-        for range in ranges.into_iter().filter(|range| !range.is_empty()) {
+        for range in ranges {
             let values = keys.iter().map(|k| text_at(k, range.start)).collect::<Result<_>>()?;
             let session = self.slice(&ids.slice(range.start, range.len())).await?;
             parts.push(Part { values, session });

@@ -31,17 +31,17 @@ fn resolve(page: &str, href: &str) -> String {
 
 fn check_links(input: &ReportInput) {
     let data: Vec<String> = input.csv.keys().map(|name| format!("data/{name}.csv")).collect();
-    check_pages(pages(input), &data);
+    check_pages(&pages(input), &data);
     let queries = ReportInput { queries: input.queries.clone(), ..ReportInput::default() };
-    check_pages(docs(&queries), &[]);
+    check_pages(&docs(&queries), &[]);
 }
 
-fn check_pages(pages: Vec<(String, String)>, data: &[String]) {
+fn check_pages(pages: &[(String, String)], data: &[String]) {
     let mut files: BTreeSet<String> = pages.iter().map(|(path, _)| path.clone()).collect();
     files.insert("style.css".to_owned());
     files.extend(data.iter().cloned());
     assert_eq!(files.len(), pages.len() + 1 + data.len(), "two pages share a path");
-    for (path, html) in &pages {
+    for (path, html) in pages {
         let ids: HashSet<&str> = attribute(html, "id").into_iter().collect();
         for href in attribute(html, "href") {
             match href.strip_prefix('#') {

@@ -9,6 +9,9 @@ use transform::{Function, functions};
 use crate::args::Format;
 use crate::output::{self, Rows, Table, note};
 
+/// One cell of the list.
+type Text = fn(&Function) -> &'static str;
+
 pub(super) fn list(format: Format) -> anyhow::Result<()> {
     let all = functions();
     if format == Format::Table {
@@ -20,7 +23,7 @@ pub(super) fn list(format: Format) -> anyhow::Result<()> {
         note("\nEach has an example: `rapport metrics functions --format json`.");
         return Ok(());
     }
-    let columns: [(&str, fn(&Function) -> &'static str); 7] = [
+    let columns: [(&str, Text); 7] = [
         ("name", Function::name),
         ("signature", |f| f.signature),
         ("does", |f| f.does),

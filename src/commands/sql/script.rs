@@ -28,8 +28,9 @@ pub(super) fn is_complete(text: &str) -> bool {
     if text.trim_start().starts_with('\\') {
         return true;
     }
-    let meant = pieces(text).into_iter().filter(|p| !matches!(p.kind, Kind::Space | Kind::Comment));
-    meant.last().is_none_or(|last| last.kind == Kind::Semicolon)
+    let mut meant =
+        pieces(text).into_iter().filter(|p| !matches!(p.kind, Kind::Space | Kind::Comment));
+    meant.next_back().is_none_or(|last| last.kind == Kind::Semicolon)
 }
 
 /// The item that begins at `from`, if it is more than space, and where the next one begins.

@@ -44,7 +44,7 @@ pub(crate) enum Command {
     /// Bring events into the lake, exactly once
     #[command(subcommand)]
     Ingest(Ingest),
-    /// The metrics: list, show, run, test
+    /// The metrics: write, check, test and run them
     #[command(subcommand)]
     Metrics(Metrics),
     /// Query the lake with SQL, read-only: a shell, one query, or a file of them
@@ -271,6 +271,28 @@ pub(crate) enum Format {
     Parquet,
 }
 
+/// What is no table of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LineageFormat {
+    Text,
+    Dot,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QueryKind {
+    Metric,
+    View,
+    Rollup,
+    Check,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Metrics {
     /// Every metric, rollup and view
@@ -289,6 +311,65 @@ pub(crate) enum Metrics {
         /// How it is written
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
+    },
+    /// Write a new query with its cases, which works as it stands
+    #[command(
+        after_help = "Examples:\n  rapport metrics new calls_by_month\n  rapport metrics new endpoint_day --kind rollup"
+    )]
+    New {
+        /// a-z, 0-9 and _
+        name: String,
+        #[arg(long, value_enum, default_value_t = QueryKind::Metric)]
+        kind: QueryKind,
+    },
+    /// What a query is made of, down to the streams; or who is made of it
+    #[command(
+        after_help = "Examples:\n  rapport metrics lineage funnel\n  rapport metrics lineage revenue_summary --columns\n  rapport metrics lineage billing_day --down\n  rapport metrics lineage funnel --format dot | dot -Tsvg > funnel.svg"
+    )]
+    Lineage {
+        /// A metric, view or rollup; with --down a stream or another table too
+        name: String,
+        #[arg(long, value_enum, default_value_t = LineageFormat::Text)]
+        format: LineageFormat,
+        /// For each column the columns it is computed from
+        #[arg(long, conflicts_with = "down")]
+        columns: bool,
+        /// Who reads it, instead of what it reads
+        #[arg(long)]
+        down: bool,
+    },
+    /// Which days of the rollups are stale, and why; computes nothing
+    #[command(
+        after_help = "Examples:\n  rapport metrics plan\n  rapport metrics plan --format json | jq '.[].stale[].reason'"
+    )]
+    Plan {
+        #[arg(long, value_enum, default_value_t = TextFormat::Text)]
+        format: TextFormat,
+    },
+    /// The first rows of a query
+    #[command(
+        after_help = "Brings up to date only the rollups that the query reads.\n\nExamples:\n  rapport metrics preview my_metric\n  rapport metrics preview partners --as-of 2026-07-01 --limit 5"
+    )]
+    Preview {
+        /// A metric, view, rollup or check
+        name: String,
+        /// Up to this UTC midnight [default: the last one the data is complete to]
+        #[arg(long, value_name = "T")]
+        as_of: Option<String>,
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Check the queries without a lake: each mistake with its place and the fix
+    #[command(
+        after_help = "Ends with 3 when there is an error; warnings alone end with 0.\n\nExamples:\n  rapport metrics check\n  rapport metrics check my_metric\n  rapport metrics check --format json | jq -r '.[].help'"
+    )]
+    Check {
+        /// Which ones [default: all]
+        names: Vec<String>,
+        #[arg(long, value_enum, default_value_t = TextFormat::Text)]
+        format: TextFormat,
     },
     /// Compute metrics
     #[command(
@@ -322,9 +403,15 @@ pub(crate) enum Metrics {
         out: PathBuf,
     },
     /// Run the test cases beside the queries
+    #[command(
+        after_help = "A case without `expect` is written by --record. Ends with 3 when a case fails.\n\nExamples:\n  rapport metrics test\n  rapport metrics test my_metric --record"
+    )]
     Test {
         /// Which ones [default: all]
         names: Vec<String>,
+        /// Write what comes into the cases of the project, and say what changed
+        #[arg(long)]
+        record: bool,
     },
 }
 

@@ -366,7 +366,12 @@ impl Config {
 
     /// The project's own queries, where it has any.
     pub(crate) fn queries(&self) -> Option<PathBuf> {
-        Some(self.folder.join("queries")).filter(|folder| folder.is_dir())
+        Some(self.queries_folder()).filter(|folder| folder.is_dir())
+    }
+
+    /// Where the project's own queries are, or would be.
+    pub(crate) fn queries_folder(&self) -> PathBuf {
+        self.folder.join("queries")
     }
 
     /// The text of a policy and where it came from: the file named, else the default file where it

@@ -42,6 +42,9 @@ impl Project {
             threads: None,
         };
         let engine = Engine::new(lake.clone(), options).map_err(|e| usage(e.to_string()))?;
+        for (name, fault) in engine.catalog().left_out() {
+            note(&format!("rapport: {name} is left out: {}", fault.headline()));
+        }
         let now = chrono::Utc::now().timestamp_micros();
         Ok(Self { config, lake, engine, now, quiet })
     }
@@ -72,7 +75,7 @@ impl Project {
         Ok(as_of)
     }
 
-    /// Brings the rollups up to date.
+    /// Brings the rollups up to date, and says which could not be.
     pub(crate) async fn refresh(&self) -> anyhow::Result<transform::RefreshReport> {
         let stage = Stage::begin("rollups", self.quiet);
         let report = self
@@ -97,7 +100,30 @@ impl Project {
                 ));
             }
         }
+        for (name, why) in &report.failed {
+            note(&format!("rapport: {name} is left out: {why}"));
+        }
         Ok(report)
+    }
+
+    /// Brings only these of the rollups up to date.
+    pub(crate) async fn refresh_only(&self, names: &[String]) -> anyhow::Result<()> {
+        let stage = Stage::begin("rollups", self.quiet);
+        let wanted = |name: &str| names.iter().any(|n| n == name);
+        self.engine.refresh_only(&wanted, &mut |p| stage.say(p.rollup)).await?;
+        Ok(())
+    }
+
+    /// Brings every rollup up to date, or fails: for what can't be computed again afterwards.
+    pub(crate) async fn refresh_all(&self) -> anyhow::Result<()> {
+        let failed = self.refresh().await?.failed;
+        let mut names = failed.keys().chain(self.engine.catalog().left_out().keys());
+        if let Some(name) = names.next() {
+            anyhow::bail!(
+                "{name} is not up to date; mend it first: `rapport metrics check {name}`"
+            );
+        }
+        Ok(())
     }
 
     /// One set of table versions to answer from, the rollups brought up to date first.

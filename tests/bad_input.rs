@@ -76,11 +76,14 @@ fn wrong_queries() {
     check("SELECT\n  stats FROM api_calls", &["line 2", "stats", "api_calls.status"]);
     check("SELECT 'a' + 1 FROM api_calls", &["Utf8"]);
     check("", &["only one SELECT"]);
-    // A query of the project's own: the file and the line.
+    // A query of the project's own is left out, with the file and the line; who asks for it is
+    // refused.
     let own = precious.project.path("queries/metrics/mine.sql");
     std::fs::write(&own, "SELECT 1 AS one\n").expect("a query");
-    let said = precious.project.run(&["metrics", "list"]);
-    said.refused(2, &["mine.sql:1:"]);
+    let said = precious.project.run(&["metrics", "list"]).succeeded();
+    assert!(said.stderr.contains("mine is left out: queries/metrics/mine.sql:1:1: "), "{said}");
+    let run = precious.project.run(&["metrics", "show", "mine"]);
+    run.refused(2, &["queries/metrics/mine.sql:1: ", "rapport metrics new"]);
     std::fs::remove_file(&own).expect("our own file");
 }
 

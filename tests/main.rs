@@ -4,7 +4,8 @@
 //! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker), `registry` (a
 //! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
 //! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
-//! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`, `checks`, `diff`, `slices`.
+//! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
+//! `ten_mistakes`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
 
@@ -32,4 +33,5 @@ mod secure;
 mod shell;
 mod simulated;
 mod slices;
+mod ten_mistakes;
 mod upkeep;

@@ -49,7 +49,7 @@ lost AS (
     SELECT next_month(month) AS month, count(*) AS churned
     FROM neighbours
     WHERE after IS NULL OR months_apart(month, after) > 1
-    GROUP BY month
+    GROUP BY next_month(month)
 ),
 months AS (
     SELECT unnest(month_series(min(month), $as_of - INTERVAL '1 microsecond')) AS month

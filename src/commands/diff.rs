@@ -33,8 +33,7 @@ pub(crate) async fn run(project: &Project, options: &Diff) -> anyhow::Result<()>
     let folder = folder.map_err(|e| usage(e.to_string()))?;
     let files = files_of(&folder, &options.revision)?;
     let label = format!("{}:queries", options.revision);
-    let before =
-        Catalog::built_in()?.with_files(&label, files).map_err(|e| usage(e.to_string()))?;
+    let before = Catalog::built_in()?.with_files(&label, files);
     let before = project.engine.with_catalog(before);
     let as_of = project.as_of(options.as_of.as_deref()).await?;
     let now = project.session(as_of).await?;

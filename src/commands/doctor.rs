@@ -168,9 +168,13 @@ fn files(config: &Config, checks: &mut Checks) -> Option<Rates> {
         Some(folder) => built_in.with_project(&folder),
         None => Ok(built_in),
     });
-    checks.result("queries", queries.map_err(Into::into), |catalog| {
-        format!("{} queries", catalog.queries().count())
+    let queries = queries.map_err(anyhow::Error::from).and_then(|catalog| match catalog.faults() {
+        [] => Ok(catalog),
+        [fault, ..] => {
+            Err(anyhow::anyhow!("{}; `rapport metrics check` shows all", fault.headline()))
+        }
     });
+    checks.result("queries", queries, |catalog| format!("{} queries", catalog.queries().count()));
     rates
 }
 

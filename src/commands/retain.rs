@@ -48,7 +48,7 @@ async fn seal(project: &Project, def: &TableDef, before: Day, dry: bool) -> anyh
         };
         // What is computed from these days is computed before they go.
         if !dry && base.files.iter().any(|f| f.day.is_some_and(|day| day < before)) {
-            project.refresh().await?;
+            project.refresh_all().await?;
         }
         match project.lake.seal(def, &base, before, dry).await {
             Err(LakeError::Conflict { .. }) => {}

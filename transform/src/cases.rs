@@ -4,7 +4,8 @@ use lake_types::{AsOf, Rates};
 use serde::Deserialize;
 use toml::{Spanned, Table};
 
-use crate::error::{Result, TransformError};
+use crate::finding::Place;
+use crate::header::Fault;
 use crate::tables::Settings;
 
 /// One case: what the tables hold, and what the query must give.
@@ -17,8 +18,12 @@ pub struct Case {
     pub settings: Settings,
     /// Rows by table, as SQL names it; `raw.api_calls` and `api_calls` are the same arrivals.
     pub given: Vec<(String, Vec<Table>)>,
-    /// In the order the query must give them; an absent column is NULL.
-    pub expect: Vec<Table>,
+    /// In the order the query must give them; an absent column is NULL. Without it and `error`
+    /// nothing is expected yet.
+    pub expect: Option<Vec<Table>>,
+    /// Where each of them stands, and the list.
+    pub expect_places: Vec<Place>,
+    pub expect_place: Option<Place>,
     /// Instead of `expect`: a part of the error that is due.
     pub error: Option<String>,
 }
@@ -39,38 +44,34 @@ struct CaseToml {
     rates: Vec<[String; 3]>,
     #[serde(default)]
     given: Table,
-    expect: Option<Vec<Table>>,
+    expect: Option<Spanned<Vec<Spanned<Table>>>>,
     error: Option<String>,
 }
 
 /// Reads a file of cases.
 ///
 /// # Errors
-/// Names file and line of what is wrong.
-pub(crate) fn parse_cases(file: &str, text: &str) -> Result<Vec<Case>> {
-    let fail = |offset: usize, message: String| TransformError::File {
-        file: file.to_owned(),
-        line: text[..offset.min(text.len())].matches('\n').count() + 1,
-        message,
-    };
+/// The first thing that is wrong in it.
+pub(crate) fn parse_cases(file: &str, text: &str) -> Result<Vec<Case>, Fault> {
     let parsed: FileToml = toml::from_str(text).map_err(|error| {
-        fail(error.span().map_or(0, |span| span.start), error.message().to_owned())
+        let offset = error.span().map_or(0, |span| span.start);
+        Fault::new(offset, error.message().trim_end())
     })?;
     parsed
         .case
         .into_iter()
         .map(|case| {
             let offset = case.span().start;
-            let line = text[..offset.min(text.len())].matches('\n').count() + 1;
+            let line = Place::of(text, offset).line;
             let case = case.into_inner();
             let name = case.name.clone();
-            build(case, format!("{file}:{line}"))
-                .map_err(|message| fail(offset, format!("case \"{name}\": {message}")))
+            build(case, format!("{file}:{line}"), text)
+                .map_err(|message| Fault::new(offset, format!("case \"{name}\": {message}")))
         })
         .collect()
 }
 
-fn build(case: CaseToml, place: String) -> std::result::Result<Case, String> {
+fn build(case: CaseToml, place: String, text: &str) -> Result<Case, String> {
     let as_of = scalar_text(&case.as_of).parse::<AsOf>().map_err(|e| e.to_string())?;
     let mut settings = Settings {
         reporting_currency: case.reporting_currency.unwrap_or_else(|| "USD".to_owned()),
@@ -82,16 +83,21 @@ fn build(case: CaseToml, place: String) -> std::result::Result<Case, String> {
     }
     let mut given = Vec::new();
     collect_given("", case.given, &mut given)?;
-    if case.expect.is_some() == case.error.is_some() {
+    if case.expect.is_some() && case.error.is_some() {
         return Err("say either `expect = [ … ]` or `error = \"…\"`".to_owned());
     }
+    let expect_place = case.expect.as_ref().map(|rows| Place::of(text, rows.span().start));
+    let rows = case.expect.map(Spanned::into_inner);
+    let places = rows.iter().flatten().map(|row| Place::of(text, row.span().start)).collect();
     Ok(Case {
         name: case.name,
         place,
         as_of,
         settings,
         given,
-        expect: case.expect.unwrap_or_default(),
+        expect: rows.map(|rows| rows.into_iter().map(Spanned::into_inner).collect()),
+        expect_places: places,
+        expect_place,
         error: case.error,
     })
 }
@@ -101,7 +107,7 @@ fn collect_given(
     prefix: &str,
     tables: Table,
     into: &mut Vec<(String, Vec<Table>)>,
-) -> std::result::Result<(), String> {
+) -> Result<(), String> {
     for (name, value) in tables {
         match value {
             toml::Value::Array(rows) => {
@@ -111,7 +117,7 @@ fn collect_given(
                         toml::Value::Table(row) => Ok(row),
                         other => Err(format!("a row of {prefix}{name} is {other}, not a table")),
                     })
-                    .collect::<std::result::Result<_, _>>()?;
+                    .collect::<Result<_, _>>()?;
                 into.push((format!("{prefix}{name}"), rows));
             }
             toml::Value::Table(inner) if prefix.is_empty() => {
@@ -153,13 +159,17 @@ mod tests {
     fn errors_name_file_and_line() {
         #[track_caller]
         fn check(text: &str, part: &str) {
-            let error = parse_cases("m.test.toml", text).expect_err("no case").to_string();
+            let fault = parse_cases("m.test.toml", text).expect_err("no case");
+            let error = format!("{}: {}", fault.area(text).place.line, fault.message);
             assert!(error.contains(part), "{error}");
         }
-        check("[[case]]\nname = \"x\"\n", "m.test.toml:1: missing field `as_of`");
+        check("[[case]]\nname = \"x\"\n", "1: missing field `as_of`");
         check("[[case]]\nname = \"x\"\nas_of = \"noon\"\nexpect = []\n", "case \"x\": \"noon\"");
-        check("[[case]]\nname = \"x\"\nas_of = 2026-01-01\n", "either `expect");
+        check(
+            "[[case]]\nname = \"x\"\nas_of = 2026-01-01\nexpect = []\nerror = \"e\"\n",
+            "either `expect",
+        );
         check("[[case]]\nname = \"x\"\nas_of = 2026-01-01\nexpect = []\ngiven.a = 3\n", "given.a");
-        check("\n[[case]]\nnom = \"x\"\n", "m.test.toml:3: unknown field");
+        check("\n[[case]]\nnom = \"x\"\n", "3: unknown field");
     }
 }

@@ -1,13 +1,15 @@
 //! The queries there are: the built-in ones, and what a project's `queries/` adds or replaces.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
 use crate::cases::{Case, parse_cases};
 use crate::error::{Result, TransformError};
+use crate::finding::{Area, Mistake, Mistakes, Place};
 use crate::header::{Header, parse_header};
+use crate::nearest::nearest;
 use crate::statement::Statement;
 use crate::tables;
 
@@ -26,6 +28,16 @@ pub enum Kind {
 
 impl Kind {
     pub const ALL: [Self; 4] = [Self::Rollup, Self::View, Self::Metric, Self::Check];
+
+    /// One query of it, in words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rollup => "rollup",
+            Self::View => "view",
+            Self::Metric => "metric",
+            Self::Check => "check",
+        }
+    }
 
     pub fn folder(self) -> &'static str {
         match self {
@@ -47,6 +59,8 @@ pub struct Query {
     pub sql: String,
     /// Where it stands, for messages: `queries/metrics/funnel.sql`.
     pub file: String,
+    /// The file itself; none for a built-in query.
+    pub path: Option<PathBuf>,
     pub cases: Vec<Case>,
 }
 
@@ -64,10 +78,14 @@ impl Query {
     }
 }
 
-/// All queries by name.
+/// All queries by name, and what is wrong with the files that could not be read as such.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     queries: BTreeMap<String, Query>,
+    /// In the order of the files.
+    faults: Vec<Mistake>,
+    /// Queries whose file can't be read; the built-in one of the name does not stand in.
+    left_out: BTreeMap<String, Mistake>,
 }
 
 /// A file under `queries/`, before it is read as a query.
@@ -75,55 +93,99 @@ struct SourceFile {
     /// Below `queries/`, with `/`.
     path: String,
     text: String,
+    on_disk: Option<PathBuf>,
 }
 
 impl Catalog {
     /// The queries compiled into the program.
+    ///
+    /// # Errors
+    /// A built-in file that can't be read, which tests rule out.
     pub fn built_in() -> Result<Self> {
         let mut files = Vec::new();
         for folder in BUILT_IN.dirs() {
             for file in folder.files() {
                 let path = file.path().to_string_lossy().replace('\\', "/");
                 let text = file.contents_utf8().unwrap_or_default().to_owned();
-                files.push(SourceFile { path, text });
+                files.push(SourceFile { path, text, on_disk: None });
             }
         }
-        Ok(Self { queries: read(&files, "queries")? })
+        let catalog = read(&files, "queries");
+        match catalog.faults.first() {
+            Some(fault) => Err(TransformError::of_file(fault)),
+            None => Ok(catalog),
+        }
     }
 
     /// Every query of a folder laid out as `queries/` is, and no other.
-    pub fn of_folder(folder: &Path) -> Result<Self> {
-        Ok(Self { queries: read(&list(folder)?, &folder.display().to_string())? })
-    }
-
-    /// Adds a project's queries; one with the name of a built-in replaces it.
     ///
     /// # Errors
-    /// Where a replacement is of another kind or lacks a column of the built-in.
+    /// Files that can't be opened; what is wrong in one is a fault of the catalog.
+    pub fn of_folder(folder: &Path) -> Result<Self> {
+        Ok(read(&list(folder)?, &shown(folder)))
+    }
+
+    /// Adds a project's queries; one with the name of a built-in replaces it. One that can't be
+    /// read, is of another kind than the built-in or lacks a column of it, is left out.
+    ///
+    /// # Errors
+    /// As `of_folder`.
     pub fn with_project(self, folder: &Path) -> Result<Self> {
-        self.with(read(&list(folder)?, &folder.display().to_string())?)
+        Ok(self.with(Self::of_folder(folder)?))
     }
 
     /// Adds queries as `with_project` does, from the texts of files by their paths below
     /// `queries/`; `label` names them in messages.
-    ///
-    /// # Errors
-    /// As `with_project`.
-    pub fn with_files(self, label: &str, files: Vec<(String, String)>) -> Result<Self> {
-        let mut files: Vec<_> =
-            files.into_iter().map(|(path, text)| SourceFile { path, text }).collect();
+    #[must_use]
+    pub fn with_files(self, label: &str, files: Vec<(String, String)>) -> Self {
+        let mut files: Vec<_> = files
+            .into_iter()
+            .map(|(path, text)| SourceFile { path, text, on_disk: None })
+            .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        self.with(read(&files, label)?)
+        self.with(read(&files, label))
     }
 
-    fn with(mut self, queries: BTreeMap<String, Query>) -> Result<Self> {
-        for (name, query) in queries {
-            if let Some(built_in) = self.queries.get(&name) {
-                check_replacement(built_in, &query)?;
-            }
-            self.queries.insert(name, query);
+    fn with(mut self, project: Self) -> Self {
+        self.faults.extend(project.faults);
+        for (name, finding) in project.left_out {
+            self.queries.remove(&name);
+            self.left_out.insert(name, finding);
         }
-        Ok(self)
+        for (name, query) in project.queries {
+            let fault = self.queries.get(&name).and_then(|built_in| misfit(built_in, &query));
+            if let Some(fault) = fault {
+                self.faults.push(fault.clone());
+                self.queries.remove(&name);
+                self.left_out.insert(name, fault);
+            } else {
+                self.queries.insert(name, query);
+            }
+        }
+        self
+    }
+
+    /// The queries of files that a test writes: path below `queries/`, and text.
+    #[cfg(test)]
+    pub(crate) fn of_texts(files: &[(&str, &str)]) -> Self {
+        let source = |(path, text): &(&str, &str)| SourceFile {
+            path: (*path).to_owned(),
+            text: (*text).to_owned(),
+            on_disk: None,
+        };
+        let mut files: Vec<SourceFile> = files.iter().map(source).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        read(&files, "queries")
+    }
+
+    /// What is wrong with files that could not be read, in the order of the files.
+    pub fn faults(&self) -> &[Mistake] {
+        &self.faults
+    }
+
+    /// The queries that are missing for such a reason, by name.
+    pub fn left_out(&self) -> &BTreeMap<String, Mistake> {
+        &self.left_out
     }
 
     pub fn get(&self, name: &str) -> Option<&Query> {
@@ -132,9 +194,18 @@ impl Catalog {
 
     /// The query of that name, or an error that lists what there is.
     pub fn find(&self, name: &str) -> Result<&Query> {
-        self.get(name).ok_or_else(|| TransformError::UnknownQuery {
-            name: name.to_owned(),
-            hint: format!("there are: {}", self.names(Kind::Metric).join(", ")),
+        if let Some(fault) = self.left_out.get(name) {
+            return Err(TransformError::of_file(fault));
+        }
+        self.get(name).ok_or_else(|| {
+            let known = self.queries.keys().map(String::as_str);
+            TransformError::UnknownQuery {
+                name: name.to_owned(),
+                hint: match nearest(name, known) {
+                    Some(other) => format!("did you mean {other}?"),
+                    None => format!("there are: {}", self.names(Kind::Metric).join(", ")),
+                },
+            }
         })
     }
 
@@ -152,78 +223,143 @@ impl Catalog {
     }
 }
 
+/// A folder as messages name it: from the current one, where it lies in that.
+fn shown(folder: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let inside = here.as_deref().and_then(|here| folder.strip_prefix(here).ok());
+    inside.filter(|path| !path.as_os_str().is_empty()).unwrap_or(folder).display().to_string()
+}
+
+/// The files of the folder and of those for each kind.
 fn list(folder: &Path) -> Result<Vec<SourceFile>> {
     let fail = |path: &Path| {
         let path = path.display().to_string();
         move |source| TransformError::Read { path, source }
     };
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(fail(folder))? {
-        let path = entry.map_err(fail(folder))?.path();
-        if path.is_file() && path.extension().is_some_and(|e| e == "sql") {
-            let file = path.display().to_string();
-            let message = "its folder says what a query is: move it to metrics/, views/, rollups/ or checks/ here".to_owned();
-            return Err(TransformError::File { file, line: 1, message });
-        }
-    }
-    for kind in Kind::ALL {
-        let inner = folder.join(kind.folder());
-        if !inner.is_dir() {
+    let kinds = Kind::ALL.map(|kind| format!("{}/", kind.folder()));
+    for below in [""].into_iter().chain(kinds.iter().map(String::as_str)) {
+        let inner = folder.join(below);
+        if !below.is_empty() && !inner.is_dir() {
             continue;
         }
         for entry in std::fs::read_dir(&inner).map_err(fail(&inner))? {
             let entry = entry.map_err(fail(&inner))?;
-            let text = std::fs::read_to_string(entry.path()).map_err(fail(&entry.path()))?;
-            let path = format!("{}/{}", kind.folder(), entry.file_name().to_string_lossy());
-            files.push(SourceFile { path, text });
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !(name.ends_with(".sql") || name.ends_with(".test.toml")) || entry.path().is_dir() {
+                continue;
+            }
+            let bytes = std::fs::read(entry.path()).map_err(fail(&entry.path()))?;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let path = format!("{below}{name}");
+            files.push(SourceFile { path, text, on_disk: Some(entry.path()) });
         }
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
 
-fn read(files: &[SourceFile], root: &str) -> Result<BTreeMap<String, Query>> {
-    let mut queries: BTreeMap<String, Query> = BTreeMap::new();
+fn read(files: &[SourceFile], root: &str) -> Catalog {
+    let mut catalog = Catalog::default();
     for source in files {
         let file = format!("{root}/{}", source.path);
-        let Some((kind, name)) = kind_and_name(&source.path, ".sql") else { continue };
-        let fail = |message: String| TransformError::File { file: file.clone(), line: 1, message };
-        if !is_name(name) {
-            let message =
-                format!("\"{name}\" is no query name; use a-z, 0-9 and _ as in my_metric");
-            return Err(fail(message));
-        }
-        if tables::is_reserved(name) {
-            return Err(fail(format!("\"{name}\" is a table of the lake; choose another name")));
-        }
-        if let Some(other) = queries.get(name) {
-            return Err(fail(format!("{} has that name already; rename one", other.file)));
-        }
-        let header = parse_header(&file, &source.text)?;
-        if header.columns.is_empty() && kind != Kind::Check {
-            return Err(fail("the header names the columns the query gives: [columns]".to_owned()));
-        }
-        let query = Query {
-            name: name.to_owned(),
-            kind,
-            header,
-            sql: source.text.clone(),
-            file: file.clone(),
-            cases: Vec::new(),
+        let Some((kind, name)) = kind_and_name(&source.path, ".sql") else {
+            if let Some(name) = source.path.strip_suffix(".sql") {
+                let mut findings = Mistakes::new(&file, name, &source.text);
+                let help = "move it to metrics/, views/, rollups/ or checks/ here".to_owned();
+                findings.error("folder", TOP, "its folder says what a query is", help);
+                catalog.faults.extend(findings.found);
+            }
+            continue;
         };
-        queries.insert(name.to_owned(), query);
+        let mut findings = Mistakes::new(&file, name, &source.text);
+        let header = check_name(name, &catalog, &mut findings)
+            .then(|| {
+                parse_header(&source.text)
+                    .map_err(|fault| {
+                        let area = fault.area(&source.text);
+                        findings.error("header", area, fault.message, fault.help);
+                    })
+                    .ok()
+            })
+            .flatten();
+        if header.as_ref().is_some_and(|h| h.columns.is_empty() && kind != Kind::Check) {
+            let message = "the header names no columns";
+            let help = "list those the query gives under [columns]".to_owned();
+            findings.error("header", TOP, message, help);
+        }
+        if let Some(header) = header.filter(|_| findings.found.is_empty()) {
+            let query = Query {
+                name: name.to_owned(),
+                kind,
+                header,
+                sql: source.text.clone(),
+                file: file.clone(),
+                path: source.on_disk.clone(),
+                cases: Vec::new(),
+            };
+            catalog.queries.insert(name.to_owned(), query);
+        } else if let Some(first) = findings.found.first() {
+            // Of two with one name neither counts: which of them was meant?
+            catalog.queries.remove(name);
+            if !tables::is_reserved(name) {
+                catalog.left_out.entry(name.to_owned()).or_insert_with(|| first.clone());
+            }
+        }
+        catalog.faults.extend(findings.found);
     }
     for source in files {
         let Some((_, name)) = kind_and_name(&source.path, ".test.toml") else { continue };
         let file = format!("{root}/{}", source.path);
-        let query = queries.get_mut(name).ok_or_else(|| TransformError::File {
-            file: file.clone(),
-            line: 1,
-            message: format!("there is no {name}.sql beside it"),
-        })?;
-        query.cases = parse_cases(&file, &source.text)?;
+        if let Some(fault) = read_cases(&mut catalog, name, &file, &source.text) {
+            catalog.faults.push(fault);
+        }
     }
-    Ok(queries)
+    catalog
+}
+
+/// The first character of a file.
+const TOP: Area = Area { place: Place { line: 1, column: 1 }, width: 1 };
+
+fn check_name(name: &str, catalog: &Catalog, findings: &mut Mistakes<'_>) -> bool {
+    if let Some(message) = refused_name(name) {
+        findings.error("name", TOP, message, None);
+        return false;
+    }
+    let other = catalog.queries.get(name).map(|query| &query.file);
+    let other = other.or_else(|| catalog.left_out.get(name).map(|fault| &fault.file));
+    if let Some(other) = other {
+        let message = format!("{other} has the name \"{name}\" already");
+        findings.error("duplicate", TOP, message, "rename one of the two files".to_owned());
+        return false;
+    }
+    true
+}
+
+/// Why a query can't be called so.
+pub fn refused_name(name: &str) -> Option<String> {
+    if !is_name(name) {
+        return Some(format!("\"{name}\" is no query name; use a-z, 0-9 and _ as in my_metric"));
+    }
+    tables::is_reserved(name)
+        .then(|| format!("\"{name}\" is a table of the lake; choose another name"))
+}
+
+fn read_cases(catalog: &mut Catalog, name: &str, file: &str, text: &str) -> Option<Mistake> {
+    let mut findings = Mistakes::new(file, name, text);
+    match (catalog.queries.get_mut(name), parse_cases(file, text)) {
+        (Some(query), Ok(cases)) => query.cases = cases,
+        (Some(_), Err(fault)) => {
+            findings.error("cases", fault.area(text), fault.message, fault.help);
+        }
+        // What is wrong with the query has been said.
+        (None, _) if catalog.left_out.contains_key(name) => {}
+        (None, _) => {
+            let message = format!("there is no {name}.sql beside it");
+            findings.error("cases", TOP, message, "rename or remove it".to_owned());
+        }
+    }
+    findings.found.pop()
 }
 
 /// `metrics/funnel.sql` → (Metric, "funnel").
@@ -238,22 +374,30 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-fn check_replacement(built_in: &Query, query: &Query) -> Result<()> {
-    let fail = |message| TransformError::File { file: query.file.clone(), line: 1, message };
+/// What keeps a query from standing for the built-in one of its name.
+fn misfit(built_in: &Query, query: &Query) -> Option<Mistake> {
+    let mut findings = Mistakes::new(&query.file, &query.name, &query.sql);
     if built_in.kind != query.kind {
-        let folder = built_in.kind.folder();
-        return Err(fail(format!("the built-in {} is in {folder}/; move it there", query.name)));
+        let message = format!("the built-in {} is a {}", query.name, built_in.kind.word());
+        let help = format!("move it to {}/, or rename it", built_in.kind.folder());
+        findings.error("replacement", TOP, message, help);
     }
     for column in &built_in.header.columns {
         let same = |c: &&crate::header::Column| c.name == column.name && c.kind == column.kind;
         if query.header.columns.iter().find(same).is_none() {
-            return Err(fail(format!(
-                "it replaces the built-in {}, so it keeps its column {} ({})",
+            let message = format!(
+                "it replaces the built-in {}, and lacks its column {} ({})",
                 query.name, column.name, column.kind
-            )));
+            );
+            findings.error(
+                "replacement",
+                TOP,
+                message,
+                "keep the column, or rename the file".to_owned(),
+            );
         }
     }
-    Ok(())
+    findings.found.into_iter().next()
 }
 
 #[cfg(test)]
@@ -263,40 +407,85 @@ mod tests {
     const HEAD: &str = "/*---\ndescription = \"d\"\n[columns]\na = { type = \"Int64\" }\n---*/\n";
 
     fn source(path: &str, text: &str) -> SourceFile {
-        SourceFile { path: path.to_owned(), text: text.to_owned() }
+        SourceFile { path: path.to_owned(), text: text.to_owned(), on_disk: None }
     }
 
     #[test]
     fn the_folder_is_the_kind_and_the_file_the_name() {
         let files = [source("metrics/m.sql", HEAD), source("views/v.sql", HEAD)];
-        let queries = read(&files, "queries").expect("two queries");
-        assert_eq!(queries["m"].kind, Kind::Metric);
-        assert_eq!(queries["v"].kind, Kind::View);
-        assert_eq!(queries["v"].file, "queries/views/v.sql");
+        let catalog = read(&files, "queries");
+        assert_eq!(catalog.queries["m"].kind, Kind::Metric);
+        assert_eq!(catalog.queries["v"].kind, Kind::View);
+        assert_eq!(catalog.queries["v"].file, "queries/views/v.sql");
+        assert_eq!(catalog.faults, []);
     }
 
     #[test]
-    fn clashes_are_errors() {
+    fn what_is_wrong_with_one_file_does_not_hide_the_others() {
         #[track_caller]
-        fn check(files: &[SourceFile], part: &str) {
-            let error = read(files, "q").expect_err("a clash").to_string();
-            assert!(error.contains(part), "{error}");
+        fn check(wrong: &[SourceFile], headline: &str, left_out: &[&str]) {
+            let mut files = vec![source("metrics/good.sql", HEAD)];
+            files.extend(wrong.iter().map(|f| source(&f.path, &f.text)));
+            let catalog = read(&files, "q");
+            let headlines: Vec<String> = catalog.faults.iter().map(Mistake::headline).collect();
+            assert_eq!(headlines, [headline]);
+            assert_eq!(catalog.left_out.keys().collect::<Vec<_>>(), left_out);
+            assert!(catalog.get("good").is_some());
+            for name in left_out {
+                let error = catalog.find(name).expect_err("left out").to_string();
+                assert!(headline.starts_with("q/") && error.starts_with("q/"), "{error}");
+            }
         }
         check(
             &[source("metrics/m.sql", HEAD), source("views/m.sql", HEAD)],
-            "has that name already",
+            "q/views/m.sql:1:1: q/metrics/m.sql has the name \"m\" already",
+            &["m"],
         );
-        check(&[source("metrics/api_calls.sql", HEAD)], "is a table of the lake");
-        check(&[source("metrics/My.sql", HEAD)], "is no query name");
-        check(&[source("metrics/m.test.toml", "")], "there is no m.sql beside it");
+        check(
+            &[source("metrics/api_calls.sql", HEAD)],
+            "q/metrics/api_calls.sql:1:1: \"api_calls\" is a table of the lake; choose another name",
+            &[],
+        );
+        check(
+            &[source("metrics/My.sql", HEAD)],
+            "q/metrics/My.sql:1:1: \"My\" is no query name; use a-z, 0-9 and _ as in my_metric",
+            &["My"],
+        );
+        check(&[source("m.sql", HEAD)], "q/m.sql:1:1: its folder says what a query is", &[]);
+        check(
+            &[source("metrics/m.test.toml", "")],
+            "q/metrics/m.test.toml:1:1: there is no m.sql beside it",
+            &[],
+        );
+        check(
+            &[source("metrics/m.sql", HEAD), source("metrics/m.test.toml", "[[case]]\nnom = 1\n")],
+            "q/metrics/m.test.toml:2:1: unknown field `nom`, expected one of `name`, `as_of`, `reporting_currency`, `rates`, `given`, `expect`, `error`",
+            &[],
+        );
+        check(
+            &[
+                source("metrics/m.sql", &HEAD.replace("Int64", "Text")),
+                source("metrics/m.test.toml", ""),
+            ],
+            "q/metrics/m.sql:4:14: \"Text\" is no type",
+            &["m"],
+        );
     }
 
     #[test]
-    fn a_replacement_keeps_the_columns() {
-        let built_in = read(&[source("metrics/m.sql", HEAD)], "q").expect("a query");
-        let other = read(&[source("metrics/m.sql", &HEAD.replace("a =", "b ="))], "p");
-        let error = check_replacement(&built_in["m"], &other.expect("a query")["m"]);
-        let error = error.expect_err("another column").to_string();
-        assert!(error.starts_with("p/metrics/m.sql:1: it replaces"), "{error}");
+    fn a_replacement_keeps_kind_and_columns() {
+        let built_in = read(&[source("metrics/m.sql", HEAD)], "q");
+        let check = |path: &str, text: &str, expected: Option<&str>| {
+            let other = read(&[source(path, text)], "p");
+            let found = misfit(&built_in.queries["m"], &other.queries["m"]);
+            assert_eq!(found.map(|f| f.headline()).as_deref(), expected);
+        };
+        check("metrics/m.sql", HEAD, None);
+        check(
+            "metrics/m.sql",
+            &HEAD.replace("a =", "b ="),
+            Some("p/metrics/m.sql:1:1: it replaces the built-in m, and lacks its column a (Int64)"),
+        );
+        check("views/m.sql", HEAD, Some("p/views/m.sql:1:1: the built-in m is a metric"));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -48,13 +48,16 @@ pub struct Engine {
     settings: Settings,
     /// Rollups that are stored as another query computed them.
     foreign: BTreeSet<String>,
+    /// Rollups that the last refresh could not bring up to date, with why: no session reads them.
+    pub(crate) broken: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Engine {
-    /// Reads the queries: the built-in ones and the project's.
+    /// Reads the queries: the built-in ones and the project's. What is wrong with one of them is a
+    /// fault of the catalog.
     ///
     /// # Errors
-    /// A query file that can't be read, with its line.
+    /// Files that can't be opened.
     pub fn new(lake: Lake, options: EngineOptions) -> Result<Self> {
         let mut catalog = Catalog::built_in()?;
         if let Some(folder) = &options.project_queries {
@@ -71,6 +74,7 @@ impl Engine {
                 sunsets: options.sunsets,
             },
             foreign: BTreeSet::new(),
+            broken: Arc::default(),
         })
     }
 
@@ -81,13 +85,16 @@ impl Engine {
             let query = catalog.get(name)?;
             Some(Statement::parse(&query.sql, &query.file).ok()?.normalized())
         };
-        let foreign = catalog
+        let foreign: BTreeSet<String> = catalog
             .names(Kind::Rollup)
             .into_iter()
             .filter(|name| text(&catalog, name) != text(&self.catalog, name))
             .map(str::to_owned)
             .collect();
-        Self { catalog: Arc::new(catalog), foreign, ..self.clone() }
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        broken.retain(|name, _| !foreign.contains(name));
+        let broken = Arc::new(Mutex::new(broken));
+        Self { catalog: Arc::new(catalog), foreign, broken, ..self.clone() }
     }
 
     pub fn catalog(&self) -> &Catalog {
@@ -146,7 +153,13 @@ impl Engine {
             };
             providers.push((name.to_owned(), provider));
         }
-        Session::new(ctx, Arc::clone(&self.catalog), as_of, &self.settings, providers, found)
+        let catalog = Arc::clone(&self.catalog);
+        let mut session = Session::new(ctx, catalog, as_of, &self.settings, providers, found)?;
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (name, why) in broken {
+            session.leave_out(&name, why)?;
+        }
+        Ok(session)
     }
 
     /// Runs the cases of the queries named, or of all.

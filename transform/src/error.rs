@@ -17,8 +17,10 @@ pub enum TransformError {
     /// `message` is what the source says, without the words it wraps around it.
     #[error("{place}: {message}")]
     Sql { place: String, message: String, source: Box<DataFusionError> },
-    #[error("{place}: there is no table \"{name}\"; there are {known}")]
-    UnknownTable { place: String, name: String, known: String },
+    #[error("{place}: there is no table \"{name}\"; {hint}")]
+    UnknownTable { place: String, name: String, hint: String },
+    #[error("{name} is left out: {why}")]
+    LeftOut { name: String, why: String },
     #[error(
         "{place} reads {table}, which holds every partner: to be looked at for some of them, it must read partners through views (partners, usage_day, money_day …)"
     )]
@@ -44,6 +46,16 @@ pub enum TransformError {
 }
 
 impl TransformError {
+    /// What is wrong in a file, as an error.
+    pub(crate) fn of_file(finding: &crate::finding::Mistake) -> Self {
+        let help = finding.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
+        Self::File {
+            file: finding.file.clone(),
+            line: finding.place.line,
+            message: format!("{}{help}", finding.message),
+        }
+    }
+
     /// Whether the query itself is wrong: text that is no SELECT, a name that does not exist.
     pub fn is_wrong_query(&self) -> bool {
         match self {
@@ -69,6 +81,19 @@ impl TransformError {
         text.contains("Object at location") && text.contains(" not found")
     }
 
+    /// Whether it is one query's, and no hindrance to the others.
+    pub(crate) fn is_of_a_query(&self) -> bool {
+        self.is_wrong_query()
+            || matches!(
+                self,
+                Self::File { .. }
+                    | Self::Columns { .. }
+                    | Self::Cycle(_)
+                    | Self::LeftOut { .. }
+                    | Self::Lake(lake::LakeError::SchemaChanged { .. })
+            )
+    }
+
     /// Puts a place (a file, "your query") in front of what DataFusion says, with the line where
     /// it knows one.
     pub(crate) fn sql(place: &str) -> impl FnOnce(DataFusionError) -> Self + '_ {
@@ -85,7 +110,7 @@ impl TransformError {
 }
 
 /// What went wrong, without the words that DataFusion wraps around it.
-fn message_of(error: &DataFusionError) -> String {
+pub(crate) fn message_of(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::SQL(parser, _) => match parser.as_ref() {
             ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.clone(),

@@ -7,7 +7,8 @@ use lake_types::Day;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::error::{Result, TransformError};
+use crate::finding::{Area, Place};
+use crate::nearest::suggest;
 
 const OPEN: &str = "/*---";
 const CLOSE: &str = "---*/";
@@ -31,6 +32,9 @@ pub struct Header {
     pub severity: Severity,
     /// Of a view: what becomes of it where only some partners are looked at.
     pub slice: Option<ViewSlice>,
+    /// Where `grain` and `reads` stand; the header itself where they don't.
+    pub grain_place: Place,
+    pub reads_place: Place,
 }
 
 /// What a view shows in a session that looks at some partners only. One that does not say is
@@ -51,6 +55,9 @@ pub struct Column {
     /// `ratio`, `reporting_currency`, `seconds` …
     pub unit: Option<String>,
     pub description: Option<String>,
+    /// Where its name and its type stand.
+    pub place: Place,
+    pub type_place: Place,
 }
 
 /// Which days of a table one day of a rollup may read.
@@ -72,6 +79,16 @@ impl Reach {
             "all" => Self::All,
             _ => Self::Lookback(text.strip_prefix("lookback ")?.trim().parse().ok()?),
         })
+    }
+
+    /// As a header writes it.
+    pub fn text(self) -> String {
+        match self {
+            Self::Same => "same".to_owned(),
+            Self::Lookback(days) => format!("lookback {days}"),
+            Self::UpTo => "upto".to_owned(),
+            Self::All => "all".to_owned(),
+        }
     }
 
     /// Whether `day` of the rollup may read `input`.
@@ -127,7 +144,7 @@ struct CheckToml {
 impl TryFrom<CheckToml> for Check {
     type Error = &'static str;
 
-    fn try_from(raw: CheckToml) -> std::result::Result<Self, Self::Error> {
+    fn try_from(raw: CheckToml) -> Result<Self, Self::Error> {
         let rule = match (raw.unique, raw.not_null, raw.sql) {
             (Some(columns), None, None) => Rule::Unique(columns),
             (None, Some(columns), None) => Rule::NotNull(columns),
@@ -229,8 +246,7 @@ impl std::fmt::Display for ColumnType {
 struct HeaderToml {
     description: String,
     owner: Option<String>,
-    #[serde(default)]
-    grain: Vec<String>,
+    grain: Option<Spanned<Vec<String>>>,
     #[serde(default)]
     tags: Vec<String>,
     // The map loses the order of the file; the spans of its values bring it back.
@@ -238,8 +254,7 @@ struct HeaderToml {
     columns: BTreeMap<String, Spanned<ColumnToml>>,
     #[serde(default)]
     checks: Vec<Check>,
-    #[serde(default)]
-    reads: BTreeMap<String, Spanned<String>>,
+    reads: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     #[serde(default)]
     keep: bool,
     #[serde(default)]
@@ -250,78 +265,117 @@ struct HeaderToml {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ColumnToml {
-    r#type: String,
+    r#type: Spanned<String>,
     unit: Option<String>,
     description: Option<String>,
+}
+
+/// What is wrong in a header or a file of cases, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The byte of the file it begins at.
+    pub offset: usize,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+impl Fault {
+    pub(crate) fn new(offset: usize, message: impl Into<String>) -> Self {
+        Self { offset, message: message.into(), help: None }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn area(&self, text: &str) -> Area {
+        Area::line_from(text, self.offset)
+    }
 }
 
 /// Reads the header of a query file.
 ///
 /// # Errors
-/// Names file and line: no header, broken TOML, a type that is none, a grain that is no column.
-pub(crate) fn parse_header(file: &str, text: &str) -> Result<Header> {
-    let fail = |offset: usize, message: String| TransformError::File {
-        file: file.to_owned(),
-        line: line_of(text, offset),
-        message,
-    };
+/// No header, broken TOML, a type that is none, a grain that is no column.
+pub(crate) fn parse_header(text: &str) -> Result<Header, Fault> {
     let start = text.len() - text.trim_start().len();
     let Some(body) = text[start..].strip_prefix(OPEN) else {
-        return Err(fail(start, format!("a query file begins with its header: {OPEN} … {CLOSE}")));
+        let message = format!("a query file begins with its header: {OPEN} … {CLOSE}");
+        return Err(
+            Fault::new(start, message).help("`rapport metrics new` writes one to begin with")
+        );
     };
     let from = start + OPEN.len();
     let Some(length) = body.find(CLOSE) else {
-        return Err(fail(start, format!("the header has no end; close it with {CLOSE}")));
+        return Err(Fault::new(start, format!("the header has no end; close it with {CLOSE}")));
     };
     let raw: HeaderToml = toml::from_str(&body[..length]).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        fail(from + offset, error.message().to_owned())
+        Fault::new(from + offset, error.message().trim_end())
     })?;
+    let place = |offset: usize| Place::of(text, from + offset);
+    let grain_place = raw.grain.as_ref().map_or(0, |grain| grain.span().start);
+    let reads_place = raw.reads.as_ref().map_or(0, |reads| reads.span().start);
     let mut columns: Vec<_> = raw.columns.into_iter().collect();
     columns.sort_by_key(|(_, column)| column.span().start);
     let columns: Vec<Column> = columns
         .into_iter()
         .map(|(name, column)| {
-            let at = from + column.span().start;
+            let at = column.span().start;
+            let line = body[..at].rfind('\n').map_or(0, |line| line + 1);
             let column = column.into_inner();
-            let kind = ColumnType::parse(&column.r#type).ok_or_else(|| {
-                let known = ColumnType::NAMES;
-                fail(at, format!("\"{}\" is no type; one of {known}", column.r#type))
+            let type_at = column.r#type.span().start;
+            let kind = ColumnType::parse(column.r#type.as_ref()).ok_or_else(|| {
+                let message = format!("\"{}\" is no type", column.r#type.as_ref());
+                Fault::new(from + type_at, message)
+                    .help(format!("a column is one of {}", ColumnType::NAMES))
             })?;
-            Ok(Column { name, kind, unit: column.unit, description: column.description })
+            Ok(Column {
+                name,
+                kind,
+                unit: column.unit,
+                description: column.description,
+                place: place(line),
+                type_place: place(type_at),
+            })
         })
-        .collect::<Result<_>>()?;
+        .collect::<Result<_, Fault>>()?;
     for check in &raw.checks {
         let (Rule::Unique(named) | Rule::NotNull(named)) = &check.rule else { continue };
         if let Some(unknown) = named.iter().find(|n| !columns.iter().any(|c| c.name == **n)) {
-            return Err(fail(
-                from,
-                format!(
-                    "the check {} names \"{unknown}\", which is none of the columns",
-                    check.rule
-                ),
-            ));
+            let known: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+            let message = format!(
+                "the check {} names \"{unknown}\", which is none of the columns",
+                check.rule
+            );
+            return Err(Fault::new(start, message).help(suggest(unknown, &known)));
         }
     }
-    if let Some(unknown) = raw.grain.iter().find(|g| !columns.iter().any(|c| c.name == **g)) {
-        return Err(fail(from, format!("the grain \"{unknown}\" is none of the columns")));
+    let grain = raw.grain.map(Spanned::into_inner).unwrap_or_default();
+    if let Some(unknown) = grain.iter().find(|g| !columns.iter().any(|c| c.name == **g)) {
+        let known: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        let message = format!("the grain \"{unknown}\" is none of the columns");
+        return Err(Fault::new(from + grain_place, message).help(suggest(unknown, &known)));
     }
     let reads = raw
         .reads
+        .map(Spanned::into_inner)
+        .unwrap_or_default()
         .into_iter()
         .map(|(table, text)| {
             let at = from + text.span().start;
             let reach = Reach::parse(text.as_ref()).ok_or_else(|| {
-                let known = "\"same\", \"lookback 7\", \"upto\", \"all\"";
-                fail(at, format!("\"{}\" says no days to read; one of {known}", text.as_ref()))
+                Fault::new(at, format!("\"{}\" says no days to read", text.as_ref()))
+                    .help("write \"same\", \"lookback 7\", \"upto\" or \"all\"")
             })?;
             Ok((table, reach))
         })
-        .collect::<Result<_>>()?;
+        .collect::<Result<_, Fault>>()?;
     Ok(Header {
         description: raw.description,
         owner: raw.owner,
-        grain: raw.grain,
+        grain,
         tags: raw.tags,
         columns,
         checks: raw.checks,
@@ -329,11 +383,9 @@ pub(crate) fn parse_header(file: &str, text: &str) -> Result<Header> {
         keep: raw.keep,
         severity: raw.severity,
         slice: raw.slice,
+        grain_place: place(grain_place),
+        reads_place: place(reads_place),
     })
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text[..offset.min(text.len())].matches('\n').count() + 1
 }
 
 #[cfg(test)]
@@ -343,7 +395,6 @@ mod tests {
     #[test]
     fn columns_keep_the_order_of_the_file() {
         let header = parse_header(
-            "m.sql",
             "/*---\ndescription = \"d\"\ngrain = [\"z\"]\n\n[columns]\nz = { type = \"Date32\" }\na = { type = \"Decimal\", unit = \"reporting_currency\" }\nm = { type = \"Decimal(38, 0)\" }\n\n[[checks]]\nunique = [\"z\"]\n[[checks]]\nsql = \"SELECT 1\"\nseverity = \"warn\"\n---*/\nSELECT 1",
         )
         .expect("a header");
@@ -383,32 +434,34 @@ mod tests {
     fn errors_name_file_and_line() {
         #[track_caller]
         fn check(text: &str, start: &str) {
-            let error = parse_header("x.sql", text).expect_err("no header").to_string();
+            let fault = parse_header(text).expect_err("no header");
+            let place = fault.area(text).place;
+            let error = format!("{}:{}: {}", place.line, place.column, fault.message);
             assert!(error.starts_with(start), "{error}");
         }
-        check("SELECT 1", "x.sql:1: a query file begins with its header");
-        check("\n/*---\ndescription = \"d\"\n", "x.sql:2: the header has no end");
-        check("/*---\ndescription = \"d\"\nowner = 3\n[columns]\n---*/", "x.sql:3: ");
+        check("SELECT 1", "1:1: a query file begins with its header");
+        check("\n/*---\ndescription = \"d\"\n", "2:1: the header has no end");
+        check("/*---\ndescription = \"d\"\nowner = 3\n[columns]\n---*/", "3:9: ");
         check(
             "/*---\ndescription = \"d\"\n[columns]\na = { type = \"Text\" }\n---*/",
-            "x.sql:4: \"Text\"",
+            "4:14: \"Text\"",
         );
-        check("/*---\ndescription = \"d\"\ncolour = 1\n[columns]\n---*/", "x.sql:3: unknown field");
+        check("/*---\ndescription = \"d\"\ncolour = 1\n[columns]\n---*/", "3:1: unknown field");
         check(
             "/*---\ndescription = \"d\"\nreads = { a = \"some\" }\n[columns]\n---*/",
-            "x.sql:3: \"some\"",
+            "3:15: \"some\"",
         );
         check(
             "/*---\ndescription = \"d\"\ngrain = [\"a\"]\n[columns]\nb = { type = \"Utf8\" }\n---*/",
-            "x.sql:1: the grain \"a\"",
+            "3:9: the grain \"a\"",
         );
         let with = |rule: &str| {
             format!(
                 "/*---\ndescription = \"d\"\n[columns]\nb = {{ type = \"Utf8\" }}\n[[checks]]\n{rule}\n---*/"
             )
         };
-        check(&with("unique = [\"a\"]"), "x.sql:1: the check unique = [\"a\"] names \"a\"");
-        check(&with("unique = [\"b\"]\nsql = \"\""), "x.sql:5: a check says one of");
-        check(&with("severity = \"fatal\"\nunique = [\"b\"]"), "x.sql:6: unknown variant");
+        check(&with("unique = [\"a\"]"), "1:1: the check unique = [\"a\"] names \"a\"");
+        check(&with("unique = [\"b\"]\nsql = \"\""), "5:");
+        check(&with("severity = \"fatal\"\nunique = [\"b\"]"), "6:");
     }
 }

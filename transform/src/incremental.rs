@@ -210,6 +210,7 @@ impl Life {
     async fn refresh(&self) {
         let report = self.world.engine.refresh(&mut |_| {}).await.expect("a refresh");
         assert!(report.rollups.iter().all(|r| r.findings.is_empty()), "{report:?}");
+        assert!(report.failed.is_empty(), "{report:?}");
     }
 
     /// Drops a refresh at the first chance after so many of its days are done.

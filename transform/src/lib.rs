@@ -3,48 +3,63 @@
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
 //! `queries/`), `statement` (one SELECT), `tables` (what queries find by name), `provider` and
 //! `dedup` (the lake's tables as DataFusion reads them), `session` (one consistent set of them),
-//! `slice` (some of the partners), `engine`, `refresh`, `inputs`, `arrivals` and `days` (rollups
-//! brought up to date), `checks` (whether rows are as they should be), `diff` (two results side by
-//! side), `functions` (what SQL lacks),
-//! `cases`, `rows` and `runner` (tests of queries).
+//! `slice` (some of the partners), `engine`, `stale`, `refresh`, `inputs`, `arrivals` and `days`
+//! (rollups brought up to date), `checks` (whether rows are as they should be), `diff` (two results
+//! side by side), `functions` (what SQL lacks), `cases`, `rows` and `runner` (tests of queries),
+//! `record` (their expectations written). About queries without a lake: `draft` (their plans),
+//! `finding`, `nearest` and `check` (what is wrong with them), `reach` (which days a rollup reads),
+//! `lineage`.
 
 mod arrivals;
 mod cases;
 mod catalog;
+mod check;
 mod checks;
 mod compact;
 mod days;
 mod dedup;
 mod diff;
+mod draft;
 mod engine;
 mod error;
+mod finding;
 mod functions;
 mod header;
 #[cfg(test)]
 mod incremental;
 mod inputs;
+mod lineage;
+mod nearest;
 mod provider;
+mod reach;
+mod record;
 mod refresh;
 mod rows;
 mod runner;
 mod session;
 mod slice;
+mod stale;
 mod statement;
 mod tables;
 #[cfg(test)]
 mod world;
 
 pub use cases::Case;
-pub use catalog::{Catalog, Kind, Query};
+pub use catalog::{Catalog, Kind, Query, refused_name};
+pub use check::check;
 pub use checks::{Finding, Findings, Verdict};
 pub use diff::{CellDiff, ColumnDiff, ResultDiff, diff_results};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Result, TransformError};
+pub use finding::{Level, Mistake, Place};
 pub use functions::{Function, functions};
 pub use header::{Check, Column, ColumnType, Header, Reach, Rule, Severity, ViewSlice};
+pub use lineage::{ColumnLineage, Lineage, Node, columns, downstream, upstream};
+pub use record::{Change, Recording, record};
 pub use refresh::{Progress, RefreshReport, RollupReport};
 pub use runner::{CaseResult, run_tests};
 pub use session::{QueryResult, QueryStream, Relation, RelationColumn, Session};
 pub use slice::{DIMENSIONS, Part};
+pub use stale::{Reason, RollupPlan, StaleDay};
 pub use statement::check_statement;
 pub use tables::{Settings, SlaRow, SunsetRow};

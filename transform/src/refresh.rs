@@ -1,19 +1,14 @@
 //! Brings rollups up to date: the days whose input or whose query changed, and no other.
-//!
-//! Each file of a rollup's day carries, as a tag, a digest of what it was made of: the query, this
-//! engine's version and the identity of the input files. Files never change, and a compacted one
-//! stands for those it was made of, so equal digests are equal rows.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
-use aws_lc_rs::digest::{Context, SHA256};
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::col;
 use futures::StreamExt;
-use lake::{LakeError, PendingFile, TableDef, TableSnapshot};
+use lake::{LakeError, PendingFile, TableDef};
 use lake_types::Day;
 
 use crate::catalog::{Kind, Query};
@@ -24,14 +19,10 @@ use crate::error::{Result, TransformError};
 use crate::header::{Check, Severity};
 use crate::inputs::Input;
 use crate::provider::{FileList, StoredTable};
+use crate::reach;
+use crate::stale::{Due, INPUTS_TAG, stored_tags};
 use crate::statement::Statement;
 use crate::tables;
-
-/// Raised when rows that come out of the same query and input change.
-const ENGINE_VERSION: &str = "1";
-
-/// The tag of a rollup's files that holds the digest of their input.
-const INPUTS_TAG: &str = "inputs";
 
 /// The column a rollup is partitioned by.
 const DAY_COLUMN: &str = "event_date";
@@ -54,6 +45,8 @@ pub struct Progress {
 #[derive(Debug, Clone, Default)]
 pub struct RefreshReport {
     pub rollups: Vec<RollupReport>,
+    /// Rollups whose query is wrong, with why; what is stored of them stays and is not read.
+    pub failed: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -73,15 +66,35 @@ pub struct RollupReport {
 }
 
 impl Engine {
-    /// Brings every rollup up to date with the newest events.
+    /// Brings every rollup up to date with the newest events. One whose query is wrong is left out
+    /// of every session until a refresh finds it right.
     ///
     /// # Errors
-    /// A rollup whose query fails, or that another process keeps rewriting; the lake's own.
+    /// A rollup that another process keeps rewriting; the lake's own.
     pub async fn refresh(&self, progress: &mut dyn FnMut(Progress)) -> Result<RefreshReport> {
+        self.refresh_only(&|_| true, progress).await
+    }
+
+    /// As `refresh`, of the rollups that `wanted` lets through.
+    ///
+    /// # Errors
+    /// As `refresh`.
+    pub async fn refresh_only(
+        &self,
+        wanted: &dyn Fn(&str) -> bool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<RefreshReport> {
         let mut report = RefreshReport::default();
-        for query in self.catalog.of_kind(Kind::Rollup) {
-            report.rollups.push(self.refresh_rollup(query, progress).await?);
+        for query in self.catalog.of_kind(Kind::Rollup).filter(|q| wanted(&q.name)) {
+            match self.refresh_rollup(query, progress).await {
+                Ok(rollup) => report.rollups.push(rollup),
+                Err(error) if error.is_of_a_query() => {
+                    report.failed.insert(query.name.clone(), error.to_string());
+                }
+                Err(other) => return Err(other),
+            }
         }
+        report.failed.clone_into(&mut self.broken.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(report)
     }
 
@@ -127,26 +140,13 @@ impl Engine {
         }
         let (def, checks) = self.definition(query, &statement, &inputs).await?;
         let mut base = self.lake.ensure_table(&def).await?;
-        let text = statement.normalized();
-        let days: BTreeSet<Day> = inputs.iter().flat_map(Input::days).collect();
-        let digests: BTreeMap<Day, String> =
-            days.iter().map(|day| (*day, digest(&text, &inputs, *day))).collect();
-        let stored = stored_digests(&base);
-        let open = |day: &Day| is_open(&inputs, *day);
-        let stale: Vec<Day> = days
-            .iter()
-            .copied()
-            .filter(open)
-            .filter(|day| {
-                stored.get(day).and_then(Option::as_deref) != digests.get(day).map(String::as_str)
-            })
-            .collect();
-        let gone: Vec<Day> =
-            stored.keys().copied().filter(|day| !days.contains(day)).filter(open).collect();
+        let Due { tags, stale, gone } =
+            Due::of(&statement.normalized(), &inputs, &stored_tags(&base));
+        let stale: Vec<Day> = stale.into_iter().map(|(day, _)| day).collect();
         if !gone.is_empty() {
-            let empty = gone.iter().map(|day| (*day, Vec::new())).collect();
-            base = self.lake.replace_days(&def, &base, empty).await?;
             report.removed += gone.len();
+            let empty = gone.into_iter().map(|day| (day, Vec::new())).collect();
+            base = self.lake.replace_days(&def, &base, empty).await?;
         }
         let mut done = 0;
         report.findings.clear();
@@ -155,7 +155,7 @@ impl Engine {
             progress(Progress { rollup: query.name.clone(), days_done: 0, days: stale.len() });
         }
         for chunk in chunks(&stale, &inputs) {
-            let files = self.compute(query, &statement, &inputs, &def, &chunk, &digests).await?;
+            let files = self.compute(query, &statement, &inputs, &def, &chunk, &tags).await?;
             let files = self.hold_back(query, &checks, &def, files, report).await?;
             report.rows += files.iter().flat_map(|(_, f)| f).map(|f| f.rows).sum::<u64>();
             let published = files.len();
@@ -176,7 +176,8 @@ impl Engine {
     ) -> Result<()> {
         let name = rollup_table(&query.name);
         let Some(base) = self.lake.snapshot(&name, None).await? else { return Ok(()) };
-        let stored = stored_digests(&base).into_keys().filter(|day| is_open(inputs, *day));
+        let is_open = |day: &Day| inputs.iter().all(|input| input.is_open(*day));
+        let stored = stored_tags(&base).into_keys().filter(is_open);
         let days: Vec<_> = stored.map(|day| (day, Vec::new())).collect();
         if days.is_empty() {
             return Ok(());
@@ -188,7 +189,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn definition(
+    pub(crate) async fn definition(
         &self,
         query: &Query,
         statement: &Statement,
@@ -196,6 +197,13 @@ impl Engine {
     ) -> Result<(TableDef, Vec<Check>)> {
         let frame = self.frame(query, statement, inputs, &[]).await?;
         crate::session::check_columns(query, frame.schema().as_arrow())?;
+        if let Some(broken) = reach::verify(query, frame.logical_plan()).into_iter().next() {
+            return Err(TransformError::File {
+                file: query.file.clone(),
+                line: query.header.reads_place.line,
+                message: format!("{}; {}", broken.message, broken.help),
+            });
+        }
         let schema = tables::stored_schema(query, frame.schema().as_arrow());
         if schema.field_with_name(DAY_COLUMN).is_err() {
             return Err(TransformError::File {
@@ -287,7 +295,7 @@ impl Engine {
     }
 
     /// Computes some days and writes their files; a day without rows has an empty file, which
-    /// remembers its digest.
+    /// remembers its tag.
     async fn compute(
         &self,
         query: &Query,
@@ -295,7 +303,7 @@ impl Engine {
         inputs: &[Input],
         def: &TableDef,
         days: &[Day],
-        digests: &BTreeMap<Day, String>,
+        tags: &BTreeMap<Day, String>,
     ) -> Result<Vec<(Day, Vec<PendingFile>)>> {
         let fail = || TransformError::sql(&query.file);
         let frame = self.frame(query, statement, inputs, days).await?;
@@ -304,8 +312,8 @@ impl Engine {
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(fail())?;
             for (day, part) in split_days(&batch, DAY_COLUMN).map_err(fail())? {
-                if let Some(digest) = digests.get(&day).filter(|_| days.contains(&day)) {
-                    writer.push(day, part, &tags(digest)).await?;
+                if let Some(tag) = tags.get(&day).filter(|_| days.contains(&day)) {
+                    writer.push(day, part, &tagged(tag)).await?;
                 }
             }
         }
@@ -313,57 +321,16 @@ impl Engine {
         for day in days {
             if !files.contains_key(day) {
                 let empty = [RecordBatch::new_empty(def.file_schema())];
-                let tags = digests.get(day).map(|d| tags(d)).unwrap_or_default();
-                files.insert(*day, self.lake.write_file(def, Some(*day), &empty, tags).await?);
+                let tag = tags.get(day).map(|tag| tagged(tag)).unwrap_or_default();
+                files.insert(*day, self.lake.write_file(def, Some(*day), &empty, tag).await?);
             }
         }
         Ok(files.into_iter().map(|(day, file)| (day, vec![file])).collect())
     }
 }
 
-/// Whether a day can still be computed from all that it reads.
-fn is_open(inputs: &[Input], day: Day) -> bool {
-    inputs.iter().all(|input| input.is_open(day))
-}
-
-fn tags(digest: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([(INPUTS_TAG.to_owned(), digest.to_owned())])
-}
-
-/// What a day of the rollup is made of, in hexadecimal.
-fn digest(text: &str, inputs: &[Input], day: Day) -> String {
-    let mut context = Context::new(&SHA256);
-    let mut add = |part: &str| {
-        context.update(&(part.len() as u64).to_le_bytes());
-        context.update(part.as_bytes());
-    };
-    add(ENGINE_VERSION);
-    add(text);
-    for input in inputs {
-        add(&input.name);
-        for identity in input.identities(day) {
-            add(&identity);
-        }
-    }
-    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The digest each stored day was made of; `None` where its files disagree or have none.
-fn stored_digests(base: &TableSnapshot) -> BTreeMap<Day, Option<String>> {
-    let mut digests: BTreeMap<Day, Option<String>> = BTreeMap::new();
-    for file in &base.files {
-        let Some(day) = file.day else { continue };
-        let tag = file.tags.get(INPUTS_TAG).cloned();
-        digests
-            .entry(day)
-            .and_modify(|held| {
-                if *held != tag {
-                    *held = None;
-                }
-            })
-            .or_insert(tag);
-    }
-    digests
+fn tagged(tag: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(INPUTS_TAG.to_owned(), tag.to_owned())])
 }
 
 /// Days that are computed together: as many as their input rows allow, at least one.

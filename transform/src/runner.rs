@@ -27,7 +27,7 @@ use crate::tables;
 pub struct CaseResult {
     pub query: String,
     pub case: String,
-    /// `queries/metrics/funnel.test.toml:12`.
+    /// `queries/metrics/funnel.test.toml:12:1`: the case, or the row that is wrong.
     pub place: String,
     /// `None` when it holds; else what differs, in lines.
     pub failure: Option<String>,
@@ -38,37 +38,87 @@ pub async fn run_tests(catalog: &Arc<Catalog>, wanted: impl Fn(&str) -> bool) ->
     let mut results = Vec::new();
     for query in catalog.queries().filter(|q| wanted(&q.name)) {
         for case in &query.cases {
+            let failure = run_case(catalog, query, case).await.err();
+            let row = failure.as_ref().and_then(|failure| failure.row);
             results.push(CaseResult {
                 query: query.name.clone(),
                 case: case.name.clone(),
-                place: case.place.clone(),
-                failure: run_case(catalog, query, case).await.err(),
+                place: place(case, row),
+                failure: failure.map(|failure| failure.text),
             });
         }
     }
     results
 }
 
-async fn run_case(
+/// The file and the line of a case, or of a row that it expects.
+fn place(case: &Case, row: Option<usize>) -> String {
+    let row = row.and_then(|row| case.expect_places.get(row).copied().or(case.expect_place));
+    match (row, case.place.rsplit_once(':')) {
+        (Some(at), Some((file, _))) => format!("{file}:{}:{}", at.line, at.column),
+        _ => format!("{}:1", case.place),
+    }
+}
+
+/// Why a case does not hold.
+struct Failure {
+    /// The first row that differs.
+    row: Option<usize>,
+    text: String,
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self { row: None, text }
+    }
+}
+
+/// What a query gives for a case.
+pub(crate) enum QueryRows {
+    Rows(QueryResult),
+    Error(String),
+}
+
+/// Runs a query over the rows of a case.
+///
+/// # Errors
+/// What is wrong with the case itself.
+pub(crate) async fn rows_of(
     catalog: &Arc<Catalog>,
     query: &Query,
     case: &Case,
-) -> std::result::Result<(), String> {
+) -> std::result::Result<QueryRows, String> {
     let outcome = match session_of(catalog, case)? {
         Ok(session) => session.metric(&query.name).await,
         Err(error) => Err(error),
     };
-    match (outcome, &case.error) {
+    Ok(outcome.map_or_else(|error| QueryRows::Error(error.to_string()), QueryRows::Rows))
+}
+
+async fn run_case(
+    catalog: &Arc<Catalog>,
+    query: &Query,
+    case: &Case,
+) -> std::result::Result<(), Failure> {
+    match (rows_of(catalog, query, case).await?, &case.error) {
         // Rows of a view have no order of their own.
-        (Ok(result), None) => compare(&result, &case.expect, query.kind != Kind::View),
-        (Ok(_), Some(part)) => Err(format!("expected an error with \"{part}\", got rows")),
-        (Err(error), Some(part)) if error.to_string().contains(part.as_str()) => Ok(()),
-        (Err(error), Some(part)) => Err(format!("expected an error with \"{part}\", got: {error}")),
-        (Err(error), None) => Err(error.to_string()),
+        (QueryRows::Rows(result), None) => compare(&result, case, query.kind != Kind::View),
+        (QueryRows::Rows(_), Some(part)) => {
+            Err(format!("expected an error with \"{part}\", got rows").into())
+        }
+        (QueryRows::Error(error), Some(part)) if error.contains(part.as_str()) => Ok(()),
+        (QueryRows::Error(error), Some(part)) => {
+            Err(format!("expected an error with \"{part}\", got: {error}").into())
+        }
+        (QueryRows::Error(error), None) => Err(error.into()),
     }
 }
 
-fn session_of(catalog: &Arc<Catalog>, case: &Case) -> std::result::Result<Result<Session>, String> {
+/// The session of a case; outside, what is wrong with the case itself.
+pub(crate) fn session_of(
+    catalog: &Arc<Catalog>,
+    case: &Case,
+) -> std::result::Result<Result<Session>, String> {
     let mut given: BTreeMap<String, RecordBatch> = BTreeMap::new();
     for (table, rows) in &case.given {
         let schema = schema_of(catalog, table)?;
@@ -174,11 +224,10 @@ fn given_batch(
     batch_of(schema, &filled)
 }
 
-fn compare(
-    result: &QueryResult,
-    expect: &[Table],
-    ordered: bool,
-) -> std::result::Result<(), String> {
+fn compare(result: &QueryResult, case: &Case, ordered: bool) -> std::result::Result<(), Failure> {
+    let Some(expect) = &case.expect else {
+        return Err("it says neither `expect` nor `error`".to_owned().into());
+    };
     let mut got = concat_batches(&result.schema, &result.batches).map_err(|e| e.to_string())?;
     let nullable: Vec<_> =
         result.schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
@@ -188,14 +237,19 @@ fn compare(
         got = sorted(&got, got.columns()).map_err(|e| e.to_string())?;
         expected = sorted(&expected, expected.columns()).map_err(|e| e.to_string())?;
     }
-    let mut same = got.num_rows() == expected.num_rows();
-    for (a, b) in got.columns().iter().zip(expected.columns()) {
-        same = same && (0..got.num_rows()).all(|row| same_cell(a, b, row));
-    }
-    if same {
+    let shared = got.num_rows().min(expected.num_rows());
+    let wrong = (0..shared).find(|row| !same_row(&expected, &got, *row));
+    if wrong.is_none() && got.num_rows() == expected.num_rows() {
         return Ok(());
     }
-    Err(difference(&expected, &got))
+    // Sorted rows are not where the file has them.
+    let row = if ordered { wrong.unwrap_or(shared) } else { usize::MAX };
+    Err(Failure { row: Some(row), text: difference(&expected, &got) })
+}
+
+/// Whether two tables of the same columns have the same row there.
+pub(crate) fn same_row(expected: &RecordBatch, got: &RecordBatch, row: usize) -> bool {
+    got.columns().iter().zip(expected.columns()).all(|(a, b)| same_cell(a, b, row))
 }
 
 /// Floats may differ by a billionth of their size, everything else not at all.
@@ -211,7 +265,7 @@ fn same_cell(a: &ArrayRef, b: &ArrayRef, row: usize) -> bool {
     text_of(a, row) == text_of(b, row)
 }
 
-fn text_of(array: &ArrayRef, row: usize) -> String {
+pub(crate) fn text_of(array: &ArrayRef, row: usize) -> String {
     if array.is_null(row) {
         return "NULL".to_owned();
     }
@@ -222,7 +276,7 @@ fn text_of(array: &ArrayRef, row: usize) -> String {
 }
 
 /// Both tables row by row; of rows that differ, the cells.
-fn difference(expected: &RecordBatch, got: &RecordBatch) -> String {
+pub(crate) fn difference(expected: &RecordBatch, got: &RecordBatch) -> String {
     let mut lines = vec![format!("expected {} rows, got {}", expected.num_rows(), got.num_rows())];
     let schema = got.schema();
     let row_text = |batch: &RecordBatch, row: usize| -> String {

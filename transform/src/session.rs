@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use crate::arrivals::ARRIVALS;
 use crate::catalog::{Catalog, Kind, Query};
 use crate::error::{Result, TransformError};
+use crate::nearest::nearest;
 use crate::slice::Slice;
 use crate::statement::Statement;
 use crate::tables::{self, Settings};
@@ -59,6 +60,8 @@ pub struct Session {
     versions: BTreeMap<String, u64>,
     /// Where only some partners are looked at.
     slice: Option<Slice>,
+    /// Queries that can't be read, with why.
+    left_out: BTreeMap<String, String>,
     /// Held while views are registered, so that two queries don't register one twice.
     planning: Mutex<()>,
 }
@@ -89,7 +92,15 @@ impl Session {
     ) -> Result<Self> {
         register_settings(&ctx, settings).map_err(TransformError::sql("the settings"))?;
         register_tables(&ctx, tables).map_err(TransformError::sql("the lake's tables"))?;
-        Ok(Self { ctx, catalog, as_of, versions, slice: None, planning: Mutex::new(()) })
+        Ok(Self {
+            ctx,
+            catalog,
+            as_of,
+            versions,
+            slice: None,
+            left_out: BTreeMap::new(),
+            planning: Mutex::new(()),
+        })
     }
 
     /// The same `as_of`, versions and settings; partners through the slice only.
@@ -108,8 +119,19 @@ impl Session {
             as_of: whole.as_of,
             versions: whole.versions.clone(),
             slice: Some(slice),
+            left_out: whole.left_out.clone(),
             planning: Mutex::new(()),
         })
+    }
+
+    /// Bars a query, so that nobody reads what is stored of it: who asks is told why.
+    ///
+    /// # Errors
+    /// DataFusion's own.
+    pub(crate) fn leave_out(&mut self, name: &str, why: String) -> Result<()> {
+        self.ctx.deregister_table(name).map_err(TransformError::sql(name))?;
+        self.left_out.insert(name.to_owned(), why);
+        Ok(())
     }
 
     pub fn as_of(&self) -> AsOf {
@@ -242,12 +264,18 @@ impl Session {
                 let circle = [&path[at..], std::slice::from_ref(&name)].concat();
                 return Err(TransformError::Cycle(circle.join(" → ")));
             }
+            if let Some(why) = self.left_out.get(&name) {
+                return Err(TransformError::LeftOut { name, why: why.clone() });
+            }
             let registered =
                 self.ctx.table_exist(name.as_str()).map_err(TransformError::sql(place))?;
             self.refuse_every_partner(&name, place)?;
             let Some(query) = self.catalog.get(&name) else {
                 if registered || self.ctx.table_function(&name).is_ok() {
                     continue;
+                }
+                if let Some(fault) = self.catalog.left_out().get(&name) {
+                    return Err(TransformError::of_file(fault));
                 }
                 return Err(self.unknown_table(name, place));
             };
@@ -280,13 +308,12 @@ impl Session {
     }
 
     fn unknown_table(&self, name: String, place: &str) -> TransformError {
-        let mut known: Vec<&str> = Stream::ALL.iter().map(|s| s.table()).collect();
-        known.push("raw.api_calls (and so on)");
-        known.push(ARRIVALS);
-        known.extend(tables::LAKE_TABLES);
-        known.extend(tables::SETTING_TABLES);
-        known.extend(self.catalog.queries().map(|q| q.name.as_str()));
-        TransformError::UnknownTable { place: place.to_owned(), name, known: known.join(", ") }
+        let known = known_tables(&self.catalog);
+        let hint = match nearest(&name, known.iter().copied()) {
+            Some(other) => format!("did you mean \"{other}\"?"),
+            None => format!("there are {}, raw.api_calls (and so on)", known.join(", ")),
+        };
+        TransformError::UnknownTable { place: place.to_owned(), name, hint }
     }
 
     async fn check_rates(&self) -> Result<()> {
@@ -302,6 +329,16 @@ impl Session {
             day: Day(missing.column(1).as_primitive::<Date32Type>().value(0)),
         })
     }
+}
+
+/// Every name a query may read, but for the schema `raw`.
+pub(crate) fn known_tables(catalog: &Catalog) -> Vec<&str> {
+    let mut known: Vec<&str> = Stream::ALL.iter().map(|s| s.table()).collect();
+    known.push(ARRIVALS);
+    known.extend(tables::LAKE_TABLES);
+    known.extend(tables::SETTING_TABLES);
+    known.extend(catalog.queries().map(|q| q.name.as_str()));
+    known
 }
 
 /// A DataFusion context as every session wants it: UTC, filters pushed into Parquet, our functions.

@@ -59,8 +59,23 @@ impl Statement {
     /// Puts the instant in for `$as_of`, with its type, so that no expression has to guess it.
     pub(crate) fn bind(self, as_of: AsOf) -> Parsed {
         let mut statement = self.0;
-        bind(&mut statement, as_of);
+        bind(&mut statement, as_of, &|name| name == AS_OF);
         statement
+    }
+
+    /// As `bind`, for whatever parameter stands there: one that is none is found by name.
+    pub(crate) fn bind_all(self, as_of: AsOf) -> Parsed {
+        let mut statement = self.0;
+        bind(&mut statement, as_of, &|_| true);
+        statement
+    }
+
+    /// The statement as it was parsed, if it is one of SQL's own.
+    pub(crate) fn sql(&self) -> Option<&Sql> {
+        match &self.0 {
+            Parsed::Statement(sql) => Some(sql),
+            _ => None,
+        }
     }
 }
 
@@ -71,6 +86,8 @@ impl Statement {
 pub fn check_statement(text: &str, place: &str) -> Result<()> {
     Statement::parse(text, place).map(drop)
 }
+/// The one parameter there is.
+pub(crate) const AS_OF: &str = "$as_of";
 
 fn check_read_only(statement: &Parsed) -> Result<()> {
     match statement {
@@ -91,20 +108,20 @@ fn check_read_only(statement: &Parsed) -> Result<()> {
     }
 }
 
-fn bind(statement: &mut Parsed, as_of: AsOf) {
+fn bind(statement: &mut Parsed, as_of: AsOf, is_bound: &dyn Fn(&str) -> bool) {
     match statement {
         Parsed::Statement(sql) => {
             let literal = instant(as_of);
             let _ = visit_expressions_mut(sql, |expression: &mut Expr| {
                 if let Expr::Value(value) = expression
-                    && matches!(&value.value, Value::Placeholder(name) if name == "$as_of")
+                    && matches!(&value.value, Value::Placeholder(name) if is_bound(name))
                 {
                     *expression = literal.clone();
                 }
                 ControlFlow::<()>::Continue(())
             });
         }
-        Parsed::Explain(explain) => bind(&mut explain.statement, as_of),
+        Parsed::Explain(explain) => bind(&mut explain.statement, as_of, is_bound),
         _ => {}
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the engine over real lakes: arrivals in pieces, copies, what is recomputed.
 
 mod quality;
+mod stale;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,0 +1,126 @@
+//! `rapport metrics plan`: which days of the rollups are stale, and why; computes nothing.
+
+use std::collections::BTreeMap;
+
+use lake_types::Day;
+use serde_json::{Value, json};
+use transform::{Reason, RollupPlan, StaleDay};
+
+use crate::args::TextFormat;
+use crate::output::{self, Table, line, note};
+use crate::project::Project;
+
+pub(super) async fn run(project: &Project, format: TextFormat) -> anyhow::Result<()> {
+    let plans = project.engine.plan().await?;
+    if format == TextFormat::Json {
+        let plans: Vec<Value> = plans.iter().map(json_of).collect();
+        return line(&serde_json::to_string_pretty(&plans)?);
+    }
+    let mut table = Table::new(["rollup", "days", "stale", "why"], &[1, 2]);
+    for plan in &plans {
+        let cells = [plan.name.clone(), plan.days.to_string(), plan.stale.len().to_string()];
+        let [name, days, stale] = cells;
+        for (i, why) in reasons(plan).into_iter().enumerate() {
+            table.row(if i == 0 {
+                [name.clone(), days.clone(), stale.clone(), why]
+            } else {
+                [String::new(), String::new(), String::new(), why]
+            });
+        }
+    }
+    output::show(&table)?;
+    if plans.iter().any(|plan| !plan.stale.is_empty()) {
+        note("\nThe next run, report or query computes them; `rapport metrics run` does.");
+    }
+    Ok(())
+}
+
+/// A line for each reason, with the days it holds for.
+fn reasons(plan: &RollupPlan) -> Vec<String> {
+    if let Some(error) = &plan.error {
+        return vec![error.clone()];
+    }
+    if plan.stale.is_empty() {
+        return vec!["up to date".to_owned()];
+    }
+    let mut days: BTreeMap<String, Vec<Day>> = BTreeMap::new();
+    for stale in &plan.stale {
+        days.entry(reason(stale)).or_default().push(stale.day);
+    }
+    days.into_iter().map(|(reason, days)| format!("{reason}: {}", spans(&days))).collect()
+}
+
+fn reason(stale: &StaleDay) -> String {
+    match &stale.reason {
+        Reason::NeverBuilt => "never built".to_owned(),
+        Reason::EngineVersion => "built by another version of the program".to_owned(),
+        Reason::SqlChanged => "its SQL changed".to_owned(),
+        Reason::SchemaChanged => "its columns changed".to_owned(),
+        Reason::InputChanged(tables) => match stale.input_days {
+            Some((from, to)) if from != to => {
+                format!("{} changed between {from} and {to}", tables.join(", "))
+            }
+            _ => format!("{} changed", tables.join(", ")),
+        },
+        Reason::InputGone => "nothing left to make it of".to_owned(),
+    }
+}
+
+/// Days that follow each other as one span; of many spans the first few.
+fn spans(days: &[Day]) -> String {
+    const MOST: usize = 4;
+    let mut spans: Vec<(Day, Day)> = Vec::new();
+    for day in days {
+        match spans.last_mut() {
+            Some((_, to)) if to.plus(1) == *day => *to = *day,
+            _ => spans.push((*day, *day)),
+        }
+    }
+    let text = |(from, to): &(Day, Day)| {
+        if from == to { from.to_string() } else { format!("{from} to {to}") }
+    };
+    let shown: Vec<String> = spans.iter().take(MOST).map(text).collect();
+    let more = spans.len().saturating_sub(MOST);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", shown.join(", "))
+}
+
+fn json_of(plan: &RollupPlan) -> Value {
+    let days: Vec<Value> = plan
+        .stale
+        .iter()
+        .map(|stale| {
+            let (reason, tables) = match &stale.reason {
+                Reason::InputChanged(tables) => ("input_changed", tables.as_slice()),
+                Reason::NeverBuilt => ("never_built", &[][..]),
+                Reason::EngineVersion => ("engine_version", &[][..]),
+                Reason::SqlChanged => ("sql_changed", &[][..]),
+                Reason::SchemaChanged => ("schema_changed", &[][..]),
+                Reason::InputGone => ("input_gone", &[][..]),
+            };
+            let (from, to) = stale.input_days.unzip();
+            json!({
+                "day": stale.day.to_string(),
+                "reason": reason,
+                "tables": tables,
+                "input_from": from.map(|day| day.to_string()),
+                "input_to": to.map(|day| day.to_string()),
+            })
+        })
+        .collect();
+    json!({ "rollup": plan.name, "days": plan.days, "stale": days, "error": plan.error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_that_follow_each_other_are_one_span() {
+        let days: Vec<Day> = [0, 1, 2, 5, 7, 9, 11, 13].map(Day).to_vec();
+        assert_eq!(
+            spans(&days),
+            "1970-01-01 to 1970-01-03, 1970-01-06, 1970-01-08, 1970-01-10 and 2 more"
+        );
+    }
+}

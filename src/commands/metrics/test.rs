@@ -1,0 +1,96 @@
+//! `rapport metrics test`: the cases beside the queries, run or written anew.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use transform::{Catalog, Query};
+
+use crate::failure::{Found, usage};
+use crate::output::{line, note, write_file};
+
+pub(super) async fn run(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Result<()> {
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    for name in names {
+        // A query that is left out is said below, with its place.
+        if !catalog.left_out().contains_key(name) {
+            catalog.find(name).map_err(|e| usage(e.to_string()))?;
+        }
+    }
+    let mut failed = 0;
+    for fault in catalog.faults().iter().filter(|fault| wanted(&fault.query)) {
+        failed += 1;
+        line(&format!("FAIL  {}\n{}", fault.query, fault.render(false)))?;
+    }
+    let results = transform::run_tests(catalog, wanted).await;
+    let total = results.len() + failed;
+    for result in &results {
+        match &result.failure {
+            None => line(&format!("ok    {} · {}", result.query, result.case))?,
+            Some(why) => {
+                failed += 1;
+                line(&format!(
+                    "FAIL  {} · {} ({})\n{why}",
+                    result.query, result.case, result.place
+                ))?;
+            }
+        }
+    }
+    line(&format!("{} passed, {failed} failed", total - failed))?;
+    if failed > 0 {
+        note("Mend the query; or, where it is right: rapport metrics test NAME --record");
+        return Err(Found(format!("{failed} cases of {total} failed")).into());
+    }
+    Ok(())
+}
+
+/// Writes what the queries of the project give into their cases.
+pub(super) async fn record(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Result<()> {
+    for name in names {
+        let query = catalog.find(name).map_err(|e| usage(e.to_string()))?;
+        if query.path.is_none() {
+            return Err(usage(format!(
+                "{name} is built in; only a project's own cases are written"
+            )));
+        }
+    }
+    let wanted = |query: &&Query| names.is_empty() || names.contains(&query.name);
+    let (mut recorded, mut failed) = (0, 0);
+    for query in catalog.queries().filter(wanted) {
+        let Some(path) = query.path.as_ref().map(|path| path.with_extension("test.toml")) else {
+            continue;
+        };
+        if query.cases.is_empty() {
+            note(&format!(
+                "{} has no cases; `rapport metrics new` shows how they look",
+                query.name
+            ));
+            continue;
+        }
+        let shown = || path.display().to_string();
+        let text = std::fs::read_to_string(&path).with_context(shown)?;
+        let recording = transform::record(catalog, query, &text).await;
+        let recording = recording.map_err(anyhow::Error::msg).with_context(shown)?;
+        for change in &recording.changes {
+            recorded += 1;
+            line(&format!(
+                "written  {} · {} ({})\n{}",
+                query.name, change.case, change.place, change.text
+            ))?;
+        }
+        for change in &recording.failures {
+            failed += 1;
+            line(&format!(
+                "FAIL  {} · {} ({})\n{}",
+                query.name, change.case, change.place, change.text
+            ))?;
+        }
+        if !recording.changes.is_empty() {
+            write_file(&path, recording.text.as_bytes())?;
+        }
+    }
+    line(&format!("{recorded} written, {failed} failed"))?;
+    if failed > 0 {
+        return Err(Found(format!("{failed} cases can't be recorded")).into());
+    }
+    Ok(())
+}

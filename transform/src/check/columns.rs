@@ -1,0 +1,143 @@
+//! The columns that the header promises against those the query gives.
+
+use arrow::datatypes::{DataType, Schema, TimeUnit};
+use datafusion::sql::sqlparser::ast::{Select, SelectItem, SetExpr, Spanned, Statement as Sql};
+
+use super::text::Words;
+use crate::catalog::Query;
+use crate::finding::{Area, Mistakes};
+use crate::header::Column;
+use crate::nearest::nearest;
+use crate::statement::Statement;
+
+pub(super) fn check(
+    query: &Query,
+    statement: &Statement,
+    given: &Schema,
+    words: &Words,
+    findings: &mut Mistakes<'_>,
+) {
+    let declared = &query.header.columns;
+    if declared.is_empty() {
+        // A check gives the rows that are wrong, whatever their columns.
+        return;
+    }
+    let is_given = |c: &&Column| given.field_with_name(&c.name).is_ok();
+    let is_declared = |name: &str| declared.iter().any(|c| c.name == name);
+    let mut extra: Vec<&str> =
+        given.fields().iter().map(|f| f.name().as_str()).filter(|n| !is_declared(n)).collect();
+    for column in declared.iter().filter(|c| !is_given(c)) {
+        let area = Area { place: column.place, width: column.name.chars().count() };
+        let message = format!("the query gives no column `{}`", column.name);
+        let near = nearest(&column.name, extra.iter().copied()).map(str::to_owned);
+        let help = match &near {
+            Some(other) => format!("the query gives `{other}`: call both the same"),
+            None => "select it, or take it out of the header".to_owned(),
+        };
+        findings.error("column_missing", area, message, help);
+        extra.retain(|name| Some(*name) != near.as_deref());
+    }
+    for name in extra {
+        let item = given.fields().iter().position(|f| f.name() == name);
+        let area = item.and_then(|item| select_item(statement, item, given.fields().len()));
+        let area = area.or_else(|| words.word(name)).unwrap_or_else(|| words.first());
+        let kind = given.field_with_name(name).map(|f| type_name(f.data_type()));
+        let kind = kind.ok().flatten().unwrap_or_else(|| "…".to_owned());
+        let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let help = if is_name {
+            format!("add it under [columns]: {name} = {{ type = \"{kind}\" }}")
+        } else {
+            "give it a name with AS, and declare that under [columns]".to_owned()
+        };
+        let message = format!("`{name}` is not among the columns of the header");
+        findings.error("column_undeclared", area, message, help);
+    }
+    for column in declared {
+        if let Ok(field) = given.field_with_name(&column.name) {
+            check_type(column, field.data_type(), findings);
+        }
+    }
+    check_order(declared, given, findings);
+}
+
+fn check_type(column: &Column, given: &DataType, findings: &mut Mistakes<'_>) {
+    if column.kind.accepts(given) {
+        return;
+    }
+    let written = if column.kind == crate::header::ColumnType::Decimal(38, 12) {
+        "Decimal".to_owned()
+    } else {
+        column.kind.to_string()
+    };
+    let area = Area { place: column.type_place, width: written.chars().count() + 2 };
+    let name = type_name(given);
+    let message = format!(
+        "`{}` is {written} here, and the query gives {}",
+        column.name,
+        name.clone().unwrap_or_else(|| given.to_string())
+    );
+    let help = match name {
+        Some(name) => format!("write type = \"{name}\", or CAST it in the query"),
+        None => format!("CAST it in the query: a header has no {given}"),
+    };
+    findings.error("column_type", area, message, help);
+}
+
+fn check_order(declared: &[Column], given: &Schema, findings: &mut Mistakes<'_>) {
+    let names: Vec<&str> = given.fields().iter().map(|f| f.name().as_str()).collect();
+    let header: Vec<&str> = declared.iter().map(|c| c.name.as_str()).collect();
+    let (mut a, mut b) = (names.clone(), header.clone());
+    a.sort_unstable();
+    b.sort_unstable();
+    if a != b || names == header {
+        return;
+    }
+    let Some(at) = (0..names.len()).find(|at| names[*at] != header[*at]) else { return };
+    let column = &declared[at];
+    let area = Area { place: column.place, width: column.name.chars().count() };
+    let message = format!("the query gives `{}` where the header has `{}`", names[at], header[at]);
+    let help = format!("list them as the query does: {}", names.join(", "));
+    findings.error("column_order", area, message, help);
+}
+
+/// Where the query says its column of that number.
+fn select_item(statement: &Statement, item: usize, columns: usize) -> Option<Area> {
+    let Sql::Query(query) = statement.sql()? else { return None };
+    let select = first_select(&query.body)?;
+    if select.projection.len() != columns {
+        return None;
+    }
+    let span = match &select.projection[item] {
+        SelectItem::ExprWithAlias { alias, .. } => alias.span,
+        other => other.span(),
+    };
+    Area::of_span(span)
+}
+
+fn first_select(body: &SetExpr) -> Option<&Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::Query(query) => first_select(&query.body),
+        SetExpr::SetOperation { left, .. } => first_select(left),
+        _ => None,
+    }
+}
+
+/// A type as a header writes it, where it can.
+fn type_name(of: &DataType) -> Option<String> {
+    Some(match of {
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => "Utf8".to_owned(),
+        DataType::Boolean
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Float64
+        | DataType::Date32 => of.to_string(),
+        DataType::List(_) => "List".to_owned(),
+        DataType::Decimal128(38, 12) => "Decimal".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("Decimal({precision}, {scale})"),
+        DataType::Timestamp(TimeUnit::Microsecond, Some(zone)) if zone.as_ref() == "UTC" => {
+            "Timestamp".to_owned()
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,265 @@
+//! What is wrong with the queries of a catalog, each with its place and the fix.
+//!
+//! Every query is planned by itself, over empty tables and the headers of the queries it reads, so
+//! that one that is broken hides nothing of another. Reading order: `text` (places), `words`
+//! (before planning), `planner` (what DataFusion says), `columns`, `facts` and `rows` (grain and
+//! order), `sums`, `views` (what it should go through).
+
+mod columns;
+mod facts;
+mod planner;
+mod rows;
+mod sums;
+mod text;
+mod views;
+mod words;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::Statement as Sql;
+
+use crate::arrivals::ARRIVALS;
+use crate::catalog::{Catalog, Kind, Query};
+use crate::draft::Draft;
+use crate::error::{Result, TransformError};
+use crate::finding::{Area, Mistake, Mistakes};
+use crate::nearest::suggest;
+use crate::reach;
+use crate::session::known_tables;
+use crate::statement::Statement;
+
+/// What is wrong with the queries named, or with all, in the order of the files.
+///
+/// # Errors
+/// DataFusion's own, of no query.
+pub async fn check(catalog: &Arc<Catalog>, names: &[String]) -> Result<Vec<Mistake>> {
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    let draft = Draft::new(catalog).await?;
+    let mut found: Vec<Mistake> =
+        catalog.faults().iter().filter(|fault| wanted(&fault.query)).cloned().collect();
+    let reads = graph(catalog);
+    for query in catalog.queries().filter(|q| wanted(&q.name)) {
+        let checker = Checker { catalog, draft: &draft, reads: &reads };
+        found.extend(checker.check(query).await?);
+    }
+    found.sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
+    Ok(found)
+}
+
+/// The tables that each query reads, by its name.
+pub(crate) type Graph = BTreeMap<String, Vec<String>>;
+
+/// Of the queries that can be parsed.
+pub(crate) fn graph(catalog: &Catalog) -> Graph {
+    let tables = |query: &Query| {
+        let statement = Statement::parse(&query.sql, &query.file).ok()?;
+        let mut tables = statement.tables(&query.file).ok()?;
+        tables.sort();
+        Some(tables)
+    };
+    catalog.queries().filter_map(|q| Some((q.name.clone(), tables(q)?))).collect()
+}
+
+struct Checker<'a> {
+    catalog: &'a Arc<Catalog>,
+    draft: &'a Draft,
+    reads: &'a Graph,
+}
+
+impl Checker<'_> {
+    async fn check(&self, query: &Query) -> Result<Vec<Mistake>> {
+        let words = text::Words::of(&query.sql);
+        let mut findings = Mistakes::new(&query.file, &query.name, &query.sql);
+        if let Some(statement) = self.parsed(query, &words, &mut findings) {
+            words::check(&statement, query.kind, &self.draft.ctx, &words, &mut findings);
+            if self.tables_are_known(query, &words, &mut findings) {
+                self.check_plan(query, statement, &words, &mut findings).await?;
+            }
+        }
+        Ok(findings.found)
+    }
+
+    fn parsed(
+        &self,
+        query: &Query,
+        words: &text::Words,
+        findings: &mut Mistakes<'_>,
+    ) -> Option<Statement> {
+        const HELP: &str = "a query file holds one SELECT";
+        match Statement::parse(&query.sql, &query.file) {
+            Ok(statement) if matches!(statement.sql(), Some(Sql::Query(_))) => Some(statement),
+            Ok(_) => {
+                let message = "this describes a query and is none";
+                findings.error("forbidden", words.first(), message, HELP.to_owned());
+                None
+            }
+            Err(TransformError::ReadOnly(what)) => {
+                let area = words.second_statement().unwrap_or_else(|| words.first());
+                let message = format!("{what} is not allowed: queries only read");
+                findings.error("forbidden", area, message, HELP.to_owned());
+                None
+            }
+            Err(TransformError::Sql { source, .. }) => {
+                planner::explain(&source, &self.draft.ctx, words, findings);
+                None
+            }
+            Err(other) => {
+                findings.error("syntax", words.first(), other.to_string(), None);
+                None
+            }
+        }
+    }
+
+    /// Says which tables don't exist, and a circle that the query is part of.
+    fn tables_are_known(
+        &self,
+        query: &Query,
+        words: &text::Words,
+        findings: &mut Mistakes<'_>,
+    ) -> bool {
+        let mut all_known = true;
+        for name in self.reads.get(&query.name).into_iter().flatten() {
+            let is_table = self.draft.ctx.table_exist(name.as_str()).unwrap_or(false);
+            if self.catalog.left_out().contains_key(name) {
+                // What is wrong with that one has been said.
+                all_known = false;
+            } else if !is_table && self.draft.ctx.table_function(name).is_err() {
+                let area = words.table(name).unwrap_or_else(|| words.first());
+                let help = suggest(name, &known_tables(self.catalog));
+                findings.error("unknown_table", area, format!("there is no table `{name}`"), help);
+                all_known = false;
+            }
+        }
+        if let Some(circle) = circle(self.reads, &query.name) {
+            let area = words.table(&circle[1]).unwrap_or_else(|| words.first());
+            let message =
+                format!("queries that read each other in a circle: {}", circle.join(" → "));
+            let help = "break it at one of them, with a view that holds what both need".to_owned();
+            findings.error("cycle", area, message, help);
+        }
+        all_known
+    }
+
+    async fn check_plan(
+        &self,
+        query: &Query,
+        statement: Statement,
+        words: &text::Words,
+        findings: &mut Mistakes<'_>,
+    ) -> Result<()> {
+        let ctx = &self.draft.ctx;
+        let plan = match self.draft.plan(statement.clone()).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                planner::explain(&error, ctx, words, findings);
+                return Ok(());
+            }
+        };
+        // Types that don't go together show only here.
+        if let Err(error) = ctx.state().optimize(&plan) {
+            planner::explain(&error, ctx, words, findings);
+        }
+        columns::check(query, &statement, plan.schema().as_arrow(), words, findings);
+        sums::check(&plan, words, findings);
+        let keys = |table: &str| keys_of(self.catalog, table);
+        if rows::check(query, &plan, &keys, words, findings) == rows::Grain::Unknown {
+            rows::check_cases(self.catalog, query, findings).await;
+        }
+        views::check(query, self.catalog, self.reads, words, findings);
+        if query.kind == Kind::Rollup {
+            self.check_rollup(query, &plan, words, findings);
+        }
+        views::inclusive(&plan, &self.draft.as_of_text(), findings);
+        Ok(())
+    }
+}
+
+impl Checker<'_> {
+    /// A rollup is kept by day and made of events.
+    fn check_rollup(
+        &self,
+        query: &Query,
+        plan: &LogicalPlan,
+        words: &text::Words,
+        findings: &mut Mistakes<'_>,
+    ) {
+        if plan.schema().fields().iter().all(|f| f.name() != "event_date") {
+            let message = "a rollup is kept by day and needs a column `event_date`";
+            findings.error(
+                "reads",
+                words.first(),
+                message,
+                "select it, and group by it".to_owned(),
+            );
+            return;
+        }
+        let area = Area { place: query.header.reads_place, width: usize::MAX };
+        for broken in reach::verify(query, plan) {
+            findings.error("reads", area, broken.message, broken.help);
+        }
+        for table in self.reads.get(&query.name).into_iter().flatten() {
+            if self.catalog.get(table).is_some() {
+                let area = words.table(table).unwrap_or_else(|| words.first());
+                let message = format!("a rollup is made of events, and `{table}` is a query");
+                let help = "read the events, or make it a view".to_owned();
+                findings.error("reads", area, message, help);
+            }
+        }
+    }
+}
+
+/// The columns that tell the rows of a table apart.
+fn keys_of(catalog: &Catalog, table: &str) -> Vec<Vec<String>> {
+    let key: &[&str] = match table {
+        "api_calls" | "partner_events" | "billing_events" | "support_events" => {
+            &["event_date", "partner_id", "event_id"]
+        }
+        ARRIVALS => &["stream", "event_date"],
+        "rates" => &["currency", "valid_from"],
+        "currencies" => &["code"],
+        "sla" => &["plan"],
+        "sunsets" => &["api_version"],
+        "settings" => return vec![Vec::new()],
+        "runs" => &["run_id"],
+        _ if table == "dead_letters" || table.starts_with("raw.") => {
+            &["topic", "kafka_partition", "kafka_offset"]
+        }
+        _ => match catalog.get(table) {
+            Some(query) if !query.header.grain.is_empty() => {
+                return vec![query.header.grain.clone()];
+            }
+            _ => return Vec::new(),
+        },
+    };
+    vec![key.iter().map(|&column| column.to_owned()).collect()]
+}
+
+/// The shortest way from a query back to itself.
+fn circle(reads: &Graph, name: &str) -> Option<Vec<String>> {
+    let mut paths = vec![vec![name.to_owned()]];
+    let mut seen: Vec<&str> = Vec::new();
+    while !paths.is_empty() {
+        let mut longer = Vec::new();
+        for path in paths {
+            let last = path.last().map(String::as_str).unwrap_or_default();
+            for next in reads.get(last).into_iter().flatten() {
+                let mut path = path.clone();
+                path.push(next.clone());
+                if next == name {
+                    return Some(path);
+                }
+                if !seen.contains(&next.as_str()) {
+                    seen.push(next);
+                    longer.push(path);
+                }
+            }
+        }
+        paths = longer;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! What the text of a query shows before it is planned: `SELECT *`, clocks and dice, parameters.
+
+use std::ops::ControlFlow;
+
+use datafusion::logical_expr::Volatility;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::sqlparser::ast::{
+    Expr, SelectItem, SetExpr, Spanned, Statement as Sql, Value, visit_expressions,
+};
+
+use super::text::Words;
+use crate::catalog::Kind;
+use crate::finding::{Area, Mistakes};
+use crate::statement::{AS_OF, Statement};
+
+pub(super) fn check(
+    statement: &Statement,
+    kind: Kind,
+    ctx: &SessionContext,
+    words: &Words,
+    findings: &mut Mistakes<'_>,
+) {
+    let Some(sql) = statement.sql() else { return };
+    if let Sql::Query(query) = sql {
+        stars(&query.body, words, findings);
+    }
+    let _ = visit_expressions(sql, |expression: &Expr| {
+        match expression {
+            Expr::Value(value) => {
+                if let Value::Placeholder(name) = &value.value {
+                    let area = Area::of_span(value.span).unwrap_or_else(|| words.first());
+                    parameter(name, kind, area, findings);
+                }
+            }
+            Expr::Function(function) => {
+                let name = function.name.to_string().to_lowercase();
+                let area = Area::of_span(function.name.span()).unwrap_or_else(|| words.first());
+                clock(&name, area, ctx, findings);
+            }
+            _ => {}
+        }
+        ControlFlow::<()>::Continue(())
+    });
+}
+
+/// `SELECT *` in what the query gives; inside, it does no harm.
+fn stars(body: &SetExpr, words: &Words, findings: &mut Mistakes<'_>) {
+    match body {
+        SetExpr::Select(select) => {
+            for item in &select.projection {
+                if matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)) {
+                    let area = Area::of_span(item.span()).unwrap_or_else(|| words.first());
+                    findings.error(
+                        "select_star",
+                        Area { width: 1, ..area },
+                        "`SELECT *` gives other columns once its table has others",
+                        "name the columns, in the order of the header".to_owned(),
+                    );
+                }
+            }
+        }
+        SetExpr::Query(query) => stars(&query.body, words, findings),
+        SetExpr::SetOperation { left, right, .. } => {
+            stars(left, words, findings);
+            stars(right, words, findings);
+        }
+        _ => {}
+    }
+}
+
+fn parameter(name: &str, kind: Kind, area: Area, findings: &mut Mistakes<'_>) {
+    let area = Area { width: name.chars().count(), ..area };
+    if name != AS_OF {
+        let message = format!("there is no parameter `{name}`");
+        let help = if kind == Kind::Rollup {
+            "a rollup has no parameters: it is computed day by day".to_owned()
+        } else {
+            format!("`{AS_OF}` is the only one there is: did you mean that?")
+        };
+        findings.error("parameter", area, message, help);
+    } else if kind == Kind::Rollup {
+        let message = "a rollup knows no `$as_of`: its days are computed once, for all of them";
+        let help = "leave it out; who reads the rollup says `event_date < $as_of`".to_owned();
+        findings.error("parameter", area, message, help);
+    }
+}
+
+fn clock(name: &str, area: Area, ctx: &SessionContext, findings: &mut Mistakes<'_>) {
+    let state = ctx.state();
+    let Some(function) = state.scalar_functions().get(name) else { return };
+    let help = match function.signature().volatility {
+        Volatility::Immutable => return,
+        Volatility::Stable => "use `$as_of`, the instant the query looks up to",
+        Volatility::Volatile => "derive it from the rows: the same input gives the same output",
+    };
+    let message = format!("`{name}` gives something else at each run");
+    findings.error("clock", area, message, help.to_owned());
+}

@@ -5,6 +5,7 @@
 //! command; `output` writes results, `encoder` those that come in batches, `table` those for people, `progress` shows long work, `watch` answers --metrics,
 //! `failure` is the exit codes.
 
+mod ahead;
 mod args;
 mod commands;
 mod config;

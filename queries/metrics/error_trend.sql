@@ -38,16 +38,28 @@ WITH daily AS (
         AND u.event_date < CAST($as_of AS DATE)
     GROUP BY u.partner_id, p.segment, u.event_date
 ),
+segments AS (
+    SELECT segment, day, sum(calls) AS calls, sum(client_errors) AS client_errors
+    FROM daily
+    GROUP BY segment, day
+),
+peers AS (
+    SELECT
+        segment,
+        day,
+        CAST(sum(client_errors) OVER earlier AS DOUBLE) / NULLIF(sum(calls) OVER earlier, 0) AS rate
+    FROM segments
+    WINDOW earlier AS (PARTITION BY segment ORDER BY day RANGE BETWEEN 84 PRECEDING AND 1 PRECEDING)
+),
 before AS (
     SELECT
-        *,
-        COALESCE(sum(calls) OVER own, 0) AS own_calls,
-        COALESCE(sum(client_errors) OVER own, 0) AS own_errors,
-        CAST(sum(client_errors) OVER peers AS DOUBLE) / NULLIF(sum(calls) OVER peers, 0) AS segment_rate
-    FROM daily
-    WINDOW
-        own AS (PARTITION BY partner_id ORDER BY day RANGE BETWEEN 84 PRECEDING AND 1 PRECEDING),
-        peers AS (PARTITION BY segment ORDER BY day RANGE BETWEEN 84 PRECEDING AND 1 PRECEDING)
+        d.*,
+        COALESCE(sum(d.calls) OVER earlier, 0) AS own_calls,
+        COALESCE(sum(d.client_errors) OVER earlier, 0) AS own_errors,
+        s.rate AS segment_rate
+    FROM daily AS d
+    JOIN peers AS s ON s.day = d.day AND s.segment IS NOT DISTINCT FROM d.segment
+    WINDOW earlier AS (PARTITION BY d.partner_id ORDER BY d.day RANGE BETWEEN 84 PRECEDING AND 1 PRECEDING)
 ),
 baselines AS (
     SELECT *, (own_errors + 100 * segment_rate) / (own_calls + 100) AS baseline

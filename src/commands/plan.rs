@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use actions::{Contribution, PartnerState, Plan, PlanInput, Policy, QuotaChange};
 use arrow::array::AsArray;
@@ -41,7 +42,7 @@ pub(crate) async fn run(project: &Project, out: &Path, as_of: Option<&str>) -> a
 pub(crate) async fn scored_session(
     project: &Project,
     as_of: AsOf,
-) -> anyhow::Result<(Session, ScoreOutput)> {
+) -> anyhow::Result<(Arc<Session>, ScoreOutput)> {
     let before = project.session(as_of).await?;
     let scored = score::score(project, &before).await?;
     score::keep(project, &before, &scored).await?;
@@ -50,7 +51,8 @@ pub(crate) async fn scored_session(
     if let Some(kept) = project.lake.snapshot(&table, None).await? {
         versions.insert(table, kept.version);
     }
-    Ok((project.engine.at(as_of, Some(&versions)).await?, scored))
+    let session = project.engine.at(as_of, Some(&versions)).await?;
+    Ok((Arc::new(session), scored))
 }
 
 /// Makes the plan from what the session sees.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use actions::{ActionKind, Plan};
@@ -11,12 +12,14 @@ use chrono::{DateTime, NaiveDate, Utc};
 use dashboards::{
     HealthRow, Held, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, ReportInput, Signal,
 };
+use futures::StreamExt;
 use lake::schema;
 use lake_types::{Day, Stream};
 use scoring::{PartnerScore, ScoreOutput};
 use serde::Deserialize;
 use transform::{Kind, Query, QueryResult, Session, Severity, Verdict};
 
+use crate::ahead;
 use crate::commands::{docs, plan};
 use crate::frames;
 use crate::output::{self, Rows, line, note};
@@ -37,7 +40,7 @@ pub(crate) async fn run(project: &Project, out: &Path, as_of: Option<&str>) -> a
 
 /// What a report is written from.
 pub(crate) struct Made<'a> {
-    pub(crate) session: &'a Session,
+    pub(crate) session: &'a Arc<Session>,
     pub(crate) scored: &'a ScoreOutput,
     pub(crate) plan: &'a Plan,
 }
@@ -89,18 +92,25 @@ async fn slowest(project: &Project) -> anyhow::Result<Option<i64>> {
 
 async fn fill_metrics(
     project: &Project,
-    session: &Session,
+    session: &Arc<Session>,
     out: &Path,
     input: &mut ReportInput,
     stage: &Stage,
 ) -> anyhow::Result<()> {
     let catalog = project.engine.catalog();
     input.queries = docs::of(catalog);
-    let verdict = session.verdict().await;
+    let verdict = Arc::new(session.verdict().await);
+    let computed = |query: &Query| {
+        let (session, verdict) = (Arc::clone(session), Arc::clone(&verdict));
+        let name = query.name.clone();
+        async move { publishable(&session, &verdict, &name).await }
+    };
+    let mut computed = pin!(ahead::in_order(catalog.of_kind(Kind::Metric).map(computed)));
     let mut results: BTreeMap<String, QueryResult> = BTreeMap::new();
     for query in catalog.of_kind(Kind::Metric) {
         stage.say(query.name.clone());
-        let rows = match publishable(session, &verdict, &query.name).await {
+        let Some(result) = computed.next().await else { break };
+        let rows = match result? {
             Ok(rows) => published(&rows, session.as_of().day())?,
             // A broken metric is shown as it was last; it never stops the others.
             Err(why) => {

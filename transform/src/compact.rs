@@ -81,7 +81,7 @@ impl Engine {
             files: snapshot.of_day(day).cloned().collect(),
         };
         let order = ["partner_id", "occurred_at", "event_id"];
-        self.context()?
+        self.context()
             .read_table(Arc::new(EventTable(EventSource::Files(list))))
             .and_then(|rows| rows.select(columns))
             .and_then(|rows| rows.sort(order.iter().map(|c| col(*c).sort(true, false)).collect()))

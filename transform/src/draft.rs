@@ -15,7 +15,7 @@ use lake_types::{AsOf, Stream};
 use crate::arrivals::{self, ARRIVALS};
 use crate::catalog::{Catalog, Query};
 use crate::error::{Result, TransformError};
-use crate::session::{Limits, add_raw_schema, new_context};
+use crate::session::{add_raw_schema, context_without_lake};
 use crate::statement::Statement;
 use crate::tables::{self, Settings};
 
@@ -30,7 +30,7 @@ impl Draft {
     /// DataFusion's own.
     pub(crate) async fn new(catalog: &Catalog) -> Result<Self> {
         let fail = || TransformError::sql("the tables to check queries against");
-        let ctx = new_context(Limits::default()).map_err(fail())?;
+        let ctx = context_without_lake();
         register(&ctx).map_err(fail())?;
         // Midnights are as good as each other here.
         let draft = Self { ctx, as_of: AsOf::at_or_before(0) };

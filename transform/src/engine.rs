@@ -9,6 +9,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
 use lake::{Lake, TableSnapshot};
 use lake_types::{AsOf, Rates, Stream};
@@ -16,12 +18,16 @@ use lake_types::{AsOf, Rates, Stream};
 use crate::arrivals::{ARRIVALS, Arrivals};
 use crate::catalog::{Catalog, Kind};
 use crate::error::{Result, TransformError};
+use crate::held::Held;
 use crate::inputs::arrivals_table;
 use crate::provider::{EventSource, EventTable, FileList, StoredTable, store_url};
 use crate::runner::{CaseResult, run_tests};
-use crate::session::{Limits, Session, new_context};
+use crate::session::{Limits, Session, new_config, new_context, own_memory};
 use crate::statement::Statement;
 use crate::tables::{self, Settings, SlaRow, SunsetRow};
+
+/// Of decoded columns, for all sessions of an engine.
+const HELD_BYTES: usize = 256 << 20;
 
 /// What a configuration says of queries.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +39,7 @@ pub struct EngineOptions {
     pub sunsets: Vec<SunsetRow>,
     /// The project's `queries/`, where there is one.
     pub project_queries: Option<PathBuf>,
-    /// Bytes that a query may hold; none by default.
+    /// Bytes that a query may hold; no limit by default.
     pub memory_limit: Option<usize>,
     /// Threads of one query; every core by default.
     pub threads: Option<usize>,
@@ -44,7 +50,10 @@ pub struct EngineOptions {
 pub struct Engine {
     pub(crate) lake: Lake,
     pub(crate) catalog: Arc<Catalog>,
-    pub(crate) limits: Limits,
+    limits: Limits,
+    /// What sessions share: the lake's files, and footers that were read.
+    runtime: Arc<RuntimeEnv>,
+    held: Arc<Held>,
     settings: Settings,
     /// Rollups that are stored as another query computed them.
     foreign: BTreeSet<String>,
@@ -63,10 +72,18 @@ impl Engine {
         if let Some(folder) = &options.project_queries {
             catalog = catalog.with_project(folder)?;
         }
+        let limits = Limits { memory: options.memory_limit, threads: options.threads };
+        let mut runtime = RuntimeEnv::default();
+        if let Some(bytes) = limits.memory {
+            runtime.memory_pool = Arc::new(GreedyMemoryPool::new(bytes));
+        }
+        runtime.register_object_store(store_url().as_ref(), lake.store());
         Ok(Self {
             lake,
             catalog: Arc::new(catalog),
-            limits: Limits { memory: options.memory_limit, threads: options.threads },
+            limits,
+            runtime: Arc::new(runtime),
+            held: Arc::new(Held::new(HELD_BYTES)),
             settings: Settings {
                 reporting_currency: options.reporting_currency,
                 rates: options.rates,
@@ -111,7 +128,8 @@ impl Engine {
         as_of: AsOf,
         versions: Option<&BTreeMap<String, u64>>,
     ) -> Result<Session> {
-        let ctx = self.context()?;
+        let config = new_config(self.limits).with_extension(Arc::clone(&self.held));
+        let ctx = new_context(config, own_memory(&self.runtime));
         let mut found = BTreeMap::new();
         let mut providers: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
         // Rollups before what they are made of: none then stands for arrivals that the tables of
@@ -169,10 +187,8 @@ impl Engine {
     }
 
     /// A DataFusion context that can read the lake's files.
-    pub(crate) fn context(&self) -> Result<SessionContext> {
-        let ctx = new_context(self.limits).map_err(TransformError::sql("the session"))?;
-        ctx.register_object_store(store_url().as_ref(), self.lake.store());
-        Ok(ctx)
+    pub(crate) fn context(&self) -> SessionContext {
+        new_context(new_config(self.limits), own_memory(&self.runtime))
     }
 
     async fn pinned(

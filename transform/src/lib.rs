@@ -2,7 +2,7 @@
 //!
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
 //! `queries/`), `statement` (one SELECT), `tables` (what queries find by name), `provider` and
-//! `dedup` (the lake's tables as DataFusion reads them), `session` (one consistent set of them),
+//! `dedup` (the lake's tables as DataFusion reads them), `held` (columns that stay in memory), `session` (one consistent set of them),
 //! `slice` (some of the partners), `engine`, `stale`, `refresh`, `inputs`, `arrivals` and `days`
 //! (rollups brought up to date), `checks` (whether rows are as they should be), `diff` (two results
 //! side by side), `functions` (what SQL lacks), `cases`, `rows` and `runner` (tests of queries),
@@ -25,6 +25,7 @@ mod error;
 mod finding;
 mod functions;
 mod header;
+mod held;
 #[cfg(test)]
 mod incremental;
 mod inputs;

@@ -1,5 +1,6 @@
 //! The lake's tables as DataFusion reads them: a fixed list of files, pruned by day.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Date32Array, RecordBatch};
@@ -9,7 +10,9 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::object_store::ObjectStoreUrl;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
 };
@@ -23,6 +26,13 @@ use lake::DataFile;
 use lake_types::Day;
 
 use crate::dedup::{DayInput, DedupExec, IDENTITY};
+use crate::held::Held;
+
+/// Rows of a batch that comes from memory.
+const BATCH_ROWS: usize = 8192;
+
+/// Read from the end of a file in the first place: the footer of most.
+const FOOTER_BYTES: usize = 64 * 1024;
 
 /// The URL that the lake's object store is registered under; its own root is inside the store.
 pub(crate) fn store_url() -> ObjectStoreUrl {
@@ -90,8 +100,20 @@ impl TableProvider for StoredTable {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let files = self.0.files_of(&self.0.days(state, filters)?);
-        let groups = split_evenly(files, state.config().target_partitions(), |f| f.size);
-        self.0.scan(state, groups, projection.cloned(), filters)
+        let threads = state.config().target_partitions();
+        let columns = self.0.columns(projection);
+        if let Some(rows) = self.0.held(state, &files, &columns).await? {
+            let rows: Vec<RecordBatch> = rows.iter().flat_map(batches).collect();
+            let mut groups = split_evenly(rows, threads, |batch| batch.num_rows() as u64);
+            if groups.is_empty() {
+                groups.push(Vec::new());
+            }
+            let schema = Arc::new(self.0.schema.project(&columns)?);
+            return Ok(MemorySourceConfig::try_new_exec(&groups, schema, None)?);
+        }
+        let groups = split_evenly(files, threads, |f| f.size);
+        // Filters on rows come down once more, by themselves.
+        self.0.scan(state, groups, Some(columns), &[])
     }
 }
 
@@ -146,7 +168,7 @@ impl TableProvider for EventTable {
         read.dedup();
         let output: Vec<usize> =
             wanted.iter().filter_map(|column| read.iter().position(|r| r == column)).collect();
-        let days = self.day_inputs(state, &read, &wanted, filters)?;
+        let days = self.day_inputs(state, &read, &wanted, filters).await?;
         let groups = split_evenly(days, state.config().target_partitions(), |day| day.rows);
         let read_schema = Arc::new(schema.project(&read)?);
         let day = match &self.0 {
@@ -159,7 +181,7 @@ impl TableProvider for EventTable {
 
 impl EventTable {
     /// Of a day that may hold copies the columns `read`, of one that was compacted those `wanted`.
-    fn day_inputs(
+    async fn day_inputs(
         &self,
         state: &dyn Session,
         read: &[usize],
@@ -167,23 +189,27 @@ impl EventTable {
         filters: &[Expr],
     ) -> Result<Vec<DayInput>> {
         match &self.0 {
-            EventSource::Files(list) => list
-                .days(state, filters)?
-                .into_iter()
-                .map(|day| {
+            EventSource::Files(list) => {
+                let days = list.days(state, filters)?;
+                let files = list.files_of(&days);
+                let columns = if files.iter().all(is_compacted) { wanted } else { read };
+                let held = list.held(state, &files, columns).await?;
+                let held: Option<HashMap<&str, RecordBatch>> =
+                    held.map(|rows| files.iter().map(|f| f.path.as_str()).zip(rows).collect());
+                let input = |file: DataFile, columns: &[usize]| match &held {
+                    Some(held) => in_memory(&held[file.path.as_str()], &list.schema, columns),
+                    None => list.scan(state, vec![vec![file]], Some(columns.to_vec()), filters),
+                };
+                let day_input = |day| {
                     let files = list.files_of(&[day]);
                     let rows = files.iter().map(|f| f.rows).sum();
-                    let once = files.iter().all(|file| file.tags.contains_key(lake::COPIES));
+                    let once = files.iter().all(is_compacted);
                     let columns = if once { wanted } else { read };
-                    let inputs = files
-                        .into_iter()
-                        .map(|file| {
-                            list.scan(state, vec![vec![file]], Some(columns.to_vec()), filters)
-                        })
-                        .collect::<Result<_>>()?;
-                    Ok(DayInput { inputs, rows, once })
-                })
-                .collect(),
+                    let inputs = files.into_iter().map(|file| input(file, columns));
+                    Ok(DayInput { inputs: inputs.collect::<Result<_>>()?, rows, once })
+                };
+                days.into_iter().map(day_input).collect()
+            }
             EventSource::Memory(schema, batches) => {
                 let days = matching_days(
                     state,
@@ -195,13 +221,7 @@ impl EventTable {
                     .iter()
                     .filter(|(day, _)| days.contains(day))
                     .map(|(_, batch)| {
-                        let partitions = [vec![batch.clone()]];
-                        let input =
-                            datafusion::datasource::memory::MemorySourceConfig::try_new_exec(
-                                &partitions,
-                                Arc::clone(schema),
-                                Some(read.to_vec()),
-                            )?;
+                        let input = in_memory(batch, schema, read)?;
                         let rows = batch.num_rows() as u64;
                         Ok(DayInput { inputs: vec![input], rows, once: false })
                     })
@@ -229,8 +249,27 @@ impl FileList {
         self.files.iter().filter(wanted).cloned().collect()
     }
 
+    /// The indices of a projection.
+    fn columns(&self, projection: Option<&Vec<usize>>) -> Vec<usize> {
+        projection.cloned().unwrap_or_else(|| (0..self.schema.fields().len()).collect())
+    }
+
+    /// Some columns of files, a batch a file, where this process holds what it read and they are
+    /// small enough for it.
+    async fn held(
+        &self,
+        state: &dyn Session,
+        files: &[DataFile],
+        columns: &[usize],
+    ) -> Result<Option<Vec<RecordBatch>>> {
+        match state.config().get_extension::<Held>() {
+            Some(held) => held.rows(state, self, files, columns).await,
+            None => Ok(None),
+        }
+    }
+
     /// A scan of groups of files, one output partition a group; rows in the order of the files.
-    fn scan(
+    pub(crate) fn scan(
         &self,
         state: &dyn Session,
         groups: Vec<Vec<DataFile>>,
@@ -259,6 +298,14 @@ impl FileList {
             let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
             source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
         }
+        // A footer is fetched at once, and parsed once.
+        let runtime = state.runtime_env();
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let store = runtime.object_store(store_url())?;
+        let reader = CachedParquetFileReaderFactory::new(store, footers);
+        source = source
+            .with_parquet_file_reader_factory(Arc::new(reader))
+            .with_metadata_size_hint(FOOTER_BYTES);
         let source: Arc<dyn FileSource> = Arc::new(source);
         let mut statistics = Statistics::new_unknown(&self.schema);
         statistics.num_rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
@@ -290,6 +337,33 @@ impl FileList {
         };
         PartitionedFile::new(file.path.clone(), file.size).with_partition_values(values)
     }
+}
+
+/// Rows in batches as operators like them.
+fn batches(rows: &RecordBatch) -> Vec<RecordBatch> {
+    let starts = (0..rows.num_rows()).step_by(BATCH_ROWS);
+    starts.map(|start| rows.slice(start, BATCH_ROWS.min(rows.num_rows() - start))).collect()
+}
+
+/// A scan of rows that have at least these columns of a schema.
+fn in_memory(
+    rows: &RecordBatch,
+    schema: &SchemaRef,
+    columns: &[usize],
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let wanted = Arc::new(schema.project(columns)?);
+    let positions: Vec<usize> = wanted
+        .fields()
+        .iter()
+        .map(|f| rows.schema().index_of(f.name()))
+        .collect::<Result<_, _>>()?;
+    let rows = batches(&rows.project(&positions)?);
+    Ok(MemorySourceConfig::try_new_exec(&[rows], wanted, None)?)
+}
+
+/// Whether no event stands in it twice.
+fn is_compacted(file: &DataFile) -> bool {
+    file.tags.contains_key(lake::COPIES)
 }
 
 /// Keeps the days for which every filter that reads nothing but the day holds.

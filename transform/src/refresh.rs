@@ -268,7 +268,7 @@ impl Engine {
             files: days.iter().flat_map(written).collect(),
         };
         let this = Arc::new(StoredTable(list));
-        Checked { query, this, session: None }.run_in(&self.context()?, checks).await
+        Checked { query, this, session: None }.run_in(&self.context(), checks).await
     }
 
     /// The rollup's query over what these days may read, sorted by day and then by its grain.
@@ -280,7 +280,7 @@ impl Engine {
         days: &[Day],
     ) -> Result<DataFrame> {
         let fail = || TransformError::sql(&query.file);
-        let ctx = self.context()?;
+        let ctx = self.context();
         crate::session::add_raw_schema(&ctx).map_err(fail())?;
         for input in inputs {
             ctx.register_table(input.name.as_str(), input.table(days)?).map_err(fail())?;

@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::inputs::arrivals_table;
 use crate::provider::{EventSource, EventTable};
 use crate::rows::{batch_of, fill_event, fill_rollup, sorted, split_by_day};
-use crate::session::{Limits, QueryResult, Session, new_context};
+use crate::session::{QueryResult, Session, context_without_lake};
 use crate::tables;
 
 /// What came of one case.
@@ -157,7 +157,7 @@ pub(crate) fn session_of(
     for (name, batch) in given {
         providers.push((name, memory(&batch)?));
     }
-    let ctx = new_context(Limits::default()).map_err(|e| e.to_string())?;
+    let ctx = context_without_lake();
     let catalog = Arc::clone(catalog);
     Ok(Session::new(ctx, catalog, case.as_of, &case.settings, providers, BTreeMap::new()))
 }

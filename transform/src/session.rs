@@ -11,7 +11,10 @@ use datafusion::common::format::MetricType;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::memory_pool::{
+    GreedyMemoryPool, MemoryLimit, MemoryPool, UnboundedMemoryPool,
+};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use lake_types::{AsOf, Day, Stream};
 use tokio::sync::Mutex;
@@ -25,6 +28,7 @@ use crate::statement::Statement;
 use crate::tables::{self, Settings};
 
 mod relations;
+mod shared;
 mod stream;
 
 pub use relations::{Relation, RelationColumn};
@@ -33,7 +37,7 @@ pub use stream::QueryStream;
 /// How much of the machine queries may use.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Limits {
-    /// Bytes; none by default.
+    /// Bytes of one query; no limit by default.
     pub memory: Option<usize>,
     /// Threads of one query; every core by default.
     pub threads: Option<usize>,
@@ -106,9 +110,7 @@ impl Session {
     /// The same `as_of`, versions and settings; partners through the slice only.
     pub(crate) async fn sliced(whole: &Self, slice: Slice) -> Result<Self> {
         let fail = || TransformError::sql("the settings");
-        let ctx =
-            SessionContext::new_with_config_rt(whole.ctx.copied_config(), whole.ctx.runtime_env());
-        crate::functions::register(&ctx);
+        let ctx = new_context(whole.ctx.copied_config(), whole.ctx.runtime_env());
         for name in tables::SETTING_TABLES {
             let table = whole.ctx.table_provider(name).await.map_err(fail())?;
             ctx.register_table(name, table).map_err(fail())?;
@@ -341,11 +343,8 @@ pub(crate) fn known_tables(catalog: &Catalog) -> Vec<&str> {
     known
 }
 
-/// A DataFusion context as every session wants it: UTC, filters pushed into Parquet, our functions.
-///
-/// # Errors
-/// A memory limit that DataFusion refuses.
-pub(crate) fn new_context(limits: Limits) -> std::result::Result<SessionContext, DataFusionError> {
+/// As DataFusion's queries are to run here: in UTC, filters pushed into Parquet.
+pub(crate) fn new_config(limits: Limits) -> SessionConfig {
     let threads = limits
         .threads
         .or_else(|| std::thread::available_parallelism().ok().map(std::num::NonZero::get))
@@ -358,13 +357,28 @@ pub(crate) fn new_context(limits: Limits) -> std::result::Result<SessionContext,
     // EXPLAIN ANALYZE gives rows and times, not every counter.
     options.explain.analyze_level = MetricType::Summary;
     options.sql_parser.map_string_types_to_utf8view = false;
-    let mut runtime = RuntimeEnvBuilder::new();
-    if let Some(bytes) = limits.memory {
-        runtime = runtime.with_memory_limit(bytes, 1.0);
-    }
-    let ctx = SessionContext::new_with_config_rt(config, runtime.build_arc()?);
+    config
+}
+
+/// The same files and footers, with as much memory once more.
+pub(crate) fn own_memory(runtime: &RuntimeEnv) -> Arc<RuntimeEnv> {
+    let memory_pool: Arc<dyn MemoryPool> = match runtime.memory_pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => Arc::new(GreedyMemoryPool::new(bytes)),
+        MemoryLimit::Infinite | MemoryLimit::Unknown => Arc::new(UnboundedMemoryPool::default()),
+    };
+    Arc::new(RuntimeEnv { memory_pool, ..runtime.clone() })
+}
+
+/// A context that knows our functions.
+pub(crate) fn new_context(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
+    let ctx = SessionContext::new_with_config_rt(config, runtime);
     crate::functions::register(&ctx);
-    Ok(ctx)
+    ctx
+}
+
+/// A context for queries that read no lake.
+pub(crate) fn context_without_lake() -> SessionContext {
+    new_context(new_config(Limits::default()), Arc::default())
 }
 
 fn register_settings(

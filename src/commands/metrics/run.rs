@@ -1,10 +1,14 @@
 //! `rapport metrics run`: metrics computed, to stdout or a file each.
 
 use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use futures::StreamExt;
 use transform::{Catalog, Kind, QueryResult, TransformError};
 
+use crate::ahead;
 use crate::args::{Format, Slice};
 use crate::failure::{Found, usage};
 use crate::output::{self, Rows, line, note};
@@ -54,9 +58,17 @@ pub(super) async fn run(
     }
     let total = names.len() + failures.len();
     let mut held = Vec::new();
+    let (slices, verdict) = (Arc::new(slices), Arc::new(verdict));
+    let computed = |name: &String| {
+        let (slices, verdict) = (Arc::clone(&slices), Arc::clone(&verdict));
+        let name = name.clone();
+        async move { slices.metric(&name, &verdict).await }
+    };
+    let mut results = pin!(ahead::in_order(names.iter().map(computed)));
     for name in &names {
+        let Some(result) = results.next().await else { break };
         // A broken metric never stops the others.
-        match slices.metric(name, &verdict).await {
+        match result? {
             Ok((result, findings)) => {
                 for finding in &findings.0 {
                     note(&format!("{}: {finding}", severity(finding)));

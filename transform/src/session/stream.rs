@@ -1,11 +1,14 @@
 //! The rows of a query a batch at a time, as they are computed.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use futures::StreamExt;
 
-use super::{Session, plain_batch, plain_schema};
+use super::shared::shared;
+use super::{Session, own_memory, plain_batch, plain_schema};
 use crate::error::{Result, TransformError};
 use crate::statement::Statement;
 
@@ -41,9 +44,19 @@ impl Session {
         let statement = Statement::parse(text, place)?;
         let explains = statement.explains();
         self.register_needed(&statement, place).await?;
-        let frame = self.plan(statement, place).await?;
+        let fail = || TransformError::sql(place);
+        let mut frame = self.plan(statement, place).await?;
         let schema = plain_schema(frame.schema().as_arrow());
-        let batches = frame.execute_stream().await.map_err(TransformError::sql(place))?;
+        if !explains {
+            let (_, plan) = frame.into_parts();
+            let plan = shared(&self.ctx, plan).await.map_err(fail())?;
+            frame = self.ctx.execute_logical_plan(plan).await.map_err(fail())?;
+        }
+        // Queries of one session may run at once, each with all the memory that one may have.
+        let memory = own_memory(&self.ctx.runtime_env());
+        let task = Arc::new(frame.task_ctx().with_runtime(memory));
+        let plan = frame.create_physical_plan().await.map_err(fail())?;
+        let batches = execute_stream(plan, task).map_err(fail())?;
         Ok(QueryStream { schema, explains, place: place.to_owned(), batches })
     }
 }

@@ -1,0 +1,147 @@
+//! Columns of files, decoded once for every query of a process.
+//!
+//! Metrics read the same few columns of the same rollups again and again, in many small files. A
+//! file never changes, so what is held of it stays true. Tables that are too large are read anew by
+//! each query, and only the row groups and pages it needs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::catalog::Session;
+use datafusion::common::Result;
+use futures::{StreamExt, TryStreamExt};
+use lake::DataFile;
+use tokio::sync::Mutex;
+
+use crate::provider::FileList;
+
+/// Decoded columns, at most so many bytes of them.
+#[derive(Debug)]
+pub(crate) struct Held {
+    limit: usize,
+    files: Mutex<Files>,
+}
+
+/// By the path of a file and the name of a column.
+type Columns = HashMap<String, ArrayRef>;
+
+#[derive(Debug, Default)]
+struct Files {
+    by_path: HashMap<String, Columns>,
+    bytes: usize,
+}
+
+impl Held {
+    /// `limit` in bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, files: Mutex::default() }
+    }
+
+    /// Some columns of some files of a list, a batch a file; `None` where they are too large to be
+    /// held.
+    ///
+    /// # Errors
+    /// A file that can't be read.
+    pub(crate) async fn rows(
+        &self,
+        state: &dyn Session,
+        list: &FileList,
+        files: &[DataFile],
+        columns: &[usize],
+    ) -> Result<Option<Vec<RecordBatch>>> {
+        let schema = Arc::new(list.schema.project(columns)?);
+        if expected_bytes(&schema, files) > self.limit as u64 {
+            return Ok(None);
+        }
+        let mut held = self.files.lock().await;
+        // Files that lack a column, and the columns that one of them lacks.
+        let lacks = |file: &DataFile, name: &String| {
+            held.by_path.get(&file.path).is_none_or(|columns| !columns.contains_key(name))
+        };
+        let name = |column: &usize| list.schema.field(*column).name();
+        let missing: Vec<usize> = columns
+            .iter()
+            .copied()
+            .filter(|column| files.iter().any(|file| lacks(file, name(column))))
+            .collect();
+        let unread: Vec<DataFile> = files
+            .iter()
+            .filter(|file| missing.iter().any(|column| lacks(file, name(column))))
+            .cloned()
+            .collect();
+        if !unread.is_empty() {
+            let read = decode(state, list, &unread, &missing).await?;
+            let new = expected_bytes(&Arc::new(list.schema.project(&missing)?), &unread);
+            if held.bytes as u64 + new > self.limit as u64 {
+                // What runs keeps what it has; the rest is decoded when it is asked for again.
+                let kept = files.iter().filter_map(|f| held.by_path.remove_entry(&f.path));
+                held.by_path = kept.collect();
+                held.bytes = held.by_path.values().map(bytes_of).sum();
+            }
+            for (file, rows) in unread.iter().zip(read) {
+                let columns: Columns = rows
+                    .schema()
+                    .fields()
+                    .iter()
+                    .zip(rows.columns())
+                    .map(|(field, column)| (field.name().clone(), Arc::clone(column)))
+                    .collect();
+                held.bytes += bytes_of(&columns);
+                held.by_path.entry(file.path.clone()).or_default().extend(columns);
+            }
+        }
+        files.iter().map(|file| batch(&held, &schema, file)).collect::<Result<_>>().map(Some)
+    }
+}
+
+fn batch(held: &Files, schema: &SchemaRef, file: &DataFile) -> Result<RecordBatch> {
+    let columns = schema
+        .fields()
+        .iter()
+        .filter_map(|field| held.by_path.get(&file.path)?.get(field.name()).cloned())
+        .collect();
+    let rows = usize::try_from(file.rows).ok();
+    let options = RecordBatchOptions::new().with_row_count(rows);
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+fn bytes_of(columns: &Columns) -> usize {
+    columns.values().map(|column| column.get_array_memory_size()).sum()
+}
+
+/// A guess, before anything is read.
+fn expected_bytes(schema: &Schema, files: &[DataFile]) -> u64 {
+    let rows: u64 = files.iter().map(|f| f.rows).sum();
+    let width = |kind: &DataType| match kind {
+        DataType::List(_) => 256,
+        other => other.primitive_width().unwrap_or(24),
+    };
+    let row: usize = schema.fields().iter().map(|field| width(field.data_type())).sum();
+    rows * row as u64
+}
+
+/// Reads whole columns, as many files at once as a query has threads.
+async fn decode(
+    state: &dyn Session,
+    list: &FileList,
+    files: &[DataFile],
+    columns: &[usize],
+) -> Result<Vec<RecordBatch>> {
+    let groups = files.iter().map(|file| vec![file.clone()]).collect();
+    let plan = list.scan(state, groups, Some(columns.to_vec()), &[])?;
+    let tasks = (0..files.len()).map(|partition| {
+        let stream = plan.execute(partition, state.task_ctx());
+        let schema = plan.schema();
+        async move {
+            let rows = tokio::spawn(async move {
+                let batches: Vec<RecordBatch> = stream?.try_collect().await?;
+                Ok(concat_batches(&schema, &batches)?)
+            });
+            rows.await.map_err(|e| datafusion::common::DataFusionError::External(e.into()))?
+        }
+    });
+    futures::stream::iter(tasks).buffered(state.config().target_partitions()).try_collect().await
+}

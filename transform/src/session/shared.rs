@@ -1,0 +1,182 @@
+//! What a query reads more than once is computed once.
+//!
+//! DataFusion puts the plan of a CTE wherever the CTE is named. Here one that groups, or looks
+//! through windows, and is named twice or more is computed first, and what reads it reads its rows.
+//! Rows that are too many to be kept are computed each time, as they were.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::MemTable;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+
+/// Of one CTE.
+const MOST_BYTES: usize = 64 << 20;
+
+/// The plan, with rows in place of what it would compute more than once.
+///
+/// # Errors
+/// Those of the query.
+pub(super) async fn shared(ctx: &SessionContext, mut plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut too_large: Vec<LogicalPlan> = Vec::new();
+    let mut done = 0;
+    while let Some(repeated) = innermost_repeated(&plan, &too_large)? {
+        match rows(ctx, &repeated).await? {
+            Some(table) => {
+                done += 1;
+                plan = replace(plan, &repeated, &format!("computed_once_{done}"), &table)?;
+            }
+            None => too_large.push(repeated),
+        }
+    }
+    Ok(plan)
+}
+
+/// Of the named parts of a plan that stand in it twice and take work: one that has no other within.
+fn innermost_repeated(plan: &LogicalPlan, leave: &[LogicalPlan]) -> Result<Option<LogicalPlan>> {
+    let mut counts: HashMap<&LogicalPlan, usize> = HashMap::new();
+    // Parents before children; the last is innermost.
+    let mut order: Vec<&LogicalPlan> = Vec::new();
+    plan.apply(|node| {
+        if matches!(node, LogicalPlan::RecursiveQuery(_) | LogicalPlan::Subquery(_)) {
+            return Ok(TreeNodeRecursion::Jump);
+        }
+        if let LogicalPlan::SubqueryAlias(named) = node
+            && takes_work(&named.input)?
+            && !leave.contains(&named.input)
+        {
+            *counts.entry(&named.input).or_default() += 1;
+            order.push(&named.input);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(order.into_iter().rev().find(|node| counts[node] > 1).cloned())
+}
+
+/// Whether it groups or looks through windows itself, not only in what it names.
+fn takes_work(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply(|node| {
+        Ok(match node {
+            LogicalPlan::SubqueryAlias(_) => TreeNodeRecursion::Jump,
+            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) | LogicalPlan::Window(_) => {
+                found = true;
+                TreeNodeRecursion::Stop
+            }
+            _ => TreeNodeRecursion::Continue,
+        })
+    })?;
+    Ok(found)
+}
+
+/// All rows of a plan, unless they are too many.
+async fn rows(ctx: &SessionContext, plan: &LogicalPlan) -> Result<Option<Arc<MemTable>>> {
+    let frame = ctx.execute_logical_plan(plan.clone()).await?;
+    let streams = frame.execute_stream_partitioned().await?;
+    let schema: SchemaRef = Arc::new(Schema::clone(plan.schema().as_arrow()));
+    let tasks = streams.into_iter().map(|mut stream| {
+        tokio::spawn(async move {
+            let (mut kept, mut bytes) = (Vec::new(), 0);
+            while let Some(batch) = stream.next().await {
+                let batch: RecordBatch = batch?;
+                bytes += batch.get_array_memory_size();
+                if bytes > MOST_BYTES {
+                    return Ok(None);
+                }
+                kept.push(batch);
+            }
+            Ok::<_, datafusion::error::DataFusionError>(Some(kept))
+        })
+    });
+    let mut partitions = Vec::new();
+    for task in futures::future::join_all(tasks).await {
+        let part = task.map_err(|e| datafusion::error::DataFusionError::External(e.into()))??;
+        let Some(batches) = part else { return Ok(None) };
+        let same = batches.into_iter().map(|b| b.with_schema(Arc::clone(&schema)));
+        partitions.push(same.collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(Some(Arc::new(MemTable::try_new(schema, partitions)?)))
+}
+
+fn replace(
+    plan: LogicalPlan,
+    repeated: &LogicalPlan,
+    name: &str,
+    table: &Arc<MemTable>,
+) -> Result<LogicalPlan> {
+    let table: Arc<dyn datafusion::catalog::TableProvider> = Arc::clone(table) as _;
+    let scan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.build()?;
+    let scan = Arc::new(scan);
+    let replaced = plan.transform_down(|node| {
+        if matches!(node, LogicalPlan::RecursiveQuery(_) | LogicalPlan::Subquery(_)) {
+            return Ok(Transformed::new(node, false, TreeNodeRecursion::Jump));
+        }
+        match node {
+            LogicalPlan::SubqueryAlias(named) if *named.input == *repeated => {
+                let named = SubqueryAlias::try_new(Arc::clone(&scan), named.alias)?;
+                let node = LogicalPlan::SubqueryAlias(named);
+                Ok(Transformed::new(node, true, TreeNodeRecursion::Jump))
+            }
+            other => Ok(Transformed::no(other)),
+        }
+    })?;
+    Ok(replaced.data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn planned(sql: &str) -> (LogicalPlan, LogicalPlan) {
+        let ctx = crate::session::context_without_lake();
+        let plan = ctx.state().create_logical_plan(sql).await.expect("a plan");
+        let after = shared(&ctx, plan.clone()).await.expect("a plan");
+        let before = ctx.execute_logical_plan(plan.clone()).await.expect("a frame");
+        let then = ctx.execute_logical_plan(after.clone()).await.expect("a frame");
+        let text = |rows: Vec<RecordBatch>| {
+            arrow::util::pretty::pretty_format_batches(&rows).expect("a table").to_string()
+        };
+        let before = text(before.collect().await.expect("rows"));
+        assert_eq!(before, text(then.collect().await.expect("rows")));
+        (plan, after)
+    }
+
+    fn scans_of_rows(plan: &LogicalPlan) -> usize {
+        plan.display_indent().to_string().matches("TableScan: computed_once_").count()
+    }
+
+    #[tokio::test]
+    async fn a_cte_that_groups_is_computed_once() {
+        let sql = "WITH n AS (SELECT value % 3 AS k, count(*) AS c FROM generate_series(1, 10) GROUP BY value % 3), \
+             top AS (SELECT max(c) AS c FROM n) \
+             SELECT a.k, b.c, t.c AS most FROM n a JOIN n b ON a.k = b.k CROSS JOIN top t ORDER BY a.k";
+        let (_, after) = planned(sql).await;
+        assert_eq!(scans_of_rows(&after), 3, "{}", after.display_indent());
+    }
+
+    #[tokio::test]
+    async fn what_takes_no_work_or_is_named_once_stays() {
+        let plain = "WITH n AS (SELECT value FROM generate_series(1, 3)) \
+             SELECT a.value FROM n a JOIN n b ON a.value = b.value ORDER BY 1";
+        let (before, after) = planned(plain).await;
+        assert_eq!(before, after);
+        let once = "WITH n AS (SELECT count(*) AS c FROM generate_series(1, 3)) SELECT c FROM n";
+        let (before, after) = planned(once).await;
+        assert_eq!(before, after);
+    }
+
+    #[tokio::test]
+    async fn a_recursive_one_is_left_alone() {
+        let sql = "WITH RECURSIVE r AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM r WHERE i < 4), \
+             s AS (SELECT sum(i) AS s FROM r) SELECT x.s, y.s AS t FROM s x CROSS JOIN s y";
+        let (_, after) = planned(sql).await;
+        assert_eq!(scans_of_rows(&after), 2, "{}", after.display_indent());
+    }
+}

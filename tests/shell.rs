@@ -146,7 +146,10 @@ fn what_is_typed_is_completed_and_remembered() {
     shell.types("SELECT count(*) AS months FROM fun\t");
     shell.shows("funnel");
     shell.asks(";", &["months"]);
-    shell.asks("SELECT * FROM funnel WHERE cohort_m\t IS NULL;", &["cohort_month IS NULL"]);
+    shell.asks(
+        "SELECT * FROM funnel WHERE cohort_m\t IS NULL;",
+        &["WHERE cohort_month", " IS NULL;", "overall_rate", "1 row in "],
+    );
     shell.leaves("\\q\r");
     let history = state.path().join("rapport/history");
     let text = std::fs::read_to_string(&history).expect("a history");
@@ -284,7 +287,7 @@ fn tables_as_a_run_read_them() {
     };
     refused("ffffffff", &["no run \"ffffffff\"", "nearest is ", second.0]);
     refused("77", &["no run of number 77", second.0]);
-    refused("2001-01-01", &["the first run is", first.0]);
+    refused("2001-01-01", &["no run yet; the first is ", first.0]);
     // Compacted once the day is over, and the old files deleted, as a vacuum does it a week later.
     load_of(4, "2026-02-25", "2026-02-26");
     project.ok(&["lake", "compact", "--before", "2026-03-01"]);

@@ -1,17 +1,13 @@
 //! `rapport sql`: read-only SQL over the lake, typed into a shell, given as text, or from a file.
 //!
-//! Reading order: `words` and `script` (what is to be run), `at` (a run of before), `shell` (what
-//! runs it), `command` (lines with a backslash), `outlet` (where rows go), `describe` (tables and
-//! functions), `editor`, `keys`, `line`, `history` and `complete` (typing).
+//! Reading order: `words` and `script` (what is to be run), `shell` (what runs it), `command` (lines
+//! with a backslash), `outlet` (where rows go), `describe` (tables and functions), `editor` and
+//! `complete` (typing).
 
-mod at;
 mod command;
 mod complete;
 mod describe;
 mod editor;
-mod history;
-mod keys;
-mod line;
 mod outlet;
 mod script;
 mod shell;

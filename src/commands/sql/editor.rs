@@ -1,41 +1,65 @@
 //! The conversation at a terminal: lines with history and completion, and their answers.
 
-use std::io::{Write, stdin, stdout};
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::Context as _;
+use rustyline::completion::Completer;
+use rustyline::config::BellStyle;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::Hinter;
+use rustyline::history::FileHistory;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use tokio::runtime::Runtime;
 
-use super::complete::{Names, candidates};
-use super::history::History;
-use super::keys::{self, Key, RawMode};
-use super::line::{Drawing, Line, draw};
+use super::complete::{KEYWORDS, Names, candidates};
 use super::script::{is_complete, items};
 use super::shell::{Next, Shell};
+use super::words::{Kind, pieces};
 use crate::failure::{broken_pipe, say};
 use crate::output::note;
 
-/// Candidates that are listed.
-const LISTED: usize = 100;
+const PROMPT: &str = "rapport> ";
+
+/// Entries of the history that are kept.
+const KEPT: usize = 1_000;
 
 /// Reads and answers until the other side leaves.
 pub(super) fn converse(shell: &mut Shell<'_>, runtime: &Runtime) -> anyhow::Result<()> {
-    let mut editor = Editor {
-        names: runtime.block_on(Names::of(&shell.session))?,
-        history: History::load(),
-        colour: std::env::var_os("NO_COLOR").is_none(),
-        row: 0,
-    };
+    let names = runtime.block_on(Names::of(&shell.session))?;
+    let mut editor = editor(Typing { names }).context("the terminal")?;
+    let mut history = history_file();
+    if let Some(path) = &history
+        && let Err(error) = load(&mut editor, path)
+    {
+        not_kept(path, &error);
+        history = None;
+    }
     note(&format!("{} \\? lists commands, \\q leaves.", shell.standing()));
-    while let Some(text) = editor.read().context("the terminal")? {
+    loop {
+        let text = match editor.readline(PROMPT) {
+            Ok(text) => text,
+            // Ctrl-C drops what is typed.
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => continue,
+            Err(ReadlineError::Eof) => return Ok(()),
+            Err(error) => return Err(error).context("the terminal"),
+        };
         if text.trim().is_empty() {
             continue;
         }
-        editor.history.add(text.trim_end());
+        editor.add_history_entry(text.trim_end()).context("the history")?;
+        if let Some(path) = &history
+            && let Err(error) = editor.append_history(path)
+        {
+            not_kept(path, &error);
+            history = None;
+        }
         if run(shell, &text, runtime)? == Next::Leave {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// Runs what was typed; Ctrl-C stops it.
@@ -55,118 +79,111 @@ fn run(shell: &mut Shell<'_>, text: &str, runtime: &Runtime) -> anyhow::Result<N
     Ok(Next::GoOn)
 }
 
-struct Editor {
+fn editor(typing: Typing) -> rustyline::Result<Editor<Typing, FileHistory>> {
+    let config = Config::builder()
+        .max_history_size(KEPT)?
+        .completion_type(CompletionType::List)
+        .completion_show_all_if_ambiguous(true)
+        .bell_style(BellStyle::None)
+        .build();
+    let mut editor = Editor::with_config(config)?;
+    editor.set_helper(Some(typing));
+    Ok(editor)
+}
+
+/// Below $XDG_STATE_HOME, or where that is by default.
+fn history_file() -> Option<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
+    Some(state.or_else(home)?.join("rapport/history"))
+}
+
+/// What was typed in conversations before; the file is for its owner alone.
+fn load(editor: &mut Editor<Typing, FileHistory>, path: &Path) -> rustyline::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    match editor.load_history(path) {
+        Err(ReadlineError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn not_kept(path: &Path, error: &ReadlineError) {
+    tracing::warn!(path = %path.display(), %error, "the history is not kept");
+}
+
+/// What the editor asks while somebody types.
+struct Typing {
     names: Names,
-    history: History,
-    colour: bool,
-    /// The row of the drawn line that the cursor stands in.
-    row: usize,
 }
 
-impl Editor {
-    /// What is typed, once it is complete; `None` when the other side leaves.
-    fn read(&mut self) -> std::io::Result<Option<String>> {
-        let _raw = RawMode::begin()?;
-        let mut input = stdin().lock();
-        let mut line = Line::default();
-        // What is typed now stands after the entries.
-        let mut entry = self.history.entries.len();
-        let mut typed = Line::default();
-        self.row = 0;
-        loop {
-            let drawn = self.show(&line)?;
-            match keys::read(&mut input)? {
-                Key::Enter if is_complete(&line.text) => {
-                    finish(&drawn)?;
-                    return Ok(Some(line.text));
-                }
-                // Ctrl-C drops what is typed.
-                Key::Interrupt => {
-                    finish(&drawn)?;
-                    return Ok(Some(String::new()));
-                }
-                Key::Eof if line.text.is_empty() => {
-                    finish(&drawn)?;
-                    return Ok(None);
-                }
-                Key::Tab => self.complete(&mut line, &drawn)?,
-                Key::Up if entry > 0 => {
-                    if entry == self.history.entries.len() {
-                        typed = line;
-                    }
-                    entry -= 1;
-                    line = Line::of(self.history.entries[entry].clone());
-                }
-                Key::Down if entry < self.history.entries.len() => {
-                    entry += 1;
-                    let of_history = self.history.entries.get(entry).cloned().map(Line::of);
-                    line = of_history.unwrap_or_else(|| typed.clone());
-                }
-                key => line.edit(key),
+impl Helper for Typing {}
+
+impl Hinter for Typing {
+    type Hint = String;
+}
+
+impl Completer for Typing {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        text: &str,
+        cursor: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok(candidates(text, cursor, &self.names))
+    }
+}
+
+impl Validator for Typing {
+    fn validate(&self, typed: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        Ok(match is_complete(typed.input()) {
+            true => ValidationResult::Valid(None),
+            false => ValidationResult::Incomplete,
+        })
+    }
+}
+
+impl Highlighter for Typing {
+    fn highlight<'l>(&self, text: &'l str, _: usize) -> Cow<'l, str> {
+        Cow::Owned(coloured(text))
+    }
+
+    fn highlight_char(&self, _: &str, _: usize, kind: CmdKind) -> bool {
+        kind != CmdKind::MoveCursor
+    }
+}
+
+/// Keywords bold, strings green, comments dim.
+fn coloured(text: &str) -> String {
+    let mut all = String::new();
+    for piece in pieces(text) {
+        let part = &text[piece.at];
+        let style = match piece.kind {
+            Kind::Text => "\x1b[32m",
+            Kind::Comment => "\x1b[2m",
+            Kind::Word if KEYWORDS.iter().any(|word| word.eq_ignore_ascii_case(part)) => "\x1b[1m",
+            _ => {
+                all.push_str(part);
+                continue;
             }
-        }
+        };
+        all.extend([style, part, "\x1b[0m"]);
     }
-
-    fn show(&mut self, line: &Line) -> std::io::Result<Drawing> {
-        let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.max(20));
-        let drawing = draw(line, self.row, width.into(), self.colour);
-        stdout().write_all(drawing.text.as_bytes())?;
-        stdout().flush()?;
-        self.row = drawing.row;
-        Ok(drawing)
-    }
-
-    /// Completes the word at the cursor as far as that is clear, or else lists what it may become.
-    fn complete(&mut self, line: &mut Line, drawn: &Drawing) -> std::io::Result<()> {
-        let (start, found) = candidates(&line.text, line.cursor, &self.names);
-        let common = common_start(&found);
-        if common.len() > line.cursor - start || found.len() == 1 {
-            line.put(start, common);
-            return Ok(());
-        }
-        if found.is_empty() {
-            return Ok(());
-        }
-        let more = if found.len() > LISTED { " …" } else { "" };
-        let listed = found.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join("  ");
-        finish(drawn)?;
-        write!(stdout(), "{listed}{more}\r\n")?;
-        self.row = 0;
-        Ok(())
-    }
-}
-
-/// Goes on below what is drawn.
-fn finish(drawn: &Drawing) -> std::io::Result<()> {
-    stdout().write_all("\r\n".repeat(drawn.below + 1).as_bytes())?;
-    stdout().flush()
-}
-
-/// What all of them begin with.
-fn common_start(words: &[String]) -> &str {
-    let Some((first, others)) = words.split_first() else { return "" };
-    let mut end = first.len();
-    for word in others {
-        let same = first.char_indices().zip(word.chars()).find(|((_, a), b)| a != b);
-        end = end.min(same.map_or(word.len(), |((at, _), _)| at));
-    }
-    first.get(..end).unwrap_or_default()
+    all
 }
 
 #[cfg(test)]
 mod tests {
-    use super::common_start;
+    use super::coloured;
 
     #[test]
-    fn words_begin_alike() {
-        let check = |words: &[&str], start: &str| {
-            let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
-            assert_eq!(common_start(&words), start);
-        };
-        check(&[], "");
-        check(&["funnel"], "funnel");
-        check(&["partner_day", "partner_events", "partners"], "partner");
-        check(&["a", "b"], "");
-        check(&["é1", "é2"], "é");
+    fn what_is_typed_has_colours() {
+        let check = |text: &str, expected: &str| assert_eq!(coloured(text), expected);
+        check("\\d funnel", "\\d funnel");
+        check("SELECT 'a', b", "\x1b[1mSELECT\x1b[0m \x1b[32m'a'\x1b[0m, b");
+        check("from -- é", "\x1b[1mfrom\x1b[0m \x1b[2m-- é\x1b[0m");
     }
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 use lake_types::AsOf;
 use transform::{Session, TransformError, check_statement};
 
-use super::at::{self, Run};
 use super::command::Command;
 use super::outlet::{Outlet, Written};
 use super::script::{Item, items};
@@ -16,6 +15,7 @@ use crate::failure::usage;
 use crate::output::note;
 use crate::progress::count;
 use crate::project::Project;
+use crate::runs::{self, Run};
 
 /// Files that read files that read files end here.
 const DEPTH: usize = 16;
@@ -48,7 +48,7 @@ impl<'a> Shell<'a> {
         conversing: bool,
     ) -> anyhow::Result<Self> {
         let run = match &options.at {
-            Some(text) => Some(at::find(project, text).await?),
+            Some(text) => Some(runs::find(project, "--at", text).await?),
             None => None,
         };
         let as_of = match (&options.as_of, &run) {
@@ -98,13 +98,10 @@ impl<'a> Shell<'a> {
 
     /// An error with what can be done about it here.
     fn explained(&self, error: TransformError) -> anyhow::Error {
-        match &self.run {
-            Some(run) if error.is_missing_file() => anyhow::anyhow!(
-                "run {run} answered from files that `rapport lake vacuum` has deleted since: ask a \
-                 younger run, or the newest tables"
-            ),
-            _ if error.is_wrong_query() => usage(error.to_string()),
-            _ => error.into(),
+        match self.run.as_ref().and_then(|run| run.gone(&error)) {
+            Some(gone) => gone,
+            None if error.is_wrong_query() => usage(error.to_string()),
+            None => error.into(),
         }
     }
 
@@ -121,7 +118,7 @@ impl<'a> Shell<'a> {
             Command::At(text) => {
                 let run = match text.as_str() {
                     NEWEST => None,
-                    text => Some(at::find(self.project, text).await?),
+                    text => Some(runs::find(self.project, "\\at", text).await?),
                 };
                 let as_of = run.as_ref().map_or(self.session.as_of(), |run| run.as_of);
                 self.session = session(self.project, as_of, run.as_ref()).await?;
@@ -163,15 +160,9 @@ impl<'a> Shell<'a> {
 
 /// The newest tables with rollups brought up to date, or those of a run as they were.
 async fn session(project: &Project, as_of: AsOf, run: Option<&Run>) -> anyhow::Result<Session> {
-    let Some(run) = run else { return project.session(as_of).await };
-    match project.engine.at(as_of, Some(&run.versions)).await {
-        Err(TransformError::Lake(gone @ lake::LakeError::NoSuchVersion { .. })) => {
-            Err(anyhow::anyhow!(
-                "run {run} can't be read any longer: {gone}, as old entries of a table's log go; \
-                 ask a younger run, or the newest tables"
-            ))
-        }
-        other => Ok(other?),
+    match run {
+        Some(run) => run.session(&project.engine, as_of).await,
+        None => project.session(as_of).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `--at`: a run of before, whose table versions are read again.
+//! Runs of before, whose table versions are read again: `sql --at`, `metrics diff --run`.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use anyhow::Context;
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
 use lake_types::{AsOf, format_instant, parse_instant};
-use transform::Session;
+use transform::{Engine, Session, TransformError};
 
-use crate::failure::usage;
+use crate::failure::{Usage, usage};
 use crate::project::Project;
 
 /// A row of the table `runs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) id: String,
-    pub(super) started_at: i64,
-    pub(super) as_of: AsOf,
-    pub(super) versions: BTreeMap<String, u64>,
+pub(crate) struct Run {
+    pub(crate) id: String,
+    pub(crate) started_at: i64,
+    pub(crate) as_of: AsOf,
+    pub(crate) versions: BTreeMap<String, u64>,
 }
 
 impl std::fmt::Display for Run {
@@ -26,20 +26,55 @@ impl std::fmt::Display for Run {
     }
 }
 
-/// The run that is meant: by its id or the start of it, by the number that the report's pages show,
-/// or by an instant, where the newest run that had begun counts.
-pub(super) async fn find(project: &Project, text: &str) -> anyhow::Result<Run> {
+impl Run {
+    /// Its tables under an engine's queries.
+    pub(crate) async fn session(&self, engine: &Engine, as_of: AsOf) -> anyhow::Result<Session> {
+        engine.at(as_of, Some(&self.versions)).await.map_err(|error| self.explained(error))
+    }
+
+    /// An error, with what can be done where the run can't be read again.
+    pub(crate) fn explained(&self, error: TransformError) -> anyhow::Error {
+        self.gone(&error).unwrap_or_else(|| error.into())
+    }
+
+    /// What can be done, if that is what is wrong.
+    pub(crate) fn gone(&self, error: &TransformError) -> Option<anyhow::Error> {
+        if error.is_missing_file() {
+            return Some(anyhow::anyhow!(
+                "run {self} answered from files that `rapport lake vacuum` has deleted since: ask \
+                 a younger run, or the newest tables"
+            ));
+        }
+        let TransformError::Lake(gone @ lake::LakeError::NoSuchVersion { .. }) = error else {
+            return None;
+        };
+        Some(anyhow::anyhow!(
+            "run {self} can't be read any longer: {gone}, as old entries of a table's log go; ask \
+             a younger run, or the newest tables"
+        ))
+    }
+}
+
+/// The run that is meant by an option: by its id or the start of it, by the number that the
+/// report's pages show, or by an instant, where the newest run that had begun counts.
+pub(crate) async fn find(project: &Project, option: &str, text: &str) -> anyhow::Result<Run> {
     let now = AsOf::at_or_before(project.now);
     let all = runs(&project.engine.at(now, None).await?).await?;
-    if let Some(instant) = parse_instant(text) {
-        return at_instant(all, instant);
-    }
-    match text.parse() {
-        Ok(number) if text.len() < PREFIX && !text.starts_with('0') => {
-            numbered(project, &all, number).await
+    let found = if let Some(instant) = parse_instant(text) {
+        at_instant(all, instant)
+    } else {
+        match text.parse() {
+            Ok(number) if text.len() < PREFIX && !text.starts_with('0') => {
+                numbered(project, &all, number).await
+            }
+            _ => by_id(all, text),
         }
-        _ => by_id(all, text),
-    }
+    };
+    // Those that are no usage errors are the lake's, and no matter of the option.
+    found.map_err(|error| match error.downcast::<Usage>() {
+        Ok(Usage(message)) => usage(format!("{option}: {message}")),
+        Err(error) => error,
+    })
 }
 
 /// Digits fewer than these are the number of a run, not the start of an id.
@@ -72,8 +107,8 @@ async fn runs(session: &Session) -> anyhow::Result<Vec<Run>> {
 
 fn none_yet() -> anyhow::Error {
     usage(
-        "--at: the lake has recorded no run yet; `rapport metrics run`, `score run`, `actions plan` \
-         and `report` record theirs",
+        "the lake has recorded no run yet; `rapport metrics run`, `score run`, `actions plan` and \
+         `report` record theirs",
     )
 }
 
@@ -81,7 +116,7 @@ fn at_instant(mut all: Vec<Run>, instant: i64) -> anyhow::Result<Run> {
     let first = all.first().ok_or_else(none_yet)?.to_string();
     let begun = all.iter().filter(|run| run.started_at <= instant).count();
     let newest = begun.checked_sub(1).ok_or_else(|| {
-        usage(format!("--at {}: the first run is {first}", format_instant(instant)))
+        usage(format!("at {} there was no run yet; the first is {first}", format_instant(instant)))
     })?;
     Ok(all.swap_remove(newest))
 }
@@ -99,13 +134,13 @@ fn by_id(mut all: Vec<Run>, text: &str) -> anyhow::Result<Run> {
             });
             let nearest = nearest.ok_or_else(none_yet)?;
             Err(usage(format!(
-                "--at: there is no run \"{text}\"; the nearest is {nearest}. \
+                "there is no run \"{text}\"; the nearest is {nearest}. \
                  `rapport sql \"SELECT run_id, started_at FROM runs\"` lists them; an instant means \
                  the newest run that had begun"
             )))
         }
         [first, second, ..] => Err(usage(format!(
-            "--at: several runs begin with \"{text}\", such as {} and {}; give more of the id",
+            "several runs begin with \"{text}\", such as {} and {}; give more of the id",
             all[*first], all[*second]
         ))),
     }
@@ -116,7 +151,7 @@ async fn numbered(project: &Project, all: &[Run], number: u64) -> anyhow::Result
     let none = || {
         all.last().map_or_else(none_yet, |newest| {
             usage(format!(
-                "--at: there is no run of number {number}, as a report's pages show it; the newest \
+                "there is no run of number {number}, as a report's pages show it; the newest \
                  run is {newest}"
             ))
         })
@@ -184,6 +219,6 @@ mod tests {
         check(2_999_999, "0199bbbb-2");
         check(i64::MAX, "0199bbcc-3");
         let error = at_instant(all(), 999_999).expect_err("too early").to_string();
-        assert!(error.contains("the first run is 0199aaaa-1"), "{error}");
+        assert!(error.contains("the first is 0199aaaa-1"), "{error}");
     }
 }

@@ -390,9 +390,9 @@ pub(crate) enum Metrics {
         #[command(flatten)]
         slice: Slice,
     },
-    /// Compare metrics with those of another revision of the project's queries, on the same events
+    /// Compare metrics with those of another revision of the queries, or of the tables of a run
     #[command(
-        after_help = "Rows are joined on the grain. Exit code 3 where something differs.\n\nExamples:\n  rapport metrics diff main\n  rapport metrics diff HEAD~1 growth --format markdown"
+        after_help = "Rows are joined on the grain. Exit code 3 where something differs.\n\nREV alone: its queries beside those of the working tree, on the newest tables. --run alone: the\ntables as that run read them beside the newest, with the queries of the working tree; a first word\nthat is the name of a metric is no REV then. Both: its queries on the tables of that run, beside now.\n\nExamples:\n  rapport metrics diff main\n  rapport metrics diff HEAD~1 growth --format markdown\n  rapport metrics diff --run 2026-11-01\n  rapport metrics diff --run 0199f3a2 growth funnel\n  rapport metrics diff main --run 0199f3a2"
     )]
     Diff(Diff),
     /// Document every query as pages: columns, units, checks, lineage, SQL
@@ -427,10 +427,14 @@ pub(crate) enum DiffFormat {
 pub(crate) struct Diff {
     /// A revision of the git repository that holds queries/: a branch, a tag, HEAD~1
     #[arg(value_name = "REV")]
-    pub(crate) revision: String,
+    pub(crate) revision: Option<String>,
     /// Which metrics [default: all]
     pub(crate) names: Vec<String>,
-    /// Up to this UTC midnight [default: the last one the data is complete to]
+    /// Compare with the tables as a run of before read them, by its id or number in the table runs,
+    /// or as the newest run did that had begun at an instant
+    #[arg(long, value_name = "RUN|TIME")]
+    pub(crate) run: Option<String>,
+    /// Both up to this UTC midnight [default: the run's, else the last one the data is complete to]
     #[arg(long, value_name = "T")]
     pub(crate) as_of: Option<String>,
     #[arg(long, value_enum, default_value_t = DiffFormat::Table)]

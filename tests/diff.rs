@@ -1,4 +1,4 @@
-//! Metrics beside those of another revision of their queries, on the same events.
+//! Metrics beside those of another revision of their queries, and of the tables of a run.
 
 use std::process::Command;
 
@@ -76,16 +76,19 @@ fn a_changed_query_is_shown_by_its_rows() {
 
     let markdown = diff(&["busy", "growth", "--format", "markdown"]).text();
     assert!(
-        markdown.starts_with("### Metrics beside `HEAD`\n\n1 the same: growth\n"),
+        markdown.starts_with("### Metrics beside HEAD\n\nBefore: the queries of HEAD. Now: "),
         "{markdown}"
     );
+    assert!(markdown.contains("\n\n1 the same: growth\n"), "{markdown}");
     let share = (rows - 2) as f64 / (rows - 1) as f64;
     let share = format!("| calls | {:.1} % |", (share * 1000.0).floor() / 10.0);
     assert!(markdown.contains(&share), "{share}\n{markdown}");
     let json: serde_json::Value =
         serde_json::from_str(&diff(&["busy", "--format", "json"]).text()).expect("JSON");
-    assert_eq!(json[0]["rows_joined"], rows - 1);
-    assert_eq!(json[0]["columns"][0]["same"], rows - 2);
+    assert_eq!(json["before"]["queries"], "HEAD");
+    assert!(json["before"]["run"].is_null() && json["now"]["queries"].is_null(), "{json}");
+    assert_eq!(json["metrics"][0]["rows_joined"], rows - 1);
+    assert_eq!(json["metrics"][0]["columns"][0]["same"], rows - 2);
 
     project.run(&["metrics", "diff", "no-such", "busy"]).refused(2, &["no-such"]);
     project.run(&["metrics", "diff", "HEAD", "bsy"]).refused(2, &["bsy"]);
@@ -103,6 +106,7 @@ fn a_rollup_that_was_another_is_computed_anew() {
     git(&project, &["init", "--quiet"]);
     git(&project, &["add", "queries"]);
     git(&project, &["commit", "--quiet", "--message", "as built in"]);
+    project.ok(&["metrics", "run", "growth", "--format", "csv"]);
     let where_from = "FROM billing_events";
     assert!(original.contains(where_from));
     let half = format!("{where_from}\nWHERE partner_id < 'p-000010'");
@@ -111,4 +115,70 @@ fn a_rollup_that_was_another_is_computed_anew() {
     assert_eq!(ran.code, Some(3), "{ran}");
     let text = ran.text();
     assert!(text.contains("growth: the same ") && text.contains("paying_partners"), "{text}");
+
+    // What the run stored of it is another's: the same queries on the same events are the same.
+    let metrics = ["revenue_summary", "growth"];
+    let same = project.ok(&[&["metrics", "diff", "--run", "1"], &metrics[..]].concat());
+    assert!(same.contains("revenue_summary: the same "), "{same}");
+    let both = project.run(&[&["metrics", "diff", "HEAD", "--run", "1"], &metrics[..]].concat());
+    assert_eq!(both.code, Some(3), "{both}");
+    assert!(both.text().contains("paying_partners"), "{both}");
+}
+
+#[test]
+fn the_tables_of_a_run_are_put_beside_the_newest() {
+    let project = Project::new();
+    let load = |partner: &str, day: &str, arrival: &str| {
+        let call = format!(
+            r#"{{"event_id":"{partner}","partner_id":"{partner}","occurred_at":"{day}T04:05:06Z","environment":"production","status":200}}"#
+        );
+        project.write("calls.ndjson", call + "\n");
+        let load = ["ingest", "load", "--stream", "api-calls", "--arrival", arrival];
+        project.ok(&[&load[..], &["calls.ndjson"]].concat());
+    };
+    let diff = |arguments: &[&str]| project.run(&[&["metrics", "diff"], arguments].concat());
+    load("p1", "2026-02-03", "2026-02-05");
+    diff(&["--run", "1"]).refused(2, &["--run: the lake has recorded no run yet"]);
+    project.ok(&["metrics", "run", "growth", "--as-of", "2026-02-04", "--format", "csv"]);
+    let run = project.rows("SELECT run_id FROM runs").remove(0);
+    // One that came late, and one that the run did not look up to.
+    load("p2", "2026-02-03", "2026-02-06");
+    load("p3", "2026-02-25", "2026-02-26");
+
+    let ran = diff(&["--run", &run, "growth", "funnel"]);
+    assert_eq!(ran.code, Some(3), "{ran}");
+    assert!(ran.stderr.contains(&format!("1 of 2 metrics differ from run {run} of ")), "{ran}");
+    let text = ran.text();
+    for words in [
+        &format!("Before: the tables of run {run} of "),
+        "Now: the newest. Both with the queries of the working tree, as of 2026-02-04T00:00:00Z.",
+        "month = 2026-02-01: active was 1, is 2",
+        "funnel: the same ",
+    ] {
+        assert!(text.contains(words), "{words}\n{text}");
+    }
+    let later = diff(&["--run", &run, "growth", "--as-of", "2026-02-26"]).text();
+    assert!(later.contains("active was 1, is 3"), "{later}");
+    let markdown = diff(&["--run", "2099-01-01", "growth", "--format", "markdown"]).text();
+    assert!(markdown.starts_with(&format!("### Metrics beside run {run} of ")), "{markdown}");
+    let json = diff(&["--run", "1", "growth", "--format", "json"]).text();
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["before"]["run"], run);
+    assert!(json["before"]["queries"].is_null() && json["now"]["run"].is_null(), "{json}");
+    assert_eq!(json["as_of"], "2026-02-04T00:00:00Z");
+
+    diff(&[]).refused(2, &["--run"]);
+    diff(&["--run", "ffffffff"]).refused(2, &["--run: there is no run \"ffffffff\"", &run]);
+    diff(&["--run", "77"]).refused(2, &["--run: there is no run of number 77", &run]);
+    diff(&["--run", "1", "grwth"]).refused(2, &["git", "did you mean growth?"]);
+    // The files of before deleted, as a vacuum does it a week later.
+    let day = project.path("lake/rollup/partner_day/event_date=2026-02-03");
+    let entries = std::fs::read_dir(&day).expect("a day");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
+    // Their names begin with their instant.
+    files.sort();
+    files.pop();
+    assert!(!files.is_empty());
+    files.iter().for_each(|file| std::fs::remove_file(file).expect("a file"));
+    diff(&["--run", "1", "growth"]).refused(1, &["`rapport lake vacuum` has deleted", "younger"]);
 }

@@ -56,7 +56,7 @@ pub struct Engine {
     held: Arc<Held>,
     settings: Settings,
     /// Rollups that are stored as another query computed them.
-    foreign: BTreeSet<String>,
+    pub(crate) foreign: BTreeSet<String>,
     /// Rollups that the last refresh could not bring up to date, with why: no session reads them.
     pub(crate) broken: Arc<Mutex<BTreeMap<String, String>>>,
 }

@@ -83,6 +83,30 @@ impl Engine {
         Ok(plans)
     }
 
+    /// The same queries for the versions of an earlier run: what was stored then of a rollup that
+    /// another query had computed is left aside, and it is computed where it is read.
+    ///
+    /// # Errors
+    /// A version that is no longer there; the lake's own.
+    pub async fn for_versions(&self, versions: &BTreeMap<String, u64>) -> Result<Self> {
+        let mut foreign = BTreeSet::new();
+        for query in self.catalog.of_kind(Kind::Rollup) {
+            let table = rollup_table(&query.name);
+            let Some(version) = versions.get(&table) else { continue };
+            let Ok(statement) = Statement::parse(&query.sql, &query.file) else { continue };
+            let own = made_by(&statement.normalized());
+            let is_own = |tag: &String| tag.starts_with(&own);
+            if let Some(stored) = self.lake.snapshot(&table, Some(*version)).await?
+                && !stored.files.iter().all(|f| f.tags.get(INPUTS_TAG).is_some_and(is_own))
+            {
+                foreign.insert(query.name.clone());
+            }
+        }
+        let mut engine = self.clone();
+        engine.foreign = foreign;
+        Ok(engine)
+    }
+
     async fn plan_rollup(&self, query: &Query) -> Result<RollupPlan> {
         let statement = Statement::parse(&query.sql, &query.file)?;
         let inputs = self.inputs(query, &statement).await?;
@@ -123,7 +147,7 @@ impl Due {
     pub(crate) fn of(text: &str, inputs: &[Input], stored: &BTreeMap<Day, Option<String>>) -> Self {
         let days: BTreeSet<Day> = inputs.iter().flat_map(Input::days).collect();
         let is_open = |day: &Day| inputs.iter().all(|input| input.is_open(*day));
-        let query = digest([text]);
+        let query = made_by(text);
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         let tags: BTreeMap<Day, String> =
             days.iter().map(|day| (*day, tag(&query, inputs, *day))).collect();
@@ -166,7 +190,12 @@ fn tag(query: &str, inputs: &[Input], day: Day) -> String {
             digest([input.name.as_str()].into_iter().chain(identities.iter().map(String::as_str)))
         })
         .collect();
-    format!("{ENGINE_VERSION}.{query}.{}", inputs.join("-"))
+    format!("{query}{}", inputs.join("-"))
+}
+
+/// What the tags of a query's days begin with.
+fn made_by(text: &str) -> String {
+    format!("{ENGINE_VERSION}.{}.", digest([text]))
 }
 
 fn digest<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {

@@ -1,0 +1,219 @@
+//! A comparison as text, as Markdown for a pull request, and as JSON.
+
+use std::fmt::Write;
+
+use lake_types::format_instant;
+use serde_json::{Value, json};
+use transform::{ColumnDiff, ResultDiff};
+
+use super::{Before, Change, Comparison, is_same};
+use crate::args::DiffFormat;
+use crate::output::{self, Table, line};
+use crate::runs::Run;
+
+pub(super) fn show(comparison: &Comparison, format: DiffFormat) -> anyhow::Result<()> {
+    match format {
+        DiffFormat::Table => print(comparison),
+        DiffFormat::Markdown => line(markdown(comparison).trim_end()),
+        DiffFormat::Json => line(&serde_json::to_string_pretty(&json(comparison))?),
+    }
+}
+
+/// Which two things are compared.
+fn sides(comparison: &Comparison) -> String {
+    let as_of = comparison.as_of;
+    match &comparison.before {
+        Before::Queries(revision) => format!(
+            "Before: the queries of {revision}. Now: those of the working tree. Both on the newest \
+             tables, as of {as_of}."
+        ),
+        Before::Tables(run) => format!(
+            "Before: the tables of run {run}. Now: the newest. Both with the queries of the working \
+             tree, as of {as_of}."
+        ),
+        Before::Both(revision, run) => format!(
+            "Before: the queries of {revision} on the tables of run {run}. Now: those of the \
+             working tree on the newest. Both as of {as_of}."
+        ),
+    }
+}
+
+fn share(part: usize, of: usize) -> String {
+    match of {
+        0 => "–".to_owned(),
+        of if part == of => "100 %".to_owned(),
+        // Cut, not rounded: less than all is never shown as all.
+        of => format!("{:.1} %", (part as f64 / of as f64 * 1000.0).floor() / 10.0),
+    }
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(String::new, |v| {
+        if v.fract() == 0.0 && v.abs() < 1e15 { format!("{v:.0}") } else { format!("{v:.4}") }
+    })
+}
+
+fn relative(column: &ColumnDiff) -> String {
+    match (column.before, column.after) {
+        (Some(before), Some(after)) if before == after => "=".to_owned(),
+        (Some(before), Some(after)) if before != 0.0 => {
+            format!("{:+.2} %", (after / before - 1.0) * 100.0)
+        }
+        _ => String::new(),
+    }
+}
+
+/// One sentence of what became of a metric.
+fn headline(change: &Change) -> String {
+    match change {
+        Change::Added => "new".to_owned(),
+        Change::Removed => "removed".to_owned(),
+        Change::Broken(why) => format!("can't be compared: {why}"),
+        Change::Rows(diff) if diff.is_empty() => match diff.rows_after {
+            1 => "the same row".to_owned(),
+            rows => format!("the same {rows} rows"),
+        },
+        Change::Rows(diff) => {
+            let mut text = format!("{} rows, before {}", diff.rows_after, diff.rows_before);
+            let mut add = |what: &str, names: &[String], count: usize| {
+                if count > 0 {
+                    let more = if count > names.len() { ", …" } else { "" };
+                    let _ = write!(text, "; {what} {count}: {}{more}", names.join("; "));
+                }
+            };
+            add("rows gone", &diff.only_before, diff.rows_before - diff.joined);
+            add("rows added", &diff.only_after, diff.rows_after - diff.joined);
+            add("columns gone", &diff.removed, diff.removed.len());
+            add("columns added", &diff.added, diff.added.len());
+            text
+        }
+    }
+}
+
+/// The columns in which something differs.
+fn differing(diff: &ResultDiff) -> impl Iterator<Item = &ColumnDiff> {
+    diff.columns.iter().filter(|c| c.same != diff.joined || c.before != c.after)
+}
+
+fn print(comparison: &Comparison) -> anyhow::Result<()> {
+    line(&format!("{}\n", sides(comparison)))?;
+    for (name, change) in &comparison.changes {
+        line(&format!("{name}: {}", headline(change)))?;
+        let Change::Rows(diff) = change else { continue };
+        if differing(diff).next().is_none() {
+            continue;
+        }
+        let head = ["  column", "same cells", "sum or mean before", "now", "change"];
+        let mut table = Table::new(head, &[1, 2, 3, 4]);
+        for column in differing(diff) {
+            table.row([
+                format!("  {}", column.name),
+                share(column.same, diff.joined),
+                number(column.before),
+                number(column.after),
+                relative(column),
+            ]);
+        }
+        output::show(&table)?;
+        for cell in &diff.cells {
+            line(&format!(
+                "  {}: {} was {}, is {}",
+                cell.row, cell.column, cell.before, cell.after
+            ))?;
+        }
+        line("")?;
+    }
+    Ok(())
+}
+
+fn markdown(comparison: &Comparison) -> String {
+    let changes = &comparison.changes;
+    let (title, sides) = (cell(&comparison.before.to_string()), cell(&sides(comparison)));
+    let mut text = format!("### Metrics beside {title}\n\n{sides}\n\n");
+    let same: Vec<&str> =
+        changes.iter().filter(|(_, c)| is_same(c)).map(|(name, _)| name.as_str()).collect();
+    if !same.is_empty() {
+        let _ = writeln!(text, "{} the same: {}\n", same.len(), same.join(", "));
+    }
+    for (name, change) in changes.iter().filter(|(_, c)| !is_same(c)) {
+        let _ = writeln!(text, "**{name}**: {}\n", cell(&headline(change)));
+        let Change::Rows(diff) = change else { continue };
+        if differing(diff).next().is_none() {
+            continue;
+        }
+        text.push_str(
+            "| column | same cells | sum or mean before | now | change |\n|---|--:|--:|--:|--:|\n",
+        );
+        for column in differing(diff) {
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} |",
+                cell(&column.name),
+                share(column.same, diff.joined),
+                number(column.before),
+                number(column.after),
+                relative(column)
+            );
+        }
+        text.push('\n');
+        for example in &diff.cells {
+            let _ = writeln!(
+                text,
+                "- {}: {} was {}, is {}",
+                cell(&example.row),
+                cell(&example.column),
+                cell(&example.before),
+                cell(&example.after)
+            );
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Text of an event that Markdown would read as its own.
+fn cell(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if matches!(c, '|' | '*' | '_' | '`' | '<' | '>' | '[' | ']' | '\\' | '#') {
+            out.push('\\');
+        }
+        out.push(if c == '\n' { ' ' } else { c });
+    }
+    out
+}
+
+/// `queries` is null for those of the working tree, `run` for the newest tables.
+fn json(comparison: &Comparison) -> Value {
+    let metric = |(name, change): &(String, Change)| match change {
+        Change::Added => json!({"metric": name, "change": "added"}),
+        Change::Removed => json!({"metric": name, "change": "removed"}),
+        Change::Broken(why) => json!({"metric": name, "change": "broken", "why": why}),
+        Change::Rows(diff) => json!({
+            "metric": name,
+            "change": if diff.is_empty() { "same" } else { "different" },
+            "rows_before": diff.rows_before,
+            "rows_after": diff.rows_after,
+            "rows_joined": diff.joined,
+            "columns_removed": diff.removed,
+            "columns_added": diff.added,
+            "columns": diff.columns.iter().map(|c| json!({
+                "column": c.name, "same": c.same, "before": c.before, "after": c.after
+            })).collect::<Vec<_>>(),
+        }),
+    };
+    let side = |queries: Option<&str>, run: Option<&Run>| {
+        json!({
+            "queries": queries,
+            "run": run.map(|run| &run.id),
+            "run_started_at": run.map(|run| format_instant(run.started_at)),
+        })
+    };
+    let before = &comparison.before;
+    json!({
+        "as_of": comparison.as_of.to_string(),
+        "before": side(before.revision(), before.run()),
+        "now": side(None, None),
+        "metrics": comparison.changes.iter().map(metric).collect::<Value>(),
+    })
+}

@@ -371,6 +371,16 @@ pub(crate) enum Metrics {
         #[arg(long, value_enum, default_value_t = TextFormat::Text)]
         format: TextFormat,
     },
+    /// Check and test again whatever is saved in queries/, with what reads it
+    #[command(
+        after_help = "Begins with all queries, or those named, then says after every save what is wrong: mistakes as\n`metrics check` has them, cases as `metrics test`. json is a line a pass. Ctrl-C ends it.\n\nExamples:\n  rapport metrics watch\n  rapport metrics watch my_metric\n  rapport metrics watch --format json | jq -c '.findings[]'"
+    )]
+    Watch {
+        /// Which ones [default: all]
+        names: Vec<String>,
+        #[arg(long, value_enum, default_value_t = TextFormat::Text)]
+        format: TextFormat,
+    },
     /// Compute metrics
     #[command(
         after_help = "Examples:\n  rapport metrics run funnel growth\n  rapport metrics run --as-of 2026-07-01 --out metrics\n  rapport metrics run funnel --format csv\n  rapport metrics run growth --by segment\n  rapport metrics run funnel --where \"region = 'EU' AND integration_level >= 2\""

@@ -5,7 +5,7 @@
 //! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
 //! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
 //! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
-//! `ten_mistakes`.
+//! `ten_mistakes`, `watch`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
 
@@ -35,3 +35,4 @@ mod simulated;
 mod slices;
 mod ten_mistakes;
 mod upkeep;
+mod watch;

@@ -114,8 +114,9 @@ fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
     stop
 }
 
+/// SIGTERM or Ctrl-C.
 #[cfg(unix)]
-async fn wait_for_signal() {
+pub(super) async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => {
@@ -129,7 +130,7 @@ async fn wait_for_signal() {
 }
 
 #[cfg(not(unix))]
-async fn wait_for_signal() {
+pub(super) async fn wait_for_signal() {
     drop(tokio::signal::ctrl_c().await);
 }
 

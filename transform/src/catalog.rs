@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
+use serde::Serialize;
 
 use crate::cases::{Case, parse_cases};
 use crate::error::{Result, TransformError};
@@ -86,6 +87,42 @@ pub struct Catalog {
     faults: Vec<Mistake>,
     /// Queries whose file can't be read; the built-in one of the name does not stand in.
     left_out: BTreeMap<String, Mistake>,
+    /// The project's files as they were read, by the names that messages give them.
+    files: BTreeMap<String, String>,
+}
+
+/// A file of a project's queries that is not as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Saved {
+    pub file: String,
+    /// The query it is of.
+    pub query: String,
+    pub change: FileChange,
+}
+
+impl Saved {
+    /// Whether it holds cases, which nobody reads but the query's test.
+    pub fn is_cases(&self) -> bool {
+        self.file.ends_with(".test.toml")
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileChange {
+    New,
+    Changed,
+    Deleted,
+}
+
+impl FileChange {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Deleted => "deleted",
+        }
+    }
 }
 
 /// A file under `queries/`, before it is read as a query.
@@ -122,7 +159,10 @@ impl Catalog {
     /// # Errors
     /// Files that can't be opened; what is wrong in one is a fault of the catalog.
     pub fn of_folder(folder: &Path) -> Result<Self> {
-        Ok(read(&list(folder)?, &shown(folder)))
+        let (files, root) = (list(folder)?, shown(folder));
+        let mut catalog = read(&files, &root);
+        catalog.files = files.into_iter().map(|f| (format!("{root}/{}", f.path), f.text)).collect();
+        Ok(catalog)
     }
 
     /// Adds a project's queries; one with the name of a built-in replaces it. One that can't be
@@ -146,7 +186,27 @@ impl Catalog {
         self.with(read(&files, label))
     }
 
+    /// The project's files that are not as they were when `before` was read.
+    pub fn saved_since(&self, before: &Self) -> Vec<Saved> {
+        let (now, then) = (&self.files, &before.files);
+        let names: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
+        let saved = names.into_iter().filter_map(|file| {
+            let change = match (then.get(file), now.get(file)) {
+                (None, _) => FileChange::New,
+                (_, None) => FileChange::Deleted,
+                (Some(then), Some(now)) if then != now => FileChange::Changed,
+                _ => return None,
+            };
+            let name = file.rsplit('/').next().unwrap_or(file);
+            let query = name.strip_suffix(".sql").or_else(|| name.strip_suffix(".test.toml"));
+            let query = query.unwrap_or(name);
+            Some(Saved { file: file.clone(), query: query.to_owned(), change })
+        });
+        saved.collect()
+    }
+
     fn with(mut self, project: Self) -> Self {
+        self.files.extend(project.files);
         self.faults.extend(project.faults);
         for (name, finding) in project.left_out {
             self.queries.remove(&name);
@@ -246,10 +306,16 @@ fn list(folder: &Path) -> Result<Vec<SourceFile>> {
         for entry in std::fs::read_dir(&inner).map_err(fail(&inner))? {
             let entry = entry.map_err(fail(&inner))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !(name.ends_with(".sql") || name.ends_with(".test.toml")) || entry.path().is_dir() {
+            // Editors keep files of their own beside, whose names begin with a dot.
+            let is_query = name.ends_with(".sql") || name.ends_with(".test.toml");
+            if !is_query || name.starts_with('.') || entry.path().is_dir() {
                 continue;
             }
-            let bytes = std::fs::read(entry.path()).map_err(fail(&entry.path()))?;
+            let bytes = match std::fs::read(entry.path()) {
+                // Renamed or deleted since the folder was read.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                read => read.map_err(fail(&entry.path()))?,
+            };
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let path = format!("{below}{name}");
             files.push(SourceFile { path, text, on_disk: Some(entry.path()) });
@@ -470,6 +536,41 @@ mod tests {
             "q/metrics/m.sql:4:14: \"Text\" is no type",
             &["m"],
         );
+    }
+
+    #[test]
+    fn what_was_saved_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, text).expect("a file");
+        };
+        let read = || Catalog::of_folder(folder.path()).expect("the queries");
+        write("metrics/kept.sql", HEAD);
+        write("metrics/m.sql", HEAD);
+        write("metrics/m.test.toml", "case = []\n");
+        let before = read();
+        assert_eq!(read().saved_since(&before), []);
+        write("metrics/m.sql", &HEAD.replace("\"d\"", "\"e\""));
+        std::fs::remove_file(folder.path().join("metrics/m.test.toml")).expect("a file");
+        write("views/v.sql", HEAD);
+        // What editors leave beside is none of ours.
+        write("views/.#w.sql", HEAD);
+        write("views/v.sql~", HEAD);
+        let saved = read().saved_since(&before);
+        let told: Vec<String> = saved
+            .iter()
+            .map(|s| {
+                let file = s.file.strip_prefix(&folder.path().display().to_string());
+                format!("{} {} {}", file.expect("below it"), s.query, s.change.word())
+            })
+            .collect();
+        assert_eq!(
+            told,
+            ["/metrics/m.sql m changed", "/metrics/m.test.toml m deleted", "/views/v.sql v new"]
+        );
+        assert!(saved[1].is_cases() && !saved[0].is_cases());
     }
 
     #[test]

@@ -46,7 +46,7 @@ mod tables;
 mod world;
 
 pub use cases::Case;
-pub use catalog::{Catalog, Kind, Query, refused_name};
+pub use catalog::{Catalog, FileChange, Kind, Query, Saved, refused_name};
 pub use check::check;
 pub use checks::{Finding, Findings, Verdict};
 pub use diff::{CellDiff, ColumnDiff, ResultDiff, diff_results};
@@ -55,7 +55,7 @@ pub use error::{Result, TransformError};
 pub use finding::{Level, Mistake, Place};
 pub use functions::{Function, functions};
 pub use header::{Check, Column, ColumnType, Header, Reach, Rule, Severity, ViewSlice};
-pub use lineage::{ColumnLineage, Lineage, Node, columns, downstream, upstream};
+pub use lineage::{ColumnLineage, Lineage, Node, columns, downstream, reached, upstream};
 pub use record::{Change, Recording, record};
 pub use refresh::{Progress, RefreshReport, RollupReport};
 pub use runner::{CaseResult, run_tests};

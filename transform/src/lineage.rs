@@ -64,6 +64,18 @@ pub fn downstream(catalog: &Catalog, name: &str) -> Result<Lineage> {
     Ok(walk(catalog, name, |name| readers(&reads, name)))
 }
 
+/// These queries, and all that are made of them.
+pub fn reached(catalog: &Catalog, names: &BTreeSet<String>) -> BTreeSet<String> {
+    let reads = graph(catalog);
+    let mut all = BTreeSet::new();
+    let mut open: Vec<String> = names.iter().cloned().collect();
+    while let Some(name) = open.pop() {
+        open.extend(readers(&reads, &name).into_iter().filter(|reader| !all.contains(reader)));
+        all.insert(name);
+    }
+    all
+}
+
 fn readers(reads: &Graph, name: &str) -> Vec<String> {
     let reads_it = |tables: &&Vec<String>| {
         tables.iter().any(|t| t == name || t.strip_prefix("raw.") == Some(name))

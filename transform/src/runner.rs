@@ -10,6 +10,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use lake_types::Stream;
+use serde::Serialize;
 use toml::Table;
 
 use crate::arrivals::{self, ARRIVALS, Arrivals};
@@ -23,7 +24,7 @@ use crate::session::{QueryResult, Session, context_without_lake};
 use crate::tables;
 
 /// What came of one case.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct CaseResult {
     pub query: String,
     pub case: String,

@@ -46,7 +46,7 @@ fn show(
     line(&format!("{queries} checked, {}", errors_and_warnings(errors, findings.len())))
 }
 
-fn errors_and_warnings(errors: usize, all: usize) -> String {
+pub(super) fn errors_and_warnings(errors: usize, all: usize) -> String {
     let plural = |n: usize, word: &str| {
         if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
     };

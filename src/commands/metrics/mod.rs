@@ -9,6 +9,7 @@ mod plan;
 mod preview;
 mod run;
 mod test;
+mod watch;
 
 use std::sync::Arc;
 
@@ -53,6 +54,9 @@ pub(crate) fn run(
         }
         Metrics::Test { names, record: false } => {
             runtime.block_on(test::run(&Arc::new(catalog(config)?), &names))
+        }
+        Metrics::Watch { names, format } => {
+            runtime.block_on(watch::run(&config()?, &names, format))
         }
         Metrics::Diff(options) => runtime.block_on(async {
             let project = Project::open(config()?, quiet).await?;

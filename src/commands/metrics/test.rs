@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use transform::{Catalog, Query};
+use transform::{CaseResult, Catalog, Query};
 
 use crate::failure::{Found, usage};
 use crate::output::{line, note, write_file};
@@ -16,31 +16,33 @@ pub(super) async fn run(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Res
             catalog.find(name).map_err(|e| usage(e.to_string()))?;
         }
     }
-    let mut failed = 0;
+    let mut failures = 0;
     for fault in catalog.faults().iter().filter(|fault| wanted(&fault.query)) {
-        failed += 1;
+        failures += 1;
         line(&format!("FAIL  {}\n{}", fault.query, fault.render(false)))?;
     }
     let results = transform::run_tests(catalog, wanted).await;
-    let total = results.len() + failed;
+    let total = results.len() + failures;
     for result in &results {
-        match &result.failure {
-            None => line(&format!("ok    {} · {}", result.query, result.case))?,
-            Some(why) => {
-                failed += 1;
-                line(&format!(
-                    "FAIL  {} · {} ({})\n{why}",
-                    result.query, result.case, result.place
-                ))?;
-            }
+        if result.failure.is_none() {
+            line(&format!("ok    {} · {}", result.query, result.case))?;
+        } else {
+            failures += 1;
+            line(&failed(result))?;
         }
     }
-    line(&format!("{} passed, {failed} failed", total - failed))?;
-    if failed > 0 {
+    line(&format!("{} passed, {failures} failed", total - failures))?;
+    if failures > 0 {
         note("Mend the query; or, where it is right: rapport metrics test NAME --record");
-        return Err(Found(format!("{failed} cases of {total} failed")).into());
+        return Err(Found(format!("{failures} cases of {total} failed")).into());
     }
     Ok(())
+}
+
+/// A case that failed: which, where, and what differs.
+pub(super) fn failed(result: &CaseResult) -> String {
+    let why = result.failure.as_deref().unwrap_or_default();
+    format!("FAIL  {} · {} ({})\n{why}", result.query, result.case, result.place)
 }
 
 /// Writes what the queries of the project give into their cases.

@@ -89,4 +89,6 @@ fn tables_up_and_down() {
         assert!(down.contains(&due.to_owned()), "no {due} in {down:?}");
     }
     assert!(downstream(&catalog, "nothing").is_err());
+    let due = reached(&catalog, &BTreeSet::from(["tickets".to_owned(), "mine".to_owned()]));
+    assert_eq!(due.into_iter().collect::<Vec<_>>(), ["mine", "support_load", "tickets"]);
 }

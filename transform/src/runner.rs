@@ -1,6 +1,7 @@
 //! Runs the test cases of queries: given rows in, expected rows compared with what comes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZero;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -8,6 +9,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Float64Type, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::TableProvider;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::datasource::MemTable;
 use lake_types::Stream;
 use serde::Serialize;
@@ -34,22 +36,40 @@ pub struct CaseResult {
     pub failure: Option<String>,
 }
 
-/// Runs the cases of every query that `wanted` lets through, in the order of their names.
+/// Runs the cases of every query that `wanted` lets through, as many at once as there are cores;
+/// in the order of their names.
 pub async fn run_tests(catalog: &Arc<Catalog>, wanted: impl Fn(&str) -> bool) -> Vec<CaseResult> {
+    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut results = Vec::new();
+    let mut running: VecDeque<SpawnedTask<CaseResult>> = VecDeque::new();
     for query in catalog.queries().filter(|q| wanted(&q.name)) {
         for case in &query.cases {
-            let failure = run_case(catalog, query, case).await.err();
-            let row = failure.as_ref().and_then(|failure| failure.row);
-            results.push(CaseResult {
-                query: query.name.clone(),
-                case: case.name.clone(),
-                place: place(case, row),
-                failure: failure.map(|failure| failure.text),
-            });
+            if running.len() == at_once
+                && let Some(first) = running.pop_front()
+            {
+                results.extend(first.join_unwind().await);
+            }
+            let (catalog, query, case) = (Arc::clone(catalog), query.clone(), case.clone());
+            running.push_back(SpawnedTask::spawn(async move {
+                result_of(&catalog, &query, &case).await
+            }));
         }
     }
+    for task in running {
+        results.extend(task.join_unwind().await);
+    }
     results
+}
+
+async fn result_of(catalog: &Arc<Catalog>, query: &Query, case: &Case) -> CaseResult {
+    let failure = run_case(catalog, query, case).await.err();
+    let row = failure.as_ref().and_then(|failure| failure.row);
+    CaseResult {
+        query: query.name.clone(),
+        case: case.name.clone(),
+        place: place(case, row),
+        failure: failure.map(|failure| failure.text),
+    }
 }
 
 /// The file and the line of a case, or of a row that it expects.

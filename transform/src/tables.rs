@@ -1,6 +1,6 @@
 //! The tables that a query finds by name without a query file of theirs, and their columns.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Float64Array, Int32Array};
 use arrow::array::{RecordBatch, StringArray};
@@ -110,9 +110,8 @@ fn rates(rates: &Rates) -> Result<RecordBatch, ArrowError> {
     ])
 }
 
-/// Every currency an event may carry, with the value of one minor unit in major ones
-/// (0.01 for USD): Decimal(5, 4), which times a rate stays exact in twelve decimals.
-fn currencies() -> Result<RecordBatch, ArrowError> {
+/// Every currency an event may carry, and its digits after the point.
+static CURRENCIES: LazyLock<Vec<(String, u32)>> = LazyLock::new(|| {
     let mut codes: Vec<String> = Vec::new();
     for a in b'A'..=b'Z' {
         for b in b'A'..=b'Z' {
@@ -121,10 +120,16 @@ fn currencies() -> Result<RecordBatch, ArrowError> {
             }
         }
     }
-    let rows: Vec<(String, u32)> = codes
+    codes
         .into_iter()
         .filter_map(|code| minor_units(&code).ok().map(|digits| (code, digits)))
-        .collect();
+        .collect()
+});
+
+/// The currencies with the value of one minor unit in major ones (0.01 for USD): Decimal(5, 4),
+/// which times a rate stays exact in twelve decimals.
+fn currencies() -> Result<RecordBatch, ArrowError> {
+    let rows = &*CURRENCIES;
     batch(vec![
         ("code", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.0)))),
         (

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 
@@ -336,11 +337,11 @@ def part_b(rapport, duck, options, plan, out, turns, number):
 
 
 def part_c(rapport, _duck, options, plan, _out, turns, number):
-    """An event for the last day makes it stale; DuckDB's column is the rebuild of all days here."""
+    """An event for the day before makes it stale; DuckDB's column is the rebuild of all days here."""
     names = {query.name for query in plan[1] if query.name != "billing_day"}
     rapport.forget_rollups()
     rebuild, days = rapport.refresh(names)
-    last = f"{options.as_of}T00:00:00Z"
+    last = f"{date.fromisoformat(options.as_of) - timedelta(days=1)}T00:00:00Z"
     call = {"event_id": f"bench-{number}-{time.time_ns()}", "partner_id": "bench", "occurred_at": last, "status": 200}
     day = rapport.folder / "call.ndjson"
     day.write_text(json.dumps(call) + "\n")

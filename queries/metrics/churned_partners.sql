@@ -29,11 +29,10 @@ WITH churned AS (
     WHERE last_success < $as_of - INTERVAL '28 days'
 ),
 charged AS (
-    SELECT c.partner_id, checked_sum(m.amount) AS gross
+    SELECT c.partner_id, checked_sum(m.gross) AS gross
     FROM churned AS c
     JOIN money_day AS m ON m.partner_id = c.partner_id
-    WHERE m.kind IN ('usage', 'subscription', 'commission')
-        AND m.event_date > c.last_date - INTERVAL '90 days'
+    WHERE m.event_date > c.last_date - INTERVAL '90 days'
         AND m.event_date <= c.last_date
     GROUP BY c.partner_id
 )

@@ -67,10 +67,9 @@ lost AS (
     GROUP BY cohort_month, month
 ),
 charged AS (
-    SELECT c.cohort_month, month_start(m.event_date) AS month, checked_sum(m.amount) AS gross
+    SELECT c.cohort_month, month_start(m.event_date) AS month, checked_sum(m.gross) AS gross
     FROM money_day AS m
     JOIN cohort AS c ON c.partner_id = m.partner_id
-    WHERE m.kind IN ('usage', 'subscription', 'commission')
     GROUP BY c.cohort_month, month_start(m.event_date)
 )
 SELECT

@@ -30,7 +30,7 @@ active AS (
 charged AS (
     SELECT DISTINCT partner_id, month_start(event_date) AS month
     FROM money_day
-    WHERE kind IN ('usage', 'subscription', 'commission') AND amount > 0
+    WHERE gross > 0
 ),
 found AS (
     SELECT 'bad_merges' AS "check", count(*) AS failing, min(partner_id) AS sample

@@ -25,7 +25,7 @@ sql = "SELECT * FROM this WHERE sandbox > registered OR production > sandbox OR 
 WITH charged AS (
     SELECT DISTINCT partner_id
     FROM money_day
-    WHERE kind IN ('usage', 'subscription', 'commission') AND amount > 0
+    WHERE gross > 0
 ),
 -- A partner that came straight to a later stage has reached the earlier ones too.
 reached AS (

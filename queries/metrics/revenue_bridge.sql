@@ -25,9 +25,8 @@ not_null = ["month", "start", "new", "reactivation", "expansion", "contraction",
 sql = 'SELECT * FROM this WHERE start + new + reactivation + expansion - contraction - churn <> "end"'
 ---*/
 WITH monthly AS (
-    SELECT month_start(event_date) AS month, partner_id, checked_sum(amount) AS gross
+    SELECT month_start(event_date) AS month, partner_id, checked_sum(gross) AS gross
     FROM money_day
-    WHERE kind IN ('usage', 'subscription', 'commission')
     GROUP BY month_start(event_date), partner_id
 ),
 paying AS (

@@ -24,7 +24,7 @@ WITH billed AS (
         month_start(event_date) AS month,
         product,
         partner_id,
-        checked_sum(amount) FILTER (WHERE kind IN ('usage', 'subscription', 'commission')) AS gross,
+        checked_sum(gross) AS gross,
         checked_sum(amount) FILTER (WHERE kind IN ('credit', 'refund')) AS given_back
     FROM money_day
     GROUP BY month_start(event_date), product, partner_id

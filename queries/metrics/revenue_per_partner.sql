@@ -25,7 +25,7 @@ WITH billed AS (
     SELECT
         month_start(event_date) AS month,
         partner_id,
-        checked_sum(amount) FILTER (WHERE kind IN ('usage', 'subscription', 'commission')) AS gross,
+        checked_sum(gross) AS gross,
         checked_sum(amount) FILTER (WHERE kind = 'credit') AS credits,
         checked_sum(amount) FILTER (WHERE kind = 'refund') AS refunds
     FROM money_day

@@ -11,6 +11,7 @@ partner_id = { type = "Utf8" }
 product = { type = "Utf8" }
 kind = { type = "Utf8", description = "usage, subscription, commission, credit or refund" }
 amount = { type = "Decimal", unit = "reporting_currency" }
+gross = { type = "Decimal", unit = "reporting_currency", description = "amount of usage, subscription and commission; 0 for credits and refunds" }
 
 [[checks]]
 unique = ["event_date", "partner_id", "product", "kind"]
@@ -51,6 +52,12 @@ converted AS (
   LEFT JOIN merge_map m ON m.partner_id = b.partner_id
   WHERE b.event_date < $as_of
 )
-SELECT event_date, partner_id, product, kind, checked_sum(amount) AS amount
+SELECT
+  event_date,
+  partner_id,
+  product,
+  kind,
+  checked_sum(amount) AS amount,
+  checked_sum(amount) FILTER (WHERE kind IN ('usage', 'subscription', 'commission')) AS gross
 FROM converted
 GROUP BY event_date, partner_id, product, kind

@@ -22,7 +22,9 @@ SELECT
   coalesce(m.survivor, b.partner_id) AS partner_id,
   b.product,
   b.kind,
-  sum(CAST(b.amount_minor AS DECIMAL(17, 0)) * p.price) AS amount
+  sum(CAST(b.amount_minor AS DECIMAL(17, 0)) * p.price) AS amount,
+  coalesce(sum(CAST(b.amount_minor AS DECIMAL(17, 0)) * p.price)
+    FILTER (WHERE b.kind IN ('usage', 'subscription', 'commission')), 0) AS gross
 FROM billing_day b
 JOIN priced p ON p.currency = b.currency AND p.event_date = b.event_date
 LEFT JOIN merge_map m ON m.partner_id = b.partner_id

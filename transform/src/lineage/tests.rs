@@ -36,7 +36,7 @@ fn columns_are_followed_to_the_streams() {
     check(
         "revenue_per_partner",
         "rank",
-        &["money_day.amount", "money_day.event_date", "money_day.kind", "money_day.partner_id"],
+        &["money_day.event_date", "money_day.gross", "money_day.partner_id"],
         &[
             "billing_events.amount_minor",
             "billing_events.event_date",

@@ -348,7 +348,8 @@ async fn load(
     }
 }
 
-fn kernel_schema(def: &TableDef) -> Result<StructType, LakeError> {
+/// The table's columns as Delta writes them.
+pub(crate) fn kernel_schema(def: &TableDef) -> Result<StructType, LakeError> {
     let kernel: Result<StructType, _> = def.schema.as_ref().try_into_kernel();
     kernel.map_err(LakeError::Arrow)
 }

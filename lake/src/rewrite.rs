@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
-use deltalake::kernel::{Action, Remove};
+use deltalake::DeltaTableError;
+use deltalake::kernel::{Action, MetadataExt, Remove};
 use lake_types::Day;
 
 use crate::commit::{Committed, commit};
 use crate::error::LakeError;
 use crate::file::PendingFile;
-use crate::lake::Lake;
+use crate::lake::{Lake, kernel_schema};
 use crate::log::{Transactions, rewrite_mark};
 use crate::schema::TableDef;
 use crate::snapshot::{DataFile, TableSnapshot};
@@ -85,7 +86,8 @@ impl Lake {
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         loop {
             let (now, mut tail) = self.followed(&def.name).await?.ok_or_else(conflict)?;
-            if days.iter().any(|d| moved(base, &now, Some(d.day))) {
+            let columns_changed = now.schema != base.schema;
+            if columns_changed || days.iter().any(|d| moved(base, &now, Some(d.day))) {
                 return Err(conflict());
             }
             let mut actions = Vec::new();
@@ -102,6 +104,53 @@ impl Lake {
                 return self.snapshot(&def.name, None).await?.ok_or_else(conflict);
             }
         }
+    }
+
+    /// Gives a table other columns: every file of `base` goes, and these, of the new columns, come,
+    /// in one commit. Versions before it keep the columns they had.
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`] when the table has changed since `base`.
+    pub async fn replace_columns(
+        &self,
+        def: &TableDef,
+        base: &TableSnapshot,
+        days: Vec<(Day, Vec<PendingFile>)>,
+    ) -> Result<TableSnapshot, LakeError> {
+        let log = self.log_store(&def.name);
+        let conflict = || LakeError::Conflict { table: def.name.clone() };
+        loop {
+            let (now, mut tail) = self.followed(&def.name).await?.ok_or_else(conflict)?;
+            let held = base.files.iter().chain(&now.files).map(|f| f.day);
+            let all: BTreeSet<Option<Day>> =
+                held.chain(days.iter().map(|(day, _)| Some(*day))).collect();
+            if now.schema != base.schema || all.iter().any(|day| moved(base, &now, *day)) {
+                return Err(conflict());
+            }
+            let mut actions = vec![self.with_columns(def).await?];
+            actions.extend(base.files.iter().map(|f| remove(def, f, true)));
+            actions.extend(days.iter().flat_map(|(_, files)| files).map(PendingFile::action));
+            let mark = |day| {
+                let mark = rewrite_mark(day);
+                let count = now.txns.get(&mark).copied().unwrap_or_default();
+                (mark, count + 1)
+            };
+            let txns: Transactions = all.into_iter().map(mark).collect();
+            let done = commit(self, def, &log, &mut tail, actions, txns).await?;
+            if matches!(done, Committed::Done { .. }) {
+                return self.snapshot(&def.name, None).await?.ok_or_else(conflict);
+            }
+        }
+    }
+
+    /// What the log says of the table, with these columns.
+    async fn with_columns(&self, def: &TableDef) -> Result<Action, LakeError> {
+        let conflict = || LakeError::Conflict { table: def.name.clone() };
+        let delta = self.delta(&def.name).await?.ok_or_else(conflict)?;
+        let fail = LakeError::delta(&def.name);
+        let metadata = delta.snapshot().map_err(&fail)?.metadata().clone();
+        let metadata = metadata.with_schema(&kernel_schema(def)?);
+        Ok(Action::Metadata(metadata.map_err(|e| fail(DeltaTableError::from(e)))?))
     }
 
     /// Replaces single files by others, in one commit that moves the marks of their days and adds

@@ -126,6 +126,54 @@ async fn days_are_replaced_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn columns_are_replaced_with_all_days() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+    let empty = lake.ensure_table(&def()).await.expect("a table");
+    let file = async |def: &TableDef, rows: RecordBatch, day| {
+        lake.write_file(def, Some(day), &[rows], BTreeMap::new()).await.expect("a file")
+    };
+    let (one, two, three) = (Day(1), Day(2), Day(3));
+    let days = vec![
+        (one, vec![file(&def(), rows(&[1]), one).await]),
+        (two, vec![file(&def(), rows(&[2, 3]), two).await]),
+    ];
+    let base = lake.replace_days(&def(), &empty, days).await.expect("a commit");
+
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("seen", DataType::Utf8, true),
+        Field::new("event_date", DataType::Date32, false),
+    ]));
+    let other = TableDef { schema, ..def() };
+    let refused = lake.ensure_table(&other).await;
+    assert!(matches!(refused, Err(LakeError::SchemaChanged { .. })), "{refused:?}");
+    let seen = RecordBatch::try_new(
+        other.file_schema(),
+        vec![Arc::new(StringArray::from(vec!["x", "y", "z"]))],
+    );
+    let days = vec![(two, vec![file(&other, seen.expect("rows"), two).await])];
+    let after = lake.replace_columns(&other, &base, days.clone()).await.expect("a commit");
+    assert_eq!((after.rows(), after.files.len(), after.version), (3, 1, base.version + 1));
+    assert_eq!(lake.ensure_table(&other).await.expect("the table").version, after.version);
+    let before = lake.snapshot("raw/things", Some(base.version)).await.expect("read");
+    let before = before.expect("there");
+    assert_eq!((&before.schema, &before.files), (&base.schema, &base.files));
+
+    // Whoever began before it starts over, for a day that is new as well.
+    let again = lake.replace_columns(&other, &base, days).await;
+    assert!(matches!(again, Err(LakeError::Conflict { .. })), "{again:?}");
+    let late = vec![(one, vec![file(&def(), rows(&[9]), one).await])];
+    let late = lake.replace_days(&def(), &base, late).await;
+    assert!(matches!(late, Err(LakeError::Conflict { .. })), "{late:?}");
+    let new = vec![(three, vec![file(&def(), rows(&[9]), three).await])];
+    let new = lake.replace_days(&def(), &base, new).await;
+    assert!(matches!(new, Err(LakeError::Conflict { .. })), "{new:?}");
+    let reopened = Lake::open(&options(&dir)).await.expect("the lake");
+    let now = reopened.snapshot("raw/things", None).await.expect("read").expect("there");
+    assert_eq!((&now.schema, &now.files), (&after.schema, &after.files));
+}
+
+#[tokio::test]
 async fn positions_outlive_checkpoints() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");

@@ -131,6 +131,15 @@ pub(crate) fn table(rows: &Rows<'_>, widest: Option<usize>) -> anyhow::Result<St
     let numbers: Vec<usize> =
         (0..fields.len()).filter(|c| fields[*c].data_type().is_numeric()).collect();
     let mut table = Table::new(fields.iter().map(|f| f.name()), &numbers);
+    for row in cells(rows, widest)? {
+        table.row(row);
+    }
+    Ok(table.text())
+}
+
+/// The cells of such a table, row by row.
+pub(crate) fn cells(rows: &Rows<'_>, widest: Option<usize>) -> anyhow::Result<Vec<Vec<String>>> {
+    let fields = rows.schema.fields();
     let mut columns: Vec<Vec<String>> = vec![Vec::new(); fields.len()];
     for batch in rows.batches {
         for (column, texts) in columns.iter_mut().zip(texts(batch)?) {
@@ -149,10 +158,10 @@ pub(crate) fn table(rows: &Rows<'_>, widest: Option<usize>) -> anyhow::Result<St
         }
     }
     let count = rows.batches.iter().map(RecordBatch::num_rows).sum();
-    for row in 0..count {
-        table.row(columns.iter_mut().map(|column| std::mem::take(&mut column[row])));
-    }
-    Ok(table.text())
+    let row = |row: usize| -> Vec<String> {
+        columns.iter_mut().map(|column| std::mem::take(&mut column[row])).collect()
+    };
+    Ok((0..count).map(row).collect())
 }
 
 /// Keeps a text on one line of so many characters; what is left out shows as an ellipsis.

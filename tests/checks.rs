@@ -37,7 +37,13 @@ fn a_failing_check_keeps_the_last_good_rows() {
         growth.replace('\u{a0}', " ").contains("What is shown is as of 1 Feb 2026."),
         "{growth}"
     );
-    assert!(growth.contains(SAID) && page("metrics.html").expect("a page").contains(SAID));
+    // Each of its sections says so; why stands where the metric does.
+    let why = "href=\"sql/growth.html\">Why growth is held back</a>";
+    assert!(growth.contains(why) && !growth.contains(SAID));
+    assert!(page("index.html").expect("a page").contains(why));
+    for whole in ["metrics.html", "sql/growth.html"] {
+        assert!(page(whole).expect("a page").contains(SAID), "{whole}");
+    }
     let funnel = page("funnel.html").expect("a page");
     assert!(!funnel.contains("Held back."), "the funnel does not read growth");
     // A second time: the rows shown are still those of January.

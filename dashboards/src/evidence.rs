@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::input::{QueryDoc, ReportInput};
+use crate::input::{ColumnDoc, QueryDoc, ReportInput};
 use crate::page::{Page, Place, Section, empty, grid, held_back};
 use crate::{paths, words};
 
@@ -166,7 +166,7 @@ fn query_page(input: &ReportInput, place: Place, name: &str, doc: &QueryDoc) -> 
     let lead = html! { (doc.description) "." };
     let above = if place == Place::Docs { "index.html" } else { "metrics.html" };
     let mut page = shell(input, "../", place, name, lead);
-    page.facts = Some(facts(doc, above));
+    page.facts = Some(facts(input, name, doc, above));
     let mut sections = Vec::new();
     if !doc.columns.is_empty() {
         let subtitle = match doc.grain.as_slice() {
@@ -181,6 +181,12 @@ fn query_page(input: &ReportInput, place: Place, name: &str, doc: &QueryDoc) -> 
         ..Section::new("lineage", "Lineage", 4, "")
     };
     sections.push(page.section(&section, &lineage(input, doc)));
+    if let Some(first) = input.first_rows.get(name).filter(|rows| !rows.is_empty()) {
+        let all = input.csv.get(name).map_or(0, |csv| rows(csv));
+        let subtitle = html! { (words::count(first.len() as i64)) " of " (words::count(all)) };
+        let section = Section { subtitle, ..Section::new("rows", "First rows", 12, "") };
+        sections.push(page.section(&section, &first_rows(doc, first)));
+    }
     let subtitle =
         html! { "Checks run on its rows before they are shown; tests on rows made for them" };
     let section = Section { subtitle, ..Section::new("checks", "Checks and tests", 12, "") };
@@ -200,20 +206,27 @@ fn query_page(input: &ReportInput, place: Place, name: &str, doc: &QueryDoc) -> 
                 "; " code { "$as_of" } " is " (input.as_of.to_string()) "T00:00:00Z here"
             }
         },
-        ..Section::new("sql", "SQL", 12, name)
+        ..Section::new("sql", "SQL", 12, "")
     };
     sections.push(page.section(&section, &html! { pre { code { (doc.sql) } } }));
     page.html(&grid(&sections))
 }
 
-fn facts(doc: &QueryDoc, above: &str) -> Markup {
+fn facts(input: &ReportInput, name: &str, doc: &QueryDoc, above: &str) -> Markup {
     html! {
         p.above {
             a href={ "../" (above) } { "All queries" } " / " (doc.kind)
             @if let Some(owner) = &doc.owner { " of " (owner) }
             @if !doc.tags.is_empty() { " · " (doc.tags.join(", ")) }
             " · " code { (doc.file) }
+            @if input.csv.contains_key(name) {
+                " · " a href={ "../" (paths::csv(name)) } { "CSV" }
+            }
+            @if input.parquet.contains_key(name) {
+                " · " a href={ "../" (paths::parquet(name)) } { "Parquet" }
+            }
         }
+        @if let Some(held) = input.held.get(name) { (held_back(held)) }
     }
 }
 
@@ -229,6 +242,25 @@ fn columns(doc: &QueryDoc) -> Markup {
                 td { (column.kind) }
                 td { (column.unit.as_deref().unwrap_or_default().replace('_', " ")) }
                 td.wide { (column.description.as_deref().unwrap_or_default()) }
+            } } }
+        } }
+    }
+}
+
+fn first_rows(doc: &QueryDoc, rows: &[Vec<String>]) -> Markup {
+    let class = |column: &ColumnDoc| {
+        let number = ["Int", "Float", "Decimal"].iter().any(|kind| column.kind.starts_with(kind));
+        number.then_some("num")
+    };
+    html! {
+        div.scroll { table.queries {
+            thead { tr {
+                @for column in &doc.columns { th class=[class(column)] scope="col" { (column.name) } }
+            } }
+            tbody { @for row in rows { tr {
+                @for (column, cell) in doc.columns.iter().zip(row) {
+                    td class=[class(column)] { (cell) }
+                }
             } } }
         } }
     }

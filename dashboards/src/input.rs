@@ -63,6 +63,8 @@ pub struct ReportInput {
 
     /// Metric or table name → its rows as CSV, written to `data/NAME.csv`.
     pub csv: BTreeMap<String, String>,
+    /// Metric name → its first rows as text, in the order of its columns, shown on its page.
+    pub first_rows: BTreeMap<String, Vec<Vec<String>>>,
     /// Metric name → its rows as Parquet, written to `data/NAME.parquet`.
     pub parquet: BTreeMap<String, Vec<u8>>,
     /// Metrics whose newest rows are not shown.

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::growth::growth_section;
 use crate::input::{ByPartner, ReportInput, last_two};
-use crate::page::{Page, Place, Section, empty, grid};
+use crate::page::{Page, Place, Section, empty, grid, held_elsewhere};
 use crate::rows::ActivationRow;
 use crate::standing::{HealthRow, Standing};
 use crate::tile::{Tile, Tone, tiles, tone};
@@ -25,7 +25,7 @@ pub(crate) fn overview(input: &ReportInput, by: &ByPartner) -> String {
         title: "Overview".to_owned(),
         id: None,
         above: None,
-        facts: None,
+        facts: Some(held(input)),
         lead: lead(input),
         scored: false,
     };
@@ -41,6 +41,17 @@ pub(crate) fn overview(input: &ReportInput, by: &ByPartner) -> String {
         ]))
     };
     page.html(&sections)
+}
+
+/// What the lead and the tiles are made of; sections speak for themselves.
+const TILED: [&str; 4] = ["growth", "revenue_summary", "activation", "time_to_first_call"];
+
+fn held(input: &ReportInput) -> Markup {
+    html! {
+        @for metric in TILED {
+            @if let Some(held) = input.held.get(metric) { (held_elsewhere("", metric, held)) }
+        }
+    }
 }
 
 /// At most two lines: what changed, by how much, and the newest cohort.

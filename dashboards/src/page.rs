@@ -236,7 +236,9 @@ impl Page<'_> {
                     }
                 }
                 p.subtitle { (section.subtitle) }
-                @if let Some(held) = self.input.held.get(section.source) { (held_back(held)) }
+                @if let Some(held) = self.input.held.get(section.source) {
+                    (held_elsewhere(self.root, section.source, held))
+                }
                 (body)
                 @if let Some(note) = &section.note { p.note { (note) } }
                 @if let Some(table) = &section.table {
@@ -261,14 +263,26 @@ impl Page<'_> {
 
 /// That the newest rows are not shown, and why.
 pub(crate) fn held_back(held: &Held) -> Markup {
+    html! { p.held { (shown_instead(held)) " " (held.why) "." } }
+}
+
+/// The same of a metric whose page says why.
+pub(crate) fn held_elsewhere(root: &str, metric: &str, held: &Held) -> Markup {
     html! {
         p.held {
-            b { "Held back." } " "
-            @match held.shown {
-                Some(day) => { "What is shown is as of " (words::day_year(day)) "." },
-                None => "There are no earlier rows to show.",
-            }
-            " " (held.why) "."
+            (shown_instead(held)) " "
+            a href={ (root) (paths::sql(metric)) } { "Why " (metric) " is held back" }
+        }
+    }
+}
+
+/// That the newest rows are not shown, and which are.
+fn shown_instead(held: &Held) -> Markup {
+    html! {
+        b { "Held back." } " "
+        @match held.shown {
+            Some(day) => { "What is shown is as of " (words::day_year(day)) "." },
+            None => "There are no earlier rows to show.",
         }
     }
 }

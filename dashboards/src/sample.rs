@@ -182,6 +182,8 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
     ];
     for name in names {
         input.csv.insert(name.to_owned(), "column\n1\n".to_owned());
+        let row = ["2026-01-01", "<b>"].map(str::to_owned).to_vec();
+        input.first_rows.insert(name.to_owned(), vec![row]);
         let column = |name: &str| ColumnDoc {
             name: name.to_owned(),
             kind: "Int64".to_owned(),

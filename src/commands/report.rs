@@ -123,6 +123,7 @@ async fn fill_metrics(
             }
         };
         input.csv.insert(query.name.clone(), csv(&rows)?);
+        input.first_rows.insert(query.name.clone(), first_rows(&rows)?);
         let bytes = lake::parquet_bytes(&rows.schema, &rows.batches)?;
         input.parquet.insert(query.name.clone(), bytes);
         results.insert(query.name.clone(), rows);
@@ -184,6 +185,14 @@ fn typed<T: serde::de::DeserializeOwned>(
     name: &str,
 ) -> anyhow::Result<Vec<T>> {
     results.get(name).map_or_else(|| Ok(Vec::new()), frames::rows)
+}
+
+/// The rows that the page of a metric shows.
+fn first_rows(result: &QueryResult) -> anyhow::Result<Vec<Vec<String>>> {
+    const MOST: usize = 12;
+    let all = arrow::compute::concat_batches(&result.schema, &result.batches)?;
+    let first = [all.slice(0, all.num_rows().min(MOST))];
+    output::cells(&Rows { schema: &result.schema, batches: &first }, None)
 }
 
 fn csv(result: &QueryResult) -> anyhow::Result<String> {

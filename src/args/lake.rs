@@ -1,0 +1,77 @@
+//! The command line of `rapport lake`.
+
+use clap::{Args, Subcommand};
+
+use super::Format;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LakeCommand {
+    /// Check the log against the files, and that no record stands twice
+    Verify,
+    /// Tables, how fresh the streams are, small files, and what was rejected
+    #[command(
+        after_help = "Examples:\n  rapport lake status\n  rapport lake status --format json | jq '.streams[].slowest'\n\njson holds everything, csv and parquet the tables alone. Small files are those under 8 MiB on days\nthat are complete: `rapport lake compact` makes fewer of them."
+    )]
+    Status {
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Turn the small files of closed days into large sorted ones, dropping copies of events
+    #[command(
+        after_help = "Safe beside running workers and readers. The old files stay until `rapport lake vacuum`.\n\nExamples:\n  rapport lake compact\n  rapport lake compact --before 2026-11-01"
+    )]
+    Compact {
+        /// Only days before this one [default: every day that is complete]
+        #[arg(long, value_name = "DATE")]
+        before: Option<lake_types::Day>,
+    },
+    /// Delete the files that no version of the last days names
+    #[command(
+        after_help = "Examples:\n  rapport lake vacuum --dry-run\n  rapport lake vacuum --retention-hours 48"
+    )]
+    Vacuum {
+        /// Versions younger than this can still be read afterwards
+        #[arg(long, value_name = "HOURS", default_value_t = 168, value_parser = clap::value_parser!(u64).range(1..))]
+        retention_hours: u64,
+        /// Only say how many files would go
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Erase partners: no byte of them stays in any file of the lake, which a scan then shows
+    #[command(
+        after_help = "Their events, dead letters and rollups go; in scores and in merges a random token takes the\nplace of the id. Safe beside running workers; readers of older versions fail. Ends with 3 when\nanything is left, and says where. It can be run again.\n\nExamples:\n  rapport lake erase --partner acme --dry-run\n  rapport lake erase --partner acme --partner acme-test --yes"
+    )]
+    Erase(Erase),
+    /// Seal the days that are past their retention: their events go, what was computed stays
+    #[command(
+        after_help = "[lake.retention] in rapport.toml says how long api_calls and dead_letters are kept, counted back\nfrom the watermark. Rollups, metrics and scores keep what they know; a later arrival for a sealed\nday is rejected as out_of_range. `rapport lake vacuum` deletes the files. Safe beside workers.\n\nExamples:\n  rapport lake retain --dry-run\n  rapport lake retain && rapport lake vacuum"
+    )]
+    Retain {
+        /// Only say what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Bring a lake of an older program to this one's format
+    #[command(
+        after_help = "Stop all workers first, and start them again with this program. It can be run again.\n\nExample:\n  rapport lake upgrade"
+    )]
+    Upgrade,
+    /// Use a new key from now on; the old ones stay in the key file and open what they sealed
+    #[command(
+        after_help = "Copy the key file to every machine that runs Rapport and into your backup, then restart the\nworkers: until then they use the old key. A credential has another hash from then on.\n\nExample:\n  rapport lake rotate-key"
+    )]
+    RotateKey,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Erase {
+    /// The id, as the events have it; may be given several times
+    #[arg(long, value_name = "ID", required = true)]
+    pub(crate) partner: Vec<String>,
+    /// Only say how many rows would go, and where
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask; needed without a terminal
+    #[arg(long)]
+    pub(crate) yes: bool,
+}

@@ -1,5 +1,6 @@
 //! `--where` and `--by`: the partners that count, and the parts they are cut into.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
@@ -30,7 +31,8 @@ impl Slices {
         if let Some(condition) = &options.condition {
             whole = Arc::new(whole.only(condition).await.map_err(|e| wrong("--where", e))?);
         }
-        let by = options.by.clone();
+        let mut seen = BTreeSet::new();
+        let by: Vec<String> = options.by.iter().filter(|by| seen.insert(*by)).cloned().collect();
         let parts = match by.is_empty() {
             true => Vec::new(),
             false => whole.parts(&by).await.map_err(|e| wrong("--by", e))?,
@@ -60,6 +62,11 @@ impl Slices {
             return Ok((rows, findings));
         }
         let columns = self.whole.metric_schema(name).await?;
+        if let Some(by) = self.by.iter().find(|by| columns.field_with_name(by).is_ok()) {
+            return Err(usage(format!(
+                "--by {by}: {name} has a column {by} already; run it without --by {by}, or give the column another name in its query"
+            )));
+        }
         let mut fields: Vec<Arc<Field>> =
             self.by.iter().map(|b| Arc::new(Field::new(b, DataType::Utf8, true))).collect();
         fields.extend(

@@ -98,6 +98,21 @@ fn parts_add_up_to_the_whole() {
     refused(&["--where", "TRUE) OR (TRUE"], &["--where"]);
     refused(&["--where", "segment"], &["--where", "oolean"]);
     refused(&["--by", "colour"], &["--by", "\"colour\"", "segment, plan, region"]);
+
+    std::fs::create_dir_all(project.path("queries/metrics")).expect("a folder");
+    project.write(
+        "queries/metrics/calls_by_region.sql",
+        "/*---\ndescription = \"calls\"\ngrain = [\"region\"]\n[columns]\nregion = { type = \"Utf8\" }\ncalls = { type = \"Int64\" }\n---*/\n\
+         SELECT p.region, sum(u.calls) AS calls FROM usage_day u\n\
+         LEFT JOIN partners p ON p.partner_id = u.partner_id GROUP BY p.region ORDER BY p.region\n",
+    );
+    let by = ["metrics", "run", "calls_by_region", "--as-of", &end, "--format", "csv", "--by"];
+    project
+        .run(&[&by[..], &["segment,region"]].concat())
+        .refused(2, &["--by region: calls_by_region has a column region already"]);
+    // An attribute that is named twice is one.
+    let csv = project.ok(&[&by[..], &["segment,plan,segment"]].concat());
+    assert!(csv.starts_with("segment,plan,region,calls\n"), "{csv}");
 }
 
 /// Every metric but those of the lake as a whole.

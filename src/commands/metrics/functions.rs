@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use transform::{Function, functions};
 
 use crate::args::Format;
-use crate::output::{self, Rows, Table, note};
+use crate::output::{self, Rows, Table, line};
 
 /// One cell of the list.
 type Text = fn(&Function) -> &'static str;
@@ -15,13 +15,7 @@ type Text = fn(&Function) -> &'static str;
 pub(super) fn list(format: Format) -> anyhow::Result<()> {
     let all = functions();
     if format == Format::Table {
-        let mut table = Table::new(["function", "what it does", "in", "after"], &[]);
-        for function in &all {
-            table.row([function.signature, function.does, function.unit, function.source]);
-        }
-        output::show(&table)?;
-        note("\nEach has an example: `rapport metrics functions --format json`.");
-        return Ok(());
+        return all.iter().try_for_each(block);
     }
     let columns: [(&str, Text); 7] = [
         ("name", Function::name),
@@ -40,4 +34,19 @@ pub(super) fn list(format: Format) -> anyhow::Result<()> {
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(schema.clone(), texts.collect())?;
     output::print(&Rows { schema: &schema, batches: &[batch] }, format)
+}
+
+/// A function as a block of its own: its signature, then what there is to say of it.
+fn block(function: &Function) -> anyhow::Result<()> {
+    line(function.signature)?;
+    let mut table = Table::new(["", ""], &[]);
+    table.row(["  does", function.does]);
+    table.row(["  unit", function.unit]);
+    if !function.source.is_empty() {
+        table.row(["  source", function.source]);
+    }
+    table.row(["  example", function.example]);
+    table.row(["  gives", function.gives]);
+    output::show(&table)?;
+    line("")
 }

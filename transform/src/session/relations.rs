@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use lake_types::Stream;
 
 use super::Session;
+use crate::arrivals::ARRIVALS;
 use crate::catalog::Kind;
 use crate::error::{Result, TransformError};
 use crate::tables;
@@ -93,6 +94,7 @@ impl Session {
 fn base_tables() -> Vec<String> {
     let mut names: Vec<String> = Stream::ALL.iter().map(|s| s.table().to_owned()).collect();
     names.extend(Stream::ALL.iter().map(|s| format!("{}.{}", tables::RAW_SCHEMA, s.table())));
+    names.push(ARRIVALS.to_owned());
     names.extend(tables::LAKE_TABLES.iter().map(|name| (*name).to_owned()));
     names.extend(tables::SETTING_TABLES.iter().map(|name| (*name).to_owned()));
     names
@@ -104,6 +106,7 @@ fn described(name: &str) -> &'static str {
         "partner_events" => "Registrations, changes and merges of partners, each once",
         "billing_events" => "What partners were billed, each event once",
         "support_events" => "Tickets opened, answered and resolved, each event once",
+        ARRIVALS => "How many records arrived for each day of a stream, copies included",
         "dead_letters" => "Records that broke a rule, with the reason; what they held is sealed",
         "runs" => "Which table versions each run answered from",
         "partner_health" => "Every score ever given, with its reasons",

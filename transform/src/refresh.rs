@@ -1,13 +1,15 @@
 //! Brings rollups up to date: the days whose input or whose query changed, and no other.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::col;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use lake::{LakeError, PendingFile, TableDef};
 use lake_types::Day;
 
@@ -28,7 +30,10 @@ use crate::tables;
 const DAY_COLUMN: &str = "event_date";
 
 /// Input rows of one query: enough to keep it busy, few enough to hold its groups in memory.
-const CHUNK_ROWS: u64 = 2_000_000;
+const CHUNK_ROWS: u64 = 1_000_000;
+
+/// Rollups that are refreshed at once: while one waits for the disk another computes.
+const AT_ONCE: usize = 2;
 
 /// Starts after another process rewrote a day in between.
 const ATTEMPTS: usize = 5;
@@ -85,8 +90,15 @@ impl Engine {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<RefreshReport> {
         let mut report = RefreshReport::default();
-        for query in self.catalog.of_kind(Kind::Rollup).filter(|q| wanted(&q.name)) {
-            match self.refresh_rollup(query, progress).await {
+        let progress = RefCell::new(progress);
+        let refreshed =
+            self.catalog.of_kind(Kind::Rollup).filter(|q| wanted(&q.name)).map(|query| {
+                let mut tell = |news| progress.borrow_mut()(news);
+                async move { (query, self.refresh_rollup(query, &mut tell).await) }
+            });
+        let mut refreshed = pin!(stream::iter(refreshed).buffered(AT_ONCE));
+        while let Some((query, result)) = refreshed.next().await {
+            match result {
                 Ok(rollup) => report.rollups.push(rollup),
                 Err(error) if error.is_of_a_query() => {
                     report.failed.insert(query.name.clone(), error.to_string());

@@ -5,7 +5,7 @@
 //! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
 //! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
 //! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
-//! `ten_mistakes`, `watch`.
+//! `plan`, `ten_mistakes`, `watch`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
 
@@ -23,6 +23,7 @@ mod group;
 mod kafka;
 mod metrics;
 mod pieces;
+mod plan;
 mod program;
 mod readers;
 mod reference;

@@ -148,6 +148,13 @@ fn sealed_days_keep_what_was_computed_and_take_nothing_more() {
     project.ok(&["lake", "vacuum", "--retention-hours", "1"]);
     project.ok(&["lake", "verify"]);
 
+    // One that reads every day can't go with retention.
+    project.write(
+        "queries/rollups/so_far.sql",
+        "/*---\ndescription = \"d\"\ngrain = [\"event_date\"]\nreads = { api_calls = \"upto\" }\n[columns]\nevent_date = { type = \"Date32\" }\n---*/\nSELECT DISTINCT event_date FROM api_calls\n",
+    );
+    project.run(&["lake", "retain"]).refused(2, &["so_far.sql", "\"lookback N\""]);
+
     project.write("rapport.toml", "[lake.retention]\napi_calls = \"soon\"\n");
     project.run(&["lake", "retain"]).refused(2, &["\"soon\"", "write 400d"]);
     project.write("rapport.toml", "[lake.retention]\nbilling_events = \"1d\"\n");

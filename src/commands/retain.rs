@@ -2,7 +2,9 @@
 
 use lake::{LakeError, Sealed, TableDef, schema};
 use lake_types::{Day, Stream};
+use transform::{Catalog, Kind, Query};
 
+use crate::failure::usage;
 use crate::output::{line, note};
 use crate::progress::count;
 use crate::project::Project;
@@ -15,6 +17,9 @@ pub(crate) async fn run(project: &Project, dry: bool) -> anyhow::Result<()> {
     if kept.api_calls.is_none() && kept.dead_letters.is_none() {
         note("No retention is set: [lake.retention] in rapport.toml says how long to keep what");
         return Ok(());
+    }
+    if kept.api_calls.is_some() {
+        refuse_endless(project.engine.catalog())?;
     }
     // Counted from what the lake is complete to: while nothing comes, nothing goes.
     let Some(watermark) = project.lake.watermark().await? else {
@@ -39,6 +44,17 @@ pub(crate) async fn run(project: &Project, dry: bool) -> anyhow::Result<()> {
     }
     project.lake.settle().await;
     Ok(())
+}
+
+/// A rollup that reads the calls of every day could never be computed again.
+fn refuse_endless(catalog: &Catalog) -> anyhow::Result<()> {
+    let table = Stream::ApiCalls.table();
+    let endless = |q: &&Query| q.header.reads.get(table).is_some_and(|reach| reach.is_endless());
+    let Some(rollup) = catalog.of_kind(Kind::Rollup).find(endless) else { return Ok(()) };
+    Err(usage(format!(
+        "{} reads {table} of every day, which retention takes away; let it read \"lookback N\", or take api_calls out of [lake.retention]",
+        rollup.file
+    )))
 }
 
 async fn seal(project: &Project, def: &TableDef, before: Day, dry: bool) -> anyhow::Result<Sealed> {

@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
@@ -22,6 +23,8 @@ pub(crate) struct Input {
     /// As the query names it.
     pub name: String,
     pub reach: Reach,
+    /// The tables of events that it is made of, each at the version it was read at.
+    pub versions: BTreeMap<String, u64>,
     source: Source,
     /// The first day that is not sealed.
     sealed: Option<Day>,
@@ -37,12 +40,22 @@ enum Source {
     Arrivals(Arrivals),
 }
 
-/// The newest version of each stream that is needed; `None` before its first event.
+/// A version of each stream that is needed; `None` before its first event.
 type Streams = BTreeMap<Stream, Option<TableSnapshot>>;
 
 impl Engine {
     /// The tables that a rollup reads, at their newest. Those of one stream are of one version.
     pub(crate) async fn inputs(&self, query: &Query, statement: &Statement) -> Result<Vec<Input>> {
+        self.inputs_at(query, statement, None).await
+    }
+
+    /// The same at these versions; a table that is not among them did not exist yet.
+    pub(crate) async fn inputs_at(
+        &self,
+        query: &Query,
+        statement: &Statement,
+        versions: Option<&BTreeMap<String, u64>>,
+    ) -> Result<Vec<Input>> {
         let fail = |message| TransformError::File { file: query.file.clone(), line: 1, message };
         let mut inputs = Vec::new();
         let mut streams = Streams::new();
@@ -61,15 +74,31 @@ impl Engine {
             };
             for needed in stream.map_or(Stream::ALL.to_vec(), |s| vec![s]) {
                 if let Entry::Vacant(entry) = streams.entry(needed) {
-                    let def = lake::schema::raw(needed);
-                    entry.insert(self.lake.snapshot(&def.name, None).await?);
+                    let table = lake::schema::raw(needed).name;
+                    let version = versions.map(|versions| versions.get(&table).copied());
+                    entry.insert(match version {
+                        Some(None) => None,
+                        version => self.lake.snapshot(&table, version.flatten()).await?,
+                    });
                 }
             }
             let raw = plain.len() < name.len();
-            inputs.push(match stream {
+            let input = match stream {
                 Some(stream) => Input::of_stream(name, reach, raw, stream, &streams),
                 None => Input::of_arrivals(name, reach, &streams),
-            });
+            };
+            if let Some(first) = input.sealed.filter(|_| reach.is_endless()) {
+                return Err(TransformError::File {
+                    file: query.file.clone(),
+                    line: query.header.reads_place.line,
+                    message: format!(
+                        "it reads every day of {0} (\"{1}\"), and retention has sealed those before {first}: their events are gone; let it read \"lookback N\"",
+                        input.name,
+                        reach.text()
+                    ),
+                });
+            }
+            inputs.push(input);
         }
         Ok(inputs)
     }
@@ -81,6 +110,7 @@ impl Input {
         Self {
             name,
             reach,
+            versions: snapshot.map(|s| (s.table.clone(), s.version)).into_iter().collect(),
             sealed: snapshot.and_then(|s| lake::sealed_before(&s.txns)),
             source: Source::Stream {
                 raw,
@@ -93,18 +123,24 @@ impl Input {
     fn of_arrivals(name: String, reach: Reach, all: &Streams) -> Self {
         let mut arrivals = Arrivals::default();
         let mut sealed = None;
+        let mut versions = BTreeMap::new();
         for (stream, snapshot) in all {
             let Some(snapshot) = snapshot else { continue };
+            versions.insert(snapshot.table.clone(), snapshot.version);
             arrivals.add_files(*stream, &snapshot.files);
             sealed = sealed.max(lake::sealed_before(&snapshot.txns));
         }
-        Self { name, reach, sealed, source: Source::Arrivals(arrivals) }
+        Self { name, reach, versions, sealed, source: Source::Arrivals(arrivals) }
     }
 
-    /// Whether a day can still be computed. A sealed day's events are gone; what was computed from
-    /// them stays.
+    /// Whether a day of the rollup can still be computed. A sealed day's events are gone; what was
+    /// computed from them stays.
     pub(crate) fn is_open(&self, day: Day) -> bool {
-        self.sealed.is_none_or(|first| day >= first)
+        let read = match self.reach {
+            Reach::Lookback(days) => day.plus(-days),
+            Reach::Same | Reach::UpTo | Reach::All => day,
+        };
+        self.sealed.is_none_or(|first| read >= first)
     }
 
     /// The days that have something.
@@ -124,24 +160,34 @@ impl Input {
         files.iter().filter_map(|f| Some((f.day?, f.rows)))
     }
 
-    /// What one day of the rollup may read of this: equal texts are equal rows.
-    pub(crate) fn identities(&self, day: Day) -> Vec<String> {
-        let covered = |input| self.reach.covers(day, input);
+    /// What each day holds: equal texts are equal rows.
+    pub(crate) fn contents(&self) -> BTreeMap<Day, String> {
         match &self.source {
             Source::Stream { files, .. } => {
                 let mut by_day: BTreeMap<Day, Vec<&DataFile>> = BTreeMap::new();
                 for file in files {
-                    if let Some(input) = file.day.filter(|input| covered(*input)) {
-                        by_day.entry(input).or_default().push(file);
+                    if let Some(day) = file.day {
+                        by_day.entry(day).or_default().push(file);
                     }
                 }
-                by_day.into_values().map(|files| lake::identity(files.into_iter())).collect()
+                let identity = |files: Vec<&DataFile>| lake::identity(files.into_iter());
+                by_day.into_iter().map(|(day, files)| (day, identity(files))).collect()
             }
-            Source::Arrivals(arrivals) => arrivals
-                .of_days(covered)
-                .map(|(stream, day, records)| format!("{stream} {day} {records}"))
-                .collect(),
+            Source::Arrivals(arrivals) => {
+                let mut by_day: BTreeMap<Day, String> = BTreeMap::new();
+                for (stream, day, records) in arrivals.of_days(|_| true) {
+                    let _ = write!(by_day.entry(day).or_default(), "{stream} {day} {records};");
+                }
+                by_day
+            }
         }
+    }
+
+    /// The days that hold something else than in the same input of another time.
+    pub(crate) fn changed_since(&self, then: &Self) -> BTreeSet<Day> {
+        let (now, then) = (self.contents(), then.contents());
+        let days = now.keys().chain(then.keys()).copied();
+        days.filter(|day| now.get(day) != then.get(day)).collect()
     }
 
     /// The table, as far as these days of the rollup may read it.

@@ -14,7 +14,7 @@ use lake::{LakeError, PendingFile, TableDef};
 use lake_types::Day;
 
 use crate::catalog::{Kind, Query};
-use crate::checks::{Checked, Finding, unproven};
+use crate::data_checks::{Checked, Finding, unproven};
 use crate::days::{DayWriter, split_days};
 use crate::engine::{Engine, rollup_table};
 use crate::error::{Result, TransformError};
@@ -22,7 +22,8 @@ use crate::header::{Check, Severity};
 use crate::inputs::Input;
 use crate::provider::{FileList, StoredTable};
 use crate::reach;
-use crate::stale::{Due, INPUTS_TAG, stored_tags};
+use crate::rebuild::Rollup;
+use crate::stale::{Due, file_tags, stored_tags};
 use crate::statement::Statement;
 use crate::tables;
 
@@ -147,11 +148,19 @@ impl Engine {
     ) -> Result<()> {
         let statement = Statement::parse(&query.sql, &query.file)?;
         let inputs = self.inputs(query, &statement).await?;
-        if inputs.iter().all(|input| input.days().is_empty()) {
-            return self.clear(query, &inputs, report).await;
+        let nothing = inputs.iter().all(|input| input.days().is_empty());
+        if nothing && self.lake.snapshot(&rollup_table(&query.name), None).await?.is_none() {
+            return Ok(());
         }
         let (def, checks) = self.definition(query, &statement, &inputs).await?;
-        let mut base = self.lake.ensure_table(&def).await?;
+        let mut base = match self.lake.ensure_table(&def).await {
+            Err(LakeError::SchemaChanged { .. }) => {
+                let (statement, inputs) = (&statement, inputs.as_slice());
+                let rollup = Rollup { query, statement, inputs, def: &def, checks: &checks };
+                return self.rebuild(rollup, report, progress).await;
+            }
+            base => base?,
+        };
         let Due { tags, stale, gone } =
             Due::of(&statement.normalized(), &inputs, &stored_tags(&base));
         let stale: Vec<Day> = stale.into_iter().map(|(day, _)| day).collect();
@@ -176,28 +185,6 @@ impl Engine {
             report.days += published;
             progress(Progress { rollup: query.name.clone(), days_done: done, days: stale.len() });
         }
-        Ok(())
-    }
-
-    /// Removes what is stored of a rollup whose input is empty.
-    async fn clear(
-        &self,
-        query: &Query,
-        inputs: &[Input],
-        report: &mut RollupReport,
-    ) -> Result<()> {
-        let name = rollup_table(&query.name);
-        let Some(base) = self.lake.snapshot(&name, None).await? else { return Ok(()) };
-        let is_open = |day: &Day| inputs.iter().all(|input| input.is_open(*day));
-        let stored = stored_tags(&base).into_keys().filter(is_open);
-        let days: Vec<_> = stored.map(|day| (day, Vec::new())).collect();
-        if days.is_empty() {
-            return Ok(());
-        }
-        report.removed += days.len();
-        let partition_by = base.partition_by.clone();
-        let def = TableDef { name, schema: Arc::clone(&base.schema), partition_by };
-        self.lake.replace_days(&def, &base, days).await?;
         Ok(())
     }
 
@@ -234,7 +221,7 @@ impl Engine {
 
     /// Runs the checks over days that were written and are in no commit yet, and leaves out those
     /// in which one of severity error finds something.
-    async fn hold_back(
+    pub(crate) async fn hold_back(
         &self,
         query: &Query,
         checks: &[Check],
@@ -308,7 +295,7 @@ impl Engine {
 
     /// Computes some days and writes their files; a day without rows has an empty file, which
     /// remembers its tag.
-    async fn compute(
+    pub(crate) async fn compute(
         &self,
         query: &Query,
         statement: &Statement,
@@ -325,7 +312,7 @@ impl Engine {
             let batch = batch.map_err(fail())?;
             for (day, part) in split_days(&batch, DAY_COLUMN).map_err(fail())? {
                 if let Some(tag) = tags.get(&day).filter(|_| days.contains(&day)) {
-                    writer.push(day, part, &tagged(tag)).await?;
+                    writer.push(day, part, &file_tags(tag, inputs)).await?;
                 }
             }
         }
@@ -333,7 +320,7 @@ impl Engine {
         for day in days {
             if !files.contains_key(day) {
                 let empty = [RecordBatch::new_empty(def.file_schema())];
-                let tag = tags.get(day).map(|tag| tagged(tag)).unwrap_or_default();
+                let tag = tags.get(day).map(|tag| file_tags(tag, inputs)).unwrap_or_default();
                 files.insert(*day, self.lake.write_file(def, Some(*day), &empty, tag).await?);
             }
         }
@@ -341,12 +328,8 @@ impl Engine {
     }
 }
 
-fn tagged(tag: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([(INPUTS_TAG.to_owned(), tag.to_owned())])
-}
-
 /// Days that are computed together: as many as their input rows allow, at least one.
-fn chunks(days: &[Day], inputs: &[Input]) -> Vec<Vec<Day>> {
+pub(crate) fn chunks(days: &[Day], inputs: &[Input]) -> Vec<Vec<Day>> {
     let mut by_day: BTreeMap<Day, u64> = BTreeMap::new();
     for (day, rows) in inputs.iter().flat_map(Input::rows) {
         *by_day.entry(day).or_default() += rows;

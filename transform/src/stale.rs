@@ -3,18 +3,20 @@
 //! Each file of a rollup's day carries a tag, `ENGINE.QUERY.INPUT-INPUT…`: this engine's version, a
 //! digest of the query, and one of each table it reads, as far as that day may read it. Files
 //! never change, and a compacted one stands for those it was made of, so equal tags are equal rows.
+//! A second tag names the versions of the tables that were read, to tell which days changed since.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use lake::TableSnapshot;
+use lake::{LakeError, TableSnapshot};
 use lake_types::Day;
 
 use crate::catalog::{Kind, Query};
 use crate::engine::{Engine, rollup_table};
-use crate::error::Result;
+use crate::error::{Result, TransformError};
 use crate::header::Reach;
 use crate::inputs::Input;
+use crate::rebuild::check_recomputable;
 use crate::statement::Statement;
 
 /// Raised when rows that come out of the same query and input change.
@@ -22,6 +24,9 @@ const ENGINE_VERSION: &str = "2";
 
 /// The tag of a rollup's files that says what they were made of.
 pub(crate) const INPUTS_TAG: &str = "inputs";
+
+/// The one that says at which versions: `raw/api_calls@12 raw/billing_events@3`.
+const VERSIONS_TAG: &str = "versions";
 
 /// Characters of a digest: enough that no two are the same by chance.
 const DIGITS: usize = 24;
@@ -46,8 +51,8 @@ pub enum Reason {
 pub struct StaleDay {
     pub day: Day,
     pub reason: Reason,
-    /// Where the input changed: the days, first and last, that the day reads.
-    pub input_days: Option<(Day, Day)>,
+    /// The days of input that changed, as far as the lake's log still tells.
+    pub input_days: Vec<Day>,
 }
 
 /// What a refresh would do to a rollup.
@@ -113,22 +118,77 @@ impl Engine {
         let (def, _) = self.definition(query, &statement, &inputs).await?;
         let base = self.lake.snapshot(&rollup_table(&query.name), None).await?;
         let stored = base.as_ref().map(stored_tags).unwrap_or_default();
-        let due = Due::of(&statement.normalized(), &inputs, &stored);
+        let made_at = base.as_ref().map(stored_versions).unwrap_or_default();
         let other_columns = base.is_some_and(|base| !same_columns(&base.schema, &def.schema));
+        let due = if other_columns {
+            check_recomputable(query, stored.keys(), &inputs)?;
+            Due::of(&statement.normalized(), &inputs, &BTreeMap::new())
+        } else {
+            Due::of(&statement.normalized(), &inputs, &stored)
+        };
+        let mut changes =
+            Changes { engine: self, query, statement, inputs, known: BTreeMap::new() };
         let mut stale = Vec::new();
         for (day, reason) in due.stale {
             let reason = if other_columns { Reason::SchemaChanged } else { reason };
             let input_days = match reason {
-                Reason::InputChanged(_) => input_days(&inputs, day),
-                _ => None,
+                Reason::InputChanged(_) => changes.read_by(day, made_at.get(&day)).await?,
+                _ => Vec::new(),
             };
             stale.push(StaleDay { day, reason, input_days });
         }
         for day in due.gone {
-            stale.push(StaleDay { day, reason: Reason::InputGone, input_days: None });
+            stale.push(StaleDay { day, reason: Reason::InputGone, input_days: Vec::new() });
         }
         stale.sort_by_key(|stale| stale.day);
         Ok(RollupPlan { name: query.name.clone(), days: due.tags.len(), stale, error: None })
+    }
+}
+
+/// The days of a rollup's input that changed since versions of before.
+struct Changes<'a> {
+    engine: &'a Engine,
+    query: &'a Query,
+    statement: Statement,
+    /// As they are now.
+    inputs: Vec<Input>,
+    /// By versions of before, for each input; `None` where the log no longer has them.
+    known: BTreeMap<String, Option<Vec<BTreeSet<Day>>>>,
+}
+
+impl Changes<'_> {
+    /// Those that one day reads, which was made at these versions.
+    async fn read_by(&mut self, day: Day, versions: Option<&String>) -> Result<Vec<Day>> {
+        if self.inputs.iter().all(|input| input.reach == Reach::Same) {
+            return Ok(vec![day]);
+        }
+        let Some(versions) = versions else { return Ok(Vec::new()) };
+        if !self.known.contains_key(versions) {
+            let changed = self.since(versions).await?;
+            self.known.insert(versions.clone(), changed);
+        }
+        let Some(Some(changed)) = self.known.get(versions) else { return Ok(Vec::new()) };
+        let read = self.inputs.iter().zip(changed).flat_map(|(input, changed)| {
+            changed.iter().copied().filter(|other| input.reach.covers(day, *other))
+        });
+        let read: BTreeSet<Day> = read.collect();
+        Ok(read.into_iter().collect())
+    }
+
+    async fn since(&self, versions: &str) -> Result<Option<Vec<BTreeSet<Day>>>> {
+        let parsed = versions.split(' ').filter_map(|version| {
+            let (table, version) = version.split_once('@')?;
+            Some((table.to_owned(), version.parse().ok()?))
+        });
+        let parsed: BTreeMap<String, u64> = parsed.collect();
+        match self.engine.inputs_at(self.query, &self.statement, Some(&parsed)).await {
+            Ok(then) => {
+                let pairs = self.inputs.iter().zip(&then);
+                Ok(Some(pairs.map(|(now, then)| now.changed_since(then)).collect()))
+            }
+            Err(TransformError::Lake(LakeError::NoSuchVersion { .. })) => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 }
 
@@ -149,8 +209,9 @@ impl Due {
         let is_open = |day: &Day| inputs.iter().all(|input| input.is_open(*day));
         let query = made_by(text);
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        let contents: Vec<_> = inputs.iter().map(|input| (input, input.contents())).collect();
         let tags: BTreeMap<Day, String> =
-            days.iter().map(|day| (*day, tag(&query, inputs, *day))).collect();
+            days.iter().map(|day| (*day, tag(&query, &contents, *day))).collect();
         let stale = tags
             .iter()
             .filter(|(day, _)| is_open(day))
@@ -182,12 +243,29 @@ pub(crate) fn stored_tags(base: &TableSnapshot) -> BTreeMap<Day, Option<String>>
     tags
 }
 
-fn tag(query: &str, inputs: &[Input], day: Day) -> String {
+/// The versions of the tables that each stored day was made of, where its file says so.
+fn stored_versions(base: &TableSnapshot) -> BTreeMap<Day, String> {
+    let of_file = |file: &lake::DataFile| Some((file.day?, file.tags.get(VERSIONS_TAG)?.clone()));
+    base.files.iter().filter_map(of_file).collect()
+}
+
+/// The tags of a file that was made of these inputs.
+pub(crate) fn file_tags(tag: &str, inputs: &[Input]) -> BTreeMap<String, String> {
+    let versions: BTreeMap<&String, &u64> = inputs.iter().flat_map(|i| &i.versions).collect();
+    let versions = versions.into_iter().map(|(table, version)| format!("{table}@{version}"));
+    let versions: Vec<String> = versions.collect();
+    BTreeMap::from([
+        (INPUTS_TAG.to_owned(), tag.to_owned()),
+        (VERSIONS_TAG.to_owned(), versions.join(" ")),
+    ])
+}
+
+fn tag(query: &str, inputs: &[(&Input, BTreeMap<Day, String>)], day: Day) -> String {
     let inputs: Vec<String> = inputs
         .iter()
-        .map(|input| {
-            let identities = input.identities(day);
-            digest([input.name.as_str()].into_iter().chain(identities.iter().map(String::as_str)))
+        .map(|(input, contents)| {
+            let read = contents.iter().filter(|(other, _)| input.reach.covers(day, **other));
+            digest([input.name.as_str()].into_iter().chain(read.map(|(_, text)| text.as_str())))
         })
         .collect();
     format!("{query}{}", inputs.join("-"))
@@ -231,18 +309,6 @@ fn reason(held: Option<Option<&str>>, now: &str, names: &[&str]) -> Option<Reaso
     }
     let changed = names.iter().zip(held.2.iter().zip(&now.2)).filter(|(_, (a, b))| a != b);
     Some(Reason::InputChanged(changed.map(|(name, _)| (*name).to_owned()).collect()))
-}
-
-/// The first and the last day with input that a day reads.
-fn input_days(inputs: &[Input], day: Day) -> Option<(Day, Day)> {
-    let read = inputs.iter().flat_map(|input| {
-        let reach = input.reach;
-        input.days().into_iter().filter(move |other| reach.covers(day, *other))
-    });
-    let days: BTreeSet<Day> = read.collect();
-    // A day all of whose input went is read for what is no longer there.
-    let same = inputs.iter().all(|input| input.reach == Reach::Same);
-    if same { Some((day, day)) } else { days.first().copied().zip(days.last().copied()) }
 }
 
 fn same_columns(stored: &arrow::datatypes::Schema, now: &arrow::datatypes::Schema) -> bool {

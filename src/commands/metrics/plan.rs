@@ -1,10 +1,10 @@
 //! `rapport metrics plan`: which days of the rollups are stale, and why; computes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lake_types::Day;
 use serde_json::{Value, json};
-use transform::{Reason, RollupPlan, StaleDay};
+use transform::{Reason, RollupPlan};
 
 use crate::args::TextFormat;
 use crate::output::{self, Table, line, note};
@@ -35,7 +35,7 @@ pub(super) async fn run(project: &Project, format: TextFormat) -> anyhow::Result
     Ok(())
 }
 
-/// A line for each reason, with the days it holds for.
+/// A line for each reason: the days it holds for, then why.
 fn reasons(plan: &RollupPlan) -> Vec<String> {
     if let Some(error) = &plan.error {
         return vec![error.clone()];
@@ -43,25 +43,30 @@ fn reasons(plan: &RollupPlan) -> Vec<String> {
     if plan.stale.is_empty() {
         return vec!["up to date".to_owned()];
     }
-    let mut days: BTreeMap<String, Vec<Day>> = BTreeMap::new();
+    let mut groups: BTreeMap<String, (Vec<Day>, BTreeSet<Day>)> = BTreeMap::new();
     for stale in &plan.stale {
-        days.entry(reason(stale)).or_default().push(stale.day);
+        let (days, changed) = groups.entry(reason(&stale.reason)).or_default();
+        days.push(stale.day);
+        changed.extend(&stale.input_days);
     }
-    days.into_iter().map(|(reason, days)| format!("{reason}: {}", spans(&days))).collect()
+    let line = |(reason, (days, changed)): (String, (Vec<Day>, BTreeSet<Day>))| {
+        let changed: Vec<Day> = changed.into_iter().collect();
+        // Days that are made of themselves alone have been named.
+        if changed.is_empty() || changed == days {
+            return format!("{}: {reason}", spans(&days));
+        }
+        format!("{}: {reason} on {}", spans(&days), spans(&changed))
+    };
+    groups.into_iter().map(line).collect()
 }
 
-fn reason(stale: &StaleDay) -> String {
-    match &stale.reason {
+fn reason(reason: &Reason) -> String {
+    match reason {
         Reason::NeverBuilt => "never built".to_owned(),
         Reason::EngineVersion => "built by another version of the program".to_owned(),
         Reason::SqlChanged => "its SQL changed".to_owned(),
         Reason::SchemaChanged => "its columns changed".to_owned(),
-        Reason::InputChanged(tables) => match stale.input_days {
-            Some((from, to)) if from != to => {
-                format!("{} changed between {from} and {to}", tables.join(", "))
-            }
-            _ => format!("{} changed", tables.join(", ")),
-        },
+        Reason::InputChanged(tables) => format!("{} changed", tables.join(", ")),
         Reason::InputGone => "nothing left to make it of".to_owned(),
     }
 }
@@ -98,13 +103,11 @@ fn json_of(plan: &RollupPlan) -> Value {
                 Reason::SchemaChanged => ("schema_changed", &[][..]),
                 Reason::InputGone => ("input_gone", &[][..]),
             };
-            let (from, to) = stale.input_days.unzip();
             json!({
                 "day": stale.day.to_string(),
                 "reason": reason,
                 "tables": tables,
-                "input_from": from.map(|day| day.to_string()),
-                "input_to": to.map(|day| day.to_string()),
+                "input_days": stale.input_days.iter().map(Day::to_string).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -113,7 +116,35 @@ fn json_of(plan: &RollupPlan) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use transform::StaleDay;
+
     use super::*;
+
+    #[test]
+    fn a_line_names_the_days_and_what_changed() {
+        #[track_caller]
+        fn check(stale: &[(i32, Reason, &[i32])], lines: &[&str]) {
+            let day = |(day, reason, input): &(i32, Reason, &[i32])| StaleDay {
+                day: Day(*day),
+                reason: reason.clone(),
+                input_days: input.iter().map(|day| Day(*day)).collect(),
+            };
+            let stale = stale.iter().map(day).collect();
+            let plan = RollupPlan { name: "r".to_owned(), days: 9, stale, error: None };
+            assert_eq!(reasons(&plan), lines);
+        }
+        let calls = || Reason::InputChanged(vec!["api_calls".to_owned()]);
+        check(&[], &["up to date"]);
+        check(
+            &[(0, Reason::NeverBuilt, &[]), (1, calls(), &[1]), (3, calls(), &[3])],
+            &["1970-01-02, 1970-01-04: api_calls changed", "1970-01-01: never built"],
+        );
+        check(
+            &[(1, calls(), &[1]), (2, calls(), &[1]), (3, calls(), &[1, 3])],
+            &["1970-01-02 to 1970-01-04: api_calls changed on 1970-01-02, 1970-01-04"],
+        );
+        check(&[(1, calls(), &[])], &["1970-01-02: api_calls changed"]);
+    }
 
     #[test]
     fn days_that_follow_each_other_are_one_span() {

@@ -219,7 +219,7 @@ fn a_test_that_expects_the_wrong_row_is_named_and_mended() {
     ] {
         assert!(ran.text().contains(part), "no {part} in {ran}");
     }
-    assert!(ran.stderr.contains("rapport metrics test NAME --record"), "{ran}");
+    assert!(ran.stderr.contains("rapport metrics test right --record"), "{ran}");
     let recorded = project.ok(&["metrics", "test", "right", "--record"]);
     assert!(recorded.contains("calls: expected 7, got 1"), "{recorded}");
     let text = std::fs::read_to_string(project.path("queries/metrics/right.test.toml"));

@@ -247,7 +247,9 @@ fn given_batch(
 
 fn compare(result: &QueryResult, case: &Case, ordered: bool) -> std::result::Result<(), Failure> {
     let Some(expect) = &case.expect else {
-        return Err("it says neither `expect` nor `error`".to_owned().into());
+        return Err("it says neither `expect` nor `error`; --record writes what comes into it"
+            .to_owned()
+            .into());
     };
     let mut got = concat_batches(&result.schema, &result.batches).map_err(|e| e.to_string())?;
     let nullable: Vec<_> =

@@ -54,7 +54,7 @@ pub(super) fn run(
         line(&format!("queries/{}/{name}.{ending}", kind.folder()))?;
     }
     note(&format!(
-        "\nIt works as it stands; make it yours. Next:\n  rapport metrics check {name}\n  rapport metrics test {name}\n  rapport metrics preview {name}"
+        "\nIt works as it stands; make it yours. Next:\n  rapport metrics check {name}\n  rapport metrics test {name}        # --record writes what comes into its cases\n  rapport metrics preview {name}"
     ));
     Ok(())
 }

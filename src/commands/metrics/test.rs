@@ -1,5 +1,6 @@
 //! `rapport metrics test`: the cases beside the queries, run or written anew.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -17,6 +18,7 @@ pub(super) async fn run(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Res
         }
     }
     let mut failures = 0;
+    let mut wrong = BTreeSet::new();
     for fault in catalog.faults().iter().filter(|fault| wanted(&fault.query)) {
         failures += 1;
         line(&format!("FAIL  {}\n{}", fault.query, fault.render(false)))?;
@@ -28,13 +30,19 @@ pub(super) async fn run(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Res
             line(&format!("ok    {} · {}", result.query, result.case))?;
         } else {
             failures += 1;
+            wrong.insert(result.query.as_str());
             line(&failed(result))?;
         }
     }
     line(&format!("{} passed, {failures} failed", total - failures))?;
     if failures > 0 {
-        note("Mend the query; or, where it is right: rapport metrics test NAME --record");
-        return Err(Found(format!("{failures} cases of {total} failed")).into());
+        if !wrong.is_empty() {
+            let wrong = wrong.into_iter().collect::<Vec<_>>().join(" ");
+            note(&format!(
+                "Mend the query; or, where it is right: rapport metrics test {wrong} --record"
+            ));
+        }
+        return Err(Found(format!("{failures} of {total} cases failed")).into());
     }
     Ok(())
 }
@@ -92,7 +100,7 @@ pub(super) async fn record(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::
     }
     line(&format!("{recorded} written, {failed} failed"))?;
     if failed > 0 {
-        return Err(Found(format!("{failed} cases can't be recorded")).into());
+        return Err(Found(format!("not recorded: {failed} of the cases")).into());
     }
     Ok(())
 }

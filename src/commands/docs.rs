@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dashboards::{ColumnDoc, QueryDoc, ReportInput};
-use transform::{Catalog, Query};
+use transform::{Catalog, Graph, Query};
 
 use crate::output::line;
 
@@ -20,19 +20,11 @@ pub(crate) fn run(catalog: &Catalog, out: &Path) -> anyhow::Result<()> {
 
 /// Every query of a catalog, documented.
 pub(crate) fn of(catalog: &Catalog) -> BTreeMap<String, QueryDoc> {
-    let mut docs: BTreeMap<String, QueryDoc> =
-        catalog.queries().map(|query| (query.name.clone(), doc(query))).collect();
-    for query in catalog.queries() {
-        for table in query.reads() {
-            if let Some(read) = docs.get_mut(&table) {
-                read.read_by.push(query.name.clone());
-            }
-        }
-    }
-    docs
+    let graph = Graph::of(catalog);
+    catalog.queries().map(|query| (query.name.clone(), doc(query, &graph))).collect()
 }
 
-fn doc(query: &Query) -> QueryDoc {
+fn doc(query: &Query, graph: &Graph) -> QueryDoc {
     let header = &query.header;
     let column = |c: &transform::Column| ColumnDoc {
         name: c.name.clone(),
@@ -41,7 +33,7 @@ fn doc(query: &Query) -> QueryDoc {
         description: c.description.clone(),
     };
     QueryDoc {
-        kind: query.kind.folder().trim_end_matches('s').to_owned(),
+        kind: query.kind.word().to_owned(),
         description: header.description.clone(),
         owner: header.owner.clone(),
         tags: header.tags.clone(),
@@ -49,8 +41,8 @@ fn doc(query: &Query) -> QueryDoc {
         columns: header.columns.iter().map(column).collect(),
         checks: header.checks.iter().map(|c| c.rule.to_string()).collect(),
         cases: query.cases.iter().map(|c| c.name.clone()).collect(),
-        reads: query.reads().into_iter().collect(),
-        read_by: Vec::new(),
+        reads: graph.reads(&query.name).to_vec(),
+        read_by: graph.read_by(&query.name),
         file: query.file.clone(),
         sql: query.sql.clone(),
     }

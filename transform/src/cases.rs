@@ -4,8 +4,8 @@ use lake_types::{AsOf, Rates};
 use serde::Deserialize;
 use toml::{Spanned, Table};
 
-use crate::finding::Place;
 use crate::header::Fault;
+use crate::mistake::Place;
 use crate::tables::Settings;
 
 /// One case: what the tables hold, and what the query must give.
@@ -55,7 +55,7 @@ struct CaseToml {
 pub(crate) fn parse_cases(file: &str, text: &str) -> Result<Vec<Case>, Fault> {
     let parsed: FileToml = toml::from_str(text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        Fault::new(offset, error.message().trim_end())
+        Fault::of_toml(offset, error.message())
     })?;
     parsed
         .case

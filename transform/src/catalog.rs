@@ -8,10 +8,9 @@ use serde::Serialize;
 
 use crate::cases::{Case, parse_cases};
 use crate::error::{Result, TransformError};
-use crate::finding::{Area, Mistake, Mistakes, Place};
 use crate::header::{Header, parse_header};
+use crate::mistake::{Area, Mistake, Mistakes, Place};
 use crate::nearest::nearest;
-use crate::statement::Statement;
 use crate::tables;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../queries");
@@ -66,13 +65,6 @@ pub struct Query {
 }
 
 impl Query {
-    /// The tables and queries it names; none of a broken one, which says so where it is run.
-    pub fn reads(&self) -> BTreeSet<String> {
-        let statement = Statement::parse(&self.sql, &self.file);
-        let tables = statement.and_then(|s| s.tables(&self.file)).unwrap_or_default();
-        tables.into_iter().collect()
-    }
-
     /// Whether a result has the columns of the header.
     pub fn accepts(&self, schema: &arrow::datatypes::Schema) -> bool {
         crate::session::check_columns(self, schema).is_ok()
@@ -208,9 +200,9 @@ impl Catalog {
     fn with(mut self, project: Self) -> Self {
         self.files.extend(project.files);
         self.faults.extend(project.faults);
-        for (name, finding) in project.left_out {
+        for (name, fault) in project.left_out {
             self.queries.remove(&name);
-            self.left_out.insert(name, finding);
+            self.left_out.insert(name, fault);
         }
         for (name, query) in project.queries {
             let fault = self.queries.get(&name).and_then(|built_in| misfit(built_in, &query));
@@ -331,20 +323,20 @@ fn read(files: &[SourceFile], root: &str) -> Catalog {
         let file = format!("{root}/{}", source.path);
         let Some((kind, name)) = kind_and_name(&source.path, ".sql") else {
             if let Some(name) = source.path.strip_suffix(".sql") {
-                let mut findings = Mistakes::new(&file, name, &source.text);
+                let mut mistakes = Mistakes::new(&file, name, &source.text);
                 let help = "move it to metrics/, views/, rollups/ or checks/ here".to_owned();
-                findings.error("folder", TOP, "its folder says what a query is", help);
-                catalog.faults.extend(findings.found);
+                mistakes.error("folder", TOP, "its folder says what a query is", help);
+                catalog.faults.extend(mistakes.found);
             }
             continue;
         };
-        let mut findings = Mistakes::new(&file, name, &source.text);
-        let header = check_name(name, &catalog, &mut findings)
+        let mut mistakes = Mistakes::new(&file, name, &source.text);
+        let header = check_name(name, &catalog, &mut mistakes)
             .then(|| {
                 parse_header(&source.text)
                     .map_err(|fault| {
                         let area = fault.area(&source.text);
-                        findings.error("header", area, fault.message, fault.help);
+                        mistakes.error("header", area, fault.message, fault.help);
                     })
                     .ok()
             })
@@ -352,9 +344,9 @@ fn read(files: &[SourceFile], root: &str) -> Catalog {
         if header.as_ref().is_some_and(|h| h.columns.is_empty() && kind != Kind::Check) {
             let message = "the header names no columns";
             let help = "list those the query gives under [columns]".to_owned();
-            findings.error("header", TOP, message, help);
+            mistakes.error("header", TOP, message, help);
         }
-        if let Some(header) = header.filter(|_| findings.found.is_empty()) {
+        if let Some(header) = header.filter(|_| mistakes.found.is_empty()) {
             let query = Query {
                 name: name.to_owned(),
                 kind,
@@ -365,14 +357,14 @@ fn read(files: &[SourceFile], root: &str) -> Catalog {
                 cases: Vec::new(),
             };
             catalog.queries.insert(name.to_owned(), query);
-        } else if let Some(first) = findings.found.first() {
+        } else if let Some(first) = mistakes.found.first() {
             // Of two with one name neither counts: which of them was meant?
             catalog.queries.remove(name);
             if !tables::is_reserved(name) {
                 catalog.left_out.entry(name.to_owned()).or_insert_with(|| first.clone());
             }
         }
-        catalog.faults.extend(findings.found);
+        catalog.faults.extend(mistakes.found);
     }
     for source in files {
         let Some((_, name)) = kind_and_name(&source.path, ".test.toml") else { continue };
@@ -387,16 +379,16 @@ fn read(files: &[SourceFile], root: &str) -> Catalog {
 /// The first character of a file.
 const TOP: Area = Area { place: Place { line: 1, column: 1 }, width: 1 };
 
-fn check_name(name: &str, catalog: &Catalog, findings: &mut Mistakes<'_>) -> bool {
+fn check_name(name: &str, catalog: &Catalog, mistakes: &mut Mistakes<'_>) -> bool {
     if let Some(message) = refused_name(name) {
-        findings.error("name", TOP, message, None);
+        mistakes.error("name", TOP, message, None);
         return false;
     }
     let other = catalog.queries.get(name).map(|query| &query.file);
     let other = other.or_else(|| catalog.left_out.get(name).map(|fault| &fault.file));
     if let Some(other) = other {
         let message = format!("{other} has the name \"{name}\" already");
-        findings.error("duplicate", TOP, message, "rename one of the two files".to_owned());
+        mistakes.error("duplicate", TOP, message, "rename one of the two files".to_owned());
         return false;
     }
     true
@@ -412,20 +404,20 @@ pub fn refused_name(name: &str) -> Option<String> {
 }
 
 fn read_cases(catalog: &mut Catalog, name: &str, file: &str, text: &str) -> Option<Mistake> {
-    let mut findings = Mistakes::new(file, name, text);
+    let mut mistakes = Mistakes::new(file, name, text);
     match (catalog.queries.get_mut(name), parse_cases(file, text)) {
         (Some(query), Ok(cases)) => query.cases = cases,
         (Some(_), Err(fault)) => {
-            findings.error("cases", fault.area(text), fault.message, fault.help);
+            mistakes.error("cases", fault.area(text), fault.message, fault.help);
         }
         // What is wrong with the query has been said.
         (None, _) if catalog.left_out.contains_key(name) => {}
         (None, _) => {
             let message = format!("there is no {name}.sql beside it");
-            findings.error("cases", TOP, message, "rename or remove it".to_owned());
+            mistakes.error("cases", TOP, message, "rename or remove it".to_owned());
         }
     }
-    findings.found.pop()
+    mistakes.found.pop()
 }
 
 /// `metrics/funnel.sql` → (Metric, "funnel").
@@ -442,11 +434,11 @@ fn is_name(name: &str) -> bool {
 
 /// What keeps a query from standing for the built-in one of its name.
 fn misfit(built_in: &Query, query: &Query) -> Option<Mistake> {
-    let mut findings = Mistakes::new(&query.file, &query.name, &query.sql);
+    let mut mistakes = Mistakes::new(&query.file, &query.name, &query.sql);
     if built_in.kind != query.kind {
         let message = format!("the built-in {} is a {}", query.name, built_in.kind.word());
         let help = format!("move it to {}/, or rename it", built_in.kind.folder());
-        findings.error("replacement", TOP, message, help);
+        mistakes.error("replacement", TOP, message, help);
     }
     for column in &built_in.header.columns {
         let same = |c: &&crate::header::Column| c.name == column.name && c.kind == column.kind;
@@ -455,7 +447,7 @@ fn misfit(built_in: &Query, query: &Query) -> Option<Mistake> {
                 "it replaces the built-in {}, and lacks its column {} ({})",
                 query.name, column.name, column.kind
             );
-            findings.error(
+            mistakes.error(
                 "replacement",
                 TOP,
                 message,
@@ -463,7 +455,7 @@ fn misfit(built_in: &Query, query: &Query) -> Option<Mistake> {
             );
         }
     }
-    findings.found.into_iter().next()
+    mistakes.found.into_iter().next()
 }
 
 #[cfg(test)]

@@ -47,12 +47,12 @@ pub enum TransformError {
 
 impl TransformError {
     /// What is wrong in a file, as an error.
-    pub(crate) fn of_file(finding: &crate::finding::Mistake) -> Self {
-        let help = finding.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
+    pub(crate) fn of_file(mistake: &crate::mistake::Mistake) -> Self {
+        let help = mistake.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
         Self::File {
-            file: finding.file.clone(),
-            line: finding.place.line,
-            message: format!("{}{help}", finding.message),
+            file: mistake.file.clone(),
+            line: mistake.place.line,
+            message: format!("{}{help}", mistake.message),
         }
     }
 

@@ -7,8 +7,8 @@ use lake_types::Day;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::finding::{Area, Place};
-use crate::nearest::suggest;
+use crate::mistake::{Area, Place};
+use crate::nearest::{nearest, suggest};
 
 const OPEN: &str = "/*---";
 const CLOSE: &str = "---*/";
@@ -72,6 +72,11 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// Whether it may go back to the first day there is.
+    pub fn is_endless(self) -> bool {
+        matches!(self, Self::UpTo | Self::All)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "same" => Self::Same,
@@ -284,6 +289,17 @@ impl Fault {
         Self { offset, message: message.into(), help: None }
     }
 
+    /// What TOML says; of a name that it does not expect, with the nearest of those it does.
+    pub(crate) fn of_toml(offset: usize, message: &str) -> Self {
+        let fault = Self::new(offset, message.trim_end());
+        let mut names = message.split('`').skip(1).step_by(2);
+        let name = names.next().filter(|_| message.starts_with("unknown field"));
+        match name.and_then(|name| nearest(name, names)) {
+            Some(other) => fault.help(format!("did you mean `{other}`?")),
+            None => fault,
+        }
+    }
+
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -312,7 +328,7 @@ pub(crate) fn parse_header(text: &str) -> Result<Header, Fault> {
     };
     let raw: HeaderToml = toml::from_str(&body[..length]).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        Fault::new(from + offset, error.message().trim_end())
+        Fault::of_toml(from + offset, error.message())
     })?;
     let place = |offset: usize| Place::of(text, from + offset);
     let grain_place = raw.grain.as_ref().map_or(0, |grain| grain.span().start);

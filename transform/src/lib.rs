@@ -1,38 +1,41 @@
 //! Queries over the lake: rollups kept up to date by day, views, metrics, and their test cases.
 //!
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
-//! `queries/`), `statement` (one SELECT), `tables` (what queries find by name), `provider` and
-//! `dedup` (the lake's tables as DataFusion reads them), `held` (columns that stay in memory), `session` (one consistent set of them),
-//! `slice` (some of the partners), `engine`, `stale`, `refresh`, `inputs`, `arrivals` and `days`
-//! (rollups brought up to date), `checks` (whether rows are as they should be), `diff` (two results
-//! side by side), `functions` (what SQL lacks), `cases`, `rows` and `runner` (tests of queries),
-//! `record` (their expectations written). About queries without a lake: `draft` (their plans),
-//! `finding`, `nearest` and `check` (what is wrong with them), `reach` (which days a rollup reads),
+//! `queries/`), `statement` (one SELECT), `graph` (who reads whom), `tables` (what queries find by
+//! name), `provider` and `dedup` (the lake's tables as DataFusion reads them), `held` (columns that
+//! stay in memory), `session` (one consistent set of them), `slice` (some of the partners),
+//! `engine`, `stale`, `refresh`, `rebuild`, `inputs`, `arrivals` and `days` (rollups brought up to
+//! date), `data_checks` (whether rows are as they should be), `diff` (two results side by side),
+//! `functions` (what SQL lacks), `cases`, `rows` and `runner` (tests of queries), `record` (their
+//! expectations written). About queries without a lake: `draft` (their plans), `lint`, `mistake`
+//! and `nearest` (what `rapport metrics check` says of them), `reach` (which days a rollup reads),
 //! `lineage`.
 
 mod arrivals;
 mod cases;
 mod catalog;
-mod check;
-mod checks;
 mod compact;
+mod data_checks;
 mod days;
 mod dedup;
 mod diff;
 mod draft;
 mod engine;
 mod error;
-mod finding;
 mod functions;
+mod graph;
 mod header;
 mod held;
 #[cfg(test)]
 mod incremental;
 mod inputs;
 mod lineage;
+mod lint;
+mod mistake;
 mod nearest;
 mod provider;
 mod reach;
+mod rebuild;
 mod record;
 mod refresh;
 mod rows;
@@ -47,15 +50,16 @@ mod world;
 
 pub use cases::Case;
 pub use catalog::{Catalog, FileChange, Kind, Query, Saved, refused_name};
-pub use check::check;
-pub use checks::{Finding, Findings, Verdict};
+pub use data_checks::{Finding, Findings, Verdict};
 pub use diff::{CellDiff, ColumnDiff, ResultDiff, diff_results};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Result, TransformError};
-pub use finding::{Level, Mistake, Place};
 pub use functions::{Function, functions};
+pub use graph::Graph;
 pub use header::{Check, Column, ColumnType, Header, Reach, Rule, Severity, ViewSlice};
 pub use lineage::{ColumnLineage, Lineage, Node, columns, downstream, reached, upstream};
+pub use lint::check;
+pub use mistake::{Level, Mistake, Place};
 pub use record::{Change, Recording, record};
 pub use refresh::{Progress, RefreshReport, RollupReport};
 pub use runner::{CaseResult, run_tests};

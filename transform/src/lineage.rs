@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use crate::arrivals::ARRIVALS;
 use crate::catalog::{Catalog, Query};
-use crate::check::{Graph, graph};
 use crate::draft::Draft;
 use crate::error::Result;
+use crate::graph::Graph;
 use crate::tables;
 
 /// A table or a query that stands in a lineage.
@@ -48,8 +48,9 @@ pub struct Lineage {
 /// An unknown name.
 pub fn upstream(catalog: &Catalog, name: &str) -> Result<Lineage> {
     catalog.find(name)?;
-    let reads = graph(catalog);
-    Ok(walk(catalog, name, |name| reads.get(name).cloned().unwrap_or_default()))
+    let graph = Graph::of(catalog);
+    let next = |name: &str| graph.reads(name).to_vec();
+    Ok(lineage(catalog, graph.upstream(name), next))
 }
 
 /// The queries that are made of a query or a table.
@@ -60,42 +61,24 @@ pub fn downstream(catalog: &Catalog, name: &str) -> Result<Lineage> {
     if kind_of(catalog, name).is_none() {
         catalog.find(name)?;
     }
-    let reads = graph(catalog);
-    Ok(walk(catalog, name, |name| readers(&reads, name)))
+    let graph = Graph::of(catalog);
+    Ok(lineage(catalog, graph.downstream(name), |name| graph.read_by(name)))
 }
 
 /// These queries, and all that are made of them.
 pub fn reached(catalog: &Catalog, names: &BTreeSet<String>) -> BTreeSet<String> {
-    let reads = graph(catalog);
-    let mut all = BTreeSet::new();
-    let mut open: Vec<String> = names.iter().cloned().collect();
-    while let Some(name) = open.pop() {
-        open.extend(readers(&reads, &name).into_iter().filter(|reader| !all.contains(reader)));
-        all.insert(name);
-    }
-    all
+    let graph = Graph::of(catalog);
+    names.iter().flat_map(|name| graph.downstream(name)).collect()
 }
 
-fn readers(reads: &Graph, name: &str) -> Vec<String> {
-    let reads_it = |tables: &&Vec<String>| {
-        tables.iter().any(|t| t == name || t.strip_prefix("raw.") == Some(name))
-    };
-    reads.iter().filter(|(_, tables)| reads_it(tables)).map(|(name, _)| name.clone()).collect()
-}
-
-fn walk(catalog: &Catalog, name: &str, next: impl Fn(&str) -> Vec<String>) -> Lineage {
-    let mut nodes: Vec<Node> = Vec::new();
-    let mut waiting = vec![name.to_owned()];
-    while let Some(name) = waiting.pop() {
-        if nodes.iter().any(|node| node.name == name) {
-            continue;
-        }
-        let next = next(&name);
-        waiting.extend(next.iter().rev().cloned());
+fn lineage(catalog: &Catalog, names: Vec<String>, next: impl Fn(&str) -> Vec<String>) -> Lineage {
+    let node = |name: String| {
         let kind = kind_of(catalog, &name).unwrap_or("table");
-        nodes.push(Node { name, kind, next });
-    }
-    Lineage { name: name.to_owned(), nodes }
+        Node { next: next(&name), kind, name }
+    };
+    let nodes: Vec<Node> = names.into_iter().map(node).collect();
+    let name = nodes.first().map(|node| node.name.clone()).unwrap_or_default();
+    Lineage { name, nodes }
 }
 
 fn kind_of(catalog: &Catalog, name: &str) -> Option<&'static str> {

@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use crate::finding::{Area, Place};
+use crate::mistake::{Area, Place};
 
 /// The words and signs of a file, without spaces and comments.
 pub(super) struct Words(Vec<TokenWithSpan>);

@@ -1,4 +1,5 @@
-//! What is wrong with the queries of a catalog, each with its place and the fix.
+//! What `rapport metrics check` says: what is wrong with the queries of a catalog, each with its
+//! place and the fix. Rows are none of its business: those are checked by `data_checks`.
 //!
 //! Every query is planned by itself, over empty tables and the headers of the queries it reads, so
 //! that one that is broken hides nothing of another. Reading order: `text` (places), `words`
@@ -14,7 +15,6 @@ mod text;
 mod views;
 mod words;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::logical_expr::LogicalPlan;
@@ -24,7 +24,8 @@ use crate::arrivals::ARRIVALS;
 use crate::catalog::{Catalog, Kind, Query};
 use crate::draft::Draft;
 use crate::error::{Result, TransformError};
-use crate::finding::{Area, Mistake, Mistakes};
+use crate::graph::Graph;
+use crate::mistake::{Area, Mistake, Mistakes};
 use crate::nearest::suggest;
 use crate::reach;
 use crate::session::known_tables;
@@ -39,74 +40,60 @@ pub async fn check(catalog: &Arc<Catalog>, names: &[String]) -> Result<Vec<Mista
     let draft = Draft::new(catalog).await?;
     let mut found: Vec<Mistake> =
         catalog.faults().iter().filter(|fault| wanted(&fault.query)).cloned().collect();
-    let reads = graph(catalog);
+    let graph = Graph::of(catalog);
     for query in catalog.queries().filter(|q| wanted(&q.name)) {
-        let checker = Checker { catalog, draft: &draft, reads: &reads };
+        let checker = Checker { catalog, draft: &draft, graph: &graph };
         found.extend(checker.check(query).await?);
     }
     found.sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
     Ok(found)
 }
 
-/// The tables that each query reads, by its name.
-pub(crate) type Graph = BTreeMap<String, Vec<String>>;
-
-/// Of the queries that can be parsed.
-pub(crate) fn graph(catalog: &Catalog) -> Graph {
-    let tables = |query: &Query| {
-        let statement = Statement::parse(&query.sql, &query.file).ok()?;
-        let mut tables = statement.tables(&query.file).ok()?;
-        tables.sort();
-        Some(tables)
-    };
-    catalog.queries().filter_map(|q| Some((q.name.clone(), tables(q)?))).collect()
-}
-
 struct Checker<'a> {
     catalog: &'a Arc<Catalog>,
     draft: &'a Draft,
-    reads: &'a Graph,
+    graph: &'a Graph,
 }
 
 impl Checker<'_> {
     async fn check(&self, query: &Query) -> Result<Vec<Mistake>> {
         let words = text::Words::of(&query.sql);
-        let mut findings = Mistakes::new(&query.file, &query.name, &query.sql);
-        if let Some(statement) = self.parsed(query, &words, &mut findings) {
-            words::check(&statement, query.kind, &self.draft.ctx, &words, &mut findings);
-            if self.tables_are_known(query, &words, &mut findings) {
-                self.check_plan(query, statement, &words, &mut findings).await?;
+        let mut mistakes = Mistakes::new(&query.file, &query.name, &query.sql);
+        if let Some(statement) = self.parsed(query, &words, &mut mistakes) {
+            words::check(&statement, query.kind, &self.draft.ctx, &words, &mut mistakes);
+            if self.tables_are_known(query, &words, &mut mistakes) {
+                self.check_plan(query, statement, &words, &mut mistakes).await?;
             }
         }
-        Ok(findings.found)
+        Ok(mistakes.found)
     }
 
     fn parsed(
         &self,
         query: &Query,
         words: &text::Words,
-        findings: &mut Mistakes<'_>,
+        mistakes: &mut Mistakes<'_>,
     ) -> Option<Statement> {
         const HELP: &str = "a query file holds one SELECT";
         match Statement::parse(&query.sql, &query.file) {
             Ok(statement) if matches!(statement.sql(), Some(Sql::Query(_))) => Some(statement),
             Ok(_) => {
                 let message = "this describes a query and is none";
-                findings.error("forbidden", words.first(), message, HELP.to_owned());
+                mistakes.error("forbidden", words.first(), message, HELP.to_owned());
                 None
             }
             Err(TransformError::ReadOnly(what)) => {
                 let area = words.second_statement().unwrap_or_else(|| words.first());
                 let message = format!("{what} is not allowed: queries only read");
-                findings.error("forbidden", area, message, HELP.to_owned());
+                mistakes.error("forbidden", area, message, HELP.to_owned());
                 None
             }
             Err(TransformError::Sql { source, .. }) => {
-                planner::explain(&source, &self.draft.ctx, words, findings);
+                planner::explain(&source, &self.draft.ctx, words, mistakes);
                 None
             }
             Err(other) => {
-                findings.error("syntax", words.first(), other.to_string(), None);
+                mistakes.error("syntax", words.first(), other.to_string(), None);
                 None
             }
         }
@@ -117,10 +104,10 @@ impl Checker<'_> {
         &self,
         query: &Query,
         words: &text::Words,
-        findings: &mut Mistakes<'_>,
+        mistakes: &mut Mistakes<'_>,
     ) -> bool {
         let mut all_known = true;
-        for name in self.reads.get(&query.name).into_iter().flatten() {
+        for name in self.graph.reads(&query.name) {
             let is_table = self.draft.ctx.table_exist(name.as_str()).unwrap_or(false);
             if self.catalog.left_out().contains_key(name) {
                 // What is wrong with that one has been said.
@@ -128,16 +115,20 @@ impl Checker<'_> {
             } else if !is_table && self.draft.ctx.table_function(name).is_err() {
                 let area = words.table(name).unwrap_or_else(|| words.first());
                 let help = suggest(name, &known_tables(self.catalog));
-                findings.error("unknown_table", area, format!("there is no table `{name}`"), help);
+                mistakes.error("unknown_table", area, format!("there is no table `{name}`"), help);
                 all_known = false;
             }
         }
-        if let Some(circle) = circle(self.reads, &query.name) {
+        if let Some(circle) = self.graph.circle(&query.name) {
             let area = words.table(&circle[1]).unwrap_or_else(|| words.first());
-            let message =
-                format!("queries that read each other in a circle: {}", circle.join(" → "));
-            let help = "break it at one of them, with a view that holds what both need".to_owned();
-            findings.error("cycle", area, message, help);
+            let (message, help) = if circle.len() == 2 {
+                ("the query reads itself".to_owned(), "read what it is made of")
+            } else {
+                let message =
+                    format!("queries that read each other in a circle: {}", circle.join(" → "));
+                (message, "break it at one of them, with a view that holds what both need")
+            };
+            mistakes.error("cycle", area, message, help.to_owned());
         }
         all_known
     }
@@ -147,47 +138,45 @@ impl Checker<'_> {
         query: &Query,
         statement: Statement,
         words: &text::Words,
-        findings: &mut Mistakes<'_>,
+        mistakes: &mut Mistakes<'_>,
     ) -> Result<()> {
         let ctx = &self.draft.ctx;
         let plan = match self.draft.plan(statement.clone()).await {
             Ok(plan) => plan,
             Err(error) => {
-                planner::explain(&error, ctx, words, findings);
+                planner::explain(&error, ctx, words, mistakes);
                 return Ok(());
             }
         };
         // Types that don't go together show only here.
         if let Err(error) = ctx.state().optimize(&plan) {
-            planner::explain(&error, ctx, words, findings);
+            planner::explain(&error, ctx, words, mistakes);
         }
-        columns::check(query, &statement, plan.schema().as_arrow(), words, findings);
-        sums::check(&plan, words, findings);
+        columns::check(query, &statement, plan.schema().as_arrow(), words, mistakes);
+        sums::check(&plan, words, mistakes);
         let keys = |table: &str| keys_of(self.catalog, table);
-        if rows::check(query, &plan, &keys, words, findings) == rows::Grain::Unknown {
-            rows::check_cases(self.catalog, query, findings).await;
+        if rows::check(query, &plan, &keys, words, mistakes) == rows::Grain::Unknown {
+            rows::check_cases(self.catalog, query, mistakes).await;
         }
-        views::check(query, self.catalog, self.reads, words, findings);
+        views::check(query, self.catalog, self.graph, words, mistakes);
         if query.kind == Kind::Rollup {
-            self.check_rollup(query, &plan, words, findings);
+            self.check_rollup(query, &plan, words, mistakes);
         }
-        views::inclusive(&plan, &self.draft.as_of_text(), findings);
+        views::inclusive(&plan, &self.draft.as_of_text(), mistakes);
         Ok(())
     }
-}
 
-impl Checker<'_> {
     /// A rollup is kept by day and made of events.
     fn check_rollup(
         &self,
         query: &Query,
         plan: &LogicalPlan,
         words: &text::Words,
-        findings: &mut Mistakes<'_>,
+        mistakes: &mut Mistakes<'_>,
     ) {
         if plan.schema().fields().iter().all(|f| f.name() != "event_date") {
             let message = "a rollup is kept by day and needs a column `event_date`";
-            findings.error(
+            mistakes.error(
                 "reads",
                 words.first(),
                 message,
@@ -197,14 +186,14 @@ impl Checker<'_> {
         }
         let area = Area { place: query.header.reads_place, width: usize::MAX };
         for broken in reach::verify(query, plan) {
-            findings.error("reads", area, broken.message, broken.help);
+            mistakes.error("reads", area, broken.message, broken.help);
         }
-        for table in self.reads.get(&query.name).into_iter().flatten() {
+        for table in self.graph.reads(&query.name) {
             if self.catalog.get(table).is_some() {
                 let area = words.table(table).unwrap_or_else(|| words.first());
                 let message = format!("a rollup is made of events, and `{table}` is a query");
                 let help = "read the events, or make it a view".to_owned();
-                findings.error("reads", area, message, help);
+                mistakes.error("reads", area, message, help);
             }
         }
     }
@@ -234,31 +223,6 @@ fn keys_of(catalog: &Catalog, table: &str) -> Vec<Vec<String>> {
         },
     };
     vec![key.iter().map(|&column| column.to_owned()).collect()]
-}
-
-/// The shortest way from a query back to itself.
-fn circle(reads: &Graph, name: &str) -> Option<Vec<String>> {
-    let mut paths = vec![vec![name.to_owned()]];
-    let mut seen: Vec<&str> = Vec::new();
-    while !paths.is_empty() {
-        let mut longer = Vec::new();
-        for path in paths {
-            let last = path.last().map(String::as_str).unwrap_or_default();
-            for next in reads.get(last).into_iter().flatten() {
-                let mut path = path.clone();
-                path.push(next.clone());
-                if next == name {
-                    return Some(path);
-                }
-                if !seen.contains(&next.as_str()) {
-                    seen.push(next);
-                    longer.push(path);
-                }
-            }
-        }
-        paths = longer;
-    }
-    None
 }
 
 #[cfg(test)]

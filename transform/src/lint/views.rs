@@ -6,11 +6,11 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 use lake_types::Stream;
 
-use super::Graph;
 use super::facts::place_of;
 use super::text::Words;
 use crate::catalog::{Catalog, Kind, Query};
-use crate::finding::{Area, Mistakes};
+use crate::graph::Graph;
+use crate::mistake::{Area, Mistakes};
 
 /// The view that says who stands for whom: views that read it have merges applied.
 const MERGES: &str = "merge_map";
@@ -19,14 +19,14 @@ const MERGES: &str = "merge_map";
 pub(super) fn check(
     query: &Query,
     catalog: &Catalog,
-    reads: &Graph,
+    graph: &Graph,
     words: &Words,
-    findings: &mut Mistakes<'_>,
+    mistakes: &mut Mistakes<'_>,
 ) {
     if query.kind != Kind::Metric {
         return;
     }
-    for table in reads.get(&query.name).into_iter().flatten() {
+    for table in graph.reads(&query.name) {
         let plain = table.strip_prefix("raw.").unwrap_or(table);
         let is_stream = Stream::ALL.iter().any(|s| s.table() == plain);
         let is_rollup = catalog.get(plain).is_some_and(|q| q.kind == Kind::Rollup);
@@ -36,7 +36,7 @@ pub(super) fn check(
         let ways: Vec<String> = catalog
             .of_kind(Kind::View)
             .filter(|view| {
-                let tables = reads.get(&view.name).map(Vec::as_slice).unwrap_or_default();
+                let tables = graph.reads(&view.name);
                 tables.iter().any(|t| t == plain) && tables.iter().any(|t| t == MERGES)
             })
             .map(|view| format!("`{}`", view.name))
@@ -46,7 +46,7 @@ pub(super) fn check(
         }
         let area = words.table(table).unwrap_or_else(|| words.first());
         let message = format!("`{table}` read by itself knows no merges of partners");
-        findings.warning(
+        mistakes.warning(
             "past_views",
             area,
             message,
@@ -56,7 +56,7 @@ pub(super) fn check(
 }
 
 /// `x <= $as_of`, where an instant of exactly `$as_of` is not to be seen.
-pub(super) fn inclusive(plan: &LogicalPlan, as_of: &str, findings: &mut Mistakes<'_>) {
+pub(super) fn inclusive(plan: &LogicalPlan, as_of: &str, mistakes: &mut Mistakes<'_>) {
     let _ = plan.apply_with_subqueries(|node| {
         let mut schema = DFSchema::empty();
         for input in node.inputs() {
@@ -64,14 +64,14 @@ pub(super) fn inclusive(plan: &LogicalPlan, as_of: &str, findings: &mut Mistakes
         }
         node.apply_expressions(|expression| {
             expression.apply(|inner| {
-                bound(inner, &schema, as_of, findings);
+                bound(inner, &schema, as_of, mistakes);
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     });
 }
 
-fn bound(expression: &Expr, schema: &DFSchema, as_of: &str, findings: &mut Mistakes<'_>) {
+fn bound(expression: &Expr, schema: &DFSchema, as_of: &str, mistakes: &mut Mistakes<'_>) {
     let bounded = match expression {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::LtEq, right }) if is(right, as_of) => {
             left
@@ -88,7 +88,7 @@ fn bound(expression: &Expr, schema: &DFSchema, as_of: &str, findings: &mut Mista
     let Some(place) = place_of(bounded) else { return };
     let message = "an event at exactly `$as_of` counts here, and is not to be seen yet";
     let help = "`$as_of` is where the data ends: write `< $as_of`".to_owned();
-    findings.warning("as_of", Area { place, width: usize::MAX }, message, help);
+    mistakes.warning("as_of", Area { place, width: usize::MAX }, message, help);
 }
 
 /// Whether that is the instant put in for `$as_of`.

@@ -7,15 +7,26 @@ use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::text::Words;
 use crate::error::message_of;
-use crate::finding::{Area, Mistakes, Place};
+use crate::mistake::{Area, Mistakes, Place};
 use crate::nearest::{nearest, suggest};
 
-/// Adds what an error says to the findings.
+/// Adds what an error says to the mistakes: one of its own for each wrong expression of a SELECT.
 pub(super) fn explain(
     error: &DataFusionError,
     ctx: &SessionContext,
     words: &Words,
-    findings: &mut Mistakes<'_>,
+    mistakes: &mut Mistakes<'_>,
+) {
+    for one in error.iter() {
+        explain_one(one, ctx, words, mistakes);
+    }
+}
+
+fn explain_one(
+    error: &DataFusionError,
+    ctx: &SessionContext,
+    words: &Words,
+    mistakes: &mut Mistakes<'_>,
 ) {
     let span = error.diagnostic().and_then(|d| d.span).map(|span| Area {
         place: Place {
@@ -42,31 +53,35 @@ pub(super) fn explain(
                 } else {
                     suggest(&field.name, &known)
                 };
-                findings.error("unknown_column", place(&field.name), message, help);
+                mistakes.error("unknown_column", place(&field.name), message, help);
             }
             SchemaError::AmbiguousReference { field } => {
                 let message = format!("`{}` is a column of several tables here", field.name);
                 let help = format!("write which one is meant: `table.{}`", field.name);
-                findings.error("ambiguous_column", place(&field.name), message, help);
+                mistakes.error("ambiguous_column", place(&field.name), message, help);
             }
             other => {
                 let help = "give each column a name of its own with AS".to_owned();
-                findings.error("plan", place(""), other.to_string(), help);
+                mistakes.error("plan", place(""), other.to_string(), help);
             }
         },
-        DataFusionError::SQL(parser, _) => syntax(parser, words, findings),
-        _ => other(&message_of(error), &place, ctx, findings),
+        DataFusionError::SQL(parser, _) => syntax(parser, words, mistakes),
+        _ => other(&message_of(error), &place, ctx, mistakes),
     }
 }
 
-fn syntax(error: &ParserError, words: &Words, findings: &mut Mistakes<'_>) {
+fn syntax(error: &ParserError, words: &Words, mistakes: &mut Mistakes<'_>) {
     let text = match error {
         ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.clone(),
         other => other.to_string(),
     };
     let (message, place) = split_place(&text);
     let area = place.map_or_else(|| words.first(), |place| Area { place, width: 1 });
-    findings.error("syntax", area, message, None);
+    // The place is where the parser gave up; what is missing is missing before it.
+    let help = message.starts_with("Expected: end of statement").then(|| {
+        "a comma, an operator or a bracket may be missing on this line or the one above".to_owned()
+    });
+    mistakes.error("syntax", area, message, help);
 }
 
 /// `… at Line: 3, Column: 8` → the words before, and the place.
@@ -87,7 +102,7 @@ fn other(
     message: &str,
     place: &dyn Fn(&str) -> Area,
     ctx: &SessionContext,
-    findings: &mut Mistakes<'_>,
+    mistakes: &mut Mistakes<'_>,
 ) {
     if let Some(name) = between(message, "Invalid function '", "'") {
         let state = ctx.state();
@@ -98,7 +113,7 @@ fn other(
             Some(other) => format!("did you mean `{other}`?"),
             None => "DataFusion's functions can be used, and those of Rapport".to_owned(),
         };
-        findings.error(
+        mistakes.error(
             "unknown_function",
             place(name),
             format!("there is no function `{name}`"),
@@ -110,13 +125,17 @@ fn other(
         let help = format!(
             "add it: `GROUP BY …, {name}`; or take one value of each group, as `min({name})` does"
         );
-        findings.error("group_by", place(name), message, help);
+        mistakes.error("group_by", place(name), message, help);
+    } else if message.contains("join condition should not be empty") {
+        let help =
+            "say which rows go together: `ON a.x = b.x`; or write CROSS JOIN for all of them";
+        mistakes.error("join", place("join"), "a JOIN without ON", help.to_owned());
     } else {
         let function = between(message, "call to '", "'")
             .or_else(|| between(message, "types '", "("))
             .unwrap_or_default();
         let first = message.lines().next().unwrap_or_default();
-        findings.error("plan", place(function), first, None);
+        mistakes.error("plan", place(function), first, None);
     }
 }
 

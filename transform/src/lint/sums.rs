@@ -7,7 +7,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, WindowFunctionD
 
 use super::facts::place_of;
 use super::text::Words;
-use crate::finding::Mistakes;
+use crate::mistake::Mistakes;
 
 /// Aggregates that add floats up as they come.
 const ADDING: [&str; 14] = [
@@ -30,7 +30,7 @@ const ADDING: [&str; 14] = [
 /// The column of money that is an integer: minor units.
 const MINOR: &str = "amount_minor";
 
-pub(super) fn check(plan: &LogicalPlan, words: &Words, findings: &mut Mistakes<'_>) {
+pub(super) fn check(plan: &LogicalPlan, words: &Words, mistakes: &mut Mistakes<'_>) {
     let _ = plan.apply_with_subqueries(|node| {
         let inputs = node.inputs();
         let [input] = inputs.as_slice() else { return Ok(TreeNodeRecursion::Continue) };
@@ -40,15 +40,15 @@ pub(super) fn check(plan: &LogicalPlan, words: &Words, findings: &mut Mistakes<'
             _ => return Ok(TreeNodeRecursion::Continue),
         };
         for expression in calls {
-            call(expression, input.schema(), words, findings);
+            call(expression, input.schema(), words, mistakes);
         }
         Ok(TreeNodeRecursion::Continue)
     });
 }
 
-fn call(expression: &Expr, schema: &DFSchema, words: &Words, findings: &mut Mistakes<'_>) {
+fn call(expression: &Expr, schema: &DFSchema, words: &Words, mistakes: &mut Mistakes<'_>) {
     let (name, args, ordered) = match expression {
-        Expr::Alias(alias) => return call(&alias.expr, schema, words, findings),
+        Expr::Alias(alias) => return call(&alias.expr, schema, words, mistakes),
         Expr::AggregateFunction(call) => (call.func.name(), &call.params.args, false),
         Expr::WindowFunction(window) => match &window.fun {
             WindowFunctionDefinition::AggregateUDF(function) => {
@@ -64,7 +64,7 @@ fn call(expression: &Expr, schema: &DFSchema, words: &Words, findings: &mut Mist
     if !ordered && is_float_sum(name, args, schema) {
         let message = format!("`{name}` over Float64 depends on the order of its rows");
         let help = "add up integers or decimals (money with checked_sum), and divide or CAST to DOUBLE at the end";
-        findings.error("float_sum", area, message, help.to_owned());
+        mistakes.error("float_sum", area, message, help.to_owned());
     } else if (name == "sum" || name == "avg") && is_money(args, schema) {
         let message = format!("`{name}` of money wraps without a word when it overflows");
         let help = if name == "sum" {
@@ -72,7 +72,7 @@ fn call(expression: &Expr, schema: &DFSchema, words: &Words, findings: &mut Mist
         } else {
             "divide `checked_sum` by `count`"
         };
-        findings.error("unchecked_sum", area, message, help.to_owned());
+        mistakes.error("unchecked_sum", area, message, help.to_owned());
     }
 }
 

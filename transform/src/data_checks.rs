@@ -1,6 +1,6 @@
-//! Whether rows are as their query's header says they are.
+//! `[[checks]]` and the files in `checks/`: whether rows are as they should be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -10,8 +10,9 @@ use datafusion::common::{DFSchema, Dependency};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
-use crate::catalog::{Catalog, Kind, Query};
+use crate::catalog::{Kind, Query};
 use crate::error::{Result, TransformError};
+use crate::graph::Graph;
 use crate::header::{Check, Rule, Severity};
 use crate::session::{QueryResult, Session};
 use crate::statement::Statement;
@@ -80,6 +81,7 @@ impl Session {
     pub async fn verdict(&self) -> Verdict {
         let mut verdict = Verdict::default();
         let catalog = self.catalog();
+        let graph = Graph::of(catalog);
         for check in catalog.of_kind(Kind::Check) {
             let found = match self.run(&check.sql, &check.file).await {
                 Ok(result) => {
@@ -90,9 +92,9 @@ impl Session {
                 }
             };
             let Some(found) = found else { continue };
-            let read: BTreeSet<String> = check.reads();
+            let read = graph.reads(&check.name);
             for metric in catalog.of_kind(Kind::Metric) {
-                if read.contains(&metric.name) || !read.is_disjoint(&all_read(catalog, metric)) {
+                if graph.upstream(&metric.name).iter().any(|table| read.contains(table)) {
                     verdict.0.entry(metric.name.clone()).or_default().push(found.clone());
                 }
             }
@@ -246,20 +248,6 @@ fn first_row(batch: &RecordBatch) -> String {
         format!("{} = {value}", field.name())
     });
     cells.collect::<Vec<_>>().join(", ")
-}
-
-/// The tables that a query reads, and those these read.
-fn all_read(catalog: &Catalog, query: &Query) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    let mut open: Vec<String> = query.reads().into_iter().collect();
-    while let Some(name) = open.pop() {
-        if all.insert(name.clone())
-            && let Some(inner) = catalog.get(&name)
-        {
-            open.extend(inner.reads());
-        }
-    }
-    all
 }
 
 #[cfg(test)]

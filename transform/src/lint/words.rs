@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::text::Words;
 use crate::catalog::Kind;
-use crate::finding::{Area, Mistakes};
+use crate::mistake::{Area, Mistakes};
 use crate::statement::{AS_OF, Statement};
 
 pub(super) fn check(
@@ -18,24 +18,24 @@ pub(super) fn check(
     kind: Kind,
     ctx: &SessionContext,
     words: &Words,
-    findings: &mut Mistakes<'_>,
+    mistakes: &mut Mistakes<'_>,
 ) {
     let Some(sql) = statement.sql() else { return };
     if let Sql::Query(query) = sql {
-        stars(&query.body, words, findings);
+        stars(&query.body, words, mistakes);
     }
     let _ = visit_expressions(sql, |expression: &Expr| {
         match expression {
             Expr::Value(value) => {
                 if let Value::Placeholder(name) = &value.value {
                     let area = Area::of_span(value.span).unwrap_or_else(|| words.first());
-                    parameter(name, kind, area, findings);
+                    parameter(name, kind, area, mistakes);
                 }
             }
             Expr::Function(function) => {
                 let name = function.name.to_string().to_lowercase();
                 let area = Area::of_span(function.name.span()).unwrap_or_else(|| words.first());
-                clock(&name, area, ctx, findings);
+                clock(&name, area, ctx, mistakes);
             }
             _ => {}
         }
@@ -44,13 +44,13 @@ pub(super) fn check(
 }
 
 /// `SELECT *` in what the query gives; inside, it does no harm.
-fn stars(body: &SetExpr, words: &Words, findings: &mut Mistakes<'_>) {
+fn stars(body: &SetExpr, words: &Words, mistakes: &mut Mistakes<'_>) {
     match body {
         SetExpr::Select(select) => {
             for item in &select.projection {
                 if matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)) {
                     let area = Area::of_span(item.span()).unwrap_or_else(|| words.first());
-                    findings.error(
+                    mistakes.error(
                         "select_star",
                         Area { width: 1, ..area },
                         "`SELECT *` gives other columns once its table has others",
@@ -59,16 +59,16 @@ fn stars(body: &SetExpr, words: &Words, findings: &mut Mistakes<'_>) {
                 }
             }
         }
-        SetExpr::Query(query) => stars(&query.body, words, findings),
+        SetExpr::Query(query) => stars(&query.body, words, mistakes),
         SetExpr::SetOperation { left, right, .. } => {
-            stars(left, words, findings);
-            stars(right, words, findings);
+            stars(left, words, mistakes);
+            stars(right, words, mistakes);
         }
         _ => {}
     }
 }
 
-fn parameter(name: &str, kind: Kind, area: Area, findings: &mut Mistakes<'_>) {
+fn parameter(name: &str, kind: Kind, area: Area, mistakes: &mut Mistakes<'_>) {
     let area = Area { width: name.chars().count(), ..area };
     if name != AS_OF {
         let message = format!("there is no parameter `{name}`");
@@ -77,15 +77,15 @@ fn parameter(name: &str, kind: Kind, area: Area, findings: &mut Mistakes<'_>) {
         } else {
             format!("`{AS_OF}` is the only one there is: did you mean that?")
         };
-        findings.error("parameter", area, message, help);
+        mistakes.error("parameter", area, message, help);
     } else if kind == Kind::Rollup {
         let message = "a rollup knows no `$as_of`: its days are computed once, for all of them";
         let help = "leave it out; who reads the rollup says `event_date < $as_of`".to_owned();
-        findings.error("parameter", area, message, help);
+        mistakes.error("parameter", area, message, help);
     }
 }
 
-fn clock(name: &str, area: Area, ctx: &SessionContext, findings: &mut Mistakes<'_>) {
+fn clock(name: &str, area: Area, ctx: &SessionContext, mistakes: &mut Mistakes<'_>) {
     let state = ctx.state();
     let Some(function) = state.scalar_functions().get(name) else { return };
     let help = match function.signature().volatility {
@@ -94,5 +94,5 @@ fn clock(name: &str, area: Area, ctx: &SessionContext, findings: &mut Mistakes<'
         Volatility::Volatile => "derive it from the rows: the same input gives the same output",
     };
     let message = format!("`{name}` gives something else at each run");
-    findings.error("clock", area, message, help.to_owned());
+    mistakes.error("clock", area, message, help.to_owned());
 }

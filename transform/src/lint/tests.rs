@@ -15,11 +15,11 @@ fn found(files: &[(&str, &str)]) -> Vec<String> {
     // What a check finds is also found beside the built-in queries.
     let catalog = Arc::new(Catalog::of_texts(files));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let findings = runtime.block_on(check(&catalog, &[])).expect("a check");
-    findings.iter().map(|f| f.render(false)).collect()
+    let mistakes = runtime.block_on(check(&catalog, &[])).expect("a check");
+    mistakes.iter().map(|f| f.render(false)).collect()
 }
 
-/// The findings of a metric `m` over `partner_day`-like queries.
+/// The mistakes of a metric `m` over `partner_day`-like queries.
 #[track_caller]
 fn is(text: &str, expected: &[&str]) {
     let found = found(&[("metrics/m.sql", text)]);
@@ -83,6 +83,49 @@ fn unknown_names() {
         ),
         &[
             "queries/metrics/m.sql:8:8: `partner_id` is a column of several tables here\n 8 | SELECT partner_id, 1 AS calls\n   |        ^^^^^^^^^^\n   help: write which one is meant: `table.partner_id`",
+        ],
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    is(
+        &metric(&[ID, CALLS], &GOOD.replace("partner_id, count", "partner_id count")),
+        &[
+            "queries/metrics/m.sql:8:24: Expected: end of statement, found: (\n 8 | SELECT partner_id count(*) AS calls\n   |                        ^\n   help: a comma, an operator or a bracket may be missing on this line or the one above",
+        ],
+    );
+    is(
+        &metric(&[ID, CALLS], &GOOD.replace("FROM api_calls", "FROM api_calls LEFT JOIN runs")),
+        &[
+            "queries/metrics/m.sql:9:21: a JOIN without ON\n 9 | FROM api_calls LEFT JOIN runs\n   |                     ^^^^\n   help: say which rows go together: `ON a.x = b.x`; or write CROSS JOIN for all of them",
+        ],
+    );
+    is(
+        &metric(&[ID, CALLS], GOOD).replace("grain =", "grian ="),
+        &[
+            "queries/metrics/m.sql:3:1: unknown field `grian`, expected one of `description`, `owner`, `grain`, `tags`, `columns`, `checks`, `reads`, `keep`, `severity`, `slice`\n 3 | grian = [\"partner_id\"]\n   | ^^^^^^^^^^^^^^^^^^^^^^\n   help: did you mean `grain`?",
+        ],
+    );
+}
+
+#[test]
+fn a_query_that_reads_itself() {
+    let found = found(&[("metrics/m.sql", &metric(&[ID, CALLS], &GOOD.replace("api_calls", "m")))]);
+    assert!(
+        found[0].starts_with("queries/metrics/m.sql:9:6: the query reads itself\n"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn every_unknown_column_of_a_select() {
+    let sql = GOOD.replace("SELECT partner_id, count(*)", "SELECT partnr_id, count(statis)");
+    is(
+        &metric(&[ID, CALLS], &sql),
+        &[
+            "queries/metrics/m.sql:8:8: there is no column `partnr_id`\n 8 | SELECT partnr_id, count(statis) AS calls\n   |        ^^^^^^^^^\n   help: did you mean `partner_id`?",
+            "queries/metrics/m.sql:8:25: there is no column `statis`\n 8 | SELECT partnr_id, count(statis) AS calls\n   |                         ^^^^^^\n   help: did you mean `status`?",
         ],
     );
 }
@@ -459,7 +502,7 @@ fn one_broken_file_hides_nothing_of_another() {
 fn the_built_in_queries_are_clean() {
     let catalog = Arc::new(Catalog::built_in().expect("the queries"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let findings = runtime.block_on(check(&catalog, &[])).expect("a check");
-    let found: Vec<String> = findings.iter().map(|f| f.render(false)).collect();
+    let mistakes = runtime.block_on(check(&catalog, &[])).expect("a check");
+    let found: Vec<String> = mistakes.iter().map(|f| f.render(false)).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

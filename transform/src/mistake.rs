@@ -112,7 +112,7 @@ impl Mistake {
     }
 }
 
-/// The findings of one file.
+/// The mistakes of one file.
 #[derive(Debug)]
 pub(crate) struct Mistakes<'a> {
     pub file: &'a str,
@@ -155,7 +155,7 @@ impl<'a> Mistakes<'a> {
         help: Option<String>,
     ) {
         let source = self.text.lines().nth(area.place.line.saturating_sub(1)).unwrap_or_default();
-        let finding = Mistake {
+        let mistake = Mistake {
             file: self.file.to_owned(),
             place: area.place,
             severity,
@@ -166,8 +166,8 @@ impl<'a> Mistakes<'a> {
             source: source.to_owned(),
             width: area.width,
         };
-        if !self.found.contains(&finding) {
-            self.found.push(finding);
+        if !self.found.contains(&mistake) {
+            self.found.push(mistake);
         }
     }
 }
@@ -177,16 +177,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_shows_its_line() {
+    fn a_mistake_shows_its_line() {
         let text = "SELECT a,\n  partnr_id\nFROM b";
-        let mut findings = Mistakes::new("q/metrics/m.sql", "m", text);
+        let mut mistakes = Mistakes::new("q/metrics/m.sql", "m", text);
         let area = Area { place: Place::of(text, 12), width: 9 };
-        findings.error("unknown_column", area, "no `partnr_id`", "did you mean it?".to_owned());
+        mistakes.error("unknown_column", area, "no `partnr_id`", "did you mean it?".to_owned());
         assert_eq!(
-            findings.found[0].render(false),
+            mistakes.found[0].render(false),
             "q/metrics/m.sql:2:3: no `partnr_id`\n 2 |   partnr_id\n   |   ^^^^^^^^^\n   help: did you mean it?"
         );
-        assert!(findings.found[0].render(true).contains("\u{1b}[1;31m^^^^^^^^^\u{1b}[0m"));
+        assert!(mistakes.found[0].render(true).contains("\u{1b}[1;31m^^^^^^^^^\u{1b}[0m"));
     }
 
     #[test]

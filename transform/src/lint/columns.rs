@@ -5,8 +5,8 @@ use datafusion::sql::sqlparser::ast::{Select, SelectItem, SetExpr, Spanned, Stat
 
 use super::text::Words;
 use crate::catalog::Query;
-use crate::finding::{Area, Mistakes};
 use crate::header::Column;
+use crate::mistake::{Area, Mistakes};
 use crate::nearest::nearest;
 use crate::statement::Statement;
 
@@ -15,7 +15,7 @@ pub(super) fn check(
     statement: &Statement,
     given: &Schema,
     words: &Words,
-    findings: &mut Mistakes<'_>,
+    mistakes: &mut Mistakes<'_>,
 ) {
     let declared = &query.header.columns;
     if declared.is_empty() {
@@ -34,7 +34,7 @@ pub(super) fn check(
             Some(other) => format!("the query gives `{other}`: call both the same"),
             None => "select it, or take it out of the header".to_owned(),
         };
-        findings.error("column_missing", area, message, help);
+        mistakes.error("column_missing", area, message, help);
         extra.retain(|name| Some(*name) != near.as_deref());
     }
     for name in extra {
@@ -50,17 +50,17 @@ pub(super) fn check(
             "give it a name with AS, and declare that under [columns]".to_owned()
         };
         let message = format!("`{name}` is not among the columns of the header");
-        findings.error("column_undeclared", area, message, help);
+        mistakes.error("column_undeclared", area, message, help);
     }
     for column in declared {
         if let Ok(field) = given.field_with_name(&column.name) {
-            check_type(column, field.data_type(), findings);
+            check_type(column, field.data_type(), mistakes);
         }
     }
-    check_order(declared, given, findings);
+    check_order(declared, given, mistakes);
 }
 
-fn check_type(column: &Column, given: &DataType, findings: &mut Mistakes<'_>) {
+fn check_type(column: &Column, given: &DataType, mistakes: &mut Mistakes<'_>) {
     if column.kind.accepts(given) {
         return;
     }
@@ -80,10 +80,10 @@ fn check_type(column: &Column, given: &DataType, findings: &mut Mistakes<'_>) {
         Some(name) => format!("write type = \"{name}\", or CAST it in the query"),
         None => format!("CAST it in the query: a header has no {given}"),
     };
-    findings.error("column_type", area, message, help);
+    mistakes.error("column_type", area, message, help);
 }
 
-fn check_order(declared: &[Column], given: &Schema, findings: &mut Mistakes<'_>) {
+fn check_order(declared: &[Column], given: &Schema, mistakes: &mut Mistakes<'_>) {
     let names: Vec<&str> = given.fields().iter().map(|f| f.name().as_str()).collect();
     let header: Vec<&str> = declared.iter().map(|c| c.name.as_str()).collect();
     let (mut a, mut b) = (names.clone(), header.clone());
@@ -97,7 +97,7 @@ fn check_order(declared: &[Column], given: &Schema, findings: &mut Mistakes<'_>)
     let area = Area { place: column.place, width: column.name.chars().count() };
     let message = format!("the query gives `{}` where the header has `{}`", names[at], header[at]);
     let help = format!("list them as the query does: {}", names.join(", "));
-    findings.error("column_order", area, message, help);
+    mistakes.error("column_order", area, message, help);
 }
 
 /// Where the query says its column of that number.

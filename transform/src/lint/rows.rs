@@ -8,8 +8,8 @@ use datafusion::logical_expr::LogicalPlan;
 use super::facts::{Doubt, Facts, Ids, Reading};
 use super::text::Words;
 use crate::catalog::{Catalog, Kind, Query};
-use crate::finding::{Area, Mistakes};
 use crate::header::{Check, Rule};
+use crate::mistake::{Area, Mistakes};
 use crate::runner::{session_of, text_of};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +25,11 @@ pub(super) fn check(
     plan: &LogicalPlan,
     keys: &dyn Fn(&str) -> Vec<Vec<String>>,
     words: &Words,
-    findings: &mut Mistakes<'_>,
+    mistakes: &mut Mistakes<'_>,
 ) -> Grain {
     let (reading, facts) = Reading::of(plan, keys);
     for found in &reading.doubts {
-        doubt(found, words, findings);
+        doubt(found, words, mistakes);
     }
     let ids: Option<Vec<usize>> = query
         .header
@@ -43,12 +43,12 @@ pub(super) fn check(
     // A grain of a column that is not there: the columns have been said.
     let Some(ids) = ids else { return Grain::Known };
     if query.kind == Kind::Metric {
-        order(query, &reading, &facts, &ids, words, findings);
+        order(query, &reading, &facts, &ids, words, mistakes);
     }
     if ids.is_empty() {
         return Grain::Known;
     }
-    grain(query, plan, &reading, &facts, &ids, findings)
+    grain(query, plan, &reading, &facts, &ids, mistakes)
 }
 
 fn grain(
@@ -57,7 +57,7 @@ fn grain(
     reading: &Reading<'_>,
     facts: &Facts,
     ids: &[usize],
-    findings: &mut Mistakes<'_>,
+    mistakes: &mut Mistakes<'_>,
 ) -> Grain {
     let area = Area { place: query.header.grain_place, width: usize::MAX };
     let all: Ids = ids.iter().copied().collect();
@@ -84,7 +84,7 @@ fn grain(
             } else {
                 format!("write grain = {groups:?}, or group by `{name}` too")
             };
-            findings.error("grain", area, message, help);
+            mistakes.error("grain", area, message, help);
         }
         return Grain::Known;
     }
@@ -97,7 +97,7 @@ fn grain(
             groups.join(", ")
         );
         let help = format!("write grain = {groups:?}, or group by the grain alone");
-        findings.error("grain", area, message, help);
+        mistakes.error("grain", area, message, help);
         return Grain::Known;
     }
     Grain::Unknown
@@ -109,7 +109,7 @@ fn order(
     facts: &Facts,
     grain: &[usize],
     words: &Words,
-    findings: &mut Mistakes<'_>,
+    mistakes: &mut Mistakes<'_>,
 ) {
     if reading.tells_apart(facts, &Ids::new()).is_ok() {
         return;
@@ -122,7 +122,7 @@ fn order(
             format!("end with `ORDER BY {}`", names.join(", "))
         };
         let message = "without ORDER BY the rows come in any order";
-        findings.error("order", words.first(), message, help);
+        mistakes.error("order", words.first(), message, help);
         return;
     };
     let closure = reading.closure(order);
@@ -138,15 +138,15 @@ fn order(
     let area = words.last("order").unwrap_or_else(|| words.first());
     if grain.is_empty() {
         let message = "nothing shows that this order is one: the header names no grain";
-        findings.error("order", area, message, "say the grain, and order by it".to_owned());
+        mistakes.error("order", area, message, "say the grain, and order by it".to_owned());
         return;
     }
     let lacking = lacking.join(", ");
     let message = format!("rows that differ only in `{lacking}` come in any order");
-    findings.error("order", area, message, format!("add `{lacking}` to ORDER BY"));
+    mistakes.error("order", area, message, format!("add `{lacking}` to ORDER BY"));
 }
 
-fn doubt(doubt: &Doubt, words: &Words, findings: &mut Mistakes<'_>) {
+fn doubt(doubt: &Doubt, words: &Words, mistakes: &mut Mistakes<'_>) {
     let what = &doubt.what;
     let word = what.split(' ').next().unwrap_or_default();
     let area = doubt.place.and_then(|place| words.before(place, word));
@@ -154,18 +154,18 @@ fn doubt(doubt: &Doubt, words: &Words, findings: &mut Mistakes<'_>) {
     if !doubt.ordered {
         let message = format!("`{what}` without ORDER BY takes the rows as they come");
         let help = "order by columns that tell the rows apart".to_owned();
-        findings.error("order", area, message, help);
+        mistakes.error("order", area, message, help);
     } else if doubt.missing.is_empty() {
         let message = format!("nothing shows that the ORDER BY of `{what}` tells its rows apart");
         let help = "order by columns that do, such as those of a GROUP BY below".to_owned();
-        findings.warning("order", area, message, help);
+        mistakes.warning("order", area, message, help);
     } else {
         let missing: Vec<&str> = doubt.missing.iter().map(String::as_str).collect();
         let missing = missing.join(", ");
         let message = format!(
             "the ORDER BY of `{what}` does not tell apart rows that differ only in `{missing}`"
         );
-        findings.error("order", area, message, format!("add `{missing}` to that ORDER BY"));
+        mistakes.error("order", area, message, format!("add `{missing}` to that ORDER BY"));
     }
 }
 
@@ -173,7 +173,7 @@ fn doubt(doubt: &Doubt, words: &Words, findings: &mut Mistakes<'_>) {
 pub(super) async fn check_cases(
     catalog: &Arc<Catalog>,
     query: &Query,
-    findings: &mut Mistakes<'_>,
+    mistakes: &mut Mistakes<'_>,
 ) {
     let area = Area { place: query.header.grain_place, width: usize::MAX };
     let grain = &query.header.grain;
@@ -198,7 +198,7 @@ pub(super) async fn check_cases(
             let message =
                 format!("{times} rows have {} in the case \"{}\"", values.join(", "), case.name);
             let help = "the grain lacks a column, or the query a GROUP BY".to_owned();
-            findings.error("grain", area, message, help);
+            mistakes.error("grain", area, message, help);
             return;
         }
     }
@@ -206,6 +206,6 @@ pub(super) async fn check_cases(
     if rows < 2 && !query.header.checks.iter().any(watched) {
         let message = "nothing shows that the grain tells the rows apart";
         let help = format!("add a case with several rows, or [[checks]] unique = {grain:?}");
-        findings.warning("grain", area, message, help);
+        mistakes.warning("grain", area, message, help);
     }
 }

@@ -15,11 +15,10 @@ use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Map, Value, json};
 
+use crate::encoding::{self, BATCH};
 use crate::error::LakeError;
 use crate::lake::{Lake, canonical};
 use crate::schema::TableDef;
@@ -54,29 +53,6 @@ impl PendingFile {
         Action::Add(Add { data_change, ..self.add.clone() })
     }
 }
-
-/// Rows of a row group: a partner's day is read without much of its neighbours.
-const ROW_GROUP: usize = 131_072;
-
-/// Rows of a batch that is read, or encoded at a time.
-const BATCH: usize = 8_192;
-
-/// Columns of the raw tables that a dictionary is in vain for: numbers near each other, or all the
-/// same,
-const NUMBERS: [&str; 8] = [
-    "occurred_at",
-    "kafka_partition",
-    "kafka_offset",
-    "arrival",
-    "ingested_at",
-    "latency_us",
-    "request_bytes",
-    "response_bytes",
-];
-/// and texts that seldom come twice.
-const DISTINCT: [&str; 3] = ["event_id", "trace_id", "extra"];
-/// What a raw table's files are sorted by: the statistics of their pages are worth having.
-const SORTED: [&str; 2] = ["partner_id", "occurred_at"];
 
 /// A file of a table that is being written; only its compressed bytes are held.
 pub struct FileWriter {
@@ -155,7 +131,7 @@ impl Lake {
     pub fn file_writer(&self, def: &TableDef, day: Option<Day>) -> Result<FileWriter, LakeError> {
         let file_def = TableDef { schema: def.file_schema(), ..def.clone() };
         let schema: SchemaRef = Arc::new(canonical(&file_def)?);
-        let properties = properties(&def.name)?;
+        let properties = encoding::of(&def.name, &schema)?;
         let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties))?;
         Ok(FileWriter {
             lake: self.clone(),
@@ -274,7 +250,7 @@ impl ParquetEncoder {
     /// # Errors
     /// A type that Parquet does not have.
     pub fn new(schema: &SchemaRef) -> Result<Self, LakeError> {
-        Ok(Self(ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties("")?))?))
+        Ok(Self(ArrowWriter::try_new(Vec::new(), schema.clone(), Some(encoding::of("", schema)?))?))
     }
 
     /// Takes rows; the bytes that are ready, those of whole row groups.
@@ -306,31 +282,6 @@ pub fn parquet_rows(bytes: Vec<u8>) -> Result<(SchemaRef, Vec<RecordBatch>), Lak
     let schema = Arc::clone(reader.schema());
     let batches = reader.build()?.collect::<Result<_, _>>()?;
     Ok((schema, batches))
-}
-
-fn properties(table: &str) -> Result<WriterProperties, LakeError> {
-    let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP))
-        .set_created_by(concat!("rapport ", env!("CARGO_PKG_VERSION")).to_owned());
-    if table.starts_with("raw/") {
-        builder =
-            builder.set_write_batch_size(BATCH).set_statistics_enabled(EnabledStatistics::None);
-        for name in NUMBERS {
-            builder = builder
-                .set_column_dictionary_enabled(name.into(), false)
-                .set_column_encoding(name.into(), Encoding::DELTA_BINARY_PACKED);
-        }
-        for name in DISTINCT {
-            builder = builder
-                .set_column_dictionary_enabled(name.into(), false)
-                .set_column_encoding(name.into(), Encoding::DELTA_LENGTH_BYTE_ARRAY);
-        }
-        for name in SORTED {
-            builder = builder.set_column_statistics_enabled(name.into(), EnabledStatistics::Page);
-        }
-    }
-    Ok(builder.build())
 }
 
 /// The least and the greatest of a column of texts, or of a dictionary of them.

@@ -104,7 +104,10 @@ async fn erase(project: &Project, erasure: &Erasure, done: &mut Tally) -> anyhow
         let now = chrono::Utc::now().timestamp_micros();
         let traces = lake.traces(erasure, &mut scan, now).await?;
         drop(stage);
-        if traces.is_empty() || round == ROUNDS {
+        // What was in use and is erased by the round before only needs to be deleted.
+        let rounds =
+            if traces.iter().all(|t| t.place == Place::Dead) { ROUNDS + 1 } else { ROUNDS };
+        if traces.is_empty() || round >= rounds {
             return Ok(Left { traces, scan });
         }
         let mut live: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();

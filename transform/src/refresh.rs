@@ -90,6 +90,7 @@ impl Engine {
         wanted: &dyn Fn(&str) -> bool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<RefreshReport> {
+        let started = Instant::now();
         let mut report = RefreshReport::default();
         let progress = RefCell::new(progress);
         let refreshed =
@@ -107,6 +108,8 @@ impl Engine {
                 Err(other) => return Err(other),
             }
         }
+        let milliseconds = started.elapsed().as_millis();
+        tracing::info!(rollups = report.rollups.len(), milliseconds, "refreshed");
         report.failed.clone_into(&mut self.broken.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(report)
     }

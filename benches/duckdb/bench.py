@@ -199,8 +199,9 @@ def differences(name, ours, theirs):
         for path in (ours, theirs)
     ]
     if tolerance := TOLERANCE.get(name):
-        keys = [c for c, kind in kinds[0].items() if kind not in ("DOUBLE", "FLOAT")]
-        floats = [c for c in kinds[0] if c not in keys]
+        # A verdict may turn on a percentile.
+        keys = [c for c, kind in kinds[0].items() if kind not in ("DOUBLE", "FLOAT", "BOOLEAN")]
+        floats = [c for c, kind in kinds[0].items() if kind in ("DOUBLE", "FLOAT")]
         far = " OR ".join(f'abs(a."{c}" - b."{c}") > {tolerance} * abs(b."{c}")' for c in floats)
         join = " AND ".join(f'a."{c}" IS NOT DISTINCT FROM b."{c}"' for c in keys)
         return db.execute(

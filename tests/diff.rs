@@ -2,19 +2,8 @@
 
 use std::process::Command;
 
-use crate::program::Project;
+use crate::program::{BUSY, Project};
 use crate::simulated::{Simulated, Size};
-
-const BUSY: &str = "/*---
-description = \"production calls of each partner\"
-grain = [\"partner_id\"]
-[columns]
-partner_id = { type = \"Utf8\" }
-calls = { type = \"Int64\" }
----*/
-SELECT partner_id, sum(calls) AS calls FROM usage_day WHERE environment = 'production'
-GROUP BY partner_id ORDER BY partner_id
-";
 
 fn git(project: &Project, arguments: &[&str]) {
     let mut command = Command::new("git");

@@ -11,6 +11,18 @@ use tempfile::TempDir;
 /// How long anything that is waited for may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// A metric of a project's own, `queries/metrics/busy.sql`.
+pub(crate) const BUSY: &str = "/*---
+description = \"production calls of each partner\"
+grain = [\"partner_id\"]
+[columns]
+partner_id = { type = \"Utf8\" }
+calls = { type = \"Int64\" }
+---*/
+SELECT partner_id, sum(calls) AS calls FROM usage_day WHERE environment = 'production'
+GROUP BY partner_id ORDER BY partner_id
+";
+
 /// A project in a temporary folder, made by `rapport init`.
 pub(crate) struct Project {
     dir: TempDir,

@@ -8,20 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::program::{Project, wait_until};
+use crate::program::{BUSY, Project, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-const BUSY: &str = "/*---
-description = \"production calls of each partner\"
-grain = [\"partner_id\"]
-[columns]
-partner_id = { type = \"Utf8\" }
-calls = { type = \"Int64\" }
----*/
-SELECT partner_id, sum(calls) AS calls FROM usage_day WHERE environment = 'production'
-GROUP BY partner_id ORDER BY partner_id
-";
 
 const CASES: &str = "[[case]]
 name = \"one call\"

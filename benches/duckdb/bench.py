@@ -199,10 +199,17 @@ def differences(name, ours, theirs):
         for path in (ours, theirs)
     ]
     if tolerance := TOLERANCE.get(name):
-        # A verdict may turn on a percentile.
-        keys = [c for c, kind in kinds[0].items() if kind not in ("DOUBLE", "FLOAT", "BOOLEAN")]
+        flags = [c for c, kind in kinds[0].items() if kind == "BOOLEAN"]
         floats = [c for c, kind in kinds[0].items() if kind in ("DOUBLE", "FLOAT")]
-        far = " OR ".join(f'abs(a."{c}" - b."{c}") > {tolerance} * abs(b."{c}")' for c in floats)
+        keys = [c for c in kinds[0] if c not in flags + floats]
+        far = [f'coalesce(abs(a."{c}" - b."{c}") > {tolerance} * abs(b."{c}"), a."{c}" IS DISTINCT FROM b."{c}")'
+               for c in floats]
+        # A flag may differ only where what it compares lies between the two percentiles.
+        between = [f'a."{t}" BETWEEN least(a."{c}", b."{c}") AND greatest(a."{c}", b."{c}")'
+                   for c in floats for t in floats if t != c]
+        turns = " OR ".join(between) or "FALSE"
+        far += [f'(a."{c}" IS DISTINCT FROM b."{c}" AND NOT coalesce({turns}, FALSE))' for c in flags]
+        far = " OR ".join(far)
         join = " AND ".join(f'a."{c}" IS NOT DISTINCT FROM b."{c}"' for c in keys)
         return db.execute(
             f"SELECT count(*) FROM '{ours}' a FULL JOIN '{theirs}' b ON {join} "
@@ -290,12 +297,13 @@ def measure(options, program, folder):
     asked = [*queries(HERE / "events", options.as_of).values(), *rollups]
     # What both have: DuckDB's own names would be read back instead of the events.
     metrics = [query.name for query in order if query.metric]
+
     def rounds(parts):
-        for number in range(options.rounds):
+        parts = [part for part in parts if part.__name__[-1] in options.only]
+        for number in range(options.rounds if parts else 0):
             note(f"round {number + 1} of {options.rounds}")
             for part in parts:
-                if part.__name__[-1] in options.only:
-                    part(rapport, duck, options, (asked, rollups, order, metrics), out, turns, number)
+                part(rapport, duck, options, (asked, rollups, order, metrics), out, turns, number)
 
     rounds([part_a, part_b])
     if "a" in options.only:

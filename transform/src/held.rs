@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 
 use crate::provider::FileList;
 
-/// Decoded columns, at most so many bytes of them.
+/// Decoded columns, at most about so many bytes of them: what a file takes is guessed before it is read.
 #[derive(Debug)]
 pub(crate) struct Held {
     limit: usize,
@@ -56,6 +56,7 @@ impl Held {
         if expected_bytes(&schema, files) > self.limit as u64 {
             return Ok(None);
         }
+        // Held while files are read: who wants the same columns waits for them.
         let mut held = self.files.lock().await;
         // Files that lack a column, and the columns that one of them lacks.
         let lacks = |file: &DataFile, name: &String| {
@@ -74,12 +75,9 @@ impl Held {
             .collect();
         if !unread.is_empty() {
             let read = decode(state, list, &unread, &missing).await?;
-            let new = expected_bytes(&Arc::new(list.schema.project(&missing)?), &unread);
+            let new = expected_bytes(&list.schema.project(&missing)?, &unread);
             if held.bytes as u64 + new > self.limit as u64 {
-                // What runs keeps what it has; the rest is decoded when it is asked for again.
-                let kept = files.iter().filter_map(|f| held.by_path.remove_entry(&f.path));
-                held.by_path = kept.collect();
-                held.bytes = held.by_path.values().map(bytes_of).sum();
+                held.keep_only(files, &schema);
             }
             for (file, rows) in unread.iter().zip(read) {
                 let columns: Columns = rows
@@ -94,6 +92,18 @@ impl Held {
             }
         }
         files.iter().map(|file| batch(&held, &schema, file)).collect::<Result<_>>().map(Some)
+    }
+}
+
+impl Files {
+    /// What runs keeps what it has; the rest is decoded when it is asked for again.
+    fn keep_only(&mut self, files: &[DataFile], schema: &Schema) {
+        let kept = files.iter().filter_map(|file| self.by_path.remove_entry(&file.path));
+        self.by_path = kept.collect();
+        for columns in self.by_path.values_mut() {
+            columns.retain(|name, _| schema.field_with_name(name).is_ok());
+        }
+        self.bytes = self.by_path.values().map(bytes_of).sum();
     }
 }
 

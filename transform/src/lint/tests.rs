@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use super::*;
 
+mod order;
+
 /// A query with this header and SQL: the header is five lines and a line for each column.
 fn file(grain: &str, columns: &[(&str, &str)], sql: &str) -> String {
     let mut text = format!("/*---\ndescription = \"d\"\ngrain = {grain}\n[columns]\n");
@@ -319,72 +321,6 @@ fn a_grain_that_the_rows_of_a_case_break() {
         found(&[("metrics/m.sql", &text)]),
         [
             "queries/metrics/m.sql:3:9: warning: nothing shows that the grain tells the rows apart\n 3 | grain = [\"partner_id\"]\n   |         ^^^^^^^^^^^^^^\n   help: add a case with several rows, or [[checks]] unique = [\"partner_id\"]"
-        ],
-    );
-}
-
-#[test]
-fn rows_in_any_order() {
-    is(
-        &metric(&[ID, CALLS], &GOOD.replace("\nORDER BY partner_id", "")),
-        &[
-            "queries/metrics/m.sql:8:1: without ORDER BY the rows come in any order\n 8 | SELECT partner_id, count(*) AS calls\n   | ^^^^^^\n   help: end with `ORDER BY partner_id`",
-        ],
-    );
-    is(
-        &metric(&[ID, CALLS], &GOOD.replace("ORDER BY partner_id", "ORDER BY calls DESC")),
-        &[
-            "queries/metrics/m.sql:12:1: rows that differ only in `partner_id` come in any order\n 12 | ORDER BY calls DESC\n    | ^^^^^\n    help: add `partner_id` to ORDER BY",
-        ],
-    );
-    is(&metric(&[ID, CALLS], &GOOD.replace("ORDER BY partner_id", "ORDER BY calls DESC, 1")), &[]);
-    is(&file("[]", &[CALLS], "SELECT count(*) AS calls FROM api_calls"), &[]);
-}
-
-#[test]
-fn functions_of_an_order_that_is_none() {
-    let ranked = |over: &str| {
-        let sql = format!(
-            "WITH u AS (\n  SELECT partner_id, count(*) AS n FROM api_calls GROUP BY partner_id\n)\nSELECT partner_id, CAST(row_number() OVER ({over}) AS BIGINT) AS calls\nFROM u\nORDER BY partner_id"
-        );
-        metric(&[ID, CALLS], &sql)
-    };
-    is(&ranked("ORDER BY n DESC, partner_id"), &[]);
-    is(
-        &ranked("ORDER BY n DESC"),
-        &[
-            "queries/metrics/m.sql:11:25: the ORDER BY of `row_number` does not tell apart rows that differ only in `partner_id`\n 11 | SELECT partner_id, CAST(row_number() OVER (ORDER BY n DESC) AS BIGINT) AS calls\n    |                         ^^^^^^^^^^\n    help: add `partner_id` to that ORDER BY",
-        ],
-    );
-    is(
-        &ranked(""),
-        &[
-            "queries/metrics/m.sql:11:25: `row_number` without ORDER BY takes the rows as they come\n 11 | SELECT partner_id, CAST(row_number() OVER () AS BIGINT) AS calls\n    |                         ^^^^^^^^^^\n    help: order by columns that tell the rows apart",
-        ],
-    );
-    is(
-        &metric(
-            &[ID, ("plan", "Utf8")],
-            "SELECT partner_id, last_value(plan ORDER BY event_date) AS plan\nFROM partner_events\nGROUP BY partner_id\nORDER BY partner_id",
-        ),
-        &[
-            "queries/metrics/m.sql:8:20: the ORDER BY of `last_value` does not tell apart rows that differ only in `event_id`\n 8 | SELECT partner_id, last_value(plan ORDER BY event_date) AS plan\n   |                    ^^^^^^^^^^\n   help: add `event_id` to that ORDER BY",
-        ],
-    );
-    is(
-        &metric(
-            &[ID, ("plan", "Utf8")],
-            "SELECT partner_id, last_value(plan ORDER BY occurred_at, event_id) AS plan\nFROM partner_events\nGROUP BY partner_id\nORDER BY partner_id",
-        ),
-        &[],
-    );
-    is(
-        &metric(
-            &[ID, CALLS],
-            "SELECT partner_id, n AS calls\nFROM (\n  SELECT partner_id, count(*) AS n FROM api_calls GROUP BY partner_id\n  ORDER BY n DESC LIMIT 10\n) t\nORDER BY partner_id",
-        ),
-        &[
-            "queries/metrics/m.sql:11:19: the ORDER BY of `LIMIT` does not tell apart rows that differ only in `partner_id`\n 11 |   ORDER BY n DESC LIMIT 10\n    |                   ^^^^^\n    help: add `partner_id` to that ORDER BY",
         ],
     );
 }

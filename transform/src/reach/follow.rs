@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
     BinaryExpr, Distinct, Expr, Join, JoinType, LogicalPlan, Operator, Unnest, Window,
@@ -175,22 +175,10 @@ impl Reads {
     }
 
     fn subqueries(&mut self, plan: &LogicalPlan) {
-        let mut inner = Vec::new();
-        let _ = plan.apply_expressions(|expression| {
-            expression.apply(|node| {
-                match node {
-                    Expr::ScalarSubquery(query) => inner.push(query.subquery.clone()),
-                    Expr::InSubquery(query) => inner.push(query.subquery.subquery.clone()),
-                    Expr::Exists(query) => inner.push(query.subquery.subquery.clone()),
-                    Expr::SetComparison(query) => inner.push(query.subquery.subquery.clone()),
-                    _ => {}
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
+        let _ = plan.apply_subqueries(|inner| {
+            self.all(inner, "a subquery reads it for all days at once");
+            Ok(TreeNodeRecursion::Continue)
         });
-        for plan in inner {
-            self.all(&plan, "a subquery reads it for all days at once");
-        }
     }
 
     fn join(&mut self, join: &Join, step: &Step, given: &[Expr]) {

@@ -13,12 +13,12 @@ use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
-use tokio::sync::Mutex;
 use url::Url;
 
 use crate::checkpoint::Background;
 use crate::error::LakeError;
 use crate::key::LakeKey;
+use crate::known::Known;
 use crate::place::{Place, StoreOptions};
 use crate::schema::{self, FORMAT_VERSION, TableDef};
 use crate::snapshot::TableSnapshot;
@@ -49,7 +49,7 @@ pub struct Lake {
 struct Inner {
     place: Place,
     key: LakeKey,
-    tables: Mutex<HashMap<String, DeltaTable>>,
+    known: Known,
     background: Background,
 }
 
@@ -111,8 +111,8 @@ impl Lake {
     }
 
     fn new(place: Place, key: LakeKey) -> Self {
-        let (tables, background) = Default::default();
-        Self { inner: Arc::new(Inner { place, key, tables, background }) }
+        let (known, background) = Default::default();
+        Self { inner: Arc::new(Inner { place, key, known, background }) }
     }
 
     /// Reads and writes below the lake's root.
@@ -141,15 +141,20 @@ impl Lake {
         let Some(version) = at else {
             return Ok(self.followed(table).await?.map(|(snapshot, _)| snapshot));
         };
-        let Some(newest) = self.delta(table).await? else { return Ok(None) };
-        let newest = newest.version().unwrap_or_default();
+        let Some((newest, _)) = self.followed(table).await? else { return Ok(None) };
+        if newest.version == version {
+            return Ok(Some(newest));
+        }
+        let newest = newest.version;
         let none = || LakeError::NoSuchVersion { table: table.to_owned(), version, newest };
         if version > newest {
             return Err(none());
         }
         let pinned = async {
             let pinned = load(&self.inner.place, table, Some(version)).await?.ok_or_else(none)?;
-            Ok(TableSnapshot::read(table, &pinned).await?.0)
+            let log = pinned.log_store();
+            let tail = Tail::load(log.as_ref(), table, Some(version)).await?;
+            TableSnapshot::of(table, &pinned, &tail)
         };
         match pinned.await {
             Ok(pinned) => Ok(Some(pinned)),
@@ -158,28 +163,6 @@ impl Lake {
                     Err(LakeError::Cleaned { .. }) => Err(none()),
                     _ => Err(error),
                 }
-            }
-        }
-    }
-
-    /// A table at its newest version, and its log from there on.
-    pub(crate) async fn followed(
-        &self,
-        table: &str,
-    ) -> Result<Option<(TableSnapshot, Tail)>, LakeError> {
-        let mut attempt = 0;
-        loop {
-            let read = async {
-                let Some(delta) = self.delta(table).await? else { return Ok(None) };
-                TableSnapshot::read(table, &delta).await.map(Some)
-            };
-            match read.await {
-                // The log was cleaned up while it was read.
-                Err(LakeError::Delta { .. } | LakeError::Cleaned { .. }) if attempt < 2 => {
-                    attempt += 1;
-                    self.inner.tables.lock().await.remove(table);
-                }
-                read => return read,
             }
         }
     }
@@ -237,25 +220,17 @@ impl Lake {
         }
     }
 
-    /// The library's handle on a table, brought up to date; `None` when there is no such table.
-    pub(crate) async fn delta(&self, table: &str) -> Result<Option<DeltaTable>, LakeError> {
-        let mut tables = self.inner.tables.lock().await;
-        if let Some(known) = tables.get_mut(table) {
-            match known.update_incremental(None).await {
-                Ok(()) => return Ok(Some(known.clone())),
-                // What it builds on may have been cleaned up; then it is loaded anew.
-                Err(error) => tracing::debug!(table, %error, "can't be followed"),
-            }
-            tables.remove(table);
-        }
-        let Some(loaded) = load(&self.inner.place, table, None).await? else { return Ok(None) };
-        tables.insert(table.to_owned(), loaded.clone());
-        Ok(Some(loaded))
-    }
-
     /// The table's log, for commits.
     pub(crate) fn log_store(&self, table: &str) -> LogStoreRef {
         self.inner.place.log_store(table)
+    }
+
+    pub(crate) fn known(&self) -> &Known {
+        &self.inner.known
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.inner.place
     }
 
     pub(crate) fn background(&self) -> &Background {
@@ -328,7 +303,7 @@ async fn has_log(place: &Place, table: &str) -> Result<bool, object_store::Error
 }
 
 /// Loads a table; `None` when the place holds none.
-async fn load(
+pub(crate) async fn load(
     place: &Place,
     table: &str,
     at: Option<u64>,

@@ -3,7 +3,7 @@
 //! The only home of deltalake and parquet. Reading order: `schema` (the tables' columns), `place`
 //! (where the lake is), `lake` (opening it), `log` (a table's transaction ids), `tail`
 //! (following a log), `commit` (adding to it), `checkpoint`, `cleanup` (keeping it short),
-//! `snapshot` (a table's files), `file` and `encoding` (writing and reading Parquet), `append`
+//! `snapshot` (a table's files), `known` (what this process read of them last), `file` and `encoding` (writing and reading Parquet), `append`
 //! (ingest's commits), `rewrite` (replacing and compacting days), `vacuum`, `erase`, `key` (hashing
 //! and sealing), `watermark`.
 //!
@@ -20,6 +20,7 @@ mod error;
 pub mod fault;
 mod file;
 mod key;
+mod known;
 mod lake;
 mod log;
 mod place;

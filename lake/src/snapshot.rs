@@ -41,11 +41,9 @@ pub struct DataFile {
 }
 
 impl TableSnapshot {
-    /// The loaded version, and the log from there on.
-    pub(crate) async fn read(table: &str, delta: &DeltaTable) -> Result<(Self, Tail), LakeError> {
+    /// The loaded version, which the tail is at.
+    pub(crate) fn of(table: &str, delta: &DeltaTable, tail: &Tail) -> Result<Self, LakeError> {
         let state = delta.snapshot().map_err(LakeError::delta(table))?;
-        let log = delta.log_store();
-        let tail = Tail::load(log.as_ref(), table, Some(state.version())).await?;
         let partition_by = state.metadata().partition_columns().first().cloned();
         let mut files: Vec<DataFile> = state
             .log_data()
@@ -53,15 +51,14 @@ impl TableSnapshot {
             .map(|view| data_file(table, partition_by.as_deref(), &view))
             .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        let snapshot = Self {
+        Ok(Self {
             table: table.to_owned(),
             version: state.version(),
             schema: state.snapshot().arrow_schema(),
             partition_by,
             files,
             txns: Arc::new(tail.txns.clone()),
-        };
-        Ok((snapshot, tail))
+        })
     }
 
     /// The files of one day.

@@ -4,6 +4,7 @@ owner = "partner-analytics"
 grain = ["event_date", "partner_id", "product", "kind"]
 slice = "partner_id"
 tags = ["revenue"]
+keep = true
 
 [columns]
 event_date = { type = "Date32" }

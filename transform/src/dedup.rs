@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use arrow::compute::{SortOptions, partition};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringViewArray};
+use arrow::compute::{SortOptions, cast, partition};
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, Statistics};
@@ -299,7 +299,7 @@ impl DayInOrder {
     fn check_order(&mut self, batch: &RecordBatch) -> Result<()> {
         let Some(column) = self.partner.filter(|_| batch.num_rows() > 0) else { return Ok(()) };
         let column = batch.column(column);
-        let partners = text(column, IDENTITY[0])?;
+        let partners = text(column)?;
         let runs = partition(std::slice::from_ref(column))?.ranges();
         let mut before = self.last.as_deref();
         for run in &runs {
@@ -314,10 +314,8 @@ impl DayInOrder {
     }
 }
 
-fn text(column: &ArrayRef, name: &str) -> Result<StringArray> {
-    column.as_string_opt::<i32>().cloned().ok_or_else(|| {
-        DataFusionError::Execution(format!("the column {name} of a raw table is no Utf8"))
-    })
+fn text(column: &ArrayRef) -> Result<StringViewArray> {
+    Ok(cast(column, &DataType::Utf8View)?.as_string_view().clone())
 }
 
 fn not_sorted() -> Result<()> {

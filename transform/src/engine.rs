@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
-use datafusion::datasource::MemTable;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
 use lake::{Lake, TableSnapshot};
 use lake_types::{AsOf, Rates, Stream};
+use tokio::sync::Semaphore;
 
 use crate::arrivals::{ARRIVALS, Arrivals};
 use crate::catalog::{Catalog, Kind};
@@ -25,6 +25,7 @@ use crate::runner::{CaseResult, run_tests};
 use crate::session::{Limits, Session, new_config, new_context, own_memory};
 use crate::statement::Statement;
 use crate::tables::{self, Settings, SlaRow, SunsetRow};
+use crate::texts;
 
 /// Of decoded columns, for all sessions of an engine.
 const HELD_BYTES: usize = 256 << 20;
@@ -50,7 +51,9 @@ pub struct EngineOptions {
 pub struct Engine {
     pub(crate) lake: Lake,
     pub(crate) catalog: Arc<Catalog>,
-    limits: Limits,
+    pub(crate) limits: Limits,
+    /// As many as threads, for what computes on one.
+    pub(crate) turns: Arc<Semaphore>,
     /// What sessions share: the lake's files, and footers that were read.
     runtime: Arc<RuntimeEnv>,
     held: Arc<Held>,
@@ -82,6 +85,7 @@ impl Engine {
             lake,
             catalog: Arc::new(catalog),
             limits,
+            turns: Arc::new(Semaphore::new(limits.threads())),
             runtime: Arc::new(runtime),
             held: Arc::new(Held::new(HELD_BYTES)),
             settings: Settings {
@@ -155,7 +159,8 @@ impl Engine {
                     schema: def.schema,
                     partition_by: def.partition_by,
                     files: Vec::new(),
-                },
+                }
+                .in_views(),
             };
             let raw = format!("{}.{}", tables::RAW_SCHEMA, stream.table());
             providers.push((raw, Arc::new(StoredTable(list.clone()))));
@@ -191,6 +196,12 @@ impl Engine {
         new_context(new_config(self.limits), own_memory(&self.runtime))
     }
 
+    /// As `context`, for a query that others run beside.
+    pub(crate) fn context_of_one_thread(&self) -> SessionContext {
+        let limits = Limits { threads: Some(1), ..self.limits };
+        new_context(new_config(limits), own_memory(&self.runtime))
+    }
+
     async fn pinned(
         &self,
         table: &str,
@@ -223,6 +234,7 @@ pub(crate) fn files_of(snapshot: &TableSnapshot) -> FileList {
         partition_by: snapshot.partition_by.clone(),
         files: snapshot.files.clone(),
     }
+    .in_views()
 }
 
 fn stored(snapshot: &TableSnapshot) -> Arc<dyn TableProvider> {
@@ -230,7 +242,6 @@ fn stored(snapshot: &TableSnapshot) -> Arc<dyn TableProvider> {
 }
 
 fn empty(schema: SchemaRef) -> Result<Arc<dyn TableProvider>> {
-    let rows = RecordBatch::new_empty(Arc::clone(&schema));
-    let table = MemTable::try_new(schema, vec![vec![rows]]);
-    Ok(Arc::new(table.map_err(TransformError::sql("an empty table"))?))
+    let rows = RecordBatch::new_empty(schema);
+    texts::table_of(&rows).map_err(TransformError::sql("an empty table"))
 }

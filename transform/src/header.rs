@@ -26,7 +26,7 @@ pub struct Header {
     pub checks: Vec<Check>,
     /// Of a rollup: for each table, which of its days one day of the rollup may read.
     pub reads: BTreeMap<String, Reach>,
-    /// Of a view: it is small and read often, so its rows are computed once for a run.
+    /// Of a view: it is read often, so its rows are computed once for a run unless they are many.
     pub keep: bool,
     /// Of a file in `checks/`.
     pub severity: Severity,

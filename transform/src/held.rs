@@ -155,3 +155,68 @@ async fn decode(
     });
     futures::stream::iter(tasks).buffered(state.config().target_partitions()).try_collect().await
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::{Field, Int64Type};
+    use lake::TableDef;
+    use lake_types::Day;
+
+    use super::*;
+    use crate::world::World;
+
+    const ROWS: i64 = 1000;
+
+    /// Files of two columns, the numbers of the n-th from `n * ROWS` on.
+    async fn table(world: &World, files: i64) -> FileList {
+        let number = |name| Field::new(name, DataType::Int64, true);
+        let day = Field::new("event_date", DataType::Date32, true);
+        let def = TableDef {
+            name: "rollup/numbers".to_owned(),
+            schema: Arc::new(Schema::new(vec![number("a"), number("b"), day])),
+            partition_by: Some("event_date".to_owned()),
+        };
+        let mut written = Vec::new();
+        for n in 0..files {
+            let numbers: ArrayRef =
+                Arc::new(Int64Array::from_iter_values(n * ROWS..(n + 1) * ROWS));
+            let columns = vec![Arc::clone(&numbers), numbers];
+            let rows = RecordBatch::try_new(def.file_schema(), columns).expect("rows");
+            let day = Some(Day(20_000));
+            let file = world.lake.write_file(&def, day, &[rows], Default::default()).await;
+            written.push(file.expect("a file").written(&def, day));
+        }
+        FileList { schema: def.schema, partition_by: def.partition_by, files: written }
+    }
+
+    #[tokio::test]
+    async fn what_runs_takes_the_room_of_what_ran() {
+        let world = World::with_queries(&[]).await;
+        let list = table(&world, 4).await;
+        let state = world.engine.context().state();
+        // Two columns of two files and a bit.
+        let held = Held::new(5 * ROWS as usize * size_of::<i64>());
+        let firsts = async |files: &[DataFile], columns: &[usize]| {
+            let rows = held.rows(&state, &list, files, columns).await?;
+            let first = |batch: &RecordBatch| batch.column(0).as_primitive::<Int64Type>().value(0);
+            Ok::<_, datafusion::error::DataFusionError>(
+                rows.map(|rows| rows.iter().map(first).collect::<Vec<_>>()),
+            )
+        };
+        let (two, others) = list.files.split_at(2);
+        assert_eq!(firsts(two, &[0, 1]).await.expect("rows"), Some(vec![0, ROWS]));
+        assert_eq!(firsts(&list.files, &[0, 1]).await.expect("too many"), None);
+        // They need the room of the first two.
+        assert_eq!(firsts(others, &[0]).await.expect("rows"), Some(vec![2 * ROWS, 3 * ROWS]));
+        assert_eq!(firsts(others, &[1]).await.expect("rows"), Some(vec![2 * ROWS, 3 * ROWS]));
+        for file in &list.files {
+            std::fs::remove_file(world.folder.path().join("lake").join(&file.path))
+                .expect("a file");
+        }
+        assert_eq!(firsts(others, &[1]).await.expect("held"), Some(vec![2 * ROWS, 3 * ROWS]));
+        assert!(firsts(two, &[0]).await.is_err());
+        let files = held.files.lock().await;
+        assert!(files.by_path.len() <= 2 && files.bytes <= 6 * ROWS as usize * size_of::<i64>());
+    }
+}

@@ -6,17 +6,17 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
-use datafusion::datasource::MemTable;
 use lake::{DataFile, TableDef, TableSnapshot};
 use lake_types::{Day, Stream};
 
-use crate::arrivals::{self, ARRIVALS, Arrivals};
+use crate::arrivals::{ARRIVALS, Arrivals};
 use crate::catalog::Query;
 use crate::engine::Engine;
 use crate::error::{Result, TransformError};
 use crate::header::Reach;
 use crate::provider::{EventSource, EventTable, FileList, StoredTable};
 use crate::statement::Statement;
+use crate::texts;
 
 /// A table that a rollup reads.
 pub(crate) struct Input {
@@ -206,7 +206,8 @@ impl Input {
                     schema: Arc::clone(&def.schema),
                     partition_by: def.partition_by.clone(),
                     files: files.iter().filter(has).cloned().collect(),
-                };
+                }
+                .in_views();
                 if *raw {
                     Arc::new(StoredTable(list))
                 } else {
@@ -225,6 +226,5 @@ pub(crate) fn arrivals_table(
 ) -> Result<Arc<dyn TableProvider>> {
     let fail = || TransformError::sql(ARRIVALS);
     let rows = arrivals.batch(wanted).map_err(|e| fail()(e.into()))?;
-    let table = MemTable::try_new(arrivals::schema(), vec![vec![rows]]);
-    Ok(Arc::new(table.map_err(fail())?))
+    texts::table_of(&rows).map_err(fail())
 }

@@ -2,8 +2,8 @@
 //!
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
 //! `queries/`), `statement` (one SELECT), `graph` (who reads whom), `tables` (what queries find by
-//! name), `provider` and `dedup` (the lake's tables as DataFusion reads them), `held` (columns that
-//! stay in memory), `session` (one consistent set of them), `slice` (some of the partners),
+//! name), `provider` and `dedup` (the lake's tables as DataFusion reads them), `texts` (how texts
+//! lie in memory), `held` (columns that stay there), `session` (one consistent set of them), `slice` (some of the partners),
 //! `engine`, `stale`, `refresh`, `rebuild`, `inputs`, `arrivals` and `days` (rollups brought up to
 //! date), `data_checks` (whether rows are as they should be), `diff` (two results side by side),
 //! `functions` (what SQL lacks), `cases`, `rows` and `runner` (tests of queries), `record` (their
@@ -45,6 +45,7 @@ mod slice;
 mod stale;
 mod statement;
 mod tables;
+mod texts;
 #[cfg(test)]
 mod world;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Date32Array, RecordBatch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
@@ -27,6 +27,7 @@ use lake_types::Day;
 
 use crate::dedup::{DayInput, DedupExec, IDENTITY};
 use crate::held::Held;
+use crate::texts;
 
 /// Rows of a batch that comes from memory.
 const BATCH_ROWS: usize = 8192;
@@ -232,6 +233,11 @@ impl EventTable {
 }
 
 impl FileList {
+    /// The same, to be read by queries.
+    pub(crate) fn in_views(self) -> Self {
+        Self { schema: texts::in_views(&self.schema), ..self }
+    }
+
     /// The days that have files and that the filters let through; empty for a table without days.
     fn days(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Day>> {
         let Some(column) = &self.partition_by else { return Ok(Vec::new()) };
@@ -375,7 +381,7 @@ fn matching_days(
 ) -> Result<Vec<Day>> {
     let on_day = filters.iter().filter(|f| only_reads(f, &[column])).cloned();
     let Some(filter) = conjunction(on_day) else { return Ok(days) };
-    let field = Field::new(column, arrow::datatypes::DataType::Date32, true);
+    let field = Field::new(column, DataType::Date32, true);
     let schema = Arc::new(Schema::new(vec![field]));
     let filter = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&schema))?)?;
     let values = Date32Array::from_iter_values(days.iter().map(|day| day.0));

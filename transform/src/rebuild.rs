@@ -1,28 +1,19 @@
 //! A rollup whose columns changed: all its days computed anew, and put in place in one commit.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 
-use lake::{LakeError, TableDef};
+use futures::StreamExt;
+use lake::LakeError;
 use lake_types::Day;
 
 use crate::catalog::Query;
 use crate::engine::Engine;
 use crate::error::{Result, TransformError};
-use crate::header::{Check, Severity};
+use crate::header::Severity;
 use crate::inputs::Input;
-use crate::refresh::{Progress, RollupReport, chunks};
+use crate::refresh::{Progress, Rollup, RollupReport};
 use crate::stale::{Due, stored_tags};
-use crate::statement::Statement;
-
-/// A rollup as its query is now.
-#[derive(Clone, Copy)]
-pub(crate) struct Rollup<'a> {
-    pub query: &'a Query,
-    pub statement: &'a Statement,
-    pub inputs: &'a [Input],
-    pub def: &'a TableDef,
-    pub checks: &'a [Check],
-}
 
 impl Engine {
     /// Until it is done, what is stored is as it was; versions of before stay readable.
@@ -35,7 +26,7 @@ impl Engine {
         report: &mut RollupReport,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
-        let Rollup { query, statement, inputs, def, checks } = rollup;
+        let Rollup { query, statement, inputs, def, .. } = rollup;
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         let base = self.lake.snapshot(&def.name, None).await?.ok_or_else(conflict)?;
         let stored = stored_tags(&base);
@@ -50,10 +41,11 @@ impl Engine {
         report.held.clear();
         say(0);
         let mut files = Vec::new();
-        for chunk in chunks(&days, inputs) {
-            let computed = self.compute(query, statement, inputs, def, &chunk, &tags).await?;
-            files.extend(self.hold_back(query, checks, def, computed, report).await?);
+        let mut computed = pin!(self.computed(rollup, &days, &tags));
+        while let Some(chunk) = computed.next().await {
+            let chunk = chunk?;
             done += chunk.len();
+            files.extend(self.hold_back(rollup, chunk, report).await?);
             say(done);
         }
         if let Some(found) = report.findings.iter().find(|f| f.severity == Severity::Error) {

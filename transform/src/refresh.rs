@@ -2,15 +2,19 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::col;
-use futures::{StreamExt, stream};
-use lake::{LakeError, PendingFile, TableDef};
+use futures::{Stream, StreamExt, stream};
+use lake::{Lake, LakeError, PendingFile, TableDef};
 use lake_types::Day;
 
 use crate::catalog::{Kind, Query};
@@ -22,7 +26,6 @@ use crate::header::{Check, Severity};
 use crate::inputs::Input;
 use crate::provider::{FileList, StoredTable};
 use crate::reach;
-use crate::rebuild::Rollup;
 use crate::stale::{Due, file_tags, stored_tags};
 use crate::statement::Statement;
 use crate::tables;
@@ -30,7 +33,7 @@ use crate::tables;
 /// The column a rollup is partitioned by.
 const DAY_COLUMN: &str = "event_date";
 
-/// Input rows of one query: enough to keep it busy, few enough to hold its groups in memory.
+/// Input rows of one query: enough to be worth a plan, few enough to hold its groups in memory.
 const CHUNK_ROWS: u64 = 1_000_000;
 
 /// Rollups that are refreshed at once: while one waits for the disk another computes.
@@ -38,6 +41,19 @@ const AT_ONCE: usize = 2;
 
 /// Starts after another process rewrote a day in between.
 const ATTEMPTS: usize = 5;
+
+/// Files of days that are in no commit yet.
+pub(crate) type DayFiles = Vec<(Day, Vec<PendingFile>)>;
+
+/// A rollup as its query is now.
+#[derive(Clone, Copy)]
+pub(crate) struct Rollup<'a> {
+    pub query: &'a Query,
+    pub statement: &'a Statement,
+    pub inputs: &'a [Input],
+    pub def: &'a TableDef,
+    pub checks: &'a [Check],
+}
 
 /// How far a rollup has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,17 +171,17 @@ impl Engine {
         if nothing && self.lake.snapshot(&rollup_table(&query.name), None).await?.is_none() {
             return Ok(());
         }
-        let (def, checks) = self.definition(query, &statement, &inputs).await?;
+        let (statement, inputs) = (&statement, inputs.as_slice());
+        let (def, checks) = self.definition(query, statement, inputs).await?;
+        let rollup = Rollup { query, statement, inputs, def: &def, checks: &checks };
         let mut base = match self.lake.ensure_table(&def).await {
             Err(LakeError::SchemaChanged { .. }) => {
-                let (statement, inputs) = (&statement, inputs.as_slice());
-                let rollup = Rollup { query, statement, inputs, def: &def, checks: &checks };
                 return self.rebuild(rollup, report, progress).await;
             }
             base => base?,
         };
         let Due { tags, stale, gone } =
-            Due::of(&statement.normalized(), &inputs, &stored_tags(&base));
+            Due::of(&statement.normalized(), inputs, &stored_tags(&base));
         let stale: Vec<Day> = stale.into_iter().map(|(day, _)| day).collect();
         if !gone.is_empty() {
             report.removed += gone.len();
@@ -178,13 +194,14 @@ impl Engine {
         if !stale.is_empty() {
             progress(Progress { rollup: query.name.clone(), days_done: 0, days: stale.len() });
         }
-        for chunk in chunks(&stale, &inputs) {
-            let files = self.compute(query, &statement, &inputs, &def, &chunk, &tags).await?;
-            let files = self.hold_back(query, &checks, &def, files, report).await?;
+        let mut computed = pin!(self.computed(rollup, &stale, &tags));
+        while let Some(files) = computed.next().await {
+            let files = files?;
+            done += files.len();
+            let files = self.hold_back(rollup, files, report).await?;
             report.rows += files.iter().flat_map(|(_, f)| f).map(|f| f.rows).sum::<u64>();
             let published = files.len();
             base = self.lake.replace_days(&def, &base, files).await?;
-            done += chunk.len();
             report.days += published;
             progress(Progress { rollup: query.name.clone(), days_done: done, days: stale.len() });
         }
@@ -226,13 +243,11 @@ impl Engine {
     /// in which one of severity error finds something.
     pub(crate) async fn hold_back(
         &self,
-        query: &Query,
-        checks: &[Check],
-        def: &TableDef,
-        files: Vec<(Day, Vec<PendingFile>)>,
+        rollup: Rollup<'_>,
+        files: DayFiles,
         report: &mut RollupReport,
-    ) -> Result<Vec<(Day, Vec<PendingFile>)>> {
-        let found = self.findings(query, checks, def, &files).await?;
+    ) -> Result<DayFiles> {
+        let found = self.findings(rollup, &files).await?;
         let holds = |f: &Finding| f.severity == Severity::Error;
         if !found.iter().any(holds) {
             report.findings.extend(found);
@@ -240,7 +255,7 @@ impl Engine {
         }
         let mut kept = Vec::new();
         for day in files {
-            let found = self.findings(query, checks, def, std::slice::from_ref(&day)).await?;
+            let found = self.findings(rollup, std::slice::from_ref(&day)).await?;
             if found.iter().any(holds) {
                 report.held.push(day.0);
             } else {
@@ -253,9 +268,7 @@ impl Engine {
 
     async fn findings(
         &self,
-        query: &Query,
-        checks: &[Check],
-        def: &TableDef,
+        Rollup { query, def, checks, .. }: Rollup<'_>,
         days: &[(Day, Vec<PendingFile>)],
     ) -> Result<Vec<Finding>> {
         if checks.is_empty() {
@@ -268,12 +281,14 @@ impl Engine {
             schema: Arc::clone(&def.schema),
             partition_by: def.partition_by.clone(),
             files: days.iter().flat_map(written).collect(),
-        };
+        }
+        .in_views();
         let this = Arc::new(StoredTable(list));
         Checked { query, this, session: None }.run_in(&self.context(), checks).await
     }
 
-    /// The rollup's query over what these days may read, sorted by day and then by its grain.
+    /// The rollup's query over what these days may read, sorted by day and then by its grain, on
+    /// one thread.
     async fn frame(
         &self,
         query: &Query,
@@ -282,7 +297,7 @@ impl Engine {
         days: &[Day],
     ) -> Result<DataFrame> {
         let fail = || TransformError::sql(&query.file);
-        let ctx = self.context();
+        let ctx = self.context_of_one_thread();
         crate::session::add_raw_schema(&ctx).map_err(fail())?;
         for input in inputs {
             ctx.register_table(input.name.as_str(), input.table(days)?).map_err(fail())?;
@@ -296,43 +311,72 @@ impl Engine {
         frame.sort(order.into_iter().map(|c| col(c).sort(true, false)).collect()).map_err(fail())
     }
 
-    /// Computes some days and writes their files; a day without rows has an empty file, which
-    /// remembers its tag.
-    pub(crate) async fn compute(
-        &self,
-        query: &Query,
-        statement: &Statement,
-        inputs: &[Input],
-        def: &TableDef,
+    /// Computes days and writes their files, in the order of the days: some days at a time on each
+    /// thread. A day without rows has an empty file, which remembers its tag.
+    pub(crate) fn computed<'a>(
+        &'a self,
+        rollup: Rollup<'a>,
         days: &[Day],
+        tags: &'a BTreeMap<Day, String>,
+    ) -> impl Stream<Item = Result<DayFiles>> + use<'a> {
+        let chunks = chunks(days, rollup.inputs).into_iter();
+        let computed = chunks.map(move |days| self.compute(rollup, days, tags));
+        stream::iter(computed).buffered(self.limits.threads())
+    }
+
+    async fn compute(
+        &self,
+        Rollup { query, statement, inputs, def, .. }: Rollup<'_>,
+        days: Vec<Day>,
         tags: &BTreeMap<Day, String>,
-    ) -> Result<Vec<(Day, Vec<PendingFile>)>> {
+    ) -> Result<DayFiles> {
         let fail = || TransformError::sql(&query.file);
-        let frame = self.frame(query, statement, inputs, days).await?;
-        let mut rows = frame.execute_stream().await.map_err(fail())?;
-        let mut writer = DayWriter::new(&self.lake, def);
-        while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(fail())?;
-            for (day, part) in split_days(&batch, DAY_COLUMN).map_err(fail())? {
-                if let Some(tag) = tags.get(&day).filter(|_| days.contains(&day)) {
-                    writer.push(day, part, &file_tags(tag, inputs)).await?;
-                }
-            }
-        }
-        let mut files = writer.finish().await?;
-        for day in days {
-            if !files.contains_key(day) {
-                let empty = [RecordBatch::new_empty(def.file_schema())];
-                let tag = tags.get(day).map(|tag| file_tags(tag, inputs)).unwrap_or_default();
-                files.insert(*day, self.lake.write_file(def, Some(*day), &empty, tag).await?);
-            }
-        }
-        Ok(files.into_iter().map(|(day, file)| (day, vec![file])).collect())
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let rows = self.frame(query, statement, inputs, &days).await?;
+        let rows = rows.execute_stream().await.map_err(fail())?;
+        let tags_of =
+            |day: Day| tags.get(&day).map(|tag| file_tags(tag, inputs)).unwrap_or_default();
+        let days: BTreeMap<_, _> = days.into_iter().map(|day| (day, tags_of(day))).collect();
+        let (lake, def, file) = (self.lake.clone(), def.clone(), query.file.clone());
+        let written = SpawnedTask::spawn(async move {
+            let _turn = turn;
+            write_days(&lake, &def, &file, rows, days).await
+        });
+        written.join_unwind().await.map_err(|e| fail()(DataFusionError::External(e.into())))?
     }
 }
 
+/// Writes rows that come day by day, a file a day; a day without rows has one too.
+async fn write_days(
+    lake: &Lake,
+    def: &TableDef,
+    query_file: &str,
+    mut rows: SendableRecordBatchStream,
+    days: BTreeMap<Day, BTreeMap<String, String>>,
+) -> Result<DayFiles> {
+    let fail = || TransformError::sql(query_file);
+    let mut writer = DayWriter::new(lake, def);
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(fail())?;
+        for (day, part) in split_days(&batch, DAY_COLUMN).map_err(fail())? {
+            // A query that looks back reads days that it is not asked for.
+            if let Some(tags) = days.get(&day) {
+                writer.push(day, part, tags).await?;
+            }
+        }
+    }
+    let mut files = writer.finish().await?;
+    for (day, tags) in days {
+        if let Entry::Vacant(missing) = files.entry(day) {
+            let empty = [RecordBatch::new_empty(def.file_schema())];
+            missing.insert(lake.write_file(def, Some(day), &empty, tags).await?);
+        }
+    }
+    Ok(files.into_iter().map(|(day, file)| (day, vec![file])).collect())
+}
+
 /// Days that are computed together: as many as their input rows allow, at least one.
-pub(crate) fn chunks(days: &[Day], inputs: &[Input]) -> Vec<Vec<Day>> {
+fn chunks(days: &[Day], inputs: &[Input]) -> Vec<Vec<Day>> {
     let mut by_day: BTreeMap<Day, u64> = BTreeMap::new();
     for (day, rows) in inputs.iter().flat_map(Input::rows) {
         *by_day.entry(day).or_default() += rows;

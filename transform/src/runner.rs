@@ -10,7 +10,6 @@ use arrow::datatypes::{DataType, Float64Type, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::TableProvider;
 use datafusion::common::runtime::SpawnedTask;
-use datafusion::datasource::MemTable;
 use lake_types::Stream;
 use serde::Serialize;
 use toml::Table;
@@ -23,7 +22,7 @@ use crate::inputs::arrivals_table;
 use crate::provider::{EventSource, EventTable};
 use crate::rows::{batch_of, fill_event, fill_rollup, sorted, split_by_day};
 use crate::session::{QueryResult, Session, context_without_lake};
-use crate::tables;
+use crate::{tables, texts};
 
 /// What came of one case.
 #[derive(Debug, Clone, Serialize)]
@@ -159,7 +158,9 @@ pub(crate) fn session_of(
             .unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(&schema)));
         arrived.add_rows(stream, &batch);
         providers.push((format!("{}.{}", tables::RAW_SCHEMA, stream.table()), memory(&batch)?));
-        let days = split_by_day(&batch).map_err(|e| e.to_string())?;
+        let schema = texts::in_views(&schema);
+        let days = texts::cast_to(&batch, &schema).and_then(|batch| split_by_day(&batch));
+        let days = days.map_err(|e| e.to_string())?;
         providers.push((
             stream.table().to_owned(),
             Arc::new(EventTable(EventSource::Memory(schema, days))),
@@ -184,8 +185,7 @@ pub(crate) fn session_of(
 }
 
 fn memory(batch: &RecordBatch) -> std::result::Result<Arc<dyn TableProvider>, String> {
-    let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]]);
-    Ok(Arc::new(table.map_err(|e| e.to_string())?))
+    texts::table_of(batch).map_err(|e| e.to_string())
 }
 
 fn schema_of(catalog: &Catalog, table: &str) -> std::result::Result<SchemaRef, String> {

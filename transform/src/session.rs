@@ -1,15 +1,15 @@
 //! One consistent set of tables at one `as_of`, and the read-only queries over it.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Date32Type, Schema, SchemaRef};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::format::MetricType;
 use datafusion::dataframe::DataFrame;
-use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryLimit, MemoryPool, UnboundedMemoryPool,
@@ -26,6 +26,7 @@ use crate::nearest::nearest;
 use crate::slice::Slice;
 use crate::statement::Statement;
 use crate::tables::{self, Settings};
+use crate::texts;
 
 mod relations;
 mod shared;
@@ -41,6 +42,13 @@ pub(crate) struct Limits {
     pub memory: Option<usize>,
     /// Threads of one query; every core by default.
     pub threads: Option<usize>,
+}
+
+impl Limits {
+    pub(crate) fn threads(self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        self.threads.unwrap_or_else(cores).max(1)
+    }
 }
 
 /// Rows of a query. `batches` are of `schema`; strings are Utf8.
@@ -79,6 +87,9 @@ const MISSING_RATE: &str = "SELECT b.currency, min(b.event_date) AS event_date \
        AND b.currency NOT IN (SELECT reporting_currency FROM settings) \
        AND (r.valid_from IS NULL OR b.event_date < r.valid_from) \
      GROUP BY b.currency ORDER BY event_date, b.currency LIMIT 1";
+
+/// Of the rows of a view that is kept; one that is larger is computed wherever it is read.
+const KEPT_BYTES: usize = 256 << 20;
 
 /// The view whose readers need every rate.
 const MONEY_VIEW: &str = "money_day";
@@ -168,7 +179,7 @@ impl Session {
         let query = self.catalog.find(name)?;
         let frame = self.frame(&query.sql, &query.file).await?;
         check_columns(query, frame.schema().as_arrow())?;
-        Ok(plain_schema(frame.schema().as_arrow()))
+        Ok(texts::plain(frame.schema().as_arrow()))
     }
 
     /// Rows of any SELECT over tables, rollups, views and metrics.
@@ -243,11 +254,12 @@ impl Session {
             let view = self.plan(statement, &query.file).await?;
             check_columns(query, view.schema().as_arrow())?;
             let fail = || TransformError::sql(&query.file);
-            let table = if query.header.keep {
-                view.cache().await.map_err(fail())?.into_view()
+            let rows = if query.header.keep {
+                shared::rows(&self.ctx, view.logical_plan(), KEPT_BYTES).await.map_err(fail())?
             } else {
-                view.into_view()
+                None
             };
+            let table = rows.map_or_else(|| view.into_view(), |rows| rows as _);
             self.ctx.register_table(name.as_str(), table).map_err(fail())?;
         }
         Ok(())
@@ -345,11 +357,7 @@ pub(crate) fn known_tables(catalog: &Catalog) -> Vec<&str> {
 
 /// As DataFusion's queries are to run here: in UTC, filters pushed into Parquet.
 pub(crate) fn new_config(limits: Limits) -> SessionConfig {
-    let threads = limits
-        .threads
-        .or_else(|| std::thread::available_parallelism().ok().map(std::num::NonZero::get))
-        .unwrap_or(1);
-    let mut config = SessionConfig::new().with_target_partitions(threads);
+    let mut config = SessionConfig::new().with_target_partitions(limits.threads());
     let options = config.options_mut();
     options.execution.time_zone = Some("UTC".to_owned());
     options.execution.parquet.pushdown_filters = true;
@@ -386,8 +394,7 @@ fn register_settings(
     settings: &Settings,
 ) -> std::result::Result<(), DataFusionError> {
     for (name, batch) in tables::setting_tables(settings)? {
-        let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
-        ctx.register_table(name, Arc::new(table))?;
+        ctx.register_table(name, texts::table_of(&batch)?)?;
     }
     Ok(())
 }
@@ -444,33 +451,4 @@ pub(crate) fn check_columns(query: &Query, actual: &Schema) -> Result<()> {
         }
     }
     Err(TransformError::Columns { file: query.file.clone(), difference: lines.join("\n") })
-}
-
-/// One layout of strings for those who read a result.
-fn plain_schema(schema: &Schema) -> SchemaRef {
-    let fields: Vec<_> = schema
-        .fields()
-        .iter()
-        .map(|field| match field.data_type() {
-            DataType::Utf8View | DataType::LargeUtf8 => {
-                Arc::new(Field::new(field.name(), DataType::Utf8, field.is_nullable()))
-            }
-            _ => Arc::clone(field),
-        })
-        .collect();
-    Arc::new(Schema::new(fields))
-}
-
-fn plain_batch(
-    batch: &RecordBatch,
-    schema: &SchemaRef,
-) -> std::result::Result<RecordBatch, arrow::error::ArrowError> {
-    let columns = batch
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(column, field)| cast(column, field.data_type()))
-        .collect::<std::result::Result<_, _>>()?;
-    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows)
 }

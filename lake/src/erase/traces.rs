@@ -121,12 +121,12 @@ impl Lake {
             };
             traces.push(Trace { table, path, place, what });
         }
-        self.place(&mut traces).await?;
+        self.locate(&mut traces).await?;
         Ok(traces)
     }
 
     /// Tells live files from dead ones.
-    async fn place(&self, traces: &mut [Trace]) -> Result<(), LakeError> {
+    async fn locate(&self, traces: &mut [Trace]) -> Result<(), LakeError> {
         let data = |t: &Trace| matches!(t.place, Place::Dead | Place::Pending);
         let tables: BTreeSet<String> =
             traces.iter().filter(|t| data(t)).map(|t| t.table.clone()).collect();

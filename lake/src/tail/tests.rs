@@ -46,6 +46,11 @@ impl Worker {
         self.lake.settle().await;
     }
 
+    /// Rows of the table, as this process reads it on.
+    async fn known(&self) -> u64 {
+        self.lake.snapshot(TABLE, None).await.expect("read").expect("there").rows()
+    }
+
     async fn clean(&self) -> usize {
         self.lake.clean_up(TABLE, Keep::NOTHING, Utc::now()).await.expect("cleaned up")
     }
@@ -67,10 +72,13 @@ async fn who_slept_through_a_clean_up_commits_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut live = Worker::open(&dir).await;
     live.steps(10).await;
-    let mut sleepers = Vec::new();
-    for _ in 0..3 {
+    let (mut sleepers, mut readers) = (Vec::new(), Vec::new());
+    for index in 0..3 {
         sleepers.push(Worker::open(&dir).await);
         sleepers.push(Worker::open(&dir).await);
+        readers.push(Worker::open(&dir).await);
+        let known = readers[index].known().await;
+        assert_eq!(known, 10 + index as u64);
         live.steps(1).await;
     }
     live.steps(99).await;
@@ -83,11 +91,15 @@ async fn who_slept_through_a_clean_up_commits_nothing() {
     }
     assert!(log_path(&dir, 11).exists(), "an entry that nobody reads");
     assert_eq!(seen(&dir).await, (114, Some(114)));
+    for reader in &readers {
+        assert_eq!(reader.known().await, 114, "no entry of the gap, and not what it knew");
+    }
     // From the position it knows now, a sleeper goes on like everybody else.
     sleepers[0].steps(1).await;
     assert_eq!(live.step().await, Appended::Moved(vec![live.id.clone()]));
     live.steps(100).await;
     assert_eq!(seen(&dir).await, (215, Some(215)));
+    assert_eq!(readers[0].known().await, 215);
 
     let old = live.lake.snapshot(TABLE, Some(12)).await;
     assert!(matches!(old, Err(LakeError::NoSuchVersion { version: 12, .. })), "{old:?}");

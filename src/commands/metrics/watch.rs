@@ -40,7 +40,7 @@ pub(super) async fn run(
     let mut saves = Saves::below(&folder).with_context(watched)?;
     let mut watch = Watch::begin(folder.clone(), names)?;
     note(&format!("Watching {}; Ctrl-C ends it.\n", folder.display()));
-    let mut running = Some(watch.start(Job { names: watch.all(), saved: Vec::new() }));
+    let mut running = Some(watch.start(Job { names: watch.all(), saved: Vec::new(), more: false }));
     let mut later = BTreeSet::new();
     let end = wait_for_signal();
     tokio::pin!(end);
@@ -49,11 +49,13 @@ pub(super) async fn run(
             () = &mut end => return Ok(()),
             told = saves.next() => {
                 told.with_context(watched)?;
-                let Some(mut job) = watch.look() else { continue };
+                let Some((mut job, readers)) = watch.look() else { continue };
+                later.extend(readers);
                 if let Some(before) = running.take() {
                     before.pass.abort();
                     job.goes_before(before.job, &mut later);
                 }
+                later.retain(|name| !job.names.contains(name));
                 running = Some(watch.start(job));
             }
             (pass, seconds) = end_of(&mut running) => {
@@ -65,7 +67,7 @@ pub(super) async fn run(
                 }
                 if !later.is_empty() {
                     let names = std::mem::take(&mut later);
-                    running = Some(watch.start(Job { names, saved: Vec::new() }));
+                    running = Some(watch.start(Job { names, saved: Vec::new(), more: true }));
                 }
             }
         }
@@ -73,9 +75,14 @@ pub(super) async fn run(
 }
 
 /// Queries to look at, and the files that were saved; none of the first pass.
+#[derive(Serialize)]
 struct Job {
+    #[serde(skip)]
     names: BTreeSet<String>,
     saved: Vec<Saved>,
+    /// After another pass: what reads that, or what was left when a save came first.
+    #[serde(skip)]
+    more: bool,
 }
 
 impl Job {
@@ -155,8 +162,9 @@ impl<'a> Watch<'a> {
         Running { job, began: Instant::now(), pass }
     }
 
-    /// What was saved since the queries were read last, if it is to be looked at.
-    fn look(&mut self) -> Option<Job> {
+    /// What was saved since the queries were read last, if it is to be looked at, and what is to
+    /// be looked at after it because it reads that.
+    fn look(&mut self) -> Option<(Job, BTreeSet<String>)> {
         let catalog = match self.read() {
             Ok(catalog) => catalog,
             Err(error) => {
@@ -172,8 +180,18 @@ impl<'a> Watch<'a> {
         due.extend(transform::reached(&self.catalog, &queries));
         due.extend(transform::reached(&catalog, &queries));
         due.retain(|name| self.names.is_empty() || self.names.contains(name));
+        let is_saved = |name: &String| saved.iter().any(|s| s.query == *name);
+        let there = |name: &String| {
+            catalog.get(name).is_some() || catalog.left_out().contains_key(name.as_str())
+        };
+        let (mut names, mut readers): (BTreeSet<String>, _) =
+            due.into_iter().partition(|name| is_saved(name) && there(name));
+        if names.is_empty() {
+            // Only files that are gone: what read them is what the save is about.
+            std::mem::swap(&mut names, &mut readers);
+        }
         self.catalog = Arc::new(catalog);
-        (!due.is_empty()).then_some(Job { names: due, saved })
+        (!names.is_empty()).then_some((Job { names, saved, more: false }, readers))
     }
 
     fn show(
@@ -188,7 +206,7 @@ impl<'a> Watch<'a> {
         self.wrong.extend(pass.wrong().cloned());
         let block = Block {
             at: chrono::Local::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, false),
-            saved: &job.saved,
+            job,
             ok: pass.is_ok(),
             pass,
             still_wrong,
@@ -205,7 +223,8 @@ impl<'a> Watch<'a> {
 #[derive(Serialize)]
 struct Block<'a> {
     at: String,
-    saved: &'a [Saved],
+    #[serde(flatten)]
+    job: &'a Job,
     ok: bool,
     #[serde(flatten)]
     pass: &'a Pass,
@@ -218,7 +237,7 @@ impl Block<'_> {
     fn text(&self, colour: bool) -> String {
         let pass = self.pass;
         let time = self.at.get(11..19).unwrap_or_default();
-        let mut text = format!("{time}  {}\n", what(self.saved, pass.checked.len()));
+        let mut text = format!("{time}  {}\n", what(self.job, pass.checked.len()));
         for finding in &pass.findings {
             text.push_str(&format!("{}\n\n", finding.render(colour)));
         }
@@ -250,9 +269,12 @@ impl Block<'_> {
 }
 
 /// What the pass is about.
-fn what(saved: &[Saved], queries: usize) -> String {
+fn what(job: &Job, queries: usize) -> String {
+    let saved = &job.saved;
     if saved.is_empty() {
-        return plural(queries, "query", "queries");
+        let [one, many] =
+            if job.more { ["more query", "more queries"] } else { ["query", "queries"] };
+        return plural(queries, one, many);
     }
     let named = saved.iter().take(NAMED).map(|s| format!("{} {}", s.file, s.change.word()));
     let mut text = named.collect::<Vec<_>>().join(", ");

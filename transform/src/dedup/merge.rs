@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringViewArray};
 use arrow::compute::{concat_batches, interleave_record_batch, partition};
 use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
 use datafusion::common::Result;
@@ -31,9 +31,9 @@ struct Loaded {
 
 /// A batch of arrivals, taken apart.
 struct Rows {
-    partner: StringArray,
-    event: StringArray,
-    topic: StringArray,
+    partner: StringViewArray,
+    event: StringViewArray,
+    topic: StringViewArray,
     partition: ArrayRef,
     offset: ArrayRef,
     /// Of the event ids.
@@ -150,7 +150,7 @@ impl Cursor {
 
 impl Rows {
     fn of(batch: &RecordBatch, keys: KeyColumns, output: &[usize]) -> Result<Self> {
-        let text = |column: usize| text(batch.column(column), batch.schema().field(column).name());
+        let text = |column: usize| text(batch.column(column));
         let partner = batch.column(keys.partner);
         let runs = partition(std::slice::from_ref(partner))?.ranges();
         let mut hashes = vec![0; batch.num_rows()];

@@ -3,6 +3,7 @@
 //! Months are UTC and written as the date of their first day. Instants may be given where a date
 //! is due: their UTC date counts.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -57,14 +58,25 @@ pub(super) const MONTH_SERIES: Function = Function {
 
 pub(super) fn month_start() -> ScalarUDF {
     scalar(MONTH_START.name(), dates(1), DataType::Date32, |args| {
-        Ok(Arc::new(days(&args[0])?.unary::<_, Date32Type>(|d| month_of(Day(d)).0)))
+        Ok(each_day(&days(&args[0])?, month_of))
     })
 }
 
 pub(super) fn next_month() -> ScalarUDF {
     scalar(NEXT_MONTH.name(), dates(1), DataType::Date32, |args| {
-        Ok(Arc::new(days(&args[0])?.unary::<_, Date32Type>(|d| month_after(Day(d)).0)))
+        Ok(each_day(&days(&args[0])?, month_after))
     })
+}
+
+/// Rows mostly come many of a day after each other.
+fn each_day(days: &Date32Array, of: impl Fn(Day) -> Day) -> ArrayRef {
+    let last = Cell::new((0, of(Day(0)).0));
+    Arc::new(days.unary::<_, Date32Type>(|day| {
+        if day != last.get().0 {
+            last.set((day, of(Day(day)).0));
+        }
+        last.get().1
+    }))
 }
 
 pub(super) fn months_apart() -> ScalarUDF {

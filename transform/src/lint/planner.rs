@@ -6,6 +6,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::text::Words;
+use super::words::join_without_on;
 use crate::error::message_of;
 use crate::mistake::{Area, Mistakes, Place};
 use crate::nearest::{nearest, suggest};
@@ -127,9 +128,7 @@ fn other(
         );
         mistakes.error("group_by", place(name), message, help);
     } else if message.contains("join condition should not be empty") {
-        let help =
-            "say which rows go together: `ON a.x = b.x`; or write CROSS JOIN for all of them";
-        mistakes.error("join", place("join"), "a JOIN without ON", help.to_owned());
+        join_without_on(place("join"), mistakes);
     } else {
         let function = between(message, "call to '", "'")
             .or_else(|| between(message, "types '", "("))

@@ -103,6 +103,13 @@ fn what_is_missing_is_named() {
             "queries/metrics/m.sql:9:21: a JOIN without ON\n 9 | FROM api_calls LEFT JOIN runs\n   |                     ^^^^\n   help: say which rows go together: `ON a.x = b.x`; or write CROSS JOIN for all of them",
         ],
     );
+    let joined = "SELECT a.partner_id, count(*) AS calls\nFROM api_calls AS a\nJOIN runs AS r\nGROUP BY a.partner_id\nORDER BY a.partner_id";
+    is(
+        &metric(&[ID, CALLS], joined),
+        &[
+            "queries/metrics/m.sql:10:1: a JOIN without ON\n 10 | JOIN runs AS r\n    | ^^^^\n    help: say which rows go together: `ON a.x = b.x`; or write CROSS JOIN for all of them",
+        ],
+    );
     is(
         &metric(&[ID, CALLS], GOOD).replace("grain =", "grian ="),
         &[

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use datafusion::logical_expr::Volatility;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
-    Expr, SelectItem, SetExpr, Spanned, Statement as Sql, Value, visit_expressions,
+    Expr, Join, JoinConstraint, JoinOperator, Select, SelectItem, SetExpr, Spanned,
+    Statement as Sql, Value, Visit, Visitor, visit_expressions,
 };
 
 use super::text::Words;
@@ -24,6 +25,7 @@ pub(super) fn check(
     if let Sql::Query(query) = sql {
         stars(&query.body, words, mistakes);
     }
+    let _ = sql.visit(&mut Joins { words, mistakes });
     let _ = visit_expressions(sql, |expression: &Expr| {
         match expression {
             Expr::Value(value) => {
@@ -66,6 +68,37 @@ fn stars(body: &SetExpr, words: &Words, mistakes: &mut Mistakes<'_>) {
         }
         _ => {}
     }
+}
+
+/// Every join that leaves out which rows go together; DataFusion refuses outer ones only.
+struct Joins<'a, 'b> {
+    words: &'a Words,
+    mistakes: &'a mut Mistakes<'b>,
+}
+
+impl Visitor for Joins<'_, '_> {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        for join in select.from.iter().flat_map(|from| &from.joins) {
+            if is_without_condition(join) {
+                let table = Area::of_span(join.relation.span());
+                let area = table.and_then(|area| self.words.before(area.place, "join"));
+                join_without_on(area.unwrap_or_else(|| self.words.first()), self.mistakes);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_without_condition(join: &Join) -> bool {
+    use JoinOperator::{Inner, Join};
+    matches!(&join.join_operator, Join(JoinConstraint::None) | Inner(JoinConstraint::None))
+}
+
+pub(super) fn join_without_on(area: Area, mistakes: &mut Mistakes<'_>) {
+    let help = "say which rows go together: `ON a.x = b.x`; or write CROSS JOIN for all of them";
+    mistakes.error("join", area, "a JOIN without ON", help.to_owned());
 }
 
 fn parameter(name: &str, kind: Kind, area: Area, mistakes: &mut Mistakes<'_>) {

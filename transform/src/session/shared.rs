@@ -17,8 +17,10 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
+use crate::texts;
+
 /// Of one CTE.
-const MOST_BYTES: usize = 64 << 20;
+const CTE_BYTES: usize = 64 << 20;
 
 /// The plan, with rows in place of what it would compute more than once.
 ///
@@ -28,7 +30,7 @@ pub(super) async fn shared(ctx: &SessionContext, mut plan: LogicalPlan) -> Resul
     let mut too_large: Vec<LogicalPlan> = Vec::new();
     let mut done = 0;
     while let Some(repeated) = innermost_repeated(&plan, &too_large)? {
-        match rows(ctx, &repeated).await? {
+        match rows(ctx, &repeated, CTE_BYTES).await? {
             Some(table) => {
                 done += 1;
                 plan = replace(plan, &repeated, &format!("computed_once_{done}"), &table)?;
@@ -76,8 +78,12 @@ fn takes_work(plan: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
-/// All rows of a plan, unless they are too many.
-async fn rows(ctx: &SessionContext, plan: &LogicalPlan) -> Result<Option<Arc<MemTable>>> {
+/// All rows of a plan, unless a partition of them takes more bytes than this.
+pub(super) async fn rows(
+    ctx: &SessionContext,
+    plan: &LogicalPlan,
+    most_bytes: usize,
+) -> Result<Option<Arc<MemTable>>> {
     let frame = ctx.execute_logical_plan(plan.clone()).await?;
     let streams = frame.execute_stream_partitioned().await?;
     let schema: SchemaRef = Arc::new(Schema::clone(plan.schema().as_arrow()));
@@ -87,7 +93,7 @@ async fn rows(ctx: &SessionContext, plan: &LogicalPlan) -> Result<Option<Arc<Mem
             while let Some(batch) = stream.next().await {
                 let batch: RecordBatch = batch?;
                 bytes += batch.get_array_memory_size();
-                if bytes > MOST_BYTES {
+                if bytes > most_bytes {
                     return Ok(None);
                 }
                 kept.push(batch);
@@ -99,7 +105,8 @@ async fn rows(ctx: &SessionContext, plan: &LogicalPlan) -> Result<Option<Arc<Mem
     for task in futures::future::join_all(tasks).await {
         let part = task.map_err(|e| datafusion::error::DataFusionError::External(e.into()))??;
         let Some(batches) = part else { return Ok(None) };
-        let same = batches.into_iter().map(|b| b.with_schema(Arc::clone(&schema)));
+        // Before types are coerced a UNION of texts and views has the type of its first part.
+        let same = batches.iter().map(|batch| texts::cast_to(batch, &schema));
         partitions.push(same.collect::<Result<Vec<_>, _>>()?);
     }
     Ok(Some(Arc::new(MemTable::try_new(schema, partitions)?)))

@@ -8,9 +8,10 @@ use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use futures::StreamExt;
 
 use super::shared::shared;
-use super::{Session, own_memory, plain_batch, plain_schema};
+use super::{Session, own_memory};
 use crate::error::{Result, TransformError};
 use crate::statement::Statement;
+use crate::texts;
 
 /// A query that runs; dropped, it stops.
 pub struct QueryStream {
@@ -31,7 +32,7 @@ impl QueryStream {
         let fail = || TransformError::sql(&self.place);
         let Some(batch) = self.batches.next().await else { return Ok(None) };
         let batch = batch.map_err(fail())?;
-        plain_batch(&batch, &self.schema).map(Some).map_err(|e| fail()(e.into()))
+        texts::cast_to(&batch, &self.schema).map(Some).map_err(|e| fail()(e.into()))
     }
 }
 
@@ -46,7 +47,7 @@ impl Session {
         self.register_needed(&statement, place).await?;
         let fail = || TransformError::sql(place);
         let mut frame = self.plan(statement, place).await?;
-        let schema = plain_schema(frame.schema().as_arrow());
+        let schema = texts::plain(frame.schema().as_arrow());
         if !explains {
             let (_, plan) = frame.into_parts();
             let plan = shared(&self.ctx, plan).await.map_err(fail())?;

@@ -1,0 +1,110 @@
+//! The tables of a lake as this process read them last: of a table that has not changed since, one
+//! entry of its log is read again, of one that has, the entries that came.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake::DeltaTable;
+use tokio::sync::Mutex;
+
+use crate::error::LakeError;
+use crate::lake::{Lake, load};
+use crate::place::Place;
+use crate::snapshot::TableSnapshot;
+use crate::tail::Tail;
+
+/// By name; who reads a table waits for others that read the same one.
+#[derive(Default)]
+pub(crate) struct Known(Mutex<HashMap<String, Slot>>);
+
+type Slot = Arc<Mutex<Option<Table>>>;
+
+struct Table {
+    delta: DeltaTable,
+    /// As of a version of `delta`, mostly the one it is at.
+    read: Option<(TableSnapshot, Tail)>,
+}
+
+impl Known {
+    async fn slot(&self, table: &str) -> Slot {
+        Arc::clone(self.0.lock().await.entry(table.to_owned()).or_default())
+    }
+}
+
+impl Lake {
+    /// The library's view of a table at its newest version; `None` when it does not exist yet.
+    pub(crate) async fn delta(&self, table: &str) -> Result<Option<DeltaTable>, LakeError> {
+        let slot = self.known().slot(table).await;
+        let mut slot = slot.lock().await;
+        Ok(newest(&mut slot, self.place(), table).await?.map(|known| known.delta.clone()))
+    }
+
+    /// A table at its newest version, and its log from there on.
+    pub(crate) async fn followed(
+        &self,
+        table: &str,
+    ) -> Result<Option<(TableSnapshot, Tail)>, LakeError> {
+        let slot = self.known().slot(table).await;
+        let mut slot = slot.lock().await;
+        let mut attempt = 0;
+        loop {
+            let read = async {
+                match newest(&mut slot, self.place(), table).await? {
+                    Some(known) => known.read(table).await.map(Some),
+                    None => Ok(None),
+                }
+            };
+            match read.await {
+                // The log was cleaned up while it was read.
+                Err(LakeError::Delta { .. } | LakeError::Cleaned { .. }) if attempt < 2 => {
+                    attempt += 1;
+                    *slot = None;
+                }
+                read => return read,
+            }
+        }
+    }
+}
+
+async fn newest<'a>(
+    slot: &'a mut Option<Table>,
+    place: &Place,
+    table: &str,
+) -> Result<Option<&'a mut Table>, LakeError> {
+    if let Some(known) = slot
+        && let Err(error) = known.delta.update_incremental(None).await
+    {
+        // What it builds on may have been cleaned up; then it is loaded anew.
+        tracing::debug!(table, %error, "can't be followed");
+        *slot = None;
+    }
+    if slot.is_none() {
+        let loaded = load(place, table, None).await?;
+        *slot = loaded.map(|delta| Table { delta, read: None });
+    }
+    Ok(slot.as_mut())
+}
+
+impl Table {
+    async fn read(&mut self, table: &str) -> Result<(TableSnapshot, Tail), LakeError> {
+        let version = self.delta.snapshot().map_err(LakeError::delta(table))?.version();
+        let log = self.delta.log_store();
+        let tail = match self.read.take() {
+            Some((snapshot, tail)) if tail.version == version => {
+                if tail.stands(log.as_ref(), table).await? {
+                    self.read = Some((snapshot.clone(), tail.clone()));
+                    return Ok((snapshot, tail));
+                }
+                Tail::load(log.as_ref(), table, Some(version)).await?
+            }
+            Some((_, mut tail)) if tail.version < version => {
+                tail.advance(log.as_ref(), table, Some(version)).await?;
+                tail
+            }
+            _ => Tail::load(log.as_ref(), table, Some(version)).await?,
+        };
+        let snapshot = TableSnapshot::of(table, &self.delta, &tail)?;
+        self.read = Some((snapshot.clone(), tail.clone()));
+        Ok((snapshot, tail))
+    }
+}

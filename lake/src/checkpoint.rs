@@ -17,7 +17,7 @@ use crate::tail::hint;
 
 /// Commits between two checkpoints of a table of few files; whether one is due is looked at after
 /// as many.
-const EVERY: u64 = 100;
+const EVERY: u64 = 10;
 
 /// And of a table of many: what is left to read without one stays bounded.
 const AT_MOST_EVERY: u64 = 500;
@@ -135,8 +135,11 @@ mod tests {
         let check = |version: u64, at: u64, size: u64, due: bool| {
             assert_eq!(is_due(version, at, size), due, "{version} {at} {size}");
         };
-        check(100, 0, 0, true);
-        check(200, 100, 3_000, true);
+        check(10, 0, 0, true);
+        check(15, 0, 0, false);
+        check(200, 190, 2_000, true);
+        check(210, 200, 4_000, false);
+        check(220, 200, 4_000, true);
         check(200, 100, 100_000, false);
         check(500, 100, 100_000, true);
         check(600, 500, 1_000_000, false);

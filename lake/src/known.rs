@@ -1,5 +1,5 @@
-//! The tables of a lake as this process read them last: of a table that has not changed since, one
-//! entry of its log is read again, of one that has, the entries that came.
+//! The tables of a lake as this process read them last: whether one has changed since takes a look
+//! at two entries of its log, and of one that has, only what came is read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,6 +46,11 @@ impl Lake {
     ) -> Result<Option<(TableSnapshot, Tail)>, LakeError> {
         let slot = self.known().slot(table).await;
         let mut slot = slot.lock().await;
+        if let Some(Table { delta, read: Some((snapshot, tail)) }) = &*slot
+            && tail.is_newest(delta.log_store().as_ref(), table).await?
+        {
+            return Ok(Some((snapshot.clone(), tail.clone())));
+        }
         let mut attempt = 0;
         loop {
             let read = async {
@@ -90,13 +95,6 @@ impl Table {
         let version = self.delta.snapshot().map_err(LakeError::delta(table))?.version();
         let log = self.delta.log_store();
         let tail = match self.read.take() {
-            Some((snapshot, tail)) if tail.version == version => {
-                if tail.stands(log.as_ref(), table).await? {
-                    self.read = Some((snapshot.clone(), tail.clone()));
-                    return Ok((snapshot, tail));
-                }
-                Tail::load(log.as_ref(), table, Some(version)).await?
-            }
             Some((_, mut tail)) if tail.version < version => {
                 tail.advance(log.as_ref(), table, Some(version)).await?;
                 tail

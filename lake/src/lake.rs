@@ -172,10 +172,12 @@ impl Lake {
     /// # Errors
     /// [`LakeError::SchemaChanged`] when it exists with other columns.
     pub async fn ensure_table(&self, def: &TableDef) -> Result<TableSnapshot, LakeError> {
-        if self.delta(&def.name).await?.is_none() {
+        let mut found = self.snapshot(&def.name, None).await?;
+        if found.is_none() {
             self.create_table(def).await?;
+            found = self.snapshot(&def.name, None).await?;
         }
-        let Some(snapshot) = self.snapshot(&def.name, None).await? else {
+        let Some(snapshot) = found else {
             return Err(LakeError::Conflict { table: def.name.clone() });
         };
         let columns = |schema: &arrow::datatypes::Schema| {

@@ -14,7 +14,6 @@ use crate::lake::{Lake, kernel_schema};
 use crate::log::{Transactions, rewrite_mark};
 use crate::schema::TableDef;
 use crate::snapshot::{DataFile, TableSnapshot};
-use crate::tail::Tail;
 
 /// The new files of a day.
 #[derive(Debug, Clone)]
@@ -42,7 +41,7 @@ impl Lake {
         def: &TableDef,
         base: &TableSnapshot,
         days: Vec<(Day, Vec<PendingFile>)>,
-    ) -> Result<TableSnapshot, LakeError> {
+    ) -> Result<(), LakeError> {
         self.rewrite(def, base, anew(days), &Transactions::new()).await
     }
 
@@ -56,7 +55,7 @@ impl Lake {
         base: &TableSnapshot,
         days: Vec<(Day, Vec<PendingFile>)>,
         marks: &Transactions,
-    ) -> Result<TableSnapshot, LakeError> {
+    ) -> Result<(), LakeError> {
         self.rewrite(def, base, anew(days), marks).await
     }
 
@@ -71,7 +70,7 @@ impl Lake {
         def: &TableDef,
         base: &TableSnapshot,
         days: Vec<CompactedDay>,
-    ) -> Result<TableSnapshot, LakeError> {
+    ) -> Result<(), LakeError> {
         self.rewrite(def, base, days, &Transactions::new()).await
     }
 
@@ -81,7 +80,7 @@ impl Lake {
         base: &TableSnapshot,
         days: Vec<CompactedDay>,
         marks: &Transactions,
-    ) -> Result<TableSnapshot, LakeError> {
+    ) -> Result<(), LakeError> {
         let log = self.log_store(&def.name);
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         loop {
@@ -101,7 +100,7 @@ impl Lake {
             }
             let done = commit(self, def, &log, &mut tail, actions, txns).await?;
             if matches!(done, Committed::Done { .. }) {
-                return self.snapshot(&def.name, None).await?.ok_or_else(conflict);
+                return Ok(());
             }
         }
     }
@@ -116,7 +115,7 @@ impl Lake {
         def: &TableDef,
         base: &TableSnapshot,
         days: Vec<(Day, Vec<PendingFile>)>,
-    ) -> Result<TableSnapshot, LakeError> {
+    ) -> Result<(), LakeError> {
         let log = self.log_store(&def.name);
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         loop {
@@ -138,7 +137,7 @@ impl Lake {
             let txns: Transactions = all.into_iter().map(mark).collect();
             let done = commit(self, def, &log, &mut tail, actions, txns).await?;
             if matches!(done, Committed::Done { .. }) {
-                return self.snapshot(&def.name, None).await?.ok_or_else(conflict);
+                return Ok(());
             }
         }
     }
@@ -201,16 +200,15 @@ impl Lake {
         self.ensure_table(def).await?;
         let file = self.write_file(def, None, batches, BTreeMap::new()).await?;
         let log = self.log_store(&def.name);
-        let mut tail = Tail::load(log.as_ref(), &def.name, None).await?;
+        let conflict = || LakeError::Conflict { table: def.name.clone() };
+        let (_, mut tail) = self.followed(&def.name).await?.ok_or_else(conflict)?;
         loop {
             let (actions, none) = (vec![file.action()], Transactions::new());
             match commit(self, def, &log, &mut tail, actions, none).await? {
                 Committed::Done { version } => return Ok(version),
                 Committed::Taken => tail.advance(log.as_ref(), &def.name, None).await?,
                 // It may count after all, and once more would be twice.
-                Committed::Cleaned => {
-                    return Err(LakeError::Conflict { table: def.name.clone() });
-                }
+                Committed::Cleaned => return Err(conflict()),
             }
         }
     }

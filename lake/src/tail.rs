@@ -116,6 +116,15 @@ impl Tail {
         Ok(found.is_some_and(|bytes| stamp(&bytes) == self.stamp))
     }
 
+    /// Whether no entry has come after this version.
+    pub(crate) async fn is_newest(
+        &self,
+        log: &dyn LogStore,
+        table: &str,
+    ) -> Result<bool, LakeError> {
+        Ok(entry(log, table, self.version + 1).await?.is_none() && self.stands(log, table).await?)
+    }
+
     /// Takes up our own entry, the one after this version, which is durable.
     pub(crate) fn push(&mut self, bytes: &Bytes, txns: Transactions) {
         self.version += 1;

@@ -10,7 +10,7 @@ use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::{
     Advance, Appended, Appender, COPIES, CompactedDay, Lake, LakeError, LakeOptions, PartitionId,
-    STANDS_FOR, TableDef, identity,
+    STANDS_FOR, TableDef, TableSnapshot, identity,
 };
 
 pub(crate) fn options(dir: &tempfile::TempDir) -> LakeOptions {
@@ -52,6 +52,10 @@ pub(crate) fn advance(id: &PartitionId, from: Option<i64>, to: i64) -> Advance {
         skipped: None,
         arrival: None,
     }
+}
+
+async fn newest(lake: &Lake) -> TableSnapshot {
+    lake.snapshot("raw/things", None).await.expect("read").expect("there")
 }
 
 #[tokio::test]
@@ -106,17 +110,20 @@ async fn days_are_replaced_whole_or_not_at_all() {
         lake.write_file(&def(), Some(day), &[rows(calls)], tags.clone()).await.expect("a file")
     };
     let days = vec![(one, vec![write(&[1], one).await]), (two, vec![write(&[2, 3], two).await])];
-    let base = lake.replace_days(&def(), &empty, days).await.expect("a commit");
+    lake.replace_days(&def(), &empty, days).await.expect("a commit");
+    let base = newest(&lake).await;
     assert_eq!((base.rows(), base.files.len()), (3, 2));
     assert_eq!(base.files[0].tags, tags);
 
     // A second rewrite from the same base is refused; another day is none of its business.
     let day_one = vec![(one, vec![write(&[4, 5], one).await])];
-    let after = lake.replace_days(&def(), &base, day_one.clone()).await.expect("a commit");
+    lake.replace_days(&def(), &base, day_one.clone()).await.expect("a commit");
+    let after = newest(&lake).await;
     assert_eq!(after.rows(), 4);
     let again = lake.replace_days(&def(), &base, day_one).await;
     assert!(matches!(again, Err(LakeError::Conflict { .. })), "{again:?}");
-    let emptied = lake.replace_days(&def(), &base, vec![(two, vec![])]).await.expect("a commit");
+    lake.replace_days(&def(), &base, vec![(two, vec![])]).await.expect("a commit");
+    let emptied = newest(&lake).await;
     assert_eq!(emptied.rows(), 2);
 
     let old = lake.snapshot("raw/things", Some(base.version)).await.expect("read").expect("there");
@@ -138,7 +145,8 @@ async fn columns_are_replaced_with_all_days() {
         (one, vec![file(&def(), rows(&[1]), one).await]),
         (two, vec![file(&def(), rows(&[2, 3]), two).await]),
     ];
-    let base = lake.replace_days(&def(), &empty, days).await.expect("a commit");
+    lake.replace_days(&def(), &empty, days).await.expect("a commit");
+    let base = newest(&lake).await;
 
     let schema = Arc::new(Schema::new(vec![
         Field::new("seen", DataType::Utf8, true),
@@ -152,7 +160,8 @@ async fn columns_are_replaced_with_all_days() {
         vec![Arc::new(StringArray::from(vec!["x", "y", "z"]))],
     );
     let days = vec![(two, vec![file(&other, seen.expect("rows"), two).await])];
-    let after = lake.replace_columns(&other, &base, days.clone()).await.expect("a commit");
+    lake.replace_columns(&other, &base, days.clone()).await.expect("a commit");
+    let after = newest(&lake).await;
     assert_eq!((after.rows(), after.files.len(), after.version), (3, 1, base.version + 1));
     assert_eq!(lake.ensure_table(&other).await.expect("the table").version, after.version);
     let before = lake.snapshot("raw/things", Some(base.version)).await.expect("read");
@@ -169,7 +178,7 @@ async fn columns_are_replaced_with_all_days() {
     let new = lake.replace_days(&def(), &base, new).await;
     assert!(matches!(new, Err(LakeError::Conflict { .. })), "{new:?}");
     let reopened = Lake::open(&options(&dir)).await.expect("the lake");
-    let now = reopened.snapshot("raw/things", None).await.expect("read").expect("there");
+    let now = newest(&reopened).await;
     assert_eq!((&now.schema, &now.files), (&after.schema, &after.files));
 }
 
@@ -183,6 +192,10 @@ async fn positions_outlive_checkpoints() {
         let id = &ids[usize::try_from(step % 3).expect("small")];
         let from = table.position(id).map(|p| p.next);
         table.append(&[advance(id, from, step + 1)], &[]).await.expect("a commit");
+        if step == 95 {
+            // Nobody is at an earlier one when the hundredth commit comes.
+            lake.settle().await;
+        }
     }
     lake.settle().await;
     let checkpoint =
@@ -229,7 +242,8 @@ async fn a_compacted_day_stands_for_its_files() {
     ]);
     let file = lake.write_file(&def(), Some(day), &[rows(&[1, 2, 3])], tags).await.expect("a file");
     let replacing = |file| vec![CompactedDay { day, files: vec![file], data_change: false }];
-    let after = lake.compact_days(&def(), &base, replacing(file.clone())).await.expect("a commit");
+    lake.compact_days(&def(), &base, replacing(file.clone())).await.expect("a commit");
+    let after = newest(&lake).await;
     assert_eq!((after.rows(), after.files.len()), (4, 2));
     let compacted = after.files.iter().filter(|f| f.tags.contains_key(STANDS_FOR));
     assert_eq!(identity(compacted), before, "whoever knew the day knows it still");

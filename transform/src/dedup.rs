@@ -4,6 +4,7 @@
 //! instant included. The files of a day are each sorted by partner, so a merge of them by partner
 //! holds the rows of one partner at a time, and only these are compared. A day that was compacted
 //! holds no copies: its files are read one after the other, and ids only where they are asked for.
+//! So it is with a day that was looked through before (`apart`), but that its files are merged.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -30,9 +31,11 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 
+mod apart;
 mod merge;
 
-use merge::DayMerge;
+pub(crate) use apart::Apart;
+use merge::{DayMerge, Layout};
 
 /// What tells events apart, and which of two copies counts.
 pub(crate) const IDENTITY: [&str; 5] =
@@ -44,9 +47,19 @@ pub(crate) struct DayInput {
     pub inputs: Vec<Arc<dyn ExecutionPlan>>,
     /// With copies; for sharing out the work.
     pub rows: u64,
-    /// Whether no event stands in it twice: its inputs then have the columns that are handed on,
-    /// and follow each other in the order of partners.
-    pub once: bool,
+    pub copies: Copies,
+}
+
+/// Whether events of a day may stand in its files twice, and with it what the inputs give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copies {
+    /// They may: the columns that are handed on, and those of the identity.
+    Possible,
+    /// None does: the columns that are handed on, and the partner.
+    None,
+    /// None does, and partners of one file come before those of the next: the columns that are
+    /// handed on.
+    Compacted,
 }
 
 /// Reads days of arrivals and gives each event once, sorted by partner within a day.
@@ -54,53 +67,56 @@ pub(crate) struct DayInput {
 pub(crate) struct DedupExec {
     /// Days by output partition.
     groups: Vec<Vec<DayInput>>,
-    keys: KeyColumns,
-    /// Columns of the inputs that are handed on.
-    output: Vec<usize>,
+    /// Of inputs with the columns of the identity.
+    full: Layout,
+    /// Of inputs with the partner beside what is handed on.
+    apart: Layout,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-/// Where the columns of the identity are in the inputs.
-#[derive(Debug, Clone, Copy)]
-struct KeyColumns {
-    partner: usize,
-    event: usize,
-    topic: usize,
-    partition: usize,
-    offset: usize,
-}
-
 impl DedupExec {
-    /// `read` is the schema of the inputs with copies; `output` the columns of it that are wanted.
-    /// `day` is a column that the days of each group ascend by.
+    /// `wanted` are columns of `table` that are handed on; `day` is a column that the days of each
+    /// group ascend by.
     pub(crate) fn new(
         mut groups: Vec<Vec<DayInput>>,
-        read: &SchemaRef,
-        output: Vec<usize>,
+        table: &SchemaRef,
+        wanted: &[usize],
         day: Option<&str>,
     ) -> Result<Self> {
         if groups.is_empty() {
             groups.push(Vec::new());
         }
-        let [partner, event, topic, partition, offset] = IDENTITY.map(|name| read.index_of(name));
-        let keys = KeyColumns {
-            partner: partner?,
-            event: event?,
-            topic: topic?,
-            partition: partition?,
-            offset: offset?,
-        };
-        let schema = Arc::new(read.project(&output)?);
+        let schema = Arc::new(table.project(wanted)?);
         let properties = PlanProperties::new(
             in_order(schema, day),
             Partitioning::UnknownPartitioning(groups.len()),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        let metrics = ExecutionPlanMetricsSet::new();
-        Ok(Self { groups, keys, output, properties: Arc::new(properties), metrics })
+        Ok(Self {
+            groups,
+            full: Layout::new(table, wanted, &IDENTITY)?,
+            apart: Layout::new(table, wanted, &IDENTITY[..1])?,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
     }
+}
+
+/// The columns that are read of a table where some are wanted, and these too.
+pub(crate) fn columns_with(
+    table: &SchemaRef,
+    wanted: &[usize],
+    needed: &[&str],
+) -> Result<Vec<usize>> {
+    let mut columns = wanted.to_vec();
+    for name in needed {
+        columns.push(table.index_of(name)?);
+    }
+    columns.sort_unstable();
+    columns.dedup();
+    Ok(columns)
 }
 
 /// Rows come by day and partner, as far as these columns are among them.
@@ -124,8 +140,9 @@ impl DisplayAs for DedupExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let days: usize = self.groups.iter().map(Vec::len).sum();
         let files: usize = self.groups.iter().flatten().map(|day| day.inputs.len()).sum();
-        let once = self.groups.iter().flatten().filter(|day| day.once).count();
-        write!(f, "DedupExec: days={days}, compacted={once}, files={files}")
+        let of = |copies| self.groups.iter().flatten().filter(|day| day.copies == copies).count();
+        let (compacted, apart) = (of(Copies::Compacted), of(Copies::None));
+        write!(f, "DedupExec: days={days}, compacted={compacted}, apart={apart}, files={files}")
     }
 }
 
@@ -174,8 +191,8 @@ impl ExecutionPlan for DedupExec {
         let reader = Reader {
             days: days.into(),
             day: None,
-            keys: self.keys,
-            output: self.output.clone(),
+            full: self.full.clone(),
+            apart: self.apart.clone(),
             schema: self.schema(),
             context,
         };
@@ -216,8 +233,8 @@ impl ExecutionPlan for DedupExec {
 struct Reader {
     days: VecDeque<DayInput>,
     day: Option<Opened>,
-    keys: KeyColumns,
-    output: Vec<usize>,
+    full: Layout,
+    apart: Layout,
     schema: SchemaRef,
     context: Arc<TaskContext>,
 }
@@ -247,24 +264,24 @@ impl Reader {
                 self.day = None;
             }
             let Some(input) = self.days.pop_front() else { return Ok(None) };
-            self.day = Some(if input.once {
-                Opened::Once(DayInOrder {
+            self.day = Some(match input.copies {
+                Copies::Possible => Opened::Merge(self.merge(&input, &self.full)?),
+                Copies::None => Opened::Merge(self.merge(&input, &self.apart)?),
+                Copies::Compacted => Opened::Once(DayInOrder {
                     files: input.inputs.into(),
                     file: None,
-                    partner: self.output.iter().position(|column| *column == self.keys.partner),
+                    partner: self.schema.index_of(IDENTITY[0]).ok(),
                     last: None,
                     context: Arc::clone(&self.context),
-                })
-            } else {
-                Opened::Merge(self.merge(&input)?)
+                }),
             });
         }
     }
 
-    fn merge(&self, input: &DayInput) -> Result<DayMerge> {
+    fn merge(&self, input: &DayInput, layout: &Layout) -> Result<DayMerge> {
         let files = input.inputs.iter().map(|plan| plan.execute(0, Arc::clone(&self.context)));
-        let (output, schema) = (self.output.clone(), Arc::clone(&self.schema));
-        Ok(DayMerge::new(files.collect::<Result<_>>()?, self.keys, output, schema))
+        let files = files.collect::<Result<_>>()?;
+        Ok(DayMerge::new(files, layout.clone(), Arc::clone(&self.schema)))
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::arrivals::{ARRIVALS, Arrivals};
 use crate::catalog::{Catalog, Kind};
+use crate::dedup::Apart;
 use crate::error::{Result, TransformError};
 use crate::held::Held;
 use crate::inputs::arrivals_table;
@@ -196,10 +197,11 @@ impl Engine {
         new_context(new_config(self.limits), own_memory(&self.runtime))
     }
 
-    /// As `context`, for a query that others run beside.
-    pub(crate) fn context_of_one_thread(&self) -> SessionContext {
+    /// As `context`, for a query that others run beside, over the same days of events.
+    pub(crate) fn context_beside(&self, apart: &Arc<Apart>) -> SessionContext {
         let limits = Limits { threads: Some(1), ..self.limits };
-        new_context(new_config(limits), own_memory(&self.runtime))
+        let config = new_config(limits).with_extension(Arc::clone(apart));
+        new_context(config, own_memory(&self.runtime))
     }
 
     async fn pinned(

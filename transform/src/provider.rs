@@ -25,7 +25,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use lake::DataFile;
 use lake_types::Day;
 
-use crate::dedup::{DayInput, DedupExec, IDENTITY};
+use crate::dedup::{Apart, Copies, DayInput, DedupExec, IDENTITY, columns_with};
 use crate::held::Held;
 use crate::texts;
 
@@ -161,55 +161,56 @@ impl TableProvider for EventTable {
         let schema = self.schema();
         let wanted: Vec<usize> =
             projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
-        let mut read = wanted.clone();
-        for column in IDENTITY {
-            read.push(schema.index_of(column)?);
-        }
-        read.sort_unstable();
-        read.dedup();
-        let output: Vec<usize> =
-            wanted.iter().filter_map(|column| read.iter().position(|r| r == column)).collect();
-        let days = self.day_inputs(state, &read, &wanted, filters).await?;
+        let days = self.day_inputs(state, &wanted, filters).await?;
         let groups = split_evenly(days, state.config().target_partitions(), |day| day.rows);
-        let read_schema = Arc::new(schema.project(&read)?);
         let day = match &self.0 {
             EventSource::Files(list) => list.partition_by.as_deref(),
             EventSource::Memory(..) => None,
         };
-        Ok(Arc::new(DedupExec::new(groups, &read_schema, output, day)?))
+        Ok(Arc::new(DedupExec::new(groups, &schema, &wanted, day)?))
     }
 }
 
 impl EventTable {
-    /// Of a day that may hold copies the columns `read`, of one that was compacted those `wanted`.
     async fn day_inputs(
         &self,
         state: &dyn Session,
-        read: &[usize],
         wanted: &[usize],
         filters: &[Expr],
     ) -> Result<Vec<DayInput>> {
+        let schema = self.schema();
+        let with_ids = columns_with(&schema, wanted, &IDENTITY)?;
         match &self.0 {
             EventSource::Files(list) => {
+                let with_partner = columns_with(&schema, wanted, &IDENTITY[..1])?;
+                let columns = |copies| match copies {
+                    Copies::Possible => &with_ids[..],
+                    Copies::None => &with_partner[..],
+                    Copies::Compacted => wanted,
+                };
                 let days = list.days(state, filters)?;
-                let files = list.files_of(&days);
-                let columns = if files.iter().all(is_compacted) { wanted } else { read };
-                let held = list.held(state, &files, columns).await?;
+                let mut found = Vec::with_capacity(days.len());
+                for day in days {
+                    let files = list.files_of(&[day]);
+                    let copies = list.copies(state, &files).await?;
+                    found.push((files, copies));
+                }
+                let all: Vec<DataFile> = found.iter().flat_map(|(f, _)| f).cloned().collect();
+                let compacted = found.iter().all(|(_, copies)| *copies == Copies::Compacted);
+                let held = if compacted { wanted } else { &with_ids[..] };
+                let held = list.held(state, &all, held).await?;
                 let held: Option<HashMap<&str, RecordBatch>> =
-                    held.map(|rows| files.iter().map(|f| f.path.as_str()).zip(rows).collect());
+                    held.map(|rows| all.iter().map(|f| f.path.as_str()).zip(rows).collect());
                 let input = |file: DataFile, columns: &[usize]| match &held {
                     Some(held) => in_memory(&held[file.path.as_str()], &list.schema, columns),
                     None => list.scan(state, vec![vec![file]], Some(columns.to_vec()), filters),
                 };
-                let day_input = |day| {
-                    let files = list.files_of(&[day]);
+                let day_input = |(files, copies): (Vec<DataFile>, Copies)| {
                     let rows = files.iter().map(|f| f.rows).sum();
-                    let once = files.iter().all(is_compacted);
-                    let columns = if once { wanted } else { read };
-                    let inputs = files.into_iter().map(|file| input(file, columns));
-                    Ok(DayInput { inputs: inputs.collect::<Result<_>>()?, rows, once })
+                    let inputs = files.into_iter().map(|file| input(file, columns(copies)));
+                    Ok(DayInput { inputs: inputs.collect::<Result<_>>()?, rows, copies })
                 };
-                days.into_iter().map(day_input).collect()
+                found.into_iter().map(day_input).collect()
             }
             EventSource::Memory(schema, batches) => {
                 let days = matching_days(
@@ -222,9 +223,9 @@ impl EventTable {
                     .iter()
                     .filter(|(day, _)| days.contains(day))
                     .map(|(_, batch)| {
-                        let input = in_memory(batch, schema, read)?;
+                        let input = in_memory(batch, schema, &with_ids)?;
                         let rows = batch.num_rows() as u64;
-                        Ok(DayInput { inputs: vec![input], rows, once: false })
+                        Ok(DayInput { inputs: vec![input], rows, copies: Copies::Possible })
                     })
                     .collect()
             }
@@ -253,6 +254,19 @@ impl FileList {
             self.partition_by.is_none() || file.day.is_some_and(|day| days.contains(&day))
         };
         self.files.iter().filter(wanted).cloned().collect()
+    }
+
+    /// What is known of copies in the files of a day.
+    async fn copies(&self, state: &dyn Session, files: &[DataFile]) -> Result<Copies> {
+        if files.iter().all(is_compacted) {
+            return Ok(Copies::Compacted);
+        }
+        match state.config().get_extension::<Apart>() {
+            Some(apart) if apart.holds(state, self, files).await? => {
+                Ok(if files.len() == 1 { Copies::Compacted } else { Copies::None })
+            }
+            _ => Ok(Copies::Possible),
+        }
     }
 
     /// The indices of a projection.
@@ -368,7 +382,7 @@ fn in_memory(
 }
 
 /// Whether no event stands in it twice.
-fn is_compacted(file: &DataFile) -> bool {
+pub(crate) fn is_compacted(file: &DataFile) -> bool {
     file.tags.contains_key(lake::COPIES)
 }
 

@@ -24,7 +24,7 @@ impl Engine {
         &self,
         rollup: Rollup<'_>,
         report: &mut RollupReport,
-        progress: &mut dyn FnMut(Progress),
+        progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<()> {
         let Rollup { query, statement, inputs, def, .. } = rollup;
         let conflict = || LakeError::Conflict { table: def.name.clone() };
@@ -34,7 +34,7 @@ impl Engine {
         let Due { tags, stale, .. } = Due::of(&statement.normalized(), inputs, &BTreeMap::new());
         let days: Vec<Day> = stale.into_iter().map(|(day, _)| day).collect();
         let mut done = 0;
-        let mut say = |done| {
+        let say = |done| {
             progress(Progress { rollup: query.name.clone(), days_done: done, days: days.len() });
         };
         report.findings.clear();

@@ -1,6 +1,5 @@
 //! Brings rollups up to date: the days whose input or whose query changed, and no other.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::pin::pin;
@@ -12,14 +11,17 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::prelude::col;
+use datafusion::prelude::{SessionContext, col};
 use futures::{Stream, StreamExt, stream};
 use lake::{Lake, LakeError, PendingFile, TableDef};
 use lake_types::Day;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinError;
 
 use crate::catalog::{Kind, Query};
 use crate::data_checks::{Checked, Finding, unproven};
 use crate::days::{DayWriter, split_days};
+use crate::dedup::Apart;
 use crate::engine::{Engine, rollup_table};
 use crate::error::{Result, TransformError};
 use crate::header::{Check, Severity};
@@ -36,8 +38,9 @@ const DAY_COLUMN: &str = "event_date";
 /// Input rows of one query: enough to be worth a plan, few enough to hold its groups in memory.
 const CHUNK_ROWS: u64 = 1_000_000;
 
-/// Rollups that are refreshed at once: while one waits for the disk another computes.
-const AT_ONCE: usize = 2;
+/// Rollups that are refreshed at once: while some wait for the disk others compute, no more of them
+/// than there are threads.
+const AT_ONCE: usize = 8;
 
 /// Starts after another process rewrote a day in between.
 const ATTEMPTS: usize = 5;
@@ -53,6 +56,8 @@ pub(crate) struct Rollup<'a> {
     pub inputs: &'a [Input],
     pub def: &'a TableDef,
     pub checks: &'a [Check],
+    /// What this refresh knows of copies.
+    pub apart: &'a Arc<Apart>,
 }
 
 /// How far a rollup has come.
@@ -108,15 +113,34 @@ impl Engine {
     ) -> Result<RefreshReport> {
         let started = Instant::now();
         let mut report = RefreshReport::default();
-        let progress = RefCell::new(progress);
-        let refreshed =
-            self.catalog.of_kind(Kind::Rollup).filter(|q| wanted(&q.name)).map(|query| {
-                let mut tell = |news| progress.borrow_mut()(news);
-                async move { (query, self.refresh_rollup(query, &mut tell).await) }
-            });
+        let (tell, mut told) = unbounded_channel();
+        let apart: Arc<Apart> = Arc::default();
+        let wanted = self.catalog.of_kind(Kind::Rollup).filter(|query| wanted(&query.name));
+        let refreshed = wanted.map(|query| {
+            let (engine, name) = (self.clone(), query.name.clone());
+            let (tell, apart) = (tell.clone(), Arc::clone(&apart));
+            async move {
+                let work = async move { engine.refresh_rollup(&name, &apart, &tell).await };
+                (query, SpawnedTask::spawn(work).join_unwind().await)
+            }
+        });
         let mut refreshed = pin!(stream::iter(refreshed).buffered(AT_ONCE));
-        while let Some((query, result)) = refreshed.next().await {
-            match result {
+        loop {
+            let (query, result) = tokio::select! {
+                biased;
+                Some(news) = told.recv() => {
+                    progress(news);
+                    continue;
+                }
+                next = refreshed.next() => match next {
+                    Some(next) => next,
+                    None => break,
+                },
+            };
+            let failed = |e: JoinError| {
+                TransformError::sql(&query.file)(DataFusionError::External(e.into()))
+            };
+            match result.map_err(failed).flatten() {
                 Ok(rollup) => report.rollups.push(rollup),
                 Err(error) if error.is_of_a_query() => {
                     report.failed.insert(query.name.clone(), error.to_string());
@@ -132,13 +156,17 @@ impl Engine {
 
     async fn refresh_rollup(
         &self,
-        query: &Query,
-        progress: &mut dyn FnMut(Progress),
+        name: &str,
+        apart: &Arc<Apart>,
+        tell: &UnboundedSender<Progress>,
     ) -> Result<RollupReport> {
         let started = Instant::now();
+        let query = self.catalog.find(name)?;
+        // Nobody listens any more when the refresh was given up.
+        let progress = |news| drop(tell.send(news));
         let mut report = RollupReport { name: query.name.clone(), ..RollupReport::default() };
         for _ in 0..ATTEMPTS {
-            match self.bring_up_to_date(query, &mut report, progress).await {
+            match self.bring_up_to_date(query, apart, &mut report, &progress).await {
                 Err(TransformError::Lake(LakeError::Conflict { table })) => {
                     tracing::debug!(table, "rewritten by someone else, starting over");
                 }
@@ -162,31 +190,39 @@ impl Engine {
     async fn bring_up_to_date(
         &self,
         query: &Query,
+        apart: &Arc<Apart>,
         report: &mut RollupReport,
-        progress: &mut dyn FnMut(Progress),
+        progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<()> {
+        let began = Instant::now();
+        let reached = |what: &str| {
+            let milliseconds = began.elapsed().as_millis();
+            tracing::debug!(rollup = query.name, milliseconds, "{what}");
+        };
         let statement = Statement::parse(&query.sql, &query.file)?;
         let inputs = self.inputs(query, &statement).await?;
+        reached("its input is listed");
         let nothing = inputs.iter().all(|input| input.days().is_empty());
         if nothing && self.lake.snapshot(&rollup_table(&query.name), None).await?.is_none() {
             return Ok(());
         }
         let (statement, inputs) = (&statement, inputs.as_slice());
         let (def, checks) = self.definition(query, statement, inputs).await?;
-        let rollup = Rollup { query, statement, inputs, def: &def, checks: &checks };
-        let mut base = match self.lake.ensure_table(&def).await {
+        let rollup = Rollup { query, statement, inputs, def: &def, checks: &checks, apart };
+        let base = match self.lake.ensure_table(&def).await {
             Err(LakeError::SchemaChanged { .. }) => {
                 return self.rebuild(rollup, report, progress).await;
             }
             base => base?,
         };
+        reached("its own table is read");
         let Due { tags, stale, gone } =
             Due::of(&statement.normalized(), inputs, &stored_tags(&base));
         let stale: Vec<Day> = stale.into_iter().map(|(day, _)| day).collect();
         if !gone.is_empty() {
             report.removed += gone.len();
             let empty = gone.into_iter().map(|day| (day, Vec::new())).collect();
-            base = self.lake.replace_days(&def, &base, empty).await?;
+            self.lake.replace_days(&def, &base, empty).await?;
         }
         let mut done = 0;
         report.findings.clear();
@@ -197,11 +233,14 @@ impl Engine {
         let mut computed = pin!(self.computed(rollup, &stale, &tags));
         while let Some(files) = computed.next().await {
             let files = files?;
+            reached("days are computed");
             done += files.len();
             let files = self.hold_back(rollup, files, report).await?;
             report.rows += files.iter().flat_map(|(_, f)| f).map(|f| f.rows).sum::<u64>();
             let published = files.len();
-            base = self.lake.replace_days(&def, &base, files).await?;
+            // Its days are no other chunk's: as of `base` they are as they were.
+            self.lake.replace_days(&def, &base, files).await?;
+            reached("they are committed");
             report.days += published;
             progress(Progress { rollup: query.name.clone(), days_done: done, days: stale.len() });
         }
@@ -214,7 +253,8 @@ impl Engine {
         statement: &Statement,
         inputs: &[Input],
     ) -> Result<(TableDef, Vec<Check>)> {
-        let frame = self.frame(query, statement, inputs, &[]).await?;
+        let ctx = self.context();
+        let frame = frame(&ctx, query, statement, inputs, &[]).await?;
         crate::session::check_columns(query, frame.schema().as_arrow())?;
         if let Some(broken) = reach::verify(query, frame.logical_plan()).into_iter().next() {
             return Err(TransformError::File {
@@ -287,30 +327,6 @@ impl Engine {
         Checked { query, this, session: None }.run_in(&self.context(), checks).await
     }
 
-    /// The rollup's query over what these days may read, sorted by day and then by its grain, on
-    /// one thread.
-    async fn frame(
-        &self,
-        query: &Query,
-        statement: &Statement,
-        inputs: &[Input],
-        days: &[Day],
-    ) -> Result<DataFrame> {
-        let fail = || TransformError::sql(&query.file);
-        let ctx = self.context_of_one_thread();
-        crate::session::add_raw_schema(&ctx).map_err(fail())?;
-        for input in inputs {
-            ctx.register_table(input.name.as_str(), input.table(days)?).map_err(fail())?;
-        }
-        // A rollup knows no as_of; a query that asks for one fails here.
-        let parsed = statement.clone().unbound();
-        let plan = ctx.state().statement_to_plan(parsed).await.map_err(fail())?;
-        let frame = ctx.execute_logical_plan(plan).await.map_err(fail())?;
-        let mut order = vec![DAY_COLUMN];
-        order.extend(query.header.grain.iter().map(String::as_str).filter(|g| *g != DAY_COLUMN));
-        frame.sort(order.into_iter().map(|c| col(c).sort(true, false)).collect()).map_err(fail())
-    }
-
     /// Computes days and writes their files, in the order of the days: some days at a time on each
     /// thread. A day without rows has an empty file, which remembers its tag.
     pub(crate) fn computed<'a>(
@@ -326,36 +342,65 @@ impl Engine {
 
     async fn compute(
         &self,
-        Rollup { query, statement, inputs, def, .. }: Rollup<'_>,
+        Rollup { query, statement, inputs, def, apart, .. }: Rollup<'_>,
         days: Vec<Day>,
         tags: &BTreeMap<Day, String>,
     ) -> Result<DayFiles> {
         let fail = || TransformError::sql(&query.file);
         let turn = Arc::clone(&self.turns).acquire_owned().await;
-        let rows = self.frame(query, statement, inputs, &days).await?;
+        tracing::debug!(rollup = query.name, days = days.len(), "its turn");
+        let ctx = self.context_beside(apart);
+        let rows = frame(&ctx, query, statement, inputs, &days).await?;
         let rows = rows.execute_stream().await.map_err(fail())?;
+        tracing::debug!(rollup = query.name, "planned");
         let tags_of =
             |day: Day| tags.get(&day).map(|tag| file_tags(tag, inputs)).unwrap_or_default();
-        let days: BTreeMap<_, _> = days.into_iter().map(|day| (day, tags_of(day))).collect();
+        let days: Tags = days.into_iter().map(|day| (day, tags_of(day))).collect();
         let (lake, def, file) = (self.lake.clone(), def.clone(), query.file.clone());
         let written = SpawnedTask::spawn(async move {
-            let _turn = turn;
-            write_days(&lake, &def, &file, rows, days).await
+            let mut writer = DayWriter::new(&lake, &def);
+            compute_days(&mut writer, &file, rows, &days).await?;
+            // The disk is waited for while others compute.
+            drop(turn);
+            write_days(writer, &lake, &def, days).await
         });
         written.join_unwind().await.map_err(|e| fail()(DataFusionError::External(e.into())))?
     }
 }
 
-/// Writes rows that come day by day, a file a day; a day without rows has one too.
-async fn write_days(
-    lake: &Lake,
-    def: &TableDef,
+/// The rollup's query over what these days may read, sorted by day and then by its grain.
+async fn frame(
+    ctx: &SessionContext,
+    query: &Query,
+    statement: &Statement,
+    inputs: &[Input],
+    days: &[Day],
+) -> Result<DataFrame> {
+    let fail = || TransformError::sql(&query.file);
+    crate::session::add_raw_schema(ctx).map_err(fail())?;
+    for input in inputs {
+        ctx.register_table(input.name.as_str(), input.table(days)?).map_err(fail())?;
+    }
+    // A rollup knows no as_of; a query that asks for one fails here.
+    let parsed = statement.clone().unbound();
+    let plan = ctx.state().statement_to_plan(parsed).await.map_err(fail())?;
+    let frame = ctx.execute_logical_plan(plan).await.map_err(fail())?;
+    let mut order = vec![DAY_COLUMN];
+    order.extend(query.header.grain.iter().map(String::as_str).filter(|g| *g != DAY_COLUMN));
+    frame.sort(order.into_iter().map(|c| col(c).sort(true, false)).collect()).map_err(fail())
+}
+
+/// What the files of days are marked with.
+type Tags = BTreeMap<Day, BTreeMap<String, String>>;
+
+/// Hands on rows that come day by day.
+async fn compute_days(
+    writer: &mut DayWriter<'_>,
     query_file: &str,
     mut rows: SendableRecordBatchStream,
-    days: BTreeMap<Day, BTreeMap<String, String>>,
-) -> Result<DayFiles> {
+    days: &Tags,
+) -> Result<()> {
     let fail = || TransformError::sql(query_file);
-    let mut writer = DayWriter::new(lake, def);
     while let Some(batch) = rows.next().await {
         let batch = batch.map_err(fail())?;
         for (day, part) in split_days(&batch, DAY_COLUMN).map_err(fail())? {
@@ -365,6 +410,16 @@ async fn write_days(
             }
         }
     }
+    Ok(())
+}
+
+/// A file a day, an empty one of a day without rows.
+async fn write_days(
+    writer: DayWriter<'_>,
+    lake: &Lake,
+    def: &TableDef,
+    days: Tags,
+) -> Result<DayFiles> {
     let mut files = writer.finish().await?;
     for (day, tags) in days {
         if let Entry::Vacant(missing) = files.entry(day) {

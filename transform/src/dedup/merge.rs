@@ -11,7 +11,7 @@ use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
 
-use super::{KeyColumns, not_sorted, text};
+use super::{IDENTITY, columns_with, not_sorted, text};
 
 /// Rows that are gathered before they are handed on.
 const BATCH_ROWS: usize = 8192;
@@ -29,19 +29,53 @@ struct Loaded {
     run: usize,
 }
 
+/// Where the columns that matter are in the inputs.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    partner: usize,
+    /// event, topic, partition, offset; absent where no row is a copy of another.
+    rest: Option<[usize; 4]>,
+    /// What is handed on.
+    output: Vec<usize>,
+}
+
+impl Layout {
+    /// Of inputs that have the columns `wanted` of `table`, and the first of the identity or all of
+    /// them.
+    pub(super) fn new(table: &SchemaRef, wanted: &[usize], identity: &[&str]) -> Result<Self> {
+        let read = columns_with(table, wanted, identity)?;
+        let position = |column: usize| read.binary_search(&column).unwrap_or_default();
+        let of = |name: &str| table.index_of(name).map(position);
+        let rest = match identity {
+            [_, event, topic, partition, offset] => {
+                Some([of(event)?, of(topic)?, of(partition)?, of(offset)?])
+            }
+            _ => None,
+        };
+        let output = wanted.iter().copied().map(position).collect();
+        Ok(Self { partner: of(IDENTITY[0])?, rest, output })
+    }
+}
+
 /// A batch of arrivals, taken apart.
 struct Rows {
     partner: StringViewArray,
-    event: StringViewArray,
-    topic: StringViewArray,
-    partition: ArrayRef,
-    offset: ArrayRef,
-    /// Of the event ids.
-    hashes: Vec<u64>,
+    /// Absent where no row is a copy of another.
+    ids: Option<Ids>,
     /// First row and the row after the last, of each partner.
     runs: Vec<(usize, usize)>,
     /// What is handed on.
     output: RecordBatch,
+}
+
+/// What tells the rows of a partner apart, and which of two copies counts.
+struct Ids {
+    event: StringViewArray,
+    topic: StringViewArray,
+    partition: ArrayRef,
+    offset: ArrayRef,
+    /// Of the events.
+    hashes: Vec<u64>,
 }
 
 /// Rows of one batch that follow each other.
@@ -57,21 +91,21 @@ pub(super) struct DayMerge {
     cursors: Vec<Cursor>,
     opened: bool,
     gathered: Gathered,
-    keys: KeyColumns,
-    output: Vec<usize>,
+    layout: Layout,
     schema: SchemaRef,
+    /// Rows of the files so far, copies included.
+    pub(super) read: u64,
 }
 
 impl DayMerge {
-    /// Each file is sorted by partner; `output` are the columns that are handed on, of `schema`.
+    /// Each file is sorted by partner; what is handed on is of `schema`.
     pub(super) fn new(
         files: Vec<SendableRecordBatchStream>,
-        keys: KeyColumns,
-        output: Vec<usize>,
+        layout: Layout,
         schema: SchemaRef,
     ) -> Self {
         let cursors = files.into_iter().map(|stream| Cursor { stream, current: None }).collect();
-        Self { cursors, opened: false, gathered: Gathered::default(), keys, output, schema }
+        Self { cursors, opened: false, gathered: Gathered::default(), layout, schema, read: 0 }
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
@@ -131,7 +165,8 @@ impl DayMerge {
         while let Some(batch) = cursor.stream.next().await {
             let batch = batch?;
             if batch.num_rows() > 0 {
-                let rows = Arc::new(Rows::of(&batch, self.keys, &self.output)?);
+                self.read += batch.num_rows() as u64;
+                let rows = Arc::new(Rows::of(&batch, &self.layout)?);
                 rows.check_order(before.as_ref().map(|loaded| loaded.rows.as_ref()))?;
                 cursor.current = Some(Loaded { rows, run: 0 });
                 break;
@@ -149,21 +184,15 @@ impl Cursor {
 }
 
 impl Rows {
-    fn of(batch: &RecordBatch, keys: KeyColumns, output: &[usize]) -> Result<Self> {
-        let text = |column: usize| text(batch.column(column));
-        let partner = batch.column(keys.partner);
+    fn of(batch: &RecordBatch, layout: &Layout) -> Result<Self> {
+        let partner = batch.column(layout.partner);
         let runs = partition(std::slice::from_ref(partner))?.ranges();
-        let mut hashes = vec![0; batch.num_rows()];
-        create_hashes([batch.column(keys.event)], &RandomState::with_seed(0), &mut hashes)?;
+        let ids = layout.rest.map(|rest| Ids::of(rest.map(|column| batch.column(column))));
         Ok(Self {
-            partner: text(keys.partner)?,
-            event: text(keys.event)?,
-            topic: text(keys.topic)?,
-            partition: Arc::clone(batch.column(keys.partition)),
-            offset: Arc::clone(batch.column(keys.offset)),
-            hashes,
+            partner: text(partner)?,
+            ids: ids.transpose()?,
             runs: runs.into_iter().map(|range| (range.start, range.end)).collect(),
-            output: batch.project(output)?,
+            output: batch.project(&layout.output)?,
         })
     }
 
@@ -175,6 +204,20 @@ impl Rows {
         let ordered = last.is_none_or(|last| firsts().next().is_none_or(|first| last <= first))
             && firsts().zip(firsts().skip(1)).all(|(one, next)| one < next);
         if ordered { Ok(()) } else { not_sorted() }
+    }
+}
+
+impl Ids {
+    fn of([event, topic, partition, offset]: [&ArrayRef; 4]) -> Result<Self> {
+        let mut hashes = vec![0; event.len()];
+        create_hashes([event], &RandomState::with_seed(0), &mut hashes)?;
+        Ok(Self {
+            event: text(event)?,
+            topic: text(topic)?,
+            partition: Arc::clone(partition),
+            offset: Arc::clone(offset),
+            hashes,
+        })
     }
 
     /// Where a row came from: of two copies the lesser one counts.
@@ -189,12 +232,13 @@ impl Rows {
 
 /// Hands on the rows of one partner and day, without copies.
 fn keep_each_event_once(pieces: Vec<Piece>, into: &mut Gathered) {
-    if !may_hold_copies(&pieces) {
+    let ids: Option<Vec<&Ids>> = pieces.iter().map(|piece| piece.rows.ids.as_ref()).collect();
+    let Some(ids) = ids.filter(|ids| may_hold_copies(&pieces, ids)) else {
         for piece in pieces {
             into.push(piece);
         }
         return;
-    }
+    };
     let rows = || {
         pieces
             .iter()
@@ -203,27 +247,27 @@ fn keep_each_event_once(pieces: Vec<Piece>, into: &mut Gathered) {
     };
     let mut best: HashMap<&str, (usize, usize)> = HashMap::new();
     for (p, row) in rows() {
-        let held = best.entry(pieces[p].rows.event.value(row)).or_insert((p, row));
-        if pieces[p].rows.origin(row) < pieces[held.0].rows.origin(held.1) {
+        let held = best.entry(ids[p].event.value(row)).or_insert((p, row));
+        if ids[p].origin(row) < ids[held.0].origin(held.1) {
             *held = (p, row);
         }
     }
     for (p, row) in rows() {
-        if best.get(pieces[p].rows.event.value(row)) == Some(&(p, row)) {
+        if best.get(ids[p].event.value(row)) == Some(&(p, row)) {
             into.push(Piece { rows: Arc::clone(&pieces[p].rows), start: row, end: row + 1 });
         }
     }
 }
 
 /// Whether two rows have event ids of one hash: nearly always no, and then nothing is compared.
-fn may_hold_copies(pieces: &[Piece]) -> bool {
+fn may_hold_copies(pieces: &[Piece], ids: &[&Ids]) -> bool {
     let rows: usize = pieces.iter().map(|p| p.end - p.start).sum();
     if rows < 2 {
         return false;
     }
     let mut hashes = Vec::with_capacity(rows);
-    for piece in pieces {
-        hashes.extend_from_slice(&piece.rows.hashes[piece.start..piece.end]);
+    for (piece, ids) in pieces.iter().zip(ids) {
+        hashes.extend_from_slice(&ids.hashes[piece.start..piece.end]);
     }
     hashes.sort_unstable();
     hashes.windows(2).any(|pair| pair[0] == pair[1])

@@ -86,7 +86,7 @@ pub(crate) enum Metrics {
     },
     /// Check and test again whatever is saved in queries/, with what reads it
     #[command(
-        after_help = "Begins with all queries, or those named, then says after every save what is wrong: mistakes as\n`metrics check` has them, cases as `metrics test`. json is a line a pass. Ctrl-C ends it.\n\nExamples:\n  rapport metrics watch\n  rapport metrics watch my_metric\n  rapport metrics watch --format json | jq -c '.findings[]'"
+        after_help = "Begins with all queries, or those named, then says after every save what is wrong, first with what\nwas saved, then with what reads it: mistakes as `metrics check` has them, cases as `metrics test`.\njson is a line a pass. Ctrl-C ends it.\n\nExamples:\n  rapport metrics watch\n  rapport metrics watch my_metric\n  rapport metrics watch --format json | jq -c '.findings[]'"
     )]
     Watch {
         /// Which ones [default: all]

@@ -18,7 +18,8 @@ use tokio::sync::Mutex;
 
 use crate::provider::FileList;
 
-/// Decoded columns, at most about so many bytes of them: what a file takes is guessed before it is read.
+/// Decoded columns, at most about so many bytes of them: what a file takes is guessed before it is
+/// read.
 #[derive(Debug)]
 pub(crate) struct Held {
     limit: usize,

@@ -184,6 +184,7 @@ impl TableProvider for EventTable {
 }
 
 impl EventTable {
+    /// The days that the filters let through, each with what is known of copies in it.
     async fn day_inputs(
         &self,
         state: &dyn Session,

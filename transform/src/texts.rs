@@ -1,13 +1,14 @@
 //! Texts are views in what queries read and plain in what they give.
 //!
-//! To group or join by a view of at most twelve bytes is to compare one word, and a text that a page
-//! of a file says once is in memory once. What reads a result finds one type for all texts, `Utf8`.
+//! To group or join by a view of at most twelve bytes is to compare one word, and a text that a
+//! page of a file says once is in memory once. What reads a result finds one type for all texts,
+//! `Utf8`.
 
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::Result;
@@ -23,14 +24,11 @@ pub(crate) fn plain(schema: &Schema) -> SchemaRef {
 }
 
 fn with_texts(schema: &Schema, kind: &DataType) -> SchemaRef {
-    let field = |field: &Arc<_>| {
-        let field: &arrow::datatypes::Field = field;
-        match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-                field.clone().with_data_type(kind.clone())
-            }
-            _ => field.clone(),
+    let field = |field: &Arc<Field>| match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            field.as_ref().clone().with_data_type(kind.clone())
         }
+        _ => field.as_ref().clone(),
     };
     Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }

@@ -1,8 +1,8 @@
 //! Days that hold no copies, found once for all who read them.
 //!
 //! To see copies, ids are read; and mostly there are none. Where several queries read the same
-//! days, one look is enough, and it is a short one: only partners of whom two files have rows, or one that
-//! was not compacted, can have copies. A late event is one row of one partner.
+//! days, one look is enough, and it is a short one: only partners of whom two files have rows, or
+//! one that was not compacted, can have copies. A late event is one row of one partner.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

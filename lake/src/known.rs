@@ -94,12 +94,14 @@ impl Table {
     async fn read(&mut self, table: &str) -> Result<(TableSnapshot, Tail), LakeError> {
         let version = self.delta.snapshot().map_err(LakeError::delta(table))?.version();
         let log = self.delta.log_store();
-        let tail = match self.read.take() {
-            Some((_, mut tail)) if tail.version < version => {
-                tail.advance(log.as_ref(), table, Some(version)).await?;
-                tail
-            }
-            _ => Tail::load(log.as_ref(), table, Some(version)).await?,
+        let mut known = self.read.take().map(|(_, tail)| tail).filter(|t| t.version < version);
+        if let Some(tail) = &mut known {
+            tail.advance(log.as_ref(), table, Some(version)).await?;
+        }
+        // It stops where the next entry was cleaned up meanwhile.
+        let tail = match known.filter(|tail| tail.version == version) {
+            Some(tail) => tail,
+            None => Tail::load(log.as_ref(), table, Some(version)).await?,
         };
         let snapshot = TableSnapshot::of(table, &self.delta, &tail)?;
         self.read = Some((snapshot.clone(), tail.clone()));

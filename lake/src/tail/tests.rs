@@ -47,9 +47,11 @@ impl Worker {
         }
     }
 
-    /// Rows of the table, as this process reads it on.
-    async fn known(&self) -> u64 {
-        self.lake.snapshot(TABLE, None).await.expect("read").expect("there").rows()
+    /// Rows and position of the table, as this process reads it on.
+    async fn known(&self) -> (u64, i64) {
+        let snapshot = self.lake.snapshot(TABLE, None).await.expect("read").expect("there");
+        let next = crate::partitions(&snapshot.txns).map(|(_, position)| position.next);
+        (snapshot.rows(), next.sum())
     }
 
     async fn clean(&self) -> usize {
@@ -78,14 +80,14 @@ async fn who_slept_through_a_clean_up_commits_nothing() {
         sleepers.push(Worker::open(&dir).await);
         sleepers.push(Worker::open(&dir).await);
         readers.push(Worker::open(&dir).await);
-        let known = readers[index].known().await;
-        assert_eq!(known, 10 + index as u64);
+        assert_eq!(readers[index].known().await, (10 + index as u64, 10 + index as i64));
         live.steps(1).await;
     }
     live.steps(99).await;
     assert!(live.clean().await >= 100);
     assert!(!log_path(&dir, 11).exists(), "the entry after the first sleeper's");
     live.steps(2).await;
+    assert_eq!(readers.remove(0).known().await, (114, 114), "what it knew is gone from the log");
     // Each puts its entry into the gap, beside or after those of the others.
     for (index, sleeper) in sleepers.iter_mut().enumerate() {
         assert_eq!(sleeper.step().await, Appended::Moved(vec![sleeper.id.clone()]), "{index}");
@@ -93,14 +95,14 @@ async fn who_slept_through_a_clean_up_commits_nothing() {
     assert!(log_path(&dir, 11).exists(), "an entry that nobody reads");
     assert_eq!(seen(&dir).await, (114, Some(114)));
     for reader in &readers {
-        assert_eq!(reader.known().await, 114, "no entry of the gap, and not what it knew");
+        assert_eq!(reader.known().await, (114, 114), "no entry of the gap, and not what it knew");
     }
     // From the position it knows now, a sleeper goes on like everybody else.
     sleepers[0].steps(1).await;
     assert_eq!(live.step().await, Appended::Moved(vec![live.id.clone()]));
     live.steps(100).await;
     assert_eq!(seen(&dir).await, (215, Some(215)));
-    assert_eq!(readers[0].known().await, 215);
+    assert_eq!(readers[0].known().await, (215, 215));
 
     let old = live.lake.snapshot(TABLE, Some(12)).await;
     assert!(matches!(old, Err(LakeError::NoSuchVersion { version: 12, .. })), "{old:?}");

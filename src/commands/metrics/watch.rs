@@ -126,13 +126,16 @@ struct Watch<'a> {
     /// Those to look at; all if there are none.
     names: &'a [String],
     wrong: BTreeSet<String>,
+    /// Those of them that can't be computed.
+    broken: BTreeSet<String>,
 }
 
 impl<'a> Watch<'a> {
     fn begin(folder: PathBuf, names: &'a [String]) -> anyhow::Result<Self> {
         let built_in = Catalog::built_in()?;
         let catalog = Arc::default();
-        let mut watch = Self { folder, built_in, catalog, names, wrong: BTreeSet::new() };
+        let (wrong, broken) = Default::default();
+        let mut watch = Self { folder, built_in, catalog, names, wrong, broken };
         watch.catalog = Arc::new(watch.read()?);
         for name in names {
             if !watch.catalog.left_out().contains_key(name) {
@@ -158,7 +161,11 @@ impl<'a> Watch<'a> {
     }
 
     fn start(&self, job: Job) -> Running {
-        let pass = tokio::spawn(Pass::over(Arc::clone(&self.catalog), job.names.clone()));
+        let pass = tokio::spawn(Pass::over(
+            Arc::clone(&self.catalog),
+            job.names.clone(),
+            self.broken.clone(),
+        ));
         Running { job, began: Instant::now(), pass }
     }
 
@@ -204,6 +211,8 @@ impl<'a> Watch<'a> {
         self.wrong.retain(|name| !job.names.contains(name));
         let still_wrong: Vec<String> = self.wrong.iter().cloned().collect();
         self.wrong.extend(pass.wrong().cloned());
+        self.broken.retain(|name| !job.names.contains(name));
+        self.broken.extend(pass.broken.iter().cloned());
         let block = Block {
             at: chrono::Local::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, false),
             job,

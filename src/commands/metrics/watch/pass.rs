@@ -16,12 +16,17 @@ pub(super) struct Pass {
     pub(super) failures: Vec<CaseResult>,
     /// They read a query with an error, which their cases would only say again.
     pub(super) untested: Vec<String>,
+    /// Those with an error.
+    #[serde(skip)]
+    pub(super) broken: BTreeSet<String>,
 }
 
 impl Pass {
+    /// `known` are queries that an earlier pass found an error in.
     pub(super) async fn over(
         catalog: Arc<Catalog>,
         names: BTreeSet<String>,
+        known: BTreeSet<String>,
     ) -> transform::Result<Self> {
         let there = |name: &&String| {
             catalog.get(name).is_some() || catalog.left_out().contains_key(name.as_str())
@@ -32,8 +37,10 @@ impl Pass {
         let errors = findings.iter().filter(|f| f.severity == Level::Error);
         // A mistake in a file of cases is no matter of those who read the query.
         let errors = errors.filter(|f| !f.file.ends_with(".test.toml"));
-        let mut wrong: BTreeSet<String> = errors.map(|f| f.query.clone()).collect();
+        let broken: BTreeSet<String> = errors.map(|f| f.query.clone()).collect();
+        let mut wrong = broken.clone();
         wrong.extend(catalog.left_out().keys().cloned());
+        wrong.extend(known.difference(&names).filter(|name| there(name)).cloned());
         let barred = transform::reached(&catalog, &wrong);
         let wanted = |name: &str| names.contains(name) && !barred.contains(name);
         let results = transform::run_tests(&catalog, wanted).await;
@@ -41,7 +48,7 @@ impl Pass {
         let untested = checked.iter().filter(waits).cloned().collect();
         let cases = results.len();
         let failures = results.into_iter().filter(|result| result.failure.is_some()).collect();
-        Ok(Self { checked, findings, cases, failures, untested })
+        Ok(Self { checked, findings, cases, failures, untested, broken })
     }
 
     pub(super) fn errors(&self) -> usize {

@@ -21,7 +21,7 @@ use crate::dedup::Apart;
 use crate::error::{Result, TransformError};
 use crate::held::Held;
 use crate::inputs::arrivals_table;
-use crate::provider::{EventSource, EventTable, FileList, Ordered, StoredTable, store_url};
+use crate::provider::{EventSource, EventTable, FileList, StoredTable, store_url};
 use crate::runner::{CaseResult, run_tests};
 use crate::session::{Limits, Session, new_config, new_context, own_memory};
 use crate::statement::Statement;
@@ -192,17 +192,15 @@ impl Engine {
         run_tests(&self.catalog, wanted).await
     }
 
-    /// A DataFusion context that can read the lake's files, for rollups and compaction.
+    /// A DataFusion context that can read the lake's files.
     pub(crate) fn context(&self) -> SessionContext {
-        let config = new_config(self.limits).with_extension(Arc::new(Ordered));
-        new_context(config, own_memory(&self.runtime))
+        new_context(new_config(self.limits), own_memory(&self.runtime))
     }
 
     /// As `context`, for a query that others run beside, over the same days of events.
     pub(crate) fn context_beside(&self, apart: &Arc<Apart>) -> SessionContext {
         let limits = Limits { threads: Some(1), ..self.limits };
-        let config = new_config(limits).with_extension(Arc::new(Ordered));
-        let config = config.with_extension(Arc::clone(apart));
+        let config = new_config(limits).with_extension(Arc::clone(apart));
         new_context(config, own_memory(&self.runtime))
     }
 

@@ -32,13 +32,6 @@ use crate::texts;
 /// Rows of a batch that comes from memory.
 const BATCH_ROWS: usize = 8192;
 
-/// Of a context whose queries need little memory, however many events a day has.
-#[derive(Debug)]
-pub(crate) struct Ordered;
-
-/// Events that other queries group in memory, whatever their order.
-const HASHED_ROWS: u64 = 32_000_000;
-
 /// Read from the end of a file in the first place: the footer of most.
 const FOOTER_BYTES: usize = 64 * 1024;
 
@@ -169,16 +162,11 @@ impl TableProvider for EventTable {
         let wanted: Vec<usize> =
             projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
         let days = self.day_inputs(state, &wanted, filters).await?;
-        let rows: u64 = days.iter().map(|day| day.rows).sum();
         let groups = split_evenly(days, state.config().target_partitions(), |day| day.rows);
         let day = match &self.0 {
             EventSource::Files(list) => list.partition_by.as_deref(),
             EventSource::Memory(..) => None,
         };
-        // Who groups or sorts rows that are said to come in order holds those of one partner at a
-        // time, and takes twice as long as who hashes all of them.
-        let ordered = state.config().get_extension::<Ordered>().is_some();
-        let day = day.filter(|_| ordered || rows > HASHED_ROWS);
         Ok(Arc::new(DedupExec::new(groups, &schema, &wanted, day)?))
     }
 }

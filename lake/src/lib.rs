@@ -3,9 +3,9 @@
 //! The only home of deltalake and parquet. Reading order: `schema` (the tables' columns), `place`
 //! (where the lake is), `lake` (opening it), `log` (a table's transaction ids), `tail`
 //! (following a log), `commit` (adding to it), `checkpoint`, `cleanup` (keeping it short),
-//! `snapshot` (a table's files), `known` (what this process read of them last), `file` and `encoding` (writing and reading Parquet), `append`
-//! (ingest's commits), `rewrite` (replacing and compacting days), `vacuum`, `erase`, `key` (hashing
-//! and sealing), `watermark`.
+//! `snapshot` (a table's files), `known` (what this process read of them last), `file` and
+//! `encoding` (writing and reading Parquet), `append` (ingest's commits), `rewrite` (replacing and
+//! compacting days), `vacuum`, `erase`, `key` (hashing and sealing), `watermark`.
 //!
 //! Architecture invariant: data files and the positions they stand for become visible in one
 //! atomic commit, and nothing but a commit makes a file visible.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -78,7 +79,7 @@ fn takes_work(plan: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
-/// All rows of a plan, unless a partition of them takes more bytes than this.
+/// All rows of a plan, unless they take more bytes than this.
 pub(super) async fn rows(
     ctx: &SessionContext,
     plan: &LogicalPlan,
@@ -87,13 +88,16 @@ pub(super) async fn rows(
     let frame = ctx.execute_logical_plan(plan.clone()).await?;
     let streams = frame.execute_stream_partitioned().await?;
     let schema: SchemaRef = Arc::new(Schema::clone(plan.schema().as_arrow()));
+    // Of all partitions: where one finds it too much, the others stop at their next batch.
+    let bytes = Arc::new(AtomicUsize::new(0));
     let tasks = streams.into_iter().map(|mut stream| {
+        let bytes = Arc::clone(&bytes);
         tokio::spawn(async move {
-            let (mut kept, mut bytes) = (Vec::new(), 0);
+            let mut kept = Vec::new();
             while let Some(batch) = stream.next().await {
                 let batch: RecordBatch = batch?;
-                bytes += batch.get_array_memory_size();
-                if bytes > most_bytes {
+                let more = batch.get_array_memory_size();
+                if bytes.fetch_add(more, Ordering::Relaxed) + more > most_bytes {
                     return Ok(None);
                 }
                 kept.push(batch);
@@ -177,6 +181,17 @@ mod tests {
         let once = "WITH n AS (SELECT count(*) AS c FROM generate_series(1, 3)) SELECT c FROM n";
         let (before, after) = planned(once).await;
         assert_eq!(before, after);
+    }
+
+    #[tokio::test]
+    async fn the_bound_is_of_all_partitions() {
+        let ctx = crate::session::context_without_lake();
+        // Two partitions of 800 kB each.
+        let sql = "SELECT value FROM generate_series(1, 100000) \
+             UNION ALL SELECT value FROM generate_series(1, 100000)";
+        let plan = ctx.state().create_logical_plan(sql).await.expect("a plan");
+        assert!(rows(&ctx, &plan, 1_200_000).await.expect("too many").is_none());
+        assert!(rows(&ctx, &plan, 4_000_000).await.expect("rows").is_some());
     }
 
     #[tokio::test]

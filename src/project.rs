@@ -51,6 +51,8 @@ impl Project {
 
     /// The instant to look up to: the one given, or the last midnight the data is complete to.
     pub(crate) async fn as_of(&self, given: Option<&str>) -> anyhow::Result<AsOf> {
+        // Who asks for it goes on to ask for all the rest.
+        self.engine.read_ahead();
         let watermark = self.lake.watermark().await?;
         let Some(text) = given else {
             let watermark = watermark.context(

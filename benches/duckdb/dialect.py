@@ -8,6 +8,8 @@ QUERIES = HERE.parent.parent / "queries"
 
 # An argument that may hold one more pair of brackets.
 INNER = r"(?:[^()]|\([^()]*\))*"
+# Of a trailing_sum or trailing_deviation.
+EARLIER = r"RANGE BETWEEN INTERVAL \3 DAY PRECEDING AND INTERVAL 1 DAY PRECEDING"
 
 WORDS = [
     (r"CAST\((\$as_of|(?:\w+\.)?(?:since|registered|\w+_at|first_\w+)) AS BIGINT\)", r"epoch_us(\1)"),
@@ -20,11 +22,15 @@ WORDS = [
     # A reserved word there.
     (r"\bat\b", '"at"'),
     (
-        rf"median_deviation\((\w+)\)\s+OVER \(({INNER})\)",
-        r"CASE WHEN count(\1) OVER (\2) < 7 THEN 0 ELSE mad(\1) OVER (\2) END",
+        r"trailing_sum\(([\w.]+), ([\w.]+), (\d+)\)\s+OVER own",
+        rf"coalesce(sum(\1) OVER (own {EARLIER}), 0)",
     ),
     (
-        rf"cusum\((\w+)\) OVER \(({INNER})\)",
+        rf"trailing_deviation\((\w+), (\w+), (\d+)\)\s+OVER \(({INNER})\)",
+        rf"CASE WHEN count(\1) OVER (\4 {EARLIER}) < 7 THEN 0 ELSE mad(\1) OVER (\4 {EARLIER}) END",
+    ),
+    (
+        rf"cusum\((\w+)\)\s+OVER \(({INNER})\)",
         r"list_reduce(list(\1) OVER (\2), lambda c, z: least(10, greatest(0, c + coalesce(z, 0.5) - 0.5)), CAST(0 AS DOUBLE))",
     ),
 ]

@@ -67,12 +67,15 @@ fn of_events(builder: WriterPropertiesBuilder) -> WriterPropertiesBuilder {
 }
 
 /// Words come again and again; counts, instants and sums seldom do, and a dictionary of them is as
-/// long as they are.
+/// long as they are. The chunks of a day are so small that to prepare for Zstandard takes longer
+/// than to decode them.
 fn of_rollup(
     builder: WriterPropertiesBuilder,
     schema: &Schema,
 ) -> Result<WriterPropertiesBuilder, LakeError> {
-    let mut builder = builder.set_statistics_enabled(EnabledStatistics::Chunk);
+    let mut builder = builder
+        .set_compression(Compression::SNAPPY)
+        .set_statistics_enabled(EnabledStatistics::Chunk);
     for column in ArrowSchemaConverter::new().convert(schema)?.columns() {
         let path = column.path().clone();
         builder = match column.physical_type() {

@@ -39,6 +39,15 @@ impl Lake {
         Ok(newest(&mut slot, self.place(), table).await?.map(|known| known.delta.clone()))
     }
 
+    /// Begins to read tables that will be asked for, side by side. Nothing comes of an error: who
+    /// asks meets it again.
+    pub fn read_ahead(&self, tables: impl IntoIterator<Item = String>) {
+        for table in tables {
+            let lake = self.clone();
+            tokio::spawn(async move { drop(lake.followed(&table).await) });
+        }
+    }
+
     /// A table at its newest version, and its log from there on.
     pub(crate) async fn followed(
         &self,

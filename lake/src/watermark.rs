@@ -30,7 +30,8 @@ impl Lake {
     /// # Errors
     /// When the table's log can't be read.
     pub async fn watermark(&self) -> Result<Option<i64>, LakeError> {
-        Ok(watermark_of(&self.transactions(&crate::schema::raw(Stream::ApiCalls).name).await?))
+        let calls = self.snapshot(&crate::schema::raw(Stream::ApiCalls).name, None).await?;
+        Ok(calls.and_then(|table| watermark_of(&table.txns)))
     }
 
     /// The newest transaction ids of a table; none when it does not exist.

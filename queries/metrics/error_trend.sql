@@ -26,7 +26,6 @@ WITH daily AS (
         u.partner_id,
         p.segment,
         u.event_date,
-        CAST(u.event_date AS INT) AS day,
         sum(u.calls) AS calls,
         sum(u.client_errors) AS client_errors,
         sum(u.server_errors) AS server_errors,
@@ -39,27 +38,28 @@ WITH daily AS (
     GROUP BY u.partner_id, p.segment, u.event_date
 ),
 segments AS (
-    SELECT segment, day, sum(calls) AS calls, sum(client_errors) AS client_errors
+    SELECT segment, event_date, sum(calls) AS calls, sum(client_errors) AS client_errors
     FROM daily
-    GROUP BY segment, day
+    GROUP BY segment, event_date
 ),
 peers AS (
     SELECT
         segment,
-        day,
-        CAST(sum(client_errors) OVER earlier AS DOUBLE) / NULLIF(sum(calls) OVER earlier, 0) AS rate
+        event_date,
+        CAST(trailing_sum(client_errors, event_date, 84) OVER own AS DOUBLE)
+            / NULLIF(trailing_sum(calls, event_date, 84) OVER own, 0) AS rate
     FROM segments
-    WINDOW earlier AS (PARTITION BY segment ORDER BY day RANGE BETWEEN 84 PRECEDING AND 1 PRECEDING)
+    WINDOW own AS (PARTITION BY segment ORDER BY event_date)
 ),
 before AS (
     SELECT
         d.*,
-        COALESCE(sum(d.calls) OVER earlier, 0) AS own_calls,
-        COALESCE(sum(d.client_errors) OVER earlier, 0) AS own_errors,
+        trailing_sum(d.calls, d.event_date, 84) OVER own AS own_calls,
+        trailing_sum(d.client_errors, d.event_date, 84) OVER own AS own_errors,
         s.rate AS segment_rate
     FROM daily AS d
-    JOIN peers AS s ON s.day = d.day AND s.segment IS NOT DISTINCT FROM d.segment
-    WINDOW earlier AS (PARTITION BY d.partner_id ORDER BY d.day RANGE BETWEEN 84 PRECEDING AND 1 PRECEDING)
+    JOIN peers AS s ON s.event_date = d.event_date AND s.segment IS NOT DISTINCT FROM d.segment
+    WINDOW own AS (PARTITION BY d.partner_id ORDER BY d.event_date)
 ),
 baselines AS (
     SELECT *, (own_errors + 100 * segment_rate) / (own_calls + 100) AS baseline
@@ -73,14 +73,17 @@ scored AS (
     SELECT
         *,
         (rate - baseline) / greatest(
-            1.4826 * median_deviation(rate)
-                OVER (PARTITION BY partner_id ORDER BY day RANGE BETWEEN 84 PRECEDING AND 1 PRECEDING),
+            1.4826 * trailing_deviation(rate, event_date, 84)
+                OVER (PARTITION BY partner_id ORDER BY event_date),
             0.005
         ) AS z
     FROM shrunk
 ),
 recent AS (
-    SELECT *, cusum(z) OVER (PARTITION BY partner_id ORDER BY day) AS c
+    SELECT
+        *,
+        cusum(z)
+            OVER (PARTITION BY partner_id ORDER BY event_date ROWS UNBOUNDED PRECEDING) AS c
     FROM scored
     WHERE event_date >= CAST($as_of - INTERVAL '90 days' AS DATE)
 )

@@ -30,10 +30,13 @@ WITH usage AS (
     WHERE environment = 'production'
     GROUP BY month_start(event_date), product
 ),
+-- WHERE would copy every histogram that it lets through.
 latency AS (
-    SELECT month_start(event_date) AS month, product, merge_histograms(buckets) AS buckets
+    SELECT
+        month_start(event_date) AS month,
+        product,
+        merge_histograms(buckets) FILTER (WHERE environment = 'production') AS buckets
     FROM latency_day
-    WHERE environment = 'production'
     GROUP BY month_start(event_date), product
 )
 SELECT

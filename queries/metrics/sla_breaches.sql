@@ -34,10 +34,13 @@ WITH usage AS (
         least(next_month(event_date), CAST($as_of AS DATE)),
         partner_id
 ),
+-- WHERE would copy every histogram that it lets through.
 latency AS (
-    SELECT month_start(event_date) AS month, partner_id, merge_histograms(buckets) AS buckets
+    SELECT
+        month_start(event_date) AS month,
+        partner_id,
+        merge_histograms(buckets) FILTER (WHERE environment = 'production') AS buckets
     FROM latency_day
-    WHERE environment = 'production'
     GROUP BY month_start(event_date), partner_id
 ),
 -- The end is a midnight, so that dates say what is before it.

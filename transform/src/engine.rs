@@ -11,6 +11,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
+use futures::future::try_join_all;
 use lake::{Lake, TableSnapshot};
 use lake_types::{AsOf, Rates, Stream};
 use tokio::sync::Semaphore;
@@ -135,26 +136,28 @@ impl Engine {
     ) -> Result<Session> {
         let config = new_config(self.limits).with_extension(Arc::clone(&self.held));
         let ctx = new_context(config, own_memory(&self.runtime));
-        let mut found = BTreeMap::new();
-        let mut providers: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+        let rollups = self.catalog.of_kind(Kind::Rollup);
+        let rollups: Vec<&str> =
+            rollups.map(|r| r.name.as_str()).filter(|r| !self.foreign.contains(*r)).collect();
         // Rollups before what they are made of: none then stands for arrivals that the tables of
         // events of this session lack.
-        let rollups = self.catalog.of_kind(Kind::Rollup);
-        for rollup in rollups.filter(|r| !self.foreign.contains(&r.name)) {
-            let table = rollup_table(&rollup.name);
+        let stored_rollups = rollups.iter().map(|rollup| rollup_table(rollup));
+        let mut pinned = self.pinned(stored_rollups.collect(), versions).await?;
+        pinned.extend(self.pinned(tables_beside_rollups(), versions).await?);
+        let mut providers: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+        for rollup in rollups {
             // One that was never built is computed where it is read.
-            if let Some(snapshot) = self.pinned(&table, versions, &mut found).await? {
-                providers.push((rollup.name.clone(), stored(&snapshot)));
+            if let Some(snapshot) = pinned.get(&rollup_table(rollup)) {
+                providers.push((rollup.to_owned(), stored(snapshot)));
             }
         }
         let mut arrivals = Arrivals::default();
         for stream in Stream::ALL {
             let def = lake::schema::raw(stream);
-            let snapshot = self.pinned(&def.name, versions, &mut found).await?;
-            let list = match snapshot {
+            let list = match pinned.get(&def.name) {
                 Some(snapshot) => {
                     arrivals.add_files(stream, &snapshot.files);
-                    files_of(&snapshot)
+                    files_of(snapshot)
                 }
                 None => FileList {
                     schema: def.schema,
@@ -170,13 +173,13 @@ impl Engine {
         }
         providers.push((ARRIVALS.to_owned(), arrivals_table(&arrivals, |_| true)?));
         for name in tables::LAKE_TABLES {
-            let table = tables::lake_table(name);
-            let provider = match self.pinned(table, versions, &mut found).await? {
-                Some(snapshot) => stored(&snapshot),
+            let provider = match pinned.get(tables::lake_table(name)) {
+                Some(snapshot) => stored(snapshot),
                 None => empty(tables::lake_schema(name))?,
             };
             providers.push((name.to_owned(), provider));
         }
+        let found = pinned.into_iter().map(|(table, snapshot)| (table, snapshot.version)).collect();
         let catalog = Arc::clone(&self.catalog);
         let mut session = Session::new(ctx, catalog, as_of, &self.settings, providers, found)?;
         let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -204,25 +207,34 @@ impl Engine {
         new_context(config, own_memory(&self.runtime))
     }
 
+    /// Begins to read every table of the lake, for a refresh or a session that comes soon.
+    pub fn read_ahead(&self) {
+        let rollups = self.catalog.of_kind(Kind::Rollup).map(|rollup| rollup_table(&rollup.name));
+        self.lake.read_ahead(tables_beside_rollups().into_iter().chain(rollups));
+    }
+
+    /// Those of the tables that exist, at their newest or at these versions.
     async fn pinned(
         &self,
-        table: &str,
+        tables: Vec<String>,
         versions: Option<&BTreeMap<String, u64>>,
-        found: &mut BTreeMap<String, u64>,
-    ) -> Result<Option<TableSnapshot>> {
-        let version = match versions {
-            None => None,
-            Some(versions) => match versions.get(table) {
-                Some(version) => Some(*version),
-                None => return Ok(None),
-            },
-        };
-        let snapshot = self.lake.snapshot(table, version).await?;
-        if let Some(snapshot) = &snapshot {
-            found.insert(table.to_owned(), snapshot.version);
-        }
-        Ok(snapshot)
+    ) -> Result<BTreeMap<String, TableSnapshot>> {
+        let read = tables.into_iter().map(|table| async move {
+            let snapshot = match versions.map(|versions| versions.get(&table).copied()) {
+                Some(None) => None,
+                version => self.lake.snapshot(&table, version.flatten()).await?,
+            };
+            Ok::<_, TransformError>(snapshot.map(|snapshot| (table, snapshot)))
+        });
+        Ok(try_join_all(read).await?.into_iter().flatten().collect())
     }
+}
+
+/// Every table of the lake that is no rollup, that of the calls first: it has most to read.
+fn tables_beside_rollups() -> Vec<String> {
+    let streams = Stream::ALL.into_iter().map(|stream| lake::schema::raw(stream).name);
+    let others = tables::LAKE_TABLES.into_iter().map(|name| tables::lake_table(name).to_owned());
+    streams.chain(others).collect()
 }
 
 /// The folder of a rollup in the lake.

@@ -12,11 +12,16 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::Result;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::DataFusionError;
 use futures::{StreamExt, TryStreamExt};
 use lake::DataFile;
 use tokio::sync::Mutex;
 
-use crate::provider::FileList;
+use crate::provider::{FileList, store_url};
+use whole::{SMALL, WholeFile};
+
+mod whole;
 
 /// Decoded columns, at most about so many bytes of them: what a file takes is guessed before it is
 /// read.
@@ -26,13 +31,20 @@ pub(crate) struct Held {
     files: Mutex<Files>,
 }
 
-/// By the path of a file and the name of a column.
+/// By name.
 type Columns = HashMap<String, ArrayRef>;
 
 #[derive(Debug, Default)]
 struct Files {
-    by_path: HashMap<String, Columns>,
+    by_path: HashMap<String, File>,
     bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct File {
+    columns: Columns,
+    /// Where further columns come from.
+    whole: Option<WholeFile>,
 }
 
 impl Held {
@@ -61,7 +73,7 @@ impl Held {
         let mut held = self.files.lock().await;
         // Files that lack a column, and the columns that one of them lacks.
         let lacks = |file: &DataFile, name: &String| {
-            held.by_path.get(&file.path).is_none_or(|columns| !columns.contains_key(name))
+            held.by_path.get(&file.path).is_none_or(|held| !held.columns.contains_key(name))
         };
         let name = |column: &usize| list.schema.field(*column).name();
         let missing: Vec<usize> = columns
@@ -75,36 +87,50 @@ impl Held {
             .cloned()
             .collect();
         if !unread.is_empty() {
-            let read = decode(state, list, &unread, &missing).await?;
-            let new = expected_bytes(&list.schema.project(&missing)?, &unread);
-            if held.bytes as u64 + new > self.limit as u64 {
+            let whole = |file: &DataFile| held.by_path.get(&file.path)?.whole.clone();
+            let sources = unread.into_iter().map(|file| (whole(&file), file)).collect();
+            let read = decode(state, list, sources, &missing).await?;
+            let new: usize = read.iter().map(|(_, file)| file.bytes()).sum();
+            if held.bytes + new > self.limit {
                 held.keep_only(files, &schema);
             }
-            for (file, rows) in unread.iter().zip(read) {
-                let columns: Columns = rows
-                    .schema()
-                    .fields()
-                    .iter()
-                    .zip(rows.columns())
-                    .map(|(field, column)| (field.name().clone(), Arc::clone(column)))
-                    .collect();
-                held.bytes += bytes_of(&columns);
-                held.by_path.entry(file.path.clone()).or_default().extend(columns);
-            }
+            read.into_iter().for_each(|(path, file)| held.add(path, file));
         }
         files.iter().map(|file| batch(&held, &schema, file)).collect::<Result<_>>().map(Some)
     }
 }
 
 impl Files {
-    /// What runs keeps what it has; the rest is decoded when it is asked for again.
+    fn add(&mut self, path: String, file: File) {
+        let known = self.by_path.entry(path).or_default();
+        self.bytes -= known.bytes();
+        known.columns.extend(file.columns);
+        known.whole = file.whole;
+        self.bytes += known.bytes();
+    }
+
+    /// What runs keeps what it has; the rest is read when it is asked for again.
     fn keep_only(&mut self, files: &[DataFile], schema: &Schema) {
         let kept = files.iter().filter_map(|file| self.by_path.remove_entry(&file.path));
         self.by_path = kept.collect();
-        for columns in self.by_path.values_mut() {
-            columns.retain(|name, _| schema.field_with_name(name).is_ok());
+        for file in self.by_path.values_mut() {
+            file.columns.retain(|name, _| schema.field_with_name(name).is_ok());
         }
-        self.bytes = self.by_path.values().map(bytes_of).sum();
+        self.bytes = self.by_path.values().map(File::bytes).sum();
+    }
+}
+
+impl File {
+    fn of(rows: &RecordBatch, whole: Option<WholeFile>) -> Self {
+        let schema = rows.schema();
+        let named = schema.fields().iter().zip(rows.columns());
+        let columns = named.map(|(field, column)| (field.name().clone(), Arc::clone(column)));
+        Self { columns: columns.collect(), whole }
+    }
+
+    fn bytes(&self) -> usize {
+        let columns: usize = self.columns.values().map(|c| c.get_array_memory_size()).sum();
+        columns + self.whole.as_ref().map_or(0, WholeFile::bytes)
     }
 }
 
@@ -112,15 +138,11 @@ fn batch(held: &Files, schema: &SchemaRef, file: &DataFile) -> Result<RecordBatc
     let columns = schema
         .fields()
         .iter()
-        .filter_map(|field| held.by_path.get(&file.path)?.get(field.name()).cloned())
+        .filter_map(|field| held.by_path.get(&file.path)?.columns.get(field.name()).cloned())
         .collect();
     let rows = usize::try_from(file.rows).ok();
     let options = RecordBatchOptions::new().with_row_count(rows);
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
-}
-
-fn bytes_of(columns: &Columns) -> usize {
-    columns.values().map(|column| column.get_array_memory_size()).sum()
 }
 
 /// A guess, before anything is read.
@@ -134,24 +156,39 @@ fn expected_bytes(schema: &Schema, files: &[DataFile]) -> u64 {
     rows * row as u64
 }
 
-/// Reads whole columns, as many files at once as a query has threads.
+/// Reads whole columns, as many files at once as a query has threads: of small files from what they
+/// are stored as, of others by a scan.
 async fn decode(
     state: &dyn Session,
     list: &FileList,
-    files: &[DataFile],
+    files: Vec<(Option<WholeFile>, DataFile)>,
     columns: &[usize],
-) -> Result<Vec<RecordBatch>> {
-    let groups = files.iter().map(|file| vec![file.clone()]).collect();
-    let plan = list.scan(state, groups, Some(columns.to_vec()), &[])?;
-    let tasks = (0..files.len()).map(|partition| {
-        let stream = plan.execute(partition, state.task_ctx());
-        let schema = plan.schema();
+) -> Result<Vec<(String, File)>> {
+    let store = state.runtime_env().object_store(store_url())?;
+    let schema = Arc::new(list.schema.project(columns)?);
+    let tasks = files.into_iter().map(|(whole, file)| {
+        let small = whole.is_some() || file.size <= SMALL;
+        let scan = (!small).then(|| {
+            let plan = list.scan(state, vec![vec![file.clone()]], Some(columns.to_vec()), &[])?;
+            plan.execute(0, state.task_ctx())
+        });
+        let (store, schema, day) =
+            (Arc::clone(&store), Arc::clone(&schema), list.partition_by.clone());
+        let read = async move {
+            let Some(scan) = scan else {
+                let whole = match whole {
+                    Some(whole) => whole,
+                    None => WholeFile::fetch(store.as_ref(), &file).await?,
+                };
+                let rows = whole.rows(&schema, &file, day.as_deref())?;
+                return Ok((file.path, File::of(&rows, Some(whole))));
+            };
+            let batches: Vec<RecordBatch> = scan?.try_collect().await?;
+            Ok((file.path, File::of(&concat_batches(&schema, &batches)?, None)))
+        };
         async move {
-            let rows = tokio::spawn(async move {
-                let batches: Vec<RecordBatch> = stream?.try_collect().await?;
-                Ok(concat_batches(&schema, &batches)?)
-            });
-            rows.await.map_err(|e| datafusion::common::DataFusionError::External(e.into()))?
+            let done = SpawnedTask::spawn(read).join_unwind().await;
+            done.map_err(|e| DataFusionError::External(e.into()))?
         }
     });
     futures::stream::iter(tasks).buffered(state.config().target_partitions()).try_collect().await
@@ -159,8 +196,8 @@ async fn decode(
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{AsArray, Int64Array};
-    use arrow::datatypes::{Field, Int64Type};
+    use arrow::array::{Array, AsArray, Int64Array};
+    use arrow::datatypes::{Date32Type, Field, Int64Type};
     use lake::TableDef;
     use lake_types::Day;
 
@@ -168,9 +205,10 @@ mod tests {
     use crate::world::World;
 
     const ROWS: i64 = 1000;
+    const DAY: Day = Day(20_000);
 
-    /// Files of two columns, the numbers of the n-th from `n * ROWS` on.
-    async fn table(world: &World, files: i64) -> FileList {
+    /// Files of one day with the same numbers in two columns.
+    async fn table(world: &World, files: impl IntoIterator<Item = Vec<i64>>) -> FileList {
         let number = |name| Field::new(name, DataType::Int64, true);
         let day = Field::new("event_date", DataType::Date32, true);
         let def = TableDef {
@@ -179,31 +217,64 @@ mod tests {
             partition_by: Some("event_date".to_owned()),
         };
         let mut written = Vec::new();
-        for n in 0..files {
-            let numbers: ArrayRef =
-                Arc::new(Int64Array::from_iter_values(n * ROWS..(n + 1) * ROWS));
+        for numbers in files {
+            let numbers: ArrayRef = Arc::new(Int64Array::from(numbers));
             let columns = vec![Arc::clone(&numbers), numbers];
             let rows = RecordBatch::try_new(def.file_schema(), columns).expect("rows");
-            let day = Some(Day(20_000));
-            let file = world.lake.write_file(&def, day, &[rows], Default::default()).await;
-            written.push(file.expect("a file").written(&def, day));
+            let file = world.lake.write_file(&def, Some(DAY), &[rows], Default::default()).await;
+            written.push(file.expect("a file").written(&def, Some(DAY)));
         }
         FileList { schema: def.schema, partition_by: def.partition_by, files: written }
     }
 
     #[tokio::test]
+    async fn small_files_and_large_ones_are_read_alike() {
+        let world = World::with_queries(&[]).await;
+        // What does not compress.
+        let mixed = |n: i64| (n ^ (n >> 31)).wrapping_mul(0x1E37_79B9_7F4A_7C15);
+        let noise = |n: i64| mixed(mixed(mixed(n)));
+        let files = [(0..100).collect(), (0..200_000).map(noise).collect(), vec![]];
+        let mut list = table(&world, files.clone()).await;
+        let is_small = |file: &DataFile| file.size <= SMALL;
+        assert_eq!(list.files.iter().map(is_small).collect::<Vec<_>>(), [true, false, true]);
+        // A column that came later.
+        let later = Arc::new(Field::new("c", DataType::Utf8View, true));
+        let mut fields = list.schema.fields().to_vec();
+        fields.insert(2, later);
+        list.schema = Arc::new(Schema::new(fields));
+        let (held, state) = (Held::new(64 << 20), world.engine.context().state());
+        for columns in [vec![2, 1], vec![3], vec![1, 3, 2], vec![]] {
+            let read = held.rows(&state, &list, &list.files, &columns).await.expect("rows");
+            for (rows, numbers) in read.expect("held").iter().zip(&files) {
+                assert_eq!(rows.num_rows(), numbers.len());
+                assert_eq!(
+                    rows.schema().as_ref(),
+                    &list.schema.project(&columns).expect("columns")
+                );
+                for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+                    match field.name().as_str() {
+                        "b" => assert_eq!(column.as_primitive::<Int64Type>().values(), numbers),
+                        "c" => assert_eq!(column.null_count(), numbers.len()),
+                        _ => assert!(
+                            column.as_primitive::<Date32Type>().iter().all(|d| d == Some(DAY.0))
+                        ),
+                    }
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn what_runs_takes_the_room_of_what_ran() {
         let world = World::with_queries(&[]).await;
-        let list = table(&world, 4).await;
+        let list = table(&world, (0..4).map(|n| (n * ROWS..(n + 1) * ROWS).collect())).await;
         let state = world.engine.context().state();
         // Two columns of two files and a bit.
         let held = Held::new(5 * ROWS as usize * size_of::<i64>());
         let firsts = async |files: &[DataFile], columns: &[usize]| {
             let rows = held.rows(&state, &list, files, columns).await?;
             let first = |batch: &RecordBatch| batch.column(0).as_primitive::<Int64Type>().value(0);
-            Ok::<_, datafusion::error::DataFusionError>(
-                rows.map(|rows| rows.iter().map(first).collect::<Vec<_>>()),
-            )
+            Ok::<_, DataFusionError>(rows.map(|rows| rows.iter().map(first).collect::<Vec<_>>()))
         };
         let (two, others) = list.files.split_at(2);
         assert_eq!(firsts(two, &[0, 1]).await.expect("rows"), Some(vec![0, ROWS]));

@@ -3,8 +3,8 @@
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
 //! `queries/`), `statement` (one SELECT), `graph` (who reads whom), `tables` (what queries find by
 //! name), `provider` and `dedup` (the lake's tables as DataFusion reads them), `texts` (how texts
-//! lie in memory), `held` (columns that stay there), `session` (one consistent set of them), `slice` (some of the partners),
-//! `engine`, `stale`, `refresh`, `rebuild`, `inputs`, `arrivals` and `days` (rollups brought up to
+//! lie in memory), `held` (columns that stay there), `session` (one consistent set of them),
+//! `slice` (some of the partners), `engine`, `stale`, `refresh`, `rebuild`, `inputs`, `arrivals` and `days` (rollups brought up to
 //! date), `data_checks` (whether rows are as they should be), `diff` (two results side by side),
 //! `functions` (what SQL lacks), `cases`, `rows` and `runner` (tests of queries), `record` (their
 //! expectations written). About queries without a lake: `draft` (their plans), `lint`, `mistake`

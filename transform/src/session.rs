@@ -15,6 +15,7 @@ use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryLimit, MemoryPool, UnboundedMemoryPool,
 };
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use lake_types::{AsOf, Day, Stream};
 use tokio::sync::Mutex;
@@ -28,10 +29,12 @@ use crate::statement::Statement;
 use crate::tables::{self, Settings};
 use crate::texts;
 
+mod lookup;
 mod relations;
 mod shared;
 mod stream;
 
+use lookup::Lookups;
 pub use relations::{Relation, RelationColumn};
 pub use stream::QueryStream;
 
@@ -379,7 +382,13 @@ pub(crate) fn own_memory(runtime: &RuntimeEnv) -> Arc<RuntimeEnv> {
 
 /// A context that knows our functions.
 pub(crate) fn new_context(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
-    let ctx = SessionContext::new_with_config_rt(config, runtime);
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(Lookups))
+        .build();
+    let ctx = SessionContext::new_with_state(state);
     crate::functions::register(&ctx);
     ctx
 }

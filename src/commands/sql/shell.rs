@@ -47,6 +47,7 @@ impl<'a> Shell<'a> {
         options: &Sql,
         conversing: bool,
     ) -> anyhow::Result<Self> {
+        project.engine.read_ahead();
         let run = match &options.at {
             Some(text) => Some(runs::find(project, "--at", text).await?),
             None => None,

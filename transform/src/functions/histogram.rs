@@ -15,10 +15,11 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     DataType, Field, FieldRef, Fields, Float64Type, Int32Type, Int64Type,
 };
-use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
 
 use super::document::Function;
+use super::histogram_counts::Histogram;
 use super::scalar::scalar;
 
 pub(super) const HISTOGRAM_PERCENTILE: Function = Function {
@@ -82,27 +83,13 @@ fn percentile(histogram: &Histogram, p: f64) -> Option<f64> {
     // In millionths: as floats 0.07·100 is above 7, and its ceiling 8.
     let millionths = (p * 1e6).round() as i128;
     let mut seen = 0;
-    for (bucket, count) in histogram {
+    for (bucket, count) in histogram.iter() {
         seen += count;
         if i128::from(seen) * 1_000_000 >= millionths * i128::from(total) {
-            return Some(middle_of(*bucket));
+            return Some(middle_of(bucket));
         }
     }
     None
-}
-
-/// (bucket, count) by bucket.
-pub(super) type Histogram = Vec<(i32, i64)>;
-
-pub(super) fn add(histogram: &mut Histogram, bucket: i32, count: i64) -> Result<()> {
-    match histogram.binary_search_by_key(&bucket, |(b, _)| *b) {
-        Ok(at) => match histogram[at].1.checked_add(count) {
-            Some(sum) => histogram[at].1 = sum,
-            None => return exec_err!("a histogram's count does not fit 64 bits"),
-        },
-        Err(at) => histogram.insert(at, (bucket, count)),
-    }
-    Ok(())
 }
 
 /// Lists of (bucket, count) as they come from a table; NULL is the empty histogram.
@@ -139,35 +126,40 @@ impl<'a> Lists<'a> {
         }
         let offsets = self.list.value_offsets();
         let range = offsets[row] as usize..offsets[row + 1] as usize;
-        range.into_iter().try_for_each(|i| add(to, self.buckets.value(i), self.counts.value(i)))
+        to.add_all(&self.buckets.values()[range.clone()], &self.counts.values()[range])
     }
 }
 
 fn histograms_of(array: &ArrayRef) -> Result<Vec<Histogram>> {
     if array.data_type().is_null() {
-        return Ok(vec![Histogram::new(); array.len()]);
+        return Ok(vec![Histogram::default(); array.len()]);
     }
     let lists = Lists::of(array)?;
     let row = |row| {
-        let mut histogram = Histogram::new();
+        let mut histogram = Histogram::default();
         lists.add_row(row, &mut histogram).map(|()| histogram)
     };
     (0..array.len()).map(row).collect()
 }
 
 pub(super) fn to_array(histograms: &[Histogram]) -> ListArray {
-    let pairs = || histograms.iter().flatten();
-    let buckets = pairs().map(|(bucket, _)| *bucket).collect::<Int32Array>();
-    let counts = pairs().map(|(_, count)| *count).collect::<Int64Array>();
+    let lengths: Vec<usize> = histograms.iter().map(|h| h.iter().count()).collect();
+    let pairs = lengths.iter().sum();
+    let (mut buckets, mut counts) = (Vec::with_capacity(pairs), Vec::with_capacity(pairs));
+    for (bucket, count) in histograms.iter().flat_map(Histogram::iter) {
+        buckets.push(bucket);
+        counts.push(count);
+    }
+    let (buckets, counts) = (Int32Array::from(buckets), Int64Array::from(counts));
     let structs =
         StructArray::new(bucket_fields(), vec![Arc::new(buckets), Arc::new(counts)], None);
-    let offsets = OffsetBuffer::from_lengths(histograms.iter().map(Vec::len));
+    let offsets = OffsetBuffer::from_lengths(lengths);
     ListArray::new(list_item(), offsets, Arc::new(structs), None)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bucket_of, middle_of, percentile};
+    use super::{Histogram, bucket_of, middle_of, percentile};
 
     #[test]
     fn buckets_follow_the_formula() {
@@ -200,13 +192,13 @@ mod tests {
 
     #[test]
     fn percentiles_are_nearest_rank() {
-        let ten: Vec<_> = (1..=10).map(|v| (v, 1)).collect();
+        let ones = |to: i32| Histogram::Few((1..=to).map(|v| (v, 1)).collect());
+        let ten = ones(10);
         for (p, expected) in [(0.5, 5.0), (0.51, 6.0), (0.9, 9.0), (0.95, 10.0), (1.0, 10.0)] {
             assert_eq!(percentile(&ten, p), Some(expected), "{p}");
         }
-        let hundred: Vec<_> = (1..=100).map(|v| (v, 1)).collect();
-        assert_eq!(percentile(&hundred, 0.07), Some(7.0));
-        assert_eq!(percentile(&vec![(3, 1)], 0.01), Some(3.0));
-        assert_eq!(percentile(&Vec::new(), 0.5), None);
+        assert_eq!(percentile(&ones(100), 0.07), Some(7.0));
+        assert_eq!(percentile(&Histogram::Few(vec![(3, 1)]), 0.01), Some(3.0));
+        assert_eq!(percentile(&Histogram::default(), 0.5), None);
     }
 }

@@ -13,7 +13,8 @@ use datafusion::logical_expr::{
 
 use super::checked_sum::passes;
 use super::document::Function;
-use super::histogram::{Histogram, Lists, add, bucket_of, histogram_type, to_array};
+use super::histogram::{Lists, bucket_of, histogram_type, to_array};
+use super::histogram_counts::Histogram;
 
 pub(super) const LATENCY_HISTOGRAM: Function = Function {
     signature: "latency_histogram(us: Int64) → List(bucket Int32, count Int64)",
@@ -70,7 +71,7 @@ impl Input {
                     let Ok(v) = u64::try_from(values.value(row)) else {
                         return exec_err!("a latency of {} µs is below 0", values.value(row));
                     };
-                    add(&mut histograms[group], bucket_of(v), 1)?;
+                    histograms[group].add(bucket_of(v), 1)?;
                 }
             }
         }
@@ -112,7 +113,7 @@ impl AggregateUDFImpl for HistogramAggregate {
     }
 
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(One { input: self.input, histogram: Histogram::new() }))
+        Ok(Box::new(One { input: self.input, histogram: Histogram::default() }))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
@@ -150,7 +151,7 @@ impl Accumulator for One {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.histogram.capacity() * size_of::<(i32, i64)>()
+        size_of::<Self>() + self.histogram.bytes()
     }
 }
 
@@ -168,7 +169,7 @@ impl GroupsAccumulator for Grouped {
         filter: Option<&BooleanArray>,
         total_num_groups: usize,
     ) -> Result<()> {
-        self.histograms.resize(total_num_groups, Histogram::new());
+        self.histograms.resize(total_num_groups, Histogram::default());
         self.input.add(&values[0], &mut self.histograms, |row| {
             passes(filter, row).then(|| group_indices[row])
         })
@@ -180,7 +181,7 @@ impl GroupsAccumulator for Grouped {
         group_indices: &[usize],
         total_num_groups: usize,
     ) -> Result<()> {
-        self.histograms.resize(total_num_groups, Histogram::new());
+        self.histograms.resize(total_num_groups, Histogram::default());
         Input::Buckets.add(&values[0], &mut self.histograms, |row| Some(group_indices[row]))
     }
 
@@ -197,14 +198,13 @@ impl GroupsAccumulator for Grouped {
         values: &[ArrayRef],
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let mut histograms = vec![Histogram::new(); values[0].len()];
+        let mut histograms = vec![Histogram::default(); values[0].len()];
         self.input.add(&values[0], &mut histograms, |row| passes(filter, row).then_some(row))?;
         Ok(vec![Arc::new(to_array(&histograms))])
     }
 
     fn size(&self) -> usize {
-        let one = |h: &Histogram| size_of::<Histogram>() + h.capacity() * size_of::<(i32, i64)>();
-        self.histograms.iter().map(one).sum()
+        self.histograms.iter().map(|h| size_of::<Histogram>() + h.bytes()).sum()
     }
 }
 

@@ -1,11 +1,11 @@
 //! The SQL functions that the queries need beyond DataFusion's own.
 //!
 //! Reading order: `document` (what a function says of itself), `checked_sum` (money and counts),
-//! `histogram` and `histogram_aggregate` (latency), `calendar` (months), `concentration` (gini,
-//! HHI), `survival` (Kaplan–Meier), `trend` (error_trend); `collect` and `scalar` turn plain
-//! functions into DataFusion's.
+//! `histogram`, `histogram_counts` and `histogram_aggregate` (latency), `calendar` (months),
+//! `concentration` (gini, HHI), `survival` (Kaplan–Meier), `trend` (error_trend), `trailing` (the
+//! days before a row's); `collect` and `scalar` turn plain functions into DataFusion's.
 
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
 mod calendar;
@@ -15,10 +15,12 @@ mod concentration;
 mod document;
 mod histogram;
 mod histogram_aggregate;
+mod histogram_counts;
 mod scalar;
 mod survival;
 #[cfg(test)]
 mod testing;
+mod trailing;
 mod trend;
 
 pub use document::Function;
@@ -26,7 +28,9 @@ pub use document::Function;
 /// Every function of ours, by subject.
 pub fn functions() -> Vec<Function> {
     let scalars = scalars().into_iter().map(|(function, _)| function);
-    scalars.chain(aggregates().into_iter().map(|(function, _)| function)).collect()
+    let aggregates = aggregates().into_iter().map(|(function, _)| function);
+    let windows = windows().into_iter().map(|(function, _)| function);
+    scalars.chain(aggregates).chain(windows).collect()
 }
 
 /// Makes every function known to a session.
@@ -36,6 +40,9 @@ pub(crate) fn register(context: &SessionContext) {
     }
     for (_, function) in aggregates() {
         context.register_udaf(function);
+    }
+    for (_, function) in windows() {
+        context.register_udwf(function);
     }
 }
 
@@ -65,6 +72,13 @@ fn aggregates() -> Vec<(Function, AggregateUDF)> {
     ]
 }
 
+fn windows() -> Vec<(Function, WindowUDF)> {
+    vec![
+        (trailing::TRAILING_SUM, trailing::trailing_sum()),
+        (trailing::TRAILING_DEVIATION, trailing::trailing_deviation()),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -80,7 +94,8 @@ mod tests {
             // Aliases are other names of the same function.
             let scalars = state.scalar_functions().values().map(|f| f.name().to_owned());
             let aggregates = state.aggregate_functions().values().map(|f| f.name().to_owned());
-            scalars.chain(aggregates).collect()
+            let windows = state.window_functions().values().map(|f| f.name().to_owned());
+            scalars.chain(aggregates).chain(windows).collect()
         };
         let registered = &names(&ours) - &names(&SessionContext::new());
         let described = functions().iter().map(|f| f.name().to_owned()).collect();

@@ -98,11 +98,24 @@ fn wilson(k: f64, n: f64) -> Option<f64> {
 
 /// The values of a window, ascending.
 #[derive(Debug, Default)]
-struct Deviation {
+pub(super) struct Deviation {
     values: Vec<f64>,
 }
 
 impl Deviation {
+    pub(super) fn insert(&mut self, value: f64) {
+        self.values.insert(self.place(value), value);
+    }
+
+    /// Of a value that is among them.
+    pub(super) fn remove(&mut self, value: f64) {
+        self.values.remove(self.place(value));
+    }
+
+    pub(super) fn median(&self) -> f64 {
+        deviation(&self.values)
+    }
+
     /// Where a value is, or belongs.
     fn place(&self, value: f64) -> usize {
         self.values.partition_point(|other| other.total_cmp(&value).is_lt())
@@ -111,9 +124,7 @@ impl Deviation {
 
 impl Accumulator for Deviation {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in values[0].as_primitive::<Float64Type>().iter().flatten() {
-            self.values.insert(self.place(value), value);
-        }
+        values[0].as_primitive::<Float64Type>().iter().flatten().for_each(|x| self.insert(x));
         Ok(())
     }
 
@@ -122,9 +133,7 @@ impl Accumulator for Deviation {
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in values[0].as_primitive::<Float64Type>().iter().flatten() {
-            self.values.remove(self.place(value));
-        }
+        values[0].as_primitive::<Float64Type>().iter().flatten().for_each(|x| self.remove(x));
         Ok(())
     }
 
@@ -133,7 +142,7 @@ impl Accumulator for Deviation {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Float64(Some(deviation(&self.values))))
+        Ok(ScalarValue::Float64(Some(self.median())))
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {

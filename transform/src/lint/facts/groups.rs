@@ -13,7 +13,8 @@ const IN_ORDER: [&str; 6] =
     ["first_value", "last_value", "nth_value", "array_agg", "string_agg", "cusum"];
 
 /// Window functions that are the same for rows that the order does not tell apart.
-const ONE_FOR_PEERS: [&str; 4] = ["rank", "dense_rank", "percent_rank", "cume_dist"];
+const ONE_FOR_PEERS: [&str; 6] =
+    ["rank", "dense_rank", "percent_rank", "cume_dist", "trailing_sum", "trailing_deviation"];
 
 impl Reading<'_> {
     pub(super) fn aggregate(&mut self, plan: &LogicalPlan, aggregate: &Aggregate) -> Facts {

@@ -30,7 +30,7 @@ use crate::tables::{self, Settings, SlaRow, SunsetRow};
 use crate::texts;
 
 /// Of decoded columns, for all sessions of an engine.
-const HELD_BYTES: usize = 256 << 20;
+const HELD_BYTES: usize = 512 << 20;
 
 /// What a configuration says of queries.
 #[derive(Debug, Clone, Default)]

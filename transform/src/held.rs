@@ -111,21 +111,22 @@ impl Files {
 
     /// What runs keeps what it has; the rest is read when it is asked for again.
     fn keep_only(&mut self, files: &[DataFile], schema: &Schema) {
+        let before = self.bytes;
         let kept = files.iter().filter_map(|file| self.by_path.remove_entry(&file.path));
         self.by_path = kept.collect();
         for file in self.by_path.values_mut() {
             file.columns.retain(|name, _| schema.field_with_name(name).is_ok());
         }
         self.bytes = self.by_path.values().map(File::bytes).sum();
+        tracing::debug!(before, bytes = self.bytes, "columns made room for others");
     }
 }
 
 impl File {
-    fn of(rows: &RecordBatch, whole: Option<WholeFile>) -> Self {
-        let schema = rows.schema();
-        let named = schema.fields().iter().zip(rows.columns());
-        let columns = named.map(|(field, column)| (field.name().clone(), Arc::clone(column)));
-        Self { columns: columns.collect(), whole }
+    fn of(rows: RecordBatch, whole: Option<WholeFile>) -> Self {
+        let (schema, columns, _) = rows.into_parts();
+        let names = schema.fields().iter().map(|field| field.name().clone());
+        Self { columns: names.zip(columns).collect(), whole }
     }
 
     fn bytes(&self) -> usize {
@@ -181,10 +182,10 @@ async fn decode(
                     None => WholeFile::fetch(store.as_ref(), &file).await?,
                 };
                 let rows = whole.rows(&schema, &file, day.as_deref())?;
-                return Ok((file.path, File::of(&rows, Some(whole))));
+                return Ok((file.path, File::of(rows, Some(whole))));
             };
             let batches: Vec<RecordBatch> = scan?.try_collect().await?;
-            Ok((file.path, File::of(&concat_batches(&schema, &batches)?, None)))
+            Ok((file.path, File::of(concat_batches(&schema, &batches)?, None)))
         };
         async move {
             let done = SpawnedTask::spawn(read).join_unwind().await;

@@ -17,8 +17,10 @@ use datafusion::execution::memory_pool::{
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use futures::FutureExt;
+use futures::future::{BoxFuture, try_join_all};
 use lake_types::{AsOf, Day, Stream};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::arrivals::ARRIVALS;
 use crate::catalog::{Catalog, Kind, Query};
@@ -77,8 +79,8 @@ pub struct Session {
     slice: Option<Slice>,
     /// Queries that can't be read, with why.
     left_out: BTreeMap<String, String>,
-    /// Held while views are registered, so that two queries don't register one twice.
-    planning: Mutex<()>,
+    /// Those of the catalog's queries that somebody has registered, or is about to.
+    views: Mutex<BTreeMap<String, Arc<OnceCell<()>>>>,
 }
 
 /// The first day and currency of a billing event that has no rate.
@@ -117,7 +119,7 @@ impl Session {
             versions,
             slice: None,
             left_out: BTreeMap::new(),
-            planning: Mutex::new(()),
+            views: Mutex::default(),
         })
     }
 
@@ -136,7 +138,7 @@ impl Session {
             versions: whole.versions.clone(),
             slice: Some(slice),
             left_out: whole.left_out.clone(),
-            planning: Mutex::new(()),
+            views: Mutex::default(),
         })
     }
 
@@ -235,40 +237,61 @@ impl Session {
         self.ctx.execute_logical_plan(plan).await.map_err(fail())
     }
 
-    /// Registers the queries that a statement reads, those they read first, and makes sure of
-    /// every exchange rate where money is among them.
+    /// Registers the queries that a statement reads, and makes sure of every exchange rate where
+    /// money is among them.
     async fn register_needed(&self, statement: &Statement, place: &str) -> Result<()> {
-        let _one_at_a_time = self.planning.lock().await;
-        let mut order = Vec::new();
-        self.needed(statement, place, &mut Vec::new(), &mut order)?;
-        for name in order {
-            let query = self.catalog.find(&name)?;
-            if let Some((slice, how)) = self.slice.as_ref().zip(query.header.slice) {
-                let view = slice.view(&name, how).await?.into_view();
-                self.ctx
-                    .register_table(name.as_str(), view)
-                    .map_err(TransformError::sql(&query.file))?;
-                continue;
-            }
-            if name == MONEY_VIEW {
-                self.check_rates().await?;
-            }
-            let statement = Statement::parse(&query.sql, &query.file)?;
-            let view = self.plan(statement, &query.file).await?;
-            check_columns(query, view.schema().as_arrow())?;
-            let fail = || TransformError::sql(&query.file);
-            let rows = if query.header.keep {
-                shared::rows(&self.ctx, view.logical_plan(), KEPT_BYTES).await.map_err(fail())?
-            } else {
-                None
-            };
-            let table = rows.map_or_else(|| view.into_view(), |rows| rows as _);
-            self.ctx.register_table(name.as_str(), table).map_err(fail())?;
-        }
-        Ok(())
+        let mut needed = Vec::new();
+        self.needed(statement, place, &mut Vec::new(), &mut needed)?;
+        self.register_among(&needed, statement, place).await
     }
 
-    /// Appends the names of catalog queries not yet registered, in the order to register them.
+    /// Registers those of the queries that a statement names, side by side. Two statements that
+    /// need one wait for the same.
+    fn register_among<'a>(
+        &'a self,
+        needed: &'a [String],
+        statement: &Statement,
+        place: &str,
+    ) -> BoxFuture<'a, Result<()>> {
+        let names = statement.tables(place);
+        async move {
+            let named = names?.into_iter().filter(|name| needed.contains(name));
+            let registered = named.map(|name| async move {
+                let mut views = self.views.lock().await;
+                let view = Arc::clone(views.entry(name.clone()).or_default());
+                drop(views);
+                view.get_or_try_init(|| self.register(needed, name)).await.copied()
+            });
+            try_join_all(registered).await.map(drop)
+        }
+        .boxed()
+    }
+
+    /// Registers a query, those it reads first.
+    async fn register(&self, needed: &[String], name: String) -> Result<()> {
+        let query = self.catalog.find(&name)?;
+        let fail = || TransformError::sql(&query.file);
+        if let Some((slice, how)) = self.slice.as_ref().zip(query.header.slice) {
+            let view = slice.view(&name, how).await?.into_view();
+            return self.ctx.register_table(name, view).map(drop).map_err(fail());
+        }
+        let statement = Statement::parse(&query.sql, &query.file)?;
+        self.register_among(needed, &statement, &query.file).await?;
+        if name == MONEY_VIEW {
+            self.check_rates().await?;
+        }
+        let view = self.plan(statement, &query.file).await?;
+        check_columns(query, view.schema().as_arrow())?;
+        let rows = if query.header.keep {
+            shared::rows(&self.ctx, view.logical_plan(), KEPT_BYTES).await.map_err(fail())?
+        } else {
+            None
+        };
+        let table = rows.map_or_else(|| view.into_view(), |rows| rows as _);
+        self.ctx.register_table(name, table).map(drop).map_err(fail())
+    }
+
+    /// Appends the names of catalog queries not yet registered, each once.
     fn needed(
         &self,
         statement: &Statement,

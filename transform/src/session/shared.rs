@@ -15,9 +15,11 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
+use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
+use super::own_memory;
 use crate::texts;
 
 /// Of one CTE.
@@ -86,7 +88,9 @@ pub(super) async fn rows(
     most_bytes: usize,
 ) -> Result<Option<Arc<MemTable>>> {
     let frame = ctx.execute_logical_plan(plan.clone()).await?;
-    let streams = frame.execute_stream_partitioned().await?;
+    // Others may be computed beside it, each with all the memory that one may have.
+    let task = frame.task_ctx().with_runtime(own_memory(&ctx.runtime_env()));
+    let streams = execute_stream_partitioned(frame.create_physical_plan().await?, Arc::new(task))?;
     let schema: SchemaRef = Arc::new(Schema::clone(plan.schema().as_arrow()));
     // Of all partitions: where one finds it too much, the others stop at their next batch.
     let bytes = Arc::new(AtomicUsize::new(0));
@@ -143,7 +147,11 @@ fn replace(
 
 #[cfg(test)]
 mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+    use futures::future::join_all;
+
     use super::*;
+    use crate::world::{World, as_of};
 
     async fn planned(sql: &str) -> (LogicalPlan, LogicalPlan) {
         let ctx = crate::session::context_without_lake();
@@ -151,9 +159,8 @@ mod tests {
         let after = shared(&ctx, plan.clone()).await.expect("a plan");
         let before = ctx.execute_logical_plan(plan.clone()).await.expect("a frame");
         let then = ctx.execute_logical_plan(after.clone()).await.expect("a frame");
-        let text = |rows: Vec<RecordBatch>| {
-            arrow::util::pretty::pretty_format_batches(&rows).expect("a table").to_string()
-        };
+        let text =
+            |rows: Vec<RecordBatch>| pretty_format_batches(&rows).expect("a table").to_string();
         let before = text(before.collect().await.expect("rows"));
         assert_eq!(before, text(then.collect().await.expect("rows")));
         (plan, after)
@@ -200,5 +207,32 @@ mod tests {
              s AS (SELECT sum(i) AS s FROM r) SELECT x.s, y.s AS t FROM s x CROSS JOIN s y";
         let (_, after) = planned(sql).await;
         assert_eq!(scans_of_rows(&after), 2, "{}", after.display_indent());
+    }
+
+    #[tokio::test]
+    async fn queries_that_need_the_same_views_run_side_by_side() {
+        // How many rows another view has.
+        let view = |name: &str, of: &str| {
+            let header = "description = \"numbers\"\nslice = \"whole\"\nkeep = true\n\n[columns]\nn = { type = \"Int64\" }";
+            let sql = format!("SELECT CAST(count(*) AS BIGINT) AS n FROM {of}");
+            (format!("views/{name}.sql"), format!("/*---\n{header}\n---*/\n{sql}"))
+        };
+        let files = [
+            view("seven", "generate_series(1, 7)"),
+            view("one", "seven"),
+            view("another", "seven"),
+        ];
+        let files = files.each_ref().map(|(path, text)| (path.as_str(), text.as_str()));
+        let world = World::with_queries(&files).await;
+        let session = world.engine.at(as_of("2026-02-01"), None).await.expect("a session");
+        let asked = ["one, another, seven", "seven, one, another", "another, seven, one"];
+        let answers = asked.map(|tables| {
+            let sql = format!("SELECT one.n + another.n + seven.n AS n FROM {tables}");
+            let session = &session;
+            async move { session.sql(&sql).await.expect("rows").batches }
+        });
+        for rows in join_all(answers).await {
+            assert!(pretty_format_batches(&rows).expect("a table").to_string().contains("| 9 |"));
+        }
     }
 }

@@ -21,7 +21,7 @@ use super::trend::Deviation;
 
 pub(super) const TRAILING_SUM: Function = Function {
     signature: "trailing_sum(x: Int64, day: Date, days) OVER (… ORDER BY day) → Int64",
-    does: "The sum of x over the rows of the 1 to so many days before the row's own, however many days lack one; 0 where there are none. One that does not fit 64 bits is an error",
+    does: "The sum of x over the rows of the 1 to so many days before the row's own, however many days lack one; 0 where there are none. The same as a sum over RANGE BETWEEN INTERVAL 'n days' PRECEDING AND INTERVAL '1 day' PRECEDING, several times as fast. One that does not fit 64 bits is an error",
     unit: "that of x",
     source: "",
     example: "SELECT last_value(s ORDER BY d) FROM (SELECT d, trailing_sum(x, d, 7) OVER (ORDER BY d) AS s FROM (VALUES (DATE '2026-01-01', 1), (DATE '2026-01-02', 2), (DATE '2026-01-05', 3), (DATE '2026-01-09', 4)) AS v(d, x)) AS sums",

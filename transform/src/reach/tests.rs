@@ -169,6 +169,13 @@ fn windows_over_days() {
         "SELECT event_date, lag(status) OVER (PARTITION BY partner_id ORDER BY event_date) AS n FROM api_calls",
         &[("api_calls", "upto")],
     );
+    let trailing = |call: &str| {
+        format!(
+            "SELECT event_date, {call} OVER (PARTITION BY partner_id ORDER BY event_date) AS n FROM api_calls"
+        )
+    };
+    check(&trailing("trailing_sum(status, event_date, 7)"), &[("api_calls", "lookback 7")]);
+    check(&trailing("trailing_sum(status, event_date + 1, 7)"), &[("api_calls", "all")]);
 }
 
 #[test]

@@ -31,6 +31,13 @@ pub(super) fn window_days(expression: &Expr, schema: &DFSchema, same: &BTreeSet<
                 return Days { from: None, to: Some(0) };
             }
             "first_value" | "last_value" | "nth_value" => {}
+            "trailing_sum" | "trailing_deviation" => {
+                let days = match params.args.as_slice() {
+                    [_, day, Expr::Literal(days, _)] if is_key(day) => whole_days(days),
+                    _ => None,
+                };
+                return days.map_or(Days::ALL, |days| Days { from: Some(-days), to: Some(0) });
+            }
             _ => return Days::ALL,
         }
     }

@@ -51,28 +51,33 @@ impl Project {
 
     /// The instant to look up to: the one given, or the last midnight the data is complete to.
     pub(crate) async fn as_of(&self, given: Option<&str>) -> anyhow::Result<AsOf> {
+        let given = given.map(|text| self.given(text)).transpose()?;
         // Who asks for it goes on to ask for all the rest.
-        self.engine.read_ahead();
+        self.engine.read_ahead().await;
         let watermark = self.lake.watermark().await?;
-        let Some(text) = given else {
+        let Some(as_of) = given else {
             let watermark = watermark.context(
                 "the lake holds no API calls yet, so there is no instant to look up to: run `rapport ingest` first, or give --as-of",
             )?;
             return Ok(AsOf::at_or_before(watermark));
         };
-        let as_of: AsOf = text.parse().map_err(|e| usage(format!("--as-of: {e}")))?;
-        if as_of.micros() > self.now {
-            return Err(usage(format!(
-                "--as-of {as_of} lies in the future; the clock says {}",
-                format_instant(self.now)
-            )));
-        }
         match watermark {
             Some(watermark) if as_of.micros() > watermark => note(&format!(
                 "Incomplete: {as_of} is past the watermark {}, events may still be missing.",
                 format_instant(watermark)
             )),
             _ => {}
+        }
+        Ok(as_of)
+    }
+
+    fn given(&self, text: &str) -> anyhow::Result<AsOf> {
+        let as_of: AsOf = text.parse().map_err(|e| usage(format!("--as-of: {e}")))?;
+        if as_of.micros() > self.now {
+            return Err(usage(format!(
+                "--as-of {as_of} lies in the future; the clock says {}",
+                format_instant(self.now)
+            )));
         }
         Ok(as_of)
     }

@@ -270,6 +270,8 @@ def main():
     parser.add_argument("--memory", default="4GB", help="DuckDB's limit")
     parser.add_argument("--dir", help="where copies and results are kept meanwhile, on the project's disk")
     parser.add_argument("--only", default="abc", help="which of the three comparisons")
+    parser.add_argument("--views", action="store_true",
+                        help="DuckDB computes a view in every metric that reads it, none once for all of them")
     parser.add_argument("--format", choices=["table", "json"], default="table")
     options = parser.parse_args()
     program = shutil.which(options.rapport) or sys.exit(f"{options.rapport}: no such program; give --rapport PATH")
@@ -292,6 +294,8 @@ def measure(options, program, folder):
     rollups = [query for query in queries(QUERIES / "rollups", options.as_of).values()]
     known = {name: query for kind in ("rollups", "views", "metrics") for name, query in
              queries(QUERIES / kind, options.as_of).items()}
+    for query in known.values():
+        query.keep &= not options.views
     order, without = duck.define(known)
     rollups = [query for query in rollups if query.name not in without]
     asked = [*queries(HERE / "events", options.as_of).values(), *rollups]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lake::Transactions;
 use lake_types::Stream;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::embedded::EMBEDDED_CLUSTER;
@@ -15,6 +16,11 @@ use crate::rebalance::Rebalances;
 use crate::settings::KafkaSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A broker that has just started answers before it knows its topics: it is asked again so often,
+const QUESTIONS: usize = 10;
+/// after so long.
+const BETWEEN: Duration = Duration::from_millis(500);
 
 /// The cluster and the topics of the streams that are on.
 pub(crate) struct Cluster {
@@ -44,19 +50,7 @@ impl Cluster {
         let servers = settings.bootstrap_servers.clone();
         let mut topics = Vec::new();
         for (stream, name) in &settings.topics {
-            let metadata = consumer
-                .fetch_metadata(Some(name), TIMEOUT)
-                .map_err(|e| Rebalances::explain(consumer, &servers, &e))?;
-            let found = metadata.topics().iter().find(|t| t.name() == name);
-            let partitions: Vec<i32> = found
-                .filter(|t| t.error().is_none())
-                .map(|t| {
-                    t.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect()
-                })
-                .unwrap_or_default();
-            if partitions.is_empty() {
-                return Err(IngestError::NoTopic { topic: name.clone(), servers });
-            }
+            let partitions = partitions(consumer, &servers, name)?;
             let id = if settings.embedded {
                 None
             } else {
@@ -158,6 +152,28 @@ pub(crate) fn known_end<C: ConsumerContext>(
     partition: i32,
 ) -> Option<i64> {
     native::known_end(consumer.client(), topic, partition)
+}
+
+/// The partitions of a topic, which has some.
+fn partitions(
+    consumer: &BaseConsumer<Rebalances>,
+    servers: &str,
+    name: &str,
+) -> Result<Vec<i32>, IngestError> {
+    for question in 0..QUESTIONS {
+        if question > 0 {
+            std::thread::sleep(BETWEEN);
+        }
+        let metadata = consumer
+            .fetch_metadata(Some(name), TIMEOUT)
+            .map_err(|e| Rebalances::explain(consumer, servers, &e))?;
+        let found = metadata.topics().iter().find(|t| t.name() == name && t.error().is_none());
+        let partitions = found.map(MetadataTopic::partitions).unwrap_or_default();
+        if !partitions.is_empty() {
+            return Ok(partitions.iter().map(MetadataPartition::id).collect());
+        }
+    }
+    Err(IngestError::NoTopic { topic: name.to_owned(), servers: servers.to_owned() })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use deltalake::DeltaTable;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use crate::error::LakeError;
 use crate::lake::{Lake, load};
@@ -39,13 +40,15 @@ impl Lake {
         Ok(newest(&mut slot, self.place(), table).await?.map(|known| known.delta.clone()))
     }
 
-    /// Begins to read tables that will be asked for, side by side. Nothing comes of an error: who
-    /// asks meets it again.
-    pub fn read_ahead(&self, tables: impl IntoIterator<Item = String>) {
+    /// Reads tables side by side, so that who asks for one next finds it read. Nothing comes of an
+    /// error: who asks meets it again.
+    pub async fn read_ahead(&self, tables: impl IntoIterator<Item = String>) {
+        let mut reads = JoinSet::new();
         for table in tables {
             let lake = self.clone();
-            tokio::spawn(async move { drop(lake.followed(&table).await) });
+            reads.spawn(async move { drop(lake.followed(&table).await) });
         }
+        while reads.join_next().await.is_some() {}
     }
 
     /// A table at its newest version, and its log from there on.

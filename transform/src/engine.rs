@@ -11,7 +11,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use lake::{Lake, TableSnapshot};
 use lake_types::{AsOf, Rates, Stream};
 use tokio::sync::Semaphore;
@@ -207,10 +207,11 @@ impl Engine {
         new_context(config, own_memory(&self.runtime))
     }
 
-    /// Begins to read every table of the lake, for a refresh or a session that comes soon.
-    pub fn read_ahead(&self) {
+    /// Reads every table of the lake side by side, before a refresh or a session that reads them
+    /// one after the other.
+    pub async fn read_ahead(&self) {
         let rollups = self.catalog.of_kind(Kind::Rollup).map(|rollup| rollup_table(&rollup.name));
-        self.lake.read_ahead(tables_beside_rollups().into_iter().chain(rollups));
+        self.lake.read_ahead(tables_beside_rollups().into_iter().chain(rollups)).await;
     }
 
     /// Those of the tables that exist, at their newest or at these versions.
@@ -226,7 +227,9 @@ impl Engine {
             };
             Ok::<_, TransformError>(snapshot.map(|snapshot| (table, snapshot)))
         });
-        Ok(try_join_all(read).await?.into_iter().flatten().collect())
+        // Each to its end: to break off a read of the log makes the library panic.
+        let read = join_all(read).await.into_iter();
+        Ok(read.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 }
 

@@ -18,7 +18,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use futures::FutureExt;
-use futures::future::{BoxFuture, try_join_all};
+use futures::future::{BoxFuture, join_all};
 use lake_types::{AsOf, Day, Stream};
 use tokio::sync::{Mutex, OnceCell};
 
@@ -262,7 +262,8 @@ impl Session {
                 drop(views);
                 view.get_or_try_init(|| self.register(needed, name)).await.copied()
             });
-            try_join_all(registered).await.map(drop)
+            // Of several errors always the same one.
+            join_all(registered).await.into_iter().collect()
         }
         .boxed()
     }

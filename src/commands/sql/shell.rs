@@ -47,7 +47,7 @@ impl<'a> Shell<'a> {
         options: &Sql,
         conversing: bool,
     ) -> anyhow::Result<Self> {
-        project.engine.read_ahead();
+        project.engine.read_ahead().await;
         let run = match &options.at {
             Some(text) => Some(runs::find(project, "--at", text).await?),
             None => None,

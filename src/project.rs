@@ -52,9 +52,7 @@ impl Project {
     /// The instant to look up to: the one given, or the last midnight the data is complete to.
     pub(crate) async fn as_of(&self, given: Option<&str>) -> anyhow::Result<AsOf> {
         let given = given.map(|text| self.given(text)).transpose()?;
-        // Who asks for it goes on to ask for all the rest.
-        self.engine.read_ahead().await;
-        let watermark = self.lake.watermark().await?;
+        let watermark = self.watermark().await?;
         let Some(as_of) = given else {
             let watermark = watermark.context(
                 "the lake holds no API calls yet, so there is no instant to look up to: run `rapport ingest` first, or give --as-of",
@@ -69,6 +67,12 @@ impl Project {
             _ => {}
         }
         Ok(as_of)
+    }
+
+    /// The lake's watermark. Who asks for it goes on to ask for every table.
+    pub(crate) async fn watermark(&self) -> anyhow::Result<Option<i64>> {
+        self.engine.read_ahead().await;
+        Ok(self.lake.watermark().await?)
     }
 
     fn given(&self, text: &str) -> anyhow::Result<AsOf> {

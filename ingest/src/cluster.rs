@@ -17,9 +17,9 @@ use crate::settings::KafkaSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A broker that has just started answers before it knows its topics: it is asked again so often,
-const QUESTIONS: usize = 10;
-/// after so long.
+/// A broker that has just started answers before it knows its topics: it is asked so often,
+const QUESTIONS: usize = 11;
+/// each time after so long.
 const BETWEEN: Duration = Duration::from_millis(500);
 
 /// The cluster and the topics of the streams that are on.

@@ -67,8 +67,8 @@ fn of_events(builder: WriterPropertiesBuilder) -> WriterPropertiesBuilder {
 }
 
 /// Words come again and again; counts, instants and sums seldom do, and a dictionary of them is as
-/// long as they are. The chunks of a day are so small that to prepare for Zstandard takes longer
-/// than to decode them.
+/// long as they are. The chunks of a day are so small that to set Zstandard up takes longer than to
+/// unpack them.
 fn of_rollup(
     builder: WriterPropertiesBuilder,
     schema: &Schema,

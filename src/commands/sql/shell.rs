@@ -47,7 +47,6 @@ impl<'a> Shell<'a> {
         options: &Sql,
         conversing: bool,
     ) -> anyhow::Result<Self> {
-        project.engine.read_ahead().await;
         let run = match &options.at {
             Some(text) => Some(runs::find(project, "--at", text).await?),
             None => None,
@@ -56,7 +55,7 @@ impl<'a> Shell<'a> {
             (Some(text), _) => project.as_of(Some(text)).await?,
             (None, Some(run)) => run.as_of,
             // A lake without calls can still be asked for its dead letters.
-            (None, None) => match project.lake.watermark().await? {
+            (None, None) => match project.watermark().await? {
                 Some(watermark) => AsOf::at_or_before(watermark),
                 None => AsOf::at_or_before(project.now),
             },

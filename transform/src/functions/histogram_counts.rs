@@ -10,7 +10,7 @@ const SPREAD: usize = 4;
 const MOST: usize = 4_096;
 
 /// How many values fall into each bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Histogram {
     /// By bucket.
     Few(Vec<(i32, i64)>),

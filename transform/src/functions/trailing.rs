@@ -11,9 +11,8 @@ use datafusion::arrow::datatypes::{DataType, Date32Type, Field, FieldRef, Float6
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{
-    LimitEffect, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl,
+    PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl,
 };
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
 use super::document::Function;
@@ -100,11 +99,6 @@ impl WindowUDFImpl for Trailing {
 
     fn field(&self, args: WindowUDFFieldArgs<'_>) -> Result<FieldRef> {
         Ok(Arc::new(Field::new(args.name(), self.kind.value_type(), false)))
-    }
-
-    /// A row's answer is of rows before it.
-    fn limit_effect(&self, _: &[Arc<dyn PhysicalExpr>]) -> LimitEffect {
-        LimitEffect::None
     }
 }
 

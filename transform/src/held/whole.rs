@@ -70,7 +70,6 @@ impl WholeFile {
                 return Ok(Arc::new(value));
             }
             Ok(match decoded.column_by_name(field.name()) {
-                Some(column) if column.data_type() == field.data_type() => Arc::clone(column),
                 Some(column) => cast(column, field.data_type())?,
                 None => new_null_array(field.data_type(), decoded.num_rows()),
             })
@@ -89,10 +88,7 @@ impl WholeFile {
             .build()?;
         let schema = reader.schema();
         let batches = reader.collect::<Result<Vec<_>, _>>()?;
-        Ok(match batches.as_slice() {
-            [one] => one.clone(),
-            batches => concat_batches(&schema, batches)?,
-        })
+        Ok(concat_batches(&schema, &batches)?)
     }
 }
 

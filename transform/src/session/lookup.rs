@@ -238,8 +238,8 @@ mod tests {
         let frame = ctx.sql(sql).await.expect("a query");
         let plan = frame.clone().create_physical_plan().await.expect("a plan");
         let plan = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
-        let rows = frame.sort_by(vec![datafusion::prelude::col("i")]).expect("i").limit(0, Some(8));
-        let rows = rows.expect("a limit").collect().await.expect("rows");
+        let rows = frame.sort_by(vec![datafusion::prelude::col("i")]).expect("i");
+        let rows = rows.collect().await.expect("rows");
         (pretty_format_batches(&rows).expect("a table").to_string(), plan.contains("lookup("))
     }
 
@@ -266,11 +266,12 @@ mod tests {
         let check = async |rows: &str, lookup: bool| {
             let (found, is_lookup) = joined(&ours, &few(rows)).await;
             let (expected, _) = joined(&plain, &few(rows)).await;
-            assert_eq!(found, expected, "{rows}");
+            assert!(found == expected, "{rows}");
             assert_eq!(is_lookup, lookup, "{rows}");
         };
         check("('k2', 'two', 1), ('a longer key 1', 'three', 2), (NULL, 'none', 3)", true).await;
-        check("('k2', NULL, 1), ('k4', 'four', NULL)", true).await;
+        check("('k2', NULL, 1), ('k4', 'four', NULL), ('a longer key 6000', 'late', 4)", true)
+            .await;
         check("('nobody', 'nothing', 1)", true).await;
         check("(NULL, 'a', 1), (NULL, 'b', 2), ('k6', 'six', 3)", true).await;
         // A key twice: two rows for one.

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::cleanup::Keep;
 use crate::error::LakeError;
 use crate::lake::Lake;
+use crate::library;
 use crate::tail::hint;
 
 /// Commits between two checkpoints of a table of few files; whether one is due is looked at after
@@ -33,7 +34,6 @@ pub(crate) struct Background(Mutex<Jobs>);
 struct Jobs {
     /// Tables that somebody is at.
     busy: BTreeSet<String>,
-    checkpoints: JoinSet<()>,
     /// May take minutes, and stops anywhere.
     clean_up: JoinSet<()>,
 }
@@ -52,9 +52,8 @@ impl Lake {
         }
         let (lake, name) = (self.clone(), table.to_owned());
         self.background().with(|jobs| {
-            while jobs.checkpoints.try_join_next().is_some() {}
             if jobs.busy.insert(table.to_owned()) {
-                jobs.checkpoints.spawn(async move {
+                library::begin(async move {
                     if let Err(error) = lake.look_after(&name, version).await {
                         tracing::warn!(table = name, version, %error, "no checkpoint was written");
                     }
@@ -62,13 +61,6 @@ impl Lake {
                 });
             }
         });
-    }
-
-    /// Waits until the checkpoints begun by this lake's commits are written; without it they are
-    /// given up when the process ends. A clean-up is not waited for: the next one goes on.
-    pub async fn settle(&self) {
-        let mut begun = self.background().with(|jobs| std::mem::take(&mut jobs.checkpoints));
-        while begun.join_next().await.is_some() {}
     }
 
     async fn look_after(&self, table: &str, version: u64) -> Result<(), LakeError> {
@@ -104,12 +96,16 @@ impl Lake {
     /// Writes the checkpoint of a version.
     pub(crate) async fn checkpoint(&self, table: &str, version: u64) -> Result<(), LakeError> {
         let log = self.log_store(table);
-        let (engine, url) = (log.engine(None), log.root_url().clone());
-        let written = tokio::task::spawn_blocking(move || {
-            let snapshot = Snapshot::builder_for(url).at_version(version).build(engine.as_ref())?;
-            snapshot.checkpoint(engine.as_ref(), None)
-        });
-        match written.await {
+        let written = async move {
+            let (engine, url) = (log.engine(None), log.root_url().clone());
+            let write = tokio::task::spawn_blocking(move || {
+                let snapshot =
+                    Snapshot::builder_for(url).at_version(version).build(engine.as_ref())?;
+                snapshot.checkpoint(engine.as_ref(), None)
+            });
+            write.await
+        };
+        match library::to_its_end(written).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(LakeError::delta(table)(error.into())),
             Err(error) => {

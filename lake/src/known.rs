@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::error::LakeError;
 use crate::lake::{Lake, load};
+use crate::library::to_its_end;
 use crate::place::Place;
 use crate::snapshot::TableSnapshot;
 use crate::tail::Tail;
@@ -88,12 +89,17 @@ async fn newest<'a>(
     place: &Place,
     table: &str,
 ) -> Result<Option<&'a mut Table>, LakeError> {
-    if let Some(known) = slot
-        && let Err(error) = known.delta.update_incremental(None).await
-    {
-        // What it builds on may have been cleaned up; then it is loaded anew.
-        tracing::debug!(table, %error, "can't be followed");
-        *slot = None;
+    if let Some(known) = slot {
+        let mut delta = known.delta.clone();
+        let updated = async move { delta.update_incremental(None).await.map(|()| delta) };
+        match to_its_end(updated).await {
+            Ok(delta) => known.delta = delta,
+            // What it builds on may have been cleaned up; then it is loaded anew.
+            Err(error) => {
+                tracing::debug!(table, %error, "can't be followed");
+                *slot = None;
+            }
+        }
     }
     if slot.is_none() {
         let loaded = load(place, table, None).await?;

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::future::IntoFuture;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::checkpoint::Background;
 use crate::error::LakeError;
 use crate::key::LakeKey;
 use crate::known::Known;
+use crate::library::to_its_end;
 use crate::place::{Place, StoreOptions};
 use crate::schema::{self, FORMAT_VERSION, TableDef};
 use crate::snapshot::TableSnapshot;
@@ -202,7 +204,7 @@ impl Lake {
         let kernel = kernel_schema(def)?;
         let fields: Vec<StructField> = kernel.fields().cloned().collect();
         let property = |name: &str, value: String| (name.to_owned(), Some(value));
-        let created = CreateBuilder::new()
+        let create = CreateBuilder::new()
             .with_log_store(log)
             .with_save_mode(SaveMode::Ignore)
             .with_columns(fields)
@@ -212,9 +214,8 @@ impl Lake {
                 property(FORMAT_PROPERTY, FORMAT_VERSION.to_string()),
                 property(KEY_PROPERTY, self.inner.key.id().to_owned()),
                 property(CLEAN_UP_PROPERTY, "false".to_owned()),
-            ])
-            .await;
-        match created {
+            ]);
+        match to_its_end(create.into_future()).await {
             Ok(_) => self.sync_file(&format!("{}/{}", def.name, crate::log::entry_path(0))).await,
             // Another process made it in the same moment: that one counts.
             Err(_) if load(&self.inner.place, &def.name, None).await?.is_some() => Ok(()),
@@ -314,12 +315,15 @@ pub(crate) async fn load(
         return Ok(None);
     }
     let mut loaded = DeltaTable::new(place.log_store(table));
-    let done = match at {
-        Some(version) => loaded.load_version(version).await,
-        None => loaded.load().await,
+    let load = async move {
+        match at {
+            Some(version) => loaded.load_version(version).await,
+            None => loaded.load().await,
+        }
+        .map(|()| loaded)
     };
-    match done {
-        Ok(()) => Ok(Some(loaded)),
+    match to_its_end(load).await {
+        Ok(loaded) => Ok(Some(loaded)),
         Err(deltalake::DeltaTableError::NotATable(_)) => Ok(None),
         Err(source) => Err(LakeError::delta(table)(source)),
     }

@@ -1,7 +1,8 @@
 //! The lake: Delta tables of events, rollups, scores and runs, written exactly once.
 //!
 //! The only home of deltalake and parquet. Reading order: `schema` (the tables' columns), `place`
-//! (where the lake is), `lake` (opening it), `log` (a table's transaction ids), `tail`
+//! (where the lake is), `lake` (opening it), `library`
+//! (calls of the Delta library), `log` (a table's transaction ids), `tail`
 //! (following a log), `commit` (adding to it), `checkpoint`, `cleanup` (keeping it short),
 //! `snapshot` (a table's files), `known` (what this process read of them last), `file` and
 //! `encoding` (writing and reading Parquet), `append` (ingest's commits), `rewrite` (replacing and
@@ -22,6 +23,7 @@ mod file;
 mod key;
 mod known;
 mod lake;
+mod library;
 mod log;
 mod place;
 mod retain;
@@ -43,6 +45,7 @@ pub use error::LakeError;
 pub use file::{FileWriter, ParquetEncoder, PendingFile, parquet_bytes, parquet_rows};
 pub use key::{LakeKey, SealedRecord, digest};
 pub use lake::{Lake, LakeOptions};
+pub use library::settle;
 pub use log::{PartitionId, Position, Transactions, partitions};
 pub use place::StoreOptions;
 pub use retain::{Sealed, retired, sealed_before};

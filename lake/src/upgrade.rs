@@ -1,9 +1,11 @@
 //! `lake upgrade`: a lake of an older format made one of this program's.
 
 use std::collections::HashMap;
+use std::future::IntoFuture;
 
 use crate::error::LakeError;
 use crate::lake::{CLEAN_UP_PROPERTY, FORMAT_PROPERTY, Lake, LakeOptions, format_of};
+use crate::library::to_its_end;
 use crate::log::entry_path;
 use crate::schema::{self, FORMAT_VERSION};
 
@@ -44,12 +46,9 @@ impl Lake {
             (FORMAT_PROPERTY.to_owned(), FORMAT_VERSION.to_string()),
             (CLEAN_UP_PROPERTY.to_owned(), "false".to_owned()),
         ]);
-        let committed = delta
-            .set_tbl_properties()
-            .with_properties(properties)
-            .with_raise_if_not_exists(false)
-            .await
-            .map_err(LakeError::delta(table))?;
+        let set =
+            delta.set_tbl_properties().with_properties(properties).with_raise_if_not_exists(false);
+        let committed = to_its_end(set.into_future()).await.map_err(LakeError::delta(table))?;
         let version = committed.version().unwrap_or_default();
         self.sync_file(&format!("{table}/{}", entry_path(version))).await
     }

@@ -44,7 +44,6 @@ pub(crate) async fn run(project: &Project, before: Option<Day>) -> anyhow::Resul
             compact_group(project, stream, &days, &mut done).await?;
         }
     }
-    project.lake.settle().await;
     drop(stage);
     line(&format!(
         "{} days: {} files into {}, {} copies dropped",

@@ -74,10 +74,8 @@ pub(crate) fn from_kafka(
             ));
         }
     };
-    let counts = ingest::run(&lake, &settings, &run_options, runtime.handle(), &stop, &mut show)
-        .map_err(as_failure);
-    runtime.block_on(lake.settle());
-    counts
+    ingest::run(&lake, &settings, &run_options, runtime.handle(), &stop, &mut show)
+        .map_err(as_failure)
 }
 
 /// A setting that librdkafka does not have is a wrong configuration.
@@ -182,7 +180,6 @@ pub(crate) async fn load(config: &Config, options: &IngestLoad, quiet: bool) -> 
         }
     })
     .await?;
-    lake.settle().await;
     drop(stage);
     if counts.records == 0 {
         return line("Nothing new: the lake has these bytes already, or there are none");

@@ -22,29 +22,36 @@ mod status;
 mod tick;
 
 use anyhow::Context;
+use tokio::runtime::Runtime;
 
 use crate::args::{Actions, Arguments, Bench, Command, Ingest, Score};
 use crate::config::Config;
 use crate::project::Project;
 
-/// Runs the command.
+/// Runs the command. Whatever comes of it, the checkpoints that its commits began are written.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the async runtime")?;
+    let done = run_on(&runtime, arguments);
+    runtime.block_on(::lake::settle());
+    done
+}
+
+fn run_on(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
     let config = || Config::find(arguments.config.as_deref());
     let quiet = arguments.quiet;
     let open = |config: Config| runtime.block_on(Project::open(config, quiet));
     match arguments.command {
-        Command::Demo(demo) => demo::run(&demo, &runtime, quiet),
+        Command::Demo(demo) => demo::run(&demo, runtime, quiet),
         Command::Init { dir } => init::run(&dir),
         Command::Generate(options) => {
             let project = Config::find_if_any(arguments.config.as_deref())?;
             generate::run(&options, project.as_ref(), quiet)
         }
-        Command::Run(options) => tick::run(config()?, &options, &runtime, quiet),
-        Command::Ingest(Ingest::Run(options)) => ingest::run(&config()?, &options, &runtime, quiet),
+        Command::Run(options) => tick::run(config()?, &options, runtime, quiet),
+        Command::Ingest(Ingest::Run(options)) => ingest::run(&config()?, &options, runtime, quiet),
         Command::Ingest(Ingest::Load(options)) => {
             runtime.block_on(ingest::load(&config()?, &options, quiet))
         }
@@ -54,8 +61,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Ingest(Ingest::Replay { stream }) => {
             runtime.block_on(dead_letters::replay(&config()?, stream, quiet))
         }
-        Command::Metrics(command) => metrics::run(command, &config, &runtime, quiet),
-        Command::Sql(options) => sql::run(&open(config()?)?, &options, &runtime),
+        Command::Metrics(command) => metrics::run(command, &config, runtime, quiet),
+        Command::Sql(options) => sql::run(&open(config()?)?, &options, runtime),
         Command::Score(Score::Run { as_of, format }) => {
             runtime.block_on(score::run(&open(config()?)?, as_of.as_deref(), format))
         }
@@ -70,9 +77,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Bench(Bench::Ingest(options)) => {
             let project = Config::find_if_any(arguments.config.as_deref())?;
-            bench::ingest(project.as_ref(), &options, &runtime, quiet)
+            bench::ingest(project.as_ref(), &options, runtime, quiet)
         }
-        Command::Doctor { format } => doctor::run(config(), format, &runtime, quiet),
+        Command::Doctor { format } => doctor::run(config(), format, runtime, quiet),
         Command::Lake(command) => runtime.block_on(lake::run(&command, config()?, quiet)),
     }
 }

@@ -42,7 +42,6 @@ pub(crate) async fn run(project: &Project, dry: bool) -> anyhow::Result<()> {
             count(sealed.records)
         ))?;
     }
-    project.lake.settle().await;
     Ok(())
 }
 

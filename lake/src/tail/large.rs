@@ -119,7 +119,7 @@ async fn a_commit_costs_the_same_on_a_long_log_and_on_many_files() {
     let mut late = Worker::open(&dir, 1).await;
     let opened = began.elapsed();
     let long = compare(&mut small, &mut late).await;
-    late.lake.settle().await;
+    crate::settle().await;
 
     let began = Instant::now();
     // As if the entries were days old.
@@ -146,7 +146,7 @@ async fn a_commit_costs_the_same_on_a_long_log_and_on_many_files() {
         later.table.append(&[], &[]).await.expect("an answer");
         slowest = slowest.max(began.elapsed());
     }
-    later.lake.settle().await;
+    crate::settle().await;
     report(&format!(
         "a commit at the hundredth and after {commits}: {long:?}; on few files and on {files}: \
          {many:?}, the slowest of 120 {slowest:?}\n\
@@ -179,7 +179,7 @@ async fn sixteen_who_commit_every_second_lose_nothing() {
                 worker.commit().await;
                 slowest = slowest.max(began.elapsed());
             }
-            worker.lake.settle().await;
+            crate::settle().await;
             slowest
         });
     }

@@ -5,7 +5,7 @@ grain = ["check"]
 tags = ["quality"]
 
 [columns]
-check = { type = "Utf8", description = "bad_merges: merged events that are void. calls_before_registration: partners with a production call, of any status, before they registered. dead_letters: all there are, whatever as_of, for they have no instant of their own. duplicate_copies: copies beyond the first that ever arrived. late_events: flagged late. unbilled_usage: a partner and a complete month with a production success and without gross. unregistered_partners: partners with calls in any environment that never registered" }
+check = { type = "Utf8", description = "bad_merges: merged events that are void. calls_before_registration: partners with a call, of any status in any environment, before they registered. dead_letters: all there are, whatever as_of, for they have no instant of their own. duplicate_copies: copies beyond the first that ever arrived. late_events: flagged late. unbilled_usage: a partner and a complete month with a production success and without gross, which a missing exchange rate does not hide. unregistered_partners: partners with calls in any environment that never registered" }
 failing = { type = "Int64", description = "Events, partners, records, copies, partners and months; 0 where all is well" }
 sample = { type = "Utf8", description = "The least example by bytes, NULL where nothing fails: the partner; of dead letters topic/partition/offset; of copies and late events the stream and the day; of unbilled usage the partner and the month" }
 
@@ -20,7 +20,7 @@ WITH early AS (
     SELECT DISTINCT p.partner_id
     FROM partners AS p
     JOIN usage_day AS u ON u.partner_id = p.partner_id
-    WHERE u.environment = 'production' AND u.first_call_at < p.registered
+    WHERE u.first_call_at < p.registered
 ),
 active AS (
     SELECT DISTINCT partner_id, month_start(event_date) AS month
@@ -29,8 +29,7 @@ active AS (
 ),
 charged AS (
     SELECT DISTINCT partner_id, month_start(event_date) AS month
-    FROM money_day
-    WHERE gross > 0
+    FROM charge_day
 ),
 found AS (
     SELECT 'bad_merges' AS "check", count(*) AS failing, min(partner_id) AS sample

@@ -1,7 +1,7 @@
 //! Rapport: from a platform's API traffic to partner decisions. Arguments in, exit code out.
 //!
 //! The only home of environment, printing and exit codes. Reading order: `args` (the command
-//! line), `config` (`rapport.toml`), `project` (an open lake with its engine), `runs` (those of before), then one file a
+//! line), `config` (`rapport.toml`), `project` (an open lake with its engine), `published` (metrics, checked), `runs` (those of before), then one file a
 //! command; `output` writes results, `encoder` those that come in batches, `table` those for people, `progress` shows long work, `watch` answers --metrics,
 //! `failure` is the exit codes.
 
@@ -18,6 +18,7 @@ mod output;
 mod process;
 mod progress;
 mod project;
+mod published;
 mod runs;
 mod setting;
 mod slices;

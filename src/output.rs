@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -48,13 +48,18 @@ pub(crate) fn print(rows: &Rows<'_>, format: Format) -> anyhow::Result<()> {
 
 /// Writes rows to `NAME.<format>` in a folder, whole or not at all.
 pub(crate) fn write(rows: &Rows<'_>, format: Format, dir: &Path, name: &str) -> anyhow::Result<()> {
+    write_file(&file_of(format, dir, name), &encode(rows, format)?)
+}
+
+/// The file that [`write`] writes.
+pub(crate) fn file_of(format: Format, dir: &Path, name: &str) -> PathBuf {
     let ending = match format {
         Format::Table => "txt",
         Format::Csv => "csv",
         Format::Json => "json",
         Format::Parquet => "parquet",
     };
-    write_file(&dir.join(format!("{name}.{ending}")), &encode(rows, format)?)
+    dir.join(format!("{name}.{ending}"))
 }
 
 /// Replaces a file by way of a temporary one beside it.

@@ -45,6 +45,9 @@ impl Project {
         for (name, fault) in engine.catalog().left_out() {
             note(&format!("rapport: {name} is left out: {}", fault.headline()));
         }
+        for fault in engine.catalog().misplaced() {
+            note(&format!("rapport: not read: {}", fault.told()));
+        }
         let now = chrono::Utc::now().timestamp_micros();
         Ok(Self { config, lake, engine, now, quiet })
     }

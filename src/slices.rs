@@ -20,12 +20,19 @@ pub(crate) struct Slices {
 }
 
 impl Slices {
+    /// Every partner, in one part.
+    pub(crate) fn of_all(session: &Arc<Session>) -> Self {
+        Self { whole: Arc::clone(session), of_all: true, by: Vec::new(), parts: Vec::new() }
+    }
+
     /// # Errors
     /// A condition or an attribute that is none.
     pub(crate) async fn of(session: Session, options: &Slice) -> anyhow::Result<Self> {
-        let wrong = |option: &str, error: TransformError| match error.is_wrong_query() {
-            true => usage(format!("{option}: {error}")),
-            false => error.into(),
+        let wrong = |option: &str, error: TransformError| match &error {
+            // It says where in the option.
+            TransformError::Condition(_) => usage(error.to_string()),
+            _ if error.is_wrong_query() => usage(format!("{option}: {error}")),
+            _ => error.into(),
         };
         let mut whole = Arc::new(session);
         if let Some(condition) = &options.condition {
@@ -39,6 +46,11 @@ impl Slices {
         };
         let of_all = by.is_empty() && options.condition.is_none();
         Ok(Self { whole, of_all, by, parts })
+    }
+
+    /// The session that all parts are of.
+    pub(crate) fn session(&self) -> &Session {
+        &self.whole
     }
 
     /// What the files in `checks/` find. They are about the lake, not about some of its partners.

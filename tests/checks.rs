@@ -59,8 +59,12 @@ fn a_failing_check_keeps_the_last_good_rows() {
     let ran = run("2026-03-01");
     assert_eq!(ran.code, Some(3));
     let said = ran.stderr.clone();
-    assert!(said.contains("held back by a check: growth; files of an earlier run stay"), "{said}");
-    assert_eq!(file(), good);
+    let aside = "held back by a check: growth; what an earlier run wrote of them ends in .held now";
+    assert!(said.contains(aside), "{said}");
+    assert!(
+        !project.path("files/growth.csv").exists() && project.path("files/funnel.csv").exists()
+    );
+    assert_eq!(std::fs::read(project.path("files/growth.csv.held")).expect("a file"), good);
 
     // Repaired, it is published.
     project.write(

@@ -5,7 +5,7 @@
 //! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
 //! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
 //! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
-//! `plan`, `ten_mistakes`, `watch`.
+//! `plan`, `ten_mistakes`, `watch`, `held_back`, `conditions`, `query_files`, `ending`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
 
@@ -13,18 +13,22 @@ mod bad_input;
 mod bucket;
 mod care;
 mod checks;
+mod conditions;
 mod contract;
 mod crash;
 mod demo;
 mod diff;
+mod ending;
 mod faults;
 mod formats;
 mod group;
+mod held_back;
 mod kafka;
 mod metrics;
 mod pieces;
 mod plan;
 mod program;
+mod query_files;
 mod readers;
 mod reference;
 mod registry;

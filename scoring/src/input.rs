@@ -20,10 +20,12 @@ pub struct ScoreInput {
     /// computed from it if it reaches 112 days back from then; later it must stand in `previous`.
     pub daily: DataFrame,
     /// The metric `error_trend`: partner_id, event_date, calls (Int64), client_error_rate?,
-    /// baseline_rate? (Float64), alarm (Boolean).
-    pub errors: DataFrame,
-    /// Gross by month, in the reporting currency: month (Int32), partner_id, gross (Float64).
-    pub revenue: DataFrame,
+    /// baseline_rate? (Float64), alarm (Boolean). `None` where it is held back: the signal is
+    /// unavailable then.
+    pub errors: Option<DataFrame>,
+    /// Gross by month, in the reporting currency: month (Int32), partner_id, gross (Float64). `None`
+    /// where it is held back: nobody's share is known then.
+    pub revenue: Option<DataFrame>,
     /// Rows of `partner_health` from before `as_of`, so that what was decided then stands:
     /// partner_id, as_of (Int64 µs), stage, tier, tier_since?, score?, coverage. The latest row of
     /// a partner counts.
@@ -114,7 +116,9 @@ pub(crate) struct Gross {
 pub(crate) fn read(input: &ScoreInput, as_of: AsOf) -> Result<Portfolio, ScoreError> {
     let mut portfolio = read_partners(&input.partners, as_of)?;
     read_daily(&input.daily, as_of, &mut portfolio)?;
-    read_errors(&input.errors, as_of, &mut portfolio)?;
+    if let Some(errors) = &input.errors {
+        read_errors(errors, as_of, &mut portfolio)?;
+    }
     if let Some(previous) = &input.previous {
         read_previous(previous, as_of, &mut portfolio)?;
     }

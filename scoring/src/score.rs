@@ -20,7 +20,8 @@ use crate::weigh::{Tier, Usual, Weighed, tier, usual, weigh};
 /// one frame has and `partners` lacks.
 pub fn score(input: &ScoreInput, policy: &Policy, as_of: AsOf) -> Result<ScoreOutput, ScoreError> {
     let portfolio = read(input, as_of)?;
-    let revenue = read_revenue(&input.revenue, as_of)?;
+    let revenue = input.revenue.as_ref().map(|revenue| read_revenue(revenue, as_of));
+    let revenue = revenue.transpose()?.unwrap_or_default();
     let (impact, without) = impacts(&revenue, as_of);
 
     let looked: Vec<Looked<'_>> =
@@ -35,7 +36,11 @@ pub fn score(input: &ScoreInput, policy: &Policy, as_of: AsOf) -> Result<ScoreOu
                 return Vec::new();
             };
             let (partner, day, run_day) = (looked.partner, *day, as_of.day());
-            read_all(&Question { partner, day, run_day, policy, segment_cv })
+            let mut readings = read_all(&Question { partner, day, run_day, policy, segment_cv });
+            if input.errors.is_none() {
+                errors_are_unknown(&mut readings);
+            }
+            readings
         })
         .collect();
     let live = looked.iter().zip(&readings).filter(|(l, _)| l.placed.stage == Stage::Live);
@@ -48,6 +53,15 @@ pub fn score(input: &ScoreInput, policy: &Policy, as_of: AsOf) -> Result<ScoreOu
     });
     let partners: Vec<PartnerScore> = rows.collect();
     Ok(ScoreOutput { frame: frame(&partners)?, partners, provisional: true })
+}
+
+/// Without the metric that it is read from, the signal has no answer, whoever is asked.
+fn errors_are_unknown(readings: &mut [(Signal, Reading)]) {
+    for (signal, reading) in readings {
+        if *signal == Signal::Errors && *reading != Reading::NotApplicable {
+            *reading = Reading::Missing("Unknown: error_trend is held back".to_owned());
+        }
+    }
 }
 
 /// What all rows share.

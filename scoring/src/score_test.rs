@@ -78,16 +78,18 @@ fn world(actors: &[Actor]) -> ScoreInput {
             "successes" => counts(),
         )
         .expect("daily"),
-        errors: df!(
-            "partner_id" => trend.iter().map(|r| r.0).collect::<Vec<_>>(),
-            "event_date" => trend.iter().map(|r| r.1).collect::<Vec<_>>(),
-            "calls" => trend.iter().map(|r| r.2).collect::<Vec<_>>(),
-            "client_error_rate" => rates.collect::<Vec<_>>(),
-            "baseline_rate" => vec![Some(0.008); trend.len()],
-            "alarm" => trend.iter().map(|r| r.3).collect::<Vec<_>>(),
-        )
-        .expect("errors"),
-        revenue: revenue(&[("2026-08-01", "steady", 75.0), ("2026-08-01", "broken", 25.0)]),
+        errors: Some(
+            df!(
+                "partner_id" => trend.iter().map(|r| r.0).collect::<Vec<_>>(),
+                "event_date" => trend.iter().map(|r| r.1).collect::<Vec<_>>(),
+                "calls" => trend.iter().map(|r| r.2).collect::<Vec<_>>(),
+                "client_error_rate" => rates.collect::<Vec<_>>(),
+                "baseline_rate" => vec![Some(0.008); trend.len()],
+                "alarm" => trend.iter().map(|r| r.3).collect::<Vec<_>>(),
+            )
+            .expect("errors"),
+        ),
+        revenue: Some(revenue(&[("2026-08-01", "steady", 75.0), ("2026-08-01", "broken", 25.0)])),
         previous: None,
     }
 }
@@ -268,7 +270,7 @@ fn the_same_input_in_any_order_gives_the_same_rows() {
     actors.reverse();
     let mut input = world(&actors);
     input.daily = input.daily.reverse();
-    input.errors = input.errors.reverse();
+    input.errors = input.errors.map(|errors| errors.reverse());
     let second = run(&input, AS_OF);
     assert_eq!(first.partners, second.partners);
     assert!(first.frame.equals_missing(&second.frame));
@@ -305,6 +307,28 @@ fn nothing_at_all_is_no_error() {
 }
 
 #[test]
+fn without_a_metric_its_signals_are_unavailable() {
+    let mut input = world(&actors());
+    let with = run(&input, AS_OF);
+    input.errors = None;
+    input.revenue = None;
+    let without = run(&input, AS_OF);
+    let errors = |output: &ScoreOutput, id: &str| {
+        let signals = &partner(output, id).signals;
+        signals.iter().find(|s| s.signal == Signal::Errors).cloned().expect("a signal")
+    };
+    assert!(errors(&with, "broken").score.is_some());
+    let unknown = errors(&without, "broken");
+    assert_eq!((unknown.score, unknown.applicable), (None, true));
+    assert_eq!(unknown.reason.as_deref(), Some("Unknown: error_trend is held back"));
+    assert!(partner(&without, "broken").coverage < partner(&with, "broken").coverage);
+    assert!(without.partners.iter().all(|p| p.impact_share.is_none() && p.impact_rank.is_none()));
+    // The others are as they were.
+    assert_eq!(partner(&without, "steady").stage, partner(&with, "steady").stage);
+    assert!(partner(&without, "steady").score.is_some());
+}
+
+#[test]
 fn an_error_names_frame_and_column() {
     #[track_caller]
     fn check(change: impl Fn(&mut ScoreInput), message: &str) {
@@ -319,13 +343,12 @@ fn an_error_names_frame_and_column() {
         "scoring input: the frame `partners` has no column `live_at`",
     );
     check(
-        |i| i.revenue = df!("month" => ["x"], "partner_id" => ["x"], "gross" => [1.0]).expect("df"),
+        |i| i.revenue = df!("month" => ["x"], "partner_id" => ["x"], "gross" => [1.0]).ok(),
         "scoring input: `revenue.month` is str; it must be i32",
     );
     check(
         |i| {
-            i.revenue = df!("month" => [1], "partner_id" => ["x"], "gross" => [None::<f64>])
-                .expect("a frame");
+            i.revenue = df!("month" => [1], "partner_id" => ["x"], "gross" => [None::<f64>]).ok();
         },
         "scoring input: `revenue.gross` is null in row 0",
     );

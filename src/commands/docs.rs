@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dashboards::{ColumnDoc, QueryDoc, ReportInput};
-use transform::{Catalog, Graph, Query};
+use transform::{Catalog, Graph, Kind, Query};
 
 use crate::output::line;
 
@@ -18,10 +18,24 @@ pub(crate) fn run(catalog: &Catalog, out: &Path) -> anyhow::Result<()> {
     line(&format!("{} pages; open {}", summary.pages, summary.index.display()))
 }
 
-/// Every query of a catalog, documented.
+/// Every query of a catalog, documented; of one that is left out, why.
 pub(crate) fn of(catalog: &Catalog) -> BTreeMap<String, QueryDoc> {
     let graph = Graph::of(catalog);
-    catalog.queries().map(|query| (query.name.clone(), doc(query, &graph))).collect()
+    let mut docs: BTreeMap<_, _> =
+        catalog.queries().map(|query| (query.name.clone(), doc(query, &graph))).collect();
+    for kind in Kind::ALL {
+        for (name, fault) in catalog.left_out_of(kind) {
+            let left_out = QueryDoc {
+                kind: kind.word().to_owned(),
+                description: format!("Left out: {}", fault.told()),
+                file: fault.file.clone(),
+                read_by: graph.read_by(name),
+                ..QueryDoc::default()
+            };
+            docs.insert(name.to_owned(), left_out);
+        }
+    }
+    docs
 }
 
 fn doc(query: &Query, graph: &Graph) -> QueryDoc {

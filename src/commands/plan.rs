@@ -16,15 +16,28 @@ use crate::failure::usage;
 use crate::frames;
 use crate::output::{Table, line, note, show, write_file};
 use crate::project::Project;
+use crate::published::{Metrics, Told};
+
+/// What a plan reads of `throttling`, where that is held back: unknown.
+const NO_THROTTLING: &str = "
+  (SELECT CAST(NULL AS VARCHAR) AS partner_id, CAST(NULL AS DOUBLE) AS throttled_rate,
+          CAST(NULL AS DOUBLE) AS utilisation, CAST(NULL AS BOOLEAN) AS needs_upgrade,
+          CAST(NULL AS BIGINT) AS peak_per_minute)";
 
 /// One row a partner: what conditions may speak of.
-const PARTNERS: &str = "
-  SELECT h.*, p.name, p.plan, p.segment, p.manager, p.region, p.quota_per_minute,
-         t.throttled_rate, t.utilisation, t.needs_upgrade, t.peak_per_minute
-  FROM (SELECT * FROM partner_health WHERE as_of = $as_of AND scored_at =
-          (SELECT max(scored_at) FROM partner_health WHERE as_of = $as_of)) h
-  LEFT JOIN partners p ON p.partner_id = h.partner_id
-  LEFT JOIN throttling t ON t.partner_id = h.partner_id";
+async fn partners_sql(session: &Arc<Session>) -> String {
+    let outcome = Metrics::of_all(session).await.outcome("throttling").await;
+    Told::default().tell(&outcome, "the plan is made without it");
+    let throttling = outcome.rows.map_or(NO_THROTTLING, |_| "throttling");
+    format!(
+        "SELECT h.*, p.name, p.plan, p.segment, p.manager, p.region, p.quota_per_minute,
+                t.throttled_rate, t.utilisation, t.needs_upgrade, t.peak_per_minute
+         FROM (SELECT * FROM partner_health WHERE as_of = $as_of AND scored_at =
+                 (SELECT max(scored_at) FROM partner_health WHERE as_of = $as_of)) h
+         LEFT JOIN partners p ON p.partner_id = h.partner_id
+         LEFT JOIN {throttling} t ON t.partner_id = h.partner_id"
+    )
+}
 
 /// What that row is called where a condition is evaluated.
 const ROW: &str = "partner_row";
@@ -43,7 +56,7 @@ pub(crate) async fn scored_session(
     project: &Project,
     as_of: AsOf,
 ) -> anyhow::Result<(Arc<Session>, ScoreOutput)> {
-    let before = project.session(as_of).await?;
+    let before = Arc::new(project.session(as_of).await?);
     let scored = score::score(project, &before).await?;
     score::keep(project, &before, &scored).await?;
     let mut versions = before.versions().clone();
@@ -58,10 +71,11 @@ pub(crate) async fn scored_session(
 /// Makes the plan from what the session sees.
 pub(crate) async fn make(
     project: &Project,
-    session: &Session,
+    session: &Arc<Session>,
     scored: &ScoreOutput,
 ) -> anyhow::Result<Plan> {
     let (name, policy) = policy(project)?;
+    let partner_rows = partners_sql(session).await;
     let watermark = project.lake.watermark().await?;
     let input = PlanInput {
         as_of: session.as_of(),
@@ -69,11 +83,11 @@ pub(crate) async fn make(
         created_at: project.now,
         watermark,
         versions: session.versions().clone(),
-        partners: partners(session, scored, watermark).await?,
+        partners: partners(session, &partner_rows, scored, watermark).await?,
     };
     let mut matches: BTreeMap<&str, Result<BTreeSet<String>, String>> = BTreeMap::new();
     for rule in &policy.rules {
-        let met = matching(session, &rule.condition).await;
+        let met = matching(session, &partner_rows, &rule.condition).await;
         matches.insert(&rule.condition, met.map_err(|e| of_condition(&e.to_string())));
     }
     let evaluate = |condition: &str| {
@@ -99,8 +113,12 @@ fn policy(project: &Project) -> anyhow::Result<(String, Policy)> {
 }
 
 /// The partners that meet a condition.
-async fn matching(session: &Session, condition: &str) -> anyhow::Result<BTreeSet<String>> {
-    let sql = format!("SELECT partner_id FROM ({PARTNERS}) AS {ROW} WHERE {condition}");
+async fn matching(
+    session: &Session,
+    partner_rows: &str,
+    condition: &str,
+) -> anyhow::Result<BTreeSet<String>> {
+    let sql = format!("SELECT partner_id FROM ({partner_rows}) AS {ROW} WHERE {condition}");
     let mut ids = BTreeSet::new();
     for batch in session.sql(&sql).await?.batches {
         let text = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8)?;
@@ -143,12 +161,13 @@ struct QuotaRow {
 
 async fn partners(
     session: &Session,
+    partner_rows: &str,
     scored: &ScoreOutput,
     watermark: Option<i64>,
 ) -> anyhow::Result<Vec<PartnerState>> {
     let facts = session
         .sql(&format!(
-            "SELECT partner_id, name, plan, quota_per_minute, peak_per_minute FROM ({PARTNERS})"
+            "SELECT partner_id, name, plan, quota_per_minute, peak_per_minute FROM ({partner_rows})"
         ))
         .await?;
     let facts: BTreeMap<String, PartnerFacts> = frames::rows::<PartnerFacts>(&facts)?

@@ -17,14 +17,14 @@ use lake::schema;
 use lake_types::{Day, Stream};
 use scoring::{PartnerScore, ScoreOutput};
 use serde::Deserialize;
-use transform::{Kind, Query, QueryResult, Session, Severity, Verdict};
+use transform::{Catalog, Kind, Query, QueryResult, Session};
 
-use crate::ahead;
 use crate::commands::{docs, plan};
 use crate::frames;
-use crate::output::{self, Rows, line, note};
+use crate::output::{self, Rows, line};
 use crate::progress::Stage;
-use crate::project::{Project, severity};
+use crate::project::Project;
+use crate::published::{Metrics, Told};
 
 /// How many days of traffic the partner pages show.
 const TRAFFIC_DAYS: i32 = 90;
@@ -99,34 +99,38 @@ async fn fill_metrics(
 ) -> anyhow::Result<()> {
     let catalog = project.engine.catalog();
     input.queries = docs::of(catalog);
-    let verdict = Arc::new(session.verdict().await);
-    let computed = |query: &Query| {
-        let (session, verdict) = (Arc::clone(session), Arc::clone(&verdict));
-        let name = query.name.clone();
-        async move { publishable(&session, &verdict, &name).await }
-    };
-    let mut computed = pin!(ahead::in_order(catalog.of_kind(Kind::Metric).map(computed)));
+    let metrics = Metrics::of_all(session).await;
+    let mut told = Told::default();
+    metrics.of_no_metric().0.iter().for_each(|finding| told.finding(finding));
+    let built_in = Catalog::built_in()?;
+    let left_out = catalog.left_out_of(Kind::Metric).map(|(name, _)| name);
+    let mut names: Vec<String> =
+        catalog.names(Kind::Metric).into_iter().chain(left_out).map(str::to_owned).collect();
+    names.sort_unstable();
+    let mut outcomes = pin!(metrics.outcomes(names));
     let mut results: BTreeMap<String, QueryResult> = BTreeMap::new();
-    for query in catalog.of_kind(Kind::Metric) {
-        stage.say(query.name.clone());
-        let Some(result) = computed.next().await else { break };
-        let rows = match result? {
-            Ok(rows) => published(&rows, session.as_of().day())?,
+    while let Some(outcome) = outcomes.next().await {
+        let name = outcome.name.clone();
+        stage.say(name.clone());
+        told.tell(&outcome, &format!("the report shows {name} as it was last"));
+        let rows = match outcome.rows {
+            Ok(rows) => dated(&rows, session.as_of().day())?,
             // A broken metric is shown as it was last; it never stops the others.
-            Err(why) => {
-                note(&format!("rapport: {why}; the report shows {} as it was last", query.name));
-                let last = last_good(out, query);
+            Err(held) => {
+                let why = held.to_string();
+                let query = catalog.get(&name).or_else(|| built_in.get(&name));
+                let last = query.and_then(|query| last_good(out, query));
                 let shown = last.as_ref().and_then(|rows| as_of(&rows.schema));
-                input.held.insert(query.name.clone(), Held { why, shown });
+                input.held.insert(name.clone(), Held { why, shown });
                 let Some(last) = last else { continue };
                 last
             }
         };
-        input.csv.insert(query.name.clone(), csv(&rows)?);
-        input.first_rows.insert(query.name.clone(), first_rows(&rows)?);
+        input.csv.insert(name.clone(), csv(&rows)?);
+        input.first_rows.insert(name.clone(), first_rows(&rows)?);
         let bytes = lake::parquet_bytes(&rows.schema, &rows.batches)?;
-        input.parquet.insert(query.name.clone(), bytes);
-        results.insert(query.name.clone(), rows);
+        input.parquet.insert(name.clone(), bytes);
+        results.insert(name, rows);
     }
     input.funnel = typed(&results, "funnel")?;
     input.time_to_first_call = typed(&results, "time_to_first_call")?;
@@ -143,24 +147,10 @@ async fn fill_metrics(
     Ok(())
 }
 
-/// The rows of a metric, or why they may not be shown.
-async fn publishable(
-    session: &Session,
-    verdict: &Verdict,
-    name: &str,
-) -> Result<QueryResult, String> {
-    let rows = session.metric(name).await.map_err(|e| format!("{name}: {e}"))?;
-    let findings = session.check(name, &rows, verdict).await.map_err(|e| e.to_string())?;
-    for finding in findings.0.iter().filter(|f| f.severity == Severity::Warn) {
-        note(&format!("{}: {finding}", severity(finding)));
-    }
-    findings.holding().map_or(Ok(rows), |finding| Err(finding.to_string()))
-}
-
 /// The key of a Parquet file's schema under which it says as of when its rows are.
 const AS_OF: &str = "as_of";
 
-fn published(rows: &QueryResult, as_of: Day) -> anyhow::Result<QueryResult> {
+fn dated(rows: &QueryResult, as_of: Day) -> anyhow::Result<QueryResult> {
     let mut schema = rows.schema.as_ref().clone();
     schema.metadata.insert(AS_OF.to_owned(), as_of.to_string());
     let schema = Arc::new(schema);

@@ -1,5 +1,7 @@
 //! `rapport score run | show`: signals, score and tier of every partner.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use lake::{TableDef, schema};
 use lake_types::{AsOf, Day};
@@ -11,6 +13,7 @@ use crate::failure::usage;
 use crate::frames::{frame, health_rows};
 use crate::output::{self, Rows, Table, line, note, show};
 use crate::project::Project;
+use crate::published::{Metrics, Told};
 
 /// Frozen scores of churned partners are computed as far back as this.
 const HISTORY_DAYS: i32 = 280;
@@ -21,7 +24,7 @@ pub(crate) async fn run(
     format: Format,
 ) -> anyhow::Result<()> {
     let as_of = project.as_of(as_of).await?;
-    let session = project.session(as_of).await?;
+    let session = Arc::new(project.session(as_of).await?);
     project.note_run(&session).await?;
     let scored = score(project, &session).await?;
     keep(project, &session, &scored).await?;
@@ -38,11 +41,22 @@ pub(crate) fn health_table() -> TableDef {
     schema::partner_health(&Signal::ALL.map(Signal::name))
 }
 
-/// Scores every partner from what the session sees.
-pub(crate) async fn score(project: &Project, session: &Session) -> anyhow::Result<ScoreOutput> {
+/// Scores every partner from what the session sees. A metric that is held back is said, and its
+/// signals are unavailable.
+pub(crate) async fn score(
+    project: &Project,
+    session: &Arc<Session>,
+) -> anyhow::Result<ScoreOutput> {
     let policy = policy(project)?;
     let from = session.as_of().day().plus(-HISTORY_DAYS);
     let read = async |sql: &str| -> anyhow::Result<_> { frame(&session.sql(sql).await?) };
+    let metrics = Metrics::of_all(session).await;
+    let mut told = Told::default();
+    let mut metric = async |name: &str| -> anyhow::Result<_> {
+        let outcome = metrics.outcome(name).await;
+        told.tell(&outcome, "scores are made without it");
+        outcome.rows.ok().as_ref().map(frame).transpose()
+    };
     let previous = read(
         "SELECT partner_id, as_of, stage, tier, tier_since, score, coverage FROM (
            SELECT *, row_number() OVER (PARTITION BY partner_id, as_of ORDER BY scored_at DESC) AS nth
@@ -62,15 +76,8 @@ pub(crate) async fn score(project: &Project, session: &Session) -> anyhow::Resul
              GROUP BY partner_id, event_date ORDER BY partner_id, event_date"
         ))
         .await?,
-        errors: read(
-            "SELECT partner_id, event_date, calls, client_error_rate, baseline_rate, alarm
-             FROM error_trend",
-        )
-        .await?,
-        revenue: read(
-            "SELECT month, partner_id, CAST(gross AS DOUBLE) AS gross FROM revenue_per_partner",
-        )
-        .await?,
+        errors: metric("error_trend").await?,
+        revenue: metric("revenue_per_partner").await?,
         previous: Some(previous),
     };
     Ok(scoring::score(&input, &policy, session.as_of())?)
@@ -114,7 +121,7 @@ async fn same(rows: &RecordBatch, session: &Session) -> anyhow::Result<bool> {
         let timeless: Vec<usize> = (0..schema.fields().len() - 1).collect();
         let batches: Vec<RecordBatch> =
             batches.iter().map(|b| b.project(&timeless)).collect::<Result<_, _>>()?;
-        let schema = std::sync::Arc::new(schema.project(&timeless)?);
+        let schema = Arc::new(schema.project(&timeless)?);
         output::csv_text(&Rows { schema: &schema, batches: &batches })
     };
     Ok(text(std::slice::from_ref(rows))? == text(&kept.batches)?)
@@ -175,7 +182,7 @@ pub(crate) async fn show_partner(
     as_of: Option<&str>,
 ) -> anyhow::Result<()> {
     let as_of = project.as_of(as_of).await?;
-    let session = project.session(as_of).await?;
+    let session = Arc::new(project.session(as_of).await?);
     let scored = score(project, &session).await?;
     let Some(partner) = scored.partners.iter().find(|p| p.partner_id == id) else {
         return Err(unknown_partner(&scored, id));

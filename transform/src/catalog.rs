@@ -1,5 +1,6 @@
 //! The queries there are: the built-in ones, and what a project's `queries/` adds or replaces.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -122,7 +123,17 @@ struct SourceFile {
     /// Below `queries/`, with `/`.
     path: String,
     text: String,
+    /// What is not stands in the text as replacement characters.
+    is_utf8: bool,
     on_disk: Option<PathBuf>,
+}
+
+impl SourceFile {
+    /// Editors on Windows put a byte-order mark before a text, which is no part of it.
+    fn new(path: String, text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
+        Self { path, text, is_utf8: true, on_disk: None }
+    }
 }
 
 impl Catalog {
@@ -135,8 +146,7 @@ impl Catalog {
         for folder in BUILT_IN.dirs() {
             for file in folder.files() {
                 let path = file.path().to_string_lossy().replace('\\', "/");
-                let text = file.contents_utf8().unwrap_or_default().to_owned();
-                files.push(SourceFile { path, text, on_disk: None });
+                files.push(SourceFile::new(path, file.contents_utf8().unwrap_or_default()));
             }
         }
         let catalog = read(&files, "queries");
@@ -170,10 +180,8 @@ impl Catalog {
     /// `queries/`; `label` names them in messages.
     #[must_use]
     pub fn with_files(self, label: &str, files: Vec<(String, String)>) -> Self {
-        let mut files: Vec<_> = files
-            .into_iter()
-            .map(|(path, text)| SourceFile { path, text, on_disk: None })
-            .collect();
+        let mut files: Vec<_> =
+            files.into_iter().map(|(path, text)| SourceFile::new(path, &text)).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         self.with(read(&files, label))
     }
@@ -220,11 +228,7 @@ impl Catalog {
     /// The queries of files that a test writes: path below `queries/`, and text.
     #[cfg(test)]
     pub(crate) fn of_texts(files: &[(&str, &str)]) -> Self {
-        let source = |(path, text): &(&str, &str)| SourceFile {
-            path: (*path).to_owned(),
-            text: (*text).to_owned(),
-            on_disk: None,
-        };
+        let source = |(path, text): &(&str, &str)| SourceFile::new((*path).to_owned(), text);
         let mut files: Vec<SourceFile> = files.iter().map(source).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         read(&files, "queries")
@@ -235,9 +239,22 @@ impl Catalog {
         &self.faults
     }
 
+    /// Files that are not read, as they stand in no folder for queries or end otherwise.
+    pub fn misplaced(&self) -> impl Iterator<Item = &Mistake> {
+        self.faults.iter().filter(|fault| fault.code == MISPLACED)
+    }
+
     /// The queries that are missing for such a reason, by name.
     pub fn left_out(&self) -> &BTreeMap<String, Mistake> {
         &self.left_out
+    }
+
+    /// Those of a kind among them, by the folder of their files.
+    pub fn left_out_of(&self, kind: Kind) -> impl Iterator<Item = (&str, &Mistake)> {
+        let folder = kind.folder();
+        let is_there = move |file: &str| file.rsplit('/').nth(1) == Some(folder);
+        let those = self.left_out.iter().filter(move |(_, fault)| is_there(&fault.file));
+        those.map(|(name, fault)| (name.as_str(), fault))
     }
 
     pub fn get(&self, name: &str) -> Option<&Query> {
@@ -282,39 +299,51 @@ fn shown(folder: &Path) -> String {
     inside.filter(|path| !path.as_os_str().is_empty()).unwrap_or(folder).display().to_string()
 }
 
-/// The files of the folder and of those for each kind.
+/// How deep below `queries/` files are looked for, so that links in a circle end.
+const DEPTH: usize = 8;
+
+/// The query files and cases of the folder, also those that stand in no place for them.
 fn list(folder: &Path) -> Result<Vec<SourceFile>> {
+    let mut files = Vec::new();
+    list_below(folder, "", DEPTH, &mut files)?;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+fn list_below(folder: &Path, below: &str, depth: usize, files: &mut Vec<SourceFile>) -> Result<()> {
     let fail = |path: &Path| {
         let path = path.display().to_string();
         move |source| TransformError::Read { path, source }
     };
-    let mut files = Vec::new();
-    let kinds = Kind::ALL.map(|kind| format!("{}/", kind.folder()));
-    for below in [""].into_iter().chain(kinds.iter().map(String::as_str)) {
-        let inner = folder.join(below);
-        if !below.is_empty() && !inner.is_dir() {
+    for entry in std::fs::read_dir(folder).map_err(fail(folder))? {
+        let entry = entry.map_err(fail(folder))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Editors keep files of their own beside, whose names begin with a dot.
+        if name.starts_with('.') {
             continue;
         }
-        for entry in std::fs::read_dir(&inner).map_err(fail(&inner))? {
-            let entry = entry.map_err(fail(&inner))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // Editors keep files of their own beside, whose names begin with a dot.
-            let is_query = name.ends_with(".sql") || name.ends_with(".test.toml");
-            if !is_query || name.starts_with('.') || entry.path().is_dir() {
-                continue;
+        if entry.path().is_dir() {
+            if depth > 0 {
+                list_below(&entry.path(), &format!("{below}{name}/"), depth - 1, files)?;
             }
-            let bytes = match std::fs::read(entry.path()) {
-                // Renamed or deleted since the folder was read.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                read => read.map_err(fail(&entry.path()))?,
-            };
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            let path = format!("{below}{name}");
-            files.push(SourceFile { path, text, on_disk: Some(entry.path()) });
+            continue;
         }
+        let lower = name.to_lowercase();
+        if !(lower.ends_with(".sql") || lower.ends_with(".test.toml")) {
+            continue;
+        }
+        let bytes = match std::fs::read(entry.path()) {
+            // Renamed or deleted since the folder was read.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            read => read.map_err(fail(&entry.path()))?,
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let mut file = SourceFile::new(format!("{below}{name}"), &text);
+        file.is_utf8 = matches!(text, Cow::Borrowed(_));
+        file.on_disk = Some(entry.path());
+        files.push(file);
     }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
+    Ok(())
 }
 
 fn read(files: &[SourceFile], root: &str) -> Catalog {
@@ -322,14 +351,15 @@ fn read(files: &[SourceFile], root: &str) -> Catalog {
     for source in files {
         let file = format!("{root}/{}", source.path);
         let Some((kind, name)) = kind_and_name(&source.path, ".sql") else {
-            if let Some(name) = source.path.strip_suffix(".sql") {
-                let mut mistakes = Mistakes::new(&file, name, &source.text);
-                let help = "move it to metrics/, views/, rollups/ or checks/ here".to_owned();
-                mistakes.error("folder", TOP, "its folder says what a query is", help);
-                catalog.faults.extend(mistakes.found);
-            }
+            catalog.faults.extend(misplaced(source, &file));
             continue;
         };
+        if !source.is_utf8 {
+            let fault = not_utf8(&file, name, &source.text);
+            catalog.left_out.extend(fault.clone().map(|fault| (name.to_owned(), fault)));
+            catalog.faults.extend(fault);
+            continue;
+        }
         let mut mistakes = Mistakes::new(&file, name, &source.text);
         let header = check_name(name, &catalog, &mut mistakes)
             .then(|| {
@@ -369,7 +399,9 @@ fn read(files: &[SourceFile], root: &str) -> Catalog {
     for source in files {
         let Some((_, name)) = kind_and_name(&source.path, ".test.toml") else { continue };
         let file = format!("{root}/{}", source.path);
-        if let Some(fault) = read_cases(&mut catalog, name, &file, &source.text) {
+        if !source.is_utf8 {
+            catalog.faults.extend(not_utf8(&file, name, &source.text));
+        } else if let Some(fault) = read_cases(&mut catalog, name, &file, &source.text) {
             catalog.faults.push(fault);
         }
     }
@@ -378,6 +410,13 @@ fn read(files: &[SourceFile], root: &str) -> Catalog {
 
 /// The first character of a file.
 const TOP: Area = Area { place: Place { line: 1, column: 1 }, width: 1 };
+
+fn not_utf8(file: &str, name: &str, text: &str) -> Option<Mistake> {
+    let mut mistakes = Mistakes::new(file, name, text);
+    let message = "the file is not UTF-8, or is broken";
+    mistakes.error("encoding", TOP, message, "save it as UTF-8".to_owned());
+    mistakes.found.pop()
+}
 
 fn check_name(name: &str, catalog: &Catalog, mistakes: &mut Mistakes<'_>) -> bool {
     if let Some(message) = refused_name(name) {
@@ -424,8 +463,41 @@ fn read_cases(catalog: &mut Catalog, name: &str, file: &str, text: &str) -> Opti
 fn kind_and_name<'a>(path: &'a str, suffix: &str) -> Option<(Kind, &'a str)> {
     let (folder, file) = path.split_once('/')?;
     let kind = Kind::ALL.into_iter().find(|k| k.folder() == folder)?;
-    Some((kind, file.strip_suffix(suffix)?))
+    let name = file.strip_suffix(suffix)?;
+    (!name.contains('/')).then_some((kind, name))
 }
+
+/// What is wrong with the place or the ending of a file that is no query where it stands.
+fn misplaced(source: &SourceFile, file: &str) -> Option<Mistake> {
+    let (folder, name) = source.path.rsplit_once('/').unwrap_or(("", &source.path));
+    if kind_and_name(&source.path, ".test.toml").is_some() {
+        return None;
+    }
+    let lower = name.to_lowercase();
+    let stem = lower.strip_suffix(".sql").or_else(|| lower.strip_suffix(".test.toml"))?;
+    let kinds = Kind::ALL.map(Kind::folder);
+    let first = folder.split('/').next().unwrap_or_default();
+    let mut mistakes = Mistakes::new(file, stem, &source.text);
+    let (message, help) = if kinds.contains(&folder) {
+        let ending = &lower[stem.len()..];
+        ("files of queries end in lower case", format!("rename it to {stem}{ending}"))
+    } else if kinds.contains(&first) {
+        ("folders below it are not read", format!("move it to {first}/"))
+    } else if let Some(near) = nearest(first, kinds).filter(|_| !first.is_empty()) {
+        (
+            "its folder says what a query is, and this one says nothing",
+            format!("did you mean {near}/?"),
+        )
+    } else {
+        let help = "move it to metrics/, views/, rollups/ or checks/ here".to_owned();
+        ("its folder says what a query is", help)
+    };
+    mistakes.error(MISPLACED, TOP, message, help);
+    mistakes.found.pop()
+}
+
+/// The rule that [`misplaced`] watches over.
+const MISPLACED: &str = "folder";
 
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())

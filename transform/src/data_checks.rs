@@ -1,6 +1,6 @@
 //! `[[checks]]` and the files in `checks/`: whether rows are as they should be.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
@@ -14,7 +14,7 @@ use crate::catalog::{Kind, Query};
 use crate::error::{Result, TransformError};
 use crate::graph::Graph;
 use crate::header::{Check, Rule, Severity};
-use crate::session::{QueryResult, Session};
+use crate::session::{QueryResult, Session, known_tables};
 use crate::statement::Statement;
 
 /// The name that the rows of a query have in its checks.
@@ -55,32 +55,53 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// What the files in `checks/` found, by the metrics that it is about.
+/// What the files in `checks/` found, each with the metrics that it is about.
 #[derive(Debug, Clone, Default)]
-pub struct Verdict(BTreeMap<String, Vec<Finding>>);
+pub struct Verdict(Vec<(Finding, About)>);
+
+/// The metrics that the finding of a file is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum About {
+    /// The file can't be read or names a table that is none: it could be about any.
+    Every,
+    These(BTreeSet<String>),
+}
 
 impl Verdict {
-    /// Every finding, once.
-    pub fn all(&self) -> Vec<&Finding> {
-        let mut seen: Vec<&Finding> = Vec::new();
-        for finding in self.0.values().flatten() {
-            if !seen.contains(&finding) {
-                seen.push(finding);
-            }
-        }
-        seen
+    /// What is about a metric.
+    fn of(&self, metric: &str) -> impl Iterator<Item = &Finding> {
+        let about = move |about: &About| match about {
+            About::Every => true,
+            About::These(metrics) => metrics.contains(metric),
+        };
+        self.0.iter().filter(move |(_, metrics)| about(metrics)).map(|(finding, _)| finding)
+    }
+
+    /// What is about no metric: the file reads tables that no metric reads.
+    pub fn of_no_metric(&self) -> Findings {
+        let none = |about: &About| matches!(about, About::These(metrics) if metrics.is_empty());
+        let found = self.0.iter().filter(|(_, about)| none(about));
+        Findings(found.map(|(finding, _)| finding.clone()).collect())
     }
 }
 
 impl Session {
     /// Runs the files in `checks/`. What one finds is about every metric that it reads, or that
-    /// reads a table it reads.
-    ///
-    /// # Errors
-    /// None: a check that can't be run is a finding.
+    /// reads a table it reads. One that can't be run is a finding too: what cannot be checked is
+    /// not published.
     pub async fn verdict(&self) -> Verdict {
         let mut verdict = Verdict::default();
         let catalog = self.catalog();
+        for (name, fault) in catalog.left_out_of(Kind::Check) {
+            let finding = Finding {
+                query: name.to_owned(),
+                check: fault.file.clone(),
+                severity: Severity::Error,
+                rows: 0,
+                example: fault.headline(),
+            };
+            verdict.0.push((finding, About::Every));
+        }
         let graph = Graph::of(catalog);
         for check in catalog.of_kind(Kind::Check) {
             let found = match self.run(&check.sql, &check.file).await {
@@ -91,15 +112,34 @@ impl Session {
                     Some(unable(check, &check.header.description, check.header.severity, &error))
                 }
             };
-            let Some(found) = found else { continue };
-            let read = graph.reads(&check.name);
-            for metric in catalog.of_kind(Kind::Metric) {
-                if graph.upstream(&metric.name).iter().any(|table| read.contains(table)) {
-                    verdict.0.entry(metric.name.clone()).or_default().push(found.clone());
-                }
+            if let Some(found) = found {
+                verdict.0.push((found, self.about(check, &graph)));
             }
         }
         verdict
+    }
+
+    /// The metrics that a file in `checks/` is about.
+    fn about(&self, check: &Query, graph: &Graph) -> About {
+        let catalog = self.catalog();
+        let known = known_tables(catalog);
+        let is_known = |table: &str| {
+            let plain = table.strip_prefix("raw.").unwrap_or(table);
+            known.contains(&plain)
+                || catalog.left_out().contains_key(plain)
+                || self.context().table_function(plain).is_ok()
+        };
+        let statement = Statement::parse(&check.sql, &check.file);
+        match statement.and_then(|statement| statement.tables(&check.file)) {
+            Ok(read) if read.iter().all(|table| is_known(table)) => {
+                let reads = |metric: &&Query| {
+                    graph.upstream(&metric.name).iter().any(|table| read.contains(table))
+                };
+                let metrics = catalog.of_kind(Kind::Metric).filter(reads);
+                About::These(metrics.map(|metric| metric.name.clone()).collect())
+            }
+            _ => About::Every,
+        }
     }
 
     /// What the checks of a metric find in its rows, and what `verdict` holds of it.
@@ -113,7 +153,7 @@ impl Session {
         verdict: &Verdict,
     ) -> Result<Findings> {
         let query = self.catalog().find(name)?;
-        let mut findings = verdict.0.get(name).cloned().unwrap_or_default();
+        let mut findings: Vec<Finding> = verdict.of(name).cloned().collect();
         if !query.header.checks.is_empty() {
             let table = MemTable::try_new(Arc::clone(&rows.schema), vec![rows.batches.clone()]);
             let table = Arc::new(table.map_err(TransformError::sql(&query.file))?);
@@ -389,7 +429,7 @@ SELECT partner_id FROM partners WHERE registered IS NULL ORDER BY partner_id";
         assert_eq!(findings.holding().map(|f| f.check.as_str()), Some("unique = [\"calls\"]"));
 
         // A file is about what reads the tables that it reads.
-        let all: Vec<String> = verdict.all().iter().map(ToString::to_string).collect();
+        let all: Vec<String> = verdict.0.iter().map(|(found, _)| found.to_string()).collect();
         assert_eq!(
             all,
             [

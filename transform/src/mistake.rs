@@ -89,6 +89,12 @@ impl Mistake {
         format!("{}:{line}:{column}: {warning}{}", self.file, self.message)
     }
 
+    /// The headline with what to do, on one line.
+    pub fn told(&self) -> String {
+        let help = self.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{}{help}", self.headline())
+    }
+
     /// The headline, the line with a caret under the place, and the help.
     pub fn render(&self, colour: bool) -> String {
         let paint = |code: &str, text: &str| {

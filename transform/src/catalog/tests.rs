@@ -3,7 +3,7 @@ use super::*;
 const HEAD: &str = "/*---\ndescription = \"d\"\n[columns]\na = { type = \"Int64\" }\n---*/\n";
 
 fn source(path: &str, text: &str) -> SourceFile {
-    SourceFile { path: path.to_owned(), text: text.to_owned(), on_disk: None }
+    SourceFile::new(path.to_owned(), text)
 }
 
 #[test]
@@ -21,7 +21,9 @@ fn what_is_wrong_with_one_file_does_not_hide_the_others() {
     #[track_caller]
     fn check(wrong: &[SourceFile], headline: &str, left_out: &[&str]) {
         let mut files = vec![source("metrics/good.sql", HEAD)];
-        files.extend(wrong.iter().map(|f| source(&f.path, &f.text)));
+        files.extend(
+            wrong.iter().map(|f| SourceFile { is_utf8: f.is_utf8, ..source(&f.path, &f.text) }),
+        );
         let catalog = read(&files, "q");
         let headlines: Vec<String> = catalog.faults.iter().map(Mistake::headline).collect();
         assert_eq!(headlines, [headline]);
@@ -48,6 +50,23 @@ fn what_is_wrong_with_one_file_does_not_hide_the_others() {
         &["My"],
     );
     check(&[source("m.sql", HEAD)], "q/m.sql:1:1: its folder says what a query is", &[]);
+    for (path, said) in [
+        ("metrics/old/m.sql", "folders below it are not read; move it to metrics/"),
+        ("metrics/old/m.test.toml", "folders below it are not read; move it to metrics/"),
+        (
+            "check/m.sql",
+            "its folder says what a query is, and this one says nothing; did you mean checks/?",
+        ),
+        ("metrics/m.SQL", "files of queries end in lower case; rename it to m.sql"),
+    ] {
+        let catalog = read(&[source(path, HEAD)], "q");
+        let found: Vec<String> = catalog.misplaced().map(Mistake::told).collect();
+        assert_eq!(found, [format!("q/{path}:1:1: {said}")]);
+    }
+    let broken = SourceFile { is_utf8: false, ..source("metrics/m.sql", HEAD) };
+    check(&[broken], "q/metrics/m.sql:1:1: the file is not UTF-8, or is broken", &["m"]);
+    let marked = source("metrics/m.sql", &format!("\u{feff}{HEAD}"));
+    assert_eq!(read(&[marked], "q").faults, []);
     check(
         &[source("metrics/m.test.toml", "")],
         "q/metrics/m.test.toml:1:1: there is no m.sql beside it",

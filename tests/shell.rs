@@ -328,3 +328,42 @@ fn start(project: &Project, arguments: &[&str], input: &str) -> Ran {
 fn piped(project: &Project, arguments: &[&str], input: &str) -> Ran {
     start(project, arguments, input).succeeded()
 }
+
+#[test]
+fn what_there_is_can_be_asked_in_sql() {
+    let project = &*LOADED;
+    let csv = |query: &str| project.ok(&["sql", query, "--format", "csv"]);
+    let tables = csv("SHOW TABLES");
+    assert!(tables.starts_with("table_schema,table_name,kind,description\n"), "{tables}");
+    for line in ["public,funnel,metric,", "public,partners,view,", "raw,api_calls,table,"] {
+        assert!(tables.lines().any(|l| l.starts_with(line)), "no {line} in {tables}");
+    }
+    assert!(tables.lines().all(|line| !line.ends_with(',')), "each is described: {tables}");
+    let some = csv("SHOW TABLES LIKE 'partner\\_day%'");
+    assert_eq!(some.lines().count(), 2, "{some}");
+    assert_eq!(csv("SHOW TABLES IN raw").lines().count(), 5);
+
+    let columns = csv("SHOW COLUMNS FROM funnel");
+    assert!(
+        columns.starts_with(
+            "column_name,data_type,is_nullable,unit,description\ncohort_month,Date32,"
+        )
+    );
+    assert_eq!(columns, csv("DESCRIBE funnel"));
+    assert!(csv("DESC raw.api_calls").contains("\nevent_id,Utf8,"));
+    assert_eq!(csv("SHOW COLUMNS FROM funnel LIKE 'reg%'").lines().count(), 2);
+
+    let of_schema = "SELECT count(*) FROM information_schema.tables WHERE kind = 'metric'";
+    let listed = project.ok(&["metrics", "list", "--format", "csv"]);
+    let metrics = listed.lines().filter(|line| line.contains(",metric,")).count();
+    assert_eq!(project.number(of_schema), i64::try_from(metrics).expect("few"));
+    let types = "SELECT t.table_type, c.ordinal_position, c.data_type, c.unit
+                 FROM information_schema.columns c JOIN information_schema.tables t
+                   ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+                 WHERE c.table_name = 'partner_day' AND c.column_name = 'calls'";
+    assert_eq!(project.rows(types), ["BASE TABLE,6,Int64,calls"]);
+
+    project.run(&["sql", "DESCRIBE funel"]).refused(2, &["there is no table \"funel\"", "funnel"]);
+    project.run(&["sql", "SHOW ALL"]).refused(2, &["\"SHOW ALL\" is not answered", "SHOW TABLES"]);
+    project.run(&["sql", "SHOW FUNCTIONS"]).refused(2, &["rapport metrics functions"]);
+}

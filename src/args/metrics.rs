@@ -96,7 +96,7 @@ pub(crate) enum Metrics {
     },
     /// Compute metrics
     #[command(
-        after_help = "Examples:\n  rapport metrics run funnel growth\n  rapport metrics run --as-of 2026-07-01 --out metrics\n  rapport metrics run funnel --format csv\n  rapport metrics run growth --by segment\n  rapport metrics run funnel --where \"region = 'EU' AND integration_level >= 2\""
+        after_help = "Ends with 3 when a check holds a metric back, with 1 when one can't be computed; the others are\nwritten all the same. With --out what an earlier run wrote of one held back is renamed to NAME.csv.held.\n\nExamples:\n  rapport metrics run funnel growth\n  rapport metrics run --as-of 2026-07-01 --out metrics\n  rapport metrics run funnel --format csv\n  rapport metrics run growth --by segment\n  rapport metrics run funnel --where \"region = 'EU' AND integration_level >= 2\""
     )]
     Run {
         /// Which ones [default: all]
@@ -127,7 +127,7 @@ pub(crate) enum Metrics {
     },
     /// Run the test cases beside the queries
     #[command(
-        after_help = "A case without `expect` is written by --record. Ends with 3 when a case fails.\n\nExamples:\n  rapport metrics test\n  rapport metrics test my_metric --record"
+        after_help = "A case without `expect` is written by --record. Ends with 3 when a case fails, or a query that is named\nhas none.\n\nExamples:\n  rapport metrics test\n  rapport metrics test my_metric --record"
     )]
     Test {
         /// Which ones [default: all]
@@ -182,8 +182,8 @@ pub(crate) struct Diff {
 /// Which partners count.
 #[derive(Debug, Args)]
 pub(crate) struct Slice {
-    /// Only partners for which this holds, in SQL over the columns of the view partners; what they
-    /// are as of the instant looked up to
+    /// Only partners for which this holds, in SQL over the columns of the view partners, $as_of and
+    /// subqueries; what they are as of the instant looked up to
     #[arg(long = "where", value_name = "CONDITION")]
     pub(crate) condition: Option<String>,
     /// A part for each value of segment, plan, region, manager or integration_level; several by

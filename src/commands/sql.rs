@@ -46,13 +46,15 @@ pub(crate) fn run(project: &Project, options: &Sql, runtime: &Runtime) -> anyhow
 
 /// The whole text of a file; `-` is standard input.
 fn read(path: &Path) -> anyhow::Result<String> {
-    if path != Path::new("-") {
-        return std::fs::read_to_string(path)
-            .map_err(|e| usage(format!("{} can't be read: {e}", path.display())));
-    }
     let mut text = String::new();
-    stdin().read_to_string(&mut text).context("standard input")?;
-    Ok(text)
+    if path == Path::new("-") {
+        stdin().read_to_string(&mut text).context("standard input")?;
+    } else {
+        text = std::fs::read_to_string(path)
+            .map_err(|e| usage(format!("{} can't be read: {e}", path.display())))?;
+    }
+    // A byte-order mark is no part of the text.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// Refuses what writes before anything runs.

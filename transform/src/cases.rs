@@ -1,9 +1,12 @@
 //! Test cases of a query: rows given, rows expected, read from `NAME.test.toml`.
 
+use std::iter::repeat;
+
 use lake_types::{AsOf, Rates};
 use serde::Deserialize;
 use toml::{Spanned, Table};
 
+use crate::case_places::Places;
 use crate::header::Fault;
 use crate::mistake::Place;
 use crate::tables::Settings;
@@ -21,11 +24,34 @@ pub struct Case {
     /// In the order the query must give them; an absent column is NULL. Without it and `error`
     /// nothing is expected yet.
     pub expect: Option<Vec<Table>>,
-    /// Where each of them stands, and the list.
-    pub expect_places: Vec<Place>,
-    pub expect_place: Option<Place>,
     /// Instead of `expect`: a part of the error that is due.
     pub error: Option<String>,
+    /// Where its parts stand, by their paths: `given.api_calls[2].status`.
+    pub places: Places,
+}
+
+impl Case {
+    /// `file:line:column` of a part, or of the nearest one around it that is written down.
+    pub(crate) fn at(&self, path: &str) -> String {
+        let file = self.place.rsplit_once(':').map_or(self.place.as_str(), |(file, _)| file);
+        match self.places.find(path) {
+            Some(place) => format!("{file}:{}:{}", place.line, place.column),
+            None => format!("{}:1", self.place),
+        }
+    }
+}
+
+/// Something that is wrong with a case, by the path of the part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CaseError {
+    pub at: String,
+    pub message: String,
+}
+
+impl CaseError {
+    pub(crate) fn new(at: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { at: at.into(), message: message.into() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -44,7 +70,7 @@ struct CaseToml {
     rates: Vec<[String; 3]>,
     #[serde(default)]
     given: Table,
-    expect: Option<Spanned<Vec<Spanned<Table>>>>,
+    expect: Option<Vec<Table>>,
     error: Option<String>,
 }
 
@@ -57,48 +83,48 @@ pub(crate) fn parse_cases(file: &str, text: &str) -> Result<Vec<Case>, Fault> {
         let offset = error.span().map_or(0, |span| span.start);
         Fault::of_toml(offset, error.message())
     })?;
-    parsed
-        .case
-        .into_iter()
-        .map(|case| {
+    let places = Places::of_cases(text);
+    let cases = parsed.case.into_iter().zip(places.into_iter().map(Some).chain(repeat(None)));
+    cases
+        .map(|(case, places)| {
             let offset = case.span().start;
             let line = Place::of(text, offset).line;
             let case = case.into_inner();
-            let name = case.name.clone();
-            build(case, format!("{file}:{line}"), text)
-                .map_err(|message| Fault::new(offset, format!("case \"{name}\": {message}")))
+            let (name, places) = (case.name.clone(), places.unwrap_or_default());
+            build(case, format!("{file}:{line}"), places.clone()).map_err(|error| {
+                let offset = places.offset(&error.at).unwrap_or(offset);
+                Fault::new(offset, format!("case \"{name}\": {}", error.message))
+            })
         })
         .collect()
 }
 
-fn build(case: CaseToml, place: String, text: &str) -> Result<Case, String> {
-    let as_of = scalar_text(&case.as_of).parse::<AsOf>().map_err(|e| e.to_string())?;
+fn build(case: CaseToml, place: String, places: Places) -> Result<Case, CaseError> {
+    let as_of = scalar_text(&case.as_of).parse::<AsOf>();
+    let as_of = as_of.map_err(|e| CaseError::new("as_of", e.to_string()))?;
     let mut settings = Settings {
         reporting_currency: case.reporting_currency.unwrap_or_else(|| "USD".to_owned()),
         rates: Rates::default(),
         ..Settings::default()
     };
-    for [date, currency, rate] in &case.rates {
-        settings.rates.add(date, currency, rate).map_err(|e| e.to_string())?;
+    for (i, [date, currency, rate]) in case.rates.iter().enumerate() {
+        let added = settings.rates.add(date, currency, rate);
+        added.map_err(|e| CaseError::new(format!("rates[{i}]"), e.to_string()))?;
     }
     let mut given = Vec::new();
     collect_given("", case.given, &mut given)?;
     if case.expect.is_some() && case.error.is_some() {
-        return Err("say either `expect = [ … ]` or `error = \"…\"`".to_owned());
+        return Err(CaseError::new("error", "say either `expect = [ … ]` or `error = \"…\"`"));
     }
-    let expect_place = case.expect.as_ref().map(|rows| Place::of(text, rows.span().start));
-    let rows = case.expect.map(Spanned::into_inner);
-    let places = rows.iter().flatten().map(|row| Place::of(text, row.span().start)).collect();
     Ok(Case {
         name: case.name,
         place,
         as_of,
         settings,
         given,
-        expect: rows.map(|rows| rows.into_iter().map(Spanned::into_inner).collect()),
-        expect_places: places,
-        expect_place,
+        expect: case.expect,
         error: case.error,
+        places,
     })
 }
 
@@ -107,15 +133,21 @@ fn collect_given(
     prefix: &str,
     tables: Table,
     into: &mut Vec<(String, Vec<Table>)>,
-) -> Result<(), String> {
+) -> Result<(), CaseError> {
     for (name, value) in tables {
+        let at = format!("given.{prefix}{name}");
         match value {
             toml::Value::Array(rows) => {
                 let rows = rows
                     .into_iter()
-                    .map(|row| match row {
+                    .enumerate()
+                    .map(|(i, row)| match row {
                         toml::Value::Table(row) => Ok(row),
-                        other => Err(format!("a row of {prefix}{name} is {other}, not a table")),
+                        other => {
+                            let message =
+                                format!("a row of {prefix}{name} is {other}, not a table");
+                            Err(CaseError::new(format!("{at}[{i}]"), message))
+                        }
                     })
                     .collect::<Result<_, _>>()?;
                 into.push((format!("{prefix}{name}"), rows));
@@ -123,7 +155,10 @@ fn collect_given(
             toml::Value::Table(inner) if prefix.is_empty() => {
                 collect_given(&format!("{name}."), inner, into)?;
             }
-            other => return Err(format!("given.{prefix}{name} is {other}, not a list of rows")),
+            other => {
+                let message = format!("{at} is {other}, not a list of rows");
+                return Err(CaseError::new(at, message));
+            }
         }
     }
     Ok(())
@@ -164,7 +199,15 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         check("[[case]]\nname = \"x\"\n", "1: missing field `as_of`");
-        check("[[case]]\nname = \"x\"\nas_of = \"noon\"\nexpect = []\n", "case \"x\": \"noon\"");
+        check("[[case]]\nname = \"x\"\nas_of = \"noon\"\nexpect = []\n", "3: case \"x\": \"noon\"");
+        check(
+            "[[case]]\nname = \"x\"\nas_of = 2026-01-01\nrates = [\n[\"2026-01-01\", \"EUR\", \"x\"]]\nexpect = []\n",
+            "5: case \"x\"",
+        );
+        check(
+            "[[case]]\nname = \"x\"\nas_of = 2026-01-01\nexpect = []\ngiven.raw.api_calls = [\n{},\n3]\n",
+            "7: case \"x\": a row of raw.api_calls is 3",
+        );
         check(
             "[[case]]\nname = \"x\"\nas_of = 2026-01-01\nexpect = []\nerror = \"e\"\n",
             "either `expect",

@@ -4,6 +4,8 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use lake_types::Day;
 
+use crate::mistake::Mistake;
+
 #[derive(Debug, thiserror::Error)]
 pub enum TransformError {
     #[error("{file}:{line}: {message}")]
@@ -25,12 +27,19 @@ pub enum TransformError {
         "{place} reads {table}, which holds every partner: to be looked at for some of them, it must read partners through views (partners, usage_day, money_day …)"
     )]
     PastTheViews { place: String, table: String },
+    /// What is wrong with the condition of `--where`, at its place.
+    #[error("{}", .0.render(false))]
+    Condition(Box<Mistake>),
     #[error("partners can't be told apart by \"{0}\"; by {known}", known = crate::slice::DIMENSIONS.join(", "))]
     NoDimension(String),
     #[error(
         "only one SELECT (or EXPLAIN of one) can be run here, and this is {0}; the lake is read-only"
     )]
     ReadOnly(String),
+    #[error(
+        "\"{0}\" is not answered here: SHOW TABLES, SHOW COLUMNS FROM x and DESCRIBE x are, and `rapport metrics functions` lists functions"
+    )]
+    NoShow(String),
     #[error(
         "no exchange rate for {currency} on {day}, and a billing event of that day needs one; add a row `{day},{currency},RATE` (or an earlier date) to the rates file"
     )]
@@ -47,7 +56,7 @@ pub enum TransformError {
 
 impl TransformError {
     /// What is wrong in a file, as an error.
-    pub(crate) fn of_file(mistake: &crate::mistake::Mistake) -> Self {
+    pub(crate) fn of_file(mistake: &Mistake) -> Self {
         let help = mistake.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
         Self::File {
             file: mistake.file.clone(),
@@ -60,8 +69,10 @@ impl TransformError {
     pub fn is_wrong_query(&self) -> bool {
         match self {
             Self::ReadOnly(_)
+            | Self::NoShow(_)
             | Self::UnknownTable { .. }
             | Self::PastTheViews { .. }
+            | Self::Condition(_)
             | Self::NoDimension(_) => true,
             Self::Sql { source, .. } => matches!(
                 source.find_root(),
@@ -109,8 +120,32 @@ impl TransformError {
     }
 }
 
-/// What went wrong, without the words that DataFusion wraps around it.
+/// What went wrong, without the words that DataFusion wraps around it and without its innards.
 pub(crate) fn message_of(error: &DataFusionError) -> String {
+    without_dump(root_message(error))
+}
+
+/// A text up to the Rust value that DataFusion prints in it, of which the name is kept:
+/// `… expression AggregateFunction(AggregateFunction { func: …` → `… expression AggregateFunction`.
+fn without_dump(mut text: String) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let is_field = |after: &str| {
+        let name = after.trim_start_matches(is_word);
+        name.len() < after.len() && name.starts_with(": ")
+    };
+    let mut braces = text.match_indices(" { ").filter(|(at, brace)| {
+        let named = text[..*at].ends_with(is_word);
+        named && is_field(&text[at + brace.len()..])
+    });
+    let Some((brace, _)) = braces.next() else { return text };
+    let chain = |c: char| is_word(c) || matches!(c, '(' | '[' | ':');
+    let start = text[..brace].trim_end_matches(chain).len();
+    let name = text[start..].find(|c: char| !is_word(c)).unwrap_or_default();
+    text.truncate(start + name);
+    text
+}
+
+fn root_message(error: &DataFusionError) -> String {
     match error.find_root() {
         DataFusionError::SQL(parser, _) => match parser.as_ref() {
             ParserError::ParserError(text) | ParserError::TokenizerError(text) => text.clone(),
@@ -132,3 +167,27 @@ pub(crate) fn message_of(error: &DataFusionError) -> String {
 }
 
 pub type Result<T> = std::result::Result<T, TransformError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_rust_are_left_out() {
+        let check = |text: &str, kept: &str| {
+            assert_eq!(without_dump(text.to_owned()), kept);
+            let error = DataFusionError::NotImplemented(text.to_owned());
+            assert!(message_of(&error).ends_with(kept));
+        };
+        check(
+            "Physical plan does not support logical expression AggregateFunction(AggregateFunction { func: AggregateUDF { inner: Count { name: \"count\" } } })",
+            "Physical plan does not support logical expression AggregateFunction",
+        );
+        check("Unsupported ast node: Some(Value { value: 1 })", "Unsupported ast node: Some");
+        check("no column a { b }, there is { a: 1 }", "no column a { b }, there is { a: 1 }");
+        check(
+            "Cannot cast string 'x' to value of Int32 type",
+            "Cannot cast string 'x' to value of Int32 type",
+        );
+    }
+}

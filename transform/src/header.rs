@@ -24,6 +24,8 @@ pub struct Header {
     /// In the order the query gives them.
     pub columns: Vec<Column>,
     pub checks: Vec<Check>,
+    /// Where the SQL of each check stands, in the order of the checks; of another rule the check.
+    pub check_places: Vec<CheckPlace>,
     /// Of a rollup: for each table, which of its days one day of the rollup may read.
     pub reads: BTreeMap<String, Reach>,
     /// Of a view: it is read often, so its rows are computed once for a run unless they are many.
@@ -108,11 +110,18 @@ impl Reach {
 }
 
 /// One expectation on the rows of a query.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "CheckToml")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     pub rule: Rule,
     pub severity: Severity,
+}
+
+/// Where the text of a check stands in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckPlace {
+    pub place: Place,
+    /// The file has the text as it is, without escapes: a place in it is a place in the file.
+    pub verbatim: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,29 +148,46 @@ pub enum Severity {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CheckToml {
-    unique: Option<Vec<String>>,
-    not_null: Option<Vec<String>>,
-    sql: Option<String>,
+    unique: Option<Vec<Spanned<String>>>,
+    not_null: Option<Vec<Spanned<String>>>,
+    sql: Option<Spanned<String>>,
     #[serde(default)]
     severity: Severity,
 }
 
-impl TryFrom<CheckToml> for Check {
-    type Error = &'static str;
-
-    fn try_from(raw: CheckToml) -> Result<Self, Self::Error> {
-        let rule = match (raw.unique, raw.not_null, raw.sql) {
-            (Some(columns), None, None) => Rule::Unique(columns),
-            (None, Some(columns), None) => Rule::NotNull(columns),
-            (None, None, Some(sql)) => Rule::Sql(sql),
-            _ => {
-                return Err(
-                    "a check says one of: unique = [columns], not_null = [columns], sql = \"SELECT the wrong rows FROM this\"",
-                );
-            }
-        };
-        Ok(Self { rule, severity: raw.severity })
+/// The check and where its text begins in the header's body, with whether it stands there as it is.
+fn read_check(
+    raw: Spanned<CheckToml>,
+    body: &str,
+    columns: &[Column],
+) -> Result<(Check, usize, bool), Fault> {
+    let at = raw.span().start;
+    let raw = raw.into_inner();
+    let severity = raw.severity;
+    let (rule, named) = match (raw.unique, raw.not_null, raw.sql) {
+        (Some(named), None, None) => (Rule::Unique as fn(_) -> _, named),
+        (None, Some(named), None) => (Rule::NotNull as fn(_) -> _, named),
+        (None, None, Some(sql)) => {
+            let written = body.get(sql.span()).unwrap_or_default();
+            let inside = written.find(sql.as_ref().as_str());
+            let at = sql.span().start + inside.unwrap_or_default();
+            let rule = Rule::Sql(sql.into_inner());
+            return Ok((Check { rule, severity }, at, inside.is_some()));
+        }
+        _ => {
+            let message = "a check says one of: unique = [columns], not_null = [columns], sql = \"SELECT the wrong rows FROM this\"";
+            return Err(Fault::new(at, message));
+        }
+    };
+    if let Some(unknown) = named.iter().find(|n| !columns.iter().any(|c| c.name == *n.as_ref())) {
+        let known: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+        let message =
+            format!("the check names \"{}\", which is none of the columns", unknown.as_ref());
+        let help = suggest(unknown.as_ref(), &known);
+        return Err(Fault::new(unknown.span().start, message).help(help));
     }
+    let rule = rule(named.into_iter().map(Spanned::into_inner).collect());
+    Ok((Check { rule, severity }, at, false))
 }
 
 impl std::fmt::Display for Rule {
@@ -258,7 +284,7 @@ struct HeaderToml {
     #[serde(default)]
     columns: BTreeMap<String, Spanned<ColumnToml>>,
     #[serde(default)]
-    checks: Vec<Check>,
+    checks: Vec<Spanned<CheckToml>>,
     reads: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     #[serde(default)]
     keep: bool,
@@ -357,16 +383,13 @@ pub(crate) fn parse_header(text: &str) -> Result<Header, Fault> {
             })
         })
         .collect::<Result<_, Fault>>()?;
-    for check in &raw.checks {
-        let (Rule::Unique(named) | Rule::NotNull(named)) = &check.rule else { continue };
-        if let Some(unknown) = named.iter().find(|n| !columns.iter().any(|c| c.name == **n)) {
-            let known: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-            let message = format!(
-                "the check {} names \"{unknown}\", which is none of the columns",
-                check.rule
-            );
-            return Err(Fault::new(start, message).help(suggest(unknown, &known)));
-        }
+    let mut checks = Vec::new();
+    let mut check_places = Vec::new();
+    for check in raw.checks {
+        let (check, at, verbatim) = read_check(check, &body[..length], &columns)
+            .map_err(|fault| Fault { offset: from + fault.offset, ..fault })?;
+        checks.push(check);
+        check_places.push(CheckPlace { place: place(at), verbatim });
     }
     let grain = raw.grain.map(Spanned::into_inner).unwrap_or_default();
     if let Some(unknown) = grain.iter().find(|g| !columns.iter().any(|c| c.name == **g)) {
@@ -394,7 +417,8 @@ pub(crate) fn parse_header(text: &str) -> Result<Header, Fault> {
         grain,
         tags: raw.tags,
         columns,
-        checks: raw.checks,
+        checks,
+        check_places,
         reads,
         keep: raw.keep,
         severity: raw.severity,
@@ -430,6 +454,20 @@ mod tests {
                 Check { rule: Rule::Sql("SELECT 1".to_owned()), severity: Severity::Warn }
             ]
         );
+    }
+
+    #[test]
+    fn the_text_of_a_check_has_its_place() {
+        let header = parse_header(
+            "/*---\ndescription = \"d\"\n[columns]\nb = { type = \"Utf8\" }\n[[checks]]\nsql = \"SELECT 1\"\n[[checks]]\nsql = \"\"\"\nSELECT 2\"\"\"\n[[checks]]\nsql = \"SELECT \\\"b\\\"\"\n---*/",
+        )
+        .expect("a header");
+        let places: Vec<_> = header
+            .check_places
+            .iter()
+            .map(|c| (c.place.line, c.place.column, c.verbatim))
+            .collect();
+        assert_eq!(places, [(6, 8, true), (9, 1, true), (11, 7, false)]);
     }
 
     #[test]
@@ -476,7 +514,7 @@ mod tests {
                 "/*---\ndescription = \"d\"\n[columns]\nb = {{ type = \"Utf8\" }}\n[[checks]]\n{rule}\n---*/"
             )
         };
-        check(&with("unique = [\"a\"]"), "1:1: the check unique = [\"a\"] names \"a\"");
+        check(&with("unique = [\"a\"]"), "6:11: the check names \"a\"");
         check(&with("unique = [\"b\"]\nsql = \"\""), "5:");
         check(&with("severity = \"fatal\"\nunique = [\"b\"]"), "6:");
     }

@@ -71,7 +71,7 @@ async fn record_case(
     case: &Case,
     table: &mut Table,
 ) -> Result<Option<String>, String> {
-    let result = match rows_of(catalog, query, case).await? {
+    let result = match rows_of(catalog, query, case).await.map_err(|error| error.message)? {
         QueryRows::Rows(result) => result,
         QueryRows::Error(error) => {
             return match &case.error {

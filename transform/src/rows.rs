@@ -10,16 +10,48 @@ use arrow::json::ReaderBuilder;
 use lake_types::{Day, parse_instant};
 use toml::{Table, Value};
 
-use crate::cases::scalar_text;
+use crate::cases::{CaseError, scalar_text};
 use crate::catalog::Query;
 use crate::header::ColumnType;
+use crate::nearest::suggest;
+
+/// What is wrong with rows that a case writes, and with which of their cells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RowsError {
+    pub row: Option<usize>,
+    pub column: Option<String>,
+    pub message: String,
+}
+
+impl RowsError {
+    fn new(row: usize, column: &str, message: impl Into<String>) -> Self {
+        let column = (!column.is_empty()).then(|| column.to_owned());
+        Self { row: Some(row), column, message: message.into() }
+    }
+
+    /// Of a list of rows as the error of the case.
+    pub(crate) fn of(self, list: &str) -> CaseError {
+        let row = self.row.map(|row| format!("[{row}]")).unwrap_or_default();
+        let column = self.column.map(|column| format!(".{column}")).unwrap_or_default();
+        CaseError::new(format!("{list}{row}{column}"), format!("{list}: {}", self.message))
+    }
+}
+
+impl From<ArrowError> for RowsError {
+    fn from(error: ArrowError) -> Self {
+        Self { row: None, column: None, message: error.to_string() }
+    }
+}
 
 /// What a case need not say of an event.
-pub(crate) fn fill_event(row: &mut Table, i: usize, schema: &Schema) -> Result<(), String> {
+pub(crate) fn fill_event(row: &mut Table, i: usize, schema: &Schema) -> Result<(), RowsError> {
     let occurred = row.get("occurred_at").map(scalar_text);
-    let occurred = occurred.ok_or_else(|| format!("row {} has no occurred_at", i + 1))?;
-    let micros = parse_instant(&occurred)
-        .ok_or_else(|| format!("row {}: \"{occurred}\" is no instant", i + 1))?;
+    let missing = || RowsError::new(i, "", format!("row {} has no occurred_at", i + 1));
+    let occurred = occurred.ok_or_else(missing)?;
+    let micros = parse_instant(&occurred).ok_or_else(|| {
+        let message = format!("row {}: \"{occurred}\" is no instant", i + 1);
+        RowsError::new(i, "occurred_at", message)
+    })?;
     let instant = Value::String(lake_types::format_instant(micros));
     row.insert("occurred_at".to_owned(), instant.clone());
     row.insert("event_date".to_owned(), Value::String(Day::of_micros(micros).to_string()));
@@ -57,32 +89,52 @@ pub(crate) fn fill_rollup(row: &mut Table, query: &Query) {
 }
 
 /// Rows written in TOML as a batch of that schema; an absent column is NULL.
-pub(crate) fn batch_of(schema: &SchemaRef, rows: &[Table]) -> Result<RecordBatch, String> {
-    for row in rows {
+pub(crate) fn batch_of(schema: &SchemaRef, rows: &[Table]) -> Result<RecordBatch, RowsError> {
+    for (i, row) in rows.iter().enumerate() {
         if let Some(unknown) = row.keys().find(|k| schema.field_with_name(k).is_err()) {
             let known: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-            return Err(format!("no column \"{unknown}\"; there are {}", known.join(", ")));
+            let message = format!("no column \"{unknown}\"; {}", suggest(unknown, &known));
+            return Err(RowsError::new(i, unknown, message));
         }
     }
+    let objects = rows.iter().map(|row| object_of(schema, row)).collect::<Result<Vec<_>, _>>()?;
+    decoded(schema, &objects)
+        .map_err(|error| wrong_cell(schema, rows).unwrap_or_else(|| error.into()))
+}
+
+fn decoded(schema: &SchemaRef, rows: &[serde_json::Value]) -> Result<RecordBatch, ArrowError> {
     if rows.is_empty() {
         return Ok(RecordBatch::new_empty(Arc::clone(schema)));
     }
-    let rows: Vec<serde_json::Value> = rows
-        .iter()
-        .map(|row| {
-            let mut object = serde_json::Map::new();
-            for (name, value) in row {
-                let field = schema.field_with_name(name).map_err(|e| e.to_string())?;
-                object.insert(name.clone(), json_of(value, field.data_type()));
+    let mut decoder = ReaderBuilder::new(Arc::clone(schema)).build_decoder()?;
+    decoder.serialize(rows)?;
+    Ok(decoder.flush()?.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(schema))))
+}
+
+fn object_of(schema: &SchemaRef, row: &Table) -> Result<serde_json::Value, ArrowError> {
+    let mut object = serde_json::Map::new();
+    for (name, value) in row {
+        object.insert(name.clone(), json_of(value, schema.field_with_name(name)?.data_type()));
+    }
+    Ok(serde_json::Value::Object(object))
+}
+
+/// The first cell whose value is none of its column, for the decoder does not say which it was.
+fn wrong_cell(schema: &SchemaRef, rows: &[Table]) -> Option<RowsError> {
+    for (i, row) in rows.iter().enumerate() {
+        for (name, value) in row {
+            let field = schema.field_with_name(name).ok()?.clone().with_nullable(true);
+            let kind = field.data_type().clone();
+            let one: SchemaRef = Arc::new(Schema::new(vec![field]));
+            let cell = Table::from_iter([(name.clone(), value.clone())]);
+            let read = object_of(&one, &cell).and_then(|object| decoded(&one, &[object]));
+            if read.is_err() {
+                let message = format!("{name} = {value} is no {kind}");
+                return Some(RowsError::new(i, name, message));
             }
-            Ok(serde_json::Value::Object(object))
-        })
-        .collect::<Result<_, String>>()?;
-    let mut decoder =
-        ReaderBuilder::new(Arc::clone(schema)).build_decoder().map_err(|e| e.to_string())?;
-    decoder.serialize(&rows).map_err(|e| e.to_string())?;
-    let batch = decoder.flush().map_err(|e| e.to_string())?;
-    Ok(batch.unwrap_or_else(|| RecordBatch::new_empty(Arc::clone(schema))))
+        }
+    }
+    None
 }
 
 fn json_of(value: &Value, kind: &DataType) -> serde_json::Value {

@@ -15,12 +15,13 @@ use serde::Serialize;
 use toml::Table;
 
 use crate::arrivals::{self, ARRIVALS, Arrivals};
-use crate::cases::Case;
+use crate::cases::{Case, CaseError};
 use crate::catalog::{Catalog, Kind, Query};
+use crate::data_checks::Verdict;
 use crate::error::Result;
 use crate::inputs::arrivals_table;
 use crate::provider::{EventSource, EventTable};
-use crate::rows::{batch_of, fill_event, fill_rollup, sorted, split_by_day};
+use crate::rows::{RowsError, batch_of, fill_event, fill_rollup, sorted, split_by_day};
 use crate::session::{QueryResult, Session, context_without_lake};
 use crate::{tables, texts};
 
@@ -62,34 +63,31 @@ pub async fn run_tests(catalog: &Arc<Catalog>, wanted: impl Fn(&str) -> bool) ->
 
 async fn result_of(catalog: &Arc<Catalog>, query: &Query, case: &Case) -> CaseResult {
     let failure = run_case(catalog, query, case).await.err();
-    let row = failure.as_ref().and_then(|failure| failure.row);
+    let at = failure.as_ref().map(|failure| failure.at.as_str()).unwrap_or_default();
     CaseResult {
         query: query.name.clone(),
         case: case.name.clone(),
-        place: place(case, row),
+        place: case.at(at),
         failure: failure.map(|failure| failure.text),
-    }
-}
-
-/// The file and the line of a case, or of a row that it expects.
-fn place(case: &Case, row: Option<usize>) -> String {
-    let row = row.and_then(|row| case.expect_places.get(row).copied().or(case.expect_place));
-    match (row, case.place.rsplit_once(':')) {
-        (Some(at), Some((file, _))) => format!("{file}:{}:{}", at.line, at.column),
-        _ => format!("{}:1", case.place),
     }
 }
 
 /// Why a case does not hold.
 struct Failure {
-    /// The first row that differs.
-    row: Option<usize>,
+    /// The part of the case that is wrong or differs, by its path; of the whole case nothing.
+    at: String,
     text: String,
 }
 
 impl From<String> for Failure {
     fn from(text: String) -> Self {
-        Self { row: None, text }
+        Self { at: String::new(), text }
+    }
+}
+
+impl From<CaseError> for Failure {
+    fn from(error: CaseError) -> Self {
+        Self { at: error.at, text: error.message }
     }
 }
 
@@ -107,12 +105,33 @@ pub(crate) async fn rows_of(
     catalog: &Arc<Catalog>,
     query: &Query,
     case: &Case,
-) -> std::result::Result<QueryRows, String> {
-    let outcome = match session_of(catalog, case)? {
-        Ok(session) => session.metric(&query.name).await,
-        Err(error) => Err(error),
+) -> std::result::Result<QueryRows, CaseError> {
+    Ok(rows_in(&session_of(catalog, case)?, query).await)
+}
+
+async fn rows_in(session: &Result<Session>, query: &Query) -> QueryRows {
+    let rows = match session {
+        Ok(session) => session.metric(&query.name).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
     };
-    Ok(outcome.map_or_else(|error| QueryRows::Error(error.to_string()), QueryRows::Rows))
+    rows.map_or_else(QueryRows::Error, QueryRows::Rows)
+}
+
+/// Rows that a case expects are rows that the checks of the header let through.
+async fn pass_checks(
+    session: &Session,
+    query: &Query,
+    rows: &QueryResult,
+) -> std::result::Result<(), Failure> {
+    let findings = session.check(&query.name, rows, &Verdict::default()).await;
+    let findings = findings.map_err(|error| error.to_string())?;
+    match findings.holding() {
+        Some(finding) => Err(format!(
+            "the rows are as expected, and a check of the header holds them back\n{finding}"
+        )
+        .into()),
+        None => Ok(()),
+    }
 }
 
 async fn run_case(
@@ -120,15 +139,22 @@ async fn run_case(
     query: &Query,
     case: &Case,
 ) -> std::result::Result<(), Failure> {
-    match (rows_of(catalog, query, case).await?, &case.error) {
-        // Rows of a view have no order of their own.
-        (QueryRows::Rows(result), None) => compare(&result, case, query.kind != Kind::View),
+    let session = session_of(catalog, case)?;
+    match (rows_in(&session, query).await, &case.error) {
+        (QueryRows::Rows(result), None) => {
+            // Rows of a view have no order of their own.
+            compare(&result, case, query.kind != Kind::View)?;
+            let Ok(session) = &session else { return Ok(()) };
+            pass_checks(session, query, &result).await
+        }
         (QueryRows::Rows(_), Some(part)) => {
-            Err(format!("expected an error with \"{part}\", got rows").into())
+            Err(CaseError::new("error", format!("expected an error with \"{part}\", got rows"))
+                .into())
         }
         (QueryRows::Error(error), Some(part)) if error.contains(part.as_str()) => Ok(()),
         (QueryRows::Error(error), Some(part)) => {
-            Err(format!("expected an error with \"{part}\", got: {error}").into())
+            let message = format!("expected an error with \"{part}\", got: {error}");
+            Err(CaseError::new("error", message).into())
         }
         (QueryRows::Error(error), None) => Err(error.into()),
     }
@@ -138,18 +164,31 @@ async fn run_case(
 pub(crate) fn session_of(
     catalog: &Arc<Catalog>,
     case: &Case,
-) -> std::result::Result<Result<Session>, String> {
+) -> std::result::Result<Result<Session>, CaseError> {
     let mut given: BTreeMap<String, RecordBatch> = BTreeMap::new();
     for (table, rows) in &case.given {
-        let schema = schema_of(catalog, table)?;
-        let batch = given_batch(catalog, table, &schema, rows)
-            .map_err(|message| format!("given.{table}: {message}"))?;
+        let at = format!("given.{table}");
+        let schema = schema_of(catalog, table).map_err(|text| CaseError::new(&at, text))?;
+        let batch = given_batch(catalog, table, &schema, rows).map_err(|error| error.of(&at))?;
         let plain = table.strip_prefix("raw.").unwrap_or(table).to_owned();
         if given.insert(plain, batch).is_some() {
-            return Err(format!("given.{table} is given twice"));
+            let message = format!("{at} is given twice");
+            return Err(CaseError::new(at, message));
         }
     }
-    let mut providers: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+    let providers = providers_of(given).map_err(|text| CaseError::new("given", text))?;
+    let ctx = context_without_lake();
+    let catalog = Arc::clone(catalog);
+    Ok(Session::new(ctx, catalog, case.as_of, &case.settings, providers, BTreeMap::new()))
+}
+
+type Providers = Vec<(String, Arc<dyn TableProvider>)>;
+
+/// Every table that a query may read, empty where nothing is given.
+fn providers_of(
+    mut given: BTreeMap<String, RecordBatch>,
+) -> std::result::Result<Providers, String> {
+    let mut providers: Providers = Vec::new();
     let mut arrived = Arrivals::default();
     for stream in Stream::ALL {
         let schema = lake::schema::raw(stream).schema;
@@ -179,9 +218,7 @@ pub(crate) fn session_of(
     for (name, batch) in given {
         providers.push((name, memory(&batch)?));
     }
-    let ctx = context_without_lake();
-    let catalog = Arc::clone(catalog);
-    Ok(Session::new(ctx, catalog, case.as_of, &case.settings, providers, BTreeMap::new()))
+    Ok(providers)
 }
 
 fn memory(batch: &RecordBatch) -> std::result::Result<Arc<dyn TableProvider>, String> {
@@ -227,7 +264,7 @@ fn given_batch(
     table: &str,
     schema: &SchemaRef,
     rows: &[Table],
-) -> std::result::Result<RecordBatch, String> {
+) -> std::result::Result<RecordBatch, RowsError> {
     let plain = table.strip_prefix("raw.").unwrap_or(table);
     let is_event = Stream::ALL.iter().any(|s| s.table() == plain);
     let rollup = catalog.get(table).filter(|q| q.kind == Kind::Rollup);
@@ -255,7 +292,7 @@ fn compare(result: &QueryResult, case: &Case, ordered: bool) -> std::result::Res
     let nullable: Vec<_> =
         result.schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
     let schema: SchemaRef = Arc::new(Schema::new(nullable));
-    let mut expected = batch_of(&schema, expect).map_err(|message| format!("expect: {message}"))?;
+    let mut expected = batch_of(&schema, expect).map_err(|error| error.of("expect"))?;
     if !ordered {
         got = sorted(&got, got.columns()).map_err(|e| e.to_string())?;
         expected = sorted(&expected, expected.columns()).map_err(|e| e.to_string())?;
@@ -266,8 +303,8 @@ fn compare(result: &QueryResult, case: &Case, ordered: bool) -> std::result::Res
         return Ok(());
     }
     // Sorted rows are not where the file has them.
-    let row = if ordered { wrong.unwrap_or(shared) } else { usize::MAX };
-    Err(Failure { row: Some(row), text: difference(&expected, &got) })
+    let row = if ordered { format!("[{}]", wrong.unwrap_or(shared)) } else { String::new() };
+    Err(Failure { at: format!("expect{row}"), text: difference(&expected, &got) })
 }
 
 /// Whether two tables of the same columns have the same row there.

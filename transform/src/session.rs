@@ -31,6 +31,7 @@ use crate::statement::Statement;
 use crate::tables::{self, Settings};
 use crate::texts;
 
+mod information;
 mod lookup;
 mod relations;
 mod shared;
@@ -81,6 +82,8 @@ pub struct Session {
     left_out: BTreeMap<String, String>,
     /// Those of the catalog's queries that somebody has registered, or is about to.
     views: Mutex<BTreeMap<String, Arc<OnceCell<()>>>>,
+    /// Whether `information_schema` has been made.
+    information: OnceCell<()>,
 }
 
 /// The first day and currency of a billing event that has no rate.
@@ -120,6 +123,7 @@ impl Session {
             slice: None,
             left_out: BTreeMap::new(),
             views: Mutex::default(),
+            information: OnceCell::new(),
         })
     }
 
@@ -139,6 +143,7 @@ impl Session {
             slice: Some(slice),
             left_out: whole.left_out.clone(),
             views: Mutex::default(),
+            information: OnceCell::new(),
         })
     }
 
@@ -211,7 +216,15 @@ impl Session {
     }
 
     pub(crate) async fn run(&self, text: &str, place: &str) -> Result<QueryResult> {
-        let mut rows = self.stream(text, place).await?;
+        self.run_statement(Statement::parse(text, place)?, place).await
+    }
+
+    pub(crate) async fn run_statement(
+        &self,
+        statement: Statement,
+        place: &str,
+    ) -> Result<QueryResult> {
+        let mut rows = self.stream_statement(statement, place).await?;
         let mut batches = Vec::new();
         while let Some(batch) = rows.next().await? {
             batches.push(batch);
@@ -240,6 +253,14 @@ impl Session {
     /// Registers the queries that a statement reads, and makes sure of every exchange rate where
     /// money is among them.
     async fn register_needed(&self, statement: &Statement, place: &str) -> Result<()> {
+        if statement.tables(place)?.iter().any(|table| table.starts_with(information::PREFIX)) {
+            self.register_information().await?;
+        }
+        if let Some(table) = statement.described()
+            && !self.relations().iter().any(|relation| relation.name == table)
+        {
+            return Err(self.unknown_table(table.to_owned(), place));
+        }
         let mut needed = Vec::new();
         self.needed(statement, place, &mut Vec::new(), &mut needed)?;
         self.register_among(&needed, statement, place).await

@@ -14,6 +14,7 @@ use datafusion::common::JoinType;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 
+use crate::condition::Condition;
 use crate::error::{Result, TransformError};
 use crate::header::ViewSlice;
 use crate::session::{QueryResult, Session};
@@ -56,21 +57,15 @@ impl Slice {
 
 impl Session {
     /// The same tables with the partners for which `condition` holds, an SQL expression over the
-    /// columns of the view `partners`: `segment = 'startup' AND region IN ('EU', 'UK')`.
+    /// columns of the view `partners`: `segment = 'startup' AND region IN ('EU', 'UK')`. Subqueries
+    /// in it see every partner.
     ///
     /// # Errors
-    /// A condition that is no expression, or that names a column `partners` lacks.
+    /// [`TransformError::Condition`] for what is wrong in the condition.
     pub async fn only(self: &Arc<Self>, condition: &str) -> Result<Session> {
-        let fail = || TransformError::sql("the condition on partners");
-        let partners = self.view(PARTNERS_VIEW).await?;
-        let condition = partners.parse_sql_expr(condition).map_err(fail())?;
-        let kept = partners
-            .filter(condition)
-            .and_then(|rows| rows.select_columns(&["partner_id"]))
-            .map_err(fail())?;
-        let schema = kept.schema().as_arrow().clone();
-        let batches = kept.collect().await.map_err(fail())?;
-        self.slice(&concat_batches(&schema.into(), &batches).map_err(of_arrow)?).await
+        let condition = Condition::parse(condition, PARTNERS_VIEW)?;
+        let QueryResult { schema, batches } = condition.select(self, "partner_id").await?;
+        self.slice(&concat_batches(&schema, &batches).map_err(of_arrow)?).await
     }
 
     /// The whole cut into parts by attributes of the partners, in the order of these; partners

@@ -4,16 +4,23 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParser, Statement as Parsed};
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::{Expr, Statement as Sql, Value, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Select, SetExpr, Statement as Sql, Value, visit_expressions_mut,
+};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use lake_types::AsOf;
 
 use crate::error::{Result, TransformError};
+use crate::show::{Shown, shown};
 
 /// A SELECT, or an EXPLAIN of one.
 #[derive(Debug, Clone)]
-pub(crate) struct Statement(Parsed);
+pub(crate) struct Statement {
+    parsed: Parsed,
+    /// What it was written as, where that describes tables.
+    shown: Option<Shown>,
+}
 
 impl Statement {
     /// # Errors
@@ -27,53 +34,74 @@ impl Statement {
             }
             None => Err(TransformError::ReadOnly("no statement at all".to_owned())),
             Some(statement) => {
+                if let Parsed::Statement(sql) = &statement
+                    && let Some(shown) = shown(sql)
+                {
+                    let select = Self::parse(&shown.sql, place)?;
+                    return Ok(Self { shown: Some(shown), ..select });
+                }
                 check_read_only(&statement)?;
-                Ok(Self(statement))
+                Ok(Self { parsed: statement, shown: None })
             }
         }
     }
 
+    /// The table that it describes, if that is what it does.
+    pub(crate) fn described(&self) -> Option<&str> {
+        self.shown.as_ref()?.table.as_deref()
+    }
+
     /// Whether it asks for a plan.
     pub(crate) fn explains(&self) -> bool {
-        matches!(self.0, Parsed::Explain(_))
+        matches!(self.parsed, Parsed::Explain(_))
     }
 
     /// The statement as DataFusion prints it: without comments, spaced one way. Two files that
     /// differ in nothing else have the same text.
     pub(crate) fn normalized(&self) -> String {
-        self.0.to_string()
+        self.parsed.to_string()
     }
 
     /// Names of the tables it reads, without those of its own WITH.
     pub(crate) fn tables(&self, place: &str) -> Result<Vec<String>> {
         let (tables, _) =
-            resolve_table_references(&self.0, true).map_err(TransformError::sql(place))?;
+            resolve_table_references(&self.parsed, true).map_err(TransformError::sql(place))?;
         Ok(tables.iter().map(ToString::to_string).collect())
     }
 
     /// The statement as it stands, for queries that know no `$as_of`.
     pub(crate) fn unbound(self) -> Parsed {
-        self.0
+        self.parsed
     }
 
     /// Puts the instant in for `$as_of`, with its type, so that no expression has to guess it.
     pub(crate) fn bind(self, as_of: AsOf) -> Parsed {
-        let mut statement = self.0;
+        let mut statement = self.parsed;
         bind(&mut statement, as_of, &|name| name == AS_OF);
         statement
     }
 
     /// As `bind`, for whatever parameter stands there: one that is none is found by name.
     pub(crate) fn bind_all(self, as_of: AsOf) -> Parsed {
-        let mut statement = self.0;
+        let mut statement = self.parsed;
         bind(&mut statement, as_of, &|_| true);
         statement
     }
 
-    /// The statement as it was parsed, if it is one of SQL's own.
+    /// Changes the SELECT of a query that is one SELECT.
+    pub(crate) fn change_select(&mut self, change: impl FnOnce(&mut Select)) {
+        if let Parsed::Statement(sql) = &mut self.parsed
+            && let Sql::Query(query) = sql.as_mut()
+            && let SetExpr::Select(select) = query.body.as_mut()
+        {
+            change(select);
+        }
+    }
+
+    /// The statement as it was parsed, if it is one of SQL's own and describes nothing.
     pub(crate) fn sql(&self) -> Option<&Sql> {
-        match &self.0 {
-            Parsed::Statement(sql) => Some(sql),
+        match &self.parsed {
+            Parsed::Statement(sql) if self.shown.is_none() => Some(sql),
             _ => None,
         }
     }
@@ -91,13 +119,14 @@ pub(crate) const AS_OF: &str = "$as_of";
 
 fn check_read_only(statement: &Parsed) -> Result<()> {
     match statement {
-        Parsed::Statement(sql) if matches!(**sql, Sql::Query(_) | Sql::ExplainTable { .. }) => {
-            Ok(())
-        }
+        Parsed::Statement(sql) if matches!(**sql, Sql::Query(_)) => Ok(()),
         Parsed::Statement(sql) => {
             let words = sql.to_string();
-            let verb = words.split_whitespace().next().unwrap_or("nothing");
-            Err(TransformError::ReadOnly(verb.to_uppercase()))
+            let verb = words.split_whitespace().next().unwrap_or("nothing").to_uppercase();
+            Err(match verb.as_str() {
+                "SHOW" => TransformError::NoShow(words),
+                _ => TransformError::ReadOnly(verb),
+            })
         }
         Parsed::Explain(explain) => check_read_only(&explain.statement),
         other => {
@@ -145,9 +174,14 @@ mod tests {
 
     #[test]
     fn only_reading_is_let_through() {
-        for text in
-            ["SELECT 1", "WITH a AS (SELECT 1) SELECT * FROM a", "EXPLAIN SELECT 1", "DESCRIBE a"]
-        {
+        for text in [
+            "SELECT 1",
+            "WITH a AS (SELECT 1) SELECT * FROM a",
+            "EXPLAIN SELECT 1",
+            "DESCRIBE a",
+            "SHOW TABLES",
+            "SHOW COLUMNS FROM a",
+        ] {
             assert!(parse(text).is_ok(), "{text}");
         }
         for text in [

@@ -84,5 +84,8 @@ fn said(catalog: Catalog) -> Catalog {
     for (name, fault) in catalog.left_out() {
         note(&format!("rapport: {name} is left out: {}", fault.headline()));
     }
+    for fault in catalog.misplaced() {
+        note(&format!("rapport: not read: {}", fault.told()));
+    }
     catalog
 }

@@ -19,7 +19,9 @@ pub(super) async fn run(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Res
     }
     let mut failures = 0;
     let mut wrong = BTreeSet::new();
-    for fault in catalog.faults().iter().filter(|fault| wanted(&fault.query)) {
+    let checks = transform::check_header_checks(catalog, wanted).await?;
+    let faults = catalog.faults().iter().filter(|fault| wanted(&fault.query));
+    for fault in faults.chain(&checks) {
         failures += 1;
         line(&format!("FAIL  {}\n{}", fault.query, fault.render(false)))?;
     }
@@ -34,6 +36,14 @@ pub(super) async fn run(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Res
             line(&failed(result))?;
         }
     }
+    let untested = untested(catalog, names);
+    for query in &untested {
+        line(&format!(
+            "none  {} · no cases: write them in {}",
+            query.name,
+            query.file.replace(".sql", ".test.toml")
+        ))?;
+    }
     line(&format!("{} passed, {failures} failed", total - failures))?;
     if failures > 0 {
         if !wrong.is_empty() {
@@ -44,7 +54,30 @@ pub(super) async fn run(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Res
         }
         return Err(Found(format!("{failures} of {total} cases failed")).into());
     }
+    if !untested.is_empty() {
+        note(
+            "A case is a [[case]] with name, as_of, rows given and expected; `rapport metrics new` writes one to begin with",
+        );
+        // Who names a query wants it tested.
+        if !names.is_empty() {
+            let untested: Vec<&str> = untested.iter().map(|query| query.name.as_str()).collect();
+            return Err(Found(format!("no cases: {}", untested.join(", "))).into());
+        }
+    }
     Ok(())
+}
+
+/// Queries without cases: those named, else those of the project.
+fn untested<'a>(catalog: &'a Catalog, names: &[String]) -> Vec<&'a Query> {
+    let asked = |query: &&Query| match names.is_empty() {
+        true => query.path.is_some(),
+        false => names.contains(&query.name),
+    };
+    let without = |query: &&Query| {
+        let broken = catalog.faults().iter().any(|fault| fault.query == query.name);
+        query.cases.is_empty() && !broken
+    };
+    catalog.queries().filter(asked).filter(without).collect()
 }
 
 /// A case that failed: which, where, and what differs.
@@ -78,7 +111,8 @@ pub(super) async fn record(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::
         }
         let shown = || path.display().to_string();
         let text = std::fs::read_to_string(&path).with_context(shown)?;
-        let recording = transform::record(catalog, query, &text).await;
+        let plain = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let recording = transform::record(catalog, query, plain).await;
         let recording = recording.map_err(anyhow::Error::msg).with_context(shown)?;
         for change in &recording.changes {
             recorded += 1;

@@ -6,7 +6,7 @@ use super::command::COMMANDS;
 use super::words::{Kind, Piece, pieces};
 
 /// The words of SELECT that are worth completing.
-pub(super) const KEYWORDS: [&str; 62] = [
+pub(super) const KEYWORDS: [&str; 65] = [
     "ALL",
     "ANALYZE",
     "AND",
@@ -16,6 +16,7 @@ pub(super) const KEYWORDS: [&str; 62] = [
     "BY",
     "CASE",
     "CAST",
+    "COLUMNS",
     "CROSS",
     "DATE",
     "DESC",
@@ -60,6 +61,8 @@ pub(super) const KEYWORDS: [&str; 62] = [
     "RIGHT",
     "ROWS",
     "SELECT",
+    "SHOW",
+    "TABLES",
     "THEN",
     "TIMESTAMP",
     "TRUE",

@@ -4,9 +4,11 @@
 //! Every query is planned by itself, over empty tables and the headers of the queries it reads, so
 //! that one that is broken hides nothing of another. Reading order: `text` (places), `words`
 //! (before planning), `planner` (what DataFusion says), `columns`, `facts` and `rows` (grain and
-//! order), `sums`, `views` (what it should go through).
+//! order), `sums`, `division`, `views` (what it should go through), `checks` (the SQL of its header).
 
+mod checks;
 mod columns;
+mod division;
 mod facts;
 mod planner;
 mod rows;
@@ -14,6 +16,10 @@ mod sums;
 mod text;
 mod views;
 mod words;
+
+pub(crate) use planner::explain;
+pub(crate) use text::Words;
+pub(crate) use words::check_repeatable;
 
 use std::sync::Arc;
 
@@ -30,6 +36,26 @@ use crate::nearest::suggest;
 use crate::reach;
 use crate::session::known_tables;
 use crate::statement::Statement;
+
+/// What is wrong with the checks in the headers of the queries named, or of all.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_header_checks(
+    catalog: &Arc<Catalog>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Mistake>> {
+    let draft = Draft::new(catalog).await?;
+    let graph = Graph::of(catalog);
+    let checker = Checker { catalog, draft: &draft, graph: &graph };
+    let mut found = Vec::new();
+    for query in catalog.queries().filter(|q| wanted(&q.name)) {
+        let mut mistakes = Mistakes::new(&query.file, &query.name, &query.sql);
+        checks::check(&checker, query, &mut mistakes).await?;
+        found.extend(mistakes.found);
+    }
+    Ok(found)
+}
 
 /// What is wrong with the queries named, or with all, in the order of the files.
 ///
@@ -65,6 +91,7 @@ impl Checker<'_> {
                 self.check_plan(query, statement, &words, &mut mistakes).await?;
             }
         }
+        checks::check(self, query, &mut mistakes).await?;
         Ok(mistakes.found)
     }
 
@@ -154,6 +181,7 @@ impl Checker<'_> {
         }
         columns::check(query, &statement, plan.schema().as_arrow(), words, mistakes);
         sums::check(&plan, words, mistakes);
+        division::check(query, &plan, words, mistakes);
         let keys = |table: &str| keys_of(self.catalog, table);
         if rows::check(query, &plan, &keys, words, mistakes) == rows::Grain::Unknown {
             rows::check_cases(self.catalog, query, mistakes).await;

@@ -12,7 +12,7 @@ use crate::mistake::{Area, Mistakes, Place};
 use crate::nearest::{nearest, suggest};
 
 /// Adds what an error says to the mistakes: one of its own for each wrong expression of a SELECT.
-pub(super) fn explain(
+pub(crate) fn explain(
     error: &DataFusionError,
     ctx: &SessionContext,
     words: &Words,

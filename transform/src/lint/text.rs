@@ -6,11 +6,11 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use crate::mistake::{Area, Place};
 
 /// The words and signs of a file, without spaces and comments.
-pub(super) struct Words(Vec<TokenWithSpan>);
+pub(crate) struct Words(Vec<TokenWithSpan>);
 
 impl Words {
     /// As far as the text can be taken apart.
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let mut tokens = Vec::new();
         let dialect = GenericDialect {};
         // What can't be taken apart can't be parsed either, which is said.
@@ -20,29 +20,29 @@ impl Words {
     }
 
     /// The first word after the header, or the file's first character.
-    pub(super) fn first(&self) -> Area {
+    pub(crate) fn first(&self) -> Area {
         self.0.first().and_then(area).unwrap_or(START)
     }
 
     /// What follows the end of the first statement.
-    pub(super) fn second_statement(&self) -> Option<Area> {
+    pub(crate) fn second_statement(&self) -> Option<Area> {
         let end = self.0.iter().position(|t| t.token == Token::SemiColon)?;
         self.0[end..].iter().find(|t| t.token != Token::SemiColon).and_then(area)
     }
 
     /// The first time that word stands there.
-    pub(super) fn word(&self, word: &str) -> Option<Area> {
+    pub(crate) fn word(&self, word: &str) -> Option<Area> {
         self.0.iter().find(|t| is_word(t, word)).and_then(area)
     }
 
     /// The last time it stands before a place.
-    pub(super) fn before(&self, place: Place, word: &str) -> Option<Area> {
+    pub(crate) fn before(&self, place: Place, word: &str) -> Option<Area> {
         let areas = self.0.iter().filter(|t| is_word(t, word)).filter_map(area);
         areas.take_while(|a| a.place < place).last()
     }
 
     /// A table where a query first reads it.
-    pub(super) fn table(&self, name: &str) -> Option<Area> {
+    pub(crate) fn table(&self, name: &str) -> Option<Area> {
         let name = name.rsplit('.').next().unwrap_or(name);
         let reads = |at: usize| {
             let before = at.checked_sub(1).map(|at| &self.0[at]);
@@ -57,7 +57,7 @@ impl Words {
     }
 
     /// The last of a series of words: `ORDER BY` of the outermost query.
-    pub(super) fn last(&self, word: &str) -> Option<Area> {
+    pub(crate) fn last(&self, word: &str) -> Option<Area> {
         self.0.iter().rev().find(|t| is_word(t, word)).and_then(area)
     }
 }

@@ -21,10 +21,21 @@ pub(super) fn check(
     words: &Words,
     mistakes: &mut Mistakes<'_>,
 ) {
-    let Some(sql) = statement.sql() else { return };
-    if let Sql::Query(query) = sql {
+    if let Some(Sql::Query(query)) = statement.sql() {
         stars(&query.body, words, mistakes);
     }
+    check_repeatable(statement, kind, ctx, words, mistakes);
+}
+
+/// As `check`, for SQL whose columns are nobody's business.
+pub(crate) fn check_repeatable(
+    statement: &Statement,
+    kind: Kind,
+    ctx: &SessionContext,
+    words: &Words,
+    mistakes: &mut Mistakes<'_>,
+) {
+    let Some(sql) = statement.sql() else { return };
     let _ = sql.visit(&mut Joins { words, mistakes });
     let _ = visit_expressions(sql, |expression: &Expr| {
         match expression {

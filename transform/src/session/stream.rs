@@ -42,7 +42,14 @@ impl Session {
     /// # Errors
     /// As [`Session::sql`].
     pub async fn stream(&self, text: &str, place: &str) -> Result<QueryStream> {
-        let statement = Statement::parse(text, place)?;
+        self.stream_statement(Statement::parse(text, place)?, place).await
+    }
+
+    pub(super) async fn stream_statement(
+        &self,
+        statement: Statement,
+        place: &str,
+    ) -> Result<QueryStream> {
         let explains = statement.explains();
         self.register_needed(&statement, place).await?;
         let fail = || TransformError::sql(place);

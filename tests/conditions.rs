@@ -1,0 +1,63 @@
+//! `--where`: each mistake in a condition is said at its place; subqueries and `$as_of` work.
+
+use crate::program::Project;
+use crate::simulated::{Simulated, Size};
+
+const DAY: &str = "2026-02-01";
+
+#[test]
+fn mistakes_in_a_condition_are_said_at_their_place() {
+    let world = Simulated::new(Size { seed: 5, partners: 12, events: 400, days: 40 });
+    let project = Project::new();
+    world.load(&project);
+    let run = |condition: &str| {
+        project.run(&["metrics", "run", "growth", "--as-of", DAY, "--where", condition])
+    };
+    let runs = || project.number("SELECT count(*) FROM runs");
+    let before = runs();
+    for (condition, column, words) in [
+        ("count(*) > 1", 1, ["`count` is over many rows", "IN (SELECT"]),
+        ("plan = 'x' OR max(quota_per_minute) > 1", 15, ["`max` is over many rows", "^^^"]),
+        ("row_number() OVER (ORDER BY plan) = 1", 1, ["`row_number` OVER", "view"]),
+        ("sum(1) OVER () > 1", 1, ["`sum` OVER", "view"]),
+        ("plan = 'a' AND CAST(partner_id AS INT) = 1", 21, ["Cannot cast string", "TRY_CAST"]),
+        ("1 / 0 = 1", 1, ["ivide by zero", "NULLIF"]),
+        ("quota_per_minute / 0 > 1", 1, ["ivide by zero", "NULLIF"]),
+        ("partner_id = 'a' AND live > 'soon'", 22, ["soon", "help"]),
+        ("partner_id IN (SELECT partner_id FROM nonesuch)", 39, ["no table `nonesuch`", "^^^"]),
+        ("partner_id IN (SELECT nothing FROM partners)", 23, ["no column `nothing`", "^^^"]),
+        ("live < $now", 8, ["there is no parameter `$now`", "$as_of"]),
+        ("live < now()", 8, ["`now` gives something else", "$as_of"]),
+        ("segmnt = 'a'", 1, ["there is no column `segmnt`", "did you mean `segment`?"]),
+        ("nosuch(plan)", 1, ["there is no function `nosuch`", "help"]),
+        ("segment", 1, ["a condition is a Boolean, and this is", "Utf8"]),
+        ("segment = ", 1, ["xpected", "^"]),
+        ("TRUE) OR (TRUE", 5, ["the end of the condition", ")"]),
+        ("TRUE; DROP TABLE x", 5, ["the end of the condition", ";"]),
+        ("", 1, ["xpected", "^"]),
+    ] {
+        let ran = run(condition);
+        let place = format!("rapport: --where:1:{column}: ");
+        ran.refused(2, &[&place, words[0], words[1]]);
+        for dump in [" { ", "Some(", "Expr", "DataFusion", "backtrace"] {
+            assert!(!ran.stderr.contains(dump), "{condition}: {ran}");
+        }
+    }
+    assert_eq!(runs(), before, "what is refused is no run");
+
+    // As of its end the whole lake is looked at, and of the partners those that are asked for.
+    let csv = |condition: &str| {
+        let flags = ["metrics", "run", "growth", "--as-of", DAY, "--format", "csv", "--where"];
+        project.ok(&[&flags[..], &[condition]].concat())
+    };
+    assert_eq!(csv("live < $as_of OR live IS NULL"), csv("TRUE"));
+    let busy = "partner_id IN (SELECT partner_id FROM partner_reliability WHERE calls > 20)";
+    let busiest = "SELECT partner_id FROM partner_reliability WHERE calls > 20";
+    let ids = project.ok(&["sql", busiest, "--as-of", DAY, "--format", "csv"]);
+    let ids: Vec<String> = ids.lines().skip(1).map(|id| format!("'{id}'")).collect();
+    assert!(!ids.is_empty());
+    assert_eq!(csv(busy), csv(&format!("partner_id IN ({})", ids.join(", "))));
+    assert_ne!(csv(busy), csv("TRUE"));
+    assert_eq!(csv("EXISTS (SELECT 1 FROM partners WHERE FALSE)"), csv("FALSE"));
+    assert_eq!(csv("TRY_CAST(partner_id AS INT) = 1"), csv("FALSE"));
+}

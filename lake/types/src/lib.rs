@@ -1,11 +1,12 @@
 //! Ids, instants, days and money: the light crate that every room may import.
 //!
 //! Reading order: `stream` (the four event streams), `time` (instants, days, `AsOf`), `money`
-//! (decimals, currencies, rates).
+//! (decimals, currencies, rates), `words` (counts in sentences).
 
 mod money;
 mod stream;
 mod time;
+mod words;
 
 pub use money::{
     CurrencyError, MONEY_SCALE, Money, Rates, RatesError, minor_units, parse_decimal, to_f64,
@@ -14,3 +15,4 @@ pub use stream::{Stream, UnknownStream};
 pub use time::{
     AsOf, AsOfError, Day, MICROS_PER_DAY, format_instant, month_of, next_month, parse_instant,
 };
+pub use words::{agree, counted, thousands};

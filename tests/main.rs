@@ -5,9 +5,11 @@
 //! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
 //! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
 //! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
-//! `plan`, `ten_mistakes`, `watch`, `held_back`, `conditions`, `query_files`, `ending`.
+//! `plan`, `ten_mistakes`, `watch`, `held_back`, `conditions`, `query_files`, `ending`, `pages`,
+//! `sentences`.
 //!
-//! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events.
+//! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events, and holds the
+//! sentences of a report of 20,000 partners against the lake.
 
 mod bad_input;
 mod bucket;
@@ -25,6 +27,7 @@ mod group;
 mod held_back;
 mod kafka;
 mod metrics;
+mod pages;
 mod pieces;
 mod plan;
 mod program;
@@ -35,6 +38,7 @@ mod registry;
 mod s3;
 mod secrets;
 mod secure;
+mod sentences;
 mod shell;
 mod simulated;
 mod slices;

@@ -23,6 +23,8 @@ pub(crate) enum Anchor {
 /// Draws on one chart. Coordinates are px from the top left.
 pub(crate) struct Pen<'a> {
     backend: SVGBackend<'a>,
+    /// Of the drawing, in px.
+    width: f64,
 }
 
 /// Draws a chart of `size` px and gives its SVG, with `title` and `desc` for who cannot see it.
@@ -34,7 +36,8 @@ pub(crate) fn draw(
 ) -> String {
     let mut drawn = String::new();
     let units = (to_units(size.0).unsigned_abs(), to_units(size.1).unsigned_abs());
-    let mut pen = Pen { backend: SVGBackend::with_string(&mut drawn, units) };
+    let backend = SVGBackend::with_string(&mut drawn, units);
+    let mut pen = Pen { backend, width: size.0 };
     paint(&mut pen);
     // The backend writes to a String, which cannot fail.
     let _ = pen.backend.present();
@@ -245,6 +248,13 @@ impl Pen<'_> {
             color: plotters::prelude::Color::to_backend_color(&colour(role)),
             pos: Pos::new(hpos, VPos::Center),
         };
+        // What is centred near an edge moves in: outside the drawing nothing is seen.
+        let half = width_of(text, matches!(weight, FontStyle::Bold)) / 2.0;
+        let x = match anchor {
+            Anchor::Middle if 2.0 * half < self.width => x.clamp(half, self.width - half),
+            Anchor::Middle => self.width / 2.0,
+            _ => x,
+        };
         let baseline = y + 0.36 * size;
         let _ = self.backend.draw_text(text, &style, at(x, baseline));
     }
@@ -295,6 +305,22 @@ mod tests {
             <rect x=\"0\" y=\"0\" width=\"40\" height=\"20\" fill=\"#1F66AE\"/>\
             <text x=\"16\" y=\"57\" text-anchor=\"end\" font-size=\"48\" fill=\"#14202B\">&lt;b&gt;</text></svg>";
         assert_eq!(svg, expected);
+    }
+
+    #[test]
+    fn centred_text_stays_inside() {
+        let at = |x: f64, text: &str| {
+            let svg =
+                draw((100.0, 20.0), "", "", |pen| pen.text((x, 10.0), text, Anchor::Middle, INK));
+            let (_, rest) = svg.split_once("<text x=\"").expect("a text");
+            let (x, _) = rest.split_once('"').expect("a place");
+            x.parse::<f64>().expect("a number") / 4.0
+        };
+        // Ten characters take 72 px at most.
+        assert_eq!(at(50.0, "27 of 30 d"), 50.0);
+        assert_eq!(at(90.0, "27 of 30 d"), 64.0);
+        assert_eq!(at(5.0, "27 of 30 d"), 36.0);
+        assert_eq!(at(5.0, "longer than the whole drawing is wide"), 50.0);
     }
 
     #[test]

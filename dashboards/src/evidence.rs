@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::figure::Figure;
 use crate::input::{ColumnDoc, QueryDoc, ReportInput};
 use crate::page::{Page, Place, Section, empty, grid, held_back};
 use crate::{paths, words};
@@ -115,13 +116,16 @@ fn rows_of(input: &ReportInput, names: &[(&String, Option<&QueryDoc>)]) -> Marku
                     @if doc.is_some() { a href=(paths::sql(name)) { (name) } } @else { (name) }
                 } }
                 td.wide {
-                    @if let Some(doc) = doc { (doc.description) }
+                    @if let Some(doc) = doc.or(input.tables.get(*name)) { (doc.description) }
                     @if let Some(held) = input.held.get(*name) { (held_back(held)) }
                 }
                 @if any_rows {
                     td.num { (words::known(input.csv.get(*name).map(|csv| rows(csv)), words::count)) }
                     td { span.links {
-                        @if input.csv.contains_key(*name) { a href=(paths::csv(name)) { "CSV" } }
+                        @if input.csv.contains_key(*name) {
+                            a href=(paths::csv(name)) { "CSV" }
+                            a href=(paths::csv_metadata(name)) title="Definition, as of, versions" { "About" }
+                        }
                         @if input.parquet.contains_key(*name) { a href=(paths::parquet(name)) { "Parquet" } }
                     } }
                 }
@@ -183,7 +187,11 @@ fn query_page(input: &ReportInput, place: Place, name: &str, doc: &QueryDoc) -> 
     sections.push(page.section(&section, &lineage(input, doc)));
     if let Some(first) = input.first_rows.get(name).filter(|rows| !rows.is_empty()) {
         let all = input.csv.get(name).map_or(0, |csv| rows(csv));
-        let subtitle = html! { (words::count(first.len() as i64)) " of " (words::count(all)) };
+        let shown = first.len() as i64;
+        let subtitle = html! {
+            (Figure::count(shown, format!("SELECT least(count(*), {shown}) FROM {name}"))) " of "
+            (Figure::counted(all, "row", format!("SELECT count(*) FROM {name}")))
+        };
         let section = Section { subtitle, ..Section::new("rows", "First rows", 12, "") };
         sections.push(page.section(&section, &first_rows(doc, first)));
     }
@@ -203,12 +211,20 @@ fn query_page(input: &ReportInput, place: Place, name: &str, doc: &QueryDoc) -> 
         subtitle: html! {
             "Header, then the query"
             @if place == Place::Metrics {
-                "; " code { "$as_of" } " is " (input.as_of.to_string()) "T00:00:00Z here"
+                "; " code { "$as_of" } " is " code { (crate::csvw::midnight(input.as_of)) } " here"
             }
         },
         ..Section::new("sql", "SQL", 12, "")
     };
-    sections.push(page.section(&section, &html! { pre { code { (doc.sql) } } }));
+    let shown = words::clip(&doc.sql, SQL);
+    let cut = shown.len() < doc.sql.len();
+    sections.push(page.section(
+        &section,
+        &html! {
+            pre { code { (shown) } }
+            @if cut { p.note { "The rest is in " code { (doc.file) } "." } }
+        },
+    ));
     page.html(&grid(&sections))
 }
 
@@ -221,6 +237,7 @@ fn facts(input: &ReportInput, name: &str, doc: &QueryDoc, above: &str) -> Markup
             " · " code { (doc.file) }
             @if input.csv.contains_key(name) {
                 " · " a href={ "../" (paths::csv(name)) } { "CSV" }
+                " · " a href={ "../" (paths::csv_metadata(name)) } { "About the CSV" }
             }
             @if input.parquet.contains_key(name) {
                 " · " a href={ "../" (paths::parquet(name)) } { "Parquet" }
@@ -247,6 +264,11 @@ fn columns(doc: &QueryDoc) -> Markup {
     }
 }
 
+/// Longest query that is shown whole.
+const SQL: usize = 40_000;
+/// Longest text of a cell.
+const CELL: usize = 80;
+
 fn first_rows(doc: &QueryDoc, rows: &[Vec<String>]) -> Markup {
     let class = |column: &ColumnDoc| {
         let number = ["Int", "Float", "Decimal"].iter().any(|kind| column.kind.starts_with(kind));
@@ -259,7 +281,7 @@ fn first_rows(doc: &QueryDoc, rows: &[Vec<String>]) -> Markup {
             } }
             tbody { @for row in rows { tr {
                 @for (column, cell) in doc.columns.iter().zip(row) {
-                    td class=[class(column)] { (cell) }
+                    td class=[class(column)] { (words::name(cell, CELL)) }
                 }
             } } }
         } }

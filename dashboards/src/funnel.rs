@@ -1,14 +1,17 @@
 //! The Funnel page: stages, first call within, stages by cohort, time to first call and activation.
 
-use chrono::{Days, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate};
 use maud::{Markup, PreEscaped, html};
 
-use crate::charts::dots;
+use crate::charts::{dots, last};
+use crate::figure::{self, Figure};
 use crate::input::ReportInput;
+use crate::lead;
 use crate::overview::SMALL_COHORT;
 use crate::page::{Page, Place, Section, empty, grid};
 use crate::rows::{ActivationRow, FunnelRow, TimeToFirstCallRow};
-use crate::table::{Column, Row, bar, head, table};
+use crate::standing::PartnerRow;
+use crate::table::{Column, HISTORY, Numbers, Row, bar, head, history, table};
 use crate::words;
 
 pub(crate) fn funnel(input: &ReportInput) -> String {
@@ -52,23 +55,67 @@ fn lead(input: &ReportInput) -> Markup {
     let Some(row) = all(&input.funnel) else {
         return html! { "Nobody has registered yet. Partner events are what fills this page: load them with " code { "rapport ingest load --stream partner-events" } "." };
     };
-    let since = first_month(&input.funnel).map(words::long_month_year);
-    let of = |n: i64| words::percent(n as f64 / row.registered as f64);
-    let losses = [
-        (row.registered - row.sandbox, "before the first sandbox call"),
-        (row.sandbox - row.production, "between sandbox and production"),
-        (row.production - row.revenue, "between production and the first charge"),
-    ];
-    let worst = losses.iter().max_by_key(|(n, _)| *n).filter(|(n, _)| *n > 0);
+    let reached = html! {
+        "Of " (registered(row)) " " b { (part(row, row.production, "production")) " reached production" }
+        " and " b { (part(row, row.revenue, "revenue")) " been charged" } "."
+    };
     let median = input.time_to_first_call.iter().find(|r| r.cohort_month.is_none());
-    let median = median.and_then(|r| r.median_seconds);
-    html! {
-        "Of " (words::plural(row.registered, "partner", "partners")) " registered"
-        @if let Some(since) = since { " since " (since) }
-        ", " b { (of(row.production)) " are live" } " and " b { (of(row.revenue)) " have been charged" } "."
-        @if let Some((n, place)) = worst { " Most stop " (place) ": " (words::count(*n)) "." }
-        @if let Some(seconds) = median { " Half make their first call within " b { (words::duration(seconds)) } "." }
+    let median = median.and_then(|r| r.median_seconds).map(|seconds| {
+        let query = figure::of_cohort("median_seconds", "time_to_first_call", None);
+        html! { "Half make their first call within " b { (Figure::duration(seconds, query)) } "." }
+    });
+    lead::lead([Some(reached), halted(input), median].into_iter().flatten())
+}
+
+/// How many of all have got to a stage: `75 % have`; of a few, `1 has`.
+fn part(row: &FunnelRow, n: i64, column: &str) -> Markup {
+    if row.registered < SMALL_COHORT {
+        let query = figure::of_cohort(column, "funnel", None);
+        return html! { (Figure::count(n, query)) " " (words::agree(n, "has", "have")) };
     }
+    let what = format!("CAST({column} AS DOUBLE) / registered");
+    let query = figure::of_cohort(&what, "funnel", None);
+    html! { (Figure::percent(n as f64 / row.registered as f64, query)) " have" }
+}
+
+fn registered(row: &FunnelRow) -> Figure {
+    let query = figure::of_cohort("registered", "funnel", None);
+    Figure::counted(row.registered, "registered partner", query)
+}
+
+/// Who is missing in the next stage, as SQL, and the stage that they are in.
+const STEPS: [(&str, &str); 3] = [
+    ("registered - sandbox", "registration"),
+    ("sandbox - production", "the sandbox"),
+    ("production - revenue", "production"),
+];
+
+/// After which stages most partners are missing, in cohorts that have had a month for it: in a
+/// young one it means nothing.
+fn halted(input: &ReportInput) -> Option<Markup> {
+    let old = |row: &&FunnelRow| row.cohort_month.is_some_and(|m| matures_on(m) < input.as_of);
+    let rows: Vec<&FunnelRow> = input.funnel.iter().filter(old).collect();
+    let until = words::next_month(rows.iter().filter_map(|row| row.cohort_month).max()?);
+    let sum = |of: fn(&FunnelRow) -> i64| rows.iter().map(|row| of(row)).sum::<i64>();
+    let missing = [
+        sum(|r| r.registered - r.sandbox),
+        sum(|r| r.sandbox - r.production),
+        sum(|r| r.production - r.revenue),
+    ];
+    let most = missing.into_iter().max().filter(|most| *most > 0)?;
+    let at: Vec<(&str, &str)> =
+        missing.iter().zip(STEPS).filter(|(n, _)| **n == most).map(|(_, step)| step).collect();
+    let places: Vec<String> = at.iter().map(|(_, place)| (*place).to_owned()).collect();
+    let (what, _) = *at.first()?;
+    let query = format!("SELECT sum({what}) FROM funnel WHERE cohort_month < '{until}'");
+    let this_year = until.year() == input.as_of.year();
+    let month = if this_year { words::long_month(until) } else { words::long_month_year(until) };
+    Some(html! {
+        "Largest " (words::agree(places.len(), "gap", "gaps")) " in cohorts before " (month)
+        ": after " (words::list(&places)) ", " (Figure::count(most, query))
+        @if places.len() > 1 { " each" }
+        "."
+    })
 }
 
 /// Four bars; each is set against all that registered, its rate against the stage before.
@@ -81,33 +128,18 @@ pub(crate) fn bars_section(page: &Page, span: u8) -> Markup {
     let since = first_month(&input.funnel).map(words::long_month_year);
     let section = Section {
         subtitle: html! {
-            (words::plural(row.registered, "partner", "partners")) " registered"
+            (registered(row))
             @if let Some(since) = since { " since " (since) }
             "; rate is of the stage before"
         },
-        table: Some(stage_table(row)),
+        table: Some(Numbers { table: stage_table(row), earlier: 0 }),
         ..Section::new("funnel", "Funnel", span, "funnel")
     };
     let stages = [
         ("Registered", row.registered, None, None),
-        (
-            "Sandbox",
-            row.sandbox,
-            row.sandbox_rate,
-            Some((row.registered - row.sandbox, "never called with success")),
-        ),
-        (
-            "Production",
-            row.production,
-            row.production_rate,
-            Some((row.sandbox - row.production, "called, but are not live")),
-        ),
-        (
-            "Revenue",
-            row.revenue,
-            row.revenue_rate,
-            Some((row.production - row.revenue, "are live without a charge")),
-        ),
+        ("Sandbox", row.sandbox, row.sandbox_rate, Some(never_called(input, row))),
+        ("Production", row.production, row.production_rate, Some(in_sandbox(input, row))),
+        ("Revenue", row.revenue, row.revenue_rate, Some(uncharged(row))),
     ];
     let body = html! {
         div.funnel role="list" {
@@ -117,7 +149,7 @@ pub(crate) fn bars_section(page: &Page, span: u8) -> Markup {
                     (bar(n as f64 / row.registered as f64, "series", true))
                     b { (words::count(n)) }
                     span.rate { @if let Some(rate) = rate { (words::percent(rate)) } }
-                    @if let Some((lost, why)) = lost { p { (stopped(lost, why)) } }
+                    @if let Some(lost) = lost { p { (lost) } }
                 }
             }
         }
@@ -125,12 +157,44 @@ pub(crate) fn bars_section(page: &Page, span: u8) -> Markup {
     page.section(&section, &body)
 }
 
-fn stopped(lost: i64, why: &str) -> String {
-    if lost == 0 {
-        "nobody stopped here".to_owned()
-    } else {
-        format!("{} {why}", words::count(lost))
+/// How many have not come to a stage, and what is known of them.
+fn stopped(n: i64, what: &str, words: &str, details: &[Markup]) -> Markup {
+    let query = figure::of_cohort(what, "funnel", None);
+    html! {
+        @if n == 0 { "Nobody stopped here" } @else {
+            (Figure::count(n, query)) " " (words)
+            @for (i, detail) in details.iter().enumerate() {
+                (if i == 0 { "; stuck for 30 days or more: " } else { ", " }) (detail)
+            }
+        }
     }
+}
+
+/// Partners that are stuck in a stage, where there are any: `64 never called`.
+fn stuck_in(input: &ReportInput, stage: &str, words: &str) -> Option<Markup> {
+    let n = input.stuck_partners.iter().flatten().filter(|row| row.stage == stage).count() as i64;
+    let query = format!("SELECT count(*) FROM stuck_partners WHERE stage = '{stage}'");
+    (n > 0).then(|| html! { (Figure::count(n, query)) " " (words) })
+}
+
+fn never_called(input: &ReportInput, row: &FunnelRow) -> Markup {
+    let details = [
+        stuck_in(input, "never_called", "that never called"),
+        stuck_in(input, "failing", "with errors only"),
+    ];
+    let details: Vec<Markup> = details.into_iter().flatten().collect();
+    let n = row.registered - row.sandbox;
+    stopped(n, STEPS[0].0, "without a successful call", &details)
+}
+
+fn in_sandbox(input: &ReportInput, row: &FunnelRow) -> Markup {
+    let details: Vec<Markup> = stuck_in(input, "sandbox", "in the sandbox").into_iter().collect();
+    let n = row.sandbox - row.production;
+    stopped(n, STEPS[1].0, "called, but not in production", &details)
+}
+
+fn uncharged(row: &FunnelRow) -> Markup {
+    stopped(row.production - row.revenue, STEPS[2].0, "reached production without a charge", &[])
 }
 
 fn stage_table(row: &FunnelRow) -> Markup {
@@ -168,7 +232,7 @@ fn within_section(page: &Page) -> Markup {
             r.cohort_month.is_some() && r.partners >= SMALL_COHORT && r.within_30d.is_some()
         })
         .collect();
-    let shown = crate::charts::last(&cohorts, 2);
+    let shown = last(&cohorts, 2);
     let marks: [Mark; 4] = [
         ("30 minutes", |r| r.within_30m),
         ("1 day", |r| r.within_1d),
@@ -196,8 +260,16 @@ fn within_section(page: &Page) -> Markup {
 
 fn stuck_section(page: &Page) -> Markup {
     let Some(rows) = &page.input.stuck_partners else { return html! {} };
+    let n = rows.len() as i64;
+    let waiting = |p: &&PartnerRow| p.registered_at.is_some() && p.live_at.is_none();
+    let all = page.input.partners.iter().filter(waiting).count() as i64;
+    let not_live = "SELECT count(*) FROM partners WHERE registered IS NOT NULL AND live IS NULL";
     let section = Section {
-        subtitle: html! { (words::plural(rows.len() as i64, "partner", "partners")) " registered and not live" },
+        subtitle: html! {
+            (Figure::count(n, "SELECT count(*) FROM stuck_partners")) " of the "
+            (Figure::counted(all, "registered partner", not_live))
+            " that " (words::agree(all, "is", "are")) " not live"
+        },
         ..Section::new("stuck", "Stuck for 30 days or more", 4, "stuck_partners")
     };
     let count = |stage: &str| rows.iter().filter(|row| row.stage == stage).count() as i64;
@@ -257,7 +329,8 @@ fn cohort_section(page: &Page) -> Markup {
             total: row.cohort_month.is_none(),
         })
         .collect();
-    let body = html! { div.scroll { (table(&columns, &lines)) } };
+    let shown = history(&columns, &lines);
+    let body = html! { div.scroll { (shown.table) } (page.earlier(shown.earlier, "funnel")) };
     page.section(&section, &body)
 }
 
@@ -266,11 +339,17 @@ fn by_cohort_section(page: &Page) -> Markup {
     let input = page.input;
     let small: i64 =
         cohorts(input).iter().filter(|(_, a)| is_small(a)).map(|(_, a)| a.partners).sum();
+    let of_small = format!(
+        "SELECT sum(partners) FROM activation WHERE cohort_month IS NOT NULL AND partners < {SMALL_COHORT}"
+    );
+    let drawn: Vec<_> = cohorts(input).into_iter().filter(|(_, a)| !is_small(a)).collect();
+    // The row of all cohorts is the last one.
+    let drawn = last(&drawn, HISTORY + 1);
     let section = Section {
         subtitle: html! { "Hollow dots and hatched bars are maturing: some partners have been observed for fewer than 30 days, so the figure will still move" },
         table: Some(numbers(input)),
         note: Some(html! {
-            @if small > 0 { "Cohorts of fewer than " (SMALL_COHORT) " partners (" (words::count(small)) " together) are in the table only. " }
+            @if small > 0 { "Cohorts of fewer than " (SMALL_COHORT) " partners (" (Figure::count(small, of_small)) " together) are in the table only. " }
             "p90 is the time by which 9 in 10 have called; “not reached” gives the share that has. Activation is the metric activation, on the page "
             a href="metrics.html" { "Metrics" } "."
         }),
@@ -287,9 +366,7 @@ fn by_cohort_section(page: &Page) -> Markup {
                 (head(Column::Text("p90")))
                 th.grow scope="col" { "Activation rate: live in 30 days" } th {} (head(Column::Text("Cohort")))
             } }
-            tbody { @for (first, activation) in cohorts(input) { @if !is_small(activation) {
-                (cohort_row(first, activation))
-            } } }
+            tbody { @for (first, activation) in drawn { (cohort_row(first, activation)) } }
         } }
     };
     page.section(&section, &body)
@@ -357,7 +434,7 @@ fn maturity(row: &ActivationRow) -> Markup {
     }
 }
 
-fn numbers(input: &ReportInput) -> Markup {
+fn numbers(input: &ReportInput) -> Numbers {
     let columns = [
         Column::Text("Registered"),
         Column::Number("Partners"),
@@ -394,5 +471,5 @@ fn numbers(input: &ReportInput) -> Markup {
         running: row.cohort_month.is_some() && !row.mature,
         total: row.cohort_month.is_none(),
     };
-    table(&columns, &cohorts(input).into_iter().map(line).collect::<Vec<_>>())
+    history(&columns, &cohorts(input).into_iter().map(line).collect::<Vec<_>>())
 }

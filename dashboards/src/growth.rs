@@ -6,13 +6,15 @@ use maud::{Markup, html};
 use crate::charts::bars::{Bar, Bars, CHURNED_LAYER, Layer, bars, columns};
 use crate::charts::lines::{Lines, Period, Series, lines};
 use crate::charts::{Frame, NARROW, NARROW_PERIODS, WIDE_PERIODS, last};
+use crate::figure::{self, Figure};
 use crate::input::ReportInput;
+use crate::lead;
 use crate::page::{Page, Place, Section, drawings, empty, grid};
 use crate::roles::{
     BAD, INK_2, NEGATIVE, RETAINED, RETAINED_LINE, SERIES, SERIES_2, SERIES_2_LABEL, SERIES_LABEL,
 };
 use crate::rows::GrowthRow;
-use crate::table::{Column, Row, table};
+use crate::table::{Column, Numbers, Row, history};
 use crate::{retention, words};
 
 const LAYERS: [Layer; 3] = [
@@ -48,33 +50,48 @@ fn lead(input: &ReportInput) -> Markup {
             @else { "The first month is not complete yet, so there is nothing to compare it with." }
         };
     };
-    html! {
-        (words::long_month(now.month)) " ended with " b { (words::plural(now.active, "active partner", "active partners")) }
-        ": " (words::count(now.new)) " new and " (words::count(now.resurrected)) " back, " (words::count(now.churned)) " lost."
-        @match (now.quick_ratio, before.and_then(|row| Some((row.quick_ratio?, row.month)))) {
-            (Some(now), Some((before, month))) => {
-                " Gains were " b { (words::decimal(now, 1)) " times" } " losses, " (against(now, before)) " in " (words::long_month(month)) "."
+    let of = |n: i64, column: &str| Figure::count(n, figure::monthly(column, "growth", now.month));
+    let active = figure::monthly("active", "growth", now.month);
+    let ended = html! {
+        (words::long_month(now.month)) " ended with "
+        b { (Figure::counted(now.active, "active partner", active)) }
+        ": " (of(now.new, "new")) " new and " (of(now.resurrected, "resurrected")) " back, "
+        (of(now.churned, "churned")) " lost."
+    };
+    lead::lead([Some(ended), gains(now, before), retention::weakest(input)].into_iter().flatten())
+}
+
+/// The quick ratio of a month against that of the month before.
+fn gains(now: &GrowthRow, before: Option<&GrowthRow>) -> Option<Markup> {
+    let ratio = |row: &GrowthRow| {
+        let query = figure::monthly("quick_ratio", "growth", row.month);
+        row.quick_ratio.map(|q| (q, Figure::new(words::decimal(q, 1), q, query)))
+    };
+    let (now, shown) = ratio(now)?;
+    let before = before.and_then(|row| Some((ratio(row)?, words::long_month(row.month))));
+    Some(html! {
+        "Gains were " b { (shown) " times" } " losses"
+        @if let Some(((before, shown), month)) = before {
+            @match now - before {
+                d if d >= 0.05 => { ", up from " }
+                d if d <= -0.05 => { ", down from " }
+                _ => { ", as " }
             }
-            (Some(now), None) => { " Gains were " b { (words::decimal(now, 1)) " times" } " losses." }
-            (None, _) => {}
+            (shown) " in " (month)
         }
-        @if let Some(sentence) = retention::weakest(input) { " " (sentence) }
-    }
+        "."
+    })
 }
 
-fn against(now: f64, before: f64) -> String {
-    let shown = words::decimal(before, 1);
-    match now - before {
-        d if d >= 0.05 => format!("up from {shown}"),
-        d if d <= -0.05 => format!("down from {shown}"),
-        _ => format!("as {shown}"),
-    }
-}
-
-/// The label of a month under an axis; the year is noted under the first and each January.
-pub(crate) fn month_note(i: usize, month: NaiveDate, as_of: NaiveDate) -> Option<String> {
-    let year = (i == 0 || month.month() == 1).then(|| month.year().to_string());
-    words::part_of_month(month, as_of).or(year)
+/// What stands under the label of a month on an axis: how much of it has been seen, or its year
+/// where that is not the year of the month before it, which may be long ago.
+pub(crate) fn month_note(
+    before: Option<NaiveDate>,
+    month: NaiveDate,
+    as_of: NaiveDate,
+) -> Option<String> {
+    let year = before.is_none_or(|before| before.year() != month.year());
+    words::part_of_month(month, as_of).or(year.then(|| month.year().to_string()))
 }
 
 /// Growth accounting by month, at the width of its section.
@@ -137,7 +154,7 @@ fn growth_note(input: &ReportInput) -> Option<Markup> {
     let hidden = input.growth.len().saturating_sub(WIDE_PERIODS);
     let running = input.growth.last().filter(|row| !row.complete);
     (hidden > 0 || running.is_some()).then(|| html! {
-        @if hidden > 0 { "The " (words::plural(hidden as i64, "month", "months")) " before are in the table only. " }
+        @if hidden > 0 { (words::counted(hidden, "month")) " before " (words::agree(hidden, "is", "are")) " in the table only. " }
         @if let Some(row) = running {
             (words::long_month(row.month)) " is not finished and left out of every comparison: its churned partners may still call."
         }
@@ -154,7 +171,7 @@ fn growth_bars(
     let rows = last(&input.growth, periods);
     let bar = |(i, row): (usize, &GrowthRow)| Bar {
         label: words::month(row.month),
-        note: month_note(i, row.month, input.as_of),
+        note: month_note(i.checked_sub(1).map(|i| rows[i].month), row.month, input.as_of),
         parts: vec![row.retained as f64, row.resurrected as f64, row.new as f64],
         below: row.churned as f64,
         value: words::count(row.active),
@@ -186,7 +203,7 @@ fn growth_bars(
     (bars(&frame, chart), columns(size.0, &chart))
 }
 
-fn numbers(rows: &[GrowthRow]) -> Markup {
+fn numbers(rows: &[GrowthRow]) -> Numbers {
     let columns = [
         Column::Text("Month"),
         Column::Number("Active"),
@@ -212,7 +229,7 @@ fn numbers(rows: &[GrowthRow]) -> Markup {
         ];
         Row::running(cells, !row.complete)
     };
-    table(&columns, &rows.iter().map(line).collect::<Vec<_>>())
+    history(&columns, &rows.iter().map(line).collect::<Vec<_>>())
 }
 
 /// Months of a line chart that has `value`, from the first that is known.
@@ -225,7 +242,7 @@ fn monthly(
     let rows = last(&input.growth[from..], periods);
     let period = |(i, row): (usize, &GrowthRow)| Period {
         label: words::month(row.month),
-        note: month_note(i, row.month, input.as_of),
+        note: month_note(i.checked_sub(1).map(|i| rows[i].month), row.month, input.as_of),
         complete: row.complete,
     };
     (rows.iter().enumerate().map(period).collect(), rows.iter().map(value).collect())
@@ -241,8 +258,9 @@ fn quick_section(page: &Page) -> Markup {
     let section = Section {
         subtitle: html! { "(New + resurrected) / churned, log scale" },
         note: thinnest.map(|row| html! {
-            (words::long_month(row.month)) " was the thinnest whole month: "
-            (words::count(row.new + row.resurrected)) " gained, " (words::count(row.churned)) " lost."
+            (words::long_month_year(row.month)) " was the thinnest whole month: "
+            (Figure::count(row.new + row.resurrected, figure::monthly("new + resurrected", "growth", row.month))) " gained, "
+            (Figure::count(row.churned, figure::monthly("churned", "growth", row.month))) " lost."
         }),
         ..Section::new("quick", "Quick ratio", 4, "growth")
     };

@@ -7,41 +7,44 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::charts::areas::{Tiers, areas};
 use crate::charts::spark::trend;
-use crate::charts::{Frame, NARROW};
+use crate::charts::{self, Frame, NARROW};
+use crate::figure::{self, Figure};
 use crate::input::{ByPartner, ReportInput};
+use crate::lead;
 use crate::page::{Page, Place, Section, drawings, empty, grid};
-use crate::standing::{HealthRow, Standing};
+use crate::standing::{HealthRow, HistoryRow, Standing};
 use crate::table::{Column, bar, head};
 use crate::{glyph, paths, plan, standings, words};
 
-/// Rows of one list page: 100 rows are some 80 kB.
-const ROWS: usize = 100;
+/// Rows of one list page: 75 are some 60 kB, and under 200 kB whatever the names are made of.
+const ROWS: usize = 75;
 /// Lines of a short list.
 const SHORT: usize = 8;
 /// Longest reason that fits one line of a table.
 const REASON: usize = 56;
 
 /// All pages about health, the lists by tier included: `(path, html)`.
-pub(crate) fn pages(input: &ReportInput, by: &ByPartner) -> Vec<(String, String)> {
+pub(crate) fn pages<'a>(
+    input: &'a ReportInput,
+    by: &'a ByPartner,
+) -> impl Iterator<Item = (String, String)> {
     let mut sorted: Vec<&HealthRow> = input.health.iter().collect();
     sorted.sort_by(|a, b| standings::by_share(a, b));
-    let mut out = Vec::new();
     let lists = std::iter::once(None).chain(Standing::ALL.map(Some));
-    for list in lists {
+    lists.flat_map(move |list| {
         let rows: Vec<&HealthRow> = sorted
             .iter()
             .filter(|row| list.is_none_or(|standing| row.standing() == standing))
             .copied()
             .collect();
         let count = rows.len().div_ceil(ROWS).max(1);
-        for number in 0..count {
+        (0..count).map(move |number| {
             let part = Part { list, number, count, total: rows.len() };
             let shown =
                 &rows[(number * ROWS).min(rows.len())..((number + 1) * ROWS).min(rows.len())];
-            out.push((part.path(number), page(input, by, &part, shown)));
-        }
-    }
-    out
+            (part.path(number), page(input, by, &part, shown))
+        })
+    })
 }
 
 /// One page of one list.
@@ -92,47 +95,70 @@ fn lead(input: &ReportInput) -> Markup {
     let mut risk: Vec<&HealthRow> =
         input.health.iter().filter(|row| row.standing() == Standing::AtRisk).collect();
     risk.sort_by(|a, b| standings::by_share(a, b));
-    let share: f64 = risk.iter().filter_map(|row| row.impact_share).sum();
-    let names: Vec<String> = risk.iter().take(3).map(|row| words::clip(&row.label(), 28)).collect();
     if risk.is_empty() {
         let live = input.health.iter().filter(|row| row.standing().is_live()).count() as i64;
-        return html! { b { "Nobody is at risk" } " among the " (words::plural(live, "live partner", "live partners")) "." };
+        let live = Figure::counted(live, "live partner", standings::count_of(&Standing::LIVE));
+        return html! { b { "Nobody is at risk" } " among the " (live) "." };
     }
     let n = risk.len() as i64;
-    html! {
-        b { (words::capital(&words::plural(n, "partner", "partners"))) (if n == 1 { " is" } else { " are" }) " at risk" }
+    let share: f64 = risk.iter().filter_map(|row| row.impact_share).sum();
+    let of_gross = figure::of_scores("sum(impact_share)", "tier = 'at_risk'");
+    let count = Figure::counted(n, "partner", standings::count_of(&[Standing::AtRisk]));
+    let at_risk = html! {
+        b { (count) " " (words::agree(n, "is", "are")) " at risk" }
         (since_week(input, n))
-        @if share > 0.0 { "; together they hold " b { (words::percent_1(share)) } " of gross" }
+        @if share > 0.0 {
+            "; " (words::agree(n, "it holds ", "together they hold "))
+            b { (Figure::percent_1(share, of_gross)) } " of gross"
+        }
         "."
-        @if n > 3 { " The largest are " (isolated(&names)) "." } @else if n > 1 { " They are " (isolated(&names)) "." } @else { " It is " (isolated(&names)) "." }
-    }
+    };
+    let names: Vec<Markup> = risk.iter().take(3).map(|row| words::name(&row.label(), 28)).collect();
+    let which = match n {
+        1 => "It is ",
+        2 | 3 => "They are ",
+        _ => "The largest are ",
+    };
+    lead::lead([at_risk, html! { (which) (listed(&names)) "." }])
 }
 
-/// Names in a sentence, each kept apart from its neighbours' writing direction.
-fn isolated(names: &[String]) -> Markup {
+/// `A`, `A and B`, `A, B and C`.
+fn listed(names: &[Markup]) -> Markup {
     html! {
         @for (i, name) in names.iter().enumerate() {
             @if i > 0 { (if i + 1 == names.len() { " and " } else { ", " }) }
-            bdi { (name) }
+            (name)
         }
     }
 }
 
-fn since_week(input: &ReportInput, now: i64) -> String {
-    let Some(day) = input.week_ago() else { return String::new() };
-    let then =
-        input.history.iter().filter(|r| r.as_of == day && r.tier == "at_risk").count() as i64;
-    let when = format!("on {}", words::day(day));
-    match now - then {
-        0 => format!(", as many as {when}"),
-        n if n > 0 => format!(", {} more than {when}", words::few(n)),
-        n => format!(", {} fewer than {when}", words::few(-n)),
+fn since_week(input: &ReportInput, now: i64) -> Markup {
+    let Some(day) = input.week_ago() else { return html! {} };
+    let at_risk = |r: &&HistoryRow| r.as_of == day && Standing::of(&r.tier) == Standing::AtRisk;
+    let then = input.history.iter().filter(at_risk).count() as i64;
+    let more = now - then;
+    let query = |sign: &str| {
+        let now = standings::count_of(&[Standing::AtRisk]);
+        let then = figure::of_scores_on("count(*)", day, "tier = 'at_risk'");
+        format!("SELECT {sign}(({now}) - ({then}))")
+    };
+    html! {
+        @match more {
+            0 => ", as many as",
+            n if n > 0 => { ", " (Figure::new(words::few(n), n, query(""))) " more than" }
+            n => { ", " (Figure::new(words::few(-n), -n, query("-"))) " fewer than" }
+        }
+        " on " (words::day(day))
     }
 }
 
 fn list_lead(part: &Part) -> Markup {
-    let what = part.list.map_or_else(|| "in all".to_owned(), |s| s.word().to_lowercase());
-    html! { b { (words::plural(part.total as i64, "partner", "partners")) } " " (what) ", by share of gross." }
+    let (what, query) = match part.list {
+        Some(standing) => (standing.word().to_lowercase(), standings::count_of(&[standing])),
+        None => ("in all".to_owned(), standings::count_of(&Standing::ALL)),
+    };
+    let count = Figure::counted(part.total as i64, "partner", query);
+    html! { b { (count) } " " (what) ", by share of gross." }
 }
 
 /// Tiers over time where several days were scored, their counts of today otherwise.
@@ -153,6 +179,7 @@ fn tiers_section(page: &Page) -> Markup {
         };
         counts.entry(row.as_of).or_default()[layer] += 1;
     }
+    let days = thinned(charts::last(&days, TIER_DAYS), TIER_POINTS);
     let tiers: Vec<Tiers> = days
         .iter()
         .map(|day| Tiers { date: *day, counts: counts.get(day).copied().unwrap_or_default() })
@@ -172,6 +199,18 @@ fn tiers_section(page: &Page) -> Markup {
         areas(&frame, &tiers)
     };
     page.section(&section, &drawings(draw((465.0, 330.0)), draw((NARROW, 280.0))))
+}
+
+/// Days of the chart of tiers: three years, as of every history; and the points it draws of them.
+const TIER_DAYS: usize = 1_096;
+const TIER_POINTS: usize = 120;
+
+/// Every so manieth day, counted back from the newest, so that there are at most `most`.
+fn thinned(days: &[NaiveDate], most: usize) -> Vec<NaiveDate> {
+    let every = days.len().div_ceil(most).max(1);
+    let newest = days.len().saturating_sub(1);
+    let kept = days.iter().enumerate().filter(|(i, _)| (newest - i).is_multiple_of(every));
+    kept.map(|(_, day)| *day).collect()
 }
 
 fn attention_section(page: &Page) -> Markup {
@@ -197,20 +236,25 @@ fn attention_section(page: &Page) -> Markup {
                 tr {
                     td.name { (link(row)) }
                     td.num { b { (score(row.score)) } }
-                    td.why title=(row.reason()) { (words::clip(row.reason(), REASON)) }
+                    (why(row.reason()))
                     td.num.wide-only { (words::known(row.impact_share, words::percent_1)) }
                 }
             } }
         }
-        @if rows.len() > SHORT { p.more { a href="health-at-risk.html" { "All " (words::count(rows.len() as i64)) " at risk" } } }
+        @if rows.len() > SHORT { p.more { a href="health-at-risk.html" { "All " (words::thousands(rows.len())) " at risk" } } }
     };
     page.section(&section, &body)
+}
+
+/// A reason on one line; all of it is on the partner's page.
+fn why(reason: &str) -> Markup {
+    html! { td.why title=[words::cut(reason, REASON)] { (words::clip(reason, REASON)) } }
 }
 
 fn link(row: &HealthRow) -> Markup {
     let label = row.label();
     html! {
-        a.plain href=(paths::partner(&row.partner_id)) title=(label) { bdi { (words::clip(&label, 48)) } }
+        a.plain href=(paths::partner(&row.partner_id)) { (words::name(&label, 40)) }
         @if label != row.partner_id { " " bdi.id { (words::clip(&row.partner_id, 24)) } }
     }
 }
@@ -295,7 +339,7 @@ fn list_row(row: &HealthRow, by: &ByPartner, most: f64, days: &[NaiveDate]) -> M
             td.num.wide-only { (words::known(row.impact_share, words::percent_1)) }
             td.share.wide-only { (bar(row.impact_share.unwrap_or(0.0) / most, "retained-line", false)) }
             td.wide-only.clip { @match &row.manager { Some(name) => bdi { (words::clip(name, 24)) }, None => span.quiet { "unassigned" } } }
-            td.why title=(row.reason()) { (words::clip(row.reason(), REASON)) }
+            td.why { (words::clip(row.reason(), REASON)) }
             td.num.wide-only { (row.tier_since.map_or_else(String::new, words::day)) }
         }
     }
@@ -344,11 +388,11 @@ fn proposals_section(page: &Page, by: &ByPartner) -> Markup {
                 tr {
                     td.name { (crate::revenue::partner_link(by, &row.partner_id)) }
                     td { (plan::headline(row)) }
-                    td.why title=(row.why) { (words::clip(&row.why, REASON)) }
+                    (why(&row.why))
                 }
             } }
         }
-        @if rows.len() > SHORT { p.note { (SHORT) " of " (words::count(rows.len() as i64)) " shown; the plan file and the partners’ pages have all." } }
+        @if rows.len() > SHORT { p.note { (SHORT) " of " (figure::of_plan(rows.len())) " shown; the plan file and the partners’ pages have all." } }
     };
     page.section(&section, &body)
 }
@@ -369,7 +413,7 @@ fn proof_section(page: &Page) -> Markup {
     let body = html! {
         p.body {
             @if names.is_empty() { "No signal has been measured yet." }
-            @else { "The score weighs " (words::plural(names.len() as i64, "signal", "signals")) ": " (words::list(&names)) "." }
+            @else { "The score weighs " (words::counted(names.len() as i64, "signal")) ": " (words::list(&names)) "." }
             " It has not been tested against partners that stopped, so its thresholds are provisional: read the reason before the tier."
         }
     };

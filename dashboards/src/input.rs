@@ -19,6 +19,17 @@ pub struct Held {
     pub shown: Option<NaiveDate>,
 }
 
+/// What the rows of a CSV come from, where that is not what the report comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// Exclusive upper bound of what counts.
+    pub as_of: NaiveDate,
+    pub made_at: Option<DateTime<Utc>>,
+    pub run: Option<String>,
+    /// Version of each table that was read.
+    pub versions: BTreeMap<String, u64>,
+}
+
 /// Everything a report shows. Rows that are empty or `None` are drawn as unknown, with what to do.
 #[derive(Debug, Clone, Default)]
 pub struct ReportInput {
@@ -29,7 +40,9 @@ pub struct ReportInput {
     /// Version of the program.
     pub rapport_version: String,
     /// Number of the run that the figures belong to.
-    pub lake_version: Option<String>,
+    pub run: Option<String>,
+    /// Version of each table that the run read.
+    pub versions: BTreeMap<String, u64>,
     /// Version of the scoring policy.
     pub policy_version: Option<String>,
     /// When the report is made; a watermark 36 h before it is shown as stale. `None`: not judged.
@@ -63,6 +76,10 @@ pub struct ReportInput {
 
     /// Metric or table name → its rows as CSV, written to `data/NAME.csv`.
     pub csv: BTreeMap<String, String>,
+    /// What the rows of a CSV come from, by its name, where it is an earlier run.
+    pub provenance: BTreeMap<String, Provenance>,
+    /// What is known of CSVs that are no query's, by name.
+    pub tables: BTreeMap<String, QueryDoc>,
     /// Metric name → its first rows as text, in the order of its columns, shown on its page.
     pub first_rows: BTreeMap<String, Vec<Vec<String>>>,
     /// Metric name → its rows as Parquet, written to `data/NAME.parquet`.
@@ -119,9 +136,12 @@ impl ReportInput {
         last_two(&self.growth, |row| row.complete)
     }
 
-    /// The last whole month of revenue and the one before it.
+    /// The last whole month with revenue, and the month before it, where that had any too: months
+    /// without billing have no row.
     pub fn last_revenue(&self) -> (Option<&RevenueSummaryRow>, Option<&RevenueSummaryRow>) {
-        last_two(&self.revenue_summary, |row| row.complete)
+        let (now, before) = last_two(&self.revenue_summary, |row| row.complete);
+        let month = now.map(|row| row.month);
+        (now, before.filter(|row| Some(crate::words::next_month(row.month)) == month))
     }
 
     /// The month that holds the day before `as_of`, when it is not whole.

@@ -3,7 +3,9 @@
 use chrono::Datelike;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::fresh::{self, State};
 use crate::input::{Held, ReportInput};
+use crate::table::Numbers;
 use crate::{paths, words};
 
 /// Which entry of the rail is current.
@@ -64,7 +66,7 @@ pub(crate) struct Section<'a> {
     /// Metric or table behind it, for the links CSV and SQL.
     pub source: &'a str,
     /// The numbers, opened by the link Table.
-    pub table: Option<Markup>,
+    pub table: Option<Numbers>,
     pub note: Option<Markup>,
     /// A list of what to do: moved above charts on a phone.
     pub first: bool,
@@ -81,7 +83,7 @@ impl Page<'_> {
     /// The whole page around its sections.
     pub(crate) fn html(&self, body: &Markup) -> String {
         let title = format!("{} · Rapport", self.title);
-        html! {
+        let html = html! {
             (DOCTYPE)
             html lang="en" {
                 head {
@@ -102,10 +104,12 @@ impl Page<'_> {
                         (body)
                         (self.footer())
                     }
+                    @if self.place != Place::Docs { (fresh::script()) }
                 }
             }
         }
-        .into_string()
+        .into_string();
+        words::shown_controls(html)
     }
 
     fn rail(&self) -> Markup {
@@ -170,10 +174,10 @@ impl Page<'_> {
     fn freshness(&self) -> Markup {
         let input = self.input;
         let year = input.as_of.year();
-        let state = state(input);
+        let state = State::of(input);
         html! {
-            ul.fresh.stale[state.stale] {
-                li.state { (state.glyph()) (state.word) }
+            ul.fresh.stale[state.stale] data-until=[state.until()] {
+                li.state { (state.glyph()) span.word { (state.word) } (state.made(year)) }
                 @if let Some(watermark) = input.watermark {
                     li { "Data complete to " (words::instant(watermark, year)) }
                 }
@@ -195,7 +199,7 @@ impl Page<'_> {
                         li { (words::long_month(month)) " is incomplete: " (part) }
                     }
                 }
-                @if let Some(advice) = state.advice { li.advice { (advice) } }
+                li.advice hidden[state.advice.is_none()] { (state.advice.unwrap_or(fresh::OLD)) }
             }
         }
     }
@@ -206,8 +210,8 @@ impl Page<'_> {
             footer {
                 p {
                     "Rapport " (input.rapport_version) "."
-                    @if let Some(lake) = &input.lake_version {
-                        " Lake version " (lake)
+                    @if let Some(run) = &input.run {
+                        " Run " (run)
                         @if let Some(policy) = &input.policy_version { ", policy " (policy) }
                         "."
                     }
@@ -245,15 +249,25 @@ impl Page<'_> {
                     // Its summary stands in the head of the section, beside CSV and SQL.
                     details class={ "numbers l" (self.evidence(section.source)) } {
                         summary { "Table" }
-                        div.scroll { (table) }
+                        div.scroll { (table.table) }
+                        (self.earlier(table.earlier, section.source))
                     }
                 }
             }
         }
     }
-}
 
-impl Page<'_> {
+    /// Where the rows of a long history are that a page has no room for.
+    pub(crate) fn earlier(&self, rows: usize, source: &str) -> Markup {
+        html! {
+            @if rows > 0 { p.note {
+                (words::counted(rows, "earlier row")) " " (words::agree(rows, "is", "are")) " in the "
+                @if self.input.csv.contains_key(source) { a href={ (self.root) (paths::csv(source)) } { "CSV" } } @else { "CSV" }
+                " only."
+            } }
+        }
+    }
+
     /// How many links of evidence a source has: the toggle of the table stands left of them.
     fn evidence(&self, source: &str) -> usize {
         usize::from(self.input.csv.contains_key(source))
@@ -303,43 +317,6 @@ pub(crate) fn drawings(wide: String, narrow: String) -> Markup {
 /// In place of a chart: why there is none and what to do next.
 pub(crate) fn empty(sentence: &str) -> Markup {
     html! { p.empty { (sentence) } }
-}
-
-struct State {
-    word: &'static str,
-    advice: Option<&'static str>,
-    stale: bool,
-}
-
-impl State {
-    fn glyph(&self) -> Markup {
-        let shape = if self.stale {
-            r#"<svg class="glyph" viewBox="0 0 12 12" aria-hidden="true"><path d="M6 1 11.5 11H.5Z"/></svg>"#
-        } else {
-            r#"<svg class="glyph" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="6"/><path class="tick" d="M3.4 6.2 5.2 8l3.4-3.8"/></svg>"#
-        };
-        PreEscaped(shape.to_owned())
-    }
-}
-
-/// How far the figures can be relied on. A watermark 36 h before the report is stale.
-fn state(input: &ReportInput) -> State {
-    const STALE_HOURS: i64 = 36;
-    let Some(watermark) = input.watermark else {
-        let advice = Some("Load events, then run rapport report again");
-        return State { word: "No data yet", advice, stale: true };
-    };
-    let midnight = input.as_of.and_time(chrono::NaiveTime::MIN).and_utc();
-    if watermark < midnight {
-        let advice = Some("The last hours before as of are missing: counts will still rise");
-        return State { word: "Incomplete", advice, stale: true };
-    }
-    let old = input.generated_at.is_some_and(|now| (now - watermark).num_hours() > STALE_HOURS);
-    if old {
-        let advice = Some("Do not rely on tiers or quotas for today");
-        return State { word: "Stale", advice, stale: true };
-    }
-    State { word: "Fresh", advice: None, stale: false }
 }
 
 fn mark() -> Markup {

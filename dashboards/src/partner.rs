@@ -5,19 +5,24 @@ use maud::{Markup, html};
 use crate::charts::bars::{Bar, Bars, Layer, bars};
 use crate::charts::score::{ScoredDay, score};
 use crate::charts::{Frame, NARROW, NARROW_PERIODS, WIDE_PERIODS, last};
+use crate::figure::{self, Figure};
 use crate::growth::month_note;
 use crate::input::{ByPartner, ReportInput};
+use crate::lead;
 use crate::page::{Page, Place, Section, drawings, empty, grid};
 use crate::roles::{self, Role, SERIES, SERIES_LABEL};
 use crate::rows::RevenuePerPartnerRow;
 use crate::standing::{HealthRow, HistoryRow, PartnerRow, PlanRow, Standing};
-use crate::table::{Column, Row, table};
+use crate::table::{Column, Numbers, Row, history, table};
 use crate::{glyph, paths, plan, signals, standings, traffic, words};
 
 /// `(path, html)` of every partner that has a health row.
-pub(crate) fn pages(input: &ReportInput, by: &ByPartner) -> Vec<(String, String)> {
-    let one = |row: &HealthRow| (paths::partner(&row.partner_id), page(input, by, row));
-    input.health.iter().map(one).collect()
+pub(crate) fn pages<'a>(
+    input: &'a ReportInput,
+    by: &'a ByPartner,
+) -> impl Iterator<Item = (String, String)> {
+    let one = move |row: &HealthRow| (paths::partner(&row.partner_id), page(input, by, row));
+    input.health.iter().map(one)
 }
 
 fn page(input: &ReportInput, by: &ByPartner, row: &HealthRow) -> String {
@@ -45,16 +50,22 @@ fn page(input: &ReportInput, by: &ByPartner, row: &HealthRow) -> String {
 
 fn lead(by: &ByPartner, row: &HealthRow) -> Markup {
     let since = row.tier_since.map(|day| format!(" since {}", words::day(day))).unwrap_or_default();
-    html! {
-        (row.standing().word()) (since) ": "
-        b { (words::clip(row.reason().trim_end_matches('.'), 160)) } "."
-        @if let Some((day, then, now)) = change(by, row) {
-            @if (now - then).abs() >= 0.5 {
-                " The score " (if now < then { "fell" } else { "rose" }) " from " (words::decimal(then, 0))
-                " to " b { (words::decimal(now, 0)) } " since " (words::day(day)) "."
-            }
+    let reason = words::clip(row.reason().trim_end_matches('.'), 120);
+    let stands = html! {
+        (row.standing().word()) (since) ": " b { (figure::said(&reason)) } "."
+    };
+    let moved = change(by, row).filter(|(_, then, now)| (now - then).abs() >= 0.5);
+    let moved = moved.map(|(day, then, now)| {
+        let who = format!("partner_id = {}", figure::quoted(&row.partner_id));
+        let before = figure::of_scores_on("score", day, &who);
+        html! {
+            "The score " (if now < then { "fell" } else { "rose" }) " from "
+            (Figure::new(words::decimal(then, 0), then, before)) " to "
+            b { (Figure::new(words::decimal(now, 0), now, figure::of_scores("score", &who))) }
+            " since " (words::day(day)) "."
         }
-    }
+    });
+    lead::lead(std::iter::once(stands).chain(moved))
 }
 
 /// The score about a week before the newest: `(day, then, now)`.
@@ -161,9 +172,13 @@ pub(crate) fn tier_role(tier: &str) -> Role {
     }
 }
 
+/// Evaluated days that the chart of the score shows.
+const SCORE_DAYS: usize = 120;
+
 fn score_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
     let days = by.history.get(row.partner_id.as_str()).map_or(&[][..], Vec::as_slice);
-    let days = last(days, 120);
+    let earlier = days.len().saturating_sub(SCORE_DAYS);
+    let days = last(days, SCORE_DAYS);
     let scored = days.iter().filter(|day| day.score.is_some()).count();
     let mut section = Section::new("score", "Score over time", 9, "partner_health");
     if scored < 2 {
@@ -175,8 +190,7 @@ fn score_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
         };
         return page.section(&section, &empty(sentence));
     }
-    section.subtitle =
-        html! { "0 to 100, " (words::plural(days.len() as i64, "day", "days")) " evaluated" };
+    section.subtitle = html! { "0 to 100, the last " (evaluated(row, days.len())) " evaluated" };
     let line = |day: &&HistoryRow| {
         Row::new(vec![
             words::day_year(day.as_of),
@@ -185,7 +199,8 @@ fn score_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
         ])
     };
     let columns = [Column::Text("Day"), Column::Number("Score"), Column::Text("Tier")];
-    section.table = Some(table(&columns, &days.iter().map(line).collect::<Vec<_>>()));
+    let numbers = table(&columns, &days.iter().map(line).collect::<Vec<_>>());
+    section.table = Some(Numbers { table: numbers, earlier });
     let points: Vec<ScoredDay> = days
         .iter()
         .map(|day| ScoredDay { date: day.as_of, score: day.score, tier: tier_role(&day.tier) })
@@ -195,6 +210,19 @@ fn score_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
         |size: (f64, f64)| score(&Frame { size, title: "Score over time", desc: &desc }, &points);
     page.section(&section, &drawings(draw((862.0, 250.0)), draw((NARROW, 220.0))))
 }
+
+/// How many of a partner's days the chart of its score shows.
+fn evaluated(row: &HealthRow, days: usize) -> Figure {
+    let query = format!(
+        "SELECT least(count(DISTINCT as_of), {SCORE_DAYS}) FROM partner_health \
+         WHERE as_of <= $as_of AND partner_id = {}",
+        figure::quoted(&row.partner_id)
+    );
+    Figure::counted(days as i64, "day", query)
+}
+
+/// Longest sentence of a plan: names of partners, queues and people may be of any length.
+const TOLD: usize = 400;
 
 fn proposal_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
     let actions: &[&PlanRow] = by.plan.get(row.partner_id.as_str()).map_or(&[], Vec::as_slice);
@@ -211,9 +239,9 @@ fn proposal_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
     let body = html! {
         @for action in actions {
             h3 { bdi { (plan::headline(action)) } }
-            @if !action.why.is_empty() { p.body { (standings::sentence(&action.why)) } }
+            @if !action.why.is_empty() { p.body { (standings::sentence(&words::clip(&action.why, TOLD))) } }
             @if !action.guardrails.is_empty() {
-                ul.guardrails { @for line in &action.guardrails { li { (line) } } }
+                ul.guardrails { @for line in &action.guardrails { li { (words::clip(line, TOLD)) } } }
             }
         }
     };
@@ -235,7 +263,7 @@ fn gross_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
         let rows = last(rows, n);
         let bar = |(i, row): (usize, &&RevenuePerPartnerRow)| Bar {
             label: words::month(row.month),
-            note: month_note(i, row.month, input.as_of),
+            note: month_note(i.checked_sub(1).map(|i| rows[i].month), row.month, input.as_of),
             parts: vec![row.gross.max(0.0)],
             below: 0.0,
             value: amount(row.gross),
@@ -262,7 +290,7 @@ fn gross_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
     )
 }
 
-fn gross_numbers(input: &ReportInput, rows: &[&RevenuePerPartnerRow]) -> Markup {
+fn gross_numbers(input: &ReportInput, rows: &[&RevenuePerPartnerRow]) -> Numbers {
     let amount = |v: f64| words::money(v, &input.currency);
     let line = |row: &&RevenuePerPartnerRow| {
         let running = words::next_month(row.month) > input.as_of;
@@ -286,5 +314,5 @@ fn gross_numbers(input: &ReportInput, rows: &[&RevenuePerPartnerRow]) -> Markup 
         Column::Number("Share"),
         Column::Number("Rank"),
     ];
-    table(&columns, &rows.iter().map(line).collect::<Vec<_>>())
+    history(&columns, &rows.iter().map(line).collect::<Vec<_>>())
 }

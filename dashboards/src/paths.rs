@@ -7,6 +7,11 @@ pub(crate) fn csv(name: &str) -> String {
     format!("data/{}.csv", metric_stem(name))
 }
 
+/// `data/cohort_retention.csv-metadata.json`: where CSV on the Web looks for what is known of a CSV.
+pub(crate) fn csv_metadata(name: &str) -> String {
+    format!("{}-metadata.json", csv(name))
+}
+
 /// `data/cohort_retention.parquet`
 pub fn parquet(name: &str) -> String {
     format!("data/{}.parquet", metric_stem(name))

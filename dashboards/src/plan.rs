@@ -25,8 +25,11 @@ pub(crate) fn headline(row: &PlanRow) -> String {
         "notify" => format!("Tell {change}"),
         other => format!("{} {change}", words::capital(&other.replace('_', " "))),
     };
-    words::label(None, text.trim())
+    words::clip(&words::label(None, text.trim()), HEADLINE)
 }
+
+/// Longest headline: names of queues and people may be of any length.
+const HEADLINE: usize = 80;
 
 /// The same inside a list: `Proposed: quota 600 → 900 calls a minute.`
 pub(crate) fn sentence(row: &PlanRow) -> Markup {
@@ -34,7 +37,7 @@ pub(crate) fn sentence(row: &PlanRow) -> Markup {
     let mut chars = text.chars();
     let lower: String =
         chars.next().into_iter().flat_map(char::to_lowercase).chain(chars).collect();
-    html! { "Proposed: " (lower) "." }
+    html! { "Proposed: " (crate::figure::said(&lower)) "." }
 }
 
 #[cfg(test)]

@@ -7,16 +7,19 @@ use maud::{Markup, html};
 
 use crate::charts::heatmap::{Cell, Cohort, Heatmap, heatmap, height};
 use crate::charts::{Frame, NARROW, last};
+use crate::figure::Figure;
 use crate::input::ReportInput;
 use crate::overview::SMALL_COHORT;
 use crate::page::{Page, Section, drawings, empty};
 use crate::rows::CohortRetentionRow;
-use crate::table::{Column, Row, table};
+use crate::table::{Column, Numbers, Row, table};
 use crate::words;
 
 /// Cohorts of a wide drawing; months of a narrow one.
 const COHORTS: usize = 12;
 const NARROW_MONTHS: usize = 4;
+/// Rows of the table of all cells: the newest cohorts of two years have 300.
+const ROWS: usize = 330;
 
 type Cohorts<'a> = BTreeMap<NaiveDate, Vec<&'a CohortRetentionRow>>;
 
@@ -46,9 +49,13 @@ pub(crate) fn weakest(input: &ReportInput) -> Option<Markup> {
         .iter()
         .filter_map(|row| Some((row, row.retention?)))
         .min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let query = format!(
+        "SELECT retention FROM cohort_retention WHERE cohort_month = '{}' AND months_since = 3",
+        row.cohort_month
+    );
     Some(html! {
         "The " (words::long_month(row.cohort_month)) " cohort keeps the fewest: "
-        b { (words::percent(kept)) } " after three months."
+        b { (Figure::percent(kept, query)) } " after three months."
     })
 }
 
@@ -70,6 +77,9 @@ pub(crate) fn heatmap_section(page: &Page) -> Markup {
         return page.section(&section, &empty(advice));
     }
     let small = all.len() - large.len();
+    let of_small = format!(
+        "SELECT count(DISTINCT cohort_month) FROM cohort_retention WHERE cohort_size < {SMALL_COHORT}"
+    );
     let hidden = large.len().saturating_sub(COHORTS);
     let running = input.running_month();
     section.table = Some(numbers(&all));
@@ -77,8 +87,8 @@ pub(crate) fn heatmap_section(page: &Page) -> Markup {
         @if let Some(month) = running {
             "Hatched cells hold " (words::long_month(month)) ", which is not finished; they can only rise. "
         }
-        @if hidden > 0 { "Earlier cohorts (" (words::count(hidden as i64)) ") are in the table only. " }
-        @if small > 0 { "Cohorts of fewer than " (SMALL_COHORT) " partners (" (words::count(small as i64)) ") are in the table only." }
+        @if hidden > 0 { (words::counted(hidden, "earlier cohort")) " " (words::agree(hidden, "is", "are")) " in the table only. " }
+        @if small > 0 { (Figure::counted(small as i64, "cohort", of_small)) " of fewer than " (SMALL_COHORT) " partners " (words::agree(small, "is", "are")) " in the table only." }
     });
     let shown = last(&large, COHORTS);
     let wide = drawn(input, shown, 763.0, COHORTS - 1);
@@ -142,7 +152,7 @@ fn together(shown: &[(NaiveDate, &Vec<&CohortRetentionRow>)], since: i64) -> Opt
     (partners > 0).then(|| active as f64 / partners as f64)
 }
 
-fn numbers(all: &Cohorts) -> Markup {
+fn numbers(all: &Cohorts) -> Numbers {
     let columns = [
         Column::Text("Went live"),
         Column::Number("Partners"),
@@ -162,9 +172,9 @@ fn numbers(all: &Cohorts) -> Markup {
         ];
         Row::running(cells, !row.complete)
     };
-    // Two years of cohorts at most: the CSV has all.
-    let recent: Vec<_> = all.values().rev().take(24).rev().flatten().map(line).collect();
-    table(&columns, last(&recent, 330))
+    let recent: Vec<Row> = all.values().flatten().map(line).collect();
+    let shown = last(&recent, ROWS);
+    Numbers { table: table(&columns, shown), earlier: recent.len() - shown.len() }
 }
 
 /// Gross of the last whole month, and of all months, by cohort.

@@ -9,13 +9,15 @@ use crate::charts::bars::{Bar, Bars, Layer, bars};
 use crate::charts::curve::{curve, running_shares};
 use crate::charts::lines::{Lines, Period, Series, lines};
 use crate::charts::{Frame, NARROW, NARROW_PERIODS, WIDE_PERIODS, last};
+use crate::figure::{self, Figure};
 use crate::growth::month_note;
 use crate::input::{ByPartner, ReportInput};
-use crate::overview::moved;
+use crate::lead;
+use crate::overview::gross_moved;
 use crate::page::{Page, Place, Section, drawings, empty, grid};
 use crate::roles::{SERIES, SERIES_2, SERIES_2_LABEL, SERIES_LABEL};
 use crate::rows::{RevenuePerPartnerRow, RevenueSummaryRow};
-use crate::table::{Column, Row, bar, head, table};
+use crate::table::{Column, Numbers, Row, bar, head, history};
 use crate::{paths, words};
 
 /// Partners in the table of the largest.
@@ -48,19 +50,27 @@ fn lead(input: &ReportInput) -> Markup {
             @else { "The first month with charges is not complete yet, so there is nothing to compare it with." }
         };
     };
-    html! {
-        (words::long_month(now.month)) " billed " b { (words::money(now.gross, &input.currency)) " gross" }
-        " from " b { (words::plural(now.paying_partners, "paying partner", "paying partners")) }
+    let of = |what: &str| figure::monthly(what, "revenue_summary", now.month);
+    let amount = |v: f64, what: &str| Figure::money(v, &input.currency, of(what));
+    let billed = html! {
+        (words::long_month(now.month)) " billed " b { (amount(now.gross, "gross")) " gross" }
+        " from "
+        b { (Figure::counted(now.paying_partners, "paying partner", of("paying_partners"))) }
         @if let Some(before) = before.filter(|b| b.gross > 0.0) {
-            ", " (moved(now.gross / before.gross - 1.0)) " on " (words::long_month(before.month))
+            ", " (gross_moved(now, before)) " on " (words::long_month(before.month))
         }
         "."
-        @if let Some(share) = now.top10_share.filter(|_| now.paying_partners > 20) {
-            " The ten largest billed " b { (words::percent(share)) } " of it"
-            @if let Some(median) = now.median_gross { "; half of the partners billed " (words::money(median, &input.currency)) " or less" }
+    };
+    let largest = now.top10_share.filter(|_| now.paying_partners > 20).map(|share| {
+        html! {
+            "The ten largest billed " b { (Figure::percent(share, of("top10_share"))) } " of it"
+            @if let Some(median) = now.median_gross {
+                "; half of the partners billed " (amount(median, "median_gross")) " or less"
+            }
             "."
         }
-    }
+    });
+    lead::lead(std::iter::once(billed).chain(largest))
 }
 
 fn gross_section(page: &Page) -> Markup {
@@ -86,7 +96,7 @@ fn gross_bars(input: &ReportInput, periods: usize, size: (f64, f64)) -> String {
     let amount = |v: f64| words::money(v, &input.currency);
     let bar = |(i, row): (usize, &RevenueSummaryRow)| Bar {
         label: words::month(row.month),
-        note: month_note(i, row.month, input.as_of),
+        note: month_note(i.checked_sub(1).map(|i| rows[i].month), row.month, input.as_of),
         parts: vec![row.gross],
         below: 0.0,
         value: amount(row.gross),
@@ -116,7 +126,7 @@ fn gross_bars(input: &ReportInput, periods: usize, size: (f64, f64)) -> String {
     )
 }
 
-fn numbers(input: &ReportInput) -> Markup {
+fn numbers(input: &ReportInput) -> Numbers {
     let columns = [
         Column::Text("Month"),
         Column::Number("Gross"),
@@ -143,13 +153,13 @@ fn numbers(input: &ReportInput) -> Markup {
         ];
         Row::running(cells, !row.complete)
     };
-    table(&columns, &input.revenue_summary.iter().map(line).collect::<Vec<_>>())
+    history(&columns, &input.revenue_summary.iter().map(line).collect::<Vec<_>>())
 }
 
 fn periods(input: &ReportInput, rows: &[RevenueSummaryRow]) -> Vec<Period> {
     let period = |(i, row): (usize, &RevenueSummaryRow)| Period {
         label: words::month(row.month),
-        note: month_note(i, row.month, input.as_of),
+        note: month_note(i.checked_sub(1).map(|i| rows[i].month), row.month, input.as_of),
         complete: row.complete,
     };
     rows.iter().enumerate().map(period).collect()
@@ -243,9 +253,14 @@ fn top_section(page: &Page, by: &ByPartner) -> Markup {
     };
     let rows = of_month(input, now.month);
     section.subtitle = html! { "By gross in " (words::long_month_year(now.month)) };
-    section.note = Some(
-        html! { (words::count(rows.len().min(TOP) as i64)) " of " (words::plural(rows.len() as i64, "partner", "partners")) " with charges, credits or refunds; the CSV has all." },
-    );
+    let month = now.month;
+    let query = |what: &str| figure::monthly(what, "revenue_per_partner", month);
+    section.note = Some(html! {
+        (Figure::count(rows.len().min(TOP) as i64, query(&format!("least(count(*), {TOP})"))))
+        " of "
+        (Figure::counted(rows.len() as i64, "partner", query("count(*)")))
+        " with charges, credits or refunds; the CSV has all."
+    });
     let earlier: HashMap<&str, f64> = before
         .map(|row| of_month(input, row.month))
         .unwrap_or_default()
@@ -296,11 +311,17 @@ pub(crate) fn partner_link(by: &ByPartner, id: &str) -> Markup {
     let label = by.label(id);
     html! {
         @if by.health.contains_key(id) {
-            a.plain href=(paths::partner(id)) title=(label) { bdi { (words::clip(&label, 48)) } }
+            a.plain href=(paths::partner(id)) { (words::name(&label, 48)) }
         } @else {
-            bdi title=(label) { (words::clip(&label, 48)) }
+            (words::name(&label, 48))
         }
     }
+}
+
+/// To how many equal partners a concentration comes: `2 equal partners`.
+fn equals(hhi: f64, query: String) -> Figure {
+    let n = 1.0 / hhi.max(1e-9);
+    Figure::new(words::counted(n.round() as i64, "equal partner"), n, query)
 }
 
 fn concentration_section(page: &Page) -> Markup {
@@ -309,6 +330,7 @@ fn concentration_section(page: &Page) -> Markup {
     let Some(now) = input.last_revenue().0 else {
         return page.section(&section, &empty("No whole month with charges yet."));
     };
+    let of = |what: &str| figure::monthly(what, "revenue_summary", now.month);
     let amounts = of_month(input, now.month).iter().map(|row| row.gross).collect();
     let shares = running_shares(amounts);
     if shares.len() < 2 {
@@ -316,8 +338,11 @@ fn concentration_section(page: &Page) -> Markup {
     }
     section.subtitle = html! { "Share of " (words::long_month(now.month)) "’s gross held by the largest partners" };
     section.note = Some(html! {
-        @if let Some(gini) = now.gini { "Gini " (words::decimal(gini, 2)) }
-        @if let Some(hhi) = now.hhi { ", HHI " (words::decimal(hhi, 3)) ": as if " (words::count((1.0 / hhi.max(1e-9)).round() as i64)) " equal partners billed it all" }
+        @if let Some(gini) = now.gini { "Gini " (Figure::new(words::decimal(gini, 2), gini, of("gini"))) }
+        @if let Some(hhi) = now.hhi {
+            ", HHI " (Figure::new(words::decimal(hhi, 3), hhi, of("hhi"))) ": as if "
+            (equals(hhi, of("1 / hhi"))) " billed it all"
+        }
         "."
     });
     let marks: &[usize] = if shares.len() > 20 { &[1, 10] } else { &[1] };

@@ -153,7 +153,7 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         as_of,
         currency: "USD".to_owned(),
         rapport_version: "0.1.0".to_owned(),
-        lake_version: Some("12".to_owned()),
+        run: Some("12".to_owned()),
         policy_version: Some("1".to_owned()),
         watermark: Some(instant(as_of) - chrono::TimeDelta::minutes(563)),
         slowest_seconds: Some(120),
@@ -177,7 +177,7 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         "revenue_per_partner",
         "partner_reliability",
         "partner_health",
-        "partner_day",
+        "partner_traffic",
         "stuck_partners",
     ];
     for name in names {

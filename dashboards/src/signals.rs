@@ -64,7 +64,7 @@ fn line(signal: &Signal, tenths: i64, reach: Reach) -> Markup {
     html! {
         tr {
             td { b { (words::capital(&signal.name.replace('_', " "))) } }
-            td.why title=(signal.reason) { (seen(signal)) }
+            td.why title=[words::cut(signal.reason.trim(), SEEN)] { (seen(signal)) }
             td.num.wide-only { (words::decimal(signal.weight, 0)) }
             td.num { @match signal.score { Some(s) => b { (words::decimal(s, 0)) }, None => span.quiet { "unknown" } } }
             td.points {
@@ -89,11 +89,14 @@ fn fill(role: &str, share: f64) -> Markup {
     html! { span class={ "fill " (role) } style={ "width:calc((100% - 44px)*" (width) ")" } {} }
 }
 
+/// Longest reason of a signal that fits its column.
+const SEEN: usize = 56;
+
 fn seen(signal: &Signal) -> String {
     match (signal.reason.trim(), signal.score) {
         ("", None) => "Not measured".to_owned(),
-        ("", Some(_)) => words::plural(signal.n, "observation", "observations"),
-        (reason, _) => words::clip(reason, 56),
+        ("", Some(_)) => words::counted(signal.n, "observation"),
+        (reason, _) => words::clip(reason, SEEN),
     }
 }
 

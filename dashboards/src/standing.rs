@@ -123,6 +123,22 @@ impl Standing {
         Self::Churned,
     ];
 
+    /// Live partners have a tier or too little evidence for one.
+    pub const LIVE: [Self; 4] = [Self::Healthy, Self::Watch, Self::AtRisk, Self::Thin];
+
+    /// Its name in the lake.
+    pub fn tier(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Watch => "watch",
+            Self::AtRisk => "at_risk",
+            Self::Thin => "insufficient_evidence",
+            Self::Onboarding => "onboarding",
+            Self::Stuck => "stuck",
+            Self::Churned => "churned",
+        }
+    }
+
     /// A tier's name in the lake; one this report does not know is too little evidence.
     pub fn of(tier: &str) -> Self {
         match tier {
@@ -166,9 +182,8 @@ impl Standing {
         }
     }
 
-    /// Live partners have a tier or too little evidence for one.
     pub fn is_live(self) -> bool {
-        matches!(self, Self::Healthy | Self::Watch | Self::AtRisk | Self::Thin)
+        Self::LIVE.contains(&self)
     }
 }
 

@@ -5,12 +5,22 @@ use std::collections::HashMap;
 
 use maud::{Markup, html};
 
+use crate::figure::{self, Figure};
 use crate::glyph;
 use crate::input::ReportInput;
 use crate::page::{Page, Section, empty};
 use crate::standing::{HealthRow, Standing};
 use crate::table::{Column, bar, head};
 use crate::words;
+
+/// Registered, but not live yet.
+const WAITING: [Standing; 2] = [Standing::Onboarding, Standing::Stuck];
+
+/// How many partners stand in these places, as SQL.
+pub(crate) fn count_of(standings: &[Standing]) -> String {
+    let tiers: Vec<String> = standings.iter().map(|s| figure::quoted(s.tier())).collect();
+    figure::of_scores("count(*)", &format!("tier IN ({})", tiers.join(", ")))
+}
 
 /// Larger shares first, unknown ones last, ties by id.
 pub(crate) fn by_share(a: &HealthRow, b: &HealthRow) -> Ordering {
@@ -50,11 +60,13 @@ pub(crate) fn section(page: &Page, span: u8) -> Markup {
     };
     let churned = of(|s| s == Standing::Churned);
     let live = of(Standing::is_live);
-    let waiting = of(|s| matches!(s, Standing::Onboarding | Standing::Stuck));
+    let waiting = of(|s| WAITING.contains(&s));
     let section = Section {
         subtitle: html! {
-            (words::plural(live + waiting + churned, "partner", "partners")) ": "
-            (words::count(live)) " live, " (words::count(waiting)) " not live yet, " (words::count(churned)) " churned"
+            (Figure::counted(live + waiting + churned, "partner", count_of(&Standing::ALL))) ": "
+            (Figure::count(live, count_of(&Standing::LIVE))) " live, "
+            (Figure::count(waiting, count_of(&WAITING))) " not live yet, "
+            (Figure::count(churned, count_of(&[Standing::Churned]))) " churned"
         },
         ..Section::new("standing", "Where the partners stand", span, "partner_health")
     };

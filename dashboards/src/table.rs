@@ -26,6 +26,28 @@ impl Row {
     }
 }
 
+/// Periods of a history that a page shows; earlier ones are in the CSV.
+pub(crate) const HISTORY: usize = 36;
+
+/// The numbers of a history: the newest rows as a table, and how many before are in the CSV only.
+pub(crate) struct Numbers {
+    pub table: Markup,
+    pub earlier: usize,
+}
+
+/// A table of a history, oldest first; rows of all periods together stand at its end and stay.
+pub(crate) fn history(columns: &[Column], rows: &[Row]) -> Numbers {
+    let (table, earlier) = newest(rows, HISTORY);
+    Numbers { table: self::table(columns, table), earlier }
+}
+
+/// The newest `most` rows that are no total with the totals after them, and how many came before.
+pub(crate) fn newest(rows: &[Row], most: usize) -> (&[Row], usize) {
+    let periods = rows.iter().filter(|row| !row.total).count();
+    let earlier = periods.saturating_sub(most);
+    (&rows[earlier..], earlier)
+}
+
 /// A plain table of numbers.
 pub(crate) fn table(columns: &[Column], rows: &[Row]) -> Markup {
     html! {
@@ -58,5 +80,23 @@ pub(crate) fn bar(share: f64, role: &str, track: bool) -> Markup {
         span.bar.track[track] aria-hidden="true" {
             @if width > 0.0 { span class=(role) style={ "width:" (width) "%" } {} }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_history_ends_with_its_newest() {
+        let row = |total: bool| Row { cells: vec![String::new()], running: false, total };
+        #[track_caller]
+        fn check(rows: &[Row], kept: usize, earlier: usize) {
+            let (newest, before) = newest(rows, 2);
+            assert_eq!((newest.len(), before), (kept, earlier));
+        }
+        check(&[], 0, 0);
+        check(&[row(false), row(true)], 2, 0);
+        check(&[row(false), row(false), row(false), row(true)], 3, 1);
     }
 }

@@ -3,6 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use crate::charts::spark::tile_spark;
+use crate::figure::Figure;
 
 /// What a change means to a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,12 +16,20 @@ pub(crate) enum Tone {
 pub(crate) struct Tile {
     pub label: &'static str,
     pub period: String,
-    /// The figure and its unit; `None` is unknown, which the foot explains.
-    pub value: Option<(String, String)>,
+    /// `None` is unknown, which the foot explains.
+    pub value: Option<Value>,
     /// `+28`, `on Jul`; the tone colours the first.
-    pub change: Option<(String, String, Tone)>,
+    pub change: Option<(Figure, String, Tone)>,
     pub line: Vec<Option<f64>>,
-    pub foot: String,
+    pub foot: Markup,
+}
+
+/// The figure of a tile, its unit set smaller: what is printed, exactly, and the query behind it.
+pub(crate) struct Value {
+    pub number: String,
+    pub unit: String,
+    pub exact: String,
+    pub query: String,
 }
 
 /// Tiles in a row with hairlines between.
@@ -34,7 +43,10 @@ fn one(tile: &Tile) -> Markup {
             p.label { span { (tile.label) } span.period { (tile.period) } }
             p.value {
                 @match &tile.value {
-                    Some((number, unit)) => { (number) @if !unit.is_empty() { span.unit.tight[matches!(unit.as_str(), "k" | "M" | "bn")] { (unit) } } }
+                    Some(value) => data value=(value.exact) data-sql=(value.query) {
+                        (value.number)
+                        @if !value.unit.is_empty() { span.unit.tight[matches!(value.unit.as_str(), "k" | "M" | "bn")] { (value.unit) } }
+                    },
                     None => span.unknown { "Unknown" },
                 }
             }

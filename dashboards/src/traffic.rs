@@ -10,7 +10,7 @@ use crate::page::{Page, Section, empty};
 use crate::roles::{NEGATIVE, Role, SERIES};
 use crate::rows::PartnerReliabilityRow;
 use crate::standing::{HealthRow, PartnerDayRow};
-use crate::table::{Column, Row, table};
+use crate::table::{Column, Numbers, Row, table};
 use crate::words;
 
 /// Days drawn.
@@ -47,7 +47,7 @@ pub(crate) fn section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
     let title = format!("Traffic, {DAYS} days to {}", words::long_day(until));
     let mut section = Section {
         subtitle: html! { "Production, by day; errors and throttled calls as a share of all calls" },
-        ..Section::new("traffic", &title, 12, "partner_day")
+        ..Section::new("traffic", &title, 12, "partner_traffic")
     };
     let rows = by.daily.get(row.partner_id.as_str()).map_or(&[][..], Vec::as_slice);
     let days = window(rows, from);
@@ -55,7 +55,7 @@ pub(crate) fn section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
         let advice = "No production call in these days. The first one starts these charts.";
         return page.section(&section, &empty(advice));
     }
-    section.table = Some(numbers(&days, from));
+    section.table = Some(Numbers { table: numbers(&days, from), earlier: 0 });
     let body = html! {
         div.four {
             (calls_chart(&days, from))

@@ -1,6 +1,8 @@
 //! Words and numbers as people read them: 1,080; 79 %; $170.2k; a true minus; "10 Sep" unbroken.
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
+pub(crate) use lake_types::{agree, counted, thousands};
+use maud::{Markup, html};
 
 /// Between a number and its unit: narrow, and never broken.
 pub(crate) const THIN_SPACE: char = '\u{202F}';
@@ -12,18 +14,7 @@ pub(crate) const UNKNOWN: &str = "n/a";
 
 /// `1,080`, `−4`.
 pub(crate) fn count(value: i64) -> String {
-    let digits = value.unsigned_abs().to_string();
-    let mut out = String::new();
-    if value < 0 {
-        out.push(MINUS);
-    }
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    thousands(value)
 }
 
 /// `12.5`, with a true minus, thousands apart, and never "−0.0".
@@ -56,33 +47,55 @@ pub(crate) fn signed_decimal(value: f64, places: usize) -> String {
 
 /// A ratio in 0–1 as `79 %`.
 pub(crate) fn percent(ratio: f64) -> String {
-    format!("{}{THIN_SPACE}%", decimal(ratio * 100.0, 0))
+    share(ratio, 0)
 }
 
 /// A ratio in 0–1 as `51.8 %`.
 pub(crate) fn percent_1(ratio: f64) -> String {
-    format!("{}{THIN_SPACE}%", decimal(ratio * 100.0, 1))
+    share(ratio, 1)
+}
+
+/// A change of a ratio: `+70 %`, `−0.3 %`, `0 %`.
+pub(crate) fn signed_percent(ratio: f64) -> String {
+    let text = percent(ratio);
+    if ratio > NOTHING { format!("+{text}") } else { text }
 }
 
 /// A small ratio with the digits it needs: `0.04 %`, `2.6 %`, `38 %`, `0 %`.
 pub(crate) fn rate(ratio: f64) -> String {
-    let places = match ratio.abs() * 100.0 {
-        x if x < 5e-7 => 0,
-        x if x < 0.095 => 2,
-        x if x < 9.95 => 1,
-        _ => 0,
+    match ratio.abs() * 100.0 {
+        x if x < 0.095 => share(ratio, if x < NOTHING { 0 } else { 2 }),
+        x if x < 9.95 => share(ratio, 1),
+        _ => share(ratio, 0),
+    }
+}
+
+/// Below this a ratio is nothing but the rounding of a float.
+const NOTHING: f64 = 1e-9;
+
+/// With as many more digits, three at most, as it takes to tell something from nothing and
+/// nearly all from all.
+fn share(ratio: f64, places: usize) -> String {
+    let some = ratio.abs() > NOTHING;
+    let not_all = ratio > 0.0 && ratio < 1.0 - NOTHING;
+    let misleads = |text: &str| {
+        let digits = text.trim_start_matches(MINUS);
+        (some && digits.bytes().all(|b| matches!(b, b'0' | b'.')))
+            || (not_all && digits.starts_with("100"))
     };
-    format!("{}{THIN_SPACE}%", decimal(ratio * 100.0, places))
+    let shown = (places..=places + 3).map(|p| decimal(ratio * 100.0, p)).find(|t| !misleads(t));
+    let least = format!("0.{}1", "0".repeat(places + 2));
+    let text = shown.unwrap_or_else(|| match ratio {
+        r if r > 0.5 => format!(">99.{}", "9".repeat(places + 3)),
+        r if r < 0.0 => format!("{MINUS}<{least}"),
+        _ => format!("<{least}"),
+    });
+    format!("{text}{THIN_SPACE}%")
 }
 
 /// A missing value is said, not left blank.
 pub(crate) fn known<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), show)
-}
-
-/// `1 partner`, `1,080 partners`.
-pub(crate) fn plural(n: i64, one: &str, many: &str) -> String {
-    format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
 /// Small counts in words inside a sentence: `two`, `13`.
@@ -112,27 +125,38 @@ pub(crate) fn currency_sign(code: &str) -> String {
     }
 }
 
-/// An amount split for a tile: `("$170.2", "k")`.
+/// An amount split for a tile: `("$170.2", "k")`. Under ten units it has its cents, and what is
+/// less than the smallest coin says so.
 pub(crate) fn money_parts(amount: f64, currency: &str) -> (String, &'static str) {
+    let coins = lake_types::minor_units(currency).map_or(2, |digits| digits as usize);
     let (scaled, unit) = match amount.abs() {
         x if x >= 999.95e6 => (amount / 1e9, "bn"),
         x if x >= 999.95e3 => (amount / 1e6, "M"),
         x if x >= 9_999.5 => (amount / 1e3, "k"),
         _ => (amount, ""),
     };
-    let places = usize::from(!unit.is_empty());
+    let places = match scaled.abs() {
+        _ if !unit.is_empty() => 1,
+        x if x > 0.0 && x < 10.0 => coins,
+        _ => 0,
+    };
     let digits = decimal(scaled.abs(), places);
-    let sign = if amount < 0.0 && digits != "0" { MINUS.to_string() } else { String::new() };
-    (format!("{sign}{}{digits}", currency_sign(currency)), unit)
+    let sign = if amount < 0.0 { MINUS.to_string() } else { String::new() };
+    let sign_of_currency = currency_sign(currency);
+    if amount != 0.0 && digits.bytes().all(|b| matches!(b, b'0' | b'.')) {
+        let coin = decimal(10f64.powi(-(coins as i32)), coins);
+        return (format!("{sign}<{sign_of_currency}{coin}"), "");
+    }
+    (format!("{sign}{sign_of_currency}{digits}"), unit)
 }
 
-/// `$170.2k`, `$2,794`, `−$310`.
+/// `$170.2k`, `$2,794`, `$0.49`, `−$310`.
 pub(crate) fn money(amount: f64, currency: &str) -> String {
     let (number, unit) = money_parts(amount, currency);
     format!("{number}{unit}")
 }
 
-/// An amount on an axis: `$200k`, `$2.5k`, `$0`.
+/// An amount on an axis, with the digits it needs: `$200k`, `$2.5k`, `$0.05`, `$0`.
 pub(crate) fn money_axis(amount: f64, currency: &str) -> String {
     let (scaled, unit) = match amount.abs() {
         x if x >= 1e9 => (amount / 1e9, "bn"),
@@ -140,13 +164,18 @@ pub(crate) fn money_axis(amount: f64, currency: &str) -> String {
         x if x >= 1e3 => (amount / 1e3, "k"),
         _ => (amount, ""),
     };
-    let places = usize::from((scaled - scaled.round()).abs() > 1e-6);
+    let exact = |places: &usize| {
+        let power = 10f64.powi(*places as i32);
+        (scaled * power - (scaled * power).round()).abs() < 1e-6
+    };
+    let places = (0..=6).find(exact).unwrap_or(6);
     format!("{}{}{unit}", currency_sign(currency), decimal(scaled, places))
 }
 
 /// A duration split for a tile: `("7.0", "d")`.
 pub(crate) fn duration_parts(seconds: f64) -> (String, &'static str) {
     match seconds {
+        s if s > 0.0 && s < 0.5 => ("<1".to_owned(), "s"),
         s if s < 59.5 => (decimal(s, 0), "s"),
         s if s < 59.5 * 60.0 => (decimal(s / 60.0, 0), "min"),
         s if s < 86_400.0 * 0.9979 => (decimal(s / 3600.0, 1), "h"),
@@ -231,10 +260,41 @@ pub(crate) fn label(name: Option<&str>, id: &str) -> String {
 
 /// At most `max` characters, the last an ellipsis where some were cut.
 pub(crate) fn clip(text: &str, max: usize) -> String {
-    if text.chars().count() <= max {
+    if text.chars().nth(max).is_none() {
         return text.to_owned();
     }
     text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Longest text of an attribute.
+const ATTRIBUTE: usize = 64;
+
+/// How a name is shown that an event brought: cut to `max` characters, what was cut at hand when
+/// it is pointed at, and apart from its neighbours' writing direction.
+pub(crate) fn name(text: &str, max: usize) -> Markup {
+    html! { bdi title=[cut(text, max)] { (clip(text, max)) } }
+}
+
+/// What an attribute says of a text that was cut to `max` characters.
+pub(crate) fn cut(text: &str, max: usize) -> Option<String> {
+    text.chars().nth(max).map(|_| clip(text, ATTRIBUTE.max(max)))
+}
+
+/// Characters that move a cursor or ring a bell, as they are written in a program: `\u001b`.
+pub(crate) fn shown_controls(html: String) -> String {
+    let moves = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !html.contains(moves) {
+        return html;
+    }
+    let mut out = String::with_capacity(html.len());
+    for c in html.chars() {
+        if moves(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// The first letter in upper case.
@@ -270,7 +330,25 @@ mod tests {
         check(&known(None::<f64>, percent), "n/a");
         check(&few(2), "two");
         check(&few(13), "13");
-        check(&plural(1, "partner", "partners"), "1 partner");
+        check(&counted(1, "partner"), "1 partner");
+    }
+
+    #[test]
+    fn something_is_not_nothing_and_nearly_all_not_all() {
+        check(&percent(0.0), "0 %");
+        check(&percent(1.0), "100 %");
+        check(&percent(0.004), "0.4 %");
+        check(&percent(0.996), "99.6 %");
+        check(&percent(1.004), "100 %");
+        check(&percent_1(0.0004), "0.04 %");
+        check(&percent_1(0.999_96), "99.996 %");
+        check(&percent(1e-8), "<0.001 %");
+        check(&percent(1.0 - 1e-8), ">99.999 %");
+        check(&percent(0.1 + 0.2 - 0.3), "0 %");
+        check(&rate(0.000_03), "0.003 %");
+        check(&signed_percent(0.003), "+0.3 %");
+        check(&signed_percent(-0.7), "-70 %");
+        check(&signed_percent(0.0), "0 %");
     }
 
     #[test]
@@ -281,13 +359,24 @@ mod tests {
         check(&money_axis(2_500.0, "EUR"), "€2.5k");
         check(&money_axis(0.0, "USD"), "$0");
         check(&money(-310.0, "USD"), "-$310");
-        check(&money(-0.2, "USD"), "$0");
+        check(&money(-0.2, "USD"), "-$0.20");
+        check(&money(0.49, "USD"), "$0.49");
+        check(&money(0.0, "USD"), "$0");
+        check(&money(0.001, "USD"), "<$0.01");
+        check(&money(9.996, "USD"), "$10.00");
+        check(&money(12.49, "USD"), "$12");
+        check(&money(0.4, "JPY"), "<¥1");
+        check(&money(7.0, "JPY"), "¥7");
+        check(&money(0.4567, "KWD"), "KWD 0.457");
+        check(&money_axis(0.05, "USD"), "$0.05");
         check(&money(1_260_000.0, "CHF"), "CHF 1.3M");
     }
 
     #[test]
     fn times() {
         check(&duration(42.0), "42 s");
+        check(&duration(0.2), "<1 s");
+        check(&duration(0.0), "0 s");
         check(&duration(1500.0), "25 min");
         check(&duration(12_240.0), "3.4 h");
         check(&duration(86_400.0), "1.0 d");
@@ -306,6 +395,11 @@ mod tests {
         check(&label(Some(" "), "w-1"), "w-1");
         check(&label(Some("a\nb"), "w-1"), "a b");
         check(&clip("abcdef", 4), "abc…");
+        check(&clip("abcd", 4), "abcd");
+        assert_eq!(cut("abcd", 4), None);
+        let long = name(&"\"".repeat(300_000), 40).into_string();
+        assert!(long.len() < 800, "{}", long.len());
+        assert_eq!(shown_controls("a\u{1b}[2J\nb\u{9b}".to_owned()), "a\\u001b[2J\nb\\u009b");
         check(&list(&["A".to_owned(), "B".to_owned(), "C".to_owned()]), "A, B and C");
     }
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dashboards::{ColumnDoc, QueryDoc, ReportInput};
+use lake_types::counted;
 use transform::{Catalog, Graph, Kind, Query};
 
+use crate::commands::report;
 use crate::output::line;
 
 pub(crate) fn run(catalog: &Catalog, out: &Path) -> anyhow::Result<()> {
@@ -14,8 +16,8 @@ pub(crate) fn run(catalog: &Catalog, out: &Path) -> anyhow::Result<()> {
         rapport_version: env!("CARGO_PKG_VERSION").to_owned(),
         ..ReportInput::default()
     };
-    let summary = dashboards::write_docs(&input, out)?;
-    line(&format!("{} pages; open {}", summary.pages, summary.index.display()))
+    let summary = dashboards::write_docs(&input, out).map_err(report::refused)?;
+    line(&format!("{}; open {}", counted(summary.pages, "page"), summary.index.display()))
 }
 
 /// Every query of a catalog, documented; of one that is left out, why.

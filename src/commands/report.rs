@@ -7,19 +7,21 @@ use std::sync::Arc;
 
 use actions::{ActionKind, Plan};
 use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use chrono::{DateTime, NaiveDate, Utc};
 use dashboards::{
-    HealthRow, Held, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, ReportInput, Signal,
+    ColumnDoc, HealthRow, Held, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, Provenance,
+    QueryDoc, ReportError, ReportInput, Signal,
 };
 use futures::StreamExt;
 use lake::schema;
-use lake_types::{Day, Stream};
+use lake_types::{Day, Stream, counted};
 use scoring::{PartnerScore, ScoreOutput};
 use serde::Deserialize;
 use transform::{Catalog, Kind, Query, QueryResult, Session};
 
 use crate::commands::{docs, plan};
+use crate::failure::usage;
 use crate::frames;
 use crate::output::{self, Rows, line};
 use crate::progress::Stage;
@@ -30,12 +32,21 @@ use crate::published::{Metrics, Told};
 const TRAFFIC_DAYS: i32 = 90;
 
 pub(crate) async fn run(project: &Project, out: &Path, as_of: Option<&str>) -> anyhow::Result<()> {
+    dashboards::check_report(out).map_err(refused)?;
     let as_of = project.as_of(as_of).await?;
     let (session, scored) = plan::scored_session(project, as_of).await?;
     let plan = plan::make(project, &session, &scored).await?;
     let made = Made { session: &session, scored: &scored, plan: &plan };
     let summary = write(project, &made, out).await?;
-    line(&format!("{} pages; open {}", summary.pages, summary.index.display()))
+    line(&format!("{}; open {}", counted(summary.pages, "page"), summary.index.display()))
+}
+
+/// A folder that is not ours is a wrong `--out`.
+pub(crate) fn refused(error: ReportError) -> anyhow::Error {
+    match error {
+        ReportError::NotOurs { .. } | ReportError::Root { .. } => usage(error.to_string()),
+        other => other.into(),
+    }
 }
 
 /// What a report is written from.
@@ -57,7 +68,7 @@ pub(crate) async fn write(
     fill_metrics(project, made.session, out, &mut input, &stage).await?;
     fill_partners(made, &mut input).await?;
     stage.say("pages".to_owned());
-    Ok(dashboards::write_report(&input, out)?)
+    dashboards::write_report(&input, out).map_err(refused)
 }
 
 async fn header(project: &Project, made: &Made<'_>, run: u64) -> anyhow::Result<ReportInput> {
@@ -68,10 +79,11 @@ async fn header(project: &Project, made: &Made<'_>, run: u64) -> anyhow::Result<
         as_of: made.session.as_of().day().date(),
         currency: project.config.reporting_currency().to_owned(),
         rapport_version: env!("CARGO_PKG_VERSION").to_owned(),
-        lake_version: Some(run.to_string()),
+        run: Some(run.to_string()),
         policy_version: scored.map(|p| p.policy_version.clone()),
         generated_at: instant(project.now),
         watermark: watermark.and_then(instant),
+        versions: made.session.versions().clone(),
         slowest_seconds: slowest(project).await?,
         scored_at: instant(project.now),
         ..ReportInput::default()
@@ -99,6 +111,12 @@ async fn fill_metrics(
 ) -> anyhow::Result<()> {
     let catalog = project.engine.catalog();
     input.queries = docs::of(catalog);
+    let now = Provenance {
+        as_of: input.as_of,
+        made_at: input.generated_at,
+        run: input.run.clone(),
+        versions: input.versions.clone(),
+    };
     let metrics = Metrics::of_all(session).await;
     let mut told = Told::default();
     metrics.of_no_metric().0.iter().for_each(|finding| told.finding(finding));
@@ -114,13 +132,15 @@ async fn fill_metrics(
         stage.say(name.clone());
         told.tell(&outcome, &format!("the report shows {name} as it was last"));
         let rows = match outcome.rows {
-            Ok(rows) => dated(&rows, session.as_of().day())?,
+            Ok(rows) => marked(&rows, &now)?,
             // A broken metric is shown as it was last; it never stops the others.
             Err(held) => {
                 let why = held.to_string();
                 let query = catalog.get(&name).or_else(|| built_in.get(&name));
                 let last = query.and_then(|query| last_good(out, query));
-                let shown = last.as_ref().and_then(|rows| as_of(&rows.schema));
+                let from = last.as_ref().and_then(|rows| provenance(&rows.schema));
+                let shown = from.as_ref().map(|from| from.as_of);
+                input.provenance.extend(from.map(|from| (name.clone(), from)));
                 input.held.insert(name.clone(), Held { why, shown });
                 let Some(last) = last else { continue };
                 last
@@ -147,20 +167,40 @@ async fn fill_metrics(
     Ok(())
 }
 
-/// The key of a Parquet file's schema under which it says as of when its rows are.
+/// The keys of a Parquet file's schema under which it says what its rows come from.
 const AS_OF: &str = "as_of";
+const MADE_AT: &str = "made_at";
+const RUN: &str = "run";
+const VERSIONS: &str = "versions";
 
-fn dated(rows: &QueryResult, as_of: Day) -> anyhow::Result<QueryResult> {
+/// Rows that say what they come from.
+fn marked(rows: &QueryResult, from: &Provenance) -> anyhow::Result<QueryResult> {
     let mut schema = rows.schema.as_ref().clone();
-    schema.metadata.insert(AS_OF.to_owned(), as_of.to_string());
+    let mut say = |key: &str, value: Option<String>| {
+        schema.metadata.extend(value.map(|value| (key.to_owned(), value)));
+    };
+    say(AS_OF, Some(from.as_of.to_string()));
+    say(MADE_AT, from.made_at.map(|at| lake_types::format_instant(at.timestamp_micros())));
+    say(RUN, from.run.clone());
+    say(VERSIONS, Some(serde_json::to_string(&from.versions)?));
     let schema = Arc::new(schema);
     let renewed = |batch: &RecordBatch| batch.clone().with_schema(Arc::clone(&schema));
     let batches = rows.batches.iter().map(renewed).collect::<Result<_, _>>()?;
     Ok(QueryResult { schema, batches })
 }
 
-fn as_of(schema: &Schema) -> Option<NaiveDate> {
-    Some(schema.metadata.get(AS_OF)?.parse::<Day>().ok()?.date())
+/// What rows say that they come from.
+fn provenance(schema: &Schema) -> Option<Provenance> {
+    let said = |key: &str| schema.metadata.get(key);
+    let instant = |text: &String| {
+        lake_types::parse_instant(text).and_then(DateTime::<Utc>::from_timestamp_micros)
+    };
+    Some(Provenance {
+        as_of: said(AS_OF)?.parse::<Day>().ok()?.date(),
+        made_at: said(MADE_AT).and_then(instant),
+        run: said(RUN).cloned(),
+        versions: said(VERSIONS).and_then(|v| serde_json::from_str(v).ok()).unwrap_or_default(),
+    })
 }
 
 /// The rows of a metric in the report that is about to be replaced, where they have its columns.
@@ -183,6 +223,39 @@ fn first_rows(result: &QueryResult) -> anyhow::Result<Vec<Vec<String>>> {
     let all = arrow::compute::concat_batches(&result.schema, &result.batches)?;
     let first = [all.slice(0, all.num_rows().min(MOST))];
     output::cells(&Rows { schema: &result.schema, batches: &first }, None)
+}
+
+/// Adds the rows of a table that is no metric as a CSV, and what is known of it.
+fn table(
+    input: &mut ReportInput,
+    name: &str,
+    description: &str,
+    rows: &QueryResult,
+) -> anyhow::Result<()> {
+    let column = |field: &FieldRef| ColumnDoc {
+        name: field.name().clone(),
+        kind: kind_of(field.data_type()),
+        ..ColumnDoc::default()
+    };
+    let doc = QueryDoc {
+        kind: "table".to_owned(),
+        description: description.to_owned(),
+        columns: rows.schema.fields().iter().map(column).collect(),
+        ..QueryDoc::default()
+    };
+    input.csv.insert(name.to_owned(), csv(rows)?);
+    input.tables.insert(name.to_owned(), doc);
+    Ok(())
+}
+
+/// A type as the header of a query calls it.
+fn kind_of(kind: &DataType) -> String {
+    match kind {
+        DataType::Timestamp(..) => "Timestamp".to_owned(),
+        DataType::Decimal128(..) => "Decimal".to_owned(),
+        DataType::Utf8View | DataType::LargeUtf8 => "Utf8".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn csv(result: &QueryResult) -> anyhow::Result<String> {
@@ -226,11 +299,12 @@ async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Resu
                     sum(client_errors) AS client_errors, sum(server_errors) AS server_errors,
                     sum(throttled) AS throttled
              FROM usage_day WHERE environment = 'production' AND event_date >= '{from}'
-             GROUP BY partner_id, event_date"
+             GROUP BY partner_id, event_date ORDER BY partner_id, event_date"
         ))
         .await?;
     input.daily = frames::rows::<PartnerDayRow>(&daily)?;
-    input.csv.insert("partner_day".to_owned(), csv(&daily)?);
+    let what = format!("Production traffic of the last {TRAFFIC_DAYS} days, as the pages draw it");
+    table(input, "partner_traffic", &what, &daily)?;
     let partners = session
         .sql(
             "SELECT partner_id, registered AS registered_at, first_call AS first_call_at,
@@ -240,6 +314,7 @@ async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Resu
     input.partners = frames::rows::<PartnerRow>(&partners)?;
     input.plan = plan_rows(made.plan);
     input.csv.insert("actions_plan".to_owned(), plan_csv(made.plan)?);
+    input.tables.insert("actions_plan".to_owned(), plan_doc());
     let kept = session
         .sql(
             "SELECT * FROM partner_health WHERE as_of = $as_of AND scored_at =
@@ -247,7 +322,7 @@ async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Resu
              ORDER BY partner_id",
         )
         .await?;
-    input.csv.insert("partner_health".to_owned(), csv(&kept)?);
+    table(input, "partner_health", "The newest score of each partner, with its reasons", &kept)?;
     Ok(())
 }
 
@@ -289,10 +364,28 @@ fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow 
     }
 }
 
+/// The columns of the plan's CSV.
+const PLAN: [&str; 5] = ["partner", "action", "change", "why", "guardrails"];
+
+fn plan_doc() -> QueryDoc {
+    let column = |name: &str| ColumnDoc {
+        name: name.to_owned(),
+        kind: "Utf8".to_owned(),
+        ..ColumnDoc::default()
+    };
+    QueryDoc {
+        kind: "table".to_owned(),
+        description: "The pending plan: a row a change, then one for each that was stopped"
+            .to_owned(),
+        columns: PLAN.map(column).to_vec(),
+        ..QueryDoc::default()
+    }
+}
+
 /// The plan as CSV, as it is read on a terminal.
 fn plan_csv(plan: &Plan) -> anyhow::Result<String> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    writer.write_record(["partner", "action", "change", "why", "guardrails"])?;
+    writer.write_record(PLAN)?;
     for row in actions::readable(plan) {
         let action = row.action.to_owned();
         writer.write_record([row.partner, action, row.change, row.why, row.guardrails])?;

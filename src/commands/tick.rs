@@ -18,6 +18,7 @@ pub(crate) fn run(
     runtime: &tokio::runtime::Runtime,
     quiet: bool,
 ) -> anyhow::Result<()> {
+    dashboards::check_report(&options.out).map_err(report::refused)?;
     let began = Instant::now();
     let caught_up = IngestRun {
         until_caught_up: true,

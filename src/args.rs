@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Metrics(Metrics),
     /// Query the lake with SQL, read-only: a shell, one query, or a file of them
     #[command(
-        after_help = "Examples:\n  rapport sql\n  rapport sql -f monthly.sql --format csv | gzip > monthly.csv.gz\n  rapport sql --at 2026-11-01 \"SELECT * FROM growth\"\n  rapport sql \"SELECT * FROM funnel ORDER BY cohort_month\" --format csv\n  rapport sql \"SELECT partner_id, calls FROM partner_reliability ORDER BY 2 DESC LIMIT 5\"\n  rapport sql \"SELECT reason, count(*) FROM dead_letters GROUP BY 1\"\n\nTables: api_calls, partner_events, billing_events, support_events (each event once), raw.api_calls …\n(as they arrived), dead_letters, runs, partner_health, the rollups, views and metrics by name."
+        after_help = "Examples:\n  rapport sql\n  rapport sql -f monthly.sql --format csv | gzip > monthly.csv.gz\n  rapport sql --at 2026-11-01 \"SELECT * FROM growth\"\n  rapport sql \"SELECT * FROM funnel ORDER BY cohort_month\" --format csv\n  rapport sql \"SELECT partner_id, calls FROM partner_reliability ORDER BY 2 DESC LIMIT 5\"\n  rapport sql \"SELECT reason, count(*) FROM dead_letters GROUP BY 1\"\n\nTables: api_calls, partner_events, billing_events, support_events (each event once), raw.api_calls …\n(as they arrived), dead_letters, runs, partner_health, partner_signals, the rollups, views and metrics by name."
     )]
     Sql(Sql),
     /// Score the health of partners

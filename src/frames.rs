@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
@@ -55,16 +55,23 @@ fn series(name: &str, column: &ArrayRef) -> anyhow::Result<Column> {
     })
 }
 
-/// Scores as rows of `partner_health`.
-pub(crate) fn health_rows(
+/// A frame of scores as rows of a table of scores, which has their revision and, some of them, the
+/// instant they were made at.
+pub(crate) fn score_rows(
     def: &TableDef,
     frame: &DataFrame,
+    revision: i64,
     scored_at: i64,
 ) -> anyhow::Result<RecordBatch> {
     let mut columns: Vec<ArrayRef> = Vec::new();
     for field in def.schema.fields() {
+        let same = |value: i64| vec![value; frame.height()];
+        if field.name() == "revision" {
+            columns.push(Arc::new(Int64Array::from(same(revision))));
+            continue;
+        }
         if field.name() == "scored_at" {
-            let at = TimestampMicrosecondArray::from(vec![scored_at; frame.height()]);
+            let at = TimestampMicrosecondArray::from(same(scored_at));
             columns.push(Arc::new(at.with_timezone("UTC")));
             continue;
         }
@@ -73,6 +80,7 @@ pub(crate) fn health_rows(
             DataType::Utf8 => Arc::new(column.str()?.iter().collect::<StringArray>()),
             DataType::Float64 => Arc::new(column.f64()?.iter().collect::<Float64Array>()),
             DataType::Int64 => Arc::new(column.i64()?.iter().collect::<Int64Array>()),
+            DataType::Boolean => Arc::new(column.bool()?.iter().collect::<BooleanArray>()),
             _ => {
                 let micros: TimestampMicrosecondArray = column.i64()?.iter().collect();
                 Arc::new(micros.with_timezone("UTC"))

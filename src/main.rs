@@ -20,6 +20,7 @@ mod progress;
 mod project;
 mod published;
 mod runs;
+mod scores;
 mod setting;
 mod slices;
 mod store;

@@ -46,6 +46,9 @@ fn an_erased_partner_is_as_if_it_had_never_been() {
     no_file_holds(&project.path("lake"), partner.as_bytes());
     let scored = "SELECT count(*) FROM partner_health WHERE partner_id LIKE 'erased-%'";
     assert_eq!(project.number(scored), 1);
+    let signals = "SELECT count(*) FROM partner_signals s JOIN partner_health h
+         ON h.partner_id = s.partner_id WHERE s.partner_id LIKE 'erased-%'";
+    assert!(project.number(signals) > 0, "its signals stay under the same token");
     project.ok(&["lake", "verify"]);
 
     // What the lake took in is still accounted for: rows, copies that compaction dropped, erased.

@@ -136,8 +136,8 @@ fn a_broken_replacement_costs_its_signals_alone() {
             let show = ["score", "show", "p-000001", "--as-of", DAY];
             let shown = project.run(&show).succeeded();
             assert!(shown.stderr.contains("error_trend"), "{shown}");
-            let reasons = "SELECT count(*) FROM partner_health WHERE errors_score IS NOT NULL \
-                           AND as_of = '2026-03-01' AND scored_at = (SELECT max(scored_at) FROM partner_health)";
+            let reasons = "SELECT count(*) FROM partner_signals WHERE signal = 'errors' AND available \
+                           AND as_of = '2026-03-01' AND revision = (SELECT max(revision) FROM partner_health)";
             assert_eq!(project.number(reasons), 0, "{broken}");
         }
         std::fs::remove_file(project.path(&file)).expect("the replacement");

@@ -6,7 +6,7 @@
 //! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
 //! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
 //! `plan`, `ten_mistakes`, `watch`, `held_back`, `conditions`, `query_files`, `ending`, `pages`,
-//! `sentences`.
+//! `sentences`, `scores`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events, and holds the
 //! sentences of a report of 20,000 partners against the lake.
@@ -36,6 +36,7 @@ mod readers;
 mod reference;
 mod registry;
 mod s3;
+mod scores;
 mod secrets;
 mod secure;
 mod sentences;

@@ -26,6 +26,7 @@ const TABLES: [(&str, &str); 13] = [
     ("rollup.error_detail", "error_detail"),
     ("rollup.quality_day", "quality_day"),
     ("scores.partner_health", "partner_health"),
+    ("scores.partner_signals", "partner_signals"),
     ("runs", "runs"),
 ];
 

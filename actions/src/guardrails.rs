@@ -1,6 +1,6 @@
 //! What a quota change may be: each guardrail passes, changes, stops, or asks for a person.
 
-use lake_types::MICROS_PER_DAY;
+use lake_types::{MICROS_PER_DAY, counted, thousands};
 
 use crate::document::{Guardrail, Outcome};
 use crate::input::PartnerState;
@@ -44,14 +44,25 @@ pub(crate) fn decide(
     };
     let asked = match target {
         QuotaTarget::PerMinute(quota) => quota,
-        QuotaTarget::Step(step) => (from as f64 * (1.0 + step)).round() as i64,
+        QuotaTarget::Step(step) => stepped(from, step),
     };
     let case = Case { state, policy, from, asked, now };
-    if asked == from && from > 0 {
-        return None;
-    }
-    let (to, guardrails) = if asked < from { case.cut(usage_late) } else { case.raise() };
+    let cut = match target {
+        QuotaTarget::PerMinute(_) if asked == from && from > 0 => return None,
+        QuotaTarget::PerMinute(_) => asked < from,
+        // One too small to move the quota is stopped as a step, with that reason.
+        QuotaTarget::Step(step) => step < 0.0,
+    };
+    let (to, guardrails) = if cut { case.cut(usage_late) } else { case.raise() };
     Some(Decision { asked: Some(asked), to, guardrails })
+}
+
+/// A quota after a step, in whole calls: one that is no more than the step.
+fn stepped(from: i64, step: f64) -> i64 {
+    // Far below what a quota counts, far above what a product of floats is off by.
+    const HAIR: f64 = 1e-6;
+    let to = from as f64 * (1.0 + step);
+    if step < 0.0 { (to - HAIR).ceil() as i64 } else { (to + HAIR).floor() as i64 }
 }
 
 struct Case<'a> {
@@ -71,9 +82,9 @@ impl Case<'_> {
         }
         let mut checks = vec![self.cooldown()];
         let limit = self.policy.guardrails.max_raise;
-        let stepped = self.asked.min((from as f64 * (1.0 + limit)).floor() as i64);
-        checks.push(self.step(stepped, limit));
-        let (to, ceiling) = self.ceiling(stepped);
+        let held = self.asked.min(stepped(from, limit));
+        checks.push(self.step(held, limit));
+        let (to, ceiling) = self.ceiling(held);
         checks.push(ceiling);
         checks.push(self.thirty_days(to));
         (to, checks)
@@ -82,9 +93,9 @@ impl Case<'_> {
     fn cut(&self, usage_late: bool) -> (i64, Vec<Guardrail>) {
         let mut checks = vec![self.health(), self.usage(usage_late), self.cooldown()];
         let limit = self.policy.guardrails.max_cut;
-        let stepped = self.asked.max((self.from as f64 * (1.0 - limit)).ceil() as i64);
-        checks.push(self.step(stepped, -limit));
-        let (to, floor) = self.floor(stepped);
+        let held = self.asked.max(stepped(self.from, -limit));
+        checks.push(self.step(held, -limit));
+        let (to, floor) = self.floor(held);
         checks.push(floor);
         let reason = "A cut is decided by a person".to_owned();
         checks.push(guardrail("decrease", Outcome::NeedsApproval, reason));
@@ -97,9 +108,11 @@ impl Case<'_> {
         let Some(last) = past.max() else {
             return guardrail("cooldown", Outcome::Passed, "No change before".to_owned());
         };
-        let days = (self.now - last) / MICROS_PER_DAY;
-        let noun = if days == 1 { "day" } else { "days" };
-        let reason = format!("Last change {days} {noun} ago, {needed} needed");
+        let ago = match (self.now - last) / MICROS_PER_DAY {
+            0 => "less than a day".to_owned(),
+            days => counted(days, "day"),
+        };
+        let reason = format!("Last change {ago} ago, {needed} needed");
         let passed = self.now - last >= needed * MICROS_PER_DAY;
         guardrail("cooldown", if passed { Outcome::Passed } else { Outcome::Stopped }, reason)
     }
@@ -107,7 +120,11 @@ impl Case<'_> {
     fn step(&self, stepped: i64, limit: f64) -> Guardrail {
         let limit = percent(limit);
         if stepped == self.from {
-            let reason = format!("A step of {limit} leaves {} as it is", thousands(self.from));
+            let tried = match self.asked {
+                asked if asked == self.from => "The step asked for".to_owned(),
+                _ => format!("A step of {limit}"),
+            };
+            let reason = format!("{tried} leaves {} as it is", thousands(self.from));
             return guardrail("step", Outcome::Stopped, reason);
         }
         if stepped == self.asked {
@@ -218,17 +235,16 @@ impl Case<'_> {
     }
 }
 
-/// `1,080`.
-pub(crate) fn thousands(value: i64) -> String {
-    let digits = value.unsigned_abs().to_string();
-    let mut text = if value < 0 { "−".to_owned() } else { String::new() };
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+/// A share in 0–1 and beyond, with the digits it needs: `0.04 %`, `6.3 %`, `98 %`, `0 %`.
+pub(crate) fn share(share: f64) -> String {
+    let value = share * 100.0;
+    match value.abs() {
+        x if x < 5e-7 => "0 %".to_owned(),
+        x if x < 0.005 => "under 0.01 %".to_owned(),
+        x if x < 0.095 => format!("{value:.2} %"),
+        x if x < 9.95 => format!("{value:.1} %"),
+        _ => format!("{value:.0} %"),
     }
-    text
 }
 
 /// `+50 %`, `−10 %`.
@@ -292,6 +308,12 @@ mod tests {
         check(&partner(1_200), Step(0.5), Some((1_200, &[("ceiling", at_it)])));
         let tiny = "A step of +50 % leaves 1 as it is";
         check(&partner(1), PerMinute(9), Some((1, &[("step", tiny)])));
+        // In whole calls a step asks for no more than its share: nothing is cut from it then.
+        check(&partner(5), Step(0.5), Some((7, &[])));
+        check(&partner(3), Step(0.5), Some((4, &[])));
+        check(&partner(2), Step(0.5), Some((3, &[])));
+        let nothing = "The step asked for leaves 1 as it is";
+        check(&partner(1), Step(0.5), Some((1, &[("step", nothing)])));
         let zero = "A quota of 0 is a decision of its own; a person raises it";
         check(&partner(0), Step(0.5), Some((0, &[("quota", zero)])));
         let unknown = "The present quota is unknown; a quota_changed event sets it";
@@ -312,8 +334,9 @@ mod tests {
     #[test]
     fn cooldown() {
         for (days, reason) in [
-            (0, Some("Last change 0 days ago, 7 needed")),
+            (0, Some("Last change less than a day ago, 7 needed")),
             (1, Some("Last change 1 day ago, 7 needed")),
+            (2, Some("Last change 2 days ago, 7 needed")),
             (6, Some("Last change 6 days ago, 7 needed")),
             (7, None),
             (18, None),
@@ -345,6 +368,9 @@ mod tests {
         let person = ("decrease", "A cut is decided by a person");
         check(&partner(1_000), Step(-0.1), Some((900, &[person])));
         check(&partner(1_000), Step(-0.05), Some((950, &[person])));
+        let tiny = ("step", "The step asked for leaves 5 as it is");
+        let small = PartnerState { plan: None, peak_per_minute: Some(1), ..partner(5) };
+        check(&small, Step(-0.1), Some((5, &[tiny, person])));
         let step = ("step", "Asked 300, held to −10 %: 900");
         check(&partner(1_000), PerMinute(300), Some((900, &[step, person])));
         let peak = |peak| PartnerState { peak_per_minute: Some(peak), ..partner(1_000) };
@@ -387,8 +413,21 @@ mod tests {
 
     #[test]
     fn numbers_in_words() {
-        let shown = [0, 7, 999, 1_000, 1_080, 1_234_567, -1_000].map(thousands);
-        assert_eq!(shown, ["0", "7", "999", "1,000", "1,080", "1,234,567", "−1,000"]);
         assert_eq!([0.5, -0.1, 1.25].map(percent), ["+50 %", "−10 %", "+125 %"]);
+        let shares = [0.0, 0.00001, 0.0004, 0.063, 0.98, 1.04].map(share);
+        assert_eq!(shares, ["0 %", "under 0.01 %", "0.04 %", "6.3 %", "98 %", "104 %"]);
+    }
+
+    #[test]
+    fn a_step_is_never_more_than_its_share() {
+        for from in 1..3_000 {
+            for step in [0.5, 0.1, 0.15, -0.1, -0.35] {
+                let to = stepped(from, step);
+                let moved = (to - from) as f64;
+                let most = from as f64 * step;
+                assert!(moved.abs() <= most.abs() + 1e-5, "{from} {step}: {to}");
+                assert!((moved - most).abs() < 1.0, "{from} {step}: {to}");
+            }
+        }
     }
 }

@@ -39,6 +39,9 @@ pub struct PartnerState {
     pub quota_per_minute: Option<i64>,
     /// The greatest peak minute of the last 28 days, which is the p99 of 28 daily peaks.
     pub peak_per_minute: Option<i64>,
+    /// Calls that were throttled over all, and that peak over the quota; 0–1 and 0 or more.
+    pub throttled_rate: Option<f64>,
+    pub utilisation: Option<f64>,
     /// Usage of the window is known to be incomplete for this partner.
     pub usage_late: bool,
     /// Its `quota_changed` events before `created_at`, in any order.

@@ -25,4 +25,4 @@ pub use plan::{Evaluate, PlanError, plan};
 pub use policy::{
     Action, DEFAULT_POLICY, Guardrails, PlanQuota, Policy, PolicyError, QuotaTarget, Rule, Track,
 };
-pub use readable::{Row, readable};
+pub use readable::{Row, readable, told};

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lake_types::{AsOf, format_instant};
+use lake_types::{AsOf, counted, format_instant, thousands};
 
 use crate::document::{ActionKind, Change, Outcome, Setting, Stopped};
-use crate::guardrails::{guardrail, thousands};
+use crate::guardrails::guardrail;
 use crate::input::{PartnerState, PlanInput};
 use crate::policy::Policy;
 
@@ -33,8 +33,8 @@ pub(crate) fn blocked(input: &PlanInput, policy: &Policy) -> Vec<String> {
     if age > limit * MICROS_PER_HOUR {
         let (hours, at) = (age / MICROS_PER_HOUR, format_instant(watermark));
         reasons.push(format!(
-            "The data end {} hours before now, at {at}; the limit is {limit}. Ingest first",
-            thousands(hours)
+            "The data end {} before now, at {at}; the limit is {limit}. Ingest first",
+            counted(hours, "hour")
         ));
     }
     let due = AsOf::at_or_before(watermark);
@@ -69,13 +69,19 @@ pub(crate) fn limit_reach(
         let same = |c: &&mut Change| (c.action == ActionKind::SetQuota) == quotas;
         let touched = draft.changes.iter_mut().filter(same).count();
         let share = (policy.guardrails.reach * 1_000.0).round() / 10.0;
-        let counted = format!("{} of {} partners, limit {share} %", touched, thousands(all as i64));
+        let all = counted(all, "partner");
         for (at, change) in draft.changes.iter_mut().filter(same).enumerate() {
+            // Those within the limit, by impact, are changed: how many more there are is no matter
+            // of theirs.
             if at < limit {
-                change.guardrails.push(guardrail("reach", Outcome::Passed, counted.clone()));
+                let reason =
+                    format!("Number {} of {limit} that may change without a person", at + 1);
+                change.guardrails.push(guardrail("reach", Outcome::Passed, reason));
                 continue;
             }
-            let reason = format!("{counted}: a person decides on this one");
+            let reason = format!(
+                "{touched} of {all} would change, {limit} may without a person ({share} %): a person decides on this one"
+            );
             change.guardrails.push(guardrail("reach", Outcome::NeedsApproval, reason));
             change.needs_approval = true;
         }

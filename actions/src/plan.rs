@@ -6,7 +6,7 @@ use lake_types::MICROS_PER_DAY;
 
 use crate::digest::{change_key, sha256, state_digest};
 use crate::document::{ActionKind, Change, Contribution, Outcome, Plan, Setting, Stopped, Why};
-use crate::guardrails::decide;
+use crate::guardrails::{decide, share};
 use crate::input::{PartnerState, PlanInput};
 use crate::limits::{Draft, blocked, limit_capacity, limit_reach};
 use crate::policy::{Action, Policy, QuotaTarget, Rule, Track};
@@ -109,8 +109,8 @@ fn propose(
             };
             if to != state.support {
                 let from = state.support.clone().map(Setting::Support);
-                let change = case.change(ActionKind::RouteSupport, from, to.map(Setting::Support));
-                draft.changes.push(change?);
+                let to = to.map(Setting::Support);
+                draft.changes.push(case.change(ActionKind::RouteSupport, from, to)?);
             }
         }
         Action::Notify { who } => {
@@ -147,7 +147,7 @@ impl Case<'_> {
             key: change_key(id, action, from.as_ref(), to.as_ref(), version, end)?,
             from,
             to,
-            why: self.why(),
+            why: self.why(action),
             guardrails: Vec::new(),
             needs_approval: false,
             expires_at: None,
@@ -170,7 +170,7 @@ impl Case<'_> {
                 action: ActionKind::SetQuota,
                 from: from.map(setting),
                 asked: decision.asked.map(setting),
-                why: self.why(),
+                why: self.why(ActionKind::SetQuota),
                 guardrails: decision.guardrails,
             });
             return Ok(());
@@ -187,7 +187,8 @@ impl Case<'_> {
         Ok(())
     }
 
-    fn why(&self) -> Why {
+    /// What is known of the partner that speaks for such an action: of a quota its use.
+    fn why(&self, action: ActionKind) -> Why {
         let mut contributions = self.state.contributions.clone();
         contributions.sort_by(|a, b| {
             b.points.abs().total_cmp(&a.points.abs()).then_with(|| a.signal.cmp(&b.signal))
@@ -202,10 +203,29 @@ impl Case<'_> {
             rule: self.rule.name.clone(),
             condition: self.rule.condition.clone(),
             tier: self.state.tier.clone(),
-            reason: self.state.top_reason.clone(),
+            reason: match action {
+                ActionKind::SetQuota => usage(self.state),
+                _ => None,
+            }
+            .unwrap_or_else(|| self.state.top_reason.clone()),
             contributions: rounded.collect(),
         }
     }
+}
+
+/// How a partner uses its quota: `6.3 % of calls throttled, busiest minute at 98 % of the quota`.
+fn usage(state: &PartnerState) -> Option<String> {
+    let throttled = state.throttled_rate.map(|rate| format!("{} of calls throttled", share(rate)));
+    let busiest = |of: f64| format!("busiest minute at {} of the quota", share(of));
+    match (throttled, state.utilisation.map(busiest)) {
+        (Some(throttled), Some(busiest)) => Some(format!("{throttled}, {busiest}")),
+        (throttled, busiest) => throttled.or_else(|| busiest.map(capital)),
+    }
+}
+
+fn capital(text: String) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn finish(

@@ -97,7 +97,10 @@ fn the_first_rule_of_each_kind_wins() {
     check(&partner("a", "at_risk", None), &[small]);
     let stuck = ("support", "none → onboarding P3, 48 h", "Stuck before go-live");
     check(&partner("a", "stuck", None), &[stuck]);
-    check(&partner("a", "watch", Some(1)), &[("notify", "tell manager", "Large partner on watch")]);
+    check(
+        &partner("a", "watch", Some(1)),
+        &[("notify", "tell its manager", "Large partner on watch")],
+    );
     check(&partner("a", "healthy", Some(1)), &[]);
     // Recovered: it leaves the queue.
     let routed = |tier, queue, priority, sla| PartnerState {
@@ -149,6 +152,18 @@ fn stale_inputs_and_the_kill_switch_block() {
             "The data end 36 hours before now, at 2026-09-15T08:00:00Z; the limit is 36. Ingest first",
         ],
     );
+    for (hours, told) in [(1, "1 hour"), (2, "2 hours")] {
+        let due = format!(
+            "The data end {told} before now, at 2026-09-15T08:00:00Z; the limit is {hours}. Ingest first"
+        );
+        check(
+            |i, p| {
+                p.guardrails.stale_hours = hours;
+                i.created_at = DAY.start_micros() + (8 + hours) * HOUR + 1;
+            },
+            &[&due],
+        );
+    }
     check(|i, _| i.watermark = None, &["Nothing has been ingested: the lake has no watermark"]);
     check(
         |i, _| i.scored_as_of = None,
@@ -178,13 +193,51 @@ fn beyond_its_reach_a_plan_needs_a_person() {
         let change = plan.changes.iter().find(|c| c.partner_id == id).expect("a change");
         change.guardrails.iter().find(|g| g.name == "reach").expect("reach").clone()
     };
-    assert_eq!(reach("t2").reason, "3 of 40 partners, limit 5 %");
-    assert_eq!(reach("t0").reason, "3 of 40 partners, limit 5 %: a person decides on this one");
+    assert_eq!(reach("t2").reason, "Number 1 of 2 that may change without a person");
+    assert_eq!(reach("t1").reason, "Number 2 of 2 that may change without a person");
+    let beyond = |n: u8| {
+        format!(
+            "{n} of 40 partners would change, 2 may without a person (5 %): a person decides on this one"
+        )
+    };
+    assert_eq!(reach("t0").reason, beyond(3));
     assert_eq!(
         (reach("t2").outcome, reach("t0").outcome),
         (Outcome::Passed, Outcome::NeedsApproval)
     );
-    assert_eq!(reach("a1").reason, "5 of 40 partners, limit 5 %: a person decides on this one");
+    assert_eq!(reach("a1").reason, beyond(5));
+}
+
+#[test]
+fn one_partner_alone_is_within_reach() {
+    let plan = made(&input(vec![partner("t", "healthy", None)]), &policy());
+    let reach = plan.changes[0].guardrails.iter().find(|g| g.name == "reach").expect("reach");
+    assert_eq!(reach.reason, "Number 1 of 1 that may change without a person");
+    // Two are beyond it: one may.
+    let two = vec![partner("t1", "healthy", Some(1)), partner("t2", "healthy", Some(2))];
+    let plan = made(&input(two), &policy());
+    let last = plan.changes[1].guardrails.iter().find(|g| g.name == "reach").expect("reach");
+    let due =
+        "2 of 2 partners would change, 1 may without a person (5 %): a person decides on this one";
+    assert_eq!(last.reason, due);
+}
+
+#[test]
+fn a_quotas_why_is_how_it_is_used() {
+    #[track_caller]
+    fn check(throttled_rate: Option<f64>, utilisation: Option<f64>, due: &str) {
+        let state = PartnerState { throttled_rate, utilisation, ..partner("t", "at_risk", None) };
+        let plan = made(&input(vec![state]), &policy());
+        let why = |at: usize| plan.changes[at].why.reason.as_str();
+        assert_eq!(why(0), "4xx tripled on 5 Sep: 0.8 % → 2.6 %", "of support");
+        assert_eq!(why(1), due);
+    }
+    let both = "6.3 % of calls throttled, busiest minute at 98 % of the quota";
+    check(Some(0.063), Some(0.98), both);
+    check(Some(0.0), Some(1.04), "0 % of calls throttled, busiest minute at 104 % of the quota");
+    check(Some(0.01), None, "1.0 % of calls throttled");
+    check(None, Some(0.8), "Busiest minute at 80 % of the quota");
+    check(None, None, "4xx tripled on 5 Sep: 0.8 % → 2.6 %");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The plan as a table for a terminal: a row a change, then a row for each one stopped.
 
+use lake_types::thousands;
+
 use crate::document::{ActionKind, Guardrail, Outcome, Plan, Setting};
-use crate::guardrails::thousands;
 
 /// One line of the table, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +58,17 @@ fn change(from: Option<&Setting>, to: Option<&Setting>, expires_at: Option<i64>)
         format!(", until {}", date.format("%-d %b %Y"))
     });
     match (from, to) {
-        (_, Some(Setting::Notify { who })) => format!("tell {who}"),
+        (_, Some(Setting::Notify { who })) => format!("tell {}", told(who)),
         _ => format!("{} → {}{}", short(from), short(to), until.unwrap_or_default()),
+    }
+}
+
+/// Who is told, as a sentence about a partner names them: `its manager`.
+pub fn told(who: &str) -> String {
+    match who {
+        "manager" => "its manager".to_owned(),
+        "partner" => "the partner".to_owned(),
+        other => other.to_owned(),
     }
 }
 

@@ -12,8 +12,8 @@ use maud::{Markup, Render, html};
 use crate::words;
 
 /// The newest scores of the page's instant.
-const SCORES: &str = "partner_health WHERE as_of = $as_of AND scored_at = \
-    (SELECT max(scored_at) FROM partner_health WHERE as_of = $as_of)";
+const SCORES: &str = "partner_health WHERE as_of = $as_of AND revision = \
+    (SELECT max(revision) FROM partner_health WHERE as_of = $as_of)";
 
 /// One figure. `shown` may hold its noun: `2 partners`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,8 +105,8 @@ pub(crate) fn of_scores(what: &str, condition: &str) -> String {
 /// What the scores of an earlier day said.
 pub(crate) fn of_scores_on(what: &str, day: NaiveDate, condition: &str) -> String {
     format!(
-        "SELECT {what} FROM partner_health WHERE as_of = '{day}' AND scored_at = \
-         (SELECT max(scored_at) FROM partner_health WHERE as_of = '{day}') AND {condition}"
+        "SELECT {what} FROM partner_health WHERE as_of = '{day}' AND revision = \
+         (SELECT max(revision) FROM partner_health WHERE as_of = '{day}') AND {condition}"
     )
 }
 

@@ -7,9 +7,6 @@ use maud::{Markup, PreEscaped, html};
 use crate::input::ReportInput;
 use crate::words;
 
-/// Data that end so long before somebody reads them are stale.
-const STALE_HOURS: i64 = 36;
-
 /// What a stale report says, also one that turned so where it is read.
 pub(crate) const OLD: &str =
     "Do not rely on tiers or quotas for today: run rapport report again once newer events are in";
@@ -36,7 +33,7 @@ impl State {
             let advice = "The last hours before as of are missing: counts will still rise";
             return stale("Incomplete", advice);
         }
-        let until = watermark + TimeDelta::hours(STALE_HOURS);
+        let until = watermark + TimeDelta::hours(input.policy.stale_hours);
         if made.is_some_and(|made| made > until) {
             return stale("Stale", OLD);
         }
@@ -70,6 +67,7 @@ pub(crate) fn script() -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::PolicyInForce;
 
     #[test]
     fn a_report_is_as_good_as_its_data() {
@@ -85,6 +83,7 @@ mod tests {
                 as_of,
                 watermark,
                 generated_at: made,
+                policy: PolicyInForce { stale_hours: 36, ..PolicyInForce::default() },
                 ..ReportInput::default()
             });
             assert_eq!((state.word, state.stale, state.until().as_deref()), (word, stale, until));

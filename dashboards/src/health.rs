@@ -12,6 +12,7 @@ use crate::figure::{self, Figure};
 use crate::input::{ByPartner, ReportInput};
 use crate::lead;
 use crate::page::{Page, Place, Section, drawings, empty, grid};
+use crate::policy::PolicyInForce;
 use crate::standing::{HealthRow, HistoryRow, Standing};
 use crate::table::{Column, bar, head};
 use crate::{glyph, paths, plan, standings, words};
@@ -235,7 +236,7 @@ fn attention_section(page: &Page) -> Markup {
             tbody { @for row in rows.iter().take(SHORT) {
                 tr {
                     td.name { (link(row)) }
-                    td.num { b { (score(row.score)) } }
+                    td.num { b { (score(row.current_score())) } }
                     (why(row.reason()))
                     td.num.wide-only { (words::known(row.impact_share, words::percent_1)) }
                 }
@@ -269,10 +270,11 @@ fn list_section(page: &Page, by: &ByPartner, part: &Part, rows: &[&HealthRow]) -
         None => "All partners".to_owned(),
     };
     let first = part.number * ROWS;
+    let [low, high] = page.input.policy.lines();
     let section = Section {
-        subtitle: html! { "Tiers stand on provisional thresholds: healthy above 75, at risk below 40" },
+        subtitle: html! { "Tiers stand on provisional thresholds: " (page.input.policy.bands()) },
         note: Some(
-            html! { "Share is of gross, the score of production traffic. Lines in a trend mark 40 and 75." },
+            html! { "Share is of gross, the score of production traffic. Lines in a trend mark " (low) " and " (high) "." },
         ),
         ..Section::new("all", &title, 12, "partner_health")
     };
@@ -299,7 +301,7 @@ fn list_section(page: &Page, by: &ByPartner, part: &Part, rows: &[&HealthRow]) -
                 th.num.sorted.wide-only scope="col" { "Share of gross ▾" } th.wide-only {}
                 th.wide-only scope="col" { "Manager" } (head(Column::Text("Top reason"))) th.num.wide-only scope="col" { "Since" }
             } }
-            tbody { @for row in rows { (list_row(row, by, most, &days)) } }
+            tbody { @for row in rows { (list_row(page.input, row, by, most, &days)) } }
         } }
         p.pager {
             span { (words::count(first as i64 + 1)) "–" (words::count((first + rows.len()) as i64)) " of " (words::count(part.total as i64)) }
@@ -329,13 +331,19 @@ fn filters(input: &ReportInput, part: &Part) -> Markup {
     }
 }
 
-fn list_row(row: &HealthRow, by: &ByPartner, most: f64, days: &[NaiveDate]) -> Markup {
+fn list_row(
+    input: &ReportInput,
+    row: &HealthRow,
+    by: &ByPartner,
+    most: f64,
+    days: &[NaiveDate],
+) -> Markup {
     html! {
         tr {
             td { (glyph::tier_short(row.standing())) }
             td.name { (link(row)) }
-            td.num { @match row.score { Some(s) => b { (words::decimal(s, 0)) }, None => span.quiet { "none" } } }
-            @if !days.is_empty() { td.wide-only { (trend_line(row, by, days)) } }
+            td.num { @match row.current_score() { Some(s) => b { (words::decimal(s, 0)) }, None => span.quiet { "none" } } }
+            @if !days.is_empty() { td.wide-only { (trend_line(&input.policy, row, by, days)) } }
             td.num.wide-only { (words::known(row.impact_share, words::percent_1)) }
             td.share.wide-only { (bar(row.impact_share.unwrap_or(0.0) / most, "retained-line", false)) }
             td.wide-only.clip { @match &row.manager { Some(name) => bdi { (words::clip(name, 24)) }, None => span.quiet { "unassigned" } } }
@@ -349,13 +357,18 @@ fn list_row(row: &HealthRow, by: &ByPartner, most: f64, days: &[NaiveDate]) -> M
 const TREND_DAYS: usize = 90;
 const TREND_POINTS: usize = 30;
 
-fn trend_line(row: &HealthRow, by: &ByPartner, days: &[NaiveDate]) -> Markup {
+fn trend_line(
+    policy: &PolicyInForce,
+    row: &HealthRow,
+    by: &ByPartner,
+    days: &[NaiveDate],
+) -> Markup {
     let known = by.history.get(row.partner_id.as_str()).map_or(&[][..], Vec::as_slice);
     let days = crate::charts::last(days, TREND_DAYS);
     let every = days.len().div_ceil(TREND_POINTS).max(1);
     let newest = days.len().saturating_sub(1);
     let score = |day: &NaiveDate| {
-        known.binary_search_by_key(day, |row| row.as_of).ok().and_then(|i| known[i].score)
+        known.binary_search_by_key(day, |row| row.as_of).ok().and_then(|i| known[i].current_score())
     };
     let values: Vec<Option<f64>> = (0..days.len())
         .filter(|i| (newest - i).is_multiple_of(every))
@@ -365,7 +378,7 @@ fn trend_line(row: &HealthRow, by: &ByPartner, days: &[NaiveDate]) -> Markup {
         return html! { span.unscored title="no score yet" {} };
     }
     let tier = crate::partner::tier_role(&row.tier);
-    html! { (PreEscaped(trend(&values, values.len(), tier))) }
+    html! { (PreEscaped(trend(&values, tier, policy.lines()))) }
 }
 
 /// Proposed actions of the pending plan.

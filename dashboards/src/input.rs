@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+use crate::policy::PolicyInForce;
 use crate::rows::{
     ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
     RevenuePerPartnerRow, RevenueSummaryRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow,
@@ -45,7 +46,8 @@ pub struct ReportInput {
     pub versions: BTreeMap<String, u64>,
     /// Version of the scoring policy.
     pub policy_version: Option<String>,
-    /// When the report is made; a watermark 36 h before it is shown as stale. `None`: not judged.
+    pub policy: PolicyInForce,
+    /// When the report is made; an old watermark is shown as stale. `None`: not judged.
     pub generated_at: Option<DateTime<Utc>>,
     /// The lake is complete up to here.
     pub watermark: Option<DateTime<Utc>>,

@@ -1,6 +1,6 @@
 //! Charts and the static report: rows of the lake in, HTML pages out. The only home of plotters.
 //!
-//! Reading order: `input` (what a report is made of), `rows` and `standing` (its rows), `report`
+//! Reading order: `input` (what a report is made of), `policy` (the lines it was made under), `rows` and `standing` (its rows), `report`
 //! (all pages, writing them), then a file a page (`overview`, `funnel`, `growth`, `revenue`,
 //! `health`, `partner`, `evidence`) and what they are built from: `page` (the shell), `fresh`
 //! (how far it can be relied on), `lead`, `figure` (figures in sentences, each with its query),
@@ -29,6 +29,7 @@ mod page;
 mod partner;
 mod paths;
 mod plan;
+mod policy;
 mod report;
 mod retention;
 mod revenue;
@@ -50,6 +51,7 @@ mod tests;
 pub use folder::{About, about};
 pub use input::{ColumnDoc, Held, Provenance, QueryDoc, ReportInput};
 pub use paths::parquet as parquet_path;
+pub use policy::PolicyInForce;
 pub use report::{
     ReportError, ReportSummary, check_report, docs, pages, stylesheet, write_docs, write_report,
 };

@@ -10,6 +10,7 @@ use crate::growth::month_note;
 use crate::input::{ByPartner, ReportInput};
 use crate::lead;
 use crate::page::{Page, Place, Section, drawings, empty, grid};
+use crate::policy::PolicyInForce;
 use crate::roles::{self, Role, SERIES, SERIES_LABEL};
 use crate::rows::RevenuePerPartnerRow;
 use crate::standing::{HealthRow, HistoryRow, PartnerRow, PlanRow, Standing};
@@ -72,10 +73,10 @@ fn lead(by: &ByPartner, row: &HealthRow) -> Markup {
 fn change(by: &ByPartner, row: &HealthRow) -> Option<(chrono::NaiveDate, f64, f64)> {
     let days = by.history.get(row.partner_id.as_str())?;
     let target = row.as_of - chrono::Days::new(7);
-    let earlier = |day: &&&HistoryRow| day.as_of < row.as_of && day.score.is_some();
+    let earlier = |day: &&&HistoryRow| day.as_of < row.as_of && day.current_score().is_some();
     let mut known = days.iter().filter(earlier);
     let then = known.clone().rev().find(|day| day.as_of <= target).or_else(|| known.next())?;
-    Some((then.as_of, then.score?, row.score?))
+    Some((then.as_of, then.current_score()?, row.current_score()?))
 }
 
 /// Tier, impact, manager, plan, and how it came here.
@@ -125,37 +126,50 @@ fn way(row: &PartnerRow) -> Markup {
 fn health_section(page: &Page, row: &HealthRow) -> Markup {
     let measured = row.signals.iter().filter(|signal| signal.score.is_some()).count();
     let section = Section {
-        subtitle: html! { "Provisional thresholds: healthy above 75, at risk below 40" },
+        subtitle: html! { "Provisional thresholds: " (page.input.policy.bands()) },
         ..Section::new("health", "Health", 3, "partner_health")
     };
     let body = html! {
         div.score {
-            @match row.score {
+            @match row.current_score() {
                 Some(score) => span.big { (words::decimal(score, 0)) },
                 None => span.big.none { "none" },
             }
             (glyph::tier(row.standing()))
         }
         table { tbody {
-            tr { td { "Coverage" } td.num { b { (words::known(row.coverage, |c| words::decimal(c, 2))) } } }
-            tr { td { "Signals" } td.num { b { (measured) " of " (row.signals.len()) } } }
+            @if row.standing() == Standing::Churned {
+                tr { td { "Score before" } td.num { b { (words::known(row.score, |s| words::decimal(s, 0))) } } }
+            } @else {
+                tr { td { "Coverage" } td.num { b { (words::known(row.coverage, |c| words::decimal(c, 2))) } } }
+                tr { td { "Signals" } td.num { b { (measured) " of " (row.signals.len()) } } }
+            }
             tr { td { "Policy" } td.num { b { (row.policy_version) } } }
             @if let Some(computed) = row.computed_tier.as_deref().filter(|tier| *tier != row.tier) {
                 tr { td { "Computed tier" } td.num { (glyph::tier(Standing::of(computed))) } }
             }
         } }
-        @if row.score.is_none() { p.note { (why_none(row)) } }
+        @if row.current_score().is_none() { p.note { (why_none(row, &page.input.policy)) } }
     };
     page.section(&section, &body)
 }
 
-fn why_none(row: &HealthRow) -> &'static str {
+fn why_none(row: &HealthRow, policy: &PolicyInForce) -> String {
+    let days = |n: i64| words::plural(n, "day", "days");
     match row.standing() {
         Standing::Onboarding | Standing::Stuck => {
-            "A score needs production calls: the partner is not live yet."
+            "A score needs production calls: the partner is not live yet.".to_owned()
         }
-        Standing::Churned => "No production success in 28 days: the partner is counted as churned.",
-        _ => "A score needs 28 days live and signals that carry 0.6 of the weight.",
+        Standing::Churned => format!(
+            "No production success in {}: the partner is counted as churned, and has no score \
+             but that of the day before.",
+            days(policy.churned_after_days)
+        ),
+        _ => format!(
+            "A score needs {} live and signals that carry {} of the weight.",
+            days(policy.min_live_days),
+            policy.min_coverage
+        ),
     }
 }
 
@@ -179,7 +193,7 @@ fn score_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
     let days = by.history.get(row.partner_id.as_str()).map_or(&[][..], Vec::as_slice);
     let earlier = days.len().saturating_sub(SCORE_DAYS);
     let days = last(days, SCORE_DAYS);
-    let scored = days.iter().filter(|day| day.score.is_some()).count();
+    let scored = days.iter().filter(|day| day.current_score().is_some()).count();
     let mut section = Section::new("score", "Score over time", 9, "partner_health");
     if scored < 2 {
         let sentence = match days.len() {
@@ -194,7 +208,7 @@ fn score_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
     let line = |day: &&HistoryRow| {
         Row::new(vec![
             words::day_year(day.as_of),
-            words::known(day.score, |s| words::decimal(s, 1)),
+            words::known(day.current_score(), |s| words::decimal(s, 1)),
             Standing::of(&day.tier).word().to_owned(),
         ])
     };
@@ -203,11 +217,17 @@ fn score_section(page: &Page, by: &ByPartner, row: &HealthRow) -> Markup {
     section.table = Some(Numbers { table: numbers, earlier });
     let points: Vec<ScoredDay> = days
         .iter()
-        .map(|day| ScoredDay { date: day.as_of, score: day.score, tier: tier_role(&day.tier) })
+        .map(|day| ScoredDay {
+            date: day.as_of,
+            score: day.current_score(),
+            tier: tier_role(&day.tier),
+        })
         .collect();
+    let lines = page.input.policy.lines();
     let desc = format!("From {} to {}", words::day(days[0].as_of), words::day(row.as_of));
-    let draw =
-        |size: (f64, f64)| score(&Frame { size, title: "Score over time", desc: &desc }, &points);
+    let draw = |size: (f64, f64)| {
+        score(&Frame { size, title: "Score over time", desc: &desc }, &points, lines)
+    };
     page.section(&section, &drawings(draw((862.0, 250.0)), draw((NARROW, 220.0))))
 }
 

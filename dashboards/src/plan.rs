@@ -18,9 +18,10 @@ pub(crate) fn headline(row: &PlanRow) -> String {
             Some((change, end)) => format!("Quota {change} calls a minute until {end}"),
             None => format!("Quota {change} calls a minute"),
         },
-        "route_support" => match row.to.as_deref() {
-            Some(queue) => format!("Support queue {queue}"),
-            None => "To support".to_owned(),
+        "route_support" => match (row.from.as_deref(), row.to.as_deref()) {
+            (_, Some(queue)) => format!("Support queue {queue}"),
+            (Some(queue), None) => format!("Leave the support queue {queue}"),
+            (None, None) => "To support".to_owned(),
         },
         "notify" => format!("Tell {change}"),
         other => format!("{} {change}", words::capital(&other.replace('_', " "))),
@@ -62,6 +63,9 @@ mod tests {
         let raise = "Quota 5 → 7 calls a minute until 21 Dec 2026";
         check("set_quota", Some("5"), Some("7, until 21 Dec 2026"), raise);
         check("route_support", None, Some("integration-help"), "Support queue integration-help");
+        let left = "Leave the support queue integration-help P2, 24 h";
+        check("route_support", Some("integration-help P2, 24 h"), None, left);
+        check("notify", None, Some("its manager"), "Tell its manager");
         check("do_more", None, None, "Do more");
     }
 }

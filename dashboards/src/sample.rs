@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 
 use crate::input::{ColumnDoc, QueryDoc, ReportInput};
+use crate::policy::PolicyInForce;
 use crate::rows::{PartnerReliabilityRow, StuckPartnerRow, ThrottlingRow};
 use crate::standing::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, Signal};
 use crate::words::{month_start, next_month};
@@ -155,6 +156,15 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         rapport_version: "0.1.0".to_owned(),
         run: Some("12".to_owned()),
         policy_version: Some("1".to_owned()),
+        policy: PolicyInForce {
+            at_risk_below: 40.0,
+            healthy_above: 75.0,
+            min_coverage: 0.6,
+            min_live_days: 28,
+            churned_after_days: 28,
+            stuck_after_days: 30,
+            stale_hours: 36,
+        },
         watermark: Some(instant(as_of) - chrono::TimeDelta::minutes(563)),
         slowest_seconds: Some(120),
         scored_at: Some(instant(as_of) - chrono::TimeDelta::minutes(561)),
@@ -177,6 +187,7 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         "revenue_per_partner",
         "partner_reliability",
         "partner_health",
+        "partner_signals",
         "partner_traffic",
         "stuck_partners",
     ];

@@ -3,18 +3,19 @@
 use maud::{Markup, html};
 
 use crate::page::{Page, Section, empty};
-use crate::standing::{HealthRow, Signal};
+use crate::standing::{HealthRow, Signal, Standing};
 use crate::table::{Column, head};
 use crate::words;
 
 /// The table of signals, largest effect first.
 pub(crate) fn section(page: &Page, row: &HealthRow) -> Markup {
-    let mut section = Section::new("signals", "What makes the score", 8, "partner_health");
+    let mut section = Section::new("signals", "What makes the score", 8, "partner_signals");
     if row.signals.is_empty() {
-        return page.section(
-            &section,
-            &empty("No signal has been measured: there is no production traffic to read."),
-        );
+        let why = match row.standing() {
+            Standing::Churned => "Signals are not measured of a partner that has churned.",
+            _ => "No signal has been measured: there is no production traffic to read.",
+        };
+        return page.section(&section, &empty(why));
     }
     section.subtitle = html! { "Points are weight × (score − reference) / total weight" };
     let mut signals: Vec<&Signal> = row.signals.iter().collect();

@@ -57,6 +57,13 @@ pub struct HistoryRow {
     pub tier: String,
 }
 
+impl HistoryRow {
+    /// The score of that day: one that had churned had none.
+    pub fn current_score(&self) -> Option<f64> {
+        self.score.filter(|_| Standing::of(&self.tier) != Standing::Churned)
+    }
+}
+
 /// Production calls of one UTC date; a date without calls has no row.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct PartnerDayRow {
@@ -190,6 +197,11 @@ impl Standing {
 impl HealthRow {
     pub fn standing(&self) -> Standing {
         Standing::of(&self.tier)
+    }
+
+    /// The score of today: one that churned has none, only that of the day before.
+    pub fn current_score(&self) -> Option<f64> {
+        self.score.filter(|_| self.standing() != Standing::Churned)
     }
 
     /// The name, or the id where there is none.

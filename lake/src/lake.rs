@@ -182,17 +182,20 @@ impl Lake {
         let Some(snapshot) = found else {
             return Err(LakeError::Conflict { table: def.name.clone() });
         };
-        let columns = |schema: &arrow::datatypes::Schema| {
-            let list: Vec<_> =
-                schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect();
-            list.join(", ")
-        };
         let expected = columns(&canonical(def)?);
         let found = columns(&snapshot.schema);
         if found != expected {
             return Err(LakeError::SchemaChanged { table: def.name.clone(), found, expected });
         }
         Ok(snapshot)
+    }
+
+    /// Whether a table has the columns of a definition.
+    ///
+    /// # Errors
+    /// A type that Delta does not have.
+    pub fn has_columns(snapshot: &TableSnapshot, def: &TableDef) -> Result<bool, LakeError> {
+        Ok(columns(&snapshot.schema) == columns(&canonical(def)?))
     }
 
     async fn create_table(&self, def: &TableDef) -> Result<(), LakeError> {
@@ -288,6 +291,12 @@ impl Lake {
             _ => Ok(()),
         }
     }
+}
+
+/// Names and types of columns, to compare and to name.
+fn columns(schema: &arrow::datatypes::Schema) -> String {
+    let list = schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type()));
+    list.collect::<Vec<_>>().join(", ")
 }
 
 /// The version of the lake's layout that a table's properties name; 0 where they name none.

@@ -106,7 +106,7 @@ impl Lake {
     }
 
     /// Gives a table other columns: every file of `base` goes, and these, of the new columns, come,
-    /// in one commit. Versions before it keep the columns they had.
+    /// in one commit, by day where the table has days. Versions before it keep the columns they had.
     ///
     /// # Errors
     /// [`LakeError::Conflict`] when the table has changed since `base`.
@@ -114,15 +114,14 @@ impl Lake {
         &self,
         def: &TableDef,
         base: &TableSnapshot,
-        days: Vec<(Day, Vec<PendingFile>)>,
+        days: Vec<(Option<Day>, Vec<PendingFile>)>,
     ) -> Result<(), LakeError> {
         let log = self.log_store(&def.name);
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         loop {
             let (now, mut tail) = self.followed(&def.name).await?.ok_or_else(conflict)?;
             let held = base.files.iter().chain(&now.files).map(|f| f.day);
-            let all: BTreeSet<Option<Day>> =
-                held.chain(days.iter().map(|(day, _)| Some(*day))).collect();
+            let all: BTreeSet<Option<Day>> = held.chain(days.iter().map(|(day, _)| *day)).collect();
             if now.schema != base.schema || all.iter().any(|day| moved(base, &now, *day)) {
                 return Err(conflict());
             }
@@ -197,15 +196,43 @@ impl Lake {
     /// When the rows are not of the table's types, or can't be written; [`LakeError::Conflict`] when
     /// the process stood still so long that nobody can tell.
     pub async fn append(&self, def: &TableDef, batches: &[RecordBatch]) -> Result<u64, LakeError> {
+        let done = self.append_with(def, batches, None).await?;
+        done.ok_or_else(|| LakeError::Conflict { table: def.name.clone() })
+    }
+
+    /// As [`Lake::append`], and raises an application id in the same commit; `None`, and nothing is
+    /// appended, where it has been raised as far already.
+    ///
+    /// # Errors
+    /// As [`Lake::append`].
+    pub async fn append_once(
+        &self,
+        def: &TableDef,
+        batches: &[RecordBatch],
+        mark: &str,
+        to: i64,
+    ) -> Result<Option<u64>, LakeError> {
+        self.append_with(def, batches, Some((mark, to))).await
+    }
+
+    async fn append_with(
+        &self,
+        def: &TableDef,
+        batches: &[RecordBatch],
+        mark: Option<(&str, i64)>,
+    ) -> Result<Option<u64>, LakeError> {
         self.ensure_table(def).await?;
         let file = self.write_file(def, None, batches, BTreeMap::new()).await?;
         let log = self.log_store(&def.name);
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         let (_, mut tail) = self.followed(&def.name).await?.ok_or_else(conflict)?;
         loop {
-            let (actions, none) = (vec![file.action()], Transactions::new());
-            match commit(self, def, &log, &mut tail, actions, none).await? {
-                Committed::Done { version } => return Ok(version),
+            if mark.is_some_and(|(id, to)| tail.txns.get(id).is_some_and(|is| *is >= to)) {
+                return Ok(None);
+            }
+            let txns = mark.iter().map(|(id, to)| ((*id).to_owned(), *to)).collect();
+            match commit(self, def, &log, &mut tail, vec![file.action()], txns).await? {
+                Committed::Done { version } => return Ok(Some(version)),
                 Committed::Taken => tail.advance(log.as_ref(), &def.name, None).await?,
                 // It may count after all, and once more would be twice.
                 Committed::Cleaned => return Err(conflict()),

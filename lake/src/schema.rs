@@ -150,11 +150,13 @@ pub fn runs() -> TableDef {
     }
 }
 
-/// The scores, append-only by `as_of`; five columns for each signal.
-pub fn partner_health(signals: &[&str]) -> TableDef {
+/// The scores, append-only by `as_of`. Scored again after late events a day has several revisions,
+/// counted from 1: the newest counts.
+pub fn partner_health() -> TableDef {
     use DataType::{Float64, Int64, Utf8};
-    let mut fields = vec![
+    let fields = vec![
         required("as_of", instant()),
+        required("revision", Int64),
         required("partner_id", Utf8),
         required("stage", Utf8),
         required("tier", Utf8),
@@ -167,20 +169,35 @@ pub fn partner_health(signals: &[&str]) -> TableDef {
         required("policy_version", Utf8),
         required("computed_tier", Utf8),
         optional("override_until", instant()),
+        required("scored_at", instant()),
     ];
-    for signal in signals {
-        fields.extend([
-            optional(&format!("{signal}_value"), Float64),
-            optional(&format!("{signal}_score"), Float64),
-            optional(&format!("{signal}_contribution"), Float64),
-            required(&format!("{signal}_n"), Int64),
-            optional(&format!("{signal}_reason"), Utf8),
-        ]);
-    }
-    // Scored again after late events, a day has several revisions: the newest counts.
-    fields.push(required("scored_at", instant()));
     TableDef {
         name: "scores/partner_health".to_owned(),
+        schema: Arc::new(Schema::new(fields)),
+        partition_by: None,
+    }
+}
+
+/// The signals behind the scores, a row each, under the `as_of` and `revision` of `partner_health`.
+/// Rows that were columns of `partner_health` once lack `reference` and `weight`.
+pub fn partner_signals() -> TableDef {
+    use DataType::{Boolean, Float64, Int64, Utf8};
+    let fields = vec![
+        required("as_of", instant()),
+        required("revision", Int64),
+        required("partner_id", Utf8),
+        required("signal", Utf8),
+        required("available", Boolean),
+        optional("value", Float64),
+        optional("score", Float64),
+        optional("reference", Float64),
+        optional("contribution", Float64),
+        optional("weight", Float64),
+        required("n", Int64),
+        optional("reason", Utf8),
+    ];
+    TableDef {
+        name: "scores/partner_signals".to_owned(),
         schema: Arc::new(Schema::new(fields)),
         partition_by: None,
     }

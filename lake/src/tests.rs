@@ -160,7 +160,10 @@ async fn columns_are_replaced_with_all_days() {
         vec![Arc::new(StringArray::from(vec!["x", "y", "z"]))],
     );
     let days = vec![(two, vec![file(&other, seen.expect("rows"), two).await])];
-    lake.replace_columns(&other, &base, days.clone()).await.expect("a commit");
+    let of_days = |days: &[(Day, Vec<crate::PendingFile>)]| -> Vec<_> {
+        days.iter().map(|(day, files)| (Some(*day), files.clone())).collect()
+    };
+    lake.replace_columns(&other, &base, of_days(&days)).await.expect("a commit");
     let after = newest(&lake).await;
     assert_eq!((after.rows(), after.files.len(), after.version), (3, 1, base.version + 1));
     assert_eq!(lake.ensure_table(&other).await.expect("the table").version, after.version);
@@ -169,7 +172,7 @@ async fn columns_are_replaced_with_all_days() {
     assert_eq!((&before.schema, &before.files), (&base.schema, &base.files));
 
     // Whoever began before it starts over, for a day that is new as well.
-    let again = lake.replace_columns(&other, &base, days).await;
+    let again = lake.replace_columns(&other, &base, of_days(&days)).await;
     assert!(matches!(again, Err(LakeError::Conflict { .. })), "{again:?}");
     let late = vec![(one, vec![file(&def(), rows(&[9]), one).await])];
     let late = lake.replace_days(&def(), &base, late).await;

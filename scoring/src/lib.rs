@@ -2,11 +2,12 @@
 //!
 //! Pure: no clock, no files, no randomness; the same input gives the same bytes. Reading order:
 //! `policy` (scoring.toml), `input` (frames → partners), `stage` (where a partner is), `signals`
-//! (one file each), `weigh` (coverage, score, tier, contributions), `impact` (what it is worth),
-//! `reason` (the sentence), `score` (all of it in order), `output` (the rows of `partner_health`),
+//! (one file each), `incident` (what their errors tell), `weigh` (coverage, score, tier, contributions), `impact` (what it is worth),
+//! `reason` (the sentence), `score` (all of it in order), `output` (the rows of `partner_health` and `partner_signals`),
 //! `robust` (medians and slopes), `words` (dates and percentages in sentences).
 
 mod impact;
+mod incident;
 mod input;
 mod output;
 mod policy;
@@ -27,5 +28,5 @@ pub use output::{PartnerScore, ScoreOutput, SignalScore};
 pub use policy::{DEFAULT_POLICY, Policy, PolicyError};
 pub use score::score;
 pub use signals::Signal;
-pub use stage::Stage;
+pub use stage::{CHURN_DAYS, STUCK_DAYS, Stage};
 pub use weigh::Tier;

@@ -1,7 +1,7 @@
-//! What comes out: a row a partner, as a struct and as the frame of `partner_health`.
+//! What comes out: a row a partner, as a struct and as frames of `partner_health` and `partner_signals`.
 
 use lake_types::AsOf;
-use polars::prelude::{Column, DataFrame, PolarsResult};
+use polars::prelude::{Column, DataFrame, NamedFrom, PolarsResult, Series};
 
 use crate::signals::Signal;
 use crate::stage::Stage;
@@ -10,8 +10,11 @@ use crate::weigh::Tier;
 /// Every partner's health at one `as_of`, by partner id.
 #[derive(Debug, Clone)]
 pub struct ScoreOutput {
-    /// The columns of `partner_health`: `as_of`, `tier_since`, `override_until` as Int64 µs.
-    pub frame: DataFrame,
+    /// The columns of `partner_health` but `revision` and `scored_at`: `as_of`, `tier_since`,
+    /// `override_until` as Int64 µs.
+    pub health: DataFrame,
+    /// The columns of `partner_signals` but `revision`: `as_of` as Int64 µs.
+    pub signals: DataFrame,
     pub partners: Vec<PartnerScore>,
     /// The tiers are read off the thresholds alone, day by day, and say so where they are shown.
     pub provisional: bool,
@@ -75,56 +78,58 @@ impl PartnerScore {
     }
 }
 
-/// The frame of `partner_health`: its columns in the order of the table, five for each signal,
-/// null for those not computed yet.
-pub(crate) fn frame(partners: &[PartnerScore]) -> PolarsResult<DataFrame> {
-    let mut columns = head(partners);
-    for signal in Signal::ALL {
-        columns.extend(signal_columns(partners, signal));
-    }
+/// The frame of `partner_health`: its columns in the order of the table.
+pub(crate) fn health_frame(partners: &[PartnerScore]) -> PolarsResult<DataFrame> {
+    let rows = Rows(partners.iter().collect::<Vec<_>>());
+    let columns = vec![
+        rows.column("as_of", |p| p.as_of.micros()),
+        rows.column("partner_id", |p| p.partner_id.clone()),
+        rows.column("stage", |p| p.stage.name()),
+        rows.column("tier", |p| p.tier.name()),
+        rows.column("tier_since", |p| p.tier_since),
+        rows.column("score", |p| p.score),
+        rows.column("coverage", |p| p.coverage),
+        rows.column("impact_share", |p| p.impact_share),
+        rows.column("impact_rank", |p| p.impact_rank),
+        rows.column("top_reason", |p| p.top_reason.clone()),
+        rows.column("policy_version", |p| p.policy_version.clone()),
+        rows.column("computed_tier", |p| p.computed_tier.name()),
+        rows.column("override_until", |p| p.override_until),
+    ];
     DataFrame::new(partners.len(), columns)
 }
 
-fn head(partners: &[PartnerScore]) -> Vec<Column> {
-    let text = |name: &str, of: &dyn Fn(&PartnerScore) -> String| {
-        Column::new(name.into(), partners.iter().map(of).collect::<Vec<_>>())
-    };
-    let int = |name: &str, of: &dyn Fn(&PartnerScore) -> Option<i64>| {
-        Column::new(name.into(), partners.iter().map(of).collect::<Vec<_>>())
-    };
-    let float = |name: &str, of: &dyn Fn(&PartnerScore) -> Option<f64>| {
-        Column::new(name.into(), partners.iter().map(of).collect::<Vec<_>>())
-    };
-    vec![
-        int("as_of", &|p| Some(p.as_of.micros())),
-        text("partner_id", &|p| p.partner_id.clone()),
-        text("stage", &|p| p.stage.name().to_owned()),
-        text("tier", &|p| p.tier.name().to_owned()),
-        int("tier_since", &|p| p.tier_since),
-        float("score", &|p| p.score),
-        float("coverage", &|p| Some(p.coverage)),
-        float("impact_share", &|p| p.impact_share),
-        int("impact_rank", &|p| p.impact_rank),
-        text("top_reason", &|p| p.top_reason.clone()),
-        text("policy_version", &|p| p.policy_version.clone()),
-        text("computed_tier", &|p| p.computed_tier.name().to_owned()),
-        int("override_until", &|p| p.override_until),
-    ]
+/// The frame of `partner_signals`: a row for each signal that applies to a partner, in the order
+/// of partners and then of signals.
+pub(crate) fn signals_frame(partners: &[PartnerScore]) -> PolarsResult<DataFrame> {
+    let applying = |p: &'_ PartnerScore| p.signals.iter().filter(|s| s.applicable).count();
+    let count = partners.iter().map(applying).sum();
+    let rows = partners.iter().flat_map(|p| p.signals.iter().map(move |s| (p, s)));
+    let rows = Rows(rows.filter(|(_, signal)| signal.applicable).collect());
+    let columns = vec![
+        rows.column("as_of", |(p, _)| p.as_of.micros()),
+        rows.column("partner_id", |(p, _)| p.partner_id.clone()),
+        rows.column("signal", |(_, s)| s.signal.name()),
+        rows.column("available", |(_, s)| s.score.is_some()),
+        rows.column("value", |(_, s)| s.value),
+        rows.column("score", |(_, s)| s.score),
+        rows.column("reference", |(_, s)| s.reference),
+        rows.column("contribution", |(_, s)| s.contribution),
+        rows.column("weight", |(_, s)| s.weight),
+        rows.column("n", |(_, s)| s.n),
+        rows.column("reason", |(_, s)| s.reason.clone()),
+    ];
+    DataFrame::new(count, columns)
 }
 
-fn signal_columns(partners: &[PartnerScore], signal: Signal) -> [Column; 5] {
-    let name = |suffix: &str| format!("{}_{suffix}", signal.name()).into();
-    let float = |suffix, of: &dyn Fn(&SignalScore) -> Option<f64>| {
-        let values = partners.iter().map(|p| p.signal(signal).and_then(of));
-        Column::new(name(suffix), values.collect::<Vec<_>>())
-    };
-    let n = partners.iter().map(|p| p.signal(signal).map_or(0, |s| s.n));
-    let reason = partners.iter().map(|p| p.signal(signal).and_then(|s| s.reason.clone()));
-    [
-        float("value", &|s| s.value),
-        float("score", &|s| s.score),
-        float("contribution", &|s| s.contribution),
-        Column::new(name("n"), n.collect::<Vec<i64>>()),
-        Column::new(name("reason"), reason.collect::<Vec<Option<String>>>()),
-    ]
+/// What a frame is made of.
+struct Rows<R>(Vec<R>);
+
+impl<R> Rows<R> {
+    fn column<T>(&self, name: &str, of: impl Fn(&R) -> T) -> Column
+    where
+        Series: NamedFrom<Vec<T>, [T]>,
+    {
+        Column::new(name.into(), self.0.iter().map(of).collect::<Vec<T>>())
+    }
 }

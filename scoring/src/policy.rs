@@ -1,9 +1,15 @@
 //! The scoring policy: `scoring.toml`, read whole and checked, with the line of what is wrong.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use toml::de::{DeTable, DeValue};
 
-use crate::signals::Signal;
+use crate::signals::{Signal, TREND_DAYS};
+
+/// Days beyond the windows, so that a lake without traffic on some days is not taken for a young one.
+const SPARE_DAYS: i32 = 112;
 
 /// The policy shipped with the binary, with a comment for every key.
 pub const DEFAULT_POLICY: &str = include_str!("../default.toml");
@@ -31,20 +37,21 @@ pub struct Windows {
     pub baseline_days: i32,
 }
 
-/// The weight of every signal, those not built yet included.
+/// The weight of every signal, those not computed yet included.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Weights {
-    pub onboarding: f64,
-    pub errors: f64,
-    pub steadiness: f64,
-    pub growth: f64,
-    pub revenue: f64,
-    pub dormancy: f64,
-    pub throttling: f64,
-    pub latency: f64,
-    pub deprecated: f64,
-    pub support: f64,
+#[serde(transparent)]
+pub struct Weights(BTreeMap<Signal, f64>);
+
+impl<'de> Deserialize<'de> for Signal {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        Self::named(&name).ok_or_else(|| {
+            D::Error::custom(format!(
+                "unknown signal `{name}`, expected one of {}",
+                names(Self::all())
+            ))
+        })
+    }
 }
 
 /// Below these a partner has no score.
@@ -104,6 +111,12 @@ pub enum PolicyError {
         "line {line}: all weights of signals that are computed are 0; give at least one of {names}"
     )]
     NoWeight { line: usize, names: String },
+    #[error("line {line}: [weights] lacks `{signal}`; {signal} = 0 leaves it out")]
+    NoSuchWeight { line: usize, signal: &'static str },
+}
+
+fn names(signals: impl Iterator<Item = Signal>) -> String {
+    signals.map(Signal::name).collect::<Vec<_>>().join(", ")
 }
 
 impl Policy {
@@ -117,35 +130,34 @@ impl Policy {
             let Range { key, given, expected, .. } = wrong;
             return Err(PolicyError::Value { line: line_of(text, &key), key, given, expected });
         }
-        if Signal::BUILT.iter().all(|signal| policy.weight(*signal) == 0.0) {
-            let names: Vec<_> = Signal::BUILT.iter().map(|signal| signal.name()).collect();
-            let line = line_of(text, "weights");
-            return Err(PolicyError::NoWeight { line, names: names.join(", ") });
+        let line = line_of(text, "weights");
+        let given = |signal: &Signal| policy.weights.0.contains_key(signal);
+        if let Some(missing) = Signal::all().find(|signal| !given(signal)) {
+            return Err(PolicyError::NoSuchWeight { line, signal: missing.name() });
+        }
+        if Signal::computed().all(|signal| policy.weight(signal) == 0.0) {
+            return Err(PolicyError::NoWeight { line, names: names(Signal::computed()) });
         }
         Ok(policy)
     }
 
     /// The weight of a signal; 0 leaves it out.
     pub fn weight(&self, signal: Signal) -> f64 {
-        let w = &self.weights;
-        match signal {
-            Signal::Onboarding => w.onboarding,
-            Signal::Errors => w.errors,
-            Signal::Steadiness => w.steadiness,
-            Signal::Growth => w.growth,
-            Signal::Revenue => w.revenue,
-            Signal::Dormancy => w.dormancy,
-            Signal::Throttling => w.throttling,
-            Signal::Latency => w.latency,
-            Signal::Deprecated => w.deprecated,
-            Signal::Support => w.support,
-        }
+        self.weights.0.get(&signal).copied().unwrap_or_default()
+    }
+
+    /// Days of traffic that scores look back at, those of partners that churned lately included.
+    pub fn looks_back_days(&self) -> i32 {
+        let windows = &self.windows;
+        TREND_DAYS.max(windows.recent_days) + windows.baseline_days + SPARE_DAYS
     }
 
     /// Every value with what it must be.
     fn ranges(&self) -> Vec<Range> {
         let (windows, evidence, tiers) = (&self.windows, &self.evidence, &self.tiers);
-        let weeks = |days: i32| (7..=3_650).contains(&days) && days % 7 == 0;
+        let weeks = |days: i32, most: i32| (7..=most).contains(&days) && days % 7 == 0;
+        // The metric `error_trend` knows no alarms from longer ago.
+        let recent_weeks = "whole weeks in days, 7 to 84";
         let whole_weeks = "whole weeks in days, 7 to 3650";
         let score = |value: f64| (0.0..=100.0).contains(&value);
         let (recent, baseline) = (windows.recent_days, windows.baseline_days);
@@ -154,16 +166,16 @@ impl Policy {
         let live = evidence.min_live_days;
         let mut rows = vec![
             range("version", &self.version, "a name", !self.version.trim().is_empty()),
-            range("windows.recent_days", &recent, whole_weeks, weeks(recent)),
-            range("windows.baseline_days", &baseline, whole_weeks, weeks(baseline)),
+            range("windows.recent_days", &recent, recent_weeks, weeks(recent, TREND_DAYS)),
+            range("windows.baseline_days", &baseline, whole_weeks, weeks(baseline, 3_650)),
             range("evidence.min_coverage", &share, "0 to 1", (0.0..=1.0).contains(&share)),
             range("evidence.min_live_days", &live, "0 or more", live >= 0),
             range("evidence.partial_coverage_cap", &cap, "0 to 100", score(cap)),
             range("tiers.at_risk_below", &low, "0 to 100", score(low)),
             range("tiers.healthy_above", &high, "at_risk_below to 100", score(high) && high >= low),
         ];
-        rows.extend(Signal::ALL.iter().map(|signal| {
-            let weight = self.weight(*signal);
+        rows.extend(Signal::all().map(|signal| {
+            let weight = self.weight(signal);
             let holds = weight.is_finite() && weight >= 0.0;
             range(&format!("weights.{}", signal.name()), &weight, "0 or more", holds)
         }));
@@ -241,7 +253,7 @@ mod tests {
     #[test]
     fn the_default_is_the_design() {
         let policy = Policy::parse(DEFAULT_POLICY).expect("the shipped policy");
-        let weights: Vec<f64> = Signal::ALL.iter().map(|s| policy.weight(*s)).collect();
+        let weights: Vec<f64> = Signal::all().map(|s| policy.weight(s)).collect();
         assert_eq!(weights, [10.0, 20.0, 15.0, 10.0, 10.0, 20.0, 5.0, 5.0, 5.0, 5.0]);
         assert_eq!((policy.windows.recent_days, policy.windows.baseline_days), (28, 84));
         assert_eq!((policy.tiers.at_risk_below, policy.tiers.healthy_above), (40.0, 75.0));
@@ -265,9 +277,10 @@ mod tests {
         check("growth = 10", "growth = -1", &[&line("growth"), "weights.growth = -1", "0 or more"]);
         check("scale = 0.25", "scale = nan", &[&line("scale"), "growth.scale", "more than 0"]);
         check("recent_days = 28", "recent_days = 30", &[&line("recent_days"), "whole weeks"]);
+        check("recent_days = 28", "recent_days = 91", &[&line("recent_days"), "7 to 84"]);
         check("healthy_above = 75", "healthy_above = 30", &["tiers.healthy_above = 30"]);
-        check("errors = 20", "error = 20", &[&line("errors"), "unknown field `error`"]);
-        check("errors = 20\n", "", &["missing field `errors`"]);
+        check("errors = 20", "error = 20", &[&line("errors"), "unknown signal `error`"]);
+        check("errors = 20\n", "", &["[weights] lacks `errors`; errors = 0 leaves it out"]);
         check("alarm_days = 7", "alarm_days = seven", &[&line("alarm_days")]);
         check("alarm_days = 7", "alarm_days = \"seven\"", &[&line("alarm_days"), "invalid type"]);
         check("version = \"1\"", "version = \"\"", &["line 5: version", "a name"]);

@@ -1,6 +1,6 @@
 //! The one sentence that stands beside a partner: why it is where it is.
 
-use lake_types::{Day, MICROS_PER_DAY};
+use lake_types::{Day, MICROS_PER_DAY, counted};
 
 use crate::input::Partner;
 use crate::output::SignalScore;
@@ -43,20 +43,28 @@ fn waiting(case: &Case<'_>) -> String {
     let Some(since) = waiting_since(case.partner) else {
         return "Not registered, and no call has succeeded".to_owned();
     };
-    let days = (case.day.start_micros() - since).max(0) / MICROS_PER_DAY;
-    let days = words::count(days, "day");
-    match case.placed.waiting {
-        Some(Waiting::Sandbox) => format!("In the sandbox for {days}, not yet live"),
-        Some(Waiting::Failing) => format!("No call has succeeded in {days} since registration"),
-        _ => format!("No call in the {days} since registration"),
+    waiting_for(case.placed.waiting, (case.day.start_micros() - since).max(0) / MICROS_PER_DAY)
+}
+
+/// What it waits for, after so many whole days.
+fn waiting_for(waiting: Option<Waiting>, days: i64) -> String {
+    let for_days = whole_days(days);
+    match waiting {
+        Some(Waiting::Sandbox) => format!("In the sandbox for {for_days}, not yet live"),
+        Some(Waiting::Failing) => format!("Registered for {for_days}, no call has succeeded"),
+        _ => format!("Registered for {for_days}, no call yet"),
     }
+}
+
+fn whole_days(days: i64) -> String {
+    if days == 0 { "less than a day".to_owned() } else { counted(days, "day") }
 }
 
 fn thin(case: &Case<'_>) -> String {
     let needed = case.policy.evidence.min_live_days;
     let live = case.partner.live_at.map(|live| live_days(live, case.day));
     if let Some(days) = live.filter(|days| *days < i64::from(needed)) {
-        return format!("Live for {}; a score needs {needed}", words::count(days, "day"));
+        return format!("Live for {}; a score needs {needed}", whole_days(days));
     }
     // The heaviest signal that is missing says why.
     let missing = case.signals.iter().filter(|s| s.applicable && s.score.is_none());
@@ -89,4 +97,26 @@ fn standing_out(case: &Case<'_>) -> String {
         _ => pick(&below).or_else(|| pick(&lost)),
     };
     found.unwrap_or_else(|| "Nothing stands out".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_in_words() {
+        #[track_caller]
+        fn check(waiting: Waiting, days: i64, due: &str) {
+            assert_eq!(waiting_for(Some(waiting), days), due);
+        }
+        check(Waiting::NeverCalled, 0, "Registered for less than a day, no call yet");
+        check(Waiting::NeverCalled, 1, "Registered for 1 day, no call yet");
+        check(Waiting::NeverCalled, 2, "Registered for 2 days, no call yet");
+        check(Waiting::Failing, 0, "Registered for less than a day, no call has succeeded");
+        check(Waiting::Failing, 1, "Registered for 1 day, no call has succeeded");
+        check(Waiting::Failing, 2, "Registered for 2 days, no call has succeeded");
+        check(Waiting::Sandbox, 0, "In the sandbox for less than a day, not yet live");
+        check(Waiting::Sandbox, 1, "In the sandbox for 1 day, not yet live");
+        check(Waiting::Sandbox, 2, "In the sandbox for 2 days, not yet live");
+    }
 }

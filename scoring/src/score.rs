@@ -6,7 +6,7 @@ use lake_types::{AsOf, Day};
 
 use crate::impact::{Impact, impacts};
 use crate::input::{Partner, Portfolio, ScoreError, ScoreInput, read, read_revenue};
-use crate::output::{PartnerScore, ScoreOutput, SignalScore, frame};
+use crate::output::{PartnerScore, ScoreOutput, SignalScore, health_frame, signals_frame};
 use crate::policy::Policy;
 use crate::reason::{Case, live_days, top_reason};
 use crate::signals::{Question, Reading, SegmentCv, Signal, TREND_DAYS, read_all, segment_cv};
@@ -52,7 +52,8 @@ pub fn score(input: &ScoreInput, policy: &Policy, as_of: AsOf) -> Result<ScoreOu
         row(&run, looked, readings, impact)
     });
     let partners: Vec<PartnerScore> = rows.collect();
-    Ok(ScoreOutput { frame: frame(&partners)?, partners, provisional: true })
+    let (health, signals) = (health_frame(&partners)?, signals_frame(&partners)?);
+    Ok(ScoreOutput { health, signals, partners, provisional: true })
 }
 
 /// Without the metric that it is read from, the signal has no answer, whoever is asked.

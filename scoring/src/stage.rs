@@ -5,9 +5,9 @@ use lake_types::{AsOf, Day, MICROS_PER_DAY};
 use crate::input::Partner;
 
 /// Days without a production success after which a live partner has churned (metrics.md, "Words").
-pub(crate) const CHURN_DAYS: i32 = 28;
+pub const CHURN_DAYS: i32 = 28;
 /// Days in one stage before go-live after which a partner is stuck (metric `stuck_partners`).
-const STUCK_DAYS: i64 = 30;
+pub const STUCK_DAYS: i64 = 30;
 
 /// Where a partner is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -124,7 +124,7 @@ mod tests {
         /// Onboarding 10, errors 20, steadiness 15, growth 10.
         #[track_caller]
         fn check(readings: [Reading; 4], coverage: f64, score: Option<f64>, tier_name: &str) {
-            let readings: Vec<_> = Signal::BUILT.into_iter().zip(readings).collect();
+            let readings: Vec<_> = Signal::computed().zip(readings).collect();
             let policy = default_policy();
             let weighed = weigh(&readings, &policy);
             assert!((weighed.coverage - coverage).abs() < 1e-12, "{}", weighed.coverage);

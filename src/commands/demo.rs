@@ -8,7 +8,7 @@ use anyhow::Context;
 use fixtures::{World, WorldOptions};
 use ingest::{Counts, Embedded, RecordProducer, RunOptions, WINDOW};
 use lake::Lake;
-use lake_types::{AsOf, Day, MICROS_PER_DAY};
+use lake_types::{AsOf, Day, MICROS_PER_DAY, counted};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Demo;
@@ -260,7 +260,7 @@ impl Told {
         let tiers: Vec<_> =
             self.tiers.iter().map(|(tier, n)| format!("{} {n}", tier.replace('_', " "))).collect();
         row("tiers", tiers.join(", "));
-        row("plan", format!("{} changes proposed", count(self.changes as u64)));
+        row("plan", format!("{} proposed", counted(self.changes, "change")));
         row("report", format!("{} pages", count(self.pages as u64)));
         for (index, (stage, took)) in self.stages.iter().enumerate() {
             let name = if index == 0 { "time" } else { "" };

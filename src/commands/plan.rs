@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use actions::{Contribution, PartnerState, Plan, PlanInput, Policy, QuotaChange};
 use arrow::array::AsArray;
-use lake_types::{AsOf, parse_instant};
+use lake::schema;
+use lake_types::{AsOf, counted, parse_instant};
 use scoring::ScoreOutput;
 use serde::Deserialize;
 use transform::Session;
@@ -17,6 +18,7 @@ use crate::frames;
 use crate::output::{Table, line, note, show, write_file};
 use crate::project::Project;
 use crate::published::{Metrics, Told};
+use crate::scores;
 
 /// What a plan reads of `throttling`, where that is held back: unknown.
 const NO_THROTTLING: &str = "
@@ -32,10 +34,10 @@ async fn partners_sql(session: &Arc<Session>) -> String {
     format!(
         "SELECT h.*, p.name, p.plan, p.segment, p.manager, p.region, p.quota_per_minute,
                 t.throttled_rate, t.utilisation, t.needs_upgrade, t.peak_per_minute
-         FROM (SELECT * FROM partner_health WHERE as_of = $as_of AND scored_at =
-                 (SELECT max(scored_at) FROM partner_health WHERE as_of = $as_of)) h
+         FROM ({}) h
          LEFT JOIN partners p ON p.partner_id = h.partner_id
-         LEFT JOIN {throttling} t ON t.partner_id = h.partner_id"
+         LEFT JOIN {throttling} t ON t.partner_id = h.partner_id",
+        scores::health_and_signals()
     )
 }
 
@@ -58,11 +60,12 @@ pub(crate) async fn scored_session(
 ) -> anyhow::Result<(Arc<Session>, ScoreOutput)> {
     let before = Arc::new(project.session(as_of).await?);
     let scored = score::score(project, &before).await?;
-    score::keep(project, &before, &scored).await?;
+    scores::keep(project, &before, &scored).await?;
     let mut versions = before.versions().clone();
-    let table = score::health_table().name;
-    if let Some(kept) = project.lake.snapshot(&table, None).await? {
-        versions.insert(table, kept.version);
+    for table in [schema::partner_health().name, schema::partner_signals().name] {
+        if let Some(kept) = project.lake.snapshot(&table, None).await? {
+            versions.insert(table, kept.version);
+        }
     }
     let session = project.engine.at(as_of, Some(&versions)).await?;
     Ok((Arc::new(session), scored))
@@ -102,7 +105,7 @@ pub(crate) async fn make(
 }
 
 /// The policy and where it comes from.
-fn policy(project: &Project) -> anyhow::Result<(String, Policy)> {
+pub(crate) fn policy(project: &Project) -> anyhow::Result<(String, Policy)> {
     let given = project.config.actions_policy()?;
     let (name, text) = match &given {
         Some((path, text)) => (path.display().to_string(), text.as_str()),
@@ -150,6 +153,8 @@ struct PartnerFacts {
     plan: Option<String>,
     quota_per_minute: Option<i64>,
     peak_per_minute: Option<i64>,
+    throttled_rate: Option<f64>,
+    utilisation: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -167,7 +172,9 @@ async fn partners(
 ) -> anyhow::Result<Vec<PartnerState>> {
     let facts = session
         .sql(&format!(
-            "SELECT partner_id, name, plan, quota_per_minute, peak_per_minute FROM ({partner_rows})"
+            "SELECT partner_id, name, plan, quota_per_minute, peak_per_minute, throttled_rate,
+                    utilisation
+             FROM ({partner_rows})"
         ))
         .await?;
     let facts: BTreeMap<String, PartnerFacts> = frames::rows::<PartnerFacts>(&facts)?
@@ -206,6 +213,8 @@ async fn partners(
             impact_rank: partner.impact_rank,
             quota_per_minute: facts.and_then(|f| f.quota_per_minute),
             peak_per_minute: facts.and_then(|f| f.peak_per_minute),
+            throttled_rate: facts.and_then(|f| f.throttled_rate),
+            utilisation: facts.and_then(|f| f.utilisation),
             usage_late,
             quota_changes: changes.remove(&partner.partner_id).unwrap_or_default(),
             support: None,
@@ -242,19 +251,41 @@ pub(crate) fn print(plan: &Plan, out: &Path) -> anyhow::Result<()> {
         line("")?;
     }
     let approval = plan.changes.iter().filter(|c| c.needs_approval).count();
-    line(&format!(
-        "{} partners looked at, {} changes proposed, {approval} of them for a person to approve, {} stopped",
-        plan.partners,
-        plan.changes.len(),
-        plan.stopped.len()
-    ))?;
+    line(&totals(plan.partners, plan.changes.len(), approval, plan.stopped.len()))?;
     note(&format!("Plan {} in {}; nothing has been sent", plan.plan_id, out.display()));
     Ok(())
+}
+
+/// `40 partners looked at, 3 changes proposed, 1 of them for a person to approve, 0 stopped`.
+fn totals(partners: usize, changes: usize, approval: usize, stopped: usize) -> String {
+    let partners = counted(partners, "partner");
+    let for_a_person = match (changes, approval) {
+        (0, _) => String::new(),
+        (1, 1) => ", for a person to approve".to_owned(),
+        (1, _) => ", not for a person to approve".to_owned(),
+        _ => format!(", {approval} of them for a person to approve"),
+    };
+    let changes = counted(changes, "change");
+    format!("{partners} looked at, {changes} proposed{for_a_person}, {stopped} stopped")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn totals_of_none_one_and_two() {
+        let check = |made: [usize; 4], due: &str| {
+            let [partners, changes, approval, stopped] = made;
+            assert_eq!(totals(partners, changes, approval, stopped), due);
+        };
+        check([0, 0, 0, 0], "0 partners looked at, 0 changes proposed, 0 stopped");
+        let one = "1 partner looked at, 1 change proposed";
+        check([1, 1, 1, 0], &format!("{one}, for a person to approve, 0 stopped"));
+        check([1, 1, 0, 1], &format!("{one}, not for a person to approve, 1 stopped"));
+        let two = "2,000 partners looked at, 2 changes proposed";
+        check([2_000, 2, 1, 2], &format!("{two}, 1 of them for a person to approve, 2 stopped"));
+    }
 
     #[test]
     fn what_is_wrong_with_a_condition() {

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
-use actions::{ActionKind, Plan};
+use actions::{ActionKind, Change, Plan, Setting};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use chrono::{DateTime, NaiveDate, Utc};
 use dashboards::{
-    ColumnDoc, HealthRow, Held, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, Provenance,
-    QueryDoc, ReportError, ReportInput, Signal,
+    ColumnDoc, HealthRow, Held, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, PolicyInForce,
+    Provenance, QueryDoc, ReportError, ReportInput, Signal,
 };
 use futures::StreamExt;
 use lake::schema;
@@ -20,13 +20,14 @@ use scoring::{PartnerScore, ScoreOutput};
 use serde::Deserialize;
 use transform::{Catalog, Kind, Query, QueryResult, Session};
 
-use crate::commands::{docs, plan};
+use crate::commands::{docs, plan, score};
 use crate::failure::usage;
 use crate::frames;
 use crate::output::{self, Rows, line};
 use crate::progress::Stage;
 use crate::project::Project;
 use crate::published::{Metrics, Told};
+use crate::scores;
 
 /// How many days of traffic the partner pages show.
 const TRAFFIC_DAYS: i32 = 90;
@@ -81,12 +82,27 @@ async fn header(project: &Project, made: &Made<'_>, run: u64) -> anyhow::Result<
         rapport_version: env!("CARGO_PKG_VERSION").to_owned(),
         run: Some(run.to_string()),
         policy_version: scored.map(|p| p.policy_version.clone()),
+        policy: in_force(project)?,
         generated_at: instant(project.now),
         watermark: watermark.and_then(instant),
         versions: made.session.versions().clone(),
         slowest_seconds: slowest(project).await?,
         scored_at: instant(project.now),
         ..ReportInput::default()
+    })
+}
+
+/// What the pages say of the policies.
+fn in_force(project: &Project) -> anyhow::Result<PolicyInForce> {
+    let (scoring, (_, actions)) = (score::policy(project)?, plan::policy(project)?);
+    Ok(PolicyInForce {
+        at_risk_below: scoring.tiers.at_risk_below,
+        healthy_above: scoring.tiers.healthy_above,
+        min_coverage: scoring.evidence.min_coverage,
+        min_live_days: i64::from(scoring.evidence.min_live_days),
+        churned_after_days: i64::from(scoring::CHURN_DAYS),
+        stuck_after_days: scoring::STUCK_DAYS,
+        stale_hours: actions.guardrails.stale_hours,
     })
 }
 
@@ -285,11 +301,7 @@ async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Resu
     input.health =
         made.scored.partners.iter().map(|p| health(p, attributes.get(&p.partner_id))).collect();
     let history = session
-        .sql(
-            "SELECT as_of, partner_id, score, tier FROM (
-               SELECT *, row_number() OVER (PARTITION BY partner_id, as_of ORDER BY scored_at DESC) AS nth
-               FROM partner_health WHERE as_of <= $as_of) WHERE nth = 1",
-        )
+        .sql(&format!("SELECT as_of, partner_id, score, tier FROM ({})", scores::HISTORY))
         .await?;
     input.history = frames::rows::<HistoryRow>(&history)?;
     let from = session.as_of().day().plus(-TRAFFIC_DAYS);
@@ -315,14 +327,18 @@ async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Resu
     input.plan = plan_rows(made.plan);
     input.csv.insert("actions_plan".to_owned(), plan_csv(made.plan)?);
     input.tables.insert("actions_plan".to_owned(), plan_doc());
-    let kept = session
-        .sql(
-            "SELECT * FROM partner_health WHERE as_of = $as_of AND scored_at =
-               (SELECT max(scored_at) FROM partner_health WHERE as_of = $as_of)
-             ORDER BY partner_id",
-        )
-        .await?;
-    table(input, "partner_health", "The newest score of each partner, with its reasons", &kept)?;
+    for (name, what, rows, order) in [
+        ("partner_health", "The newest score of each partner", scores::HEALTH, "partner_id"),
+        (
+            "partner_signals",
+            "The signals behind these scores, a row each",
+            scores::SIGNALS,
+            "partner_id, signal",
+        ),
+    ] {
+        let kept = session.sql(&format!("{rows} ORDER BY {order}")).await?;
+        table(input, name, what, &kept)?;
+    }
     Ok(())
 }
 
@@ -405,10 +421,7 @@ fn plan_rows(plan: &Plan) -> Vec<PlanRow> {
                 ActionKind::SetQuota => "set_quota",
                 ActionKind::Notify => "notify",
             };
-            let (from, to) = match row.change.split_once(" → ") {
-                Some((from, to)) => (Some(from.to_owned()), Some(to.to_owned())),
-                None => (None, Some(row.change.clone())),
-            };
+            let (from, to) = ends(change, &row.change);
             PlanRow {
                 partner_id: change.partner_id.clone(),
                 kind: kind.to_owned(),
@@ -419,4 +432,16 @@ fn plan_rows(plan: &Plan) -> Vec<PlanRow> {
             }
         })
         .collect()
+}
+
+/// What a change goes from and to, in words; nothing where there is none.
+fn ends(change: &Change, readable: &str) -> (Option<String>, Option<String>) {
+    if let Some(Setting::Notify { who }) = &change.to {
+        return (None, Some(actions::told(who)));
+    }
+    let Some((from, to)) = readable.split_once(" → ") else {
+        return (None, Some(readable.to_owned()));
+    };
+    let from = change.from.is_some().then(|| from.to_owned());
+    (from, change.to.is_some().then(|| to.to_owned()))
 }

@@ -2,21 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use lake::{TableDef, schema};
+use lake::schema;
 use lake_types::{AsOf, Day};
-use scoring::{PartnerScore, Policy, ScoreInput, ScoreOutput, Signal};
+use scoring::{PartnerScore, Policy, ScoreInput, ScoreOutput, Tier};
 use transform::Session;
 
 use crate::args::Format;
 use crate::failure::usage;
-use crate::frames::{frame, health_rows};
+use crate::frames::{frame, score_rows};
 use crate::output::{self, Rows, Table, line, note, show};
 use crate::project::Project;
 use crate::published::{Metrics, Told};
-
-/// Frozen scores of churned partners are computed as far back as this.
-const HISTORY_DAYS: i32 = 280;
+use crate::scores;
 
 pub(crate) async fn run(
     project: &Project,
@@ -27,18 +24,13 @@ pub(crate) async fn run(
     let session = Arc::new(project.session(as_of).await?);
     project.note_run(&session).await?;
     let scored = score(project, &session).await?;
-    keep(project, &session, &scored).await?;
+    let revision = scores::keep(project, &session, &scored).await?;
     if format != Format::Table {
-        let def = health_table();
-        let rows = health_rows(&def, &scored.frame, project.now)?;
+        let def = schema::partner_health();
+        let rows = score_rows(&def, &scored.health, revision, project.now)?;
         return output::print(&Rows { schema: &def.schema, batches: &[rows] }, format);
     }
     print_tiers(&scored, as_of)
-}
-
-/// The table that scores are kept in.
-pub(crate) fn health_table() -> TableDef {
-    schema::partner_health(&Signal::ALL.map(Signal::name))
 }
 
 /// Scores every partner from what the session sees. A metric that is held back is said, and its
@@ -48,7 +40,7 @@ pub(crate) async fn score(
     session: &Arc<Session>,
 ) -> anyhow::Result<ScoreOutput> {
     let policy = policy(project)?;
-    let from = session.as_of().day().plus(-HISTORY_DAYS);
+    let from = session.as_of().day().plus(-policy.looks_back_days());
     let read = async |sql: &str| -> anyhow::Result<_> { frame(&session.sql(sql).await?) };
     let metrics = Metrics::of_all(session).await;
     let mut told = Told::default();
@@ -57,11 +49,11 @@ pub(crate) async fn score(
         told.tell(&outcome, "scores are made without it");
         outcome.rows.ok().as_ref().map(frame).transpose()
     };
-    let previous = read(
-        "SELECT partner_id, as_of, stage, tier, tier_since, score, coverage FROM (
-           SELECT *, row_number() OVER (PARTITION BY partner_id, as_of ORDER BY scored_at DESC) AS nth
-           FROM partner_health WHERE as_of < $as_of) WHERE nth = 1",
-    )
+    let previous = read(&format!(
+        "SELECT partner_id, as_of, stage, tier, tier_since, score, coverage FROM ({})
+         WHERE as_of < $as_of",
+        scores::HISTORY
+    ))
     .await?;
     let input = ScoreInput {
         partners: read(
@@ -83,48 +75,14 @@ pub(crate) async fn score(
     Ok(scoring::score(&input, &policy, session.as_of())?)
 }
 
-fn policy(project: &Project) -> anyhow::Result<Policy> {
+/// The policy in force: the project's, or the one that is shipped.
+pub(crate) fn policy(project: &Project) -> anyhow::Result<Policy> {
     let given = project.config.scoring_policy()?;
     let (name, text) = match &given {
         Some((path, text)) => (path.display().to_string(), text.as_str()),
         None => ("the built-in scoring policy".to_owned(), scoring::DEFAULT_POLICY),
     };
     Policy::parse(text).map_err(|e| usage(format!("{name}: {e}")))
-}
-
-/// Appends the scores, unless the same ones stand there already.
-pub(crate) async fn keep(
-    project: &Project,
-    session: &Session,
-    scored: &ScoreOutput,
-) -> anyhow::Result<()> {
-    let def = health_table();
-    let rows = health_rows(&def, &scored.frame, project.now)?;
-    if rows.num_rows() == 0 || same(&rows, session).await? {
-        return Ok(());
-    }
-    project.lake.append(&def, &[rows]).await?;
-    Ok(())
-}
-
-/// Whether the newest revision of the session's day holds exactly these rows.
-async fn same(rows: &RecordBatch, session: &Session) -> anyhow::Result<bool> {
-    let kept = session
-        .sql(
-            "SELECT * FROM partner_health WHERE as_of = $as_of AND scored_at =
-               (SELECT max(scored_at) FROM partner_health WHERE as_of = $as_of)
-             ORDER BY partner_id",
-        )
-        .await?;
-    let text = |batches: &[RecordBatch]| -> anyhow::Result<Vec<u8>> {
-        let schema = rows.schema();
-        let timeless: Vec<usize> = (0..schema.fields().len() - 1).collect();
-        let batches: Vec<RecordBatch> =
-            batches.iter().map(|b| b.project(&timeless)).collect::<Result<_, _>>()?;
-        let schema = Arc::new(schema.project(&timeless)?);
-        output::csv_text(&Rows { schema: &schema, batches: &batches })
-    };
-    Ok(text(std::slice::from_ref(rows))? == text(&kept.batches)?)
 }
 
 /// How many partners stand where.
@@ -207,6 +165,9 @@ pub(crate) async fn show_partner(
     if !asked.is_empty() {
         line("")?;
         show(&table)?;
+    }
+    if partner.signals.is_empty() && partner.tier == Tier::Churned {
+        line("Signals are not measured of a partner that has churned.")?;
     }
     if !not_asked.is_empty() {
         let names: Vec<_> = not_asked.iter().map(|s| s.signal.name()).collect();

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use lake::Lake;
+use lake_types::counted;
 
 use crate::args::{IngestRun, Tick};
 use crate::commands::{ingest, plan, report};
@@ -41,12 +42,12 @@ pub(crate) fn run(
         let project = Project::with(config, lake, quiet)?;
         let as_of = project.as_of(None).await?;
         let (session, scored) = plan::scored_session(&project, as_of).await.context("scores")?;
-        line(&format!("score    {} partners as of {as_of}", count(scored.partners.len() as u64)))?;
+        line(&format!("score    {} as of {as_of}", counted(scored.partners.len(), "partner")))?;
         let made_plan = plan::make(&project, &session, &scored).await.context("the plan")?;
         plan::write(&made_plan, &options.plan)?;
         line(&format!(
-            "plan     {} changes in {}",
-            made_plan.changes.len(),
+            "plan     {} in {}",
+            counted(made_plan.changes.len(), "change"),
             options.plan.display()
         ))?;
         let made = report::Made { session: &session, scored: &scored, plan: &made_plan };

@@ -172,7 +172,12 @@ impl Engine {
             providers.push((stream.table().to_owned(), events));
         }
         providers.push((ARRIVALS.to_owned(), arrivals_table(&arrivals, |_| true)?));
+        let scores = crate::scores::tables(&pinned).await?;
+        providers.extend(scores.map(|(name, table)| (name.to_owned(), table)));
         for name in tables::LAKE_TABLES {
+            if providers.iter().any(|(there, _)| there == name) {
+                continue;
+            }
             let provider = match pinned.get(tables::lake_table(name)) {
                 Some(snapshot) => stored(snapshot),
                 None => empty(tables::lake_schema(name))?,
@@ -254,11 +259,11 @@ pub(crate) fn files_of(snapshot: &TableSnapshot) -> FileList {
     .in_views()
 }
 
-fn stored(snapshot: &TableSnapshot) -> Arc<dyn TableProvider> {
+pub(crate) fn stored(snapshot: &TableSnapshot) -> Arc<dyn TableProvider> {
     Arc::new(StoredTable(files_of(snapshot)))
 }
 
-fn empty(schema: SchemaRef) -> Result<Arc<dyn TableProvider>> {
+pub(crate) fn empty(schema: SchemaRef) -> Result<Arc<dyn TableProvider>> {
     let rows = RecordBatch::new_empty(schema);
     texts::table_of(&rows).map_err(TransformError::sql("an empty table"))
 }

@@ -3,7 +3,8 @@
 //! The only home of datafusion. Reading order: `header` and `catalog` (the files under
 //! `queries/`), `statement` and `show`
 //! (one SELECT), `graph` (who reads whom), `tables` (what queries find by
-//! name), `provider` and `dedup` (the lake's tables as DataFusion reads them), `texts` (how texts
+//! name), `provider` and `dedup` (the lake's tables as DataFusion reads them), `scores` (those of
+//! an older program among them), `texts` (how texts
 //! lie in memory), `held` (columns that stay there), `session` (one consistent set of them),
 //! `slice` and
 //! `condition` (some of the partners), `engine`, `stale`, `refresh`, `rebuild`, `inputs`, `arrivals` and `days` (rollups brought up to
@@ -44,6 +45,7 @@ mod record;
 mod refresh;
 mod rows;
 mod runner;
+mod scores;
 mod session;
 mod show;
 mod slice;

@@ -54,6 +54,7 @@ impl Engine {
         report.rows += files.iter().flat_map(|(_, f)| f).map(|f| f.rows).sum::<u64>();
         report.days += files.len();
         report.removed += stored.keys().filter(|day| !tags.contains_key(*day)).count();
+        let files = files.into_iter().map(|(day, files)| (Some(day), files)).collect();
         self.lake.replace_columns(def, &base, files).await?;
         Ok(())
     }

@@ -15,13 +15,11 @@ use crate::header::ColumnType;
 pub(crate) const RAW_SCHEMA: &str = "raw";
 
 /// Tables of the lake that are neither events nor rollups.
-pub(crate) const LAKE_TABLES: [&str; 3] = ["dead_letters", "runs", "partner_health"];
+pub(crate) const LAKE_TABLES: [&str; 4] =
+    ["dead_letters", "runs", "partner_health", "partner_signals"];
 
 /// Small tables made of the configuration.
 pub(crate) const SETTING_TABLES: [&str; 5] = ["rates", "currencies", "sla", "sunsets", "settings"];
-
-/// The signals of a score, where `partner_health` is read before it was written.
-const SIGNALS: [&str; 4] = ["onboarding", "errors", "steadiness", "growth"];
 
 /// Whether a query file may not have that name.
 pub(crate) fn is_reserved(name: &str) -> bool {
@@ -192,6 +190,7 @@ pub(crate) fn lake_table(name: &str) -> &str {
     match name {
         "dead_letters" => "raw/dead_letters",
         "partner_health" => "scores/partner_health",
+        "partner_signals" => "scores/partner_signals",
         other => other,
     }
 }
@@ -201,7 +200,8 @@ pub(crate) fn lake_schema(name: &str) -> SchemaRef {
     match name {
         "dead_letters" => lake::schema::dead_letters().schema,
         "runs" => lake::schema::runs().schema,
-        _ => lake::schema::partner_health(&SIGNALS).schema,
+        "partner_signals" => lake::schema::partner_signals().schema,
+        _ => lake::schema::partner_health().schema,
     }
 }
 

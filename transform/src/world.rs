@@ -307,7 +307,9 @@ async fn an_empty_lake_answers() {
         let result = result.unwrap_or_else(|e| panic!("{}: {e}", query.name));
         assert_eq!(result.schema.fields().len(), query.header.columns.len());
     }
-    for table in ["raw.api_calls", "api_calls", "dead_letters", "runs", "partner_health"] {
+    for table in
+        ["raw.api_calls", "api_calls", "dead_letters", "runs", "partner_health", "partner_signals"]
+    {
         let result = session.sql(&format!("SELECT * FROM {table}")).await.expect(table);
         assert_eq!(result.rows(), 0);
     }

@@ -19,14 +19,14 @@ pub(crate) struct ScoredDay {
     pub tier: Role,
 }
 
-/// Scores at which a tier is entered.
-pub(crate) const AT_RISK_BELOW: f64 = 40.0;
-pub(crate) const HEALTHY_ABOVE: f64 = 75.0;
-
 const LEFT: f64 = 34.0;
 const TOP: f64 = 10.0;
+/// The height of a line of text, and the score it stands for, with some room.
+const LINE: f64 = 14.0;
+const APART: f64 = 8.0;
 
-pub(crate) fn score(frame: &Frame, days: &[ScoredDay]) -> String {
+/// `lines` are the scores at which a tier is entered: at risk below the first, healthy above the second.
+pub(crate) fn score(frame: &Frame, days: &[ScoredDay], lines: [f64; 2]) -> String {
     let (width, height) = frame.size;
     let narrow = width < 500.0;
     let right = if narrow { width - 12.0 } else { width - 154.0 };
@@ -37,7 +37,7 @@ pub(crate) fn score(frame: &Frame, days: &[ScoredDay]) -> String {
     let x = Scale::linear((0.0, span), (LEFT + 4.0, right - 44.0));
     let at_day = |date: NaiveDate| x.px((date - first.date).num_days() as f64);
     draw(frame.size, frame.title, frame.desc, |pen| {
-        bands(pen, &y, (LEFT, right), narrow);
+        bands(pen, &y, (LEFT, right), narrow, lines);
         let mut run = Vec::new();
         for day in days {
             match day.score {
@@ -52,7 +52,7 @@ pub(crate) fn score(frame: &Frame, days: &[ScoredDay]) -> String {
         if let Some(score) = last.score {
             let at = (at_day(last.date), y.px(score));
             pen.dot(at, 3.5, last.tier);
-            let label = (at.0 + 9.0, clear_of_lines(score, at.1, &y));
+            let label = (at.0 + 9.0, clear_of_lines(score, at.1, &y, lines));
             pen.bold(label, &words::decimal(score, 1), Anchor::Start, INK);
         }
         // A day's tier holds from the evaluation before it; days of one tier are one piece.
@@ -67,9 +67,9 @@ pub(crate) fn score(frame: &Frame, days: &[ScoredDay]) -> String {
 }
 
 /// A label near a threshold stands on its own side of the line.
-fn clear_of_lines(score: f64, at: f64, y: &Scale) -> f64 {
+fn clear_of_lines(score: f64, at: f64, y: &Scale, lines: [f64; 2]) -> f64 {
     const CLEAR: f64 = 10.0;
-    for mark in [AT_RISK_BELOW, HEALTHY_ABOVE] {
+    for mark in lines {
         let line = y.px(mark);
         if (at - line).abs() < CLEAR {
             return if score < mark { line + CLEAR } else { line - CLEAR };
@@ -78,33 +78,39 @@ fn clear_of_lines(score: f64, at: f64, y: &Scale) -> f64 {
     at
 }
 
-fn bands(pen: &mut Pen, y: &Scale, (left, right): (f64, f64), narrow: bool) {
+fn bands(pen: &mut Pen, y: &Scale, (left, right): (f64, f64), narrow: bool, [low, high]: [f64; 2]) {
     let width = right - left;
-    pen.rect((left, y.px(100.0)), (width, y.px(HEALTHY_ABOVE) - y.px(100.0)), HEALTHY_BAND);
-    pen.rect((left, y.px(AT_RISK_BELOW)), (width, y.px(0.0) - y.px(AT_RISK_BELOW)), AT_RISK_BAND);
+    pen.rect((left, y.px(100.0)), (width, y.px(high) - y.px(100.0)), HEALTHY_BAND);
+    pen.rect((left, y.px(low)), (width, y.px(0.0) - y.px(low)), AT_RISK_BAND);
     for mark in [0.0, 100.0] {
         pen.level((left, right), y.px(mark), if mark == 0.0 { AXIS } else { HAIR });
     }
-    pen.level((left, right), y.px(HEALTHY_ABOVE), HEALTHY);
-    pen.level((left, right), y.px(AT_RISK_BELOW), AT_RISK);
-    for mark in [0.0, AT_RISK_BELOW, HEALTHY_ABOVE, 100.0] {
-        pen.text((left - 8.0, y.px(mark)), &words::decimal(mark, 0), Anchor::End, INK_3);
+    pen.level((left, right), y.px(high), HEALTHY);
+    pen.level((left, right), y.px(low), AT_RISK);
+    for mark in marks(low, high) {
+        pen.text((left - 8.0, y.px(mark)), &format!("{mark}"), Anchor::End, INK_3);
     }
     if !narrow {
-        pen.text(
-            (right + 10.0, y.px(HEALTHY_ABOVE)),
-            "above 75: healthy",
-            Anchor::Start,
-            HEALTHY_TEXT,
-        );
-        pen.text(
-            (right + 10.0, y.px(AT_RISK_BELOW)),
-            "below 40: at risk",
-            Anchor::Start,
-            AT_RISK_TEXT,
-        );
-        pen.text((right + 10.0, y.px(0.0) + 9.0), "tier that day", Anchor::Start, INK_3);
+        let side = right + 10.0;
+        let close = (y.px(low) - y.px(high)).abs() < LINE;
+        let apart = if close { LINE / 2.0 } else { 0.0 };
+        let healthy = format!("above {high}: healthy");
+        pen.text((side, y.px(high) - apart), &healthy, Anchor::Start, HEALTHY_TEXT);
+        let at_risk = format!("below {low}: at risk");
+        pen.text((side, y.px(low) + apart), &at_risk, Anchor::Start, AT_RISK_TEXT);
+        pen.text((side, y.px(0.0) + 9.0), "tier that day", Anchor::Start, INK_3);
     }
+}
+
+/// Scores that get a number on the axis: no two so near that they would overlap.
+fn marks(low: f64, high: f64) -> Vec<f64> {
+    let mut marks = vec![low];
+    for mark in [high, 0.0, 100.0] {
+        if marks.iter().all(|taken| (taken - mark).abs() >= APART) {
+            marks.push(mark);
+        }
+    }
+    marks
 }
 
 /// Firsts of months; where the span is shorter than that, its two ends.

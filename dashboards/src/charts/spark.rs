@@ -35,20 +35,19 @@ pub(crate) fn tile_spark(title: &str, values: &[Option<f64>]) -> String {
     spark((152.0, 32.0), title, values, SERIES)
 }
 
-/// The trend of a score, 0 to 100 on every row alike, with lines at 40 and 75; `values` end today.
-pub(crate) fn trend(values: &[Option<f64>], slots: usize, tier: Role) -> String {
+/// The trend of a score, 0 to 100 on every row alike, with the lines of the tiers; `values` end today.
+pub(crate) fn trend(values: &[Option<f64>], tier: Role, lines: [f64; 2]) -> String {
     let size = (92.0, 24.0);
     let y = Scale::linear((0.0, 100.0), (size.1 - 2.0, 2.0));
     draw(size, "Score over time", "", |pen| {
-        for mark in [40.0, 75.0] {
+        for mark in lines {
             pen.level((0.0, size.0), y.px(mark), HAIR);
         }
-        let x = Scale::linear((0.0, slots.max(2) as f64 - 1.0), (1.0, size.0 - 4.0));
-        let first = slots.saturating_sub(values.len());
+        let x = Scale::linear((0.0, values.len().max(2) as f64 - 1.0), (1.0, size.0 - 4.0));
         let mut run = Vec::new();
         for (i, value) in values.iter().enumerate() {
             match value {
-                Some(score) => run.push((x.px((first + i) as f64), y.px(*score))),
+                Some(score) => run.push((x.px(i as f64), y.px(*score))),
                 None => {
                     pen.line(&run, INK_2, 1.4);
                     run.clear();

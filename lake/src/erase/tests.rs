@@ -127,7 +127,7 @@ async fn nothing_of_a_partner_is_left_and_nothing_else_is_lost() {
     let events = schema::raw(Stream::PartnerEvents);
     let merged = ("merged_into", vec![None, Some(GONE)]);
     commit(&lake, &events, rows(&events, &[both(), merged])).await;
-    let scores = schema::partner_health(&["onboarding"]);
+    let scores = schema::partner_health();
     lake.append(&scores, &[rows(&scores, &[both()])]).await.expect("scores");
 
     let before = lake.traces(&erasure(), &mut Scan::default(), NOON).await.expect("looked");

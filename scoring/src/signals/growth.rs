@@ -1,5 +1,7 @@
 //! Growth: the Theil–Sen slope of the log of weekly calls, in four weeks' change, shrunk.
 
+use lake_types::counted;
+
 use super::{Measured, Question, Reading};
 use crate::robust::theil_sen;
 use crate::words;
@@ -13,7 +15,10 @@ pub(super) fn read(question: &Question<'_>) -> Reading {
     let lived = (question.day.0 - live.0).div_euclid(7);
     let weeks = lived.min(policy.max_weeks);
     if weeks < policy.min_weeks {
-        let seen = words::count(i64::from(lived.max(0)), "whole week");
+        let seen = match lived.max(0) {
+            0 => "less than a week".to_owned(),
+            weeks => counted(i64::from(weeks), "whole week"),
+        };
         return Reading::Missing(format!("Live for {seen}; a trend needs {}", policy.min_weeks));
     }
     let logs: Vec<f64> = (0..weeks)
@@ -41,7 +46,7 @@ fn reason(change: f64, weeks: i32) -> String {
         return format!("Calls level over {weeks} weeks");
     }
     if percent >= 100.0 {
-        return format!("Calls {:.1} times as many in four weeks", 1.0 + change);
+        return format!("Calls {} as many in four weeks", words::times(1.0 + change));
     }
     let sign = if percent < 0.0 { "−" } else { "+" };
     format!("Calls {sign}{:.0} % in four weeks", percent.abs())
@@ -70,7 +75,7 @@ mod tests {
         check("2026-01-01", &[99; 12], 0.0, 50.0, 12, "Calls level over 12 weeks");
         // ln(1 + calls) rises by ln 2 a week: e^{4 ln 2} − 1 = 15, far beyond the scale.
         let doubling: Vec<i64> = (1..=12).map(|i| (1 << i) - 1).collect();
-        check("2026-01-01", &doubling, 15.0, 100.0, 12, "Calls 16.0 times as many in four weeks");
+        check("2026-01-01", &doubling, 15.0, 100.0, 12, "Calls 16 times as many in four weeks");
         // Halving every four weeks: −1/2, shrunk by 12/16 to −0.375; 50 + 50·tanh(−1.5).
         let halving: Vec<i64> =
             (0..12).map(|i| (1e12 * 0.5f64.powf(f64::from(i) / 4.0)) as i64).collect();
@@ -94,7 +99,28 @@ mod tests {
         let mut p = partner("p");
         assert_eq!(asked(&p, "2026-09-15", read), Reading::NotApplicable);
         p.live_at = Some(at("2026-07-21T00:00:00.000001Z"));
-        let reason = "Live for 7 whole weeks; a trend needs 8".to_owned();
-        assert_eq!(asked(&p, "2026-09-15", read), Reading::Missing(reason));
+        let missing = |reason: &str| Reading::Missing(reason.to_owned());
+        let read_at = |as_of: &str| asked(&p, as_of, read);
+        assert_eq!(read_at("2026-09-15"), missing("Live for 7 whole weeks; a trend needs 8"));
+        assert_eq!(read_at("2026-08-05"), missing("Live for 2 whole weeks; a trend needs 8"));
+        assert_eq!(read_at("2026-07-30"), missing("Live for 1 whole week; a trend needs 8"));
+        assert_eq!(read_at("2026-07-23"), missing("Live for less than a week; a trend needs 8"));
+    }
+
+    #[test]
+    fn the_change_in_words() {
+        #[track_caller]
+        fn check(change: f64, weeks: i32, due: &str) {
+            assert_eq!(reason(change, weeks), due);
+        }
+        check(0.0, 12, "Calls level over 12 weeks");
+        check(0.004, 2, "Calls level over 2 weeks");
+        check(-0.5, 12, "Calls −50 % in four weeks");
+        check(0.994, 12, "Calls +99 % in four weeks");
+        check(0.996, 12, "Calls twice as many in four weeks");
+        check(1.5, 12, "Calls 2.5 times as many in four weeks");
+        check(2.0, 12, "Calls 3 times as many in four weeks");
+        check(25.0, 12, "Calls 26 times as many in four weeks");
+        check(12_345.6, 12, "Calls over 1,000 times as many in four weeks");
     }
 }

@@ -15,7 +15,7 @@ use crate::policy::Policy;
 /// Days the metric `error_trend` goes back; before them its silence says nothing.
 pub(crate) const TREND_DAYS: i32 = 90;
 
-/// A signal of the score, in the order of the table in the documentation and of the columns.
+/// A signal of the score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Signal {
     Onboarding,
@@ -30,37 +30,43 @@ pub enum Signal {
     Support,
 }
 
+/// Reads a signal off what is known of a partner.
+type Read = fn(&Question<'_>) -> Reading;
+
+/// The one list of signals, in the order they are shown: each with its name in the policy and in
+/// `partner_signals`, and how it is read; one without counts for nothing in this version.
+const REGISTRY: [(Signal, &str, Option<Read>); 10] = [
+    (Signal::Onboarding, "onboarding", Some(onboarding::read)),
+    (Signal::Errors, "errors", Some(errors::read)),
+    (Signal::Steadiness, "steadiness", Some(steadiness::read)),
+    (Signal::Growth, "growth", Some(growth::read)),
+    (Signal::Revenue, "revenue", None),
+    (Signal::Dormancy, "dormancy", None),
+    (Signal::Throttling, "throttling", None),
+    (Signal::Latency, "latency", None),
+    (Signal::Deprecated, "deprecated", None),
+    (Signal::Support, "support", None),
+];
+
 impl Signal {
-    pub const ALL: [Self; 10] = [
-        Self::Onboarding,
-        Self::Errors,
-        Self::Steadiness,
-        Self::Growth,
-        Self::Revenue,
-        Self::Dormancy,
-        Self::Throttling,
-        Self::Latency,
-        Self::Deprecated,
-        Self::Support,
-    ];
+    /// Every signal that a policy weighs.
+    pub fn all() -> impl Iterator<Item = Self> {
+        REGISTRY.iter().map(|(signal, ..)| *signal)
+    }
 
-    /// Those this version computes; the others have null columns and count for nothing.
-    pub const BUILT: [Self; 4] = [Self::Onboarding, Self::Errors, Self::Steadiness, Self::Growth];
+    /// Those that this version computes.
+    pub fn computed() -> impl Iterator<Item = Self> {
+        REGISTRY.iter().filter(|(.., read)| read.is_some()).map(|(signal, ..)| *signal)
+    }
 
-    /// The name in the policy and the prefix of its columns.
+    /// The signal of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        REGISTRY.iter().find(|(_, known, _)| *known == name).map(|(signal, ..)| *signal)
+    }
+
+    /// The name in the policy and in `partner_signals`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Onboarding => "onboarding",
-            Self::Errors => "errors",
-            Self::Steadiness => "steadiness",
-            Self::Growth => "growth",
-            Self::Revenue => "revenue",
-            Self::Dormancy => "dormancy",
-            Self::Throttling => "throttling",
-            Self::Latency => "latency",
-            Self::Deprecated => "deprecated",
-            Self::Support => "support",
-        }
+        REGISTRY.iter().find(|(signal, ..)| *signal == self).map_or("", |(_, name, _)| name)
     }
 }
 
@@ -122,21 +128,10 @@ impl<'a> Question<'a> {
     }
 }
 
-/// The readings of all signals that are built, in their order.
+/// The readings of all signals that are computed, in their order.
 pub(crate) fn read_all(question: &Question<'_>) -> Vec<(Signal, Reading)> {
-    Signal::BUILT
-        .into_iter()
-        .map(|signal| {
-            let reading = match signal {
-                Signal::Onboarding => onboarding::read(question),
-                Signal::Errors => errors::read(question),
-                Signal::Steadiness => steadiness::read(question),
-                Signal::Growth => growth::read(question),
-                _ => Reading::NotApplicable,
-            };
-            (signal, reading)
-        })
-        .collect()
+    let computed = REGISTRY.iter().filter_map(|(signal, _, read)| Some((*signal, (*read)?)));
+    computed.map(|(signal, read)| (signal, read(question))).collect()
 }
 
 /// The median cv of each segment over its partners with a success in W.
@@ -153,4 +148,21 @@ pub(crate) fn between<T>(sorted: &[T], day: impl Fn(&T) -> Day, from: Day, to: D
     let start = sorted.partition_point(|item| day(item) < from);
     let end = sorted.partition_point(|item| day(item) < to);
     sorted.get(start..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_signal_is_registered_once_under_a_name_of_its_own() {
+        let all: Vec<Signal> = Signal::all().collect();
+        assert!(all.is_sorted_by(|a, b| a < b), "as declared, none twice");
+        assert_eq!(all.last(), Some(&Signal::Support), "the last one declared");
+        for signal in all {
+            assert_eq!(Signal::named(signal.name()), Some(signal));
+        }
+        assert_eq!(Signal::named("error"), None);
+        assert_eq!(Signal::computed().count(), 4);
+    }
 }

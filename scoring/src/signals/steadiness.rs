@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use lake_types::Day;
+use lake_types::{Day, counted};
 
 use super::{Measured, Question, Reading, SegmentCv, between};
 use crate::input::{DayCalls, Partner};
 use crate::policy::Policy;
 use crate::robust::{MAD_TO_SIGMA, mad, median};
-use crate::words;
 
 /// The value is active days / expected days, at most 1; n the days of B the pattern rests on.
 ///
@@ -24,15 +23,14 @@ pub(super) fn read(question: &Question<'_>) -> Reading {
         let recent = question.policy.windows.recent_days;
         return Reading::Missing(format!(
             "A weekday pattern needs {} of traffic",
-            words::count(i64::from(needed + recent), "day")
+            counted(i64::from(needed + recent), "day")
         ));
     }
     let shares = weekday_shares(question.calls(from, to), from, to);
     let expected: f64 = days(to, question.day).map(|d| shares[weekday(d)]).sum();
     if expected == 0.0 {
-        return Reading::Missing(format!(
-            "No usual weekday: silent for {pattern_days} days before"
-        ));
+        let silent = counted(i64::from(pattern_days), "day");
+        return Reading::Missing(format!("No usual weekday: silent for {silent} before"));
     }
     let recent = question.calls(to, question.day);
     let active = recent.iter().filter(|d| d.successes > 0).count();
@@ -53,13 +51,18 @@ fn reason(active: usize, expected: f64, ratio: f64, cvs: Option<(f64, f64)>) -> 
     let uneven = cvs.filter(|(own, usual)| (usual - own).exp() < ratio.min(0.95));
     if let Some((own, usual)) = uneven {
         let (own, usual) = (own * 100.0, usual * 100.0);
-        return format!("Daily calls vary by {own:.0} %, usual is {usual:.0} %");
+        let told = format!("Daily calls vary by {own:.0} %");
+        // The median of peers: where it is nothing, half of them vary by that little.
+        return match usual.round() {
+            0.0 => format!("{told}, half of its peers' hardly"),
+            _ => format!("{told}, its peers' by {usual:.0} %"),
+        };
     }
     let expected = expected.round().max(1.0);
     if active as f64 >= expected {
         return "Called on every expected day".to_owned();
     }
-    format!("Called on {active} of {expected:.0} expected days")
+    format!("Called on {active} of {}", counted(expected as i64, "expected day"))
 }
 
 /// The median cv of each segment on a day, over its partners with a success in W.
@@ -152,6 +155,9 @@ mod tests {
         // Silent in W.
         let silent = caller("2026-01-01", |ago| if ago >= 28 { 50 } else { 0 });
         check(&silent, 0.0, 0.0, 0.0, "Called on 0 of 28 expected days");
+        // One day a week: one expected day in four weeks of which three have passed without one.
+        let weekly = caller("2026-01-01", |ago| if ago % 28 == 3 && ago >= 28 { 50 } else { 0 });
+        check(&weekly, 0.0, 0.0, 0.0, "Called on 0 of 1 expected day");
         // One active day in W: no spread to speak of.
         let once = caller("2026-01-01", |ago| if ago >= 28 || ago == 3 { 50 } else { 0 });
         check(&once, 0.0, 1.0 / 28.0, 100.0 / 28.0, "Called on 1 of 28 expected days");
@@ -161,11 +167,23 @@ mod tests {
     fn uneven_calls_cost_against_the_segment() {
         // Half the days 50, half 150: median 100, MAD 50, cv 0.7413.
         let p = caller("2026-01-01", |ago| if ago % 2 == 0 { 50 } else { 150 });
-        let words = "Daily calls vary by 74 %, usual is 0 %";
+        let words = "Daily calls vary by 74 %, half of its peers' hardly";
         check(&p, 0.0, 1.0, 100.0 * (-0.7413f64).exp(), words);
-        let words = "Daily calls vary by 74 %, usual is 50 %";
+        let words = "Daily calls vary by 74 %, its peers' by 50 %";
         check(&p, 0.5, 1.0, 100.0 * (-0.2413f64).exp(), words);
         check(&p, 0.9, 1.0, 100.0, "Called on every expected day");
+    }
+
+    #[test]
+    fn days_in_words() {
+        let check = |active, expected, due: &str| {
+            assert_eq!(reason(active, expected, active as f64 / expected, None), due);
+        };
+        check(0, 0.3, "Called on 0 of 1 expected day");
+        check(0, 2.0, "Called on 0 of 2 expected days");
+        check(1, 2.0, "Called on 1 of 2 expected days");
+        check(1, 1.2, "Called on every expected day");
+        check(2, 2.4, "Called on every expected day");
     }
 
     #[test]

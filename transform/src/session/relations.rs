@@ -109,7 +109,12 @@ fn described(name: &str) -> &'static str {
         ARRIVALS => "How many records arrived for each day of a stream, copies included",
         "dead_letters" => "Records that broke a rule, with the reason; what they held is sealed",
         "runs" => "Which table versions each run answered from",
-        "partner_health" => "Every score ever given, with its reasons",
+        "partner_health" => {
+            "Every score ever given, with its reason; the newest revision of a day counts"
+        }
+        "partner_signals" => {
+            "The signals behind every score, a row each, by as_of and revision of partner_health"
+        }
         "rates" => "Exchange rates of the configuration: reporting units for one unit",
         "currencies" => "ISO 4217: digits after the point, and one minor unit in major ones",
         "sla" => "What each plan promises, of the configuration",

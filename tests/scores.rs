@@ -1,0 +1,466 @@
+//! Scores as their readers meet them: incidents told in full, in every place alike; the policy in
+//! force on every page; signals as rows, also of a lake that an older program wrote.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    new_null_array,
+};
+use arrow::datatypes::{DataType, Field, Schema};
+use lake::{Lake, LakeOptions, StoreOptions, TableDef, schema};
+use lake_types::Day;
+use serde_json::Value;
+
+use crate::program::Project;
+
+const AS_OF: &str = "2026-11-26";
+
+fn day(text: &str) -> Day {
+    text.parse().expect("a date")
+}
+
+/// Calls of one day: how many in all, of which so many fail with 422 and so many are throttled.
+type DayOf = fn(&str) -> (usize, usize, usize);
+
+/// Partners with a character each; `from` and `to` are the first and the last day with calls.
+struct Actor {
+    id: &'static str,
+    segment: &'static str,
+    from: &'static str,
+    to: &'static str,
+    day: DayOf,
+}
+
+fn within(date: &str, from: &str, to: &str) -> bool {
+    (from..=to).contains(&date)
+}
+
+/// 13 of 50 calls fail while `bad`, one otherwise.
+fn failing(bad: bool) -> (usize, usize, usize) {
+    (50, if bad { 13 } else { 1 }, 0)
+}
+
+const ACTORS: [Actor; 7] = [
+    Actor {
+        id: "ongoing",
+        segment: "shops",
+        from: "2026-07-20",
+        to: "2026-11-25",
+        day: |date| failing(date >= "2026-11-10" && date != "2026-11-15"),
+    },
+    Actor {
+        id: "recovered",
+        segment: "shops",
+        from: "2026-07-20",
+        to: "2026-11-25",
+        day: |date| failing(within(date, "2026-11-10", "2026-11-17")),
+    },
+    Actor {
+        id: "settling",
+        segment: "shops",
+        from: "2026-07-20",
+        to: "2026-11-25",
+        day: |date| failing(within(date, "2026-11-13", "2026-11-20")),
+    },
+    Actor {
+        id: "few",
+        segment: "small",
+        from: "2026-07-20",
+        to: "2026-11-25",
+        day: |date| (9, if date == "2026-11-25" { 5 } else { 0 }, 0),
+    },
+    Actor {
+        id: "gone",
+        segment: "others",
+        from: "2026-07-20",
+        to: "2026-10-10",
+        day: |_| (50, 0, 0),
+    },
+    Actor {
+        id: "busy",
+        segment: "others",
+        from: "2026-07-20",
+        to: "2026-11-25",
+        day: |_| (50, 0, 3),
+    },
+    Actor {
+        id: "young",
+        segment: "others",
+        from: "2026-11-16",
+        to: "2026-11-25",
+        day: |_| (50, 0, 0),
+    },
+];
+
+/// A project with the calls of all actors, who registered on the day before their first one.
+fn world() -> Project {
+    let project = Project::new();
+    let (mut calls, mut events) = (String::new(), String::new());
+    for actor in &ACTORS {
+        let (id, segment) = (actor.id, actor.segment);
+        for date in (day(actor.from).0..=day(actor.to).0).map(Day) {
+            let (all, failed, throttled) = (actor.day)(&date.to_string());
+            for i in 0..all {
+                let status = match i {
+                    i if i < failed => 422,
+                    i if i < failed + throttled => 429,
+                    _ => 200,
+                };
+                let (minute, second) = (i / 4, i % 4 * 15);
+                writeln!(
+                    calls,
+                    r#"{{"event_id":"{date}-{i}","partner_id":"{id}","occurred_at":"{date}T10:{minute:02}:{second:02}Z","status":{status}}}"#
+                )
+                .expect("a line");
+            }
+        }
+        let registered = day(actor.from).plus(-1);
+        writeln!(
+            events,
+            r#"{{"event_id":"r","partner_id":"{id}","occurred_at":"{registered}T08:00:00Z","type":"registered","segment":"{segment}","plan":"free","quota_per_minute":5}}"#
+        )
+        .expect("a line");
+    }
+    project.write("calls.ndjson", calls);
+    project.write("events.ndjson", events);
+    project.write(
+        "billing.ndjson",
+        r#"{"event_id":"b","partner_id":"ongoing","occurred_at":"2026-10-05T08:00:00Z","kind":"usage","amount_minor":10000,"currency":"USD"}"#,
+    );
+    for (stream, file) in [
+        ("api-calls", "calls.ndjson"),
+        ("partner-events", "events.ndjson"),
+        ("billing-events", "billing.ndjson"),
+    ] {
+        project.ok(&["ingest", "load", "--stream", stream, "--arrival", AS_OF, file]);
+    }
+    // The events are of November, whenever this runs.
+    let patient = actions::DEFAULT_POLICY.replace("stale_hours = 36", "stale_hours = 87_600");
+    project.write("policy.toml", patient);
+    project
+}
+
+/// A page as it is read: without tags, spaces of all widths alike.
+fn read(project: &Project, page: &str) -> String {
+    let html = std::fs::read_to_string(project.path("report").join(page)).expect(page);
+    let mut text = String::new();
+    for piece in html.split('<') {
+        text.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));
+    }
+    text.replace(['\u{202f}', '\u{a0}'], " ")
+}
+
+const INCIDENTS: [(&str, &str); 4] = [
+    ("ongoing", "4xx up 13-fold on 10 Nov: 2.0 % → 26 %"),
+    ("recovered", "4xx 26 % from 10 to 17 Nov, back to 2.0 %"),
+    ("settling", "4xx 26 % from 13 to 20 Nov, 2.0 % in the 5 days since"),
+    ("few", "4xx on 5 of 9 calls on 25 Nov, 0 % before"),
+];
+
+#[test]
+fn an_incident_is_told_the_same_everywhere() {
+    let project = world();
+    let plan = ["actions", "plan", "--as-of", AS_OF, "--out", "plan.json"];
+    let planned = project.ok(&plan);
+    project.ok(&["report", "--as-of", AS_OF, "--out", "report"]);
+    for (id, told) in INCIDENTS {
+        let shown = project.ok(&["score", "show", id, "--as-of", AS_OF]);
+        assert!(shown.contains(told), "{shown}");
+        let kept = project.rows(&format!(
+            "SELECT s.reason FROM partner_signals s JOIN partner_health h
+             ON h.as_of = s.as_of AND h.revision = s.revision AND h.partner_id = s.partner_id
+             WHERE s.partner_id = '{id}' AND s.signal = 'errors'"
+        ));
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        assert!(kept[0].contains(told), "{kept:?}");
+        let page = read(&project, &format!("partners/{id}.html"));
+        assert!(page.contains(told), "{page}");
+    }
+    // The rates that the sentences speak of, from the events.
+    let rate = |from: &str, to: &str| {
+        project.rows(&format!(
+            "SELECT round(100.0 * count(*) FILTER (WHERE status = 422) / count(*), 1) FROM api_calls
+             WHERE partner_id = 'recovered' AND event_date BETWEEN '{from}' AND '{to}'"
+        ))
+    };
+    assert_eq!(rate("2026-11-10", "2026-11-17"), ["26.0"]);
+    assert_eq!(rate("2026-11-18", "2026-11-25"), ["2.0"]);
+    assert_eq!(rate("2026-08-01", "2026-11-09"), ["2.0"]);
+
+    // One day later it is the same incident; it was one on the days before, too.
+    for (as_of, told) in [
+        ("2026-11-11", "4xx up 13-fold on 10 Nov: 2.0 % → 26 %"),
+        ("2026-11-16", "4xx 26 % from 10 to 14 Nov, 2.0 % on the day since"),
+        ("2026-11-17", "4xx up 13-fold on 10 Nov: 2.0 % → 26 %"),
+    ] {
+        let shown = project.ok(&["score", "show", "ongoing", "--as-of", as_of]);
+        assert!(shown.contains(told), "as of {as_of}: {shown}");
+    }
+
+    let plan: Value =
+        serde_json::from_slice(&std::fs::read(project.path("plan.json")).expect("a plan"))
+            .expect("JSON");
+    let of = |id: &str, action: &str| {
+        let changes = plan["changes"].as_array().expect("changes").iter();
+        let mut found = changes.filter(|c| c["partner_id"] == id && c["action"] == action);
+        found.next().unwrap_or_else(|| panic!("{action} of {id} in {plan}")).clone()
+    };
+    assert_eq!(of("ongoing", "notify")["why"]["reason"], INCIDENTS[0].1);
+    assert!(planned.contains("tell its manager"), "{planned}");
+    let overview = read(&project, "index.html");
+    assert!(overview.contains("Proposed: tell its manager."), "{overview}");
+
+    let quota = of("busy", "set_quota");
+    assert_eq!((&quota["from"]["per_minute"], &quota["to"]["per_minute"]), (&5.into(), &7.into()));
+    let why = "6.0 % of calls throttled, busiest minute at 80 % of the quota";
+    assert_eq!(quota["why"]["reason"], why);
+    assert!(planned.contains("5 → 7, until") && planned.contains(why), "{planned}");
+    assert!(!planned.contains("Asked"), "nothing is cut from a step: {planned}");
+}
+
+#[test]
+fn one_that_churned_has_no_score_of_today() {
+    let project = world();
+    // Its last call was on 10 October: from the midnight of 8 November on it has churned.
+    let shown = project.ok(&["score", "show", "gone", "--as-of", "2026-11-07"]);
+    assert!(shown.contains("of 100"), "{shown}");
+    let shown = project.ok(&["score", "show", "gone", "--as-of", AS_OF]);
+    for part in ["churned since 2026-11-08", "on the day before", "not measured of a partner that"]
+    {
+        assert!(shown.contains(part), "{shown}");
+    }
+    for as_of in ["2026-11-24", "2026-11-25"] {
+        project.ok(&["score", "run", "--as-of", as_of]);
+    }
+    project.ok(&["report", "--as-of", AS_OF, "--out", "report"]);
+    let page = read(&project, "partners/gone.html");
+    for part in [
+        "No production success in 28 days: the partner is counted as churned",
+        "Score before",
+        "Signals are not measured of a partner that has churned.",
+    ] {
+        assert!(page.contains(part), "{page}");
+    }
+    assert!(!page.contains("Signals0 of 0"), "{page}");
+    let row = std::fs::read_to_string(project.path("report/health-churned.html")).expect("a page");
+    assert!(row.contains("<td class=\"num\"><span class=\"quiet\">none</span></td>"), "{row}");
+}
+
+#[test]
+fn pages_speak_of_the_projects_own_policy() {
+    let project = world();
+    let mut policy = scoring::DEFAULT_POLICY.to_owned();
+    for (usual, odd) in [
+        ("recent_days = 28", "recent_days = 21"),
+        ("at_risk_below = 40", "at_risk_below = 33"),
+        ("healthy_above = 75", "healthy_above = 81"),
+        ("min_coverage = 0.6", "min_coverage = 0.45"),
+        ("min_live_days = 28", "min_live_days = 26"),
+    ] {
+        assert!(policy.contains(usual), "{usual}");
+        policy = policy.replace(usual, odd);
+    }
+    project.write("scoring.toml", policy);
+    project.ok(&["score", "run", "--as-of", "2026-11-25"]);
+    project.ok(&["report", "--as-of", AS_OF, "--out", "report"]);
+    let page = read(&project, "partners/young.html");
+    for part in ["a score needs 26", "A score needs 26 days live and signals that carry 0.45 of"] {
+        assert!(page.contains(part), "{page}");
+    }
+    let page = read(&project, "partners/busy.html");
+    for part in ["healthy above 81, at risk below 33", "above 81: healthy", "below 33: at risk"] {
+        assert!(page.contains(part), "{page}");
+    }
+    let health = read(&project, "health.html");
+    for part in ["healthy above 81, at risk below 33", "mark 33 and 81"] {
+        assert!(health.contains(part), "{health}");
+    }
+    let mut pages = vec!["index.html".to_owned(), "health.html".to_owned()];
+    pages.extend(ACTORS.iter().map(|actor| format!("partners/{}.html", actor.id)));
+    for name in pages {
+        let page = read(&project, &name);
+        for wrong in ["above 75", "below 40", "40 and 75", "needs 28", "28 days live", "0.6 of the"]
+        {
+            assert!(!page.contains(wrong), "{name} says {wrong}: {page}");
+        }
+    }
+    // A tier of 78 is healthy by the policy that is shipped, and watch by this one.
+    let tiers =
+        project.rows("SELECT DISTINCT tier FROM partner_health WHERE score BETWEEN 75.1 AND 81");
+    assert!(tiers.iter().all(|tier| tier == "watch"), "{tiers:?}");
+    let silent = project.ok(&["score", "show", "busy", "--as-of", AS_OF]);
+    assert!(silent.contains("Called on"), "{silent}");
+    project.write(
+        "scoring.toml",
+        scoring::DEFAULT_POLICY.replace("recent_days = 28", "recent_days = 91"),
+    );
+    let refused = project.run(&["score", "run", "--as-of", AS_OF]);
+    refused.refused(2, &["scoring.toml", "windows.recent_days = 91", "7 to 84"]);
+}
+
+/// `partner_health` as it was: five columns for each signal, and the instant of a score for its
+/// revision. Two revisions of one day, one of another.
+async fn write_older_scores(project: &Project) {
+    const SIGNALS: [&str; 10] = [
+        "onboarding",
+        "errors",
+        "steadiness",
+        "growth",
+        "revenue",
+        "dormancy",
+        "throttling",
+        "latency",
+        "deprecated",
+        "support",
+    ];
+    let field = |name: &str, of: DataType, null: bool| Field::new(name, of, null);
+    let mut fields = vec![
+        field("as_of", schema::instant(), false),
+        field("partner_id", DataType::Utf8, false),
+        field("stage", DataType::Utf8, false),
+        field("tier", DataType::Utf8, false),
+        field("tier_since", schema::instant(), true),
+        field("score", DataType::Float64, true),
+        field("coverage", DataType::Float64, false),
+        field("impact_share", DataType::Float64, true),
+        field("impact_rank", DataType::Int64, true),
+        field("top_reason", DataType::Utf8, false),
+        field("policy_version", DataType::Utf8, false),
+        field("computed_tier", DataType::Utf8, false),
+        field("override_until", schema::instant(), true),
+    ];
+    for signal in SIGNALS {
+        fields.extend([
+            field(&format!("{signal}_value"), DataType::Float64, true),
+            field(&format!("{signal}_score"), DataType::Float64, true),
+            field(&format!("{signal}_contribution"), DataType::Float64, true),
+            field(&format!("{signal}_n"), DataType::Int64, false),
+            field(&format!("{signal}_reason"), DataType::Utf8, true),
+        ]);
+    }
+    fields.push(field("scored_at", schema::instant(), false));
+    let def = TableDef {
+        name: "scores/partner_health".to_owned(),
+        schema: Arc::new(Schema::new(fields)),
+        partition_by: None,
+    };
+    let rows = |as_of: &str, hour: i64, tier: &str, score: f64| {
+        let instant = |micros: i64| -> ArrayRef {
+            Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC"))
+        };
+        let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text.to_owned()])) };
+        let as_of = day(as_of).start_micros();
+        let columns = def.schema.fields().iter().map(|field| match field.name().as_str() {
+            "as_of" => instant(as_of),
+            "scored_at" => instant(as_of + hour * 3_600_000_000),
+            "partner_id" => text("busy"),
+            "stage" => text("live"),
+            "tier" | "computed_tier" => text(tier),
+            "score" => Arc::new(Float64Array::from(vec![score])),
+            "coverage" => Arc::new(Float64Array::from(vec![1.0])),
+            "errors_score" => Arc::new(Float64Array::from(vec![40.0])),
+            "errors_n" => Arc::new(Int64Array::from(vec![28])),
+            "errors_reason" => text("4xx as usual"),
+            "growth_reason" => text("Live for 7 whole weeks"),
+            name if name.ends_with("_n") => Arc::new(Int64Array::from(vec![0])),
+            "top_reason" | "policy_version" => text("1"),
+            _ => new_null_array(field.data_type(), 1),
+        });
+        RecordBatch::try_new(def.schema.clone(), columns.collect()).expect("a row")
+    };
+    let options = LakeOptions {
+        root: project.path("lake").display().to_string(),
+        key_file: project.path("lake.key"),
+        store: StoreOptions::default(),
+    };
+    let lake = Lake::open(&options).await.expect("the lake");
+    let first = rows("2026-11-20", 1, "healthy", 90.0);
+    lake.append(&def, &[first]).await.expect("scores");
+    let later = [rows("2026-11-20", 2, "watch", 60.0), rows("2026-11-21", 1, "watch", 61.0)];
+    lake.append(&def, &later).await.expect("scores");
+}
+
+#[tokio::test]
+async fn scores_of_an_older_program_stay_readable() {
+    let project = world();
+    write_older_scores(&project).await;
+    let health = "SELECT as_of, revision, tier, score FROM partner_health
+         WHERE as_of < '2026-11-22' ORDER BY as_of, revision";
+    let signals = "SELECT as_of, revision, signal, available, score, n, reason FROM partner_signals
+         WHERE as_of < '2026-11-22' ORDER BY as_of, revision, signal";
+    let known = [
+        "2026-11-20T00:00:00Z,1,healthy,90.0",
+        "2026-11-20T00:00:00Z,2,watch,60.0",
+        "2026-11-21T00:00:00Z,1,watch,61.0",
+    ];
+    let rows = project.rows(signals);
+    assert_eq!(project.rows(health), known);
+    assert_eq!(rows.len(), 6, "{rows:?}");
+    assert_eq!(rows[0], "2026-11-20T00:00:00Z,1,errors,true,40.0,28,4xx as usual");
+    assert_eq!(rows[1], "2026-11-20T00:00:00Z,1,growth,false,,0,Live for 7 whole weeks");
+
+    // What was decided then stands: the tier it has had since is not new.
+    project.ok(&["score", "run", "--as-of", AS_OF]);
+    assert_eq!(
+        (project.rows(health), project.rows(signals)),
+        (known.map(str::to_owned).to_vec(), rows.clone())
+    );
+    let partners = ACTORS.len() as i64;
+    let all = "SELECT count(*) FROM partner_health";
+    assert_eq!(project.number(all), 3 + partners);
+    project.ok(&["score", "run", "--as-of", AS_OF]);
+    assert_eq!(project.number(all), 3 + partners, "the same scores are not kept twice");
+    project.ok(&["lake", "verify"]);
+    project.ok(&["report", "--as-of", AS_OF, "--out", "report"]);
+    let page = read(&project, "partners/busy.html");
+    assert!(page.contains("20 Nov 2026") && page.contains("60.0"), "{page}");
+    assert!(!page.contains("90.0"), "the newest revision of a day counts: {page}");
+}
+
+#[test]
+fn a_signal_is_a_row_of_its_revision() {
+    let project = world();
+    project.ok(&["score", "run", "--as-of", AS_OF]);
+    let twice = "SELECT count(*) FROM (SELECT partner_id, signal FROM partner_signals
+         GROUP BY as_of, revision, partner_id, signal HAVING count(*) > 1)";
+    assert_eq!(project.number(twice), 0);
+    let sum = "SELECT h.partner_id FROM partner_health h JOIN (
+           SELECT partner_id, sum(contribution) AS points, sum(weight * reference) / sum(weight) AS usual
+           FROM partner_signals WHERE available GROUP BY partner_id) s ON s.partner_id = h.partner_id
+         WHERE h.score IS NOT NULL AND h.coverage = 1 AND abs(h.score - s.points - s.usual) > 0.000001";
+    assert_eq!(project.rows(sum), [""; 0], "points and what is usual add up to the score");
+    let columns = project.ok(&["sql", "SELECT * FROM partner_health", "--format", "csv"]);
+    assert!(!columns.contains("errors_score"), "{columns}");
+
+    // A late call: scored again, a new revision of all rows beside the old ones.
+    project.write(
+        "late.ndjson",
+        r#"{"event_id":"late","partner_id":"busy","occurred_at":"2026-11-25T11:00:00Z","status":422}"#,
+    );
+    project.ok(&["ingest", "load", "--stream", "api-calls", "--arrival", AS_OF, "late.ndjson"]);
+    project.ok(&["score", "run", "--as-of", AS_OF]);
+    let mut found = BTreeMap::new();
+    for table in ["partner_health", "partner_signals"] {
+        let counts = project.rows(&format!(
+            "SELECT revision, count(*) FROM {table} GROUP BY revision ORDER BY revision"
+        ));
+        assert_eq!(counts.len(), 2, "{table}: {counts:?}");
+        assert!(counts[0].starts_with("1,") && counts[1].starts_with("2,"), "{counts:?}");
+        assert_eq!(counts[0][2..], counts[1][2..], "{table}");
+        found.insert(table, counts);
+    }
+
+    // Conditions of a policy speak of signals as columns of a partner.
+    let rule = "\n[[rules]]\nname = \"Errors\"\nfor = \"quota\"\n\
+         when = \"errors_score = 0 AND steadiness_score = 100 AND dormancy_score IS NULL\"\n\
+         notify = { who = \"Ada\" }\n\n[[rules]]\nname = \"Throttled";
+    let policy = std::fs::read_to_string(project.path("policy.toml")).expect("a policy");
+    let policy = policy.replacen("\n[[rules]]\nname = \"Throttled", rule, 1);
+    project.write("policy.toml", policy);
+    project.ok(&["actions", "plan", "--as-of", AS_OF, "--out", "plan.json"]);
+    let plan = std::fs::read_to_string(project.path("plan.json")).expect("a plan");
+    assert_eq!(plan.matches("\"who\": \"Ada\"").count(), 3, "{plan}");
+}

@@ -284,7 +284,7 @@ fn scores_and_plans_come_from_the_lake() {
     // The same scores again are not kept twice.
     project.ok(&["score", "run", "--as-of", &end]);
     assert_eq!(project.number(&kept), partners);
-    let one = scored.lines().nth(1).and_then(|line| line.split(',').nth(1)).expect("a partner");
+    let one = scored.lines().nth(1).and_then(|line| line.split(',').nth(2)).expect("a partner");
     assert!(project.ok(&["score", "show", one, "--as-of", &end]).contains("signal"));
     project.ok(&["actions", "plan", "--out", "plan.json", "--as-of", &end]);
     let plan = std::fs::read_to_string(project.path("plan.json")).expect("a plan");

@@ -1,4 +1,11 @@
 //! `rapport.toml`: file < environment < flags; paths are relative to its folder.
+//!
+//! `check` is what must hold of its values, `files` reads the CSV files beside it.
+
+mod check;
+mod files;
+
+pub(crate) use check::check_servers;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -7,17 +14,18 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Context;
 use ingest::{KafkaSettings, RegistrySettings};
 use lake::{LakeOptions, StoreOptions};
-use lake_types::{Rates, Stream};
+use lake_types::{Stream, toml_mistake};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use transform::{SlaRow, SunsetRow};
 
 use crate::failure::usage;
 use crate::{setting, store};
 
 const FILE: &str = "rapport.toml";
 
-/// The configuration of a project, with the folder its paths are relative to.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+/// The configuration of a project, with the folder its paths are relative to. Not to be printed
+/// whole: it may hold secrets.
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     #[serde(skip)]
@@ -32,7 +40,7 @@ pub(crate) struct Config {
     actions: PolicySection,
 }
 
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct LakeSection {
     root: String,
@@ -62,7 +70,7 @@ pub(crate) struct Retention {
     pub(crate) dead_letters: Option<u32>,
 }
 
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct KafkaSection {
     bootstrap_servers: String,
@@ -189,43 +197,41 @@ impl Config {
             )),
             _ => usage(format!("the configuration {} can't be read: {e}", path.display())),
         })?;
-        let mut config: Self = toml::from_str(&text)
-            .map_err(|e| usage(format!("the configuration {}: {e}", path.display()).trim_end()))?;
+        // What spreadsheets and editors put in front is no part of it.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let mut config: Self = toml::from_str(text).map_err(|e| {
+            let (at, what) = toml_mistake(text, e.span(), e.message());
+            usage(format!("{}:{at}: {what}", path.display()))
+        })?;
+        check::check(&config, path, text)?;
         let path = std::path::absolute(path).context("the configuration's folder")?;
         // Without `..`, which object-store paths do not know.
         let folder = path.parent().unwrap_or(Path::new("/"));
         config.folder = folder.canonicalize().context("the configuration's folder")?;
-        if let Ok(root) = std::env::var("RAPPORT_LAKE_ROOT") {
-            config.lake.root = root;
+        config.take_variables()?;
+        if config.lake.root.starts_with("s3://") {
+            // A variable that is no text is none of ours.
+            let variables = std::env::vars_os().filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.into_string().ok()?))
+            });
+            config.lake.options = store::options(&config.lake.store, &config.folder, variables)?;
         }
-        if let Ok(servers) = std::env::var("RAPPORT_KAFKA_BOOTSTRAP_SERVERS") {
-            config.kafka.bootstrap_servers = servers;
-        }
-        if let Ok(url) = std::env::var("RAPPORT_SCHEMA_REGISTRY_URL") {
-            config.kafka.schema_registry.url = url;
-        }
-        match config.lake.root.split_once("://").map(|(scheme, _)| scheme) {
-            None | Some("file") => {}
-            Some("s3") => {
-                // A variable that is no text is none of ours.
-                let variables = std::env::vars_os().filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                });
-                config.lake.options =
-                    store::options(&config.lake.store, &config.folder, variables)?;
-            }
-            Some(_) => {
-                return Err(usage(format!(
-                    "[lake] root = \"{}\": a lake lies in a folder or, as s3://bucket/prefix, in a \
-                     store that speaks S3; name one of these",
-                    config.lake.root
-                )));
-            }
-        }
-        lake_types::minor_units(&config.metrics.reporting_currency).map_err(|e| {
-            usage(format!("[metrics] reporting_currency in {}: {e}", path.display()))
-        })?;
         Ok(config)
+    }
+
+    /// What the environment says wins over the file.
+    fn take_variables(&mut self) -> anyhow::Result<()> {
+        let settings = [
+            ("RAPPORT_LAKE_ROOT", &mut self.lake.root),
+            ("RAPPORT_KAFKA_BOOTSTRAP_SERVERS", &mut self.kafka.bootstrap_servers),
+            ("RAPPORT_SCHEMA_REGISTRY_URL", &mut self.kafka.schema_registry.url),
+        ];
+        for (name, setting) in settings {
+            let Ok(value) = std::env::var(name) else { continue };
+            check::variable(name, &value)?;
+            *setting = value;
+        }
+        Ok(())
     }
 
     pub(crate) fn lake(&self) -> LakeOptions {
@@ -276,16 +282,17 @@ impl Config {
     }
 
     /// librdkafka's properties, with the secrets that stand elsewhere.
-    fn kafka_properties(&self) -> anyhow::Result<BTreeMap<String, String>> {
+    fn kafka_properties(&self) -> anyhow::Result<BTreeMap<String, SecretString>> {
         let mut properties = BTreeMap::new();
         for (name, value) in &self.kafka.properties {
             let label = format!("[kafka.properties] \"{name}\"");
-            let mut text = setting::read(&label, value, &self.folder)?;
+            let mut value = setting::read(&label, value, &self.folder)?;
+            let text = value.expose_secret();
             // Certificates and keys lie beside the configuration, as all its files do.
             if name.starts_with("ssl.") && name.ends_with(".location") && text != "probe" {
-                text = resolved(&self.folder, Path::new(&text)).display().to_string();
+                value = resolved(&self.folder, Path::new(text)).display().to_string().into();
             }
-            properties.insert(name.clone(), text);
+            properties.insert(name.clone(), value);
         }
         Ok(properties)
     }
@@ -293,7 +300,12 @@ impl Config {
     /// The Schema Registry; its user and password stand in the environment only.
     pub(crate) fn registry(&self) -> Option<RegistrySettings> {
         let url = Some(&self.kafka.schema_registry.url).filter(|url| !url.is_empty())?;
-        let secret = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let secret = |name: &str| {
+            let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+            let value = value.map(SecretString::from);
+            value.iter().for_each(setting::remember);
+            value
+        };
         Some(RegistrySettings {
             user: secret("RAPPORT_SCHEMA_REGISTRY_USER"),
             password: secret("RAPPORT_SCHEMA_REGISTRY_PASSWORD"),
@@ -303,65 +315,6 @@ impl Config {
 
     pub(crate) fn reporting_currency(&self) -> &str {
         &self.metrics.reporting_currency
-    }
-
-    /// The rows of `rates.csv`: date, currency, rate.
-    pub(crate) fn rates(&self) -> anyhow::Result<Rates> {
-        let mut rates = Rates::default();
-        self.rows(
-            self.metrics.rates.as_deref(),
-            "rates.csv",
-            ["date", "currency", "rate"],
-            |[date, currency, rate]| rates.add(date, currency, rate).map_err(|e| e.to_string()),
-        )?;
-        Ok(rates)
-    }
-
-    /// The rows of `sla.csv`: plan, target, latency target in ms; either target may be empty.
-    pub(crate) fn sla(&self) -> anyhow::Result<Vec<SlaRow>> {
-        let mut rows: Vec<SlaRow> = Vec::new();
-        self.rows(
-            self.metrics.sla.as_deref(),
-            "sla.csv",
-            ["plan", "target", "latency_target_ms"],
-            |[plan, target, latency]| {
-                let number = |text: &str| {
-                    text.parse::<f64>().map_err(|_| format!("\"{text}\" is no number"))
-                };
-                if rows.iter().any(|row| row.plan == plan) {
-                    return Err(format!("a second row for the plan {plan}; keep one"));
-                }
-                rows.push(SlaRow {
-                    plan: plan.to_owned(),
-                    target: (!target.is_empty()).then(|| number(target)).transpose()?,
-                    latency_target_ms: (!latency.is_empty())
-                        .then(|| number(latency))
-                        .transpose()?,
-                });
-                Ok(())
-            },
-        )?;
-        Ok(rows)
-    }
-
-    /// The rows of `sunsets.csv`: version, date.
-    pub(crate) fn sunsets(&self) -> anyhow::Result<Vec<SunsetRow>> {
-        let mut rows: Vec<SunsetRow> = Vec::new();
-        self.rows(
-            self.metrics.sunsets.as_deref(),
-            "sunsets.csv",
-            ["api_version", "sunset_on"],
-            |[version, date]| {
-                let sunset_on =
-                    date.parse().map_err(|_| format!("\"{date}\" is no date; write 2026-01-31"))?;
-                if rows.iter().any(|row| row.api_version == version) {
-                    return Err(format!("a second row for the version {version}; keep one"));
-                }
-                rows.push(SunsetRow { api_version: version.to_owned(), sunset_on });
-                Ok(())
-            },
-        )?;
-        Ok(rows)
     }
 
     /// The project's own queries, where it has any.
@@ -396,46 +349,6 @@ impl Config {
         let text = std::fs::read_to_string(&path)
             .map_err(|e| usage(format!("the policy {} can't be read: {e}", path.display())))?;
         Ok(Some((path, text)))
-    }
-
-    /// Reads a CSV of these columns. A default file that is absent is empty, one named is an error.
-    fn rows<const N: usize>(
-        &self,
-        named: Option<&Path>,
-        default: &str,
-        columns: [&str; N],
-        mut take: impl FnMut([&str; N]) -> Result<(), String>,
-    ) -> anyhow::Result<()> {
-        let path = self.folder.join(named.unwrap_or(Path::new(default)));
-        if named.is_none() && !path.exists() {
-            return Ok(());
-        }
-        let wrong = |line: u64, what: String| usage(format!("{}:{line}: {what}", path.display()));
-        let due = columns.join(",");
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .flexible(true)
-            .from_path(&path)
-            .map_err(|e| {
-                usage(format!(
-                    "{} can't be read: {e}; [metrics] in rapport.toml names it",
-                    path.display()
-                ))
-            })?;
-        // Without the check a file that has no header would lose its first row.
-        if reader.headers().map_err(|e| wrong(1, e.to_string()))? != columns[..] {
-            return Err(wrong(1, format!("the first line must be {due}")));
-        }
-        let mut record = csv::StringRecord::new();
-        while reader.read_record(&mut record).map_err(|e| wrong(0, e.to_string()))? {
-            let line = record.position().map_or(0, csv::Position::line);
-            let fields: Vec<&str> = record.iter().collect();
-            let fields: [&str; N] = fields
-                .try_into()
-                .map_err(|f: Vec<_>| wrong(line, format!("{} columns; {due} are due", f.len())))?;
-            take(fields).map_err(|what| wrong(line, what))?;
-        }
-        Ok(())
     }
 
     /// A digest of everything that a run's figures depend on besides the lake.

@@ -1,8 +1,11 @@
 //! Rows as bytes, batch by batch: what has been encoded can go out before the rest is computed.
 
+use std::io::Write;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::json::writer::JsonArray;
+use arrow::error::ArrowError;
+use arrow::json::writer::JsonFormat;
 use lake::ParquetEncoder;
 
 use crate::args::Format;
@@ -27,8 +30,26 @@ enum Form {
     Csv {
         begun: bool,
     },
-    Json(Box<arrow::json::Writer<Vec<u8>, JsonArray>>),
+    Json(Box<arrow::json::Writer<Vec<u8>, RowALine>>),
     Parquet(Box<ParquetEncoder>),
+}
+
+/// An array of objects, each on a line of its own: `grep` and `diff` can read it too.
+#[derive(Debug, Default)]
+struct RowALine;
+
+impl JsonFormat for RowALine {
+    fn start_stream<W: Write>(&self, writer: &mut W) -> Result<(), ArrowError> {
+        Ok(writer.write_all(b"[")?)
+    }
+
+    fn start_row<W: Write>(&self, writer: &mut W, is_first: bool) -> Result<(), ArrowError> {
+        Ok(writer.write_all(if is_first { b"" } else { b",\n" })?)
+    }
+
+    fn end_stream<W: Write>(&self, writer: &mut W) -> Result<(), ArrowError> {
+        Ok(writer.write_all(b"]")?)
+    }
 }
 
 impl Encoder {
@@ -155,7 +176,7 @@ mod tests {
             assert_eq!(parts, expected.map(|part| part.as_bytes().to_vec()), "{format:?}");
         };
         check(Format::Csv, ["n,t\n1,x\n", "2,xx\n", ""]);
-        check(Format::Json, ["[{\"n\":1,\"t\":\"x\"}", ",{\"n\":2,\"t\":\"xx\"}", "]\n"]);
+        check(Format::Json, ["[{\"n\":1,\"t\":\"x\"}", ",\n{\"n\":2,\"t\":\"xx\"}", "]\n"]);
         let none = |format| String::from_utf8(encode(format, None, &[]).concat()).expect("text");
         assert_eq!(none(Format::Csv), "n,t\n");
         assert_eq!(none(Format::Json), "[]\n");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use ingest::IngestError;
 use lake::LakeError;
 use transform::TransformError;
 
@@ -41,9 +42,11 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     }
     say(error);
     let wrong_root = matches!(error.downcast_ref(), Some(LakeError::Root { .. }));
+    let kafka = error.downcast_ref();
+    let wrong_kafka = matches!(kafka, Some(IngestError::Setting(_) | IngestError::NoStreams));
     if error.downcast_ref::<Found>().is_some() {
         ExitCode::from(3)
-    } else if wrong_root || error.downcast_ref::<Usage>().is_some() {
+    } else if wrong_root || wrong_kafka || error.downcast_ref::<Usage>().is_some() {
         ExitCode::from(2)
     } else {
         ExitCode::from(1)
@@ -67,7 +70,7 @@ pub(crate) fn say(error: &anyhow::Error) {
             break;
         }
     }
-    crate::output::note(&format!("rapport: {said}"));
+    crate::output::message(&format!("rapport: {said}"));
 }
 
 /// The reader of our output went away (`rapport … | head`): nothing went wrong.

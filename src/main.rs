@@ -3,17 +3,20 @@
 //! The only home of environment, printing and exit codes. Reading order: `args` (the command
 //! line), `config` (`rapport.toml`), `project` (an open lake with its engine), `published` (metrics, checked), `runs` (those of before), then one file a
 //! command; `output` writes results, `encoder` those that come in batches, `table` those for people, `progress` shows long work, `watch` answers --metrics,
-//! `failure` is the exit codes.
+//! `failure` is the exit codes. `setting` keeps secrets out of messages, `scratch`, `signals` and
+//! `memory` bound what a process leaves and takes.
 
 mod ahead;
 mod args;
 mod commands;
 mod config;
+mod csv_file;
 mod encoder;
 mod failure;
 #[cfg(debug_assertions)]
 mod fault;
 mod frames;
+mod memory;
 mod output;
 mod process;
 mod progress;
@@ -21,7 +24,9 @@ mod project;
 mod published;
 mod runs;
 mod scores;
+mod scratch;
 mod setting;
+mod signals;
 mod slices;
 mod store;
 mod table;
@@ -31,16 +36,22 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use lake_types::printable;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format;
 
 use crate::args::Arguments;
+use crate::setting::hidden;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr(arguments.verbose);
     #[cfg(debug_assertions)]
     fault::arm();
-    match commands::run(arguments) {
+    let done = commands::run(arguments);
+    scratch::remove();
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::report(&error),
     }
@@ -54,7 +65,16 @@ fn log_to_stderr(verbose: u8) {
     let default: Vec<String> = rooms.iter().map(|room| format!("{room}={level}")).collect();
     let filter = EnvFilter::try_from_env("RAPPORT_LOG")
         .unwrap_or_else(|_| EnvFilter::new(default.join(",")));
+    // A field may quote data, or what a server says of a secret.
+    let fields = format::debug_fn(|line, field, value| {
+        let text = hidden(&format!("{value:?}"));
+        match field.name() {
+            "message" => write!(line, "{}", printable(&text)),
+            name => write!(line, "{name}={}", printable(&text)),
+        }
+    });
     tracing_subscriber::fmt()
+        .fmt_fields(fields.delimited(" "))
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

@@ -8,10 +8,11 @@ use anyhow::Context;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use lake_types::format_instant;
+use lake_types::{cut, format_instant, printable, printable_lines};
 
 pub(crate) use crate::args::Format;
 use crate::encoder::Encoder;
+use crate::setting::hidden;
 pub(crate) use crate::table::Table;
 
 /// Rows with their columns, also when there are none.
@@ -22,12 +23,34 @@ pub(crate) struct Rows<'a> {
 
 /// A line for the person at the terminal.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    eprintln!("{}", printable_lines(&hidden(text)));
 }
 
-/// A line of output.
+/// What went wrong, or may be wrong. It may quote data: where that has several lines they are set
+/// in, so that none of them looks like a message of its own.
+pub(crate) fn message(text: &str) {
+    note(&set_in(text));
+}
+
+/// A line of output for people; what programs read goes through [`exact`].
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    exact(&printable_lines(&hidden(text)))
+}
+
+/// A line of output as it is.
+pub(crate) fn exact(text: &str) -> anyhow::Result<()> {
     writeln!(io::stdout(), "{text}").context("standard output")
+}
+
+fn set_in(text: &str) -> String {
+    let mut lines = text.split('\n');
+    let mut all = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        let margin =
+            if line.starts_with(char::is_whitespace) || line.is_empty() { "" } else { "    " };
+        all.extend(["\n", margin, line]);
+    }
+    all
 }
 
 /// Whether somebody looks on while it is written.
@@ -130,7 +153,7 @@ fn column_texts(column: &dyn Array) -> anyhow::Result<Vec<Option<String>>> {
 }
 
 /// A table for people: numbers to the right, as many digits as their column needs, four at most;
-/// longer texts cut to `widest` characters.
+/// longer texts cut to `widest` columns.
 pub(crate) fn table(rows: &Rows<'_>, widest: Option<usize>) -> anyhow::Result<String> {
     let fields = rows.schema.fields();
     let numbers: Vec<usize> =
@@ -159,7 +182,7 @@ pub(crate) fn cells(rows: &Rows<'_>, widest: Option<usize>) -> anyhow::Result<Ve
             _ => {}
         }
         if let Some(widest) = widest {
-            column.iter_mut().for_each(|text| cut(text, widest));
+            column.iter_mut().for_each(|text| *text = cut(&printable(text), widest).into_owned());
         }
     }
     let count = rows.batches.iter().map(RecordBatch::num_rows).sum();
@@ -167,20 +190,6 @@ pub(crate) fn cells(rows: &Rows<'_>, widest: Option<usize>) -> anyhow::Result<Ve
         columns.iter_mut().map(|column| std::mem::take(&mut column[row])).collect()
     };
     Ok((0..count).map(row).collect())
-}
-
-/// Keeps a text on one line of so many characters; what is left out shows as an ellipsis.
-fn cut(text: &mut String, widest: usize) {
-    if text.contains('\n') {
-        *text = text.replace('\n', " ");
-    }
-    let last = text.char_indices().nth(widest.saturating_sub(1)).map(|(at, c)| (at, c.len_utf8()));
-    if let Some((at, length)) = last
-        && at + length < text.len()
-    {
-        text.truncate(at);
-        text.push('…');
-    }
 }
 
 /// Gives the numbers of a column the same number of digits after the point.
@@ -261,6 +270,35 @@ mod tests {
         );
         let none = Rows { schema: &schema, batches: &[] };
         assert_eq!(encode(&none, Format::Json).expect("JSON"), b"[]\n");
+    }
+
+    #[test]
+    fn lines_of_a_message_are_set_in() {
+        assert_eq!(
+            set_in("rapport: \"a\nrapport: done\"\n  b\n"),
+            "rapport: \"a\n    rapport: done\"\n  b\n"
+        );
+    }
+
+    #[test]
+    fn tables_are_for_people_and_data_is_exact() {
+        let fields = vec![Field::new("x\u{1b}[2J", DataType::Utf8, true)];
+        let schema = Arc::new(Schema::new(fields));
+        let ids = ["a\u{1b}[2Jb", "c\r\nforged  9", "株式会社"];
+        let column: ArrayRef = Arc::new(StringArray::from(ids.to_vec()));
+        let batch = RecordBatch::try_new(schema.clone(), vec![column]).expect("rows");
+        let rows = Rows { schema: &schema, batches: &[batch] };
+        let text = table(&rows, None).expect("a table");
+        assert_eq!(text.lines().count(), 5, "{text}");
+        assert!(text.contains("a\\u{1b}[2Jb") && text.contains("c\\r\\nforged  9"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\r']), "{text}");
+        let cut = table(&rows, Some(6)).expect("a table");
+        assert!(cut.contains("a\\u{1…") && cut.contains("株式…"), "{cut}");
+        let csv = String::from_utf8(csv_text(&rows).expect("CSV")).expect("text");
+        assert!(csv.contains(ids[0]) && csv.contains(ids[1]), "{csv:?}");
+        let json: Vec<std::collections::BTreeMap<String, String>> =
+            serde_json::from_slice(&json(&rows).expect("JSON")).expect("an array");
+        assert!(json.iter().zip(ids).all(|(row, id)| row.values().next().is_some_and(|v| v == id)));
     }
 
     #[test]

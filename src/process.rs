@@ -1,4 +1,4 @@
-//! What this process has used: CPU time and memory, from /proc.
+//! What this process uses and has used: CPU time and memory, from /proc.
 
 use std::fs;
 use std::time::Duration;
@@ -34,6 +34,37 @@ pub(crate) fn forget_peak() {
     }
 }
 
+/// The memory that is the process's own now, without the files that it maps, bytes; `None` where
+/// the system does not say.
+pub(crate) fn memory() -> Option<u64> {
+    kilobytes("/proc/self/status", "RssAnon:")
+}
+
+/// What memory the machine has, or the container that the process runs in.
+pub(crate) fn machine_memory() -> Option<u64> {
+    let container = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let container = container.and_then(|text| text.trim().parse().ok());
+    let all = kilobytes("/proc/meminfo", "MemTotal:");
+    all.into_iter().chain(container).min()
+}
+
+/// Whether the process ignores a signal, as one under nohup ignores SIGHUP.
+#[cfg(unix)]
+pub(crate) fn ignores(signal: i32) -> bool {
+    let Ok(text) = fs::read_to_string("/proc/self/status") else { return false };
+    let line = text.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok()).unwrap_or(0);
+    (1..=64).contains(&signal) && ignored & (1 << (signal - 1)) != 0
+}
+
+/// A figure of a file of /proc, as bytes.
+fn kilobytes(path: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes << 10)
+}
+
 fn read(path: &str) -> anyhow::Result<String> {
     fs::read_to_string(path)
         .with_context(|| format!("{path} can't be read; measuring needs Linux with /proc"))
@@ -53,5 +84,15 @@ mod tests {
         }
         assert!(peak_memory().expect("a peak") > text.len() as u64);
         forget_peak();
+    }
+
+    #[test]
+    fn what_is_used_is_told() {
+        let before = memory().expect("an amount");
+        let filled = vec![1_u8; 64 << 20];
+        let after = memory().expect("an amount");
+        assert!(after >= before + (48 << 20), "{before} and {after} with {}", filled.len());
+        assert!(machine_memory().expect("an amount") > after);
+        assert!(!ignores(11));
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lake_types::printable;
 
 /// One line that tells how a stage is going, and is cleared at its end.
 pub(crate) struct Stage {
@@ -24,7 +25,7 @@ impl Stage {
     }
 
     pub(crate) fn say(&self, text: String) {
-        self.bar.set_message(text);
+        self.bar.set_message(printable(&text).into_owned());
     }
 }
 

@@ -1,18 +1,21 @@
 //! A project that is open: its configuration, its lake, its queries, and the clock it goes by.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
-use lake::{Lake, schema};
+use lake::{Lake, TableDef, causes, refuses_writing, schema};
 use lake_types::{AsOf, format_instant};
 use transform::{Engine, EngineOptions, Finding, Session, Severity};
 
 use crate::config::Config;
 use crate::failure::usage;
-use crate::output::note;
+use crate::output::{message, note};
 use crate::progress::{Stage, count};
+use crate::{memory, scratch};
 
 /// What every command that reads the lake needs.
 pub(crate) struct Project {
@@ -22,6 +25,8 @@ pub(crate) struct Project {
     /// The clock, µs: the demo goes by its world's.
     pub(crate) now: i64,
     pub(crate) quiet: bool,
+    /// What answers in place of `engine` where nothing can be written.
+    reader: OnceLock<Engine>,
 }
 
 impl Project {
@@ -40,16 +45,17 @@ impl Project {
             project_queries: config.queries(),
             memory_limit: Some(MEMORY),
             threads: None,
+            spill_folder: spill_folder(),
         };
         let engine = Engine::new(lake.clone(), options).map_err(|e| usage(e.to_string()))?;
         for (name, fault) in engine.catalog().left_out() {
-            note(&format!("rapport: {name} is left out: {}", fault.headline()));
+            message(&format!("rapport: {name} is left out: {}", fault.headline()));
         }
         for fault in engine.catalog().misplaced() {
             note(&format!("rapport: not read: {}", fault.told()));
         }
         let now = chrono::Utc::now().timestamp_micros();
-        Ok(Self { config, lake, engine, now, quiet })
+        Ok(Self { config, lake, engine, now, quiet, reader: OnceLock::new() })
     }
 
     /// The instant to look up to: the one given, or the last midnight the data is complete to.
@@ -57,9 +63,9 @@ impl Project {
         let given = given.map(|text| self.given(text)).transpose()?;
         let watermark = self.watermark().await?;
         let Some(as_of) = given else {
-            let watermark = watermark.context(
-                "the lake holds no API calls yet, so there is no instant to look up to: run `rapport ingest` first, or give --as-of",
-            )?;
+            let watermark = watermark.with_context(|| {
+                format!("{NO_CALLS}: run `rapport ingest` first, or give --as-of")
+            })?;
             return Ok(AsOf::at_or_before(watermark));
         };
         match watermark {
@@ -101,7 +107,7 @@ impl Project {
         drop(stage);
         for rollup in &report.rollups {
             for finding in &rollup.findings {
-                note(&format!("{}: {finding}", severity(finding)));
+                message(&format!("{}: {finding}", severity(finding)));
             }
             if let Some((first, more)) = rollup.held.split_first() {
                 let others = match more.len() {
@@ -115,7 +121,7 @@ impl Project {
             }
         }
         for (name, why) in &report.failed {
-            note(&format!("rapport: {name} is left out: {why}"));
+            message(&format!("rapport: {name} is left out: {why}"));
         }
         Ok(report)
     }
@@ -123,8 +129,56 @@ impl Project {
     /// Brings only these of the rollups up to date.
     pub(crate) async fn refresh_only(&self, names: &[String]) -> anyhow::Result<()> {
         let stage = Stage::begin("rollups", self.quiet);
+        bound();
         let wanted = |name: &str| names.iter().any(|n| n == name);
-        self.engine.refresh_only(&wanted, &mut |p| stage.say(p.rollup)).await?;
+        match self.engine.refresh_only(&wanted, &mut |p| stage.say(p.rollup)).await {
+            Ok(_) => Ok(()),
+            Err(error) if refuses_writing(&error) => self.read_only(&error).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The engine that answers: one that knows which rollups it can't bring up to date, where the
+    /// lake can't be written.
+    pub(crate) fn answers(&self) -> &Engine {
+        self.reader.get().unwrap_or(&self.engine)
+    }
+
+    /// Whether the lake was found to be one that can't be written.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.reader.get().is_some()
+    }
+
+    /// From now on nothing is written, and what is stale is computed where it is read.
+    pub(crate) async fn read_only(
+        &self,
+        why: &(dyn std::error::Error + 'static),
+    ) -> anyhow::Result<()> {
+        if self.is_read_only() {
+            return Ok(());
+        }
+        let (reader, found) = self.engine.without_writing().await?;
+        let mut text = "The lake can't be written from here".to_owned();
+        if let Some(cause) = causes(why).last() {
+            text.push_str(&format!(" ({cause})"));
+        }
+        text.push_str(": nothing is recorded.");
+        if !found.computed.is_empty() {
+            let names = found.computed.join(", ");
+            text.push_str(&format!(" Stale and computed for this answer alone: {names}."));
+        }
+        for (name, days) in &found.stale {
+            text.push_str(&format!(
+                " {name} is stale on {days} day{} and answers as it was stored, for retention has \
+                 sealed events.",
+                if *days == 1 { "" } else { "s" }
+            ));
+        }
+        message(&text);
+        for (name, why) in &found.failed {
+            message(&format!("rapport: {name} is left out: {why}"));
+        }
+        let _ = self.reader.set(reader);
         Ok(())
     }
 
@@ -142,12 +196,19 @@ impl Project {
 
     /// One set of table versions to answer from, the rollups brought up to date first.
     pub(crate) async fn session(&self, as_of: AsOf) -> anyhow::Result<Session> {
-        self.refresh().await?;
-        Ok(self.engine.at(as_of, None).await?)
+        bound();
+        match self.refresh().await {
+            Err(error) if refuses_writing(error.as_ref()) => self.read_only(error.as_ref()).await?,
+            refreshed => drop(refreshed?),
+        }
+        Ok(self.answers().at(as_of, None).await?)
     }
 
-    /// Appends the run to the table `runs`; its number.
-    pub(crate) async fn note_run(&self, session: &Session) -> anyhow::Result<u64> {
+    /// Appends the run to the table `runs`; its number, or `None` where it can't be recorded.
+    pub(crate) async fn note_run(&self, session: &Session) -> anyhow::Result<Option<u64>> {
+        if self.is_read_only() {
+            return Ok(None);
+        }
         let versions: &BTreeMap<String, u64> = session.versions();
         let instant = |micros: i64| {
             Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC"))
@@ -164,7 +225,27 @@ impl Project {
                 text(serde_json::to_string(versions)?),
             ],
         )?;
-        Ok(self.lake.append(&def, &[row]).await?)
+        self.append(&def, row).await
+    }
+
+    /// Appends rows to a table of the lake; its version then, or `None` where the lake can't be
+    /// written.
+    pub(crate) async fn append(
+        &self,
+        def: &TableDef,
+        rows: RecordBatch,
+    ) -> anyhow::Result<Option<u64>> {
+        if self.is_read_only() {
+            return Ok(None);
+        }
+        match self.lake.append(def, &[rows]).await {
+            Ok(version) => Ok(Some(version)),
+            Err(error) if refuses_writing(&error) => {
+                self.read_only(&error).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -176,8 +257,24 @@ pub(crate) fn severity(finding: &Finding) -> &'static str {
     }
 }
 
+/// Why nothing can be computed of a new lake.
+pub(crate) const NO_CALLS: &str =
+    "the lake holds no API calls yet, so there is no instant to look up to";
+
 /// What one query may hold in memory.
-const MEMORY: usize = 1 << 30;
+pub(crate) const MEMORY: usize = 1 << 30;
+
+/// Where queries put what does not fit their memory. Without a folder of our own those that fit go
+/// on.
+fn spill_folder() -> Option<PathBuf> {
+    let folder = scratch::folder();
+    folder.inspect_err(|error| tracing::warn!(%error, "no folder for what queries spill")).ok()
+}
+
+/// Bounds the process for queries that run side by side, each on a thread of its own.
+fn bound() {
+    memory::allow(std::thread::available_parallelism().map_or(1, NonZero::get));
+}
 
 /// One line for a refresh: what was done.
 pub(crate) fn refreshed(report: &transform::RefreshReport) -> String {

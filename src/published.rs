@@ -11,7 +11,7 @@ use futures::stream::{Stream, StreamExt};
 use transform::{Finding, Findings, QueryResult, Session, Verdict};
 
 use crate::ahead;
-use crate::output::note;
+use crate::output::message;
 use crate::project::severity;
 use crate::slices::Slices;
 
@@ -116,9 +116,9 @@ impl Told {
         let why = held.to_string();
         let separator = if instead.is_empty() { "" } else { "; " };
         if self.0.insert(why.clone()) {
-            note(&format!("rapport: {why}{separator}{instead}"));
+            message(&format!("rapport: {why}{separator}{instead}"));
         } else if !instead.is_empty() {
-            note(&format!(
+            message(&format!(
                 "rapport: {} is held back for the same{separator}{instead}",
                 outcome.name
             ));
@@ -128,7 +128,7 @@ impl Told {
     pub(crate) fn finding(&mut self, finding: &Finding) {
         let text = format!("{}: {finding}", severity(finding));
         if self.0.insert(text.clone()) {
-            note(&text);
+            message(&text);
         }
     }
 }

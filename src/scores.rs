@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use lake::{Lake, LakeError, TableDef, schema};
+use lake::{Lake, LakeError, TableDef, refuses_writing, schema};
 use lake_types::AsOf;
 use scoring::{ScoreOutput, Signal};
 use transform::Session;
@@ -67,6 +67,31 @@ pub(crate) async fn keep(
     if scored.partners.is_empty() || same(session, scored, newest, project.now).await? {
         return Ok(newest);
     }
+    if !project.is_read_only() {
+        match put(project, session, scored, newest).await {
+            Err(error) if refuses_writing(error.as_ref()) => {
+                project.read_only(error.as_ref()).await?;
+            }
+            put => return put,
+        }
+    }
+    // Where they can't be kept, those who ask for them now see them all the same.
+    let revision = newest + 1;
+    let rows = score_rows(&health, &scored.health, revision, project.now)?;
+    session.add_rows("partner_health", &rows).await?;
+    let rows = score_rows(&signals, &scored.signals, revision, project.now)?;
+    session.add_rows("partner_signals", &rows).await?;
+    Ok(revision)
+}
+
+/// Writes the scores under a revision of their own.
+async fn put(
+    project: &Project,
+    session: &Session,
+    scored: &ScoreOutput,
+    newest: i64,
+) -> anyhow::Result<i64> {
+    let (health, signals) = (schema::partner_health(), schema::partner_signals());
     take_over(project, session.as_of()).await?;
     let mark = format!("scored/{}", session.as_of().day());
     for _ in 0..ATTEMPTS {

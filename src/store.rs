@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lake::StoreOptions;
+use lake_types::{holds_credentials, nearest};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::failure::usage;
 use crate::setting;
@@ -16,8 +18,9 @@ pub(crate) fn options(
 ) -> anyhow::Result<StoreOptions> {
     let mut options = BTreeMap::new();
     for (given, value) in section {
-        let name = StoreOptions::name(given)
-            .ok_or_else(|| usage(format!("[lake.store] has no option \"{given}\"")))?;
+        let name = StoreOptions::name(given).ok_or_else(|| {
+            usage(format!("[lake.store] has no option \"{given}\"{}", meant(given)))
+        })?;
         if StoreOptions::is_secret(&name) && !value.is_table() {
             return Err(usage(format!(
                 "[lake.store] {given}: a secret does not stand here; write {{ env = \"VARIABLE\" }} \
@@ -31,10 +34,43 @@ pub(crate) fn options(
     for (variable, value) in environment.filter(|(name, _)| name.starts_with("AWS_")) {
         // Other programs have variables of that kind too.
         if let Some(name) = StoreOptions::name(&variable).filter(|_| !value.is_empty()) {
+            let value = SecretString::from(value);
+            if StoreOptions::is_secret(&name) || name == "aws_access_key_id" {
+                setting::remember(&value);
+            }
             options.insert(name, value);
         }
     }
+    let endpoint = |name: &str| name.contains("endpoint");
+    let mut endpoints = options.iter().filter(|(name, _)| endpoint(name));
+    if endpoints.any(|(_, value)| holds_credentials(value.expose_secret())) {
+        return Err(usage(
+            "[lake.store] endpoint: a user and a password do not stand in it; set \
+             AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
+        ));
+    }
     Ok(StoreOptions(options))
+}
+
+/// The option that was probably meant.
+fn meant(given: &str) -> String {
+    const USUAL: [&str; 13] = [
+        "endpoint",
+        "region",
+        "allow_http",
+        "timeout",
+        "connect_timeout",
+        "virtual_hosted_style_request",
+        "access_key_id",
+        "secret_access_key",
+        "session_token",
+        "proxy_url",
+        "allow_invalid_certificates",
+        "skip_signature",
+        "sse_customer_key_base64",
+    ];
+    let near = nearest(given, USUAL);
+    near.map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"))
 }
 
 #[cfg(test)]
@@ -51,7 +87,7 @@ mod tests {
             match (options(&section, folder.path(), variables), expected) {
                 (Ok(found), Ok(expected)) => {
                     let found: Vec<String> =
-                        found.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                        found.0.iter().map(|(n, v)| format!("{n}={}", v.expose_secret())).collect();
                     assert_eq!(found, expected, "{text}");
                 }
                 (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
@@ -67,6 +103,8 @@ mod tests {
         check("secret_access_key = 'x'", &[], Err("AWS_SECRET_ACCESS_KEY in the environment"));
         check("token = 'x'", &[], Err("AWS_SESSION_TOKEN in the environment"));
         check("colour = 'red'", &[], Err("no option \"colour\""));
+        check("secret_acess_key = 'x'", &[], Err("did you mean \"secret_access_key\"?"));
+        check("endpoint = 'https://me:x@y'", &[], Err("do not stand in it"));
         check("bucket = 'x'", &[], Err("no option \"bucket\""));
     }
 }

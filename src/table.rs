@@ -1,10 +1,14 @@
-//! Tables for people: aligned columns that are fitted to the terminal, where there is one.
+//! Tables for people: aligned columns that are fitted to the terminal, where there is one. What a
+//! cell holds stays in its row: line breaks and characters that command the terminal are written
+//! out.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, stdout};
 
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, TableComponent, Width, presets,
 };
+use lake_types::{columns, printable};
 
 /// A column of text is wrapped before the table is broken, but not below this many characters.
 const NARROW: u16 = 24;
@@ -25,13 +29,13 @@ impl Table {
         heads: impl IntoIterator<Item = H>,
         numbers: &[usize],
     ) -> Self {
-        let heads: Vec<String> = heads.into_iter().map(Into::into).collect();
+        let heads: Vec<String> = heads.into_iter().map(shown).collect();
         let right = (0..heads.len()).map(|column| numbers.contains(&column)).collect();
         Self { heads, right, rows: Vec::new() }
     }
 
     pub(crate) fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self.rows.push(cells.into_iter().map(shown).collect());
     }
 
     /// As lines for standard output, the last one ended too.
@@ -130,9 +134,16 @@ fn total(widths: &[u16]) -> u16 {
     widths.iter().fold(0_u16, |sum, width| sum.saturating_add(width + GAP)).saturating_sub(GAP)
 }
 
+fn shown(text: impl Into<String>) -> String {
+    let text = text.into();
+    match printable(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(printable) => printable,
+    }
+}
+
 fn length(text: &str) -> u16 {
-    let lines = text.lines().map(|line| line.chars().count());
-    u16::try_from(lines.max().unwrap_or(0)).unwrap_or(u16::MAX - 2 * GAP)
+    u16::try_from(columns(text)).unwrap_or(u16::MAX - 2 * GAP)
 }
 
 /// Columns of the terminal that standard output is, if it is one.
@@ -146,6 +157,21 @@ fn terminal_width() -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let mut table = Table::new(["partner", "score"], &[1]);
+        table.row(["株式会社", "7"]);
+        table.row(["p\n9  100", "85"]);
+        let text = "\
+partner    score
+────────── ──────
+株式会社       7
+p\\n9  100     85
+";
+        assert_eq!(table.fitted(None), text);
+        assert_eq!(table.fitted(Some(80)), text);
+    }
 
     #[test]
     fn columns_are_fitted_to_the_width() {

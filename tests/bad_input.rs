@@ -92,9 +92,9 @@ fn wrong_configurations() {
     let precious = Precious::new();
     let status = ["lake", "status"];
     let check = |config: &str, words: &[&str]| precious.check_config(config, &status, 2, words);
-    check("[lake\nroot = 1", &["rapport.toml", "line 1", "unclosed table"]);
-    check("[lake]\nrot = \"x\"", &["line 2", "unknown field `rot`", "`root`"]);
-    check("[lake]\nroot = 7", &["line 2", "expected a string"]);
+    check("[lake\nroot = 1", &["rapport.toml:1:", "unclosed table"]);
+    check("[lake]\nrot = \"x\"", &["rapport.toml:2:1: ", "unknown field `rot`", "`root`"]);
+    check("[lake]\nroot = 7", &["rapport.toml:2:8: ", "expected a string"]);
     check("[metrics]\nreporting_currency = \"XXX\"", &["reporting_currency", "XXX"]);
     let sql = ["sql", "SELECT 1"];
     precious.check_config("[metrics]\nrates = \"no.csv\"", &sql, 2, &["no.csv", "can't be read"]);

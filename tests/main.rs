@@ -6,12 +6,13 @@
 //! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
 //! `secrets`, `readers`, `shell`, `care`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
 //! `plan`, `ten_mistakes`, `watch`, `held_back`, `conditions`, `query_files`, `ending`, `pages`,
-//! `sentences`, `scores`.
+//! `sentences`, `scores`, `project_files`, `discretion`, `terminal`, `bounds`, `reader`.
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events, and holds the
 //! sentences of a report of 20,000 partners against the lake.
 
 mod bad_input;
+mod bounds;
 mod bucket;
 mod care;
 mod checks;
@@ -20,6 +21,7 @@ mod contract;
 mod crash;
 mod demo;
 mod diff;
+mod discretion;
 mod ending;
 mod faults;
 mod formats;
@@ -31,7 +33,9 @@ mod pages;
 mod pieces;
 mod plan;
 mod program;
+mod project_files;
 mod query_files;
+mod reader;
 mod readers;
 mod reference;
 mod registry;
@@ -44,5 +48,6 @@ mod shell;
 mod simulated;
 mod slices;
 mod ten_mistakes;
+mod terminal;
 mod upkeep;
 mod watch;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use lake_types::{Position, toml_mistake};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -81,17 +82,18 @@ pub struct PlanQuota {
     pub ceiling: i64,
 }
 
-/// Why an action policy was refused; the caller knows its file.
+/// Why an action policy was refused, by its place (`5:1`, line and column); the caller knows its
+/// file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    #[error("the action policy does not parse:\n{0}")]
-    Toml(String),
-    #[error("line {line}: the rule \"{rule}\" {problem}")]
-    Rule { line: usize, rule: String, problem: String },
-    #[error("line {line}: {key} = {given} must be {expected}")]
-    Value { line: usize, key: &'static str, given: String, expected: &'static str },
-    #[error("line {line}: the plan \"{plan}\" needs 0 ≤ contract ≤ ceiling")]
-    PlanQuota { line: usize, plan: String },
+    #[error("{at}: {what}")]
+    Toml { at: Position, what: String },
+    #[error("{at}: the rule \"{rule}\" {problem}")]
+    Rule { at: Position, rule: String, problem: String },
+    #[error("{at}: {key} = {given} must be {expected}")]
+    Value { at: Position, key: &'static str, given: String, expected: &'static str },
+    #[error("{at}: the plan \"{plan}\" needs 0 ≤ contract ≤ ceiling")]
+    PlanQuota { at: Position, plan: String },
 }
 
 #[derive(Deserialize)]
@@ -138,36 +140,36 @@ impl Policy {
     /// Names the line: no TOML, a key that is unknown or missing, a rule without exactly one
     /// action, a value out of range.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let raw: RawPolicy = toml::from_str(text).map_err(|e| PolicyError::Toml(e.to_string()))?;
-        let line = |span: Range<usize>| {
-            1 + text.as_bytes().iter().take(span.start).filter(|b| **b == b'\n').count()
-        };
-        let (version_line, guardrails_line) =
-            (line(raw.version.span()), line(raw.guardrails.span()));
+        let raw: RawPolicy = toml::from_str(text).map_err(|e| {
+            let (at, what) = toml_mistake(text, e.span(), e.message());
+            PolicyError::Toml { at, what }
+        })?;
+        let place = |span: Range<usize>| Position::of(text, span.start);
+        let (version_at, guardrails_at) = (place(raw.version.span()), place(raw.guardrails.span()));
         let version = raw.version.into_inner();
         if version.trim().is_empty() {
             let (key, given, expected) = ("version", "\"\"".to_owned(), "a name");
-            return Err(PolicyError::Value { line: version_line, key, given, expected });
+            return Err(PolicyError::Value { at: version_at, key, given, expected });
         }
         let mut rules = Vec::with_capacity(raw.rules.len());
         let mut names = BTreeSet::new();
         for spanned in raw.rules {
-            let at = line(spanned.span());
+            let at = place(spanned.span());
             let rule = rule(spanned.into_inner(), at)?;
             if !names.insert(rule.name.clone()) {
                 let problem = "is there twice; a plan names the rule it follows".to_owned();
-                return Err(PolicyError::Rule { line: at, rule: rule.name, problem });
+                return Err(PolicyError::Rule { at, rule: rule.name, problem });
             }
             rules.push(rule);
         }
         let guardrails = raw.guardrails.into_inner();
-        check_guardrails(&guardrails, text, guardrails_line)?;
+        check_guardrails(&guardrails, text, guardrails_at)?;
         let mut plans = BTreeMap::new();
         for (plan, quota) in raw.plans {
-            let at = line(quota.span());
+            let at = place(quota.span());
             let quota = quota.into_inner();
             if quota.contract < 0 || quota.ceiling < quota.contract {
-                return Err(PolicyError::PlanQuota { line: at, plan });
+                return Err(PolicyError::PlanQuota { at, plan });
             }
             plans.insert(plan, quota);
         }
@@ -175,9 +177,9 @@ impl Policy {
     }
 }
 
-fn rule(raw: RawRule, line: usize) -> Result<Rule, PolicyError> {
+fn rule(raw: RawRule, at: Position) -> Result<Rule, PolicyError> {
     let wrong = |problem: &str| PolicyError::Rule {
-        line,
+        at,
         rule: raw.name.clone(),
         problem: problem.to_owned(),
     };
@@ -205,9 +207,15 @@ fn rule(raw: RawRule, line: usize) -> Result<Rule, PolicyError> {
         (Action::RouteSupport(route), _) if route.priority < 1 || route.sla_hours < 1 => {
             return Err(wrong("needs a priority and sla_hours of 1 or more"));
         }
+        (Action::RouteSupport(route), _) if route.queue.trim().is_empty() => {
+            return Err(wrong("routes to a queue without a name"));
+        }
+        (Action::Notify { who }, _) if who.trim().is_empty() => {
+            return Err(wrong("notifies nobody; give who a name"));
+        }
         _ => {}
     }
-    Ok(Rule { name: raw.name, track: raw.track, condition: raw.when, action, line })
+    Ok(Rule { name: raw.name, track: raw.track, condition: raw.when, action, line: at.line })
 }
 
 fn target(raw: &RawQuota) -> Result<QuotaTarget, &'static str> {
@@ -222,7 +230,7 @@ fn target(raw: &RawQuota) -> Result<QuotaTarget, &'static str> {
     }
 }
 
-fn check_guardrails(g: &Guardrails, text: &str, table_line: usize) -> Result<(), PolicyError> {
+fn check_guardrails(g: &Guardrails, text: &str, table: Position) -> Result<(), PolicyError> {
     let amount = |value: f64| value.is_finite() && value >= 0.0;
     let share = |value: f64| (0.0..=1.0).contains(&value);
     let rows: [(&'static str, String, &'static str, bool); 9] = [
@@ -255,10 +263,13 @@ fn check_guardrails(g: &Guardrails, text: &str, table_line: usize) -> Result<(),
         return Ok(());
     };
     // The table holds single-line keys; the first line after its head that begins so is the one.
-    let below = text.lines().enumerate().skip(table_line);
-    let found = below.map(|(i, l)| (i + 1, l)).find(|(_, l)| l.trim_start().starts_with(key));
-    let line = found.map_or(table_line, |(line, _)| line);
-    Err(PolicyError::Value { line, key, given, expected })
+    let mut below = text.lines().enumerate().skip(table.line);
+    let found = below.find(|(_, line)| line.trim_start().starts_with(key));
+    let at = found.map_or(table, |(index, line)| Position {
+        line: index + 1,
+        column: 1 + line.chars().take_while(|c| c.is_whitespace()).count(),
+    });
+    Err(PolicyError::Value { at, key, given, expected })
 }
 
 fn days(value: i64, least: i64) -> bool {
@@ -296,7 +307,7 @@ mod tests {
         }
         let line = |text: &str| {
             let at = DEFAULT_POLICY.lines().position(|l| l.starts_with(text)).expect("a line");
-            format!("line {}", at + 1)
+            format!("{}:", at + 1)
         };
         check("version = \"1\"", "version = \" \"", &[&line("version"), "a name"]);
         check(
@@ -306,15 +317,24 @@ mod tests {
         );
         check("headroom = 1.2", "headroom = 0.9", &[&line("headroom"), "1 or more"]);
         check("max_cut = 0.1\n", "", &["missing field `max_cut`"]);
-        check("max_cut = 0.1", "max_cutt = 0.1", &["unknown field `max_cutt`", "max_cutt = 0.1"]);
+        check(
+            "max_cut = 0.1",
+            "max_cutt = 0.1",
+            &["unknown field `max_cutt`; did you mean `max_cut`?", &line("max_cut")],
+        );
         check("when = \"true\"", "when = \" \"", &["\"Nothing to do\" has an empty condition"]);
         check("\nnone = true", "\nnone = false", &["\"Nothing to do\" needs exactly one of"]);
         check("\nnone = true", "\nnone = true\nnotify = { who = \"x\" }", &["exactly one of"]);
         check("name = \"At risk\"", "name = \"Nothing to do\"", &["is there twice"]);
+        check("who = \"manager\"", "who = \" \"", &["notifies nobody"]);
         check("priority = 1", "priority = 0", &["priority and sla_hours of 1 or more"]);
         check("queue = \"onboarding\", ", "", &["missing field `queue`"]);
         check("for = \"quota\"\nwhen", "for = \"support\"\nwhen", &["must be for = \"quota\""]);
-        check("\nfor = \"support\"", "\nfor = \"suport\"", &["unknown variant `suport`"]);
+        check(
+            "\nfor = \"support\"",
+            "\nfor = \"suport\"",
+            &["unknown variant `suport`; did you mean `support`?"],
+        );
         check("step = 0.5 }\n\n", "step = 0.0 }\n\n", &["has a step that is 0"]);
         check("step = 0.5 }\n\n", "step = 0.5, per_minute = 9 }\n\n", &["exactly one of"]);
         check("contract = 300", "contract = 9_000", &["the plan \"growth\" needs"]);

@@ -1,6 +1,7 @@
 //! The page shell: rail, header, freshness, lead sentence, sections under rules, footer.
 
 use chrono::Datelike;
+use lake_types::printable_lines;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::fresh::{self, State};
@@ -83,7 +84,7 @@ impl Page<'_> {
     /// The whole page around its sections.
     pub(crate) fn html(&self, body: &Markup) -> String {
         let title = format!("{} · Rapport", self.title);
-        let html = html! {
+        let page = html! {
             (DOCTYPE)
             html lang="en" {
                 head {
@@ -107,9 +108,9 @@ impl Page<'_> {
                     @if self.place != Place::Docs { (fresh::script()) }
                 }
             }
-        }
-        .into_string();
-        words::shown_controls(html)
+        };
+        // Names and ids may hold characters that command a terminal, or turn what is read.
+        printable_lines(&page.into_string()).into_owned()
     }
 
     fn rail(&self) -> Markup {

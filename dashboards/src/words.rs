@@ -280,23 +280,6 @@ pub(crate) fn cut(text: &str, max: usize) -> Option<String> {
     text.chars().nth(max).map(|_| clip(text, ATTRIBUTE.max(max)))
 }
 
-/// Characters that move a cursor or ring a bell, as they are written in a program: `\u001b`.
-pub(crate) fn shown_controls(html: String) -> String {
-    let moves = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if !html.contains(moves) {
-        return html;
-    }
-    let mut out = String::with_capacity(html.len());
-    for c in html.chars() {
-        if moves(c) {
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
 /// The first letter in upper case.
 pub(crate) fn capital(text: &str) -> String {
     let mut chars = text.chars();
@@ -399,7 +382,6 @@ mod tests {
         assert_eq!(cut("abcd", 4), None);
         let long = name(&"\"".repeat(300_000), 40).into_string();
         assert!(long.len() < 800, "{}", long.len());
-        assert_eq!(shown_controls("a\u{1b}[2J\nb\u{9b}".to_owned()), "a\\u001b[2J\nb\\u009b");
         check(&list(&["A".to_owned(), "B".to_owned(), "C".to_owned()]), "A, B and C");
     }
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use lake::LakeError;
+use lake_types::nearest;
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -81,7 +83,7 @@ pub enum IngestError {
     Setting(String),
 
     #[error("Kafka: {0}")]
-    Kafka(#[from] KafkaError),
+    Kafka(#[source] KafkaError),
 
     #[error(transparent)]
     Lake(#[from] LakeError),
@@ -90,16 +92,73 @@ pub enum IngestError {
     Arrow(#[from] arrow::error::ArrowError),
 }
 
-impl IngestError {
-    /// What librdkafka says of a client that it can't make, without the values of secrets.
-    pub(crate) fn client(error: KafkaError) -> Self {
-        let KafkaError::ClientConfig(_, reason, name, value) = error else { return error.into() };
-        let secret = ["password", "secret", "pem", "jaas", "oauthbearer.config"];
-        let shown = if secret.iter().any(|word| name.contains(word)) {
-            format!("[kafka.properties] {name} is not accepted")
-        } else {
-            format!("[kafka.properties] {name} = \"{value}\": {reason}")
-        };
-        Self::Setting(shown)
+/// Never with the value of a property: it may be a secret, also where the name is mistyped.
+impl From<KafkaError> for IngestError {
+    fn from(error: KafkaError) -> Self {
+        match error {
+            KafkaError::ClientConfig(found, reason, name, _) => Self::Setting(format!(
+                "[kafka.properties] \"{name}\" {}",
+                wrong(found, &reason, &name)
+            )),
+            // It may quote what a property holds.
+            KafkaError::ClientCreation(_) => {
+                Self::Setting("[kafka.properties]: no client can be made of them".to_owned())
+            }
+            other => Self::Kafka(other),
+        }
     }
 }
+
+/// What is wrong with a property: of what librdkafka says only that which quotes no value.
+fn wrong(found: RDKafkaConfRes, reason: &str, name: &str) -> String {
+    if found == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN {
+        return match nearest(name, USUAL) {
+            Some(other) => format!("is no such property; did you mean \"{other}\"?"),
+            None => "is no such property of librdkafka; its CONFIGURATION.md lists all".to_owned(),
+        };
+    }
+    if let Some((_, range)) = reason.split_once("outside allowed range ") {
+        return format!("must lie in {}", range.trim_end());
+    }
+    let known = [
+        ("Expected bool", "must be true or false"),
+        ("empty value", "can't be empty"),
+        ("not supported in this build", "is not supported by this program"),
+        ("dedicated", "can't be set in a file"),
+    ];
+    let known = known.iter().find(|(words, _)| reason.contains(words));
+    let other = "has a value that it can't have; librdkafka's CONFIGURATION.md lists those it can";
+    known.map_or(other, |(_, ours)| ours).to_owned()
+}
+
+/// The properties that projects set.
+const USUAL: [&str; 28] = [
+    "security.protocol",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.username",
+    "sasl.password",
+    "sasl.kerberos.service.name",
+    "sasl.kerberos.principal",
+    "sasl.kerberos.keytab",
+    "sasl.oauthbearer.config",
+    "sasl.oauthbearer.method",
+    "sasl.oauthbearer.client.id",
+    "sasl.oauthbearer.client.secret",
+    "sasl.oauthbearer.token.endpoint.url",
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.key.location",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "enable.ssl.certificate.verification",
+    "ssl.endpoint.identification.algorithm",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "max.poll.interval.ms",
+    "socket.timeout.ms",
+];

@@ -59,7 +59,7 @@ pub fn inspect(
 ) -> Result<Inspection, IngestError> {
     let config = settings.consumer();
     let consumer: BaseConsumer<Rebalances> =
-        config.create_with_context(Rebalances::default()).map_err(IngestError::client)?;
+        config.create_with_context(Rebalances::default()).map_err(|e| settings.refused(e))?;
     let servers = &settings.bootstrap_servers;
     let metadata = consumer
         .fetch_metadata(None, FIRST_ANSWER)

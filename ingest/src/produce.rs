@@ -54,11 +54,9 @@ impl RecordProducer {
             .set("queue.buffering.max.messages", "200000")
             .set("queue.buffering.max.kbytes", "131072")
             .set("message.timeout.ms", "60000");
-        for (name, value) in &settings.properties {
-            config.set(name, value);
-        }
+        settings.add_properties(&mut config);
         let producer: ThreadedProducer<Failures> =
-            config.create_with_context(Failures::default()).map_err(IngestError::client)?;
+            config.create_with_context(Failures::default()).map_err(|e| settings.refused(e))?;
         let servers = settings.bootstrap_servers.clone();
         producer
             .client()

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 use std::error::Error as _;
-use std::fmt;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
@@ -27,13 +27,13 @@ const MOST_REFERENCES: usize = 100;
 const SCHEMA_NOT_FOUND: i64 = 40403;
 
 /// The registry as `[kafka.schema_registry]` says.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct RegistrySettings {
     /// Where its API begins, such as `http://127.0.0.1:8081`.
     pub url: String,
     /// Basic authentication.
-    pub user: Option<String>,
-    pub password: Option<String>,
+    pub user: Option<SecretString>,
+    pub password: Option<SecretString>,
     /// How long after a failure it is asked again.
     pub retry: Duration,
     /// How long a run that is to end waits for it.
@@ -49,16 +49,6 @@ impl RegistrySettings {
             retry: Duration::from_secs(5),
             patience: Duration::from_secs(60),
         }
-    }
-}
-
-/// Without the password.
-impl fmt::Debug for RegistrySettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistrySettings")
-            .field("url", &self.url)
-            .field("user", &self.user)
-            .finish_non_exhaustive()
     }
 }
 
@@ -176,8 +166,8 @@ pub async fn check_registry(settings: &RegistrySettings) -> Result<Vec<String>, 
 struct Http {
     client: Client,
     base: String,
-    user: Option<String>,
-    password: Option<String>,
+    user: Option<SecretString>,
+    password: Option<SecretString>,
 }
 
 /// The answer for an id.
@@ -209,9 +199,13 @@ impl Http {
     fn new(settings: &RegistrySettings) -> Result<Self, IngestError> {
         let wrong = |what: &str| IngestError::Setting(format!("[kafka.schema_registry]: {what}"));
         let url = Url::parse(&settings.url)
-            .map_err(|e| wrong(&format!("the url \"{}\": {e}", settings.url)))?;
+            // It may hold a password although it can't be read.
+            .map_err(|e| wrong(&format!("the url is none: {e}")))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("the url holds a user or a password; give them by the environment"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("the url is the base of the API, without ? and #"));
         }
         let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT);
         let builder = match url.scheme() {
@@ -290,7 +284,8 @@ impl Http {
             .get(url)
             .header("accept", "application/vnd.schemaregistry.v1+json, application/json;q=0.9");
         if let Some(user) = &self.user {
-            request = request.basic_auth(user, self.password.as_ref());
+            let password = self.password.as_ref().map(ExposeSecret::expose_secret);
+            request = request.basic_auth(user.expose_secret(), password);
         }
         let response = request.send().await.map_err(|e| said(describe(e)))?;
         let status = response.status();

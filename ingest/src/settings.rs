@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use lake_types::Stream;
+use lake_types::{Stream, hide};
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use secrecy::{ExposeSecret, SecretString};
 
+use crate::error::IngestError;
 use crate::registry::RegistrySettings;
 
 /// The cluster and its topics, as `[kafka]` says.
@@ -16,8 +19,9 @@ pub struct KafkaSettings {
     pub group_id: String,
     /// The topic of each stream that is on.
     pub topics: BTreeMap<Stream, String>,
-    /// Any librdkafka property; these win over ours.
-    pub properties: BTreeMap<String, String>,
+    /// Any librdkafka property; these win over ours. None of their values is ever shown: a name
+    /// that is mistyped says nothing of what it was meant to hold.
+    pub properties: BTreeMap<String, SecretString>,
     /// Where the schemas of Avro records are; without it they are rejected.
     pub registry: Option<RegistrySettings>,
     /// The broker inside the process: it begins anew at every start, see [`crate::Embedded`].
@@ -88,7 +92,8 @@ impl KafkaSettings {
         // for where systems keep them.
         let set = |name: &str| self.properties.contains_key(name);
         let protocol = self.properties.get("security.protocol");
-        let encrypted = protocol.is_some_and(|p| p.to_ascii_lowercase().contains("ssl"));
+        let is_ssl = |p: &SecretString| p.expose_secret().to_ascii_lowercase().contains("ssl");
+        let encrypted = protocol.is_some_and(is_ssl);
         if encrypted && !set("ssl.ca.location") && !set("ssl.ca.pem") {
             config.set("ssl.ca.location", "probe");
         }
@@ -115,9 +120,74 @@ impl KafkaSettings {
             .set("fetch.message.max.bytes", "1048576")
             .set("fetch.wait.max.ms", "100")
             .set("fetch.queue.backoff.ms", "20");
-        for (name, value) in &self.properties {
-            config.set(name, value);
-        }
+        self.add_properties(&mut config);
         config
+    }
+
+    /// Sets what the project says, over what is set already.
+    pub(crate) fn add_properties(&self, config: &mut ClientConfig) {
+        for (name, value) in &self.properties {
+            config.set(name, value.expose_secret());
+        }
+    }
+
+    /// Why librdkafka makes no client of these settings, without their values.
+    pub(crate) fn refused(&self, error: KafkaError) -> IngestError {
+        let KafkaError::ClientCreation(reason) = &error else { return error.into() };
+        let values = self.properties.values().map(ExposeSecret::expose_secret);
+        IngestError::Setting(format!(
+            "[kafka.properties]: no client can be made of them: {}",
+            hide(reason, values.filter(|value| !is_word_of_librdkafka(value)))
+        ))
+    }
+}
+
+/// Values that are names of protocols and mechanisms: everybody knows them.
+fn is_word_of_librdkafka(value: &str) -> bool {
+    const WORDS: [&str; 10] = [
+        "PLAINTEXT",
+        "SSL",
+        "SASL_PLAINTEXT",
+        "SASL_SSL",
+        "PLAIN",
+        "GSSAPI",
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-512",
+        "OAUTHBEARER",
+        "probe",
+    ];
+    WORDS.iter().any(|word| word.eq_ignore_ascii_case(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_holds_a_value() {
+        #[track_caller]
+        fn check(name: &str, value: &str, says: &str) {
+            let settings = KafkaSettings {
+                bootstrap_servers: "127.0.0.1:1".to_owned(),
+                group_id: "g".to_owned(),
+                topics: BTreeMap::new(),
+                properties: [(name.to_owned(), value.into())].into(),
+                registry: None,
+                embedded: false,
+            };
+            let made: Result<rdkafka::consumer::BaseConsumer, _> = settings.consumer().create();
+            let error = made.map_err(|e| settings.refused(e)).err().expect(name).to_string();
+            assert!(error.contains(says) && error.contains("[kafka.properties]"), "{error}");
+            assert!(!error.contains("hunter") && !error.contains("4711"), "{error}");
+            assert!(!format!("{settings:?}").contains(value));
+        }
+        check("sasl.pasword", "hunter2", "no such property; did you mean \"sasl.password\"?");
+        check("colour", "hunter2", "no such property");
+        check("enable.auto.commit", "hunter2", "must be true or false");
+        check("session.timeout.ms", "hunter2", "can't have");
+        check("session.timeout.ms", "4711000", "must lie in 1..3600000");
+        check("security.protocol", "hunter2", "can't have");
+        check("debug", "all,hunter2", "can't have");
+        check("plugin.library.paths", "/hunter2/hunter2.so", "");
     }
 }

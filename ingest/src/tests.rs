@@ -200,7 +200,7 @@ fn no_broker_is_said_so() {
     let broker = Embedded::start(1).expect("a broker");
     let mut settings = broker.settings();
     settings.topics.insert(Stream::ApiCalls, "other".to_owned());
-    settings.properties.insert("no.such.property".to_owned(), "1".to_owned());
+    settings.properties.insert("no.such.property".to_owned(), "1".into());
     let stop = AtomicBool::new(true);
     stop.store(true, Ordering::Relaxed);
     let run = |settings: &crate::KafkaSettings| {

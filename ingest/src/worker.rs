@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lake::{Lake, PartitionId};
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -44,7 +43,7 @@ pub fn run(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(&Status),
 ) -> Result<Counts, IngestError> {
-    let consumer: BaseConsumer<Rebalances> = create(&settings.consumer(), Rebalances::default())?;
+    let consumer: BaseConsumer<Rebalances> = create(settings)?;
     let cluster = Cluster::inspect(&consumer, settings)?;
     consumer.context().connected();
     let streams = settings.topics.keys().copied();
@@ -80,11 +79,9 @@ pub fn run(
     result.map(|()| counts)
 }
 
-fn create(
-    config: &ClientConfig,
-    context: Rebalances,
-) -> Result<BaseConsumer<Rebalances>, IngestError> {
-    config.create_with_context(context).map_err(IngestError::client)
+fn create(settings: &KafkaSettings) -> Result<BaseConsumer<Rebalances>, IngestError> {
+    let made = settings.consumer().create_with_context(Rebalances::default());
+    made.map_err(|e| settings.refused(e))
 }
 
 struct Worker<'c> {

@@ -46,7 +46,8 @@ impl TemporaryTopic {
         partitions: i32,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, IngestError> {
-        let admin: AdminClient<DefaultClientContext> = settings.consumer().create()?;
+        let admin: AdminClient<DefaultClientContext> =
+            settings.consumer().create().map_err(|e| settings.refused(e))?;
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let servers = settings.bootstrap_servers.clone();
@@ -79,7 +80,7 @@ impl Drop for TemporaryTopic {
 /// # Errors
 /// When the cluster can't be reached, or gives no more records before the end.
 pub fn drain(settings: &KafkaSettings, topic: &TemporaryTopic) -> Result<Drained, IngestError> {
-    let consumer: BaseConsumer = settings.consumer().create()?;
+    let consumer: BaseConsumer = settings.consumer().create().map_err(|e| settings.refused(e))?;
     let mut list = TopicPartitionList::new();
     let mut queues = Vec::new();
     for partition in 0..topic.partitions {

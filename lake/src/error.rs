@@ -1,5 +1,7 @@
 //! What can go wrong with the lake, by what the caller can do about it.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use deltalake::DeltaTableError;
@@ -80,19 +82,19 @@ pub enum LakeError {
     },
 
     #[error(
-        "the lake's storage failed; nothing that was committed is lost, run the command again once \
-         it answers and has room: {0}"
+        "the lake's storage failed: {0}. Nothing that was committed is lost; {advice}",
+        advice = storage_advice(.0)
     )]
     Storage(#[from] object_store::Error),
 
     #[error(
-        "the lake's storage: {path}: {source}; check [lake] root in rapport.toml, and that its \
-         folder can be written"
+        "the lake's storage: {path}: {source}; check [lake] root in rapport.toml, or {}",
+        io_advice(.source.kind())
     )]
     Io {
         path: PathBuf,
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
 
     #[error("rows for the lake: {0}")]
@@ -100,6 +102,69 @@ pub enum LakeError {
 
     #[error("Parquet for the lake: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
+}
+
+/// An error and what caused it, one after the other.
+pub fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
+}
+
+/// Whether an error says that its files may not be written by this user, or by nobody.
+pub fn refuses_writing(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|cause| {
+        let by_store = cause
+            .downcast_ref()
+            .is_some_and(|error| matches!(error, object_store::Error::PermissionDenied { .. }));
+        let by_system = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let refused = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
+        by_store || by_system.is_some_and(|kind| refused.contains(&kind))
+    })
+}
+
+/// What to do about an error of a disk.
+pub fn io_advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::PermissionDenied => {
+            "give this user the right to read and write it, or run as one who has it"
+        }
+        ErrorKind::ReadOnlyFilesystem => "its file system can only be read; mount it for writing",
+        ErrorKind::StorageFull => "make room on its disk, then run the command again",
+        ErrorKind::QuotaExceeded => {
+            "raise this user's quota or make room in it, then run the command again"
+        }
+        ErrorKind::NotFound => "`rapport lake verify` says what else is missing",
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
+            "a file stands where a folder is due, or a folder where a file is: move it away"
+        }
+        ErrorKind::InvalidFilename => "its path is longer than the file system allows",
+        _ => "look at the disk (`dmesg` may say more), then run the command again",
+    }
+}
+
+/// What to do about an error of a store; a local disk is one too.
+fn storage_advice(error: &object_store::Error) -> &'static str {
+    match error {
+        object_store::Error::NotFound { .. } => io_advice(ErrorKind::NotFound),
+        object_store::Error::PermissionDenied { .. } => {
+            "these credentials have no right to do that; give them the right to get, put, list and \
+             delete below the lake's root"
+        }
+        object_store::Error::Unauthenticated { .. } => {
+            "the store does not accept the credentials; check AWS_ACCESS_KEY_ID, \
+             AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+        }
+        other => match causes(other).find_map(|cause| cause.downcast_ref::<io::Error>()) {
+            Some(error) => io_advice(error.kind()),
+            None => "run the command again once the store answers",
+        },
+    }
 }
 
 impl LakeError {
@@ -115,5 +180,37 @@ impl LakeError {
             TransactionError::ObjectStore { source } => Self::Storage(source),
             source => Self::Delta { table: table.to_owned(), source: Box::new(source.into()) },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_disk(kind: ErrorKind) -> LakeError {
+        let source = Box::new(io::Error::from(kind));
+        LakeError::Storage(object_store::Error::Generic { store: "LocalFileSystem", source })
+    }
+
+    #[test]
+    fn the_advice_fits_the_error() {
+        #[track_caller]
+        fn check(error: &LakeError, advice: &str, refused: bool) {
+            assert!(error.to_string().ends_with(advice), "{error}");
+            assert_eq!(refuses_writing(error), refused, "{error}");
+        }
+        check(&of_disk(ErrorKind::PermissionDenied), "or run as one who has it", true);
+        check(&of_disk(ErrorKind::ReadOnlyFilesystem), "mount it for writing", true);
+        check(&of_disk(ErrorKind::StorageFull), "then run the command again", false);
+        check(&of_disk(ErrorKind::Other), "then run the command again", false);
+        let by_store = |source: Box<dyn Error + Send + Sync>| {
+            object_store::Error::PermissionDenied { path: "raw".to_owned(), source }
+        };
+        check(&LakeError::Storage(by_store("403".into())), "below the lake's root", true);
+        let source = io::Error::from(ErrorKind::PermissionDenied);
+        let path = PathBuf::from("/lake");
+        check(&LakeError::Io { path, source }, "or run as one who has it", true);
+        let silent = object_store::Error::Generic { store: "S3", source: "no answer".into() };
+        check(&LakeError::Storage(silent), "once the store answers", false);
     }
 }

@@ -41,7 +41,7 @@ mod watermark;
 
 pub use append::{Advance, Appended, Appender};
 pub use erase::{Erased, Erasure, Place, Scan, Trace, erased_mark};
-pub use error::LakeError;
+pub use error::{LakeError, causes, io_advice, refuses_writing};
 pub use file::{FileWriter, ParquetEncoder, PendingFile, parquet_bytes, parquet_rows};
 pub use key::{LakeKey, SealedRecord, digest};
 pub use lake::{Lake, LakeOptions};

@@ -4,32 +4,27 @@
 //! workers are told apart by nothing else. A new lake tries that first.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use lake_types::hide;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
 use object_store::{ObjectStoreScheme, PutMode, PutOptions};
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::error::LakeError;
 
 /// Options of an object store by the names that object_store gives them: `endpoint`, `region`,
-/// `allow_http`, `access_key_id` … Shown without their values, which may be secrets.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct StoreOptions(pub BTreeMap<String, String>);
-
-impl fmt::Debug for StoreOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
+/// `allow_http`, `access_key_id` … Their values may be secrets.
+#[derive(Debug, Clone, Default)]
+pub struct StoreOptions(pub BTreeMap<String, SecretString>);
 
 impl StoreOptions {
     /// The one name of an option that has several; `None` where there is no such option, or where
@@ -154,7 +149,7 @@ fn bucket(root: &Url, options: &StoreOptions) -> Result<AmazonS3, String> {
     for (name, value) in &options.0 {
         let key: AmazonS3ConfigKey =
             name.parse().map_err(|_| format!("[lake.store] has no option \"{name}\""))?;
-        builder = builder.with_config(key, value);
+        builder = builder.with_config(key, value.expose_secret());
     }
     let value = |key: AmazonS3ConfigKey| builder.get_config_value(&key);
     let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or(value(AmazonS3ConfigKey::Endpoint));
@@ -165,7 +160,21 @@ fn bucket(root: &Url, options: &StoreOptions) -> Result<AmazonS3, String> {
                     meant, set allow_http = true in [lake.store]"
             .to_owned());
     }
-    builder.build().map_err(|e| e.to_string())
+    builder.build().map_err(|e| quoting(&e.to_string(), options))
+}
+
+/// Why the store can't be had: the option whose value is quoted, without that value.
+fn quoting(reason: &str, options: &StoreOptions) -> String {
+    let quoted = |value: &SecretString| {
+        !value.expose_secret().is_empty() && reason.contains(value.expose_secret())
+    };
+    match options.0.iter().find(|(_, value)| quoted(value)) {
+        Some((name, _)) => format!(
+            "[lake.store] {} has a value that it can't have",
+            name.strip_prefix("aws_").unwrap_or(name)
+        ),
+        None => hide(reason, options.0.values().map(ExposeSecret::expose_secret)),
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +190,7 @@ mod tests {
                 (Ok(place), Ok(url)) => assert_eq!(place.table_url("raw/x").as_str(), url),
                 (Err(error), Err(words)) => {
                     assert!(error.to_string().contains(words), "{error}");
+                    assert!(!error.to_string().contains("hush"), "{error}");
                 }
                 (place, expected) => {
                     panic!("{root}: {:?}, not {expected:?}", place.map(|p| p.root))
@@ -194,6 +204,8 @@ mod tests {
         check("gs://bucket/a", &[], Err("a folder and s3://bucket/prefix are possible"));
         check("s3://bucket", &[("colour", "red")], Err("no option \"colour\""));
         check("s3://bucket", &[("secret_access_key", "x")], Err("Missing AccessKeyId"));
+        check("s3://bucket", &[("allow_http", "hush")], Err("allow_http has a value that"));
+        check("s3://bucket", &[("timeout", "hush")], Err("timeout has a value that"));
         let http = ("endpoint", "http://127.0.0.1:1");
         check("s3://bucket", &[http], Err("allow_http = true"));
         check("s3://bucket", &[http, ("allow_http", "true")], Ok("s3://bucket/raw/x/"));
@@ -202,7 +214,7 @@ mod tests {
     #[test]
     fn options_are_shown_without_their_values() {
         let secret = StoreOptions([("secret_access_key".into(), "hush".into())].into());
-        assert_eq!(format!("{secret:?}"), r#"{"secret_access_key"}"#);
+        assert!(!format!("{secret:?}").contains("hush"), "{secret:?}");
         let check = |name: &str, expected: Option<(&str, bool)>| {
             let found = StoreOptions::name(name);
             let found = found.as_deref().map(|name| (name, StoreOptions::is_secret(name)));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lake_types::{Position, toml_mistake};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use toml::de::{DeTable, DeValue};
@@ -100,19 +101,18 @@ pub struct Growth {
     pub scale: f64,
 }
 
-/// Why a scoring policy was refused; the caller knows its file.
+/// Why a scoring policy was refused, by its place (`5:1`, line and column); the caller knows its
+/// file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    #[error("the scoring policy does not parse:\n{0}")]
-    Toml(String),
-    #[error("line {line}: {key} = {given} must be {expected}")]
-    Value { key: String, line: usize, given: String, expected: &'static str },
-    #[error(
-        "line {line}: all weights of signals that are computed are 0; give at least one of {names}"
-    )]
-    NoWeight { line: usize, names: String },
-    #[error("line {line}: [weights] lacks `{signal}`; {signal} = 0 leaves it out")]
-    NoSuchWeight { line: usize, signal: &'static str },
+    #[error("{at}: {what}")]
+    Toml { at: Position, what: String },
+    #[error("{at}: {key} = {given} must be {expected}")]
+    Value { key: String, at: Position, given: String, expected: &'static str },
+    #[error("{at}: all weights of signals that are computed are 0; give at least one of {names}")]
+    NoWeight { at: Position, names: String },
+    #[error("{at}: [weights] lacks `{signal}`; {signal} = 0 leaves it out")]
+    NoSuchWeight { at: Position, signal: &'static str },
 }
 
 fn names(signals: impl Iterator<Item = Signal>) -> String {
@@ -123,20 +123,23 @@ impl Policy {
     /// Reads a policy from the text of `scoring.toml`.
     ///
     /// # Errors
-    /// Names the key and its line: no TOML, a key that is unknown or missing, a value out of range.
+    /// Names the key and its place: no TOML, a key that is unknown or missing, a value out of range.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let policy: Self = toml::from_str(text).map_err(|e| PolicyError::Toml(e.to_string()))?;
+        let policy: Self = toml::from_str(text).map_err(|e| {
+            let (at, what) = toml_mistake(text, e.span(), e.message());
+            PolicyError::Toml { at, what }
+        })?;
         if let Some(wrong) = policy.ranges().into_iter().find(|range| !range.holds) {
             let Range { key, given, expected, .. } = wrong;
-            return Err(PolicyError::Value { line: line_of(text, &key), key, given, expected });
+            return Err(PolicyError::Value { at: place_of(text, &key), key, given, expected });
         }
-        let line = line_of(text, "weights");
+        let at = place_of(text, "weights");
         let given = |signal: &Signal| policy.weights.0.contains_key(signal);
         if let Some(missing) = Signal::all().find(|signal| !given(signal)) {
-            return Err(PolicyError::NoSuchWeight { line, signal: missing.name() });
+            return Err(PolicyError::NoSuchWeight { at, signal: missing.name() });
         }
         if Signal::computed().all(|signal| policy.weight(signal) == 0.0) {
-            return Err(PolicyError::NoWeight { line, names: names(Signal::computed()) });
+            return Err(PolicyError::NoWeight { at, names: names(Signal::computed()) });
         }
         Ok(policy)
     }
@@ -226,8 +229,8 @@ fn range(key: &str, given: &dyn ToString, expected: &'static str, holds: bool) -
     Range { key: key.to_owned(), given: given.to_string(), expected, holds }
 }
 
-/// The line, from 1, of a key written as `table.key`; 1 when it is not there.
-fn line_of(text: &str, path: &str) -> usize {
+/// The place of a key written as `table.key`; the beginning when it is not there.
+fn place_of(text: &str, path: &str) -> Position {
     let find = || {
         let root = DeTable::parse(text).ok()?;
         let mut table = root.get_ref();
@@ -242,8 +245,7 @@ fn line_of(text: &str, path: &str) -> usize {
         }
         Some(start)
     };
-    let offset = find().unwrap_or(0);
-    1 + text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count()
+    Position::of(text, find().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -272,18 +274,18 @@ mod tests {
         }
         let line = |key: &str| {
             let at = DEFAULT_POLICY.lines().position(|l| l.starts_with(key)).expect("a key");
-            format!("line {}", at + 1)
+            format!("{}:1: ", at + 1)
         };
         check("growth = 10", "growth = -1", &[&line("growth"), "weights.growth = -1", "0 or more"]);
         check("scale = 0.25", "scale = nan", &[&line("scale"), "growth.scale", "more than 0"]);
         check("recent_days = 28", "recent_days = 30", &[&line("recent_days"), "whole weeks"]);
         check("recent_days = 28", "recent_days = 91", &[&line("recent_days"), "7 to 84"]);
         check("healthy_above = 75", "healthy_above = 30", &["tiers.healthy_above = 30"]);
-        check("errors = 20", "error = 20", &[&line("errors"), "unknown signal `error`"]);
+        check("errors = 20", "error = 20", &["unknown signal `error`; did you mean `errors`?"]);
         check("errors = 20\n", "", &["[weights] lacks `errors`; errors = 0 leaves it out"]);
-        check("alarm_days = 7", "alarm_days = seven", &[&line("alarm_days")]);
-        check("alarm_days = 7", "alarm_days = \"seven\"", &[&line("alarm_days"), "invalid type"]);
-        check("version = \"1\"", "version = \"\"", &["line 5: version", "a name"]);
+        check("alarm_days = 7", "alarm_days = seven", &["alarm_days"]);
+        check("alarm_days = 7", "alarm_days = \"seven\"", &["invalid type: text, expected i32"]);
+        check("version = \"1\"", "version = \"\"", &["5:1: version", "a name"]);
     }
 
     #[test]

@@ -15,9 +15,10 @@ use serde::Serialize;
 use crate::args::BenchIngest;
 use crate::config::Config;
 use crate::failure::usage;
-use crate::output::{Format, Table, line, note, show};
+use crate::output::{Format, Table, exact, line, note, show};
 use crate::process::{cpu_time, forget_peak, peak_memory};
 use crate::progress::{Stage, count};
+use crate::scratch;
 
 /// The days of the events: at any time a worker reads those of today and a few of yesterday.
 const DAYS: u32 = 2;
@@ -123,7 +124,7 @@ pub(crate) fn ingest(
     );
     let measured = summary(phases, value_bytes, partitions, &counts);
     match options.format {
-        Format::Json => line(&serde_json::to_string_pretty(&measured)?),
+        Format::Json => exact(&serde_json::to_string_pretty(&measured)?),
         _ => print(&measured),
     }
 }
@@ -148,7 +149,7 @@ fn folder(options: &BenchIngest) -> anyhow::Result<tempfile::TempDir> {
     builder.prefix("rapport-bench-");
     let made = match &options.dir {
         Some(dir) => builder.tempdir_in(dir),
-        None => builder.tempdir(),
+        None => builder.tempdir_in(scratch::folder()?),
     };
     made.context("a folder for the lake; choose one that can be written with --dir")
 }

@@ -70,10 +70,8 @@ impl fmt::Display for Before {
 
 pub(crate) async fn run(project: &Project, options: &Diff) -> anyhow::Result<()> {
     let (revision, names) = meant(options, project.engine.catalog());
-    let mut engine = project.engine.clone();
-    if let Some(revision) = &revision {
-        engine = engine.with_catalog(catalog_of(project, revision, options.run.is_some())?);
-    }
+    let with_run = options.run.is_some();
+    let catalog = revision.as_deref().map(|r| catalog_of(project, r, with_run)).transpose()?;
     let run = match &options.run {
         Some(text) => Some(runs::find(project, "--run", text).await?),
         None => None,
@@ -89,6 +87,10 @@ pub(crate) async fn run(project: &Project, options: &Diff) -> anyhow::Result<()>
         (given, _) => project.as_of(given.as_deref()).await?,
     };
     let now = project.session(as_of).await?;
+    let mut engine = project.answers().clone();
+    if let Some(catalog) = catalog {
+        engine = engine.with_catalog(catalog);
+    }
     let then = match before.run() {
         Some(run) => {
             let stored = engine.for_versions(&run.versions).await;
@@ -98,7 +100,7 @@ pub(crate) async fn run(project: &Project, options: &Diff) -> anyhow::Result<()>
         None => engine.at(as_of, Some(now.versions())).await?,
     };
     let run = before.run();
-    let sides = Sides { after: &project.engine, now: &now, before: &engine, then: &then, run };
+    let sides = Sides { after: project.answers(), now: &now, before: &engine, then: &then, run };
     let changes = sides.changes(&names).await?;
     let comparison = Comparison { before, as_of, changes };
     show::show(&comparison, options.format)?;

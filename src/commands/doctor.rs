@@ -9,13 +9,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use lake::{FORMAT_VERSION, Lake, LakeError, LakeKey, LakeOptions, Transactions, schema};
-use lake_types::{Day, Rates, Stream, format_instant};
+use lake_types::{Day, Rates, Stream, format_instant, printable};
 use transform::Catalog;
 
 use crate::config::Config;
 use crate::failure::Found;
 use crate::output::{self, Format, Rows, line};
 use crate::progress::{Stage, count};
+use crate::setting::hidden;
 
 /// Less free space than this stops the next commits.
 const DISK_FULL: u64 = 512 << 20;
@@ -74,7 +75,8 @@ impl Checks {
         found: impl Into<String>,
         advice: impl Into<String>,
     ) {
-        let (found, advice) = (found.into(), advice.into());
+        // A server may quote what it was sent.
+        let (found, advice) = (hidden(&found.into()), hidden(&advice.into()));
         self.0.push(Check { name, state, found, advice });
     }
 
@@ -186,7 +188,7 @@ fn policy(
         None => Ok("the built-in one".to_owned()),
         Some((path, text)) => match parse(&text) {
             Ok(()) => Ok(path.display().to_string()),
-            Err(error) => Err(anyhow::anyhow!("{}: {error}", path.display())),
+            Err(error) => Err(anyhow::anyhow!("{}:{error}", path.display())),
         },
     }
 }
@@ -358,9 +360,10 @@ fn print(checks: &Checks, format: Format) -> anyhow::Result<()> {
         return output::print(&Rows { schema: &rows.schema(), batches: &[rows] }, format);
     }
     for check in &checks.0 {
-        line(&format!("{:<5} {:<15} {}", check.state.name(), check.name, check.found))?;
+        let (found, advice) = (printable(&check.found), printable(&check.advice));
+        line(&format!("{:<5} {:<15} {found}", check.state.name(), check.name))?;
         if !check.advice.is_empty() {
-            line(&format!("{:<21} → {}", "", check.advice))?;
+            line(&format!("{:<21} → {advice}", ""))?;
         }
     }
     Ok(())

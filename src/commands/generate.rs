@@ -9,7 +9,7 @@ use ingest::{IngestError, KafkaSettings, RecordProducer};
 use lake_types::{Day, Stream};
 
 use crate::args::{self, Generate};
-use crate::config::Config;
+use crate::config::{Config, check_servers};
 use crate::failure::usage;
 use crate::output::{Table, line, note, show, write_file};
 use crate::progress::{Stage, count};
@@ -63,6 +63,7 @@ fn to_kafka(
     project: Option<&Config>,
     quiet: bool,
 ) -> anyhow::Result<()> {
+    check_servers("--kafka", servers)?;
     let settings = match project {
         Some(config) => KafkaSettings { bootstrap_servers: servers.to_owned(), ..config.kafka()? },
         None => KafkaSettings {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ingest::{Counts, From, IngestError, Limits, LoadOptions, RunOptions, Source, Status};
+use ingest::{Counts, From, Limits, LoadOptions, RunOptions, Source, Status};
 use lake::Lake;
 use lake_types::parse_instant;
 
@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::failure::usage;
 use crate::output::line;
 use crate::progress::{Stage, count};
+use crate::scratch;
 use crate::watch::{self, Board, Endpoint};
 
 pub(crate) fn run(
@@ -74,16 +75,8 @@ pub(crate) fn from_kafka(
             ));
         }
     };
-    ingest::run(&lake, &settings, &run_options, runtime.handle(), &stop, &mut show)
-        .map_err(as_failure)
-}
-
-/// A setting that librdkafka does not have is a wrong configuration.
-fn as_failure(error: IngestError) -> anyhow::Error {
-    match error {
-        IngestError::Setting(_) | IngestError::NoStreams => usage(error.to_string()),
-        other => other.into(),
-    }
+    let counts = ingest::run(&lake, &settings, &run_options, runtime.handle(), &stop, &mut show)?;
+    Ok(counts)
 }
 
 fn from(text: &str) -> anyhow::Result<From> {
@@ -106,6 +99,7 @@ fn stop_on_signal(runtime: &tokio::runtime::Runtime) -> Arc<AtomicBool> {
         wait_for_signal().await;
         flag.store(true, Ordering::Relaxed);
         if tokio::signal::ctrl_c().await.is_ok() {
+            scratch::remove();
             std::process::exit(130);
         }
     });
@@ -189,7 +183,8 @@ pub(crate) async fn load(config: &Config, options: &IngestLoad, quiet: bool) -> 
 
 /// Standard input goes to a file first, so that its digest is known before its first record.
 fn spool() -> anyhow::Result<tempfile::NamedTempFile> {
-    let mut file = tempfile::NamedTempFile::new().context("a temporary file for standard input")?;
+    let mut file = tempfile::NamedTempFile::new_in(scratch::folder()?)
+        .context("a temporary file for standard input")?;
     let mut buffer = vec![0; 1 << 20];
     loop {
         let taken = std::io::stdin().read(&mut buffer).context("standard input")?;

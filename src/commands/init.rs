@@ -10,6 +10,23 @@ use crate::output::{line, write_file};
 
 /// The commented configuration that ships with the binary.
 pub(crate) const DEFAULT_CONFIG: &str = include_str!("../default_rapport.toml");
+/// What does not belong into version control: the key and events, and what is made of them.
+const GITIGNORE: &str = "\
+# The lake's key: whoever has it can open rejected records. Keep a copy of it elsewhere.
+*.key
+lake.new
+# Secrets that rapport.toml names by { file = \"secrets/…\" }.
+secrets/
+# Events, and what Rapport makes of them.
+/lake/
+/demo/
+/world/
+/metrics/
+/report/
+/plan.json
+*.parquet
+*.ndjson
+";
 const QUERIES_README: &str = include_str!("../default_queries.md");
 
 pub(crate) fn run(dir: &Path) -> anyhow::Result<()> {
@@ -30,6 +47,7 @@ pub(crate) fn run(dir: &Path) -> anyhow::Result<()> {
     line("  policy.toml    who gets which support and which quota")?;
     line("  queries/       your own metrics, one .sql file each")?;
     line("  lake.key       the lake's key: keep a copy of it in a safe place")?;
+    line("  .gitignore     leaves the key, the lake and reports out of version control")?;
     line("")?;
     line(&format!("Next: cd {}, name your brokers in rapport.toml, then", dir.display()))?;
     line("  rapport ingest run --until-caught-up && rapport report --out report")
@@ -53,5 +71,21 @@ pub(crate) fn lay_out(dir: &Path) -> anyhow::Result<()> {
             write_file(&path, text.as_bytes())?;
         }
     }
-    Ok(())
+    ignore(&dir.join(".gitignore"))
+}
+
+/// Adds to what version control ignores, unless that says something of keys already.
+fn ignore(path: &Path) -> anyhow::Result<()> {
+    let mut text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.with_context(|| format!("{} can't be read", path.display()))?,
+    };
+    if text.lines().any(|line| matches!(line.trim(), "*.key" | "lake.key" | "/lake.key" | "*")) {
+        return Ok(());
+    }
+    if !text.is_empty() {
+        text.push_str(if text.ends_with('\n') { "\n" } else { "\n\n" });
+    }
+    text.push_str(GITIGNORE);
+    write_file(path, text.as_bytes())
 }

@@ -24,9 +24,10 @@ mod tick;
 use anyhow::Context;
 use tokio::runtime::Runtime;
 
-use crate::args::{Actions, Arguments, Bench, Command, Ingest, Score};
+use crate::args::{Actions, Arguments, Bench, Command, Ingest, Metrics, Score};
 use crate::config::Config;
 use crate::project::Project;
+use crate::signals::{self, Ends};
 
 /// Runs the command. Whatever comes of it, the checkpoints that its commits began are written.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -34,6 +35,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("the async runtime")?;
+    if let Some(ends) = ends(&arguments.command) {
+        signals::end_cleanly(ends);
+    }
     let done = run_on(&runtime, arguments);
     runtime.block_on(::lake::settle());
     done
@@ -81,5 +85,16 @@ fn run_on(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Doctor { format } => doctor::run(config(), format, runtime, quiet),
         Command::Lake(command) => runtime.block_on(lake::run(&command, config()?, quiet)),
+    }
+}
+
+/// How signals end a command; `None` for those that commit first what they hold.
+fn ends(command: &Command) -> Option<Ends> {
+    match command {
+        Command::Run(_) | Command::Ingest(Ingest::Run(_)) => None,
+        Command::Metrics(Metrics::Watch { .. }) => None,
+        // Of a conversation Ctrl-C only stops the query.
+        Command::Sql(options) if sql::is_conversation(options) => Some(Ends::NotByInterrupt),
+        _ => Some(Ends::ByAll),
     }
 }

@@ -61,6 +61,9 @@ pub(crate) async fn scored_session(
     let before = Arc::new(project.session(as_of).await?);
     let scored = score::score(project, &before).await?;
     scores::keep(project, &before, &scored).await?;
+    if project.is_read_only() {
+        return Ok((before, scored));
+    }
     let mut versions = before.versions().clone();
     for table in [schema::partner_health().name, schema::partner_signals().name] {
         if let Some(kept) = project.lake.snapshot(&table, None).await? {
@@ -111,7 +114,7 @@ pub(crate) fn policy(project: &Project) -> anyhow::Result<(String, Policy)> {
         Some((path, text)) => (path.display().to_string(), text.as_str()),
         None => ("the built-in policy".to_owned(), actions::DEFAULT_POLICY),
     };
-    let policy = Policy::parse(text).map_err(|e| usage(format!("{name}: {e}")))?;
+    let policy = Policy::parse(text).map_err(|e| usage(format!("{name}:{e}")))?;
     Ok((name, policy))
 }
 

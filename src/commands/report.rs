@@ -72,7 +72,11 @@ pub(crate) async fn write(
     dashboards::write_report(&input, out).map_err(refused)
 }
 
-async fn header(project: &Project, made: &Made<'_>, run: u64) -> anyhow::Result<ReportInput> {
+async fn header(
+    project: &Project,
+    made: &Made<'_>,
+    run: Option<u64>,
+) -> anyhow::Result<ReportInput> {
     let instant = DateTime::<Utc>::from_timestamp_micros;
     let watermark = project.lake.watermark().await?;
     let scored = made.scored.partners.first();
@@ -80,7 +84,7 @@ async fn header(project: &Project, made: &Made<'_>, run: u64) -> anyhow::Result<
         as_of: made.session.as_of().day().date(),
         currency: project.config.reporting_currency().to_owned(),
         rapport_version: env!("CARGO_PKG_VERSION").to_owned(),
-        run: Some(run.to_string()),
+        run: run.map(|run| run.to_string()),
         policy_version: scored.map(|p| p.policy_version.clone()),
         policy: in_force(project)?,
         generated_at: instant(project.now),

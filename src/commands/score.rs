@@ -82,7 +82,7 @@ pub(crate) fn policy(project: &Project) -> anyhow::Result<Policy> {
         Some((path, text)) => (path.display().to_string(), text.as_str()),
         None => ("the built-in scoring policy".to_owned(), scoring::DEFAULT_POLICY),
     };
-    Policy::parse(text).map_err(|e| usage(format!("{name}: {e}")))
+    Policy::parse(text).map_err(|e| usage(format!("{name}:{e}")))
 }
 
 /// How many partners stand where.

@@ -30,7 +30,7 @@ pub(crate) fn run(project: &Project, options: &Sql, runtime: &Runtime) -> anyhow
     let (text, place) = match (&options.query, &options.file) {
         (Some(query), _) => (query.clone(), "your query".to_owned()),
         (None, Some(path)) => (read(path)?, path.display().to_string()),
-        (None, None) if stdin().is_terminal() && stdout().is_terminal() => {
+        (None, None) if is_conversation(options) => {
             let mut shell = runtime.block_on(Shell::open(project, options, true))?;
             return editor::converse(&mut shell, runtime);
         }
@@ -42,6 +42,12 @@ pub(crate) fn run(project: &Project, options: &Sql, runtime: &Runtime) -> anyhow
         let mut shell = Shell::open(project, options, false).await?;
         shell.run(script, &place).await.map(drop)
     })
+}
+
+/// Whether somebody types, and reads the answers.
+pub(crate) fn is_conversation(options: &Sql) -> bool {
+    let given = options.query.is_some() || options.file.is_some();
+    !given && stdin().is_terminal() && stdout().is_terminal()
 }
 
 /// The whole text of a file; `-` is standard input.

@@ -9,7 +9,7 @@ use lake::{DataFile, Lake, TableSnapshot, erased_mark, schema};
 use lake_types::{Day, Stream, format_instant};
 use serde::Serialize;
 
-use crate::output::{self, Format, Rows, Table, line, note};
+use crate::output::{self, Format, Rows, Table, exact, line, note};
 use crate::progress::count;
 
 /// Files below this many bytes are small: `lake compact` makes fewer of them.
@@ -73,7 +73,7 @@ struct Rejected {
 pub(crate) async fn run(lake: &Lake, format: Format, now: i64) -> anyhow::Result<()> {
     let status = read(lake, now).await?;
     match format {
-        Format::Json => line(&serde_json::to_string_pretty(&status)?),
+        Format::Json => exact(&serde_json::to_string_pretty(&status)?),
         Format::Table => show(&status),
         Format::Csv | Format::Parquet => {
             let rows = tables_as_rows(&status.tables)?;

@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use anyhow::Context;
 use lake::Lake;
-use lake_types::counted;
+use lake_types::{Stream, counted};
 
 use crate::args::{IngestRun, Tick};
 use crate::commands::{ingest, plan, report};
 use crate::config::Config;
 use crate::output::line;
 use crate::progress::count;
-use crate::project::Project;
+use crate::project::{NO_CALLS, Project};
+use crate::signals::{self, Ends};
 
 pub(crate) fn run(
     config: Config,
@@ -30,6 +31,8 @@ pub(crate) fn run(
         flush_seconds: None,
         metrics: None,
     };
+    let topics = config.kafka()?.topics;
+    let calls = topics.get(&Stream::ApiCalls).cloned().unwrap_or_default();
     let counts = ingest::from_kafka(&config, &caught_up, runtime, quiet).context("ingest")?;
     line(&format!(
         "ingest   {} records, {} accepted, {} rejected",
@@ -37,10 +40,18 @@ pub(crate) fn run(
         count(counts.accepted),
         count(counts.rejected)
     ))?;
+    // What follows is done again by the next tick: nobody has to wait for its end.
+    signals::end_cleanly(Ends::ByAll);
     runtime.block_on(async {
         let lake = Lake::open(&config.lake()).await?;
         let project = Project::with(config, lake, quiet)?;
-        let as_of = project.as_of(None).await?;
+        let as_of = match project.watermark().await? {
+            Some(_) => project.as_of(None).await?,
+            None => anyhow::bail!(
+                "{NO_CALLS}: the topic \"{calls}\" has given none. Check that something is produced \
+                 to it, and [kafka.topics] in rapport.toml; then run this again"
+            ),
+        };
         let (session, scored) = plan::scored_session(&project, as_of).await.context("scores")?;
         line(&format!("score    {} as of {as_of}", counted(scored.partners.len(), "partner")))?;
         let made_plan = plan::make(&project, &session, &scored).await.context("the plan")?;

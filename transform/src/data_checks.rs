@@ -9,6 +9,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{DFSchema, Dependency};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
+use lake_types::printable;
 
 use crate::catalog::{Kind, Query};
 use crate::error::{Result, TransformError};
@@ -263,7 +264,7 @@ fn finding(query: &Query, check: &str, severity: Severity, wrong: &QueryResult) 
         check: check.to_owned(),
         severity,
         rows: wrong.rows(),
-        example: first_row(first),
+        example: printable(&first_row(first)).into_owned(),
     })
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::SessionContext;
@@ -46,6 +47,9 @@ pub struct EngineOptions {
     pub memory_limit: Option<usize>,
     /// Threads of one query; every core by default.
     pub threads: Option<usize>,
+    /// Where queries put what does not fit their memory; by default where the system has its
+    /// temporary files, where a process that is killed leaves them.
+    pub spill_folder: Option<PathBuf>,
 }
 
 /// The queries and the lake they read.
@@ -82,6 +86,12 @@ impl Engine {
         if let Some(bytes) = limits.memory {
             runtime.memory_pool = Arc::new(GreedyMemoryPool::new(bytes));
         }
+        if let Some(folder) = options.spill_folder {
+            let spilling = DiskManagerMode::Directories(vec![folder]);
+            let manager = DiskManagerBuilder::default().with_mode(spilling).build();
+            let fail = TransformError::sql("the folder for what queries spill");
+            runtime.disk_manager = Arc::new(manager.map_err(fail)?);
+        }
         runtime.register_object_store(store_url().as_ref(), lake.store());
         Ok(Self {
             lake,
@@ -111,7 +121,9 @@ impl Engine {
         let foreign: BTreeSet<String> = catalog
             .names(Kind::Rollup)
             .into_iter()
-            .filter(|name| text(&catalog, name) != text(&self.catalog, name))
+            .filter(|name| {
+                self.foreign.contains(*name) || text(&catalog, name) != text(&self.catalog, name)
+            })
             .map(str::to_owned)
             .collect();
         let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -40,6 +40,7 @@ mod mistake;
 mod nearest;
 mod provider;
 mod reach;
+mod read_only;
 mod rebuild;
 mod record;
 mod refresh;
@@ -69,6 +70,7 @@ pub use header::{Check, Column, ColumnType, Header, Reach, Rule, Severity, ViewS
 pub use lineage::{ColumnLineage, Lineage, Node, columns, downstream, reached, upstream};
 pub use lint::{check, check_header_checks};
 pub use mistake::{Level, Mistake, Place};
+pub use read_only::ReadOnly;
 pub use record::{Change, Recording, record};
 pub use refresh::{Progress, RefreshReport, RollupReport};
 pub use runner::{CaseResult, run_tests};

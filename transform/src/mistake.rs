@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use datafusion::sql::sqlparser::tokenizer::Span;
+use lake_types::{columns, printable, printable_lines};
 use serde::Serialize;
 
 /// A place in a file, from 1, in characters.
@@ -101,17 +102,24 @@ impl Mistake {
             if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
         };
         let main = if self.severity == Level::Error { "1;31" } else { "1;33" };
-        let mut text = paint(main, &self.headline());
+        let mut text = paint(main, &printable_lines(&self.headline()));
         let number = self.place.line.to_string();
         let margin = " ".repeat(number.len());
         let source = self.source.replace('\t', " ");
-        let length = source.chars().count();
-        let before = (self.place.column - 1).min(length);
-        let width = self.width.min(length - before).max(1);
+        // Characters that the line shows written out, or that take two columns, move the caret.
+        let part = |from: usize, count: usize| -> String {
+            source.chars().skip(from).take(count).collect()
+        };
+        let shown = |part: &str| columns(&printable(part));
+        let before = self.place.column - 1;
+        let width = shown(&part(before, self.width)).max(1);
+        let before = shown(&part(0, before));
+        let source = printable(&source);
         let bar = paint("34", "|");
         let caret = format!("{}{}", " ".repeat(before), paint(main, &"^".repeat(width)));
         let _ = write!(text, "\n {} {bar} {source}\n {margin} {bar} {caret}", paint("34", &number));
         if let Some(help) = &self.help {
+            let help = printable_lines(help);
             let _ = write!(text, "\n {margin} {} {help}", paint("1;32", "help:"));
         }
         text
@@ -192,6 +200,22 @@ mod tests {
             mistakes.found[0].render(false),
             "q/metrics/m.sql:2:3: no `partnr_id`\n 2 |   partnr_id\n   |   ^^^^^^^^^\n   help: did you mean it?"
         );
+        let text = "SELECT '株\u{1b}[2J', x";
+        let mut mistakes = Mistakes::new("q/metrics/m.sql", "m", text);
+        let area = Area { place: Place::of(text, text.len() - 1), width: 1 };
+        mistakes.error("unknown_column", area, "no `x`", None);
+        assert_eq!(
+            mistakes.found[0].render(false),
+            "q/metrics/m.sql:1:16: no `x`\n 1 | SELECT '株\\u{1b}[2J', x\n   |                        ^"
+        );
+    }
+
+    #[test]
+    fn a_mistake_has_colours() {
+        let text = "SELECT a,\n  partnr_id\nFROM b";
+        let mut mistakes = Mistakes::new("q/metrics/m.sql", "m", text);
+        let area = Area { place: Place::of(text, 12), width: 9 };
+        mistakes.error("unknown_column", area, "no `partnr_id`", None);
         assert!(mistakes.found[0].render(true).contains("\u{1b}[1;31m^^^^^^^^^\u{1b}[0m"));
     }
 

@@ -8,14 +8,14 @@ use transform::{ColumnDiff, ResultDiff};
 
 use super::{Before, Change, Comparison, is_same};
 use crate::args::DiffFormat;
-use crate::output::{self, Table, line};
+use crate::output::{self, Table, exact, line};
 use crate::runs::Run;
 
 pub(super) fn show(comparison: &Comparison, format: DiffFormat) -> anyhow::Result<()> {
     match format {
         DiffFormat::Table => print(comparison),
         DiffFormat::Markdown => line(markdown(comparison).trim_end()),
-        DiffFormat::Json => line(&serde_json::to_string_pretty(&json(comparison))?),
+        DiffFormat::Json => exact(&serde_json::to_string_pretty(&json(comparison))?),
     }
 }
 

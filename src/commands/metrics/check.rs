@@ -6,7 +6,7 @@ use transform::{Catalog, Level, Mistake};
 
 use crate::args::TextFormat;
 use crate::failure::{Found, usage};
-use crate::output::{line, on_terminal};
+use crate::output::{exact, line, on_terminal};
 
 pub(super) async fn run(
     catalog: &Arc<Catalog>,
@@ -21,7 +21,7 @@ pub(super) async fn run(
     let findings = transform::check(catalog, names).await?;
     let errors = findings.iter().filter(|f| f.severity == Level::Error).count();
     match format {
-        TextFormat::Json => line(&serde_json::to_string_pretty(&findings)?)?,
+        TextFormat::Json => exact(&serde_json::to_string_pretty(&findings)?)?,
         TextFormat::Text => show(catalog, names, &findings, errors)?,
     }
     if errors > 0 {
@@ -38,7 +38,7 @@ fn show(
 ) -> anyhow::Result<()> {
     let colour = on_terminal();
     for finding in findings {
-        line(&format!("{}\n", finding.render(colour)))?;
+        exact(&format!("{}\n", finding.render(colour)))?;
     }
     let all = catalog.queries().count() + catalog.left_out().len();
     let queries = if names.is_empty() { all } else { names.len() };

@@ -7,7 +7,7 @@ use transform::{Catalog, ColumnLineage, Lineage};
 
 use crate::args::LineageFormat;
 use crate::failure::usage;
-use crate::output::line;
+use crate::output::{exact, line};
 
 pub(super) struct Wanted {
     pub(super) name: String,
@@ -32,14 +32,14 @@ pub(super) async fn run(catalog: &Catalog, wanted: &Wanted) -> anyhow::Result<()
             LineageFormat::Dot => line(column_dot(name, &columns).trim_end()),
             LineageFormat::Json => {
                 let value = json!({ "name": name, "nodes": tables.nodes, "columns": columns });
-                line(&serde_json::to_string_pretty(&value)?)
+                exact(&serde_json::to_string_pretty(&value)?)
             }
         };
     }
     match format {
         LineageFormat::Text => line(tree(&tables).trim_end()),
         LineageFormat::Dot => line(dot(&tables, *down).trim_end()),
-        LineageFormat::Json => line(&serde_json::to_string_pretty(&tables)?),
+        LineageFormat::Json => exact(&serde_json::to_string_pretty(&tables)?),
     }
 }
 

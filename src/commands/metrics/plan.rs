@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use transform::{Reason, RollupPlan};
 
 use crate::args::TextFormat;
-use crate::output::{self, Table, line, note};
+use crate::output::{self, Table, exact, note};
 use crate::project::Project;
 
 pub(super) async fn run(project: &Project, format: TextFormat) -> anyhow::Result<()> {
     let plans = project.engine.plan().await?;
     if format == TextFormat::Json {
         let plans: Vec<Value> = plans.iter().map(json_of).collect();
-        return line(&serde_json::to_string_pretty(&plans)?);
+        return exact(&serde_json::to_string_pretty(&plans)?);
     }
     let mut table = Table::new(["rollup", "days", "stale", "why"], &[1, 2]);
     for plan in &plans {

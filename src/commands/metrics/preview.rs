@@ -21,7 +21,7 @@ pub(super) async fn run(
     let made_of = transform::upstream(catalog, name)?;
     let names: Vec<String> = made_of.nodes.into_iter().map(|node| node.name).collect();
     project.refresh_only(&names).await?;
-    let session = project.engine.at(as_of, None).await?;
+    let session = project.answers().at(as_of, None).await?;
     let result = if query.kind == Kind::Rollup {
         let order = match query.header.grain.as_slice() {
             [] => String::new(),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
+use lake_types::printable_lines;
 use serde::Serialize;
 use tokio::task::{JoinError, JoinHandle};
 use transform::{Catalog, Saved};
@@ -22,7 +23,7 @@ use crate::args::TextFormat;
 use crate::commands::ingest::wait_for_signal;
 use crate::config::Config;
 use crate::failure::{say, usage};
-use crate::output::{line, note, on_terminal};
+use crate::output::{exact, note, on_terminal};
 use pass::Pass;
 use saves::Saves;
 
@@ -222,8 +223,8 @@ impl<'a> Watch<'a> {
             seconds: (seconds * 1e3).round() / 1e3,
         };
         match format {
-            TextFormat::Json => line(&serde_json::to_string(&block)?),
-            TextFormat::Text => line(&block.text(on_terminal())),
+            TextFormat::Json => exact(&serde_json::to_string(&block)?),
+            TextFormat::Text => exact(&block.text(on_terminal())),
         }
     }
 }
@@ -251,7 +252,7 @@ impl Block<'_> {
             text.push_str(&format!("{}\n\n", finding.render(colour)));
         }
         for result in &pass.failures {
-            text.push_str(&format!("{}\n", failed(result)));
+            text.push_str(&format!("{}\n", printable_lines(&failed(result))));
         }
         let queries = plural(pass.checked.len(), "query", "queries");
         let mut parts = vec![format!("{queries} checked")];

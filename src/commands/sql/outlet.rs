@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use arrow::array::{AsArray, RecordBatch};
+use lake_types::printable_lines;
 use transform::QueryStream;
 
 use crate::args::Format;
@@ -93,7 +94,7 @@ impl Outlet {
     async fn write_plan(&mut self, mut rows: QueryStream) -> anyhow::Result<Written> {
         let mut written = Written { rows: 0, cut: false };
         while let Some(batch) = rows.next().await? {
-            self.put(plan(&batch).as_bytes())?;
+            self.put(printable_lines(&plan(&batch)).as_bytes())?;
             written.rows += batch.num_rows() as u64;
         }
         Ok(written)

@@ -12,6 +12,7 @@ use super::script::{Item, items};
 use super::{check, describe, read};
 use crate::args::Sql;
 use crate::failure::usage;
+use crate::memory;
 use crate::output::note;
 use crate::progress::count;
 use crate::project::Project;
@@ -19,6 +20,9 @@ use crate::runs::{self, Run};
 
 /// Files that read files that read files end here.
 const DEPTH: usize = 16;
+
+/// A statement and the views that it reads, of which some are computed before it.
+const AT_ONCE: usize = 2;
 
 /// The name that `\at` has for the tables as they are.
 const NEWEST: &str = "newest";
@@ -82,6 +86,7 @@ impl<'a> Shell<'a> {
     async fn answer(&mut self, text: &str, place: &str) -> anyhow::Result<Next> {
         let began = Instant::now();
         check_statement(text, place).map_err(|e| usage(e.to_string()))?;
+        memory::allow(AT_ONCE);
         let rows = self.session.stream(text, place).await.map_err(|e| self.explained(e))?;
         let written = match self.outlet.write(rows).await {
             Ok(written) => written,

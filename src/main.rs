@@ -22,6 +22,7 @@ mod process;
 mod progress;
 mod project;
 mod published;
+mod reports;
 mod runs;
 mod scores;
 mod scratch;

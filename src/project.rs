@@ -24,6 +24,8 @@ pub(crate) struct Project {
     pub(crate) engine: Engine,
     /// The clock, µs: the demo goes by its world's.
     pub(crate) now: i64,
+    /// When it was opened, by the machine's clock, µs: nothing of the lake was read before.
+    pub(crate) opened_at: i64,
     pub(crate) quiet: bool,
     /// What answers in place of `engine` where nothing can be written.
     reader: OnceLock<Engine>,
@@ -37,6 +39,7 @@ impl Project {
     }
 
     pub(crate) fn with(config: Config, lake: Lake, quiet: bool) -> anyhow::Result<Self> {
+        let opened_at = chrono::Utc::now().timestamp_micros();
         let options = EngineOptions {
             reporting_currency: config.reporting_currency().to_owned(),
             rates: config.rates()?,
@@ -54,8 +57,8 @@ impl Project {
         for fault in engine.catalog().misplaced() {
             note(&format!("rapport: not read: {}", fault.told()));
         }
-        let now = chrono::Utc::now().timestamp_micros();
-        Ok(Self { config, lake, engine, now, quiet, reader: OnceLock::new() })
+        let reader = OnceLock::new();
+        Ok(Self { config, lake, engine, now: opened_at, opened_at, quiet, reader })
     }
 
     /// The instant to look up to: the one given, or the last midnight the data is complete to.

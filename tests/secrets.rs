@@ -128,6 +128,45 @@ fn kept(project: &Project) {
 }
 
 #[test]
+fn secrets_in_unknown_fields_are_nowhere() {
+    let project = Project::new();
+    // As gateways write them: headers in each of the ways there are, addresses, bodies.
+    let fields = [
+        r#""request":{"uri":"/v1/pay?apikey=planted-1","headers":{"cookie":"planted-2","Host":"kept"}}"#,
+        r#""url":"https://user:planted-3@host/x?planted-4","note":"kept""#,
+        r#""line":"GET \/v1\/x?key=planted-5 HTTP/1.1 kept""#,
+        r#""set-cookie":"planted-6","X-Api-Key":"planted-7","apiKey":"planted-8","note":"kept""#,
+        r#""oauth":{"client_secret":"planted-9","Access_Token":"planted-10"},"note":"kept""#,
+        r#""tls":[{"privateKey":"planted-11","kept":1}],"Bearer":"planted-12""#,
+        r#""headers":[{"name":"Authorization","value":"planted-13"},{"name":"kept","value":"x"}]"#,
+        r#""rawHeaders":["Cookie","planted-14","Host","kept"]"#,
+        r#""pairs":[["x-auth-token","planted-15"],["host","kept"]]"#,
+        r#""body":"{\"password\":\"planted-16\",\"x\":\"kept\"}""#,
+        r#""form":"grant=kept&client_secret=planted-17&x=1""#,
+        r#""sent":"kept Bearer planted-18""#,
+        r#""dump":"Host: kept\r\nCookie: a=planted-19; b=planted-20""#,
+        r#""to":"postgres://u:planted-21@host:5432/kept""#,
+        r#""p\u0061ssword":"planted-22","note":"kept""#,
+        r#""again":{"token":"planted-23","token":"planted-24","kept":1}"#,
+        r#""back":"/cb#access_token=planted-25","note":"kept""#,
+        r#""encoded":"/kept?next=%2Fx%3Fapikey%3Dplanted-26""#,
+    ];
+    let lines: Vec<String> =
+        fields.iter().enumerate().map(|(n, more)| call(&format!("e-{n}"), more) + "\n").collect();
+    project.write("calls.ndjson", lines.concat());
+    project.ok(&["ingest", "load", "--stream", "api-calls", "calls.ndjson"]);
+    let extra = project.rows("SELECT extra FROM raw.api_calls ORDER BY kafka_offset");
+    assert_eq!(extra.len(), fields.len());
+    for (row, sent) in extra.iter().zip(fields) {
+        assert!(!row.contains("planted-"), "{sent} is stored as {row}");
+        assert!(row.contains("kept"), "{sent} is stored as {row}");
+    }
+    for (what, text) in said(&project) {
+        assert!(!text.contains("planted-"), "{what} tells a secret:\n{text}");
+    }
+}
+
+#[test]
 fn a_key_is_rotated() {
     let project = Project::new();
     let load = |name: &str| {

@@ -9,7 +9,7 @@ use crate::crash::{ONLY_CALLS, produce, project_on};
 use crate::kafka::Broker;
 use crate::pieces::{assert_same, of_events};
 use crate::program::{Project, Running, entries, wait_until};
-use crate::simulated::{Simulated, Size, raw, truth};
+use crate::simulated::{Simulated, Size, lines, raw, truth};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -128,6 +128,21 @@ fn sealed_days_keep_what_was_computed_and_take_nothing_more() {
     assert_same(&metrics(&all), &metrics(&project), "late events");
     let rejected = "SELECT reason, field FROM dead_letters WHERE topic LIKE 'file:late%'";
     assert_eq!(project.rows(rejected), ["out_of_range,occurred_at"]);
+
+    // The same bytes again add nothing; other bytes with the same events are told to be of sealed days.
+    let letters = || project.number("SELECT count(*) FROM dead_letters");
+    let before = (project.number("SELECT count(*) FROM raw.api_calls"), letters());
+    project.write("same.ndjson", lines(&world.timeless(Stream::ApiCalls)));
+    world.load_file(&project, Stream::ApiCalls, "same.ndjson");
+    let again = (project.number("SELECT count(*) FROM raw.api_calls"), letters());
+    assert_eq!(again, before, "the same bytes");
+    project.write("one.ndjson", event("l-3", "2026-01-03"));
+    let ran = project.run(&["ingest", "load", "--stream", "api-calls", "one.ndjson"]).succeeded();
+    for due in ["1 of the rejected records is of days before 2026-0", "sealed", "[lake.retention]"]
+    {
+        assert!(ran.stderr.contains(due), "no {due} in {ran}");
+    }
+    assert_eq!(letters(), before.1 + 1);
 
     // An erasure reaches what was computed of sealed days.
     let partner = all.rows("SELECT min(partner_id) FROM api_calls WHERE event_date < '2026-01-10'");

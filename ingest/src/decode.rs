@@ -2,7 +2,7 @@
 //!
 //! Reading order: `fields` (the contracts as data), `json` (an object to slots), `plain` (the short
 //! way to them), `avro` (a record to slots), `number` and `time` (exact values), `extra` (unknown
-//! fields), `rules` (a field's own), here (their order), `rows` and `words` (events in memory),
+//! fields) and `secrets` (what is taken out of them), `rules` (a field's own), here (their order), `rows` and `words` (events in memory),
 //! `days` (sorted by day, as Arrow).
 //!
 //! The first broken rule counts: size, encoding, JSON, object, event_id, occurred_at, partner_id,
@@ -17,6 +17,7 @@ mod number;
 mod plain;
 mod rows;
 mod rules;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -84,6 +85,8 @@ pub struct Rejection {
     pub field: Option<&'static str>,
     /// For people and logs: what is wrong, and what is due.
     pub detail: String,
+    /// The first day that is taken, where it is of a day that retention has sealed.
+    pub sealed_before: Option<Day>,
 }
 
 impl fmt::Display for Rejection {
@@ -368,7 +371,7 @@ impl Envelope {
 }
 
 fn reject(reason: Reason, field: Option<&'static str>, detail: impl Into<String>) -> Rejection {
-    Rejection { reason, field, detail: detail.into() }
+    Rejection { reason, field, detail: detail.into(), sealed_before: None }
 }
 
 #[cold]

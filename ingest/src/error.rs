@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use lake::LakeError;
-use lake_types::nearest;
+use lake_types::{Day, nearest};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
@@ -50,6 +50,13 @@ pub enum IngestError {
          on all the same"
     )]
     MostlyRejected { stream: String, records: u64, rejected: u64, reason: String },
+
+    #[error(
+        "{sealed} of the first {records} records are of days before {first}, which retention has \
+         sealed: nothing is counted for them any longer. Nothing further was committed. Leave these \
+         days out, or run with --accept-rejects to keep them as dead letters"
+    )]
+    MostlySealed { records: u64, sealed: u64, first: Day },
 
     #[error(
         "{topic}/{partition}: record {offset} came past its partition's queue; run ingest again"

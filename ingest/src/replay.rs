@@ -267,6 +267,7 @@ mod tests {
                 reason: Reason::UnknownValue,
                 field: Some("method"),
                 detail: String::new(),
+                sealed_before: None,
             };
             let envelope = Envelope { key: None, headers: Vec::new() };
             let value = value.as_bytes();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lake::{Lake, PartitionId};
-use lake_types::Stream;
+use lake_types::{Day, Stream};
 use tokio::task::JoinHandle;
 
 use crate::dead::{self, DeadLetter, Envelope};
@@ -37,6 +37,10 @@ pub struct Counts {
     /// Bytes of Parquet committed.
     pub bytes: u64,
     pub by_reason: BTreeMap<&'static str, u64>,
+    /// Of the rejected ones those of days that retention has sealed.
+    pub of_sealed_days: u64,
+    /// The first day that is not.
+    pub sealed_before: Option<Day>,
 }
 
 /// A record as it came.
@@ -205,6 +209,8 @@ impl Sink {
             Err(rejection) => {
                 self.counts.rejected += 1;
                 *self.counts.by_reason.entry(rejection.reason.as_str()).or_default() += 1;
+                self.counts.of_sealed_days += u64::from(rejection.sealed_before.is_some());
+                self.counts.sealed_before = self.counts.sealed_before.max(rejection.sealed_before);
                 tracing::debug!(topic = part.topic, partition = part.partition, offset = record.offset, %rejection, "rejected");
                 if !part.dead_known.contains(&record.offset) {
                     let (offset, arrival) = (record.offset, record.arrival);
@@ -330,6 +336,10 @@ impl Sink {
             return Ok(());
         }
         let worst = self.parts.iter().max_by_key(|p| p.dead.len());
+        let sealed = counts.of_sealed_days;
+        if let Some(first) = counts.sealed_before.filter(|_| sealed * 2 > counts.rejected) {
+            return Err(IngestError::MostlySealed { records: counts.records, sealed, first });
+        }
         let reason = counts.by_reason.iter().max_by_key(|(_, n)| **n);
         Err(IngestError::MostlyRejected {
             stream: worst.map_or_else(String::new, |p| p.stream.to_string()),

@@ -1,11 +1,18 @@
 //! Erasing partners: their rows leave the events, the dead letters and the rollups; where a row is
 //! another's history, a random token takes the place of the id.
 //!
-//! Reading order: here the rewriting of tables, `names` (finding ids), `traces` (what is left of
-//! them in the lake's files), `forget` (removing dead files and the statistics of the log).
+//! Reading order: here the rewriting of tables, `names` (finding ids), `readings` and `fields` (how
+//! they may be spelled, and where they stand), `letters` (in sealed records), `traces` (what is left
+//! of them in the lake's files), `doubts` (what may be), `forget` (removing dead files and the
+//! statistics of the log), `reports` (the reports that were written from the lake).
 
+mod doubts;
+mod fields;
 mod forget;
+mod letters;
 mod names;
+mod readings;
+mod reports;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -15,18 +22,17 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use lake_types::{Day, Stream};
-use serde_json::Value;
 
 use crate::error::LakeError;
 use crate::file::{FileWriter, PendingFile, batches};
-use crate::key::SealedRecord;
 use crate::lake::Lake;
 use crate::schema::{self, TableDef};
 use crate::snapshot::{DataFile, STANDS_FOR, TableSnapshot};
+pub use doubts::Doubt;
+use letters::letters_that_name;
 use names::Names;
+pub use reports::NotedReport;
 pub use traces::{Place, Scan, Trace};
 
 /// Starts over after another process rewrote a day.
@@ -57,14 +63,26 @@ pub fn erased_mark(stream: &str) -> String {
     format!("erased/{stream}")
 }
 
+/// The id under which a table counts the copies that compaction had dropped from files that an
+/// erasure left nothing of: other files keep their own count.
+const COPIES_OF_ERASED: &str = "copies";
+
+/// The copies of events that compaction has dropped from a table, those of erased events included.
+pub fn dropped_copies(snapshot: &TableSnapshot) -> u64 {
+    let of_erased = snapshot.txns.get(COPIES_OF_ERASED).and_then(|n| u64::try_from(*n).ok());
+    let of_files = snapshot.files.iter().map(DataFile::dropped_copies);
+    of_files.sum::<u64>() + of_erased.unwrap_or_default()
+}
+
 impl Erasure {
-    /// `partners` maps ids, as sent, to tokens.
-    pub fn new(partners: &BTreeMap<String, String>) -> Self {
-        Self { names: Names::new(partners) }
+    /// `partners` maps ids, as sent, to tokens. `everywhere` takes also an id that may be an ordinary
+    /// word for the partner's wherever it stands.
+    pub fn new(partners: &BTreeMap<String, String>, everywhere: bool) -> Self {
+        Self { names: Names::new(partners, everywhere) }
     }
 
     /// The ids that may be ordinary words or numbers too. These are looked for wherever the id of a
-    /// partner stands, and not in the free text of other partners' events.
+    /// partner stands; elsewhere they are [`Doubt`]s.
     pub fn ordinary(&self) -> impl Iterator<Item = &str> {
         self.names.ordinary()
     }
@@ -157,6 +175,9 @@ impl Lake {
             for (stream, rows) in cleaned.dropped.iter().filter(|(stream, _)| !stream.is_empty()) {
                 *counts.entry(erased_mark(stream)).or_default() += rows;
             }
+            if cleaned.copies > 0 {
+                *counts.entry(COPIES_OF_ERASED.to_owned()).or_default() += cleaned.copies;
+            }
             old.push(file);
             new.extend(cleaned.file);
         }
@@ -185,7 +206,10 @@ impl Lake {
             return Ok(None);
         }
         if let Some(writer) = writer {
-            cleaned.file = task.finish(writer, file, &mut cleaned.dropped).await?;
+            cleaned.file = task.finish(writer, file).await?;
+            if cleaned.file.is_none() {
+                cleaned.copies = file.dropped_copies();
+            }
         }
         Ok(Some(cleaned))
     }
@@ -204,6 +228,8 @@ struct Cleaned {
     /// Rows that are gone, by stream; under no name where they are not records.
     dropped: BTreeMap<String, u64>,
     replaced: u64,
+    /// Copies that compaction had dropped, where no file is left to keep their count.
+    copies: u64,
     file: Option<PendingFile>,
 }
 
@@ -254,7 +280,7 @@ impl Task<'_> {
         let kept = match self.rule {
             Rule::History => batch.clone(),
             Rule::Letters => {
-                let named = letters_that_name(names, lake, batch).named;
+                let named = letters_that_name(names, lake.key(), batch).named;
                 let streams = batch.column_by_name("stream").and_then(|c| c.as_string_opt::<i32>());
                 for row in (0..batch.num_rows()).filter(|row| named[*row]) {
                     count(streams.map_or("", |s| s.value(row)), 1);
@@ -281,7 +307,6 @@ impl Task<'_> {
         &self,
         writer: FileWriter,
         old: &DataFile,
-        dropped: &mut BTreeMap<String, u64>,
     ) -> Result<Option<PendingFile>, LakeError> {
         let mut tags = old.tags.clone();
         // It no longer holds what the files it was made of held.
@@ -289,10 +314,6 @@ impl Task<'_> {
         // An empty file of a rollup remembers what its day was made of.
         if writer.rows() > 0 || matches!(self.rule, Rule::Rollup) {
             return writer.finish(tags).await.map(Some);
-        }
-        // The copies its compaction dropped stay counted.
-        if let Rule::Events(stream) = self.rule {
-            *dropped.entry(stream.name().to_owned()).or_default() += old.dropped_copies();
         }
         Ok(None)
     }
@@ -344,60 +365,38 @@ fn tokens(names: &Names, batch: &RecordBatch) -> Result<(RecordBatch, u64), Lake
     Ok((RecordBatch::try_new(schema, columns)?, rows))
 }
 
+/// Columns whose values the contracts or the program itself choose: a word there is never an id.
+const CHOSEN: [&str; 17] = [
+    "environment",
+    "type",
+    "kind",
+    "currency",
+    "stream",
+    "signal",
+    "field",
+    "key_id",
+    "stage",
+    "tier",
+    "computed_tier",
+    "gate",
+    "risk_model",
+    "policy_version",
+    "run_id",
+    "config_digest",
+    "versions",
+];
+
 /// What stands in a cell instead of an id; `None` where the cell may stay.
 fn token_for(names: &Names, column: &str, text: &str) -> Option<String> {
     match column {
         "partner_id" | "merged_into" => names.token_of(text).map(str::to_owned),
-        // A topic of Kafka is part of a record's place; the name of a loaded file is only a name.
-        "topic" if !text.starts_with("file:") => None,
+        "topic" if is_of_kafka(text) => None,
+        _ if CHOSEN.contains(&column) => None,
         _ => names.replaced(text),
     }
 }
 
-/// Dead letters of a batch, row by row.
-struct Letters {
-    named: Vec<bool>,
-    /// Sealed with another key, so nobody knows.
-    closed: usize,
-}
-
-fn letters_that_name(names: &Names, lake: &Lake, batch: &RecordBatch) -> Letters {
-    let sealed = batch.column_by_name("sealed").and_then(|c| c.as_binary_opt::<i32>());
-    let keys = batch.column_by_name("key_id").and_then(|c| c.as_string_opt::<i32>());
-    let mut letters = Letters { named: vec![false; batch.num_rows()], closed: 0 };
-    let Some((sealed, keys)) = sealed.zip(keys) else { return letters };
-    for (row, named) in letters.named.iter_mut().enumerate() {
-        match lake.key().open(sealed.value(row), keys.value(row)) {
-            Ok(record) => *named = record_names(names, &record),
-            Err(_) => letters.closed += 1,
-        }
-    }
-    letters
-}
-
-fn record_names(names: &Names, record: &SealedRecord) -> bool {
-    let decoded = |text: &String| STANDARD.decode(text).unwrap_or_default();
-    let is = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| names.is(text));
-    let mut headers = record.headers.iter().filter_map(|(_, value)| value.as_ref().map(decoded));
-    let bytes = record.bytes();
-    record.key.as_ref().map(decoded).is_some_and(|key| is(&key) || names.in_words(&key))
-        || headers.any(|value| names.in_words(&value))
-        || match serde_json::from_slice::<Value>(&bytes) {
-            Ok(value) => value_names(names, "", &value),
-            Err(_) => names.in_unreadable(&bytes),
-        }
-}
-
-fn value_names(names: &Names, field: &str, value: &Value) -> bool {
-    match value {
-        Value::String(text) => match field {
-            "partner_id" | "merged_into" => names.is(text),
-            _ => names.in_words(text.as_bytes()),
-        },
-        Value::Array(values) => values.iter().any(|v| value_names(names, field, v)),
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(name, v)| names.in_words(name.as_bytes()) || value_names(names, name, v)),
-        _ => false,
-    }
+/// A topic of Kafka is part of a record's place; the name of a loaded file is only a name.
+fn is_of_kafka(topic: &str) -> bool {
+    !topic.starts_with("file:")
 }

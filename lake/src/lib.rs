@@ -40,7 +40,9 @@ mod verify;
 mod watermark;
 
 pub use append::{Advance, Appended, Appender};
-pub use erase::{Erased, Erasure, Place, Scan, Trace, erased_mark};
+pub use erase::{
+    Doubt, Erased, Erasure, NotedReport, Place, Scan, Trace, dropped_copies, erased_mark,
+};
 pub use error::{LakeError, causes, io_advice, refuses_writing};
 pub use file::{FileWriter, ParquetEncoder, PendingFile, parquet_bytes, parquet_rows};
 pub use key::{LakeKey, SealedRecord, digest};

@@ -37,14 +37,14 @@ pub(crate) enum LakeCommand {
         #[arg(long)]
         dry_run: bool,
     },
-    /// Erase partners: no byte of them stays in any file of the lake, which a scan then shows
+    /// Erase partners from every file of the lake, which a scan then shows
     #[command(
-        after_help = "Their events, dead letters and rollups go; in scores and in merges a random token takes the\nplace of the id. Safe beside running workers; readers of older versions fail. Ends with 3 when\nanything is left, and says where. It can be run again.\n\nExamples:\n  rapport lake erase --partner acme --dry-run\n  rapport lake erase --partner acme --partner acme-test --yes"
+        after_help = "Their events, dead letters and rollups go; in scores and in merges a random token takes the\nplace of the id. Ids are found as decoded: escaped as in JSON, URLs and XML, once or several times, in\nkeys given twice and in records that are no JSON. An id that may be an ordinary word (acme) is found\nwherever an id stands. Not seen are texts encoded further, as by base64.\n\nEnds with 3, and says what and where, when anything is left or may be: an ordinary word in free text,\nrecords sealed with another key or compressed, and reports from before the erasure, which\n`rapport report` renews. Topics, exported files, plans and copies are not looked at. Safe beside\nrunning workers; readers of older versions fail. It can be run again.\n\nExamples:\n  rapport lake erase --partner acme --dry-run\n  rapport lake erase --partner acme --partner acme-test --yes"
     )]
     Erase(Erase),
     /// Seal the days that are past their retention: their events go, what was computed stays
     #[command(
-        after_help = "[lake.retention] in rapport.toml says how long api_calls and dead_letters are kept, counted back\nfrom the watermark. Rollups, metrics and scores keep what they know; a later arrival for a sealed\nday is rejected as out_of_range. `rapport lake vacuum` deletes the files. Safe beside workers.\n\nExamples:\n  rapport lake retain --dry-run\n  rapport lake retain && rapport lake vacuum"
+        after_help = "[lake.retention] in rapport.toml says how long api_calls and dead_letters are kept, counted back\nfrom the watermark. Rollups, metrics and scores keep what they know; a later arrival for a sealed\nday is rejected as out_of_range, also a copy of an event that was there. `rapport lake vacuum` deletes\nthe files. Safe beside workers.\n\nExamples:\n  rapport lake retain --dry-run\n  rapport lake retain && rapport lake vacuum"
     )]
     Retain {
         /// Only say what would go
@@ -68,6 +68,12 @@ pub(crate) struct Erase {
     /// The id, as the events have it; may be given several times
     #[arg(long, value_name = "ID", required = true)]
     pub(crate) partner: Vec<String>,
+    /// Take an id that may be an ordinary word for the partner's wherever it stands
+    #[arg(long)]
+    pub(crate) everywhere: bool,
+    /// A folder whose report no longer exists; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report_gone: Vec<std::path::PathBuf>,
     /// Only say how many rows would go, and where
     #[arg(long)]
     pub(crate) dry_run: bool,

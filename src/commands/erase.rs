@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, IsTerminal};
 
 use anyhow::Context;
-use lake::{Erased, Erasure, Lake, Place, Scan, Trace};
+use lake::{Doubt, Erased, Erasure, Lake, Place, Scan, Trace};
 
+use super::outside;
 use crate::args::Erase;
 use crate::config::Config;
 use crate::failure::{Found, usage};
@@ -30,10 +31,10 @@ pub(crate) async fn run(
     if tokens.contains_key("") {
         return Err(usage("--partner is empty: give the id as the events have it"));
     }
-    let erasure = Erasure::new(&tokens);
+    let erasure = Erasure::new(&tokens, options.everywhere);
     for id in erasure.ordinary() {
         note(&format!(
-            "\"{id}\" may be a word or a number like others: it is erased wherever it is a partner's id, not in the free text of other partners' events."
+            "\"{id}\" may be a word or a number like others: it is erased wherever an id stands; in free text it stays, and is named at the end. --everywhere takes it out there too."
         ));
     }
     let mut done = Tally::default();
@@ -47,11 +48,18 @@ pub(crate) async fn run(
         );
         return Ok(());
     }
+    outside::check_gone(&lake, &options.report_gone).await?;
     confirm(options)?;
+    outside::forget_gone(&lake, &options.report_gone).await?;
     let project = Project::with(config, lake, quiet)?;
-    let left = erase(&project, &erasure, &mut done).await?;
+    let unended = project.lake.begin_erasure().await?;
+    let mut left = erase(&project, &erasure, &mut done).await?;
+    let took_away = done.files() > 0 || unended;
+    let now = chrono::Utc::now().timestamp_micros();
+    project.lake.end_erasure(took_away.then_some(now)).await?;
+    left.reports = outside::outdated_reports(&project.lake).await?;
     done.show()?;
-    report(&done, &left.traces, &left.scan)
+    report(&done, &left)
 }
 
 /// Nothing brings an erased partner back, so a person or a flag says yes.
@@ -73,8 +81,12 @@ fn confirm(options: &Erase) -> anyhow::Result<()> {
     Err(usage("nothing was erased"))
 }
 
+/// What may still hold the partner.
 struct Left {
     traces: Vec<Trace>,
+    doubts: Vec<Doubt>,
+    /// What to do about each report that is older than an erasure.
+    reports: Vec<String>,
     scan: Scan,
 }
 
@@ -95,7 +107,20 @@ async fn erase(project: &Project, erasure: &Erasure, done: &mut Tally) -> anyhow
     for table in &rest {
         erase_table(project, erasure, table, None, done).await?;
     }
+    let (traces, scan) = look_through(project, erasure, done).await?;
+    let doubts = lake.doubts(erasure).await?;
+    Ok(Left { traces, doubts, reports: Vec::new(), scan })
+}
+
+/// Looks through every file, and erases what it finds, until nothing is left or nothing changes.
+async fn look_through(
+    project: &Project,
+    erasure: &Erasure,
+    done: &mut Tally,
+) -> anyhow::Result<(Vec<Trace>, Scan)> {
+    let lake = &project.lake;
     let mut scan = Scan::default();
+    let mut before = Vec::new();
     let mut round = 0;
     loop {
         round += 1;
@@ -107,8 +132,8 @@ async fn erase(project: &Project, erasure: &Erasure, done: &mut Tally) -> anyhow
         // What was in use and is erased by the round before only needs to be deleted.
         let rounds =
             if traces.iter().all(|t| t.place == Place::Dead) { ROUNDS + 1 } else { ROUNDS };
-        if traces.is_empty() || round >= rounds {
-            return Ok(Left { traces, scan });
+        if traces.is_empty() || round >= rounds || traces == before {
+            return Ok((traces, scan));
         }
         let mut live: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for trace in traces.iter().filter(|t| t.place == Place::Live) {
@@ -121,6 +146,7 @@ async fn erase(project: &Project, erasure: &Erasure, done: &mut Tally) -> anyhow
             project.refresh().await?;
         }
         lake.forget(&traces).await?;
+        before = traces;
     }
 }
 
@@ -169,20 +195,62 @@ impl Tally {
     }
 }
 
-fn report(done: &Tally, left: &[Trace], scan: &Scan) -> anyhow::Result<()> {
+/// Says what is gone, what may not be and what was not looked at.
+fn report(done: &Tally, left: &Left) -> anyhow::Result<()> {
+    let Left { traces, doubts, reports, scan } = left;
     let looked = format!("{} files, {} MB", count(scan.files), count(scan.bytes.div_ceil(1 << 20)));
-    if left.is_empty() {
+    if traces.is_empty() && doubts.is_empty() {
         let what = if done.files() == 0 { "was ever in" } else { "is left in" };
         line(&format!("Nothing of it {what} the lake's files: looked through {looked}."))?;
-        note(
-            "Topics, reports, plans and exports lie outside the lake and may still hold it; events that still arrive are taken in again.",
-        );
-        return Ok(());
     }
-    for trace in left {
+    for trace in traces {
         line(&format!("{}: {}, {}", trace.path, trace.what, advice(trace)))?;
     }
-    Err(Found(format!("{} files still hold a partner that was to be erased", left.len())).into())
+    for doubt in doubts {
+        line(&in_doubt(doubt))?;
+    }
+    for report in reports {
+        line(report)?;
+    }
+    note(outside::NOT_LOOKED_AT);
+    let found = [
+        (traces.len(), "still holds", "still hold", "file"),
+        (doubts.len(), "may hold", "may hold", "column"),
+    ];
+    let mut said: Vec<String> = found
+        .into_iter()
+        .filter(|(n, ..)| *n > 0)
+        .map(|(n, one, more, what)| match n {
+            1 => format!("1 {what} {one} a partner that was to be erased"),
+            _ => format!("{n} {what}s {more} a partner that was to be erased"),
+        })
+        .collect();
+    match reports.len() {
+        0 => {}
+        1 => said.push("1 report is older than an erasure".to_owned()),
+        n => said.push(format!("{n} reports are older than an erasure")),
+    }
+    if said.is_empty() { Ok(()) } else { Err(Found(said.join("; ")).into()) }
+}
+
+fn in_doubt(doubt: &Doubt) -> String {
+    let Doubt { table, column, word, rows } = doubt;
+    let rows = match rows {
+        1 => "1 row".to_owned(),
+        n => format!("{} rows", count(*n)),
+    };
+    let name = table.rsplit('/').next().unwrap_or(table);
+    match word {
+        None => format!(
+            "{table}: {rows} came from a Kafka topic whose name holds an id: the name stays, it says where a record came from"
+        ),
+        Some(word) if column == "sealed" => format!(
+            "{table}: \"{word}\" stands in {rows} of rejected records, where it may be an ordinary word: see `rapport ingest dead-letters --open`; if it is the partner, erase again with --everywhere"
+        ),
+        Some(word) => format!(
+            "{table}: \"{word}\" stands in {column} of {rows}, where it may be an ordinary word: see `rapport sql \"SELECT {column} FROM {name}\"`; if it is the partner, erase again with --everywhere"
+        ),
+    }
 }
 
 fn advice(trace: &Trace) -> &'static str {
@@ -190,12 +258,18 @@ fn advice(trace: &Trace) -> &'static str {
         Place::Live if trace.what.contains("another key") => {
             "in use: restore the key they were sealed with and erase again"
         }
+        Place::Live if trace.what.contains("compressed") => {
+            "in use: see `rapport ingest dead-letters --open`; they go with the retention of dead letters"
+        }
         Place::Live => "in use: its events still arrive, stop them at their source and erase again",
         Place::Dead => "no longer in use: could not be deleted, erase again",
         Place::Pending => {
             "not committed: erase again once workers have committed; what a killed one left goes after an hour"
         }
         Place::Log => "of the log: erase again",
+        Place::Note => {
+            "notes a report whose folder is named so: write it elsewhere, delete the old one, and erase again"
+        }
         Place::Other => "no file of the lake's own: look at it and delete it yourself",
     }
 }

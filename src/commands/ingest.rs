@@ -14,7 +14,7 @@ use lake_types::parse_instant;
 use crate::args::{IngestLoad, IngestRun};
 use crate::config::Config;
 use crate::failure::usage;
-use crate::output::line;
+use crate::output::{line, note};
 use crate::progress::{Stage, count};
 use crate::scratch;
 use crate::watch::{self, Board, Endpoint};
@@ -27,7 +27,21 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let began = Instant::now();
     let counts = from_kafka(config, options, runtime, quiet)?;
-    line(&summary(&counts, began.elapsed()))
+    line(&summary(&counts, began.elapsed()))?;
+    say_sealed(&counts);
+    Ok(())
+}
+
+/// Says of records for sealed days what has become of them, and what can be done.
+pub(super) fn say_sealed(counts: &Counts) {
+    let Some(first) = counts.sealed_before else { return };
+    let what = match counts.of_sealed_days {
+        1 => "1 of the rejected records is".to_owned(),
+        n => format!("{} of the rejected records are", count(n)),
+    };
+    note(&format!(
+        "{what} of days before {first}, which retention has sealed: what was computed of these days stays, and nothing more is counted for them, also no copy of an event that was there. They are among the dead letters as out_of_range. To keep days longer, lengthen [lake.retention] in rapport.toml before `rapport lake retain` seals them."
+    ));
 }
 
 /// Reads the topics until caught up or told to stop; what was done.
@@ -178,7 +192,9 @@ pub(crate) async fn load(config: &Config, options: &IngestLoad, quiet: bool) -> 
     if counts.records == 0 {
         return line("Nothing new: the lake has these bytes already, or there are none");
     }
-    line(&summary(&counts, began.elapsed()))
+    line(&summary(&counts, began.elapsed()))?;
+    say_sealed(&counts);
+    Ok(())
 }
 
 /// Standard input goes to a file first, so that its digest is known before its first record.

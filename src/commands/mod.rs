@@ -13,6 +13,7 @@ mod ingest;
 mod init;
 mod lake;
 mod metrics;
+mod outside;
 mod plan;
 mod report;
 mod retain;

@@ -27,6 +27,7 @@ use crate::output::{self, Rows, line};
 use crate::progress::Stage;
 use crate::project::Project;
 use crate::published::{Metrics, Told};
+use crate::reports;
 use crate::scores;
 
 /// How many days of traffic the partner pages show.
@@ -64,12 +65,17 @@ pub(crate) async fn write(
     out: &Path,
 ) -> anyhow::Result<dashboards::ReportSummary> {
     let stage = Stage::begin("report", project.quiet);
+    let begun = reports::begin(project, out).await?;
     let run = project.note_run(made.session).await?;
     let mut input = header(project, made, run).await?;
-    fill_metrics(project, made.session, out, &mut input, &stage).await?;
+    // Rows of partners that were erased since must not be shown again.
+    let before = (!begun.is_outdated).then_some(out);
+    fill_metrics(project, made.session, before, &mut input, &stage).await?;
     fill_partners(made, &mut input).await?;
     stage.say("pages".to_owned());
-    dashboards::write_report(&input, out).map_err(refused)
+    let summary = dashboards::write_report(&input, out).map_err(refused)?;
+    reports::end(project, &begun).await;
+    Ok(summary)
 }
 
 async fn header(
@@ -125,7 +131,7 @@ async fn slowest(project: &Project) -> anyhow::Result<Option<i64>> {
 async fn fill_metrics(
     project: &Project,
     session: &Arc<Session>,
-    out: &Path,
+    before: Option<&Path>,
     input: &mut ReportInput,
     stage: &Stage,
 ) -> anyhow::Result<()> {
@@ -157,7 +163,7 @@ async fn fill_metrics(
             Err(held) => {
                 let why = held.to_string();
                 let query = catalog.get(&name).or_else(|| built_in.get(&name));
-                let last = query.and_then(|query| last_good(out, query));
+                let last = query.zip(before).and_then(|(query, out)| last_good(out, query));
                 let from = last.as_ref().and_then(|rows| provenance(&rows.schema));
                 let shown = from.as_ref().map(|from| from.as_of);
                 input.provenance.extend(from.map(|from| (name.clone(), from)));

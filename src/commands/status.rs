@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use lake::{DataFile, Lake, TableSnapshot, erased_mark, schema};
+use lake::{Lake, TableSnapshot, erased_mark, schema};
 use lake_types::{Day, Stream, format_instant};
 use serde::Serialize;
 
@@ -127,7 +127,6 @@ fn table(snapshot: &TableSnapshot, closed_before: Option<Day>) -> TableStatus {
     let days: BTreeSet<Day> = snapshot.files.iter().filter_map(|f| f.day).filter(closed).collect();
     let crowded = days.into_iter().filter(|day| snapshot.of_day(*day).nth(1).is_some());
     let small = crowded.map(|day| snapshot.of_day(day).filter(|f| f.size < SMALL).count() as u64);
-    let copies = snapshot.files.iter().map(DataFile::dropped_copies);
     let erased = Stream::ALL
         .iter()
         .filter_map(|stream| snapshot.txns.get(&erased_mark(stream.name())))
@@ -139,7 +138,7 @@ fn table(snapshot: &TableSnapshot, closed_before: Option<Day>) -> TableStatus {
         files: snapshot.files.len() as u64,
         bytes: snapshot.files.iter().map(|f| f.size).sum(),
         small_files: small.sum(),
-        copies_dropped: copies.sum(),
+        copies_dropped: lake::dropped_copies(snapshot),
         erased: erased.sum(),
         retired: lake::retired(&snapshot.txns),
     }

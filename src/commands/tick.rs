@@ -40,6 +40,7 @@ pub(crate) fn run(
         count(counts.accepted),
         count(counts.rejected)
     ))?;
+    ingest::say_sealed(&counts);
     // What follows is done again by the next tick: nobody has to wait for its end.
     signals::end_cleanly(Ends::ByAll);
     runtime.block_on(async {

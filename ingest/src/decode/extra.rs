@@ -1,23 +1,26 @@
-//! The column `extra`: fields of an event that its contract does not name, as one JSON object.
+//! The column `extra`: fields of an event that its contract does not name, as one JSON object,
+//! without secrets and each text in one spelling.
 
 use std::borrow::Cow;
 
-use super::number;
+use serde::de::IgnoredAny;
+
+use super::{number, secrets};
 
 /// Beyond this many bytes the whole column is left out.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// A name that ends in one of these (case, `-` and `_` aside) is that of a secret:
-/// `Authorization`, `api-key`, `access_token`, `clientSecret`.
-const SECRETS: [&str; 5] = ["authorization", "password", "apikey", "token", "secret"];
+/// How deep JSON in texts in JSON is looked into.
+const MOST_TEXTS: usize = 8;
 
 /// What the JSON grammar allows and we can't keep: a number beyond Float64, half a surrogate pair.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unkeepable(pub(super) &'static str);
 
 /// The unknown fields as a JSON object: ordered by name, without white space, members named like a
-/// secret left out at any depth. `None` when nothing is left, or too much. `fields` are names and
-/// valid JSON values in the order they came; of a name given twice the last counts.
+/// secret left out at any depth, texts without the secrets of URLs. `None` when nothing is left, or
+/// too much. `fields` are names and valid JSON values in the order they came; of a name given twice
+/// the last counts, at any depth.
 pub(super) fn object(
     fields: &mut [(Cow<'_, str>, Cow<'_, str>)],
 ) -> Result<Option<String>, Unkeepable> {
@@ -31,11 +34,12 @@ pub(super) fn object(
         if start > 1 {
             out.push(',');
         }
-        push_name(&mut out, name);
+        push_text(&mut out, &secrets::without(name));
+        out.push(':');
         // Also what will not be stored must be JSON that we could read.
-        copy(value, &mut out)?;
+        push_value(&mut out, value)?;
         let again = fields.get(at + 1).is_some_and(|(next, _)| next == name);
-        if again || is_secret(name) {
+        if again || secrets::is_secret(name) {
             out.truncate(start);
         }
     }
@@ -45,7 +49,7 @@ pub(super) fn object(
 
 /// Looks at a valid JSON value for what can't be kept.
 pub(super) fn check(value: &str) -> Result<(), Unkeepable> {
-    copy(value, &mut String::new())
+    Tree::read(value).map(drop)
 }
 
 /// The string a JSON string literal (with its quotes) stands for.
@@ -59,127 +63,234 @@ pub(super) fn unquote(literal: &str) -> Result<Cow<'_, str>, Unkeepable> {
         .map_err(|_| Unkeepable("half a surrogate pair in a string"))
 }
 
-fn push_name(out: &mut String, name: &str) {
-    out.push_str(&serde_json::Value::from(name).to_string());
-    out.push(':');
-}
-
-fn is_secret(name: &str) -> bool {
-    let folded: String =
-        name.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).collect();
-    SECRETS.iter().any(|secret| folded.ends_with(secret))
-}
-
-/// One open object or array on the way down.
-struct Level {
-    is_object: bool,
-    /// In an object: the next string is a name.
-    expects_name: bool,
-    /// Whether a member was written already.
-    has_member: bool,
-}
-
-/// Where the copy stands. A stack of our own: a record may nest deeper than a thread's stack bears.
-struct Copier<'o> {
-    out: &'o mut String,
-    levels: Vec<Level>,
-    /// The depth whose current member is a secret.
-    skipping: Option<usize>,
-}
-
-/// Copies one value, which the JSON parser has found valid, without white space and secrets.
-fn copy(json: &str, out: &mut String) -> Result<(), Unkeepable> {
-    let mut copier = Copier { out, levels: Vec::new(), skipping: None };
-    let bytes = json.as_bytes();
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let end = match byte {
-            b'"' => at + string_length(&bytes[at..]),
-            b' ' | b'\t' | b'\r' | b'\n' | b'{' | b'[' | b'}' | b']' | b':' | b',' => at + 1,
-            _ => at + scalar_length(&bytes[at..]),
-        };
-        let token = &json[at..end];
-        match byte {
-            b' ' | b'\t' | b'\r' | b'\n' | b':' => {}
-            b',' => copier.comma(),
-            b'{' | b'[' => copier.open(token),
-            b'}' | b']' => copier.close(token),
-            b'"' => copier.string(token)?,
-            b'-' | b'0'..=b'9' if !number::is_finite(token) => {
-                return Err(Unkeepable("a number beyond Float64"));
-            }
-            _ => copier.scalar(token),
-        }
-        at = end;
+fn push_text(out: &mut String, text: &str) {
+    let plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
+    if text.bytes().all(plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::Value::from(text).to_string());
     }
+}
+
+fn push_value(out: &mut String, json: &str) -> Result<(), Unkeepable> {
+    let mut tree = Tree::read(json)?;
+    tree.clean(MOST_TEXTS);
+    tree.write(out);
     Ok(())
 }
 
-impl Copier<'_> {
-    fn comma(&mut self) {
-        if let Some(level) = self.levels.last_mut() {
-            level.expects_name = level.is_object;
+/// A text without secrets; one that is JSON itself is looked into.
+fn clean_text(text: &str, depth: usize) -> Cow<'_, str> {
+    let looks_like_json = text.trim_start().starts_with(['{', '[']) && depth > 0;
+    if looks_like_json
+        && serde_json::from_str::<IgnoredAny>(text).is_ok()
+        && let Ok(mut tree) = Tree::read(text)
+    {
+        if !tree.clean(depth - 1) {
+            return Cow::Borrowed(text);
         }
+        let mut out = String::new();
+        tree.write(&mut out);
+        return Cow::Owned(out);
     }
+    secrets::without(text)
+}
 
-    fn open(&mut self, bracket: &str) {
-        self.write(bracket);
-        let is_object = bracket == "{";
-        self.levels.push(Level { is_object, expects_name: is_object, has_member: false });
-    }
+/// A JSON value in the order of its text, not nested: a record may be deeper than a thread's stack
+/// bears.
+struct Tree<'j> {
+    nodes: Vec<Node<'j>>,
+}
 
-    fn close(&mut self, bracket: &str) {
-        self.levels.pop();
-        if self.skipping.is_none() {
-            self.out.push_str(bracket);
-        }
-        self.end_of_value();
-    }
+struct Node<'j> {
+    /// Of an object's member.
+    name: Option<Cow<'j, str>>,
+    value: Value<'j>,
+    /// The node after this one and all it holds.
+    end: usize,
+    is_dropped: bool,
+}
 
-    fn string(&mut self, literal: &str) -> Result<(), Unkeepable> {
-        let text = unquote(literal)?;
-        let depth = self.levels.len();
-        match self.levels.last_mut() {
-            Some(level) if level.expects_name => {
-                level.expects_name = false;
-                if self.skipping.is_none() && is_secret(&text) {
-                    self.skipping = Some(depth);
-                } else if self.skipping.is_none() {
-                    if std::mem::replace(&mut level.has_member, true) {
-                        self.out.push(',');
+enum Value<'j> {
+    Object,
+    Array,
+    Text(Cow<'j, str>),
+    /// A number, `true`, `false` or `null`, as it came.
+    Word(&'j str),
+}
+
+impl<'j> Tree<'j> {
+    /// Reads one value, which the JSON parser has found valid.
+    fn read(json: &'j str) -> Result<Self, Unkeepable> {
+        let mut nodes: Vec<Node<'j>> = Vec::new();
+        let mut open: Vec<usize> = Vec::new();
+        let mut name = None;
+        let bytes = json.as_bytes();
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            let length = match byte {
+                b'"' => string_length(&bytes[at..]),
+                b' ' | b'\t' | b'\r' | b'\n' | b'{' | b'[' | b'}' | b']' | b':' | b',' => 1,
+                _ => scalar_length(&bytes[at..]),
+            };
+            let token = &json[at..at + length];
+            at += length;
+            let value = match byte {
+                b' ' | b'\t' | b'\r' | b'\n' | b':' | b',' => continue,
+                b'}' | b']' => {
+                    if let Some(begun) = open.pop() {
+                        nodes[begun].end = nodes.len();
                     }
-                    self.out.push_str(literal);
-                    self.out.push(':');
+                    continue;
                 }
+                b'"' => {
+                    let text = unquote(token)?;
+                    let in_object =
+                        open.last().is_some_and(|o| matches!(nodes[*o].value, Value::Object));
+                    if in_object && name.is_none() {
+                        name = Some(text);
+                        continue;
+                    }
+                    Value::Text(text)
+                }
+                b'{' => Value::Object,
+                b'[' => Value::Array,
+                b'-' | b'0'..=b'9' if !number::is_finite(token) => {
+                    return Err(Unkeepable("a number beyond Float64"));
+                }
+                _ => Value::Word(token),
+            };
+            if matches!(value, Value::Object | Value::Array) {
+                open.push(nodes.len());
             }
-            _ => self.scalar(literal),
+            let end = nodes.len() + 1;
+            nodes.push(Node { name: name.take(), value, end, is_dropped: false });
         }
-        Ok(())
+        Ok(Self { nodes })
     }
 
-    fn scalar(&mut self, token: &str) {
-        self.write(token);
-        self.end_of_value();
+    /// Drops secrets, and all but the last member of a name, and cleans texts; whether there was
+    /// anything to do.
+    fn clean(&mut self, depth: usize) -> bool {
+        let mut changed = false;
+        for at in 0..self.nodes.len() {
+            match &self.nodes[at].value {
+                Value::Object => changed |= self.clean_object(at),
+                Value::Array => changed |= self.clean_array(at),
+                Value::Text(text) => {
+                    if let Cow::Owned(cleaned) = clean_text(text, depth) {
+                        self.nodes[at].value = Value::Text(Cow::Owned(cleaned));
+                        changed = true;
+                    }
+                }
+                Value::Word(_) => {}
+            }
+            let name = self.nodes[at].name.as_deref().map(secrets::without);
+            if let Some(Cow::Owned(cleaned)) = name {
+                self.nodes[at].name = Some(Cow::Owned(cleaned));
+                changed = true;
+            }
+        }
+        changed
     }
 
-    /// Writes the beginning of a value, after the comma that an array's member needs.
-    fn write(&mut self, token: &str) {
-        if self.skipping.is_some() {
-            return;
-        }
-        if let Some(level) = self.levels.last_mut().filter(|level| !level.is_object)
-            && std::mem::replace(&mut level.has_member, true)
-        {
-            self.out.push(',');
-        }
-        self.out.push_str(token);
+    /// The nodes right below one.
+    fn below(&self, at: usize) -> impl Iterator<Item = usize> {
+        let end = self.nodes[at].end;
+        let first = Some(at + 1).filter(|first| *first < end);
+        std::iter::successors(first, move |at| Some(self.nodes[*at].end).filter(|next| *next < end))
     }
 
-    fn end_of_value(&mut self) {
-        if self.skipping == Some(self.levels.len()) {
-            self.skipping = None;
+    fn clean_object(&mut self, at: usize) -> bool {
+        let name = |at: &usize| self.nodes[*at].name.as_deref().unwrap_or_default();
+        let mut members: Vec<usize> = self.below(at).collect();
+        let names_secret = |at: &usize| match &self.nodes[*at].value {
+            Value::Text(text) => is_name(name(at)) && text.len() <= 64 && secrets::is_secret(text),
+            _ => false,
+        };
+        let is_pair = members.iter().any(names_secret);
+        let is_secret =
+            |at: &usize| secrets::is_secret(name(at)) || (is_pair && is_content(name(at)));
+        let mut dropped: Vec<usize> = members.iter().copied().filter(is_secret).collect();
+        members.sort_by(|a, b| name(a).cmp(name(b)));
+        let again = members.windows(2).filter(|pair| name(&pair[0]) == name(&pair[1]));
+        dropped.extend(again.map(|pair| pair[0]));
+        self.drop_all(&dropped)
+    }
+
+    /// Headers may come as `["Cookie", "…", "Host", "…"]`, or as an array of such pairs.
+    fn clean_array(&mut self, at: usize) -> bool {
+        let elements: Vec<usize> = self.below(at).collect();
+        let is_name = |at: usize| match &self.nodes[at].value {
+            Value::Text(text) => secrets::is_surely_secret(text),
+            _ => false,
+        };
+        let pairs = elements.chunks_exact(2).filter(|pair| is_name(pair[0]));
+        let dropped: Vec<usize> = pairs.map(|pair| pair[1]).collect();
+        self.drop_all(&dropped)
+    }
+
+    fn drop_all(&mut self, nodes: &[usize]) -> bool {
+        for at in nodes {
+            self.nodes[*at].is_dropped = true;
+        }
+        !nodes.is_empty()
+    }
+
+    fn write(&self, out: &mut String) {
+        /// One open object or array.
+        struct Open {
+            end: usize,
+            bracket: char,
+            has_member: bool,
+        }
+        let mut open: Vec<Open> = Vec::new();
+        let mut at = 0;
+        loop {
+            while let Some(done) = open.pop_if(|o| o.end == at) {
+                out.push(done.bracket);
+            }
+            let Some(node) = self.nodes.get(at) else { return };
+            if node.is_dropped {
+                at = node.end;
+                continue;
+            }
+            if open.last_mut().is_some_and(|o| std::mem::replace(&mut o.has_member, true)) {
+                out.push(',');
+            }
+            if let Some(name) = &node.name {
+                push_text(out, name);
+                out.push(':');
+            }
+            let mut begin = |begins: char, bracket: char| {
+                out.push(begins);
+                open.push(Open { end: node.end, bracket, has_member: false });
+            };
+            match &node.value {
+                Value::Object => begin('{', '}'),
+                Value::Array => begin('[', ']'),
+                Value::Text(text) => push_text(out, text),
+                Value::Word(word) => out.push_str(word),
+            }
+            at += 1;
         }
     }
+}
+
+/// Whether a member of this name says what another one is: `{"name": "Cookie", "value": "…"}`.
+fn is_name(name: &str) -> bool {
+    ["name", "key", "header", "field", "param", "parameter", "k"]
+        .iter()
+        .any(|n| name.eq_ignore_ascii_case(n))
+}
+
+/// Whether a member of this name holds what another one names.
+fn is_content(name: &str) -> bool {
+    ["value", "values", "val", "content", "data", "text", "v"]
+        .iter()
+        .any(|n| name.eq_ignore_ascii_case(n))
 }
 
 /// The length of the string literal that `bytes` begin with, quotes included.
@@ -213,7 +324,11 @@ mod tests {
         check_object(&[], &Ok(None));
         check_object(&[("b", "1"), ("a", "null")], &Ok(Some(r#"{"a":null,"b":1}"#)));
         check_object(&[("a", "1"), ("b", "2"), ("a", "3")], &Ok(Some(r#"{"a":3,"b":2}"#)));
-        check_object(&[("a\"\n", r#""\u00e9""#)], &Ok(Some(r#"{"a\"\n":"\u00e9"}"#)));
+        check_object(&[("a\"\n", r#""\u00e9\/\n""#)], &Ok(Some(r#"{"a\"\n":"é/\n"}"#)));
+        check_object(
+            &[("a", r#"{"b":1,"\u0062":{"b":2,"c":3,"b":4},"d":1.50}"#)],
+            &Ok(Some(r#"{"a":{"b":{"c":3,"b":4},"d":1.50}}"#)),
+        );
         check_object(
             &[("a", "[ 1 , [ ] , { } , {\"x\" : [ true, \"]\\\"\" ] } ]")],
             &Ok(Some(r#"{"a":[1,[],{},{"x":[true,"]\""]}]}"#)),
@@ -233,6 +348,28 @@ mod tests {
         }
         check_object(&[("n", r#"{"pass\u0077ord":1}"#)], &Ok(Some(r#"{"n":{}}"#)));
         check_object(&[("token_count", "7")], &Ok(Some(r#"{"token_count":7}"#)));
+    }
+
+    #[test]
+    fn secrets_are_dropped_wherever_they_hide() {
+        #[track_caller]
+        fn check(value: &str, expected: &str) {
+            check_object(&[("a", value)], &Ok(Some(&format!(r#"{{"a":{expected}}}"#))));
+        }
+        check(r#""\/v1\/x?apikey=s""#, r#""/v1/x""#);
+        check(r#"["https://u:s@h/x?k=s"]"#, r#"["https://h/x"]"#);
+        check(r#"{"https://u:s@h/?s":1}"#, r#"{"https://h/":1}"#);
+        check(
+            r#"[{"name":"Cookie","value":"s"},{"name":"Host","value":"h"},{"VALUES":["s"],"Key":"X-Api-Key"}]"#,
+            r#"[{"name":"Cookie"},{"name":"Host","value":"h"},{"Key":"X-Api-Key"}]"#,
+        );
+        check(r#"["Set-Cookie","s","Host","h"]"#, r#"["Set-Cookie","Host","h"]"#);
+        check(r#"[["authorization",["s"]],["host","h"]]"#, r#"[["authorization"],["host","h"]]"#);
+        check(r#"["auth","billing"]"#, r#"["auth","billing"]"#);
+        check(r#""{\"password\": \"s\", \"x\": 1}""#, r#""{\"x\":1}""#);
+        check(r#""{\"a\": \"{\\\"token\\\":\\\"s\\\"}\"}""#, r#""{\"a\":\"{}\"}""#);
+        check(r#""{ \"x\": 1 }""#, r#""{ \"x\": 1 }""#);
+        check(r#""{\"password\":\"s\"""#, r#""{\"password\":\"\"""#);
     }
 
     #[test]

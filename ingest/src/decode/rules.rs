@@ -7,7 +7,7 @@ use lake_types::{Day, MICROS_PER_DAY, minor_units};
 use super::fields::{Field, Rule};
 use super::json::Slot;
 use super::number::{self, NotInteger};
-use super::{Reason, Rejection, missing, reject, time, wrong_type};
+use super::{EARLIEST, Reason, Rejection, missing, reject, time, wrong_type};
 
 /// How far ahead of a record's arrival its event may claim to have occurred.
 const AHEAD: i64 = MICROS_PER_DAY;
@@ -83,6 +83,14 @@ pub(super) fn occurred_at(
     let latest = arrival.saturating_add(AHEAD);
     if instant < earliest || instant > latest || instant == i64::MAX {
         let first = Day::of_micros(earliest);
+        if (EARLIEST..earliest).contains(&instant) {
+            let detail = format!("retention has sealed the days before {first}");
+            let sealed_before = Some(first);
+            return Err(Rejection {
+                sealed_before,
+                ..reject(Reason::OutOfRange, Some(name), detail)
+            });
+        }
         let detail = format!("it lies between {first} and a day after the record's arrival");
         return Err(reject(Reason::OutOfRange, Some(name), detail));
     }

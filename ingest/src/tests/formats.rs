@@ -311,7 +311,12 @@ async fn what_is_a_dead_letter_already_stays_one() {
     let mut sink = open().await.expect("a sink");
     let part = sink.part(Stream::ApiCalls, "calls", 0, id.clone()).await;
     let mut part = part.expect("a part");
-    let rejection = Rejection { reason: Reason::SchemaUnknown, field: None, detail: String::new() };
+    let rejection = Rejection {
+        reason: Reason::SchemaUnknown,
+        field: None,
+        detail: String::new(),
+        sealed_before: None,
+    };
     let (bytes, sealed) = (value.as_bytes(), envelope());
     part.dead.push(DeadLetter::seal(&lake, 0, NOON, rejection, bytes, &sealed));
     part.next = 1;

@@ -88,7 +88,7 @@ impl Lake {
         Ok(files)
     }
 
-    async fn delete(&self, path: &str) -> Result<(), LakeError> {
+    pub(super) async fn delete(&self, path: &str) -> Result<(), LakeError> {
         match self.store().delete(&Path::from(path)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),

@@ -1,4 +1,5 @@
-//! The proof of an erasure: every file below the lake's root, looked through for the ids.
+//! The proof of an erasure: every file below the lake's root, looked through for the ids, in
+//! whatever spelling.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ use parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::names::Names;
-use super::{Erasure, letters_that_name, token_for};
+use super::{Erasure, letters_that_name, reports, token_for};
 use crate::error::LakeError;
 use crate::file::batches;
 use crate::lake::Lake;
@@ -27,6 +28,8 @@ pub enum Place {
     Pending,
     /// Of a table's log.
     Log,
+    /// Notes which folder a report was written to.
+    Note,
     Other,
 }
 
@@ -113,7 +116,9 @@ impl Lake {
             };
             let table = table.cloned().unwrap_or_default();
             let age = now - file.last_modified.timestamp_micros();
+            let is_note = path.starts_with(&format!("{}/", reports::FOLDER));
             let place = match (table.is_empty(), of_log) {
+                (true, _) if is_note => Place::Note,
                 (true, _) => Place::Other,
                 (_, true) => Place::Log,
                 _ if age > ABANDONED => Place::Dead,
@@ -159,7 +164,7 @@ impl Lake {
         let names = &erasure.names;
         let bytes = self.bytes(path).await?;
         if !path.ends_with(".parquet") {
-            let found = if of_log { names.in_statistics(&bytes) } else { names.in_words(&bytes) };
+            let found = if of_log { names.in_statistics(&bytes) } else { names.in_part(&bytes) };
             return Ok(found.then(|| "its text".to_owned()));
         }
         let letters = table.is_some_and(|t| t == schema::dead_letters().name);
@@ -178,13 +183,17 @@ impl Lake {
                 }
             }
             if letters {
-                let opened = letters_that_name(names, self, &batch);
+                let opened = letters_that_name(names, self.key(), &batch);
                 if opened.named.contains(&true) {
                     return Ok(Some("a sealed record".to_owned()));
                 }
                 if opened.closed > 0 {
-                    let what = "records sealed with another key, which nobody could look into";
-                    return Ok(Some(format!("{} {what}", opened.closed)));
+                    let what = "sealed with another key, which nobody could look into";
+                    return Ok(Some(format!("{} {what}", records(opened.closed))));
+                }
+                if opened.packed > 0 {
+                    let what = "rejected and compressed, which nobody looked into";
+                    return Ok(Some(format!("{} {what}", records(opened.packed))));
                 }
             }
         }
@@ -193,6 +202,10 @@ impl Lake {
         }
         parquet_names(names, &bytes, path)
     }
+}
+
+fn records(count: usize) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }
 
 /// Whether any text in the column, however deep, is one that `named` tells by its field.

@@ -127,7 +127,7 @@ async fn an_erased_partner_is_not_counted() {
     let world = world().await;
     world.compact(Stream::SupportEvents, days()[1]).await;
     world.refresh().await;
-    let erasure = Erasure::new(&BTreeMap::from([("b".to_owned(), "erased-1".to_owned())]));
+    let erasure = Erasure::new(&BTreeMap::from([("b".to_owned(), "erased-1".to_owned())]), false);
     world.lake.erase(&erasure, "raw/api_calls", None, false).await.expect("an erasure");
     world.refresh().await;
     assert_eq!(world.lines(QUALITY).await, ["api-calls 2026-01-01: 1 2 1", BEFORE[2]]);

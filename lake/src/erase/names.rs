@@ -293,7 +293,7 @@ fn framings(length: u64) -> Vec<Vec<u8>> {
 /// Whether the id is no word, no number and no version: long enough, of digits and letters.
 fn is_distinct(id: &str) -> bool {
     // With no letter but e it could be a number in JSON.
-    let letter = |c: char| c.is_alphabetic() && !matches!(c, 'e' | 'E');
+    let letter = |c: char| (c.is_alphabetic() || !c.is_ascii()) && !matches!(c, 'e' | 'E');
     id.chars().count() >= DISTINCT
         && id.contains(|c: char| c.is_ascii_digit())
         && id.contains(letter)

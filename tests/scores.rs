@@ -353,21 +353,23 @@ async fn write_older_scores(project: &Project) {
         };
         let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text.to_owned()])) };
         let as_of = day(as_of).start_micros();
-        let columns = def.schema.fields().iter().map(|field| match field.name().as_str() {
-            "as_of" => instant(as_of),
-            "scored_at" => instant(as_of + hour * 3_600_000_000),
-            "partner_id" => text("busy"),
-            "stage" => text("live"),
-            "tier" | "computed_tier" => text(tier),
-            "score" => Arc::new(Float64Array::from(vec![score])),
-            "coverage" => Arc::new(Float64Array::from(vec![1.0])),
-            "errors_score" => Arc::new(Float64Array::from(vec![40.0])),
-            "errors_n" => Arc::new(Int64Array::from(vec![28])),
-            "errors_reason" => text("4xx as usual"),
-            "growth_reason" => text("Live for 7 whole weeks"),
-            name if name.ends_with("_n") => Arc::new(Int64Array::from(vec![0])),
-            "top_reason" | "policy_version" => text("1"),
-            _ => new_null_array(field.data_type(), 1),
+        let columns = def.schema.fields().iter().map(|field| -> ArrayRef {
+            match field.name().as_str() {
+                "as_of" => instant(as_of),
+                "scored_at" => instant(as_of + hour * 3_600_000_000),
+                "partner_id" => text("busy"),
+                "stage" => text("live"),
+                "tier" | "computed_tier" => text(tier),
+                "score" => Arc::new(Float64Array::from(vec![score])),
+                "coverage" => Arc::new(Float64Array::from(vec![1.0])),
+                "errors_score" => Arc::new(Float64Array::from(vec![40.0])),
+                "errors_n" => Arc::new(Int64Array::from(vec![28])),
+                "errors_reason" => text("4xx as usual"),
+                "growth_reason" => text("Live for 7 whole weeks"),
+                name if name.ends_with("_n") => Arc::new(Int64Array::from(vec![0])),
+                "top_reason" | "policy_version" => text("1"),
+                _ => new_null_array(field.data_type(), 1),
+            }
         });
         RecordBatch::try_new(def.schema.clone(), columns.collect()).expect("a row")
     };

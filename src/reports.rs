@@ -6,12 +6,13 @@ use std::path::Path;
 use anyhow::Context;
 use lake::{Lake, NotedReport};
 
-use crate::output::note;
+use crate::output::message;
 use crate::project::Project;
 
 /// What was noted of a folder before a report is written to it.
 pub(crate) struct Begun {
     note: NotedReport,
+    is_noted: bool,
     /// Whether the report that lies there is older than an erasure: nothing of it may be kept.
     pub(crate) is_outdated: bool,
 }
@@ -23,25 +24,26 @@ pub(crate) async fn begin(project: &Project, out: &Path) -> anyhow::Result<Begun
     let note = NotedReport { folder, machine: machine(), read_at: project.opened_at };
     let known = project.lake.noted_reports().await?;
     let before = known.iter().find(|(known, _)| known.folder == note.folder);
-    if before.is_none() {
-        keep(&project.lake, &note).await;
-    }
-    Ok(Begun { note, is_outdated: before.is_some_and(|(_, outdated)| *outdated) })
+    let is_outdated = before.is_some_and(|(_, outdated)| *outdated);
+    let is_noted = before.is_some() || keep(&project.lake, &note).await;
+    Ok(Begun { note, is_noted, is_outdated })
 }
 
 /// Notes that the report is written.
 pub(crate) async fn end(project: &Project, begun: &Begun) {
-    keep(&project.lake, &begun.note).await;
+    if begun.is_noted {
+        keep(&project.lake, &begun.note).await;
+    }
 }
 
-/// Who may only read the lake can still have a report.
-async fn keep(lake: &Lake, report: &NotedReport) {
-    if let Err(error) = lake.note_report(report).await {
-        note(&format!(
-            "rapport: warning: an erasure will not know of the report in {}, the lake could not note it: {error}",
-            report.folder
-        ));
-    }
+/// Writes the note; whether that could be done. Who may only read the lake can still have a report.
+async fn keep(lake: &Lake, report: &NotedReport) -> bool {
+    let Err(error) = lake.note_report(report).await else { return true };
+    message(&format!(
+        "rapport: warning: an erasure will not know of the report in {}, for the lake could not note it: {error}",
+        report.folder
+    ));
+    false
 }
 
 /// A folder as the notes name it.

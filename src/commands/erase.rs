@@ -5,6 +5,7 @@ use std::io::{BufRead, IsTerminal};
 
 use anyhow::Context;
 use lake::{Doubt, Erased, Erasure, Lake, Place, Scan, Trace};
+use lake_types::{agree, counted};
 
 use super::outside;
 use crate::args::Erase;
@@ -198,7 +199,8 @@ impl Tally {
 /// Says what is gone, what may not be and what was not looked at.
 fn report(done: &Tally, left: &Left) -> anyhow::Result<()> {
     let Left { traces, doubts, reports, scan } = left;
-    let looked = format!("{} files, {} MB", count(scan.files), count(scan.bytes.div_ceil(1 << 20)));
+    let looked =
+        format!("{}, {} MB", counted(scan.files, "file"), count(scan.bytes.div_ceil(1 << 20)));
     if traces.is_empty() && doubts.is_empty() {
         let what = if done.files() == 0 { "was ever in" } else { "is left in" };
         line(&format!("Nothing of it {what} the lake's files: looked through {looked}."))?;
@@ -213,32 +215,25 @@ fn report(done: &Tally, left: &Left) -> anyhow::Result<()> {
         line(report)?;
     }
     note(outside::NOT_LOOKED_AT);
-    let found = [
-        (traces.len(), "still holds", "still hold", "file"),
-        (doubts.len(), "may hold", "may hold", "column"),
-    ];
-    let mut said: Vec<String> = found
-        .into_iter()
-        .filter(|(n, ..)| *n > 0)
-        .map(|(n, one, more, what)| match n {
-            1 => format!("1 {what} {one} a partner that was to be erased"),
-            _ => format!("{n} {what}s {more} a partner that was to be erased"),
-        })
-        .collect();
-    match reports.len() {
-        0 => {}
-        1 => said.push("1 report is older than an erasure".to_owned()),
-        n => said.push(format!("{n} reports are older than an erasure")),
+    let mut said = Vec::new();
+    if !traces.is_empty() {
+        let (files, hold) = (counted(traces.len(), "file"), agree(traces.len(), "holds", "hold"));
+        said.push(format!("{files} still {hold} a partner that was to be erased"));
+    }
+    if !doubts.is_empty() {
+        let columns = counted(doubts.len(), "column");
+        said.push(format!("{columns} may hold a partner that was to be erased"));
+    }
+    if !reports.is_empty() {
+        let (n, are) = (counted(reports.len(), "report"), agree(reports.len(), "is", "are"));
+        said.push(format!("{n} {are} older than an erasure"));
     }
     if said.is_empty() { Ok(()) } else { Err(Found(said.join("; ")).into()) }
 }
 
 fn in_doubt(doubt: &Doubt) -> String {
     let Doubt { table, column, word, rows } = doubt;
-    let rows = match rows {
-        1 => "1 row".to_owned(),
-        n => format!("{} rows", count(*n)),
-    };
+    let rows = counted(*rows, "row");
     let name = table.rsplit('/').next().unwrap_or(table);
     match word {
         None => format!(

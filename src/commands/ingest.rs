@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use ingest::{Counts, From, Limits, LoadOptions, RunOptions, Source, Status};
 use lake::Lake;
-use lake_types::parse_instant;
+use lake_types::{agree, parse_instant};
 
 use crate::args::{IngestLoad, IngestRun};
 use crate::config::Config;
@@ -35,12 +35,10 @@ pub(crate) fn run(
 /// Says of records for sealed days what has become of them, and what can be done.
 pub(super) fn say_sealed(counts: &Counts) {
     let Some(first) = counts.sealed_before else { return };
-    let what = match counts.of_sealed_days {
-        1 => "1 of the rejected records is".to_owned(),
-        n => format!("{} of the rejected records are", count(n)),
-    };
+    let n = counts.of_sealed_days;
+    let (of, are) = (count(n), agree(n, "is", "are"));
     note(&format!(
-        "{what} of days before {first}, which retention has sealed: what was computed of these days stays, and nothing more is counted for them, also no copy of an event that was there. They are among the dead letters as out_of_range. To keep days longer, lengthen [lake.retention] in rapport.toml before `rapport lake retain` seals them."
+        "{of} of the rejected records {are} of days before {first}, which retention has sealed: what was computed of these days stays, and nothing more is counted for them, also no copy of an event that was there. They are among the dead letters as out_of_range. To keep days longer, lengthen [lake.retention] in rapport.toml before `rapport lake retain` seals them."
     ));
 }
 

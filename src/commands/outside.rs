@@ -24,7 +24,8 @@ pub(crate) async fn check_gone(lake: &Lake, folders: &[PathBuf]) -> anyhow::Resu
         }
         if is_there(&name) {
             return Err(usage(format!(
-                "--report-gone {name}: it is still there; delete it, or renew it with `rapport report --out {name}`"
+                "--report-gone {name}: it is still there; delete it, or renew it with `{}`",
+                renewal(&name)
             )));
         }
     }
@@ -46,18 +47,35 @@ pub(crate) async fn outdated_reports(lake: &Lake) -> anyhow::Result<Vec<String>>
         let folder = &report.folder;
         if is_there(folder) {
             lines.push(format!(
-                "{folder}: a report from before the erasure, renew it with `rapport report --out {folder}` or delete it"
+                "{folder}: a report from before the erasure, renew it with `{}` or delete it",
+                renewal(folder)
             ));
         } else if report.machine == machine() {
             lake.forget_report(folder).await?;
         } else {
             lines.push(format!(
-                "{folder}: a report from before the erasure, written on {}: renew it there with `rapport report --out {folder}`, or, where it is gone, say so here with --report-gone {folder}",
-                if report.machine.is_empty() { "another machine" } else { &report.machine }
+                "{folder}: a report from before the erasure, written on {}: renew it there with `{}`, or, where it is gone, say so here with --report-gone {}",
+                if report.machine.is_empty() { "another machine" } else { &report.machine },
+                renewal(folder),
+                quoted(folder)
             ));
         }
     }
     Ok(lines)
+}
+
+/// The command that writes a report anew.
+fn renewal(folder: &str) -> String {
+    format!("rapport report --out {}", quoted(folder))
+}
+
+/// As a shell takes it for one word.
+fn quoted(folder: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_');
+    if folder.chars().all(is_plain) {
+        return folder.to_owned();
+    }
+    format!("'{}'", folder.replace('\'', r"'\''"))
 }
 
 fn is_there(folder: &str) -> bool {

@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 use futures::TryStreamExt;
+use lake_types::counted;
 use parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
@@ -189,11 +190,11 @@ impl Lake {
                 }
                 if opened.closed > 0 {
                     let what = "sealed with another key, which nobody could look into";
-                    return Ok(Some(format!("{} {what}", records(opened.closed))));
+                    return Ok(Some(format!("{} {what}", counted(opened.closed, "record"))));
                 }
                 if opened.packed > 0 {
                     let what = "rejected and compressed, which nobody looked into";
-                    return Ok(Some(format!("{} {what}", records(opened.packed))));
+                    return Ok(Some(format!("{} {what}", counted(opened.packed, "record"))));
                 }
             }
         }
@@ -202,10 +203,6 @@ impl Lake {
         }
         parquet_names(names, &bytes, path)
     }
-}
-
-fn records(count: usize) -> String {
-    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
 }
 
 /// Whether any text in the column, however deep, is one that `named` tells by its field.

@@ -180,7 +180,7 @@ impl Life {
             Step::Compact(stream, day) => world.compact(*stream, Day(FIRST_DAY + day)).await,
             Step::Erase(partner, between) => {
                 let token = BTreeMap::from([(format!("partner-{partner}"), "token".to_owned())]);
-                let erasure = Erasure::new(&token);
+                let erasure = Erasure::new(&token, false);
                 for table in self.tables("raw/").await {
                     world.lake.erase(&erasure, &table, None, false).await.expect("an erasure");
                 }

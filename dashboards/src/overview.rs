@@ -214,7 +214,7 @@ fn stuck_line(input: &ReportInput) -> Markup {
                     @match longest {
                         Some(row) => { "Longest: " (words::name(&words::label(None, &row.partner_id), 40)) ", "
                             (Figure::counted(row.days_in_stage, "day", "SELECT max(days_in_stage) FROM stuck_partners")) " in its stage." }
-                        None => { "Registered, not live, and in its stage for " (words::plural(input.policy.stuck_after_days, "day", "days")) " or more." }
+                        None => { "Registered, not live, and in its stage for " (lake_types::counted(input.policy.stuck_after_days, "day")) " or more." }
                     }
                 }
             }

@@ -155,7 +155,7 @@ fn health_section(page: &Page, row: &HealthRow) -> Markup {
 }
 
 fn why_none(row: &HealthRow, policy: &PolicyInForce) -> String {
-    let days = |n: i64| words::plural(n, "day", "days");
+    let days = |n: i64| lake_types::counted(n, "day");
     match row.standing() {
         Standing::Onboarding | Standing::Stuck => {
             "A score needs production calls: the partner is not live yet.".to_owned()

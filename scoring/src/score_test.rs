@@ -304,9 +304,10 @@ fn a_signal_has_a_row_where_it_applies() {
     };
     let available = output.signals.column("available").expect("a column").bool().expect("flags");
     let rows = text("partner_id").into_iter().zip(text("signal")).zip(available.iter().flatten());
+    let rows: Vec<((String, String), bool)> = rows.collect();
     let of = |id: &str| -> Vec<(String, bool)> {
-        let rows = rows.clone().filter(|((partner, _), _)| partner == id);
-        rows.map(|((_, signal), available)| (signal, available)).collect()
+        let rows = rows.iter().filter(|((partner, _), _)| partner == id);
+        rows.map(|((_, signal), available)| (signal.clone(), *available)).collect()
     };
     let row = |signal: &str, available| (signal.to_owned(), available);
     // Long live: onboarding counts no more. Young: too little for a weekday pattern and a trend.

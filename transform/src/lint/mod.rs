@@ -83,7 +83,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     async fn check(&self, query: &Query) -> Result<Vec<Mistake>> {
-        let words = text::Words::of(&query.sql);
+        let words = Words::of(&query.sql);
         let mut mistakes = Mistakes::new(&query.file, &query.name, &query.sql);
         if let Some(statement) = self.parsed(query, &words, &mut mistakes) {
             words::check(&statement, query.kind, &self.draft.ctx, &words, &mut mistakes);
@@ -98,7 +98,7 @@ impl Checker<'_> {
     fn parsed(
         &self,
         query: &Query,
-        words: &text::Words,
+        words: &Words,
         mistakes: &mut Mistakes<'_>,
     ) -> Option<Statement> {
         const HELP: &str = "a query file holds one SELECT";
@@ -116,7 +116,7 @@ impl Checker<'_> {
                 None
             }
             Err(TransformError::Sql { source, .. }) => {
-                planner::explain(&source, &self.draft.ctx, words, mistakes);
+                explain(&source, &self.draft.ctx, words, mistakes);
                 None
             }
             Err(other) => {
@@ -130,7 +130,7 @@ impl Checker<'_> {
     fn tables_are_known(
         &self,
         query: &Query,
-        words: &text::Words,
+        words: &Words,
         mistakes: &mut Mistakes<'_>,
     ) -> bool {
         let mut all_known = true;
@@ -164,20 +164,20 @@ impl Checker<'_> {
         &self,
         query: &Query,
         statement: Statement,
-        words: &text::Words,
+        words: &Words,
         mistakes: &mut Mistakes<'_>,
     ) -> Result<()> {
         let ctx = &self.draft.ctx;
         let plan = match self.draft.plan(statement.clone()).await {
             Ok(plan) => plan,
             Err(error) => {
-                planner::explain(&error, ctx, words, mistakes);
+                explain(&error, ctx, words, mistakes);
                 return Ok(());
             }
         };
         // Types that don't go together show only here.
         if let Err(error) = ctx.state().optimize(&plan) {
-            planner::explain(&error, ctx, words, mistakes);
+            explain(&error, ctx, words, mistakes);
         }
         columns::check(query, &statement, plan.schema().as_arrow(), words, mistakes);
         sums::check(&plan, words, mistakes);
@@ -199,7 +199,7 @@ impl Checker<'_> {
         &self,
         query: &Query,
         plan: &LogicalPlan,
-        words: &text::Words,
+        words: &Words,
         mistakes: &mut Mistakes<'_>,
     ) {
         if plan.schema().fields().iter().all(|f| f.name() != "event_date") {

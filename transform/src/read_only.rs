@@ -42,7 +42,10 @@ impl Engine {
         }
         let foreign: BTreeSet<String> = found.computed.iter().cloned().collect();
         let broken = Arc::new(Mutex::new(found.failed.clone()));
-        Ok((Self { foreign, broken, ..self.clone() }, found))
+        let mut engine = self.clone();
+        engine.foreign = foreign;
+        engine.broken = broken;
+        Ok((engine, found))
     }
 
     async fn has_sealed_days(&self) -> Result<bool> {

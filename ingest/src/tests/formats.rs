@@ -349,8 +349,8 @@ fn what_the_registry_says() {
     };
     let stub = Stub::start();
     let mut settings = stub.settings();
-    settings.user = Some("ingest".to_owned());
-    settings.password = Some("secret".to_owned());
+    settings.user = Some("ingest".to_owned().into());
+    settings.password = Some("secret".to_owned().into());
     stub.register(1, CALL);
     assert!(matches!(fetch(&settings, 1), Ok(true)));
     let asked = stub.asked.lock().expect("no panic").clone();

@@ -61,8 +61,13 @@ fn one_event_without_a_rate_holds_back_money_alone() {
     let scored = project.run(&scored).succeeded();
     says(&scored, &[NO_RATE, "scores are made without it"]);
     assert!(scored.text().lines().count() > 20, "{scored}");
-    let shares = "SELECT count(impact_share) FROM partner_health WHERE as_of = '2026-03-01'";
-    assert_eq!(project.number(shares), 0);
+    let shares = || {
+        project.number(&format!(
+            "SELECT count(impact_share) FROM partner_health WHERE as_of = '{DAY}' AND revision =
+               (SELECT max(revision) FROM partner_health WHERE as_of = '{DAY}')"
+        ))
+    };
+    assert_eq!(shares(), 0);
     let plan = project.run(&["actions", "plan", "--out", "plan.json", "--as-of", DAY]);
     assert!(plan.succeeded().text().contains("partners looked at"));
 
@@ -96,34 +101,56 @@ fn one_event_without_a_rate_holds_back_money_alone() {
         !report.stderr.contains("held back")
             && !page(&project, "revenue.html").contains("Held back.")
     );
-    assert!(project.number(shares) > 0);
+    assert!(shares() > 0);
 }
 
-/// A replacement of a metric that can be planned, and fails over rows.
-fn failing(project: &Project, name: &str) {
-    let shown = project.ok(&["metrics", "show", name]);
-    let start = shown.find("/*---").expect("a query");
-    let column = if name == "throttling" { "quota_per_minute" } else { "calls" };
-    let sql = shown[start..].replace("ORDER BY partner_id", "LIMIT 1 / 0 -- ORDER BY partner_id");
-    let broken = sql.replacen(&format!("{column},"), &format!("1 / 0 AS {column},"), 1);
-    project.write(&format!("queries/metrics/{name}.sql"), broken);
-}
+/// Replacements of metrics that can be planned, and fail over rows.
+const FAILING_TREND: &str = "/*---
+description = \"fails over rows\"
+grain = [\"partner_id\", \"event_date\"]
+[columns]
+partner_id = { type = \"Utf8\" }
+event_date = { type = \"Date32\" }
+calls = { type = \"Int64\" }
+client_error_rate = { type = \"Float64\" }
+server_error_rate = { type = \"Float64\" }
+throttled_rate = { type = \"Float64\" }
+baseline_rate = { type = \"Float64\" }
+alarm = { type = \"Boolean\" }
+---*/
+SELECT partner_id, event_date, calls / (calls - calls) AS calls, 0.5 AS client_error_rate,
+  0.5 AS server_error_rate, 0.5 AS throttled_rate, 0.5 AS baseline_rate, FALSE AS alarm
+FROM usage_day ORDER BY partner_id, event_date
+";
+const FAILING_THROTTLING: &str = "/*---
+description = \"fails over rows\"
+grain = [\"partner_id\"]
+[columns]
+partner_id = { type = \"Utf8\" }
+quota_per_minute = { type = \"Int64\" }
+peak_per_minute = { type = \"Int64\" }
+utilisation = { type = \"Float64\" }
+throttled_rate = { type = \"Float64\" }
+needs_upgrade = { type = \"Boolean\" }
+---*/
+SELECT partner_id, quota_per_minute / (quota_per_minute - quota_per_minute) AS quota_per_minute,
+  quota_per_minute AS peak_per_minute, 0.5 AS utilisation, 0.5 AS throttled_rate,
+  FALSE AS needs_upgrade
+FROM partners WHERE quota_per_minute > 0 ORDER BY partner_id
+";
 
 #[test]
 fn a_broken_replacement_costs_its_signals_alone() {
     let project = project();
     for (name, broken) in [
-        ("error_trend", "header"),
-        ("error_trend", "rows"),
-        ("revenue_per_partner", "header"),
-        ("throttling", "header"),
-        ("throttling", "rows"),
+        ("error_trend", "SELECT 1"),
+        ("error_trend", FAILING_TREND),
+        ("revenue_per_partner", "SELECT 1"),
+        ("throttling", "SELECT 1"),
+        ("throttling", FAILING_THROTTLING),
     ] {
         let file = format!("queries/metrics/{name}.sql");
-        match broken {
-            "header" => project.write(&file, "SELECT 1"),
-            _ => failing(&project, name),
-        }
+        project.write(&file, broken);
         let score = project.run(&["score", "run", "--as-of", DAY]).succeeded();
         let without = "scores are made without it";
         assert_eq!(score.stderr.contains(without), name != "throttling", "{score}");
@@ -136,9 +163,12 @@ fn a_broken_replacement_costs_its_signals_alone() {
             let show = ["score", "show", "p-000001", "--as-of", DAY];
             let shown = project.run(&show).succeeded();
             assert!(shown.stderr.contains("error_trend"), "{shown}");
-            let reasons = "SELECT count(*) FROM partner_signals WHERE signal = 'errors' AND available \
-                           AND as_of = '2026-03-01' AND revision = (SELECT max(revision) FROM partner_health)";
-            assert_eq!(project.number(reasons), 0, "{broken}");
+            let measured = format!(
+                "SELECT count(*) FROM partner_signals WHERE signal = 'errors' AND score IS NOT NULL
+                 AND as_of = '{DAY}' AND revision =
+                   (SELECT max(revision) FROM partner_health WHERE as_of = '{DAY}')"
+            );
+            assert_eq!(project.number(&measured), 0, "{broken}");
         }
         std::fs::remove_file(project.path(&file)).expect("the replacement");
     }

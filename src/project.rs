@@ -8,13 +8,13 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Context;
 use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use lake::{Lake, TableDef, causes, refuses_writing, schema};
-use lake_types::{AsOf, format_instant};
+use lake_types::{AsOf, counted, format_instant};
 use transform::{Engine, EngineOptions, Finding, Session, Severity};
 
 use crate::config::Config;
 use crate::failure::usage;
 use crate::output::{message, note};
-use crate::progress::{Stage, count};
+use crate::progress::Stage;
 use crate::{memory, scratch};
 
 /// What every command that reads the lake needs.
@@ -115,7 +115,7 @@ impl Project {
             if let Some((first, more)) = rollup.held.split_first() {
                 let others = match more.len() {
                     0 => String::new(),
-                    n => format!(" and {n} more days"),
+                    n => format!(" and {}", counted(n, "more day")),
                 };
                 note(&format!(
                     "rapport: {}: {first}{others} held back; what was stored of them before stays",
@@ -283,5 +283,5 @@ fn bound() {
 pub(crate) fn refreshed(report: &transform::RefreshReport) -> String {
     let days: usize = report.rollups.iter().map(|r| r.days).sum();
     let rows: u64 = report.rollups.iter().map(|r| r.rows).sum();
-    format!("{} rollup days, {} rows", count(days as u64), count(rows))
+    format!("{}, {}", counted(days, "rollup day"), counted(rows, "row"))
 }

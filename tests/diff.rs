@@ -136,7 +136,7 @@ fn the_tables_of_a_run_are_put_beside_the_newest() {
 
     let ran = diff(&["--run", &run, "growth", "funnel"]);
     assert_eq!(ran.code, Some(3), "{ran}");
-    assert!(ran.stderr.contains(&format!("1 of 2 metrics differ from run {run} of ")), "{ran}");
+    assert!(ran.stderr.contains(&format!("1 of 2 metrics differs from run {run} of ")), "{ran}");
     let text = ran.text();
     for words in [
         &format!("Before: the tables of run {run} of "),

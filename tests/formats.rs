@@ -123,7 +123,7 @@ fn every_encoding_on_one_topic() {
     assert_eq!(crate::program::run(ending).succeeded().code, Some(0));
     assert_eq!(project.number("SELECT count(*) FROM dead_letters"), 2);
     let replayed = project.ok(&["ingest", "replay", "--quiet"]);
-    assert!(replayed.starts_with("1 dead letters accepted, 1 still rejected"), "{replayed}");
+    assert!(replayed.starts_with("1 dead letter accepted, 1 still rejected"), "{replayed}");
     assert!(ids(9).contains("late"));
     project.ok(&["lake", "verify"]);
 }

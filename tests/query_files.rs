@@ -65,7 +65,7 @@ fn what_is_wrong_in_a_case_is_said_at_the_value() {
         (
             "as_of = 2026-01-01\nexpect = [{ partner_id = \"a\" }]\n",
             "4:11",
-            "expected 1 rows, got 0",
+            "expected 1 row, got 0",
         ),
         ("as_of = 2026-01-01\nexpct = []\n", "4:1", "unknown field `expct`"),
     ] {

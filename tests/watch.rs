@@ -231,7 +231,7 @@ fn only_those_named_are_looked_at_and_said_to_people() {
         block = watch.block();
     }
     let failed = "FAIL  busy · one call (queries/metrics/busy.test.toml:5:11)\n\
-                  expected 1 rows, got 1\n! row 1: calls: expected 3, got 1";
+                  expected 1 row, got 1\n! row 1: calls: expected 3, got 1";
     assert!(block.contains(failed), "{block}");
     assert!(block.contains("FAIL  1 query checked, 0 cases passed, 1 failed, "), "{block}");
     watch.ends_by("TERM");

@@ -1,5 +1,6 @@
 //! Producing records to a Kafka cluster: the simulator's way in, and the demo's.
 
+use lake_types::{agree, counted};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -101,7 +102,11 @@ impl RecordProducer {
         if failed > 0 || Instant::now() > until {
             return Err(IngestError::Unreachable {
                 servers: self.servers.clone(),
-                reason: format!("{failed} records were not taken"),
+                reason: format!(
+                    "{} {} not taken",
+                    counted(failed, "record"),
+                    agree(failed, "was", "were")
+                ),
             });
         }
         Ok(())

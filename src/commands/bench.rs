@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use fixtures::{Kind, Record, WorldOptions};
 use ingest::{KafkaSettings, Limits, RecordProducer, RunOptions, TemporaryTopic};
 use lake::{Lake, LakeOptions, StoreOptions};
-use lake_types::{Day, Stream};
+use lake_types::{Day, Stream, counted};
 use serde::Serialize;
 
 use crate::args::BenchIngest;
@@ -176,7 +176,7 @@ fn produce(settings: &KafkaSettings, events: u64, stage: &Stage) -> anyhow::Resu
             producer.send(topic, record.key, &record.value, record.arrival)?;
             sent += 1;
             if sent % 10_000 == 0 {
-                stage.say(format!("{} records produced", count(sent)));
+                stage.say(format!("{} produced", counted(sent, "record")));
             }
         }
     }
@@ -253,9 +253,9 @@ fn print(measured: &Measured) -> anyhow::Result<()> {
     show(&table)?;
     let [least, middle, most] = measured.ratio;
     line(&format!(
-        "{} records of {} bytes: ingest {}/s a core, raw {}/s; ratio {middle:.3} ({least:.3} to {most:.3})",
-        count(measured.records),
-        measured.value_bytes / measured.records.max(1),
+        "{} of {}: ingest {}/s a core, raw {}/s; ratio {middle:.3} ({least:.3} to {most:.3})",
+        counted(measured.records, "record"),
+        counted(measured.value_bytes / measured.records.max(1), "byte"),
         count(measured.ingest_rate as u64),
         count(measured.raw_rate as u64),
     ))?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lake::{LakeError, TableSnapshot, schema};
-use lake_types::{Day, Stream};
+use lake_types::{Day, Stream, counted};
 
 use crate::output::line;
 use crate::progress::{Stage, count};
@@ -36,9 +36,9 @@ pub(crate) async fn run(project: &Project, before: Option<Day>) -> anyhow::Resul
         let Some(end) = before.into_iter().chain(closed).min() else { continue };
         for days in groups(&snapshot, end) {
             stage.say(format!(
-                "{stream} {}, {} files into {}",
+                "{stream} {}, {} into {}",
                 days[0],
-                count(done.old_files),
+                counted(done.old_files, "file"),
                 count(done.new_files)
             ));
             compact_group(project, stream, &days, &mut done).await?;
@@ -46,11 +46,11 @@ pub(crate) async fn run(project: &Project, before: Option<Day>) -> anyhow::Resul
     }
     drop(stage);
     line(&format!(
-        "{} days: {} files into {}, {} copies dropped",
-        count(done.days),
-        count(done.old_files),
+        "{}: {} into {}, {} dropped",
+        counted(done.days, "day"),
+        counted(done.old_files, "file"),
         count(done.new_files),
-        count(done.dropped)
+        counted(done.dropped, "copy")
     ))
 }
 

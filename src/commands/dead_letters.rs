@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use ingest::{Letter, Replayed};
 use lake::Lake;
-use lake_types::{Day, Stream};
+use lake_types::{Day, Stream, agree, counted};
 
 use crate::args::DeadLetters;
 use crate::config::Config;
@@ -106,13 +106,17 @@ pub(crate) async fn replay(
     }
     drop(stage);
     line(&format!(
-        "{} dead letters accepted, {} still rejected, {} left alone (cut off, or not read past yet)",
-        count(total.accepted),
+        "{} accepted, {} still rejected, {} left alone (cut off, or not read past yet)",
+        counted(total.accepted, "dead letter"),
         count(total.rejected),
         count(total.skipped)
     ))?;
     if total.finished > 0 {
-        line(&format!("{} of a replay that had died were finished", count(total.finished)))?;
+        line(&format!(
+            "{} of a replay that had died {} finished",
+            count(total.finished),
+            agree(total.finished, "was", "were")
+        ))?;
     }
     Ok(())
 }

@@ -105,10 +105,10 @@ fn world_file(options: &Demo, dir: &Path) -> anyhow::Result<WorldFile> {
     let same = WorldFile { from, finished: known.finished, ..asked };
     if same != known {
         return Err(usage(format!(
-            "{} holds another world ({} partners, {} events, seed {}); give another --dir, or remove the folder",
+            "{} holds another world ({}, {}, seed {}); give another --dir, or remove the folder",
             dir.display(),
-            known.partners,
-            known.events,
+            counted(known.partners, "partner"),
+            counted(known.events, "event"),
             known.seed
         )));
     }
@@ -159,10 +159,10 @@ fn ingest_world(
             if shown.elapsed() > Duration::from_millis(250) {
                 shown = Instant::now();
                 stage.say(format!(
-                    "{} records, {} accepted, {} commits",
-                    count(s.counts.records),
+                    "{}, {} accepted, {}",
+                    counted(s.counts.records, "record"),
                     count(s.counts.accepted),
-                    count(s.counts.commits)
+                    counted(s.counts.commits, "commit")
                 ));
             }
         });
@@ -261,7 +261,7 @@ impl Told {
             self.tiers.iter().map(|(tier, n)| format!("{} {n}", tier.replace('_', " "))).collect();
         row("tiers", tiers.join(", "));
         row("plan", format!("{} proposed", counted(self.changes, "change")));
-        row("report", format!("{} pages", count(self.pages as u64)));
+        row("report", counted(self.pages, "page"));
         for (index, (stage, took)) in self.stages.iter().enumerate() {
             let name = if index == 0 { "time" } else { "" };
             row(name, format!("{:>5.1} s  {stage}", took.as_secs_f64()));

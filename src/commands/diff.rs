@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
-use lake_types::AsOf;
+use lake_types::{AsOf, agree, counted};
 use transform::{Catalog, Engine, Kind, Query, ResultDiff, Session, diff_results};
 
 use crate::args::Diff;
@@ -109,7 +109,12 @@ pub(crate) async fn run(project: &Project, options: &Diff) -> anyhow::Result<()>
     if different == 0 {
         return Ok(());
     }
-    Err(Found(format!("{different} of {} metrics differ from {before}", changes.len())).into())
+    Err(Found(format!(
+        "{different} of {} {} from {before}",
+        counted(changes.len(), "metric"),
+        agree(different, "differs", "differ")
+    ))
+    .into())
 }
 
 fn nothing() -> anyhow::Error {

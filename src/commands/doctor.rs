@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use lake::{FORMAT_VERSION, Lake, LakeError, LakeKey, LakeOptions, Transactions, schema};
-use lake_types::{Day, Rates, Stream, format_instant, printable};
+use lake_types::{Day, Rates, Stream, counted, format_instant, printable};
 use transform::Catalog;
 
 use crate::config::Config;
@@ -155,9 +155,9 @@ pub(crate) fn run(
 /// The files beside the configuration: CSV, policies, queries.
 fn files(config: &Config, checks: &mut Checks) -> Option<Rates> {
     let rates = config.rates();
-    let rates = checks.result("rates.csv", rates, |r| format!("{} rates", r.rows().count()));
+    let rates = checks.result("rates.csv", rates, |r| counted(r.rows().count(), "rate"));
     checks.result("sla.csv", config.sla(), |rows| format!("{} plans", rows.len()));
-    checks.result("sunsets.csv", config.sunsets(), |rows| format!("{} versions", rows.len()));
+    checks.result("sunsets.csv", config.sunsets(), |rows| counted(rows.len(), "version"));
     let scoring = policy(config.scoring_policy(), |text| {
         scoring::Policy::parse(text).map(drop).map_err(|e| e.to_string())
     });
@@ -176,7 +176,7 @@ fn files(config: &Config, checks: &mut Checks) -> Option<Rates> {
             Err(anyhow::anyhow!("{}; `rapport metrics check` shows all", fault.headline()))
         }
     });
-    checks.result("queries", queries, |catalog| format!("{} queries", catalog.queries().count()));
+    checks.result("queries", queries, |catalog| counted(catalog.queries().count(), "query"));
     rates
 }
 
@@ -256,7 +256,10 @@ async fn lake(config: &Config, checks: &mut Checks) -> Option<Lake> {
         Ok(lake) => {
             let tables = lake.tables().await.map_or(0, |tables| tables.len());
             let root = config.lake().root;
-            checks.ok("lake", format!("{root}, format {FORMAT_VERSION}, {tables} tables"));
+            checks.ok(
+                "lake",
+                format!("{root}, format {FORMAT_VERSION}, {}", counted(tables, "table")),
+            );
             if let Err(error) = lake.probe().await {
                 checks.fail("lake", error.to_string(), "");
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fixtures::{Kind, Record, World, WorldOptions};
 use ingest::{IngestError, KafkaSettings, RecordProducer};
-use lake_types::{Day, Stream};
+use lake_types::{Day, Stream, counted};
 
 use crate::args::{self, Generate};
 use crate::config::{Config, check_servers};
@@ -38,7 +38,7 @@ pub(crate) fn world_options(world: &args::World) -> WorldOptions {
 fn to_files(world: &World, dir: &Path, quiet: bool) -> anyhow::Result<()> {
     let stage = Stage::begin("generate", quiet);
     let written = fixtures::write_ndjson(world, dir, &mut |records| {
-        stage.say(format!("{} records", count(records)));
+        stage.say(counted(records, "record"));
     })?;
     drop(stage);
     let mut table = Table::new(["file", "records"], &[1]);
@@ -85,11 +85,11 @@ fn to_kafka(
     let stage = Stage::begin("produce", quiet);
     let sent = produce(world, &producer, &settings.topics, &mut |sent| {
         if sent % 10_000 == 0 {
-            stage.say(format!("{} records", count(sent)));
+            stage.say(counted(sent, "record"));
         }
     })?;
     drop(stage);
-    line(&format!("{} records produced to {servers}", count(sent.records)))
+    line(&format!("{} produced to {servers}", counted(sent.records, "record")))
 }
 
 /// What was produced.

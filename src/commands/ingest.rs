@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use ingest::{Counts, From, Limits, LoadOptions, RunOptions, Source, Status};
 use lake::Lake;
-use lake_types::{agree, parse_instant};
+use lake_types::{agree, counted, parse_instant};
 
 use crate::args::{IngestLoad, IngestRun};
 use crate::config::Config;
@@ -79,11 +79,11 @@ pub(crate) fn from_kafka(
                 board.put(status);
             }
             stage.say(format!(
-                "{} records, {rate}/s, lag {}, {} partitions, {} commits",
-                count(status.counts.records),
+                "{}, {rate}/s, lag {}, {}, {}",
+                counted(status.counts.records, "record"),
                 count(u64::try_from(status.lag).unwrap_or(0)),
-                status.partitions.len(),
-                count(status.counts.commits),
+                counted(status.partitions.len(), "partition"),
+                counted(status.counts.commits, "commit"),
             ));
         }
     };
@@ -179,8 +179,8 @@ pub(crate) async fn load(config: &Config, options: &IngestLoad, quiet: bool) -> 
     let counts = ingest::load(&lake, &sources, &load_options, &mut |counts, bytes| {
         if let Some(rate) = pace.rate(counts.records) {
             stage.say(format!(
-                "{} records, {rate}/s, {} MB",
-                count(counts.records),
+                "{}, {rate}/s, {} MB",
+                counted(counts.records, "record"),
                 count(bytes >> 20)
             ));
         }
@@ -212,8 +212,8 @@ fn spool() -> anyhow::Result<tempfile::NamedTempFile> {
 
 fn summary(counts: &Counts, took: Duration) -> String {
     let mut text = format!(
-        "{} records in {:.1} s: {} accepted ({} late), {} rejected",
-        count(counts.records),
+        "{} in {:.1} s: {} accepted ({} late), {} rejected",
+        counted(counts.records, "record"),
         took.as_secs_f64(),
         count(counts.accepted),
         count(counts.late),
@@ -227,7 +227,7 @@ fn summary(counts: &Counts, took: Duration) -> String {
         text.push(')');
     }
     if counts.tombstones > 0 {
-        text.push_str(&format!(", {} tombstones", count(counts.tombstones)));
+        text.push_str(&format!(", {}", counted(counts.tombstones, "tombstone")));
     }
     text
 }

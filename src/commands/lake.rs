@@ -1,6 +1,7 @@
 //! `rapport lake …`: `verify`, `vacuum`, `upgrade` and `rotate-key`; the others have files of their
 //! own.
 
+use lake_types::counted;
 use std::time::Duration;
 
 use lake::{FORMAT_VERSION, Lake};
@@ -10,7 +11,7 @@ use crate::commands::{compact, erase, retain, status};
 use crate::config::Config;
 use crate::failure::Found;
 use crate::output::line;
-use crate::progress::{Stage, count};
+use crate::progress::Stage;
 use crate::project::Project;
 
 pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> anyhow::Result<()> {
@@ -64,7 +65,7 @@ async fn vacuum(lake: &Lake, retention: Duration, dry: bool) -> anyhow::Result<(
         }
     }
     let verb = if dry { "would be deleted" } else { "deleted" };
-    line(&format!("{} files {verb}", count(files as u64)))
+    line(&format!("{} {verb}", counted(files, "file")))
 }
 
 async fn verify(lake: &Lake, quiet: bool) -> anyhow::Result<()> {
@@ -75,14 +76,14 @@ async fn verify(lake: &Lake, quiet: bool) -> anyhow::Result<()> {
         line(&format!("{}: {}", finding.table, finding.what))?;
     }
     line(&format!(
-        "{} tables, {} files, {} rows looked at, {} findings",
-        found.tables,
-        count(found.files as u64),
-        count(found.rows),
-        found.findings.len()
+        "{}, {}, {} looked at, {}",
+        counted(found.tables, "table"),
+        counted(found.files, "file"),
+        counted(found.rows, "row"),
+        counted(found.findings.len(), "finding")
     ))?;
     if found.findings.is_empty() {
         return Ok(());
     }
-    Err(Found(format!("the lake has {} faults", found.findings.len())).into())
+    Err(Found(format!("the lake has {}", counted(found.findings.len(), "fault"))).into())
 }

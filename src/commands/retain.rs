@@ -1,12 +1,11 @@
 //! `rapport lake retain`: days past their retention are sealed.
 
 use lake::{LakeError, Sealed, TableDef, schema};
-use lake_types::{Day, Stream};
+use lake_types::{Day, Stream, counted};
 use transform::{Catalog, Kind, Query};
 
 use crate::failure::usage;
 use crate::output::{line, note};
-use crate::progress::count;
 use crate::project::Project;
 
 /// Starts over when something comes for the days meanwhile.
@@ -35,11 +34,11 @@ pub(crate) async fn run(project: &Project, dry: bool) -> anyhow::Result<()> {
         let sealed = seal(project, &def, before, dry).await?;
         let verb = if dry { "would be sealed" } else { "sealed" };
         line(&format!(
-            "{}: {} days before {before} {verb}, {} files with {} records",
+            "{}: {} before {before} {verb}, {} with {}",
             def.name,
-            count(sealed.days as u64),
-            count(sealed.files as u64),
-            count(sealed.records)
+            counted(sealed.days, "day"),
+            counted(sealed.files, "file"),
+            counted(sealed.records, "record")
         ))?;
     }
     Ok(())

@@ -35,8 +35,8 @@ pub(crate) fn run(
     let calls = topics.get(&Stream::ApiCalls).cloned().unwrap_or_default();
     let counts = ingest::from_kafka(&config, &caught_up, runtime, quiet).context("ingest")?;
     line(&format!(
-        "ingest   {} records, {} accepted, {} rejected",
-        count(counts.records),
+        "ingest   {}, {} accepted, {} rejected",
+        counted(counts.records, "record"),
         count(counts.accepted),
         count(counts.rejected)
     ))?;
@@ -64,7 +64,11 @@ pub(crate) fn run(
         ))?;
         let made = report::Made { session: &session, scored: &scored, plan: &made_plan };
         let summary = report::write(&project, &made, &options.out).await.context("the report")?;
-        line(&format!("report   {} pages, open {}", summary.pages, summary.index.display()))?;
+        line(&format!(
+            "report   {}, open {}",
+            counted(summary.pages, "page"),
+            summary.index.display()
+        ))?;
         line(&format!("done in {:.1} s", began.elapsed().as_secs_f64()))
     })
 }

@@ -7,7 +7,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{
     DataType, Float64Type, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType,
 };
-use lake_types::format_instant;
+use lake_types::{counted, format_instant};
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
 use crate::cases::Case;
@@ -102,7 +102,7 @@ async fn record_case(
     write_rows(array.as_array_mut().ok_or("`expect` is no list")?, rows);
     Ok(Some(match expected {
         Some(expected) => difference(&expected, &got),
-        None => format!("{} rows written", got.num_rows()),
+        None => format!("{} written", counted(got.num_rows(), "row")),
     }))
 }
 

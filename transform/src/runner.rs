@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Float64Type, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::TableProvider;
 use datafusion::common::runtime::SpawnedTask;
-use lake_types::Stream;
+use lake_types::{Stream, counted};
 use serde::Serialize;
 use toml::Table;
 
@@ -337,7 +337,8 @@ pub(crate) fn text_of(array: &ArrayRef, row: usize) -> String {
 
 /// Both tables row by row; of rows that differ, the cells.
 pub(crate) fn difference(expected: &RecordBatch, got: &RecordBatch) -> String {
-    let mut lines = vec![format!("expected {} rows, got {}", expected.num_rows(), got.num_rows())];
+    let mut lines =
+        vec![format!("expected {}, got {}", counted(expected.num_rows(), "row"), got.num_rows())];
     let schema = got.schema();
     let row_text = |batch: &RecordBatch, row: usize| -> String {
         let cells = batch.columns().iter().zip(schema.fields());

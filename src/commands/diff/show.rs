@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use lake_types::format_instant;
+use lake_types::{counted, format_instant};
 use serde_json::{Value, json};
 use transform::{ColumnDiff, ResultDiff};
 
@@ -71,10 +71,11 @@ fn headline(change: &Change) -> String {
         Change::Broken(why) => format!("can't be compared: {why}"),
         Change::Rows(diff) if diff.is_empty() => match diff.rows_after {
             1 => "the same row".to_owned(),
-            rows => format!("the same {rows} rows"),
+            rows => format!("the same {}", counted(rows, "row")),
         },
         Change::Rows(diff) => {
-            let mut text = format!("{} rows, before {}", diff.rows_after, diff.rows_before);
+            let mut text =
+                format!("{}, before {}", counted(diff.rows_after, "row"), diff.rows_before);
             let mut add = |what: &str, names: &[String], count: usize| {
                 if count > 0 {
                     let more = if count > names.len() { ", …" } else { "" };

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use ingest::{Inspection, TopicState};
 use lake::Transactions;
-use lake_types::Stream;
+use lake_types::{Stream, counted};
 
 use super::Checks;
 use crate::config::Config;
-use crate::progress::count;
 
 /// Asks the broker, and holds what the lake has read against what it says.
 pub(super) fn look(
@@ -107,10 +106,10 @@ fn look_at_topic(
     }
     if checks.0.len() == before {
         let records: i64 = topic.partitions.iter().filter_map(|p| Some(p.end? - p.first?)).sum();
-        let records = count(u64::try_from(records).unwrap_or_default());
+        let records = counted(records, "record");
         checks.ok(
             "topic",
-            format!("{name}: {} partitions, {records} records", topic.partitions.len()),
+            format!("{name}: {}, {records}", counted(topic.partitions.len(), "partition")),
         );
     }
 }

@@ -1,5 +1,6 @@
 //! `rapport metrics check`: what is wrong with the queries, each with its place and the fix.
 
+use lake_types::counted;
 use std::sync::Arc;
 
 use transform::{Catalog, Level, Mistake};
@@ -42,13 +43,10 @@ fn show(
     }
     let all = catalog.queries().count() + catalog.left_out().len();
     let queries = if names.is_empty() { all } else { names.len() };
-    let queries = if queries == 1 { "1 query".to_owned() } else { format!("{queries} queries") };
+    let queries = counted(queries, "query");
     line(&format!("{queries} checked, {}", errors_and_warnings(errors, findings.len())))
 }
 
 pub(super) fn errors_and_warnings(errors: usize, all: usize) -> String {
-    let plural = |n: usize, word: &str| {
-        if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
-    };
-    format!("{}, {}", plural(errors, "error"), plural(all - errors, "warning"))
+    format!("{}, {}", counted(errors, "error"), counted(all - errors, "warning"))
 }

@@ -1,6 +1,7 @@
 //! `rapport metrics preview`: the first rows of a query, with no more brought up to date than it
 //! reads, and no run noted.
 
+use lake_types::counted;
 use transform::{Kind, QueryResult};
 
 use crate::args::Format;
@@ -35,8 +36,11 @@ pub(super) async fn run(
     let first = first(&result, limit)?;
     output::print(&Rows { schema: &first.schema, batches: &first.batches }, format)?;
     if rows > limit {
-        let of = if query.kind == Kind::Rollup { String::new() } else { format!(" of {rows}") };
-        note(&format!("{limit}{of} rows as of {as_of}; more with --limit"));
+        let shown = match query.kind {
+            Kind::Rollup => format!("The first {}", counted(limit, "row")),
+            _ => format!("{limit} of {}", counted(rows, "row")),
+        };
+        note(&format!("{shown} as of {as_of}; more with --limit"));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `rapport metrics run`: metrics computed, to stdout or a file each.
 
+use lake_types::counted;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -50,7 +51,7 @@ pub(super) async fn run(
         done.aside |= show.set_aside(name)?;
     }
     if let Some(dir) = wanted.out {
-        note(&format!("{} metrics as of {as_of} in {}", done.shown, dir.display()));
+        note(&format!("{} as of {as_of} in {}", counted(done.shown, "metric"), dir.display()));
     }
     done.ended()
 }
@@ -146,9 +147,9 @@ impl Done {
             false => format!("; held back by a check: {held}"),
         };
         anyhow::bail!(
-            "{} of {} metrics failed: {failed}{held}{aside}",
+            "{} of {} failed: {failed}{held}{aside}",
             self.failed.len(),
-            self.total
+            counted(self.total, "metric")
         )
     }
 }

@@ -1,5 +1,6 @@
 //! `rapport metrics test`: the cases beside the queries, run or written anew.
 
+use lake_types::counted;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ pub(super) async fn run(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Res
                 "Mend the query; or, where it is right: rapport metrics test {wrong} --record"
             ));
         }
-        return Err(Found(format!("{failures} of {total} cases failed")).into());
+        return Err(Found(format!("{failures} of {} failed", counted(total, "case"))).into());
     }
     if !untested.is_empty() {
         note(

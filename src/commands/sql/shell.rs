@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use lake_types::AsOf;
+use lake_types::{AsOf, counted};
 use transform::{Session, TransformError, check_statement};
 
 use super::command::Command;
@@ -14,7 +14,6 @@ use crate::args::Sql;
 use crate::failure::usage;
 use crate::memory;
 use crate::output::note;
-use crate::progress::count;
 use crate::project::Project;
 use crate::runs::{self, Run};
 
@@ -172,12 +171,11 @@ async fn session(project: &Project, as_of: AsOf, run: Option<&Run>) -> anyhow::R
 }
 
 fn told(written: Written, seconds: f64) -> String {
-    let rows = count(written.rows);
-    let s = if written.rows == 1 { "" } else { "s" };
+    let rows = counted(written.rows, "row");
     if written.cut {
-        return format!("The first {rows} rows, in {seconds:.3} s; \\o FILE writes all of them.\n");
+        return format!("The first {rows}, in {seconds:.3} s; \\o FILE writes all of them.\n");
     }
-    format!("{rows} row{s} in {seconds:.3} s\n")
+    format!("{rows} in {seconds:.3} s\n")
 }
 
 #[cfg(test)]

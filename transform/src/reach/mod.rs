@@ -10,6 +10,7 @@ mod same;
 mod window;
 
 use datafusion::logical_expr::LogicalPlan;
+use lake_types::counted;
 
 use crate::catalog::Query;
 use crate::header::Reach;
@@ -78,7 +79,7 @@ impl Days {
 
 /// A number of days, in words.
 fn days(n: i32) -> String {
-    if n.abs() == 1 { format!("{n} day") } else { format!("{n} days") }
+    counted(n, "day")
 }
 
 /// What is read of one table, and what makes it so much.

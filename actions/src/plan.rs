@@ -219,11 +219,11 @@ fn usage(state: &PartnerState) -> Option<String> {
     let busiest = |of: f64| format!("busiest minute at {} of the quota", share(of));
     match (throttled, state.utilisation.map(busiest)) {
         (Some(throttled), Some(busiest)) => Some(format!("{throttled}, {busiest}")),
-        (throttled, busiest) => throttled.or_else(|| busiest.map(capital)),
+        (throttled, busiest) => throttled.or_else(|| busiest.as_deref().map(capital)),
     }
 }
 
-fn capital(text: String) -> String {
+fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

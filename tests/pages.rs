@@ -91,6 +91,8 @@ fn a_report_takes_the_place_of_the_old_one_whole() {
         let stands = whole(&site, &of);
         let next = if stands == JANUARY { MARCH } else { JANUARY };
         let mut running = Running::start(project.command(&report(next)));
+        // What the one before left goes first.
+        wait_until("a clear place", PATIENCE, || running.has_ended() || !new.exists());
         wait_until("the new report", PATIENCE, || {
             let written = ["", "data", "sql", "partners"];
             let written: usize = written.iter().map(|inner| entries(&new.join(inner))).sum();

@@ -50,7 +50,10 @@ struct Place {
 /// When something else is there, or its parent folder can't be made.
 pub(crate) fn settle(out: &Path, kind: &str) -> Result<(), ReportError> {
     let place = Place::of(out)?;
-    place.settle(kind)
+    place.settle(kind)?;
+    // Whether the new folder can be made is better known before it is filled.
+    let made = fs::create_dir(&place.new).and_then(|()| fs::remove_dir(&place.new));
+    made.map_err(|source| cannot_make(&place.new, out, source))
 }
 
 /// Has `fill` write a folder and puts it in the place of `out`.
@@ -64,10 +67,10 @@ pub(crate) fn replace(
 ) -> Result<(), ReportError> {
     let place = Place::of(out)?;
     place.settle(&about.kind)?;
-    fs::create_dir(&place.new).map_err(|source| beside(&place.new, source))?;
+    fs::create_dir(&place.new).map_err(|source| cannot_make(&place.new, out, source))?;
     let filled = mark(&place.new, about).and_then(|()| fill(&place.new));
     let replaced = filled.and_then(|()| place.exchange());
-    if replaced.is_err() && place.target.exists() {
+    if replaced.is_err() && !place.old.exists() {
         // The error that matters is the first; what is left is cleared by the next attempt.
         let _ = remove(&place.new);
     }
@@ -76,7 +79,7 @@ pub(crate) fn replace(
 
 impl Place {
     fn of(out: &Path) -> Result<Self, ReportError> {
-        let folder = |path: &Path, source| ReportError::Folder { path: path.to_owned(), source };
+        let folder = |path: &Path, source| cannot_make(path, out, source);
         // A link stays one: what it points to is replaced.
         let target = match fs::symlink_metadata(out) {
             Ok(_) => fs::canonicalize(out).map_err(|e| folder(out, e))?,
@@ -100,7 +103,8 @@ impl Place {
 
     fn settle(&self, kind: &str) -> Result<(), ReportError> {
         if !self.target.exists() && is_marked(&self.old, kind) {
-            fs::rename(&self.old, &self.target).map_err(|e| beside(&self.target, e))?;
+            let failed = |source| ReportError::Place { path: self.target.clone(), source };
+            fs::rename(&self.old, &self.target).map_err(failed)?;
         }
         for left in [&self.new, &self.old] {
             let Ok(found) = fs::symlink_metadata(left) else { continue };
@@ -235,8 +239,8 @@ fn remove(folder: &Path) -> Result<(), ReportError> {
     fs::remove_dir(folder).map_err(failed)
 }
 
-fn beside(path: &Path, source: io::Error) -> ReportError {
-    ReportError::Beside { path: path.to_owned(), source }
+fn cannot_make(path: &Path, out: &Path, source: io::Error) -> ReportError {
+    ReportError::Folder { path: path.to_owned(), out: out.to_owned(), source }
 }
 
 #[cfg(test)]

@@ -21,16 +21,15 @@ pub struct ReportSummary {
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    #[error("cannot make the folder {}: {source}; choose another with --out", path.display())]
-    Folder { path: PathBuf, source: io::Error },
+    /// The new pages are written beside the old ones, so the parent folder matters too.
+    #[error("cannot make the folder {} for {}: {source}; choose another with --out, where its parent folder may be written", path.display(), out.display())]
+    Folder { path: PathBuf, out: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}; check that there is room and that the folder may be written", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("{} can't be replaced: {found}; move it, or choose another folder with --out", path.display())]
     NotOurs { path: PathBuf, found: String },
     #[error("{} has no parent folder to write beside it; choose another with --out", path.display())]
     Root { path: PathBuf },
-    #[error("cannot make {}: {source}; the new pages are written beside the old ones, so choose an --out whose parent folder may be written", path.display())]
-    Beside { path: PathBuf, source: io::Error },
     #[error("cannot put the new pages in the place of {}: {source}; if it is a mount point, choose a folder in it with --out", path.display())]
     Place { path: PathBuf, source: io::Error },
     #[error("the old pages can't be deleted from {}: {source}; delete that folder", path.display())]
@@ -148,7 +147,7 @@ pub fn write_docs(input: &ReportInput, out: &Path) -> Result<ReportSummary, Repo
 }
 
 fn make(folder: &Path) -> Result<(), ReportError> {
-    fs::create_dir(folder).map_err(|source| ReportError::Folder { path: folder.to_owned(), source })
+    fs::create_dir(folder).map_err(|source| ReportError::File { path: folder.to_owned(), source })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {

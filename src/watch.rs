@@ -158,9 +158,11 @@ fn partitions(all: &[PartitionStatus], encoder: &mut DescriptorEncoder) -> fmt::
             Some(p.lag as f64)
         }),
         ("next_offset", "The offset read next", |p| Some(p.next as f64)),
-        ("newest_timestamp_seconds", "The greatest occurred_at seen", |p| {
-            p.newest.map(|m| m as f64 / 1e6)
-        }),
+        (
+            "newest_timestamp_seconds",
+            "The mark that late is told by: the newest event, one wrong clock aside",
+            |p| p.mark.map(|m| m as f64 / 1e6),
+        ),
         (
             "reached_timestamp_seconds",
             "Up to when the partition was read: the clock less this is its freshness",
@@ -242,7 +244,7 @@ mod tests {
             partition: 3,
             next: 12,
             lag: 5,
-            newest: None,
+            mark: None,
             reached: Some(1_500_000),
             buffered_rows: 4,
             buffered_bytes: 400,

@@ -10,7 +10,7 @@ use lake_types::Stream;
 use crate::faults::luck::Luck;
 use crate::kafka::{Broker, note};
 use crate::program::{Project, Running, entries, wait_until};
-use crate::simulated::{Sent, Simulated, check_tables, keyed_lines, raw, truth};
+use crate::simulated::{Sent, Simulated, check_late, check_tables, keyed_lines, raw, truth};
 
 const KILLS: u32 = 10;
 const PARTITIONS: u32 = 3;
@@ -72,6 +72,8 @@ fn ten_kills_lose_and_double_nothing() {
     for stream in Stream::ALL {
         check_offsets(&project, &broker, stream);
         check_tables(&project, stream, &truth(&world.timeless(stream)));
+        let late = check_late(&project, stream);
+        assert!(late > 0 || stream != Stream::ApiCalls, "no call came late");
     }
     check_event_ids(&project, &world);
     project.ok(&["lake", "verify"]);
@@ -148,6 +150,7 @@ fn a_broker_that_is_killed_and_comes_back() {
     running.finish().succeeded();
     check_offsets(&project, &broker, Stream::ApiCalls);
     check_tables(&project, Stream::ApiCalls, &truth(&calls));
+    check_late(&project, Stream::ApiCalls);
     project.ok(&["lake", "verify"]);
 }
 

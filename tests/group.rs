@@ -9,7 +9,9 @@ use lake_types::Stream;
 use crate::crash::{ONLY_CALLS, produce, project_on};
 use crate::kafka::Broker;
 use crate::program::{Project, Running, entries, rapport, run, wait_until};
-use crate::simulated::{Sent, Simulated, Size, check_metrics, check_tables, raw, truth};
+use crate::simulated::{
+    Sent, Simulated, Size, check_late, check_metrics, check_tables, raw, truth,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const INGEST: [&str; 4] = ["ingest", "run", "--until-caught-up", "--quiet"];
@@ -67,6 +69,7 @@ fn two_workers_share_a_topic() {
     assert_eq!(rows(&project), read.iter().sum::<i64>(), "{read:?} were said to be read");
     project.ok(&INGEST);
     check_tables(&project, Stream::ApiCalls, &truth(&CALLS));
+    check_late(&project, Stream::ApiCalls);
     project.ok(&["lake", "verify"]);
 }
 
@@ -79,6 +82,7 @@ fn two_workers_race_to_the_end() {
     let workers = [Running::start(command()), Running::start(command())];
     let read = workers.map(|worker| records(&worker.finish().succeeded().text()));
     check_tables(&project, Stream::ApiCalls, &truth(&CALLS));
+    check_late(&project, Stream::ApiCalls);
     assert!(read.iter().sum::<i64>() >= CALLS.len() as i64, "{read:?}");
     project.ok(&["lake", "verify"]);
 }
@@ -99,6 +103,7 @@ fn a_worker_told_to_end_commits_first() {
     assert_eq!(rows(&project), read);
     project.ok(&INGEST);
     check_tables(&project, Stream::ApiCalls, &truth(&CALLS));
+    check_late(&project, Stream::ApiCalls);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fixtures::{Fault, Kind, World, WorldOptions};
-use lake_types::{AsOf, Day, Rates, Stream};
+use lake_types::{AsOf, Day, MICROS_PER_DAY, Rates, Stream, parse_instant};
 
 use crate::program::{Project, rapport, run};
 use crate::reference;
@@ -233,6 +233,30 @@ pub(crate) fn check_tables(project: &Project, stream: Stream, truth: &Truth) {
         malformed: project.number(&letters),
     };
     assert_eq!(found, *truth, "{table}");
+}
+
+/// Checks which events of a stream are late, from nothing but the records of each partition or file in
+/// their order: none may have been compacted or erased. How many there are.
+pub(crate) fn check_late(project: &Project, stream: Stream) -> usize {
+    let hour = MICROS_PER_DAY / 24;
+    let instant = |text: &str| parse_instant(text).expect("an instant");
+    let mut marks: BTreeMap<String, i64> = BTreeMap::new();
+    let rows = project.rows(&format!(
+        "SELECT topic || '/' || kafka_partition, kafka_offset, occurred_at, arrival, late
+         FROM raw.{} ORDER BY topic, kafka_partition, kafka_offset",
+        stream.table()
+    ));
+    let late = rows.iter().filter(|row| {
+        let cells: Vec<&str> = row.split(',').collect();
+        let (at, arrival) = (instant(cells[2]), instant(cells[3]));
+        let came = at.min(arrival);
+        let mark = marks.entry(cells[0].to_owned()).or_insert(came);
+        let late = at < *mark - hour;
+        *mark = (*mark).max(came.min(*mark + hour));
+        assert_eq!(late.to_string(), cells[4], "late of {stream}, {row}");
+        late
+    });
+    late.count()
 }
 
 /// The folder of a project's raw table.

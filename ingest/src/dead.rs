@@ -1,6 +1,7 @@
 //! Dead letters: records that broke a rule, sealed, and looked up again after a crash.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -9,11 +10,12 @@ use arrow::array::{
 };
 use arrow::datatypes::{Int32Type, Int64Type};
 use lake::{Lake, PendingFile, SealedRecord, schema};
-use lake_types::Day;
+use lake_types::{Day, Stream};
 
 use crate::decode::{MOST_BYTES, Rejection};
 use crate::error::IngestError;
 use crate::generation::Slice;
+use crate::same::digest_in;
 
 /// Of a record that is too large this much is kept; it can't be replayed.
 const KEPT_OF_TOO_LARGE: usize = 64 << 10;
@@ -83,32 +85,37 @@ fn batch(lake: &Lake, letters: &[(&Slice, &DeadLetter)]) -> Result<RecordBatch, 
     Ok(RecordBatch::try_new(schema::dead_letters().file_schema(), columns)?)
 }
 
-/// The offsets of a partition in `from..to` that stand in the dead letters: after a crash between
-/// the two commits they are read again and must not be written again.
+/// The offsets of a stream's partition in `range` that stand in the dead letters: after a crash
+/// between the two commits they are read again and must not be written again.
 pub(crate) async fn known(
     lake: &Lake,
-    topic: &str,
-    partition: i32,
-    from: i64,
-    to: i64,
+    stream: Stream,
+    (topic, partition): (&str, i32),
+    range: Range<i64>,
 ) -> Result<BTreeSet<i64>, IngestError> {
     let mut offsets = BTreeSet::new();
     let Some(snapshot) = lake.snapshot(&schema::dead_letters().name, None).await? else {
         return Ok(offsets);
     };
-    let columns = ["topic", "kafka_partition", "kafka_offset"];
+    let columns = ["stream", "topic", "kafka_partition", "kafka_offset"];
+    // A file may have been given another name, and be loaded as another stream.
+    let digest = digest_in(topic);
+    let is_ours = |of: &str| of == topic || (digest.is_some() && digest_in(of) == digest);
     for file in &snapshot.files {
         for batch in lake.read_file(&file.path, &columns).await? {
-            let topics = batch.column(0).as_string::<i32>();
-            let partitions = batch.column(1).as_primitive::<Int32Type>();
-            let found = batch.column(2).as_primitive::<Int64Type>();
+            let streams = batch.column(0).as_string::<i32>();
+            let topics = batch.column(1).as_string::<i32>();
+            let partitions = batch.column(2).as_primitive::<Int32Type>();
+            let found = batch.column(3).as_primitive::<Int64Type>();
             offsets.extend(
                 (0..batch.num_rows())
                     .filter(|row| {
-                        topics.value(*row) == topic && partitions.value(*row) == partition
+                        partitions.value(*row) == partition
+                            && streams.value(*row) == stream.name()
+                            && is_ours(topics.value(*row))
                     })
                     .map(|row| found.value(row))
-                    .filter(|offset| (from..to).contains(offset)),
+                    .filter(|offset| range.contains(offset)),
             );
         }
     }

@@ -6,6 +6,7 @@ use lake::{Lake, SealedRecord, TableSnapshot, Transactions, schema};
 use lake_types::{Day, Stream};
 
 use crate::error::IngestError;
+use crate::same::digest_in;
 
 /// A rejected record as the lake keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +34,7 @@ impl Letter {
 
     /// Whether its partition has been read past it, so that nobody else will bring it in.
     pub(crate) fn is_settled(&self, stream: Stream, txns: &Transactions) -> bool {
-        let of_file = self.topic.rsplit_once('#').filter(|(name, _)| name.starts_with("file:"));
-        if let Some((_, hash)) = of_file {
+        if let Some(hash) = digest_in(&self.topic) {
             let prefix = format!("file/{stream}/{hash}");
             let mut ids =
                 txns.range(prefix.clone()..).take_while(|(id, _)| id.starts_with(&prefix));

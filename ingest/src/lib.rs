@@ -1,8 +1,8 @@
 //! From Kafka and files to the raw tables, exactly once.
 //!
 //! The only home of rdkafka. Reading order: `decode` (a record's bytes to a checked event),
-//! `registry` (the schemas of Avro records), `part` (what is known of a partition), `parked` (one that waits), `sink` (buffers), `generation` (their commits), `dead` (rejected records), `letters` and `replay` (reading them back),
-//! `worker` and `rebalance` (a member of a consumer group), `status` (what it tells of itself), `load` (files), `cluster`,
+//! `registry` (the schemas of Avro records), `part` (what is known of a partition), `lateness` (what `late` is told by), `parked` (one that waits), `sink` (buffers), `generation` (their commits), `dead` (rejected records), `letters` and `replay` (reading them back),
+//! `worker` and `rebalance` (a member of a consumer group), `status` (what it tells of itself), `load` (files; `same` which they are, `lines` what stands in them), `cluster`,
 //! `inspect` and `native` (what the broker and librdkafka are asked), `embedded` (a broker inside the process), `produce`,
 //! `yardstick` (what the benchmark measures against).
 //!
@@ -16,7 +16,9 @@ mod embedded;
 mod error;
 mod generation;
 mod inspect;
+mod lateness;
 mod letters;
+mod lines;
 mod load;
 mod native;
 mod parked;
@@ -26,6 +28,7 @@ mod produce;
 mod rebalance;
 mod registry;
 mod replay;
+mod same;
 mod settings;
 mod sink;
 mod status;

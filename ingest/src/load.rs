@@ -1,30 +1,24 @@
 //! Loading NDJSON files, plain or compressed, through the same checks; a file is a partition of its
-//! own.
+//! own, and one that has grown goes on where it was read to.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use aws_lc_rs::digest;
-use flate2::bufread::MultiGzDecoder;
-use lake::{Lake, PartitionId};
+use lake::{Extent, Lake, PartitionId};
 use lake_types::Stream;
-use zstd::stream::read::Decoder as ZstdDecoder;
 
 use crate::dead::Envelope;
-use crate::decode::MOST_BYTES;
 use crate::error::IngestError;
+use crate::lines::Lines;
+use crate::same::{Identity, identify};
 use crate::settings::Limits;
 use crate::sink::{Counts, Record, Sink};
-
-/// How much of a file is read at once, bytes.
-const BUFFER: usize = 1 << 20;
 
 /// How files are loaded.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     pub stream: Stream,
-    /// The arrival of every record, µs; the instant of the run that first reads a file otherwise.
+    /// The arrival of every record, µs; the instant of the run that first reads it otherwise.
     pub arrival: Option<i64>,
     pub accept_rejects: bool,
     pub limits: Limits,
@@ -38,9 +32,16 @@ pub struct Source {
     pub path: PathBuf,
 }
 
+impl Source {
+    fn failed(&self, error: io::Error) -> IngestError {
+        IngestError::File { path: self.path.clone(), source: error }
+    }
+}
+
 /// Loads files line by line, offsets being line numbers from 0; those of gzip and zstd files are
 /// numbers of decompressed lines. What was committed of the same bytes (as they lie on the disk)
-/// before, under any name, is passed over; a load that was killed goes on.
+/// before, under any name, is passed over, and so are the lines of a shorter file that this one
+/// begins with; a load that was killed goes on. Several processes may load the same file at once.
 ///
 /// `progress` is given what has been done and the decompressed bytes of all files.
 ///
@@ -56,105 +57,108 @@ pub async fn load(
     let mut sink = Sink::open(lake, streams, options.limits, options.accept_rejects).await?;
     let mut read = 0;
     for source in sources {
-        let failed = |error| IngestError::File { path: source.path.clone(), source: error };
-        let hash = sha256(&source.path).map_err(failed)?;
-        let id = PartitionId::file(options.stream, &hash);
-        let topic = format!("file:{}#{}", source.name, &hash[..12]);
-        let mut part = sink.part(options.stream, &topic, 0, id).await?;
-        let now = chrono::Utc::now().timestamp_micros();
-        let arrival = part.arrival.unwrap_or_else(|| options.arrival.unwrap_or(now));
-        part.arrival = Some(arrival);
-        sink.parts = vec![part];
-        let mut lines = open(&source.path).map_err(failed)?;
-        let mut line = Vec::new();
-        let mut offset = 0;
-        while let Some(bytes) = next_line(&mut lines, &mut line).map_err(failed)? {
-            read += bytes;
-            let record = Record { offset, arrival, value: Some(&line), attributes: None };
-            // Nothing waits here: files have no Schema Registry.
-            let _ = sink.accept(0, &record, || Envelope { key: None, headers: Vec::new() });
-            offset += 1;
-            if offset % 4096 == 0 {
-                progress(&sink.counts, read);
-                if sink.due() {
-                    commit(&mut sink).await?;
-                }
+        let known = sink.transactions(options.stream).await?;
+        let file = identify(&source.path, options.stream, known).map_err(|e| source.failed(e))?;
+        let before = sink.counts.records;
+        let mut progress = |counts: &Counts, bytes| progress(counts, read + bytes);
+        let (lines, bytes) = loop {
+            sink.parts.clear();
+            begin(&mut sink, source, &file, options).await?;
+            if let Some(done) = load_file(&mut sink, source, &file, &mut progress).await? {
+                break done;
             }
-        }
-        commit(&mut sink).await?;
-        progress(&sink.counts, read);
+            // Another process loads the same bytes: what it has committed is passed over.
+        };
+        read += bytes;
+        sink.counts.repeated += lines - (sink.counts.records - before);
     }
     Ok(sink.counts)
 }
 
-/// Two loads of the same bytes at once: the one that lost the race has nothing to add.
-async fn commit(sink: &mut Sink) -> Result<(), IngestError> {
-    if let Some(index) = sink.flush().await?.first() {
-        let part = &sink.parts[*index];
-        let (stream, topic, id) = (part.stream, part.topic.clone(), part.id.clone());
-        let fresh = sink.part(stream, &topic, 0, id).await?;
-        let behind = fresh.next < sink.parts[0].next;
-        sink.parts = vec![fresh];
-        if behind {
-            return Err(
-                lake::LakeError::Conflict { table: format!("raw/{}", stream.table()) }.into()
-            );
-        }
+/// Takes the file up where the lake has it, or has a shorter one that it begins with.
+async fn begin(
+    sink: &mut Sink,
+    source: &Source,
+    file: &Identity,
+    options: &LoadOptions,
+) -> Result<(), IngestError> {
+    let id = PartitionId::file(options.stream, &file.sha256);
+    let topic = format!("file:{}#{}", source.name, &file.sha256[..12]);
+    let mut part = sink.part(options.stream, &topic, 0, id).await?;
+    let known = sink.transactions(options.stream).await?;
+    let shorter = file.begins_with.as_ref().and_then(|id| id.position(known));
+    if let Some(shorter) = shorter.filter(|_| part.raw_from.is_none()) {
+        part.next = shorter.next;
+        part.extent = shorter.extent;
+        // As if the file had been read in one go.
+        part.mark = shorter.newest;
+        part.reached = shorter.reached;
     }
+    let now = chrono::Utc::now().timestamp_micros();
+    part.arrival = part.arrival.or(options.arrival).or(Some(now));
+    sink.parts.push(part);
     Ok(())
 }
 
-/// A file's text: decompressed where its first bytes say gzip or zstd, whatever its name.
-fn open(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut file = File::open(path)?;
-    let mut magic = Vec::with_capacity(4);
-    Read::by_ref(&mut file).take(4).read_to_end(&mut magic)?;
-    file.rewind()?;
-    let file = BufReader::with_capacity(BUFFER, file);
-    Ok(match magic.as_slice() {
-        // Both may hold several members or frames one after the other.
-        [0x1f, 0x8b, ..] => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file))),
-        [0x28, 0xb5, 0x2f, 0xfd] => {
-            Box::new(BufReader::with_capacity(BUFFER, ZstdDecoder::with_buffer(file)?))
+/// Reads the file that the sink's one part stands for and commits it; its lines, and the bytes of its
+/// text. `None` when another process went on with it meanwhile: nothing of what was read since the
+/// last commit counts, and the part is to be taken up anew.
+async fn load_file(
+    sink: &mut Sink,
+    source: &Source,
+    file: &Identity,
+    progress: &mut dyn FnMut(&Counts, u64),
+) -> Result<Option<(u64, u64)>, IngestError> {
+    let mut lines = Lines::open(&source.path, file.bytes).map_err(|e| source.failed(e))?;
+    let arrival = sink.parts[0].arrival.unwrap_or_default();
+    let bytes = i64::try_from(file.bytes).unwrap_or(i64::MAX);
+    let mut counted = sink.counts.clone();
+    let mut offset = 0i64;
+    while lines.next().map_err(|e| source.failed(e))? {
+        let part = &mut sink.parts[0];
+        if offset + 1 == part.next && part.raw_from.is_none() && !is_whole(&lines, part.extent) {
+            part.next = offset;
         }
-        _ => Box::new(file),
-    })
-}
-
-/// Reads one line without its end; the bytes it took, or `None` at the end of the file. Of a line
-/// that is too large to be accepted only so much is kept as shows it.
-fn next_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
-    line.clear();
-    let mut taken = 0;
-    loop {
-        let available = reader.fill_buf()?;
-        if available.is_empty() {
-            return Ok((taken > 0).then_some(taken));
+        if offset >= part.next {
+            part.extent = Some(Extent { bytes, text: lines.end() });
+            let record = Record { offset, arrival, value: Some(lines.line()), attributes: None };
+            // Nothing waits here: files have no Schema Registry.
+            let _ = sink.accept(0, &record, || Envelope { key: None, headers: Vec::new() });
         }
-        let end = available.iter().position(|b| *b == b'\n');
-        let part = &available[..end.unwrap_or(available.len())];
-        let room = (MOST_BYTES + 1).saturating_sub(line.len());
-        line.extend_from_slice(&part[..part.len().min(room)]);
-        let used = part.len() + usize::from(end.is_some());
-        reader.consume(used);
-        taken += used as u64;
-        if end.is_some() {
-            line.pop_if(|b| *b == b'\r');
-            return Ok(Some(taken));
+        offset += 1;
+        if offset % 4096 == 0 {
+            progress(&sink.counts, lines.end().unsigned_abs());
+            if sink.due() && !commit(sink, &mut counted).await? {
+                return Ok(None);
+            }
         }
     }
+    if let Some(extent) = &mut sink.parts[0].extent {
+        // Nothing may have come to a shorter file but the end of its last line.
+        extent.bytes = bytes;
+    }
+    if !commit(sink, &mut counted).await? {
+        return Ok(None);
+    }
+    let text = lines.end().unsigned_abs();
+    progress(&sink.counts, text);
+    Ok(Some((offset.unsigned_abs(), text)))
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut context = digest::Context::new(&digest::SHA256);
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let taken = file.read(&mut buffer)?;
-        if taken == 0 {
-            break;
-        }
-        context.update(&buffer[..taken]);
+/// Whether this line, the last that was read of a shorter file, was as long there. A program that
+/// appends to its log may have been half-way through it.
+fn is_whole(lines: &Lines, shorter: Option<Extent>) -> bool {
+    shorter.is_none_or(|shorter| lines.line_end() <= shorter.text)
+}
+
+/// Commits what is held. Whether it could: another process may have gone on with the same bytes, and
+/// then nothing since the last commit counts.
+async fn commit(sink: &mut Sink, counted: &mut Counts) -> Result<bool, IngestError> {
+    let lost = sink.flush().await?;
+    if lost.is_empty() {
+        *counted = sink.counts.clone();
+    } else {
+        sink.counts = counted.clone();
     }
-    Ok(context.finish().as_ref().iter().map(|b| format!("{b:02x}")).collect())
+    Ok(lost.is_empty())
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use lake::{ALLOWED_LATENESS, Advance, PartitionId};
+use lake::{ALLOWED_LATENESS, Advance, Extent, PartitionId};
 use lake_types::Stream;
 
 use crate::dead::DeadLetter;
-use crate::decode::{Event, Origin, Rows, is_late};
+use crate::decode::{Event, Origin, Rows};
 use crate::generation::Slice;
+use crate::lateness::is_late;
 
 /// Where a partition stands and what it holds uncommitted.
 pub(crate) struct Part {
@@ -19,6 +20,8 @@ pub(crate) struct Part {
     pub(crate) next: i64,
     /// For a file: the arrival of its events, kept with its position.
     pub(crate) arrival: Option<i64>,
+    /// For a file: its length, and how much of its text lies before the position.
+    pub(crate) extent: Option<Extent>,
     /// The position that the buffer was read from: the raw table's, once what is in flight is there.
     pub(crate) raw_from: Option<i64>,
     pub(crate) dead_from: Option<i64>,
@@ -28,7 +31,8 @@ pub(crate) struct Part {
     pub(crate) in_flight: (usize, usize),
     /// Offsets from `raw_from` on that stand in the dead letters already.
     pub(crate) dead_known: BTreeSet<i64>,
-    pub(crate) newest: Option<i64>,
+    /// What `late` is told by, see [`is_late`].
+    pub(crate) mark: Option<i64>,
     pub(crate) reached: Option<i64>,
     pub(crate) skipped: i64,
     /// A mark moved that is worth a commit without records.
@@ -46,7 +50,7 @@ impl Part {
 
     /// Takes an accepted event; whether it was late.
     pub(crate) fn take(&mut self, event: &Event<'_>, offset: i64, arrival: i64) -> bool {
-        let late = is_late(&mut self.newest, event.occurred_at, ALLOWED_LATENESS);
+        let late = is_late(&mut self.mark, event.occurred_at, arrival, ALLOWED_LATENESS);
         let origin = Origin { topic: &self.topic, partition: self.partition, offset, arrival };
         self.rows.push(event, &origin, late);
         self.reached = self.reached.max(Some(event.occurred_at.min(arrival)));
@@ -90,10 +94,11 @@ impl Part {
             id: self.id.clone(),
             from: self.raw_from,
             to: self.next,
-            newest: self.newest,
+            newest: self.mark,
             reached: self.reached,
             skipped: Some(self.skipped),
             arrival: self.arrival,
+            extent: self.extent,
         }
     }
 
@@ -107,6 +112,7 @@ impl Part {
             reached: None,
             skipped: None,
             arrival: None,
+            extent: None,
         }
     }
 }

@@ -129,6 +129,7 @@ async fn replay_day(
         reached: None,
         skipped: None,
         arrival: None,
+        extent: None,
     };
     if let Appended::Moved(_) = raw.append(&[advance], &files).await? {
         return Err(LakeError::Conflict { table: raw.def().name.clone() }.into());
@@ -329,6 +330,7 @@ mod tests {
             reached: None,
             skipped: None,
             arrival: None,
+            extent: None,
         };
         raw.append(&[advance], &files.expect("a file")).await.expect("a commit");
         assert_eq!(lake.verify().await.expect("verified").findings.len(), 1);

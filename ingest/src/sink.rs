@@ -135,7 +135,9 @@ impl Sink {
         let dead_from = id.position(committer.dead_transactions().await?).map(|p| p.next);
         let next = raw.map_or(0, |p| p.next);
         let dead_known = match dead_from {
-            Some(to) if to > next => dead::known(&self.lake, topic, partition, next, to).await?,
+            Some(to) if to > next => {
+                dead::known(&self.lake, stream, (topic, partition), next..to).await?
+            }
             _ => BTreeSet::new(),
         };
         let marks = raw.unwrap_or_default();
@@ -146,12 +148,15 @@ impl Sink {
             id,
             next,
             arrival: marks.arrival,
+            extent: marks.extent,
             raw_from: raw.map(|p| p.next),
             dead_from,
             in_lake: raw.map(|p| p.next),
             in_flight: (0, 0),
             dead_known,
-            newest: marks.newest,
+            // A lake of a program that took any clock's word for the mark has one ahead of what was
+            // reached; else it never is.
+            mark: marks.newest.min(marks.reached),
             reached: marks.reached,
             skipped: marks.skipped,
             dirty: false,

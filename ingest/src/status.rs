@@ -29,8 +29,8 @@ pub struct PartitionStatus {
     pub next: i64,
     /// Records between it and the end.
     pub lag: i64,
-    /// The greatest `occurred_at` seen, µs.
-    pub newest: Option<i64>,
+    /// What `late` is told by, µs: the greatest min(`occurred_at`, arrival), one wrong clock aside.
+    pub mark: Option<i64>,
     /// The greatest min(`occurred_at`, arrival), µs: what the watermark is made of.
     pub reached: Option<i64>,
     /// Accepted events that are not committed yet.

@@ -2,6 +2,7 @@
 
 mod formats;
 mod generations;
+mod grown;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +16,9 @@ use crate::{
     Counts, Embedded, IngestError, Limits, LoadOptions, RecordProducer, RunOptions, Source, load,
 };
 
-const NOON: i64 = 1_767_268_800_000_000; // 2026-01-01T12:00:00Z
+pub(crate) const NOON: i64 = 1_767_268_800_000_000; // 2026-01-01T12:00:00Z
 
-async fn lake(dir: &tempfile::TempDir) -> Lake {
+pub(crate) async fn lake(dir: &tempfile::TempDir) -> Lake {
     let options = LakeOptions {
         root: dir.path().join("lake").display().to_string(),
         key_file: dir.path().join("lake.key"),

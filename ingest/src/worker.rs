@@ -433,7 +433,7 @@ impl Worker<'_> {
                     partition: part.partition,
                     next: part.next,
                     lag: (end.unwrap_or(queue.end) - part.next).max(0),
-                    newest: part.newest,
+                    mark: part.mark,
                     reached: part.reached,
                     buffered_rows: part.rows.len() + part.in_flight.0,
                     buffered_bytes: part.rows.bytes() + part.in_flight.1,

@@ -10,7 +10,7 @@ use crate::commit::{Committed, commit};
 use crate::error::LakeError;
 use crate::file::PendingFile;
 use crate::lake::Lake;
-use crate::log::{PartitionId, Position, Transactions};
+use crate::log::{Extent, PartitionId, Position, Transactions};
 use crate::retain::comes_too_late;
 use crate::schema::TableDef;
 use crate::tail::Tail;
@@ -23,12 +23,15 @@ pub struct Advance {
     pub from: Option<i64>,
     /// The position to read from next.
     pub to: i64,
+    /// The mark that `late` is told by, µs.
     pub newest: Option<i64>,
     pub reached: Option<i64>,
     /// Tombstones counted so far; `None` leaves the count as it is.
     pub skipped: Option<i64>,
     /// For a loaded file: the arrival its events were given, µs.
     pub arrival: Option<i64>,
+    /// For a loaded file: its length, and how far it was read.
+    pub extent: Option<Extent>,
 }
 
 /// What became of a commit.
@@ -134,6 +137,10 @@ impl Appender {
             }
             if let Some(arrival) = advance.arrival {
                 txns.insert(advance.id.arrival(), arrival);
+            }
+            if let Some(extent) = advance.extent {
+                txns.insert(advance.id.bytes(), extent.bytes);
+                txns.insert(advance.id.text(), extent.text);
             }
         }
         txns

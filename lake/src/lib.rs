@@ -48,7 +48,7 @@ pub use file::{FileWriter, ParquetEncoder, PendingFile, parquet_bytes, parquet_r
 pub use key::{LakeKey, SealedRecord, digest};
 pub use lake::{Lake, LakeOptions};
 pub use library::settle;
-pub use log::{PartitionId, Position, Transactions, partitions};
+pub use log::{Extent, PartitionId, Position, Transactions, partitions};
 pub use place::StoreOptions;
 pub use retain::{Sealed, retired, sealed_before};
 pub use rewrite::CompactedDay;

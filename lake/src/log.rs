@@ -51,14 +51,30 @@ impl PartitionId {
         format!("{}#arrival", self.0)
     }
 
+    pub(crate) fn bytes(&self) -> String {
+        format!("{}#bytes", self.0)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        format!("{}#text", self.0)
+    }
+
+    /// Of a loaded file the digest of its bytes, in hex.
+    pub fn sha256(&self) -> Option<&str> {
+        self.0.rsplit('/').next().filter(|_| self.is_file())
+    }
+
     /// What the table knows of the partition; `None` when it has no position yet.
     pub fn position(&self, txns: &Transactions) -> Option<Position> {
+        let bytes = txns.get(&self.bytes()).copied();
+        let text = txns.get(&self.text()).copied();
         Some(Position {
             next: *txns.get(&self.0)?,
             newest: txns.get(&self.newest()).copied(),
             reached: txns.get(&self.reached()).copied(),
             skipped: txns.get(&self.skipped()).copied().unwrap_or_default(),
             arrival: txns.get(&self.arrival()).copied(),
+            extent: bytes.zip(text).map(|(bytes, text)| Extent { bytes, text }),
         })
     }
 }
@@ -84,7 +100,7 @@ pub fn partitions(txns: &Transactions) -> impl Iterator<Item = (PartitionId, Pos
 pub struct Position {
     /// The offset to read from next.
     pub next: i64,
-    /// The greatest `occurred_at` seen, µs.
+    /// The mark that `late` is told by, µs.
     pub newest: Option<i64>,
     /// The greatest min(`occurred_at`, arrival), µs.
     pub reached: Option<i64>,
@@ -92,6 +108,17 @@ pub struct Position {
     pub skipped: i64,
     /// For a loaded file: the arrival of its events, µs.
     pub arrival: Option<i64>,
+    /// For a loaded file.
+    pub extent: Option<Extent>,
+}
+
+/// How long a loaded file is, and how much of it has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Its bytes as they lie on the disk, all of them.
+    pub bytes: i64,
+    /// The bytes of its text, decompressed, before the position.
+    pub text: i64,
 }
 
 /// The mark that every rewrite of a day moves; a table without days has one for all.

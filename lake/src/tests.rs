@@ -51,6 +51,7 @@ pub(crate) fn advance(id: &PartitionId, from: Option<i64>, to: i64) -> Advance {
         reached: Some(to * 5),
         skipped: None,
         arrival: None,
+        extent: None,
     }
 }
 

@@ -7,7 +7,8 @@ use crate::lake::Lake;
 use crate::log::Transactions;
 use crate::tail::Tail;
 
-/// How far an event may come behind the newest of its partition without being late: one hour, µs.
+/// How far an event may come behind the mark of its partition or file without being late: one hour,
+/// µs.
 pub const ALLOWED_LATENESS: i64 = MICROS_PER_DAY / 24;
 
 /// The watermark of a table, µs: the minimum over its Kafka partitions of `#reached`, less the

@@ -190,7 +190,11 @@ pub(crate) async fn load(config: &Config, options: &IngestLoad, quiet: bool) -> 
     if counts.records == 0 {
         return line("Nothing new: the lake has these bytes already, or there are none");
     }
-    line(&summary(&counts, began.elapsed()))?;
+    let before = match counts.repeated {
+        0 => String::new(),
+        n => format!("; {} {} loaded before", counted(n, "line"), agree(n, "was", "were")),
+    };
+    line(&format!("{}{before}", summary(&counts, began.elapsed())))?;
     say_sealed(&counts);
     Ok(())
 }
@@ -248,7 +252,8 @@ impl Pace {
         if elapsed < Duration::from_millis(250) {
             return None;
         }
-        let rate = (records - self.records) as f64 / elapsed.as_secs_f64();
+        // Of a load that reads a file again records are taken back.
+        let rate = records.saturating_sub(self.records) as f64 / elapsed.as_secs_f64();
         *self = Self { at: Instant::now(), records };
         Some(count(rate as u64))
     }

@@ -71,6 +71,7 @@ async fn commit(lake: &Lake, def: &TableDef, batch: RecordBatch) {
         reached: Some(NOON),
         skipped: None,
         arrival: None,
+        extent: None,
     };
     table.append(&[advance], &[file]).await.expect("a commit");
 }
@@ -188,6 +189,7 @@ async fn a_worker_that_slept_through_an_erasure_goes_on() {
         reached: None,
         skipped: None,
         arrival: None,
+        extent: None,
     };
     let batch = rows(&calls, &[("partner_id", vec![Some("late")])]);
     let day = Some(Day::of_micros(NOON));

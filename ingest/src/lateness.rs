@@ -1,0 +1,169 @@
+//! What `late` is told by: a mark of each partition and file that no single clock can carry away.
+
+/// Whether an event is late: more than `allowed` µs behind the mark that the valid records before it
+/// have left. Then moves the mark, which is committed with the offsets.
+///
+/// The mark is the first valid record's min(`occurred_at`, arrival), and from then on the greatest of
+/// them, copies included; but one record moves it ahead by `allowed` at most. So a producer whose
+/// clock is ahead makes nobody else late.
+pub(crate) fn is_late(
+    mark: &mut Option<i64>,
+    occurred_at: i64,
+    arrival: i64,
+    allowed: i64,
+) -> bool {
+    let came = occurred_at.min(arrival);
+    let Some(before) = *mark else {
+        *mark = Some(came);
+        return false;
+    };
+    *mark = Some(before.max(came.min(before.saturating_add(allowed))));
+    occurred_at < before.saturating_sub(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int64Type;
+    use lake::{ALLOWED_LATENESS, Lake, PartitionId};
+    use lake_types::Stream;
+    use proptest::prelude::*;
+    use tokio::runtime::Runtime;
+
+    use super::*;
+    use crate::dead::Envelope;
+    use crate::settings::Limits;
+    use crate::sink::{Record, Sink};
+    use crate::tests::{NOON, lake};
+
+    const HOUR: i64 = 3_600_000_000;
+
+    #[test]
+    fn the_mark_and_what_is_behind_it() {
+        let mut mark = None;
+        let mut check = |occurred: i64, arrived: i64, late: bool, expected: i64| {
+            let (occurred_at, arrival) = (occurred * HOUR, arrived * HOUR);
+            assert_eq!(is_late(&mut mark, occurred_at, arrival, HOUR), late, "{occurred}");
+            assert_eq!(mark, Some(expected * HOUR), "{occurred}");
+        };
+        check(50, 10, false, 10); // the first record's arrival, where that is less
+        check(9, 10, false, 10); // an hour behind is not late
+        check(8, 10, true, 10);
+        check(11, 12, false, 11);
+        check(60, 99, false, 12); // ahead by an hour at most
+        check(11, 99, false, 12);
+        check(10, 99, true, 12);
+        check(60, 13, false, 13); // nobody has come from after the arrival
+        check(60, 12, false, 13);
+        let mut edge = Some(i64::MAX);
+        assert!(is_late(&mut edge, 0, i64::MAX, HOUR));
+        assert_eq!(edge, Some(i64::MAX));
+    }
+
+    /// A record: when it occurred and arrived, in minutes; one that is broken moves no mark.
+    type Sent = (i64, i64, bool);
+
+    /// The flags by the definition, record after record.
+    fn flags(records: &[Sent]) -> Vec<(i64, bool)> {
+        let (mut mark, mut flags) = (None::<i64>, Vec::new());
+        for (offset, (occurred, arrived, _)) in (0..).zip(records).filter(|(_, r)| !r.2) {
+            let came = *occurred.min(arrived);
+            flags.push((offset, mark.is_some_and(|mark| *occurred < mark - 60)));
+            mark = Some(mark.map_or(came, |mark| mark.max(came.min(mark + 60))));
+        }
+        flags
+    }
+
+    /// What happens between two records.
+    #[derive(Debug, Clone, Copy)]
+    enum Between {
+        Nothing,
+        /// A generation is cut off and committed on another thread while reading goes on.
+        Begin,
+        /// Everything is committed.
+        Flush,
+        /// The worker dies with what it held, and another goes on.
+        Restart,
+    }
+
+    async fn sink(lake: &Lake) -> Sink {
+        let mut sink =
+            Sink::open(lake, [Stream::ApiCalls], Limits::default(), true).await.expect("a sink");
+        let id = PartitionId::kafka("c", "calls", "t", 0);
+        let part = sink.part(Stream::ApiCalls, "calls", 0, id).await.expect("a part");
+        sink.parts.push(part);
+        sink
+    }
+
+    fn give(sink: &mut Sink, offset: i64, (occurred, arrived, broken): Sent) {
+        let at = NOON + occurred * 60_000_000;
+        let value = match broken {
+            true => "{".to_owned(),
+            false => format!(
+                r#"{{"event_id":"e-{offset}","partner_id":"p","occurred_at":{},"status":200}}"#,
+                at / 1_000
+            ),
+        };
+        let arrival = NOON + arrived * 60_000_000;
+        let record = Record { offset, arrival, value: Some(value.as_bytes()), attributes: None };
+        let envelope = || Envelope { key: None, headers: Vec::new() };
+        sink.accept(0, &record, envelope).expect("no schema is waited for");
+    }
+
+    async fn stored(lake: &Lake) -> Vec<(i64, bool)> {
+        let snapshot = lake.snapshot("raw/api_calls", None).await.expect("read").expect("there");
+        let mut flags = Vec::new();
+        for file in &snapshot.files {
+            let batches = lake.read_file(&file.path, &["kafka_offset", "late"]).await;
+            for batch in batches.expect("a file") {
+                let offsets = batch.column(0).as_primitive::<Int64Type>().values().iter().copied();
+                let late = batch.column(1).as_boolean();
+                flags.extend(offsets.enumerate().map(|(row, offset)| (offset, late.value(row))));
+            }
+        }
+        flags.sort_unstable();
+        flags
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+        #[test]
+        fn commits_threads_and_restarts_change_no_flag(
+            records in proptest::collection::vec(
+                ((-300..300i64), (-200..300i64), proptest::bool::weighted(0.1)), 1..20),
+            between in proptest::collection::vec(prop_oneof![
+                5 => Just(Between::Nothing),
+                1 => Just(Between::Begin),
+                1 => Just(Between::Flush),
+                1 => Just(Between::Restart),
+            ], 20),
+        ) {
+            assert_eq!(ALLOWED_LATENESS, HOUR);
+            let dir = tempfile::tempdir().expect("a folder");
+            let runtime = Runtime::new().expect("a runtime");
+            let lake = runtime.block_on(lake(&dir));
+            let mut sink_now = runtime.block_on(sink(&lake));
+            let mut offset = 0;
+            while let Some(record) = usize::try_from(offset).ok().and_then(|at| records.get(at)) {
+                give(&mut sink_now, offset, *record);
+                match between[usize::try_from(offset).expect("small")] {
+                    Between::Nothing => {}
+                    Between::Begin if sink_now.is_in_flight() => {}
+                    Between::Begin => sink_now.begin(runtime.handle()).expect("in flight"),
+                    Between::Flush => {
+                        let lost = runtime.block_on(sink_now.flush()).expect("committed");
+                        prop_assert!(lost.is_empty());
+                    }
+                    Between::Restart => {
+                        runtime.block_on(sink_now.settle()).expect("committed");
+                        sink_now = runtime.block_on(sink(&lake));
+                        offset = sink_now.parts[0].next - 1;
+                    }
+                }
+                offset += 1;
+            }
+            runtime.block_on(sink_now.flush()).expect("committed");
+            prop_assert_eq!(runtime.block_on(stored(&lake)), flags(&records));
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Bytes of a record to a checked event, by the event contracts; pure, without Kafka and I/O.
 //!
-//! Reading order: `fields` (the contracts as data), `json` (an object to slots), `plain` (the short
+//! Reading order: `fields` (the contracts as data), `contract` (in words), `json` (an object to slots), `plain` (the short
 //! way to them), `avro` (a record to slots), `number` and `time` (exact values), `extra` (unknown
 //! fields) and `secrets` (what is taken out of them), `rules` (a field's own), here (their order), `rows` and `words` (events in memory),
 //! `days` (sorted by day, as Arrow).
@@ -9,6 +9,7 @@
 //! then the stream's fields in the order of its table; type before range.
 
 mod avro;
+mod contract;
 mod days;
 mod extra;
 mod fields;
@@ -26,12 +27,14 @@ mod words;
 use std::borrow::Cow;
 use std::ffi::CStr;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use lake_types::{Day, Stream};
 
 use self::avro::NoRecord;
 pub use self::avro::{Schema, schema_id};
+pub use self::contract::{ContractField, column_description, contract};
 pub use self::days::Days;
 use self::fields::{COMMON, Field, Rule};
 use self::json::{NoObject, Object, Slot};
@@ -61,7 +64,35 @@ pub enum Reason {
     UnknownValue,
 }
 
+/// The name given is that of no reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no record is rejected for \"{given}\"; it is one of {}", Reason::ALL.map(Reason::as_str).join(", "))]
+pub struct UnknownReason {
+    pub given: String,
+}
+
+impl FromStr for Reason {
+    type Err = UnknownReason;
+
+    fn from_str(text: &str) -> Result<Self, UnknownReason> {
+        let found = Self::ALL.into_iter().find(|reason| reason.as_str() == text);
+        found.ok_or_else(|| UnknownReason { given: text.to_owned() })
+    }
+}
+
 impl Reason {
+    /// In the order that records are judged.
+    pub const ALL: [Self; 8] = [
+        Self::TooLarge,
+        Self::SchemaUnknown,
+        Self::NotJson,
+        Self::NotAnObject,
+        Self::MissingField,
+        Self::WrongType,
+        Self::OutOfRange,
+        Self::UnknownValue,
+    ];
+
     /// Its name in the dead-letter table and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -236,7 +267,7 @@ impl Decoder {
             if !plain::object(text, &mut self.names, object) {
                 self.parse_json(text, object)?;
             }
-            if object.unknown.iter().any(|(name, v)| name == "specversion" && v != "null") {
+            if is_envelope(&object.unknown) {
                 *object = self.out_of_envelope(std::mem::take(object))?;
                 return Ok(Envelope::Value);
             }
@@ -279,14 +310,10 @@ impl Decoder {
     #[inline(never)]
     fn out_of_envelope<'a>(&self, mut envelope: Object<'a>) -> Result<Object<'a>, Rejection> {
         extra::object(&mut envelope.unknown).map_err(|e| no_object(e.into()))?;
-        // A name given twice: the last counts.
-        let member = |name| {
-            let found = envelope.unknown.iter().rev().find(|(n, _)| n == name);
-            found.and_then(|(_, value)| match value {
-                Cow::Borrowed(value) => Some(*value),
-                // JSON is never copied.
-                Cow::Owned(_) => None,
-            })
+        let member = |name| match last(&envelope.unknown, name)? {
+            Cow::Borrowed(value) => Some(*value),
+            // JSON is never copied.
+            Cow::Owned(_) => None,
         };
         let data = member("data").filter(|data| *data != "null").ok_or_else(|| {
             reject(Reason::MissingField, Some("data"), "a CloudEvents record needs it")
@@ -341,12 +368,17 @@ impl Decoder {
     }
 }
 
-/// Whether an event is late: more than `allowed` µs behind the newest valid record (copies included)
-/// before it from its partition or file. Moves that mark, which is committed with the offsets.
-pub fn is_late(newest: &mut Option<i64>, occurred_at: i64, allowed: i64) -> bool {
-    let late = newest.is_some_and(|newest| occurred_at < newest.saturating_sub(allowed));
-    *newest = (*newest).max(Some(occurred_at));
-    late
+/// Whether these members make an object a CloudEvents envelope.
+fn is_envelope(unknown: &[(Cow<'_, str>, Cow<'_, str>)]) -> bool {
+    last(unknown, "specversion").is_some_and(|version| version != "null")
+}
+
+/// The JSON of a member; of a name given twice the last counts.
+fn last<'m, 'a>(
+    members: &'m [(Cow<'a, str>, Cow<'a, str>)],
+    name: &str,
+) -> Option<&'m Cow<'a, str>> {
+    members.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value)
 }
 
 /// Where an event's id and time come from.

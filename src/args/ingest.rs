@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use ingest::decode::Reason;
 use lake_types::Stream;
 
 use super::Format;
@@ -16,9 +18,14 @@ pub(crate) enum Ingest {
     Run(IngestRun),
     /// Load NDJSON files, plain, gzip or zstd, through the same checks; the same bytes again add nothing
     #[command(
-        after_help = "Examples:\n  rapport ingest load --stream api-calls calls-*.ndjson calls-*.ndjson.gz\n  curl -s https://example.com/calls.zst | rapport ingest load --stream api-calls -"
+        after_help = "A file is known by its bytes, not by its name. One that has grown since it was loaded goes on where it\nended; a last line that was cut off then is read again, whole.\n\nExamples:\n  rapport ingest load --stream api-calls calls-*.ndjson calls-*.ndjson.gz\n  curl -s https://example.com/calls.zst | rapport ingest load --stream api-calls -"
     )]
     Load(IngestLoad),
+    /// The contracts: which fields an event has, and what each may be
+    #[command(
+        after_help = "A record is JSON with these fields, CloudEvents JSON whose data has them (id and time are event_id\nand occurred_at), or Avro. Fields of other names are kept in the column extra. What breaks a rule is a\ndead letter: `rapport ingest dead-letters`.\n\nExamples:\n  rapport ingest fields\n  rapport ingest fields billing-events\n  rapport ingest fields --format json"
+    )]
+    Fields(Fields),
     /// List the rejected records, or open them
     #[command(
         after_help = "Examples:\n  rapport ingest dead-letters\n  rapport ingest dead-letters --reason wrong_type --open --limit 5"
@@ -74,13 +81,22 @@ pub(crate) struct IngestLoad {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Fields {
+    /// Of one stream only
+    #[arg(value_name = "STREAM")]
+    pub(crate) stream: Option<Stream>,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DeadLetters {
     /// Only those of one stream
     #[arg(long, value_name = "STREAM")]
     pub(crate) stream: Option<Stream>,
     /// Only those with this reason
-    #[arg(long)]
-    pub(crate) reason: Option<String>,
+    #[arg(long, value_parser = reasons())]
+    pub(crate) reason: Option<Reason>,
     /// Open them with the lake's key: the record's key, headers and value. They may hold secrets
     #[arg(long)]
     pub(crate) open: bool,
@@ -123,4 +139,10 @@ pub(crate) struct BenchIngest {
     /// table or json
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+/// One of the reasons; the help and a refusal name them.
+fn reasons() -> impl TypedValueParser<Value = Reason> {
+    PossibleValuesParser::new(Reason::ALL.map(Reason::as_str))
+        .try_map(|name| name.parse::<Reason>())
 }

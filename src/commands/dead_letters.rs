@@ -35,7 +35,7 @@ pub(crate) async fn list(config: &Config, options: &DeadLetters) -> anyhow::Resu
 
 fn wanted(letter: &Letter, options: &DeadLetters) -> bool {
     options.stream.is_none_or(|s| letter.stream == s.name())
-        && options.reason.as_ref().is_none_or(|r| letter.reason == *r)
+        && options.reason.is_none_or(|r| letter.reason == r.as_str())
 }
 
 fn rows(lake: &Lake, letters: &[Letter], open: bool) -> anyhow::Result<RecordBatch> {

@@ -8,6 +8,7 @@ mod diff;
 mod docs;
 mod doctor;
 mod erase;
+mod fields;
 mod generate;
 mod ingest;
 mod init;
@@ -60,6 +61,7 @@ fn run_on(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         Command::Ingest(Ingest::Load(options)) => {
             runtime.block_on(ingest::load(&config()?, &options, quiet))
         }
+        Command::Ingest(Ingest::Fields(options)) => fields::run(&options),
         Command::Ingest(Ingest::DeadLetters(options)) => {
             runtime.block_on(dead_letters::list(&config()?, &options))
         }

@@ -87,7 +87,7 @@ impl Rows {
         Self { schema, kinds, words, cells, text, own, word_bytes: 0 }
     }
 
-    /// Adds one event of the stream. `late` is the caller's to know: see [`super::is_late`].
+    /// Adds one event of the stream. `late` is the caller's to know: see [`crate::lateness`].
     pub fn push(&mut self, event: &Event<'_>, origin: &Origin<'_>, late: bool) {
         self.cells.reserve(self.kinds.len());
         self.push_text(0, Some(event.event_id()));

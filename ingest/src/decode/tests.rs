@@ -12,13 +12,10 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use lake_types::Stream;
 use proptest::prelude::*;
 
-use super::{
-    Attributes, Days, Decoder, Event, Input, MOST_BYTES, Origin, Reason, Rejection, Rows, is_late,
-};
+use super::{Attributes, Days, Decoder, Event, Input, MOST_BYTES, Origin, Reason, Rejection, Rows};
 
 /// 2026-06-01T00:00:00Z.
 const ARRIVAL: i64 = 1_780_272_000_000_000;
-const HOUR: i64 = 3_600_000_000;
 
 fn decoder(stream: Stream) -> Decoder {
     Decoder::new(stream, Arc::new(|credential| format!("hash of {}", credential.len())))
@@ -69,7 +66,7 @@ fn event(stream: Stream, fields: &str) -> String {
 
 /// An event with these fields is stored with this value in this column.
 #[track_caller]
-fn stored(stream: Stream, fields: &str, column: &str, expected: Option<&str>) {
+pub(super) fn stored(stream: Stream, fields: &str, column: &str, expected: Option<&str>) {
     let json = event(stream, fields);
     let batch = batch_of(stream, &[json.as_bytes()]).unwrap_or_else(|e| panic!("{fields}: {e}"));
     assert_eq!(cell(&batch, column, 0).as_deref(), expected, "{fields}");
@@ -89,7 +86,7 @@ fn rejected_bytes(stream: Stream, bytes: &[u8], reason: &str, field: Option<&str
 
 /// An event with these fields is rejected for this reason and field.
 #[track_caller]
-fn rejected(stream: Stream, fields: &str, reason: &str, field: &str) {
+pub(super) fn rejected(stream: Stream, fields: &str, reason: &str, field: &str) {
     rejected_bytes(stream, event(stream, fields).as_bytes(), reason, Some(field));
 }
 
@@ -447,20 +444,6 @@ fn cloud_events_in_binary_mode() {
 }
 
 #[test]
-fn lateness_is_behind_the_newest_before() {
-    let mut newest = None;
-    let mut check = |at: i64, late: bool, mark: i64| {
-        assert_eq!(is_late(&mut newest, at * HOUR, HOUR), late, "{at}");
-        assert_eq!(newest, Some(mark * HOUR), "{at}");
-    };
-    check(5, false, 5);
-    check(4, false, 5);
-    check(3, true, 5);
-    check(7, false, 7);
-    check(5, true, 7);
-}
-
-#[test]
 fn reasons_have_the_contracts_names() {
     let rejection = decoder(ApiCalls).parse(&plain(b"{}")).expect_err("no fields");
     assert_eq!(rejection.reason, Reason::MissingField);
@@ -468,6 +451,63 @@ fn reasons_have_the_contracts_names() {
         rejection.to_string(),
         "missing_field: event_id: absent or null, and it is required"
     );
+}
+
+/// What becomes of a record, in words.
+fn outcome(stream: Stream, value: &str, headers: &[(&str, &[u8])]) -> String {
+    let last = |name: &CStr| headers.iter().rev().find(|h| h.0.as_bytes() == name.to_bytes());
+    let attributes = Attributes::read(|name| last(name).map(|h| h.1));
+    match decoder(stream).parse(&Input { attributes, ..plain(value.as_bytes()) }) {
+        Ok(event) => format!("{} {:?} {:?}", event.occurred_at, event.object.slots, event.extra),
+        Err(rejection) => rejection.to_string(),
+    }
+}
+
+/// An object of these members, in this order.
+fn object(members: &[(&str, &str)]) -> String {
+    let members = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+/// Every key there is, each given twice: what counts is the last, as if it had come alone.
+#[test]
+fn a_key_given_twice_is_the_last() {
+    let data = r#"{"partner_id":"p1","status":200,"type":"opened","ticket_id":"t"}"#;
+    let noon = r#""2026-05-31T12:00:00Z""#;
+    let values = ["null", "1", "true", r#""x""#, r#""""#, noon, r#""1.0""#, data, "[]"];
+    let envelope = [("specversion", r#""1.0""#), ("id", r#""e""#), ("time", noon), ("data", data)];
+    let id = [("event_id", r#""e""#), ("partner_id", r#""p""#), ("occurred_at", noon)];
+    let call = [&id[..], &[("status", "200"), ("note", "1")]].concat();
+    let ticket = [&id[..], &[("type", r#""opened""#), ("ticket_id", r#""t""#)]].concat();
+    for (stream, plain) in [(ApiCalls, &call), (SupportEvents, &ticket)] {
+        let own = super::contract(stream).into_iter().map(|field| field.name);
+        for key in own.chain(envelope.map(|(name, _)| name)).chain(["source", "note"]) {
+            let spelled = format!("\\u{:04x}{}", u32::from(key.as_bytes()[0]), &key[1..]);
+            let pairs = values.iter().flat_map(|first| values.map(|second| (*first, second)));
+            for ((first, second), members) in
+                pairs.flat_map(|p| [(p, &envelope[..]), (p, &plain[..])])
+            {
+                let others: Vec<_> = members.iter().copied().filter(|m| m.0 != key).collect();
+                let alone = object(&[&others[..], &[(key, second)]].concat());
+                let due = outcome(stream, &alone, &[]);
+                for name in [key, &spelled] {
+                    let twice = object(&[members, &[(key, first), (name, second)]].concat());
+                    assert_eq!(outcome(stream, &twice, &[]), due, "{twice}");
+                }
+            }
+        }
+    }
+    let mode = ("ce_specversion", b"1.0".as_slice());
+    let noon = b"2026-05-31T12:00:00Z".as_slice();
+    let bare = r#"{"partner_id":"p1","status":200}"#;
+    for (first, second) in [(b"e1".as_slice(), b"e2".as_slice()), (b"e1", b""), (b"", b"e2")] {
+        let headers = |ids: &[&'static [u8]]| {
+            let ids = ids.iter().map(|id| ("ce_id", *id));
+            ids.chain([mode, ("ce_time", noon)]).collect::<Vec<_>>()
+        };
+        let due = outcome(ApiCalls, bare, &headers(&[second]));
+        assert_eq!(outcome(ApiCalls, bare, &headers(&[first, second])), due);
+    }
 }
 
 proptest! {

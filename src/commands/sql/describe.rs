@@ -3,6 +3,7 @@
 use transform::{Session, functions};
 
 use super::command::COMMANDS;
+use crate::commands::fields::column_of;
 use crate::failure::usage;
 use crate::output::{Table, show};
 
@@ -24,11 +25,12 @@ pub(super) async fn columns(session: &Session, name: &str) -> anyhow::Result<()>
     }
     let mut table = Table::new(["column", "type", "unit", "what it is"], &[]);
     for column in columns {
+        let told = column.description.or_else(|| column_of(name, &column.name));
         table.row([
             column.name,
             column.kind,
             column.unit.unwrap_or_default(),
-            column.description.unwrap_or_default(),
+            told.unwrap_or_default(),
         ]);
     }
     show(&table)

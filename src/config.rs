@@ -30,6 +30,9 @@ const FILE: &str = "rapport.toml";
 pub(crate) struct Config {
     #[serde(skip)]
     pub(crate) folder: PathBuf,
+    /// Whether anything is said of Kafka, here or in the environment: a project may load files only.
+    #[serde(skip)]
+    pub(crate) names_kafka: bool,
     // Where events come from and go to changes no figure: both stay out of the digest.
     #[serde(skip_serializing)]
     lake: LakeSection,
@@ -204,6 +207,8 @@ impl Config {
             usage(format!("{}:{at}: {what}", path.display()))
         })?;
         check::check(&config, path, text)?;
+        let kafka = text.parse::<toml::Table>().ok().and_then(|table| table.get("kafka").cloned());
+        config.names_kafka = kafka.is_some_and(|section| says_something(&section));
         let path = std::path::absolute(path).context("the configuration's folder")?;
         // Without `..`, which object-store paths do not know.
         let folder = path.parent().unwrap_or(Path::new("/"));
@@ -230,6 +235,7 @@ impl Config {
             let Ok(value) = std::env::var(name) else { continue };
             check::variable(name, &value)?;
             *setting = value;
+            self.names_kafka |= name == "RAPPORT_KAFKA_BOOTSTRAP_SERVERS";
         }
         Ok(())
     }
@@ -381,6 +387,11 @@ fn resolved(folder: &Path, path: &Path) -> PathBuf {
         }
     }
     whole
+}
+
+/// Whether a section sets anything: `rapport init` writes them all, empty.
+fn says_something(value: &toml::Value) -> bool {
+    value.as_table().is_none_or(|table| table.values().any(says_something))
 }
 
 #[cfg(test)]

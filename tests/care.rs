@@ -1,6 +1,7 @@
 //! Looking after a lake: an erased partner is as if it had never been, the doctor's answers, and a
 //! lake of the first version upgraded.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use lake_types::Stream;
 use crate::crash::{ONLY_CALLS, produce, project_on};
 use crate::kafka::Broker;
 use crate::pieces::{assert_same, of_events};
-use crate::program::{Project, Running, wait_until};
+use crate::program::{Project, Ran, Running, wait_until};
 use crate::simulated::{Sent, Simulated, Size, check_tables, lines, raw, truth};
 
 const SIZE: Size = Size { seed: 11, partners: 20, events: 3_000, days: 40 };
@@ -133,6 +134,75 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
     let answer = project.run(&["doctor"]);
     assert_eq!(answer.code, Some(3), "{answer}");
     assert!(answer.text().contains("bootstrap_server"), "{answer}");
+}
+
+/// What the doctor says of each check, the first of a name: its state and what it found.
+fn diagnosis(answer: &Ran) -> BTreeMap<String, (String, String)> {
+    let checks: serde_json::Value = serde_json::from_str(&answer.text()).expect("JSON");
+    let text =
+        |check: &serde_json::Value, name: &str| check[name].as_str().unwrap_or_default().to_owned();
+    let of = |c: &serde_json::Value| (text(c, "check"), (text(c, "state"), text(c, "found")));
+    checks.as_array().expect("a list").iter().rev().map(of).collect()
+}
+
+#[test]
+fn the_doctor_reads_what_it_calls_well() {
+    let project = Project::new();
+    let doctor = ["doctor", "--format", "json"];
+    let config = "[kafka]\n[kafka.topics]\n";
+    // Nothing is said of Kafka: the project loads files only.
+    project.write("rapport.toml", config);
+    let look = || project.run(&doctor);
+    assert_eq!(look().code, Some(0), "{}", look());
+
+    let bill = |id: &str, day: &str, currency: &str| {
+        format!(
+            r#"{{"event_id":"{id}","partner_id":"p","occurred_at":"{day}T00:00:00Z","kind":"usage","amount_minor":1,"currency":"{currency}"}}"#
+        ) + "\n"
+    };
+    let load = |text: String| {
+        project.write("bills.ndjson", text);
+        project.ok(&["ingest", "load", "--stream", "billing-events", "bills.ndjson"]);
+    };
+    project.write("rates.csv", "date,currency,rate\n2026-01-01,EUR,1.1\n");
+    load(bill("b-1", "2026-01-02", "EUR"));
+    // The rollups know of the one currency.
+    project.ok(&["sql", "SELECT * FROM billing_day"]);
+    let answer = look();
+    assert_eq!(answer.code, Some(0), "{answer}");
+    assert_eq!(diagnosis(&answer)["rates"].1, "the one currency that was billed is covered");
+    load(bill("b-2", "2026-01-03", "GBP") + &bill("b-3", "2025-12-31", "EUR"));
+    let answer = look();
+    assert_eq!(answer.code, Some(3), "{answer}");
+    let found = &diagnosis(&answer)["rates"];
+    assert_eq!(found.1, "no rate for EUR on 2025-12-31, GBP on 2026-01-03");
+    project.write("rates.csv", "date,currency,rate\n2025-01-01,EUR,1.1\n2025-01-01,GBP,1.2\n");
+    assert_eq!(look().code, Some(0), "{}", look());
+
+    // A query that can't be planned, though its header is well.
+    let query = crate::program::BUSY.replace("sum(calls)", "sum(cals)");
+    project.write("queries/metrics/busy.sql", query);
+    let answer = look();
+    assert_eq!(answer.code, Some(3), "{answer}");
+    let found = &diagnosis(&answer)["queries"];
+    assert!(found.1.contains("busy.sql:") && found.1.contains("cals"), "{answer}");
+    std::fs::remove_file(project.path("queries/metrics/busy.sql")).expect("our own file");
+
+    // A table that can't be read.
+    let day = project.path("lake/raw/billing_events/event_date=2026-01-03");
+    let file = std::fs::read_dir(&day).expect("a day").next().expect("a file").expect("a file");
+    std::fs::write(file.path(), "cut").expect("written");
+    let answer = look();
+    assert_eq!(answer.code, Some(3), "{answer}");
+    let found = &diagnosis(&answer)["tables"];
+    assert!(found.0 == "fail" && found.1.contains("event_date=2026-01-03"), "{answer}");
+
+    // Who says anything of Kafka wants it.
+    project.write("rapport.toml", "[kafka]\nbootstrap_servers = \"127.0.0.1:1\"\n");
+    assert_eq!(diagnosis(&look())["broker"].0, "fail");
+    let off = Stream::ALL.map(|s| format!("{} = \"\"\n", s.table())).concat();
+    project.write("rapport.toml", format!("[kafka.topics]\n{off}"));
+    assert_eq!(diagnosis(&look())["broker"].0, "ok");
 }
 
 #[test]

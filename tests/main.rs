@@ -2,8 +2,8 @@
 //!
 //! Reading order: `program` (runs it in a project of its own), `simulated` (worlds and their
 //! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker), `registry` (a
-//! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`,
-//! `bad_input`, `crash`, `group`, `faults`, `formats`, `secure`,
+//! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`, `contracts`,
+//! `bad_input`, `crash`, `group`, `faults`, `files`, `formats`, `secure`,
 //! `secrets`, `readers`, `shell`, `care`, `erasure`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
 //! `plan`, `ten_mistakes`, `watch`, `held_back`, `conditions`, `query_files`, `ending`, `pages`,
 //! `sentences`, `scores`, `project_files`, `discretion`, `terminal`, `bounds`, `reader`.
@@ -18,6 +18,7 @@ mod care;
 mod checks;
 mod conditions;
 mod contract;
+mod contracts;
 mod crash;
 mod demo;
 mod diff;
@@ -25,6 +26,7 @@ mod discretion;
 mod ending;
 mod erasure;
 mod faults;
+mod files;
 mod formats;
 mod group;
 mod held_back;

@@ -1,18 +1,28 @@
 //! The doctor's questions to the broker: the cluster, the topics, and where the lake stands in them.
 
-use std::collections::BTreeMap;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
 
 use ingest::{Inspection, TopicState};
 use lake::Transactions;
+<<<<<<< HEAD
 use lake_types::{Stream, counted};
+=======
+use lake_types::counted;
+>>>>>>> 2a1e170 (The doctor reads the tables, the events and the queries that it calls well, and asks for no broker where files are all)
 
-use super::Checks;
+use super::lake::Positions;
+use super::{Checks, State};
 use crate::config::Config;
 
-/// Asks the broker, and holds what the lake has read against what it says.
+/// Nobody waits longer than this for a broker that may not be meant.
+const LISTENS: Duration = Duration::from_secs(1);
+
+/// Asks the broker, and holds what the lake has read against what it says. A project need not have
+/// one: it may load files only.
 pub(super) fn look(
     config: &Config,
-    positions: &BTreeMap<Stream, Transactions>,
+    positions: &Positions,
     runtime: &tokio::runtime::Runtime,
     checks: &mut Checks,
 ) {
@@ -21,9 +31,19 @@ pub(super) fn look(
         Err(error) => return checks.fail("broker", format!("{error:#}"), ""),
     };
     let servers = settings.bootstrap_servers.clone();
+    if settings.topics.is_empty() {
+        return checks.ok("broker", "every stream is turned off: events come from files");
+    }
+    let was_read = |txns: &Transactions| lake::partitions(txns).any(|(id, _)| !id.is_file());
+    let needed = config.names_kafka || positions.values().any(was_read);
+    if !needed && !listens(&servers) {
+        let none = "none is named in [kafka] of rapport.toml: events come from files";
+        return checks.ok("broker", none);
+    }
     let found = match ingest::inspect(&settings, runtime.handle()) {
         Ok(found) => found,
-        Err(error) => return checks.fail("broker", error.to_string(), ""),
+        Err(error) if needed => return checks.fail("broker", error.to_string(), ""),
+        Err(error) => return checks.warn("broker", error.to_string(), ""),
     };
     match &found.cluster_id {
         Some(id) => checks.ok("broker", format!("{servers}, cluster {id}")),
@@ -36,20 +56,28 @@ pub(super) fn look(
     for topic in &found.topics {
         let none = Transactions::new();
         let known = positions.get(&topic.stream).unwrap_or(&none);
-        look_at_topic(&found, topic, known, checks);
+        look_at_topic(&found, topic, known, needed, checks);
     }
+}
+
+/// Whether anybody takes connections at one of these addresses.
+fn listens(servers: &str) -> bool {
+    let addresses = servers.split(',').filter_map(|server| server.trim().to_socket_addrs().ok());
+    addresses.flatten().any(|address| TcpStream::connect_timeout(&address, LISTENS).is_ok())
 }
 
 fn look_at_topic(
     found: &Inspection,
     topic: &TopicState,
     known: &Transactions,
+    needed: bool,
     checks: &mut Checks,
 ) {
     let name = &topic.name;
     if topic.partitions.is_empty() {
-        return checks.fail(
+        return checks.add(
             "topic",
+            if needed { State::Fail } else { State::Warn },
             format!("there is no topic {name}"),
             format!(
                 "create it, or name another one for {} in [kafka.topics]; an empty name turns the stream off",
@@ -117,9 +145,9 @@ fn look_at_topic(
 #[cfg(test)]
 mod tests {
     use ingest::PartitionState;
+    use lake_types::Stream;
 
     use super::*;
-    use crate::commands::doctor::State;
 
     #[test]
     fn topics_against_positions() {
@@ -135,13 +163,13 @@ mod tests {
             let found = Inspection { cluster_id: Some("c".to_owned()), topics: Vec::new() };
             let known = known.iter().map(|(id, v)| ((*id).to_owned(), *v)).collect();
             let mut checks = Checks::default();
-            look_at_topic(&found, &topic, &known, &mut checks);
+            look_at_topic(&found, &topic, &known, true, &mut checks);
             assert_eq!(checks.0.len(), 1, "{:?}", checks.0);
             assert_eq!(checks.0[0].state, expected, "{:?}", checks.0);
             assert!(checks.0[0].found.contains(words), "{:?}", checks.0);
         }
         check(&[], "t", State::Ok, "10 records");
-        check(&[("c/calls/t/0", 10), ("c/other/x/0", 1)], "t", State::Ok, "1 partitions");
+        check(&[("c/calls/t/0", 10), ("c/other/x/0", 1)], "t", State::Ok, "1 partition,");
         check(&[("c/calls/t/0", 9)], "t", State::Fail, "records 9 to 9 are gone");
         check(&[("c/calls/t/0", 21)], "t", State::Fail, "ends at 20");
         check(&[("c/calls/t/1", 3)], "t", State::Fail, "calls/1 does not answer");

@@ -5,11 +5,7 @@ use std::time::Duration;
 
 use ingest::{Inspection, TopicState};
 use lake::Transactions;
-<<<<<<< HEAD
-use lake_types::{Stream, counted};
-=======
 use lake_types::counted;
->>>>>>> 2a1e170 (The doctor reads the tables, the events and the queries that it calls well, and asks for no broker where files are all)
 
 use super::lake::Positions;
 use super::{Checks, State};

@@ -127,12 +127,7 @@ impl Checker<'_> {
     }
 
     /// Says which tables don't exist, and a circle that the query is part of.
-    fn tables_are_known(
-        &self,
-        query: &Query,
-        words: &Words,
-        mistakes: &mut Mistakes<'_>,
-    ) -> bool {
+    fn tables_are_known(&self, query: &Query, words: &Words, mistakes: &mut Mistakes<'_>) -> bool {
         let mut all_known = true;
         for name in self.graph.reads(&query.name) {
             let is_table = self.draft.ctx.table_exist(name.as_str()).unwrap_or(false);

@@ -71,7 +71,6 @@ mod tests {
 
     #[test]
     fn a_report_is_as_good_as_its_data() {
-        let at = |text: &str| Some(text.parse::<DateTime<Utc>>().expect("an instant"));
         #[track_caller]
         fn check(
             watermark: Option<DateTime<Utc>>,
@@ -89,6 +88,7 @@ mod tests {
             assert_eq!((state.word, state.stale, state.until().as_deref()), (word, stale, until));
             assert_eq!(state.advice.is_some(), stale);
         }
+        let at = |text: &str| Some(text.parse::<DateTime<Utc>>().expect("an instant"));
         let watermark = at("2026-09-15T00:07:00Z");
         let until = Some("2026-09-16T12:07:00Z");
         check(watermark, at("2026-09-15T00:10:00Z"), ("Fresh", false, until));

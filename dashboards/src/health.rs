@@ -364,7 +364,7 @@ fn trend_line(
     days: &[NaiveDate],
 ) -> Markup {
     let known = by.history.get(row.partner_id.as_str()).map_or(&[][..], Vec::as_slice);
-    let days = crate::charts::last(days, TREND_DAYS);
+    let days = charts::last(days, TREND_DAYS);
     let every = days.len().div_ceil(TREND_POINTS).max(1);
     let newest = days.len().saturating_sub(1);
     let score = |day: &NaiveDate| {

@@ -89,12 +89,12 @@ mod tests {
 
     #[test]
     fn a_long_history_ends_with_its_newest() {
-        let row = |total: bool| Row { cells: vec![String::new()], running: false, total };
         #[track_caller]
         fn check(rows: &[Row], kept: usize, earlier: usize) {
             let (newest, before) = newest(rows, 2);
             assert_eq!((newest.len(), before), (kept, earlier));
         }
+        let row = |total: bool| Row { cells: vec![String::new()], running: false, total };
         check(&[], 0, 0);
         check(&[row(false), row(true)], 2, 0);
         check(&[row(false), row(false), row(false), row(true)], 3, 1);

@@ -26,8 +26,8 @@ pub(crate) fn note(text: &str) {
     eprintln!("{}", printable_lines(&hidden(text)));
 }
 
-/// What went wrong, or may be wrong. It may quote data: where that has several lines they are set
-/// in, so that none of them looks like a message of its own.
+/// What went wrong, or may be wrong. It may quote data: a line break in that is written out, and
+/// lines of the message are set in, so that none of them looks like a message of its own.
 pub(crate) fn message(text: &str) {
     note(&set_in(text));
 }
@@ -43,14 +43,23 @@ pub(crate) fn exact(text: &str) -> anyhow::Result<()> {
 }
 
 fn set_in(text: &str) -> String {
-    let mut lines = text.split('\n');
-    let mut all = lines.next().unwrap_or_default().to_owned();
-    for line in lines {
-        let margin =
-            if line.starts_with(char::is_whitespace) || line.is_empty() { "" } else { "    " };
-        all.extend(["\n", margin, line]);
+    let mut all = String::with_capacity(text.len());
+    for (n, line) in text.split('\n').enumerate() {
+        let set_in = line.starts_with(char::is_whitespace) || line.is_empty();
+        match n {
+            0 => {}
+            _ if in_quotes(&all) => all.push_str("\\n"),
+            _ => all.push_str(if set_in { "\n" } else { "\n    " }),
+        }
+        all.push_str(line);
     }
     all
+}
+
+/// Whether quotes are open at the end of a text. An apostrophe opens some after a space only.
+fn in_quotes(text: &str) -> bool {
+    let single = text.rsplit_once(" '").is_some_and(|(_, rest)| !rest.contains('\''));
+    single || text.matches('"').count() % 2 == 1
 }
 
 /// Whether somebody looks on while it is written.
@@ -273,11 +282,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_a_message_are_set_in() {
-        assert_eq!(
-            set_in("rapport: \"a\nrapport: done\"\n  b\n"),
-            "rapport: \"a\n    rapport: done\"\n  b\n"
-        );
+    fn no_line_of_a_message_looks_like_another_message() {
+        let check = |text: &str, expected: &str| assert_eq!(set_in(text), expected);
+        check("rapport: \"a\nrapport: done\"\n  b\n", "rapport: \"a\\nrapport: done\"\n  b\n");
+        check("can't cast 'a\nb' to c\nd", "can't cast 'a\\nb' to c\n    d");
+        check("no 'x'.\nDid you mean 'y'?", "no 'x'.\n    Did you mean 'y'?");
     }
 
     #[test]

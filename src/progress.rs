@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lake_types::printable;
+use lake_types::into_printable;
 
 /// One line that tells how a stage is going, and is cleared at its end.
 pub(crate) struct Stage {
@@ -25,7 +25,7 @@ impl Stage {
     }
 
     pub(crate) fn say(&self, text: String) {
-        self.bar.set_message(printable(&text).into_owned());
+        self.bar.set_message(into_printable(text));
     }
 }
 

@@ -2,13 +2,12 @@
 //! cell holds stays in its row: line breaks and characters that command the terminal are written
 //! out.
 
-use std::borrow::Cow;
 use std::io::{IsTerminal, stdout};
 
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, TableComponent, Width, presets,
 };
-use lake_types::{columns, printable};
+use lake_types::{columns, into_printable};
 
 /// A column of text is wrapped before the table is broken, but not below this many characters.
 const NARROW: u16 = 24;
@@ -29,13 +28,13 @@ impl Table {
         heads: impl IntoIterator<Item = H>,
         numbers: &[usize],
     ) -> Self {
-        let heads: Vec<String> = heads.into_iter().map(shown).collect();
+        let heads: Vec<String> = heads.into_iter().map(|text| into_printable(text.into())).collect();
         let right = (0..heads.len()).map(|column| numbers.contains(&column)).collect();
         Self { heads, right, rows: Vec::new() }
     }
 
     pub(crate) fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) {
-        self.rows.push(cells.into_iter().map(shown).collect());
+        self.rows.push(cells.into_iter().map(|text| into_printable(text.into())).collect());
     }
 
     /// As lines for standard output, the last one ended too.
@@ -132,14 +131,6 @@ impl Table {
 
 fn total(widths: &[u16]) -> u16 {
     widths.iter().fold(0_u16, |sum, width| sum.saturating_add(width + GAP)).saturating_sub(GAP)
-}
-
-fn shown(text: impl Into<String>) -> String {
-    let text = text.into();
-    match printable(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(printable) => printable,
-    }
 }
 
 fn length(text: &str) -> u16 {

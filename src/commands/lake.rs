@@ -1,7 +1,7 @@
 //! `rapport lake …`: `verify`, `vacuum`, `upgrade` and `rotate-key`; the others have files of their
 //! own.
 
-use lake_types::counted;
+use lake_types::{counted, printable};
 use std::time::Duration;
 
 use lake::{FORMAT_VERSION, Lake};
@@ -73,7 +73,7 @@ async fn verify(lake: &Lake, quiet: bool) -> anyhow::Result<()> {
     let found = lake.verify().await?;
     drop(stage);
     for finding in &found.findings {
-        line(&format!("{}: {}", finding.table, finding.what))?;
+        line(&printable(&format!("{}: {}", finding.table, finding.what)))?;
     }
     line(&format!(
         "{}, {}, {} looked at, {}",

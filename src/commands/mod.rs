@@ -94,8 +94,9 @@ fn run_on(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
 /// How signals end a command; `None` for those that commit first what they hold.
 fn ends(command: &Command) -> Option<Ends> {
     match command {
-        Command::Run(_) | Command::Ingest(Ingest::Run(_)) => None,
-        Command::Metrics(Metrics::Watch { .. }) => None,
+        Command::Run(_)
+        | Command::Ingest(Ingest::Run(_))
+        | Command::Metrics(Metrics::Watch { .. }) => None,
         // Of a conversation Ctrl-C only stops the query.
         Command::Sql(options) if sql::is_conversation(options) => Some(Ends::NotByInterrupt),
         _ => Some(Ends::ByAll),

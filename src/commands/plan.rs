@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actions::{Contribution, PartnerState, Plan, PlanInput, Policy, QuotaChange};
 use arrow::array::AsArray;
 use lake::schema;
-use lake_types::{AsOf, counted, parse_instant};
+use lake_types::{AsOf, counted, parse_instant, printable};
 use scoring::ScoreOutput;
 use serde::Deserialize;
 use transform::Session;
@@ -236,7 +236,7 @@ pub(crate) fn write(plan: &Plan, out: &Path) -> anyhow::Result<()> {
 /// The plan as a table, with where it is.
 pub(crate) fn print(plan: &Plan, out: &Path) -> anyhow::Result<()> {
     for why in &plan.blocked {
-        line(&format!("Blocked: {why}"))?;
+        line(&printable(&format!("Blocked: {why}")))?;
     }
     let rows = actions::readable(plan);
     if !rows.is_empty() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lake::schema;
-use lake_types::{AsOf, Day};
+use lake_types::{AsOf, Day, printable};
 use scoring::{PartnerScore, Policy, ScoreInput, ScoreOutput, Tier};
 use transform::Session;
 
@@ -193,11 +193,11 @@ fn head(partner: &PartnerScore) -> anyhow::Result<()> {
         Some(score) => text.push_str(&format!(", score {score:.0} of 100")),
         None => text.push_str(", no score"),
     }
-    line(&text)?;
+    line(&printable(&text))?;
     if let (Some(share), Some(rank)) = (partner.impact_share, partner.impact_rank) {
         line(&format!("Share of gross {:.1} %, rank {rank}", share * 100.0))?;
     }
-    line(&partner.top_reason)?;
+    line(&printable(&partner.top_reason))?;
     if partner.coverage < 1.0 && !partner.signals.is_empty() {
         line(&format!(
             "Evidence for {:.0} % of the weight of the signals that apply",

@@ -16,7 +16,7 @@ pub use mistake::{Position, nearest, toml_mistake};
 pub use money::{
     CurrencyError, MONEY_SCALE, Money, Rates, RatesError, minor_units, parse_decimal, to_f64,
 };
-pub use printable::{columns, cut, printable, printable_lines};
+pub use printable::{columns, cut, into_printable, printable, printable_lines};
 pub use secret::{hide, holds_credentials};
 pub use stream::{Stream, UnknownStream};
 pub use time::{

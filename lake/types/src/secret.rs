@@ -20,10 +20,9 @@ pub fn hide<'a>(text: &str, values: impl IntoIterator<Item = &'a str>) -> String
         for at in 0..=chars.len() - piece {
             let end = at + piece;
             let found = value.windows(piece).any(|part| part == &chars[at..end]);
-            let part_of_a_word = |c: Option<&char>| c.is_some_and(|c| c.is_alphanumeric());
-            let whole = piece == PIECE
-                || !(at > 0 && part_of_a_word(chars.get(at - 1)))
-                    && !part_of_a_word(chars.get(end));
+            let in_a_word = |at: usize| chars.get(at).is_some_and(|c| c.is_alphanumeric());
+            let mut around = at.checked_sub(1).into_iter().chain([end]);
+            let whole = piece == PIECE || !around.any(in_a_word);
             if found && whole {
                 hidden[at..end].fill(true);
             }

@@ -28,7 +28,8 @@ impl Table {
         heads: impl IntoIterator<Item = H>,
         numbers: &[usize],
     ) -> Self {
-        let heads: Vec<String> = heads.into_iter().map(|text| into_printable(text.into())).collect();
+        let heads: Vec<String> =
+            heads.into_iter().map(|text| into_printable(text.into())).collect();
         let right = (0..heads.len()).map(|column| numbers.contains(&column)).collect();
         Self { heads, right, rows: Vec::new() }
     }

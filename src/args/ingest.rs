@@ -18,12 +18,12 @@ pub(crate) enum Ingest {
     Run(IngestRun),
     /// Load NDJSON files, plain, gzip or zstd, through the same checks; the same bytes again add nothing
     #[command(
-        after_help = "A file is known by its bytes, not by its name. One that has grown since it was loaded goes on where it\nended; a last line that was cut off then is read again, whole.\n\nExamples:\n  rapport ingest load --stream api-calls calls-*.ndjson calls-*.ndjson.gz\n  curl -s https://example.com/calls.zst | rapport ingest load --stream api-calls -"
+        after_help = "A file is known by its bytes, not by its name. One that has grown since it was loaded goes on\nwhere it ended; a last line that was cut off then is read again, whole.\n\nExamples:\n  rapport ingest load --stream api-calls calls-*.ndjson calls-*.ndjson.gz\n  curl -s https://example.com/calls.zst | rapport ingest load --stream api-calls -"
     )]
     Load(IngestLoad),
     /// The contracts: which fields an event has, and what each may be
     #[command(
-        after_help = "A record is JSON with these fields, CloudEvents JSON whose data has them (id and time are event_id\nand occurred_at), or Avro. Fields of other names are kept in the column extra. What breaks a rule is a\ndead letter: `rapport ingest dead-letters`.\n\nExamples:\n  rapport ingest fields\n  rapport ingest fields billing-events\n  rapport ingest fields --format json"
+        after_help = "A record is JSON with these fields, CloudEvents JSON whose data has them (id and time are\nevent_id and occurred_at), or Avro. Fields of other names are kept in the column extra. What\nbreaks a rule is a dead letter: `rapport ingest dead-letters`.\n\nExamples:\n  rapport ingest fields\n  rapport ingest fields billing-events\n  rapport ingest fields --format json"
     )]
     Fields(Fields),
     /// List the rejected records, or open them

@@ -33,7 +33,7 @@ pub fn column_description(stream: Stream, column: &str) -> Option<String> {
     }
     let field = contract(stream).into_iter().find(|field| field.column == column)?;
     if field.name != column {
-        return Some(format!("{}; here in µs", field.about));
+        return Some(format!("{}, in µs", field.about));
     }
     let is_one = field.rule.starts_with("one of ");
     Some(if is_one { format!("{}: {}", field.about, field.rule) } else { field.about.to_owned() })
@@ -90,7 +90,7 @@ fn rule(field: &Field) -> String {
         Rule::OneOf(values, _) => return format!("one of {}", values.join(", ")),
         Rule::Integer(least, i64::MAX) => return format!("{least} or more"),
         Rule::Integer(least, most) => return format!("{least} to {most}"),
-        Rule::Millis => "0 or more; stored as integer microseconds",
+        Rule::Millis => "milliseconds, 0 or more; stored as integer microseconds",
         Rule::Instant => {
             "RFC 3339 with offset, or epoch milliseconds; from 2000-01-01 to a day after its arrival"
         }
@@ -113,7 +113,7 @@ mod tests {
             assert_eq!(column_description(stream, "latency_ms"), None);
         }
         let latency = column_description(Stream::ApiCalls, "latency_us").expect("a column");
-        assert_eq!(latency, "How long the answer took, in milliseconds; here in µs");
+        assert_eq!(latency, "How long the answer took, in µs");
     }
 
     /// What is told of each field is what the decoder does, value by value.
@@ -181,7 +181,7 @@ mod tests {
                 taken("9223372036854775807", Some("9223372036854775807"));
                 refused("-1", "out_of_range");
             }
-            "0 or more; stored as integer microseconds" => {
+            "milliseconds, 0 or more; stored as integer microseconds" => {
                 taken("0", Some("0"));
                 taken("1.5", Some("1500"));
                 refused("-0.001", "out_of_range");

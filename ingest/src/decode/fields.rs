@@ -108,7 +108,7 @@ const API_CALLS: &[Field] = &[
     optional("method", Rule::Method, "The HTTP method"),
     optional("api_version", Rule::Text, "The version of the API that was called"),
     required("status", Rule::Integer(100, 599), "The HTTP status of the answer"),
-    optional("latency_ms", Rule::Millis, "How long the answer took, in milliseconds"),
+    optional("latency_ms", Rule::Millis, "How long the answer took"),
     optional("request_bytes", COUNT, "The size of the request, in bytes"),
     optional("response_bytes", COUNT, "The size of the answer, in bytes"),
     optional("trace_id", Rule::Text, "The id of the trace it belongs to; carried, not used"),

@@ -13,7 +13,7 @@ use crate::simulated::{Simulated, Size, lines};
 const FILES: usize = 110;
 
 /// Tables by their folders, and as SQL names them.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 14] = [
     ("raw.api_calls", "raw.api_calls"),
     ("raw.partner_events", "raw.partner_events"),
     ("raw.billing_events", "raw.billing_events"),

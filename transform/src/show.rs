@@ -28,7 +28,7 @@ pub(crate) fn shown(statement: &Sql) -> Option<Shown> {
             let conditions = scope.into_iter().chain(filter(show_options, "table_name"));
             let sql = select(
                 "table_schema, table_name, kind, description FROM information_schema.tables",
-                conditions.collect(),
+                conditions,
                 "table_schema, table_name",
             );
             Some(Shown { sql, table: None })
@@ -46,7 +46,7 @@ fn columns((schema, table): &(String, String), filter: Option<String>) -> Shown 
     let scope = [equal("table_schema", schema), equal("table_name", table)];
     let sql = select(
         "column_name, data_type, is_nullable, unit, description FROM information_schema.columns",
-        scope.into_iter().chain(filter).collect(),
+        scope.into_iter().chain(filter),
         "ordinal_position",
     );
     let is_public = schema == PUBLIC;
@@ -54,7 +54,8 @@ fn columns((schema, table): &(String, String), filter: Option<String>) -> Shown 
     Shown { sql, table: Some(table) }
 }
 
-fn select(what: &str, conditions: Vec<String>, order: &str) -> String {
+fn select(what: &str, conditions: impl Iterator<Item = String>, order: &str) -> String {
+    let conditions: Vec<String> = conditions.collect();
     let mut sql = format!("SELECT {what}");
     if !conditions.is_empty() {
         let _ = write!(sql, " WHERE {}", conditions.join(" AND "));

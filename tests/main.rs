@@ -4,7 +4,7 @@
 //! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker), `registry` (a
 //! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`, `contracts`,
 //! `bad_input`, `crash`, `group`, `faults`, `files`, `formats`, `secure`,
-//! `secrets`, `readers`, `shell`, `care`, `erasure`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
+//! `secrets`, `readers`, `shell`, `care`, `damage`, `erasure`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
 //! `plan`, `ten_mistakes`, `watch`, `held_back`, `conditions`, `query_files`, `ending`, `pages`,
 //! `sentences`, `scores`, `project_files`, `discretion`, `terminal`, `bounds`, `reader`.
 //!
@@ -20,6 +20,7 @@ mod conditions;
 mod contract;
 mod contracts;
 mod crash;
+mod damage;
 mod demo;
 mod diff;
 mod discretion;

@@ -101,6 +101,15 @@ fn four_workers_lose_nothing() {
     project.ok(&INGEST);
     check_tables(&project, Stream::ApiCalls, &truth(&CALLS));
     project.ok(&["lake", "verify"]);
+    let names = std::fs::read_dir(&log).expect("a log").map(|e| e.expect("an entry").path());
+    let last = names.filter(|path| path.extension().is_some_and(|e| e == "json")).max();
+    std::fs::remove_file(last.expect("an entry")).expect("removed");
+    let verified = project.run(&["lake", "verify"]);
+    assert!(verified.code == Some(3) && verified.text().contains("it is gone"), "{verified}");
+    project
+        .run(&["sql", "SELECT count(*) FROM api_calls"])
+        .refused(1, &["raw/api_calls/_delta_log"]);
+    project.run(&INGEST).refused(1, &["raw/api_calls/_delta_log"]);
 }
 
 #[test]

@@ -72,7 +72,10 @@ impl Lake {
             .await?;
         files.sort();
         let all: Vec<LogFile> = files.iter().map(|(file, _)| *file).collect();
-        let gone = superfluous(&all, keep);
+        let (gone, base) = superfluous(&all, keep);
+        if gone.iter().any(|index| !all[*index].checkpoint) {
+            self.log_begins(table, base).await?;
+        }
         for index in gone.iter().take(AT_MOST) {
             crate::fault::point("log clean-up", table);
             match store.delete(&files[*index].1).await {
@@ -81,14 +84,20 @@ impl Lake {
                 Err(error) => return Err(error.into()),
             }
         }
+        let deleted = gone.iter().take(AT_MOST).map(|index| &all[*index]);
+        let checkpoints = deleted.filter(|file| file.checkpoint).map(|file| file.version).collect();
+        if !gone.is_empty() {
+            self.tidy_markers(table, &checkpoints).await?;
+        }
         Ok(gone.len().min(AT_MOST))
     }
 }
 
-/// The files to delete, in the order to delete them in; `files` are sorted.
-fn superfluous(files: &[LogFile], keep: Keep) -> Vec<usize> {
+/// The files to delete, in the order to delete them in, and the version from which the log stays;
+/// `files` are sorted.
+fn superfluous(files: &[LogFile], keep: Keep) -> (Vec<usize>, u64) {
     let Some(newest) = files.iter().filter(|f| !f.checkpoint).map(|f| f.version).max() else {
-        return Vec::new();
+        return (Vec::new(), 0);
     };
     let stays = |file: &LogFile| {
         let few = file.version + keep.entries >= newest || file.age < DAY;
@@ -99,15 +108,18 @@ fn superfluous(files: &[LogFile], keep: Keep) -> Vec<usize> {
     let checkpoints = || files.iter().filter(|f| f.checkpoint).map(|f| f.version);
     // From here the rest can be read.
     let Some(base) = checkpoints().filter(|version| *version <= first).max() else {
-        return Vec::new();
+        return (Vec::new(), 0);
     };
     let last = checkpoints().max().unwrap_or(base);
-    let thinned = |f: &LogFile| {
-        let between = base < f.version && f.version < last;
-        f.checkpoint && between && f.age >= DAY && !f.version.is_multiple_of(CHECKPOINTS_EVERY)
-    };
+    let between = |f: &LogFile| base < f.version && f.version < last;
+    let thinned = |f: &LogFile| f.checkpoint && between(f) && may_be_thinned(f.version, f.age);
     let gone = |f: &LogFile| f.version < base || thinned(f);
-    (0..files.len()).filter(|index| gone(&files[*index])).collect()
+    ((0..files.len()).filter(|index| gone(&files[*index])).collect(), base)
+}
+
+/// Whether a checkpoint between others may go.
+pub(crate) fn may_be_thinned(version: u64, age: Duration) -> bool {
+    age >= DAY && !version.is_multiple_of(CHECKPOINTS_EVERY)
 }
 
 #[cfg(test)]
@@ -127,6 +139,7 @@ mod tests {
             let mut files: Vec<LogFile> = files.iter().map(of).collect();
             files.sort();
             let gone: Vec<(u64, bool)> = superfluous(&files, keep)
+                .0
                 .into_iter()
                 .map(|i| (files[i].version, files[i].checkpoint))
                 .collect();

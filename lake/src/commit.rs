@@ -63,6 +63,7 @@ pub(crate) async fn commit(
         return Ok(Committed::Cleaned);
     }
     tail.push(&bytes, txns);
+    lake.witness(&def.name, version).await;
     lake.checkpoint_after(&def.name, version);
     Ok(Committed::Done { version })
 }

@@ -320,7 +320,7 @@ impl Task<'_> {
 }
 
 /// The table as it stands, for files of the same columns.
-fn definition(snapshot: &TableSnapshot) -> TableDef {
+pub(crate) fn definition(snapshot: &TableSnapshot) -> TableDef {
     TableDef {
         name: snapshot.table.clone(),
         schema: Arc::clone(&snapshot.schema),

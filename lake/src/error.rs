@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::TransactionError;
 
+use crate::damage::Damage;
+
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     #[error("no lake at {root}: run `rapport ingest` first, or check [lake] root in rapport.toml")]
@@ -68,24 +70,25 @@ pub enum LakeError {
     #[error("table {table} was changed by another process meanwhile; run the command again")]
     Conflict { table: String },
 
-    #[error("the file {path} of the lake can't be read: {reason}")]
-    Corrupt { path: String, reason: String },
+    #[error(transparent)]
+    Damaged(#[from] Damage),
 
     #[error("a dead letter sealed with key {key_id} can't be opened with the key in use")]
     Sealed { key_id: String },
 
-    #[error("the lake's table {table}: {source}")]
-    Delta {
-        table: String,
-        #[source]
-        source: Box<DeltaTableError>,
-    },
+    /// What the library said goes into the message: its own text has backtraces.
+    #[error(
+        "the log of the lake's table {table} can't be read: {}; `rapport lake verify` looks \
+         whether it is damaged",
+        first_line(.error)
+    )]
+    Delta { table: String, error: Box<DeltaTableError> },
 
     #[error(
         "the lake's storage failed: {0}. Nothing that was committed is lost; {advice}",
         advice = storage_advice(.0)
     )]
-    Storage(#[from] object_store::Error),
+    Storage(#[source] object_store::Error),
 
     #[error(
         "the lake's storage: {path}: {source}; check [lake] root in rapport.toml, or {}",
@@ -169,18 +172,43 @@ fn storage_advice(error: &object_store::Error) -> &'static str {
 
 impl LakeError {
     pub(crate) fn delta(table: &str) -> impl Fn(DeltaTableError) -> Self + '_ {
-        move |source| match source {
-            DeltaTableError::ObjectStore { source } => Self::Storage(source),
-            source => Self::Delta { table: table.to_owned(), source: Box::new(source) },
+        move |error| match error {
+            DeltaTableError::ObjectStore { source } => source.into(),
+            error => match Damage::behind(&error) {
+                Some(damage) => damage.clone().into(),
+                None => Self::Delta { table: table.to_owned(), error: Box::new(error) },
+            },
         }
     }
 
     pub(crate) fn transaction(table: &str) -> impl Fn(TransactionError) -> Self + '_ {
-        move |source| match source {
-            TransactionError::ObjectStore { source } => Self::Storage(source),
-            source => Self::Delta { table: table.to_owned(), source: Box::new(source.into()) },
+        move |error| match error {
+            TransactionError::ObjectStore { source } => source.into(),
+            error => Self::delta(table)(error.into()),
         }
     }
+
+    /// Whether a file is not there.
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Storage(error) => matches!(error, object_store::Error::NotFound { .. }),
+            Self::Damaged(damage) => damage.is_gone(),
+            _ => false,
+        }
+    }
+}
+
+impl From<object_store::Error> for LakeError {
+    fn from(error: object_store::Error) -> Self {
+        match Damage::behind(&error) {
+            Some(damage) => damage.clone().into(),
+            None => Self::Storage(error),
+        }
+    }
+}
+
+fn first_line(error: &DeltaTableError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

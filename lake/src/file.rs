@@ -18,6 +18,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use serde_json::{Map, Value, json};
 
+use crate::checksum::{CHECKSUM, Checksums};
+use crate::damage::Damage;
 use crate::encoding::{self, BATCH};
 use crate::error::LakeError;
 use crate::lake::{Lake, canonical};
@@ -45,6 +47,7 @@ impl PendingFile {
             rows: self.rows,
             day,
             tags: BTreeMap::new(),
+            checksums: None,
             partners: None,
         }
     }
@@ -91,7 +94,10 @@ impl FileWriter {
     ///
     /// # Errors
     /// When it can't be written.
-    pub async fn finish(self, tags: BTreeMap<String, String>) -> Result<PendingFile, LakeError> {
+    pub async fn finish(
+        self,
+        mut tags: BTreeMap<String, String>,
+    ) -> Result<PendingFile, LakeError> {
         let Self { lake, def, day, writer, rows, bounds, .. } = self;
         let bytes = writer.into_inner()?;
         let folder = match (&def.partition_by, day) {
@@ -101,14 +107,16 @@ impl FileWriter {
         let path = format!("{folder}part-{}.parquet", uuid::Uuid::now_v7());
         let full = format!("{}/{path}", def.name);
         let size = bytes.len();
+        let checksums = Checksums::of(&bytes);
+        tags.insert(CHECKSUM.to_owned(), checksums.text());
         crate::fault::point("file", &def.name);
         lake.store().put(&Path::from(full.as_str()), bytes.into()).await?;
         crate::fault::point("file put", &def.name);
         lake.sync_file(&full).await?;
+        lake.know(full, Arc::new(checksums));
         let partition_values: HashMap<String, Option<String>> =
             def.partition_by.iter().map(|c| (c.clone(), day.map(|d| d.to_string()))).collect();
-        let tags = (!tags.is_empty())
-            .then(|| tags.into_iter().map(|(name, value)| (name, Some(value))).collect());
+        let tags = tags.into_iter().map(|(name, value)| (name, Some(value))).collect();
         let add = Add {
             path,
             partition_values,
@@ -116,7 +124,7 @@ impl FileWriter {
             modification_time: Utc::now().timestamp_millis(),
             data_change: true,
             stats: Some(bounds.statistics(rows).to_string()),
-            tags,
+            tags: Some(tags),
             ..Add::default()
         };
         Ok(PendingFile { add, rows: rows as u64, bytes: size as u64 })
@@ -166,7 +174,7 @@ impl Lake {
     /// Reads columns of one file (all of them when `columns` is empty), path relative to the root.
     ///
     /// # Errors
-    /// [`LakeError::Corrupt`] when it is no Parquet file.
+    /// [`LakeError::Damaged`] when it is not what was written.
     pub async fn read_file(
         &self,
         path: &str,
@@ -191,8 +199,8 @@ impl Lake {
     }
 }
 
-fn corrupt(path: &str) -> impl Fn(String) -> LakeError + '_ {
-    move |reason| LakeError::Corrupt { path: path.to_owned(), reason }
+pub(crate) fn corrupt(path: &str) -> impl Fn(String) -> LakeError + '_ {
+    move |reason| Damage::new(path, reason).into()
 }
 
 /// The rows of a Parquet file a batch at a time; `path` is for messages.

@@ -14,6 +14,7 @@ use crate::library::to_its_end;
 use crate::place::Place;
 use crate::snapshot::TableSnapshot;
 use crate::tail::Tail;
+use crate::witness;
 
 /// By name; who reads a table waits for others that read the same one.
 #[derive(Default)]
@@ -41,6 +42,11 @@ impl Lake {
         Ok(newest(&mut slot, self.place(), table).await?.map(|known| known.delta.clone()))
     }
 
+    /// Has the table read anew by who asks for it next.
+    pub(crate) async fn forget_known(&self, table: &str) {
+        *self.known().slot(table).await.lock().await = None;
+    }
+
     /// Reads tables side by side, so that who asks for one next finds it read. Nothing comes of an
     /// error: who asks meets it again.
     pub async fn read_ahead(&self, tables: impl IntoIterator<Item = String>) {
@@ -59,7 +65,11 @@ impl Lake {
     ) -> Result<Option<(TableSnapshot, Tail)>, LakeError> {
         let slot = self.known().slot(table).await;
         let mut slot = slot.lock().await;
+        // It is asked before the log: what it says was committed is there now.
+        let store = self.log_store(table).object_store(None);
+        let floor = witness::newest(store.as_ref(), table).await?.floor();
         if let Some(Table { delta, read: Some((snapshot, tail)) }) = &*slot
+            && floor.is_none_or(|floor| floor <= tail.version)
             && tail.is_newest(delta.log_store().as_ref(), table).await?
         {
             return Ok(Some((snapshot.clone(), tail.clone())));
@@ -77,6 +87,14 @@ impl Lake {
                 Err(LakeError::Delta { .. } | LakeError::Cleaned { .. }) if attempt < 2 => {
                     attempt += 1;
                     *slot = None;
+                }
+                Ok(Some((snapshot, tail))) => {
+                    if let Err(damage) = witness::cut_off(table, snapshot.version, floor) {
+                        *slot = None;
+                        return Err(damage.into());
+                    }
+                    self.know_files(&snapshot);
+                    return Ok(Some((snapshot, tail)));
                 }
                 read => return read,
             }

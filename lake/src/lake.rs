@@ -17,16 +17,21 @@ use object_store::ObjectStore;
 use url::Url;
 
 use crate::checkpoint::Background;
+use crate::checksum::Checksums;
+use crate::damage::Damage;
 use crate::error::LakeError;
 use crate::key::LakeKey;
 use crate::known::Known;
 use crate::library::to_its_end;
 use crate::place::{Place, StoreOptions};
-use crate::schema::{self, FORMAT_VERSION, TableDef};
+use crate::schema::{self, FORMAT_VERSION, OPENED_FROM, TableDef};
 use crate::snapshot::TableSnapshot;
 use crate::tail::Tail;
+use crate::witness::{self, Newest};
 
 pub(crate) const FORMAT_PROPERTY: &str = "rapport.formatVersion";
+/// From which version of a table on everything has a checksum; all of it where this is not set.
+pub(crate) const CHECKED_PROPERTY: &str = "rapport.checkedFrom";
 pub(crate) const KEY_PROPERTY: &str = "rapport.keyFingerprint";
 /// Other programs are not to delete entries of a log: the order matters (`tail`).
 pub(crate) const CLEAN_UP_PROPERTY: &str = "delta.enableExpiredLogCleanup";
@@ -66,6 +71,19 @@ impl Lake {
         Self::open_as(options, false).await
     }
 
+    /// Opens a lake that may be damaged, to look at it or to repair it.
+    ///
+    /// # Errors
+    /// As [`Lake::open`], where that is still to be told.
+    pub async fn open_damaged(options: &LakeOptions) -> Result<Self, LakeError> {
+        match Self::open(options).await {
+            Err(LakeError::Damaged(_) | LakeError::Delta { .. }) => {}
+            opened => return opened,
+        }
+        let place = Place::of(&options.root, &options.store)?;
+        Ok(Self::new(place, LakeKey::read(&options.key_file)?))
+    }
+
     pub(crate) async fn open_as(
         options: &LakeOptions,
         any_format: bool,
@@ -76,9 +94,10 @@ impl Lake {
         match has_log(&place, &name).await {
             Ok(true) => {}
             Ok(false) => return Err(missing()),
-            Err(source) => {
+            Err(LakeError::Storage(source)) => {
                 return Err(LakeError::Unreachable { root: options.root.clone(), source });
             }
+            Err(error) => return Err(error),
         }
         let lake = Self::new(place, LakeKey::read(&options.key_file)?);
         lake.check_properties(&options.key_file, any_format).await?;
@@ -117,9 +136,14 @@ impl Lake {
         Self { inner: Arc::new(Inner { place, key, known, background }) }
     }
 
-    /// Reads and writes below the lake's root.
+    /// Reads and writes below the lake's root; what is damaged is an error.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.inner.place.store)
+    }
+
+    /// The same, with whatever lies there, damaged or not.
+    pub(crate) fn unchecked(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.inner.place.unchecked)
     }
 
     /// The root, ending in `/`.
@@ -129,6 +153,20 @@ impl Lake {
 
     pub fn key(&self) -> &LakeKey {
         &self.inner.key
+    }
+
+    /// Has a data file checked whenever it is read.
+    pub(crate) fn know(&self, path: String, checksums: Arc<Checksums>) {
+        self.inner.place.whole.know(path, checksums);
+    }
+
+    /// Has all files of a version checked whenever they are read.
+    pub(crate) fn know_files(&self, snapshot: &TableSnapshot) {
+        for file in &snapshot.files {
+            if let Some(checksums) = &file.checksums {
+                self.know(file.path.clone(), Arc::clone(checksums));
+            }
+        }
     }
 
     /// A table at its newest or a given version; `None` when it does not exist yet.
@@ -159,7 +197,10 @@ impl Lake {
             TableSnapshot::of(table, &pinned, &tail)
         };
         match pinned.await {
-            Ok(pinned) => Ok(Some(pinned)),
+            Ok(pinned) => {
+                self.know_files(&pinned);
+                Ok(Some(pinned))
+            }
             Err(error) => {
                 match Tail::load(self.log_store(table).as_ref(), table, Some(version)).await {
                     Err(LakeError::Cleaned { .. }) => Err(none()),
@@ -203,6 +244,8 @@ impl Lake {
             let path = folder.join(&def.name);
             std::fs::create_dir_all(&path).map_err(|source| LakeError::Io { path, source })?;
         }
+        // Before the table, so that it never was without one: nothing is lost with version 0.
+        self.put_newest(&def.name, 0).await?;
         let log = self.log_store(&def.name);
         let kernel = kernel_schema(def)?;
         let fields: Vec<StructField> = kernel.fields().cloned().collect();
@@ -244,7 +287,7 @@ impl Lake {
     }
 
     pub(crate) async fn has_table(&self, table: &str) -> Result<bool, LakeError> {
-        Ok(has_log(&self.inner.place, table).await?)
+        has_log(&self.inner.place, table).await
     }
 
     /// Tries whether the storage can be written, and refuses to overwrite a log entry.
@@ -277,7 +320,9 @@ impl Lake {
         let ours = FORMAT_VERSION;
         match found.cmp(&ours) {
             Ordering::Greater => return Err(LakeError::NewerFormat { table: name, found, ours }),
-            Ordering::Less if !any_format => return Err(LakeError::OlderFormat { found, ours }),
+            Ordering::Less if !any_format && found < OPENED_FROM => {
+                return Err(LakeError::OlderFormat { found, ours });
+            }
             _ => {}
         }
         match properties.get(KEY_PROPERTY) {
@@ -304,14 +349,38 @@ pub(crate) fn format_of(properties: &HashMap<String, String>) -> u32 {
     properties.get(FORMAT_PROPERTY).and_then(|v| v.parse().ok()).unwrap_or_default()
 }
 
-/// Whether the place holds a table of that name.
-async fn has_log(place: &Place, table: &str) -> Result<bool, object_store::Error> {
-    if let Some(folder) = &place.folder {
-        return Ok(folder.join(table).join("_delta_log").is_dir());
+/// From which version of a table on everything has a checksum; `None` for an older format.
+pub(crate) fn checked_from(properties: &HashMap<String, String>) -> Option<u64> {
+    if format_of(properties) < 3 {
+        return None;
     }
-    let log = object_store::path::Path::from(format!("{table}/_delta_log"));
-    let first = place.store.list(Some(&log)).try_next().await?;
-    Ok(first.is_some())
+    Some(properties.get(CHECKED_PROPERTY).and_then(|v| v.parse().ok()).unwrap_or_default())
+}
+
+/// Whether the place holds a table of that name.
+///
+/// # Errors
+/// [`LakeError::Damaged`] when it held one, and lost its log.
+async fn has_log(place: &Place, table: &str) -> Result<bool, LakeError> {
+    let found = if let Some(folder) = &place.folder {
+        folder.join(table).join("_delta_log").is_dir()
+    } else {
+        let log = object_store::path::Path::from(format!("{table}/_delta_log"));
+        place.store.list(Some(&log)).try_next().await?.is_some()
+    };
+    if !found {
+        had_none(place, table).await?;
+    }
+    Ok(found)
+}
+
+/// Of a table without a log: that it was never more than begun.
+async fn had_none(place: &Place, table: &str) -> Result<(), LakeError> {
+    let log = place.log_store(table);
+    match witness::newest(log.object_store(None).as_ref(), table).await? {
+        Newest::Absent | Newest::Version(0) | Newest::Unreadable => Ok(()),
+        Newest::Version(_) => Err(Damage::gone(format!("{table}/_delta_log")).into()),
+    }
 }
 
 /// Loads a table; `None` when the place holds none.
@@ -333,8 +402,22 @@ pub(crate) async fn load(
     };
     match to_its_end(load).await {
         Ok(loaded) => Ok(Some(loaded)),
-        Err(deltalake::DeltaTableError::NotATable(_)) => Ok(None),
-        Err(source) => Err(LakeError::delta(table)(source)),
+        Err(deltalake::DeltaTableError::NotATable(_)) => {
+            had_none(place, table).await?;
+            Ok(None)
+        }
+        Err(source) => Err(diagnosed(place, table, LakeError::delta(table)(source)).await),
+    }
+}
+
+/// What is wrong with a log that the library can't read: a look of our own says which file it is.
+async fn diagnosed(place: &Place, table: &str, error: LakeError) -> LakeError {
+    if !matches!(error, LakeError::Delta { .. }) {
+        return error;
+    }
+    match Tail::load(place.log_store(table).as_ref(), table, None).await {
+        Err(damaged @ LakeError::Damaged(_)) => damaged,
+        _ => error,
     }
 }
 

@@ -19,6 +19,7 @@ use object_store::{ObjectStoreScheme, PutMode, PutOptions};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::checked::CheckedStore;
 use crate::error::LakeError;
 
 /// Options of an object store by the names that object_store gives them: `endpoint`, `region`,
@@ -66,10 +67,12 @@ pub(crate) struct Place {
     pub(crate) root: Url,
     /// The root as a folder, where it is one: its files are fsynced.
     pub(crate) folder: Option<PathBuf>,
-    /// Reads and writes below the root.
+    /// Reads and writes below the root, and gives nothing that is damaged.
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// The whole file system or bucket.
-    whole: Arc<dyn ObjectStore>,
+    /// The same, with whatever lies there.
+    pub(crate) unchecked: Arc<dyn ObjectStore>,
+    /// The whole file system or bucket, the lake in it checked.
+    pub(crate) whole: Arc<CheckedStore>,
 }
 
 impl Place {
@@ -100,8 +103,11 @@ impl Place {
             None => Arc::new(bucket(&root, options).map_err(wrong)?),
         };
         let (_, prefix) = ObjectStoreScheme::parse(&root).map_err(|e| wrong(e.to_string()))?;
-        let store = Arc::new(PrefixStore::new(Arc::clone(&whole), prefix));
-        Ok(Self { root, folder, store, whole })
+        let unchecked = Arc::new(PrefixStore::new(Arc::clone(&whole), prefix.clone()));
+        let whole = Arc::new(CheckedStore::new(whole, prefix.clone()));
+        let checked: Arc<dyn ObjectStore> = Arc::<CheckedStore>::clone(&whole);
+        let store = Arc::new(PrefixStore::new(checked, prefix));
+        Ok(Self { root, folder, store, unchecked, whole })
     }
 
     pub(crate) fn table_url(&self, table: &str) -> Url {
@@ -114,7 +120,8 @@ impl Place {
     pub(crate) fn log_store(&self, table: &str) -> LogStoreRef {
         let below = PrefixStore::new(Arc::clone(&self.store), Path::from(table));
         let config = StorageConfig::default();
-        default_logstore(Arc::new(below), Arc::clone(&self.whole), &self.table_url(table), &config)
+        let whole = Arc::clone(&self.whole);
+        default_logstore(Arc::new(below), whole, &self.table_url(table), &config)
     }
 
     /// That the store can be reached, and that of two who put the same file one is refused.

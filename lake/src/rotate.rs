@@ -33,6 +33,7 @@ impl Lake {
             .map_err(LakeError::delta(&table))?;
         let version = committed.version().unwrap_or_default();
         lake.sync_file(&format!("{table}/{}", crate::log::entry_path(version))).await?;
+        lake.witness(&table, version).await;
         Ok(key.id().to_owned())
     }
 }

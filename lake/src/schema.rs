@@ -8,7 +8,11 @@ use lake_types::Stream;
 /// The version of the lake's layout, kept as a property of every table.
 ///
 /// 2: logs are cleaned up. A program of before would commit into the gap where it slept.
-pub const FORMAT_VERSION: u32 = 2;
+/// 3: whatever is written carries a checksum, and a log has a witness.
+pub const FORMAT_VERSION: u32 = 3;
+
+/// Lakes of this version are used as they are; what has no checksum can't be checked.
+pub(crate) const OPENED_FROM: u32 = 2;
 
 /// What a table is called and made of.
 #[derive(Debug, Clone, PartialEq)]

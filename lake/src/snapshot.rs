@@ -1,13 +1,15 @@
 //! A table at one version: its columns, its files and its transaction ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use deltalake::DeltaTable;
+use deltalake::kernel::Add;
 use lake_types::Day;
 use serde::Deserialize;
 
+use crate::checksum::{CHECKSUM, Checksums};
 use crate::error::LakeError;
 use crate::log::Transactions;
 use crate::tail::Tail;
@@ -35,7 +37,10 @@ pub struct DataFile {
     pub rows: u64,
     /// The value of the partition column.
     pub day: Option<Day>,
+    /// What the table's writers keep of it.
     pub tags: BTreeMap<String, String>,
+    /// Files of older programs have none.
+    pub(crate) checksums: Option<Arc<Checksums>>,
     /// The least and the greatest `partner_id`, where the log keeps them.
     pub partners: Option<(String, String)>,
 }
@@ -102,6 +107,15 @@ pub fn identity<'a>(files: impl Iterator<Item = &'a DataFile>) -> String {
     }
 }
 
+/// The add actions of a version's files, as its log has them.
+pub(crate) fn added(table: &str, delta: &DeltaTable) -> Result<Vec<Add>, LakeError> {
+    let state = delta.snapshot().map_err(LakeError::delta(table))?;
+    // The view gives all of it only through the whole action.
+    #[allow(deprecated)]
+    let adds = state.log_data().iter().map(|view| view.add_action()).collect();
+    Ok(adds)
+}
+
 fn data_file(
     table: &str,
     partition_by: Option<&str>,
@@ -111,19 +125,23 @@ fn data_file(
     #[allow(deprecated)]
     let add = view.add_action();
     let value = partition_by.and_then(|column| add.partition_values.get(column));
+    let size = u64::try_from(add.size).unwrap_or_default();
+    let mut tags = tags_of(add.tags);
+    let checksums = tags.remove(CHECKSUM).and_then(|text| Checksums::parse(&text, size));
     DataFile {
         partners: add.stats.as_deref().and_then(partners),
         path: format!("{table}/{}", add.path),
-        size: u64::try_from(add.size).unwrap_or_default(),
+        size,
         rows: view.num_records().unwrap_or_default() as u64,
         day: value.and_then(|v| v.as_ref()).and_then(|v| v.parse().ok()),
-        tags: add
-            .tags
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect(),
+        tags,
+        checksums: checksums.map(Arc::new),
     }
+}
+
+fn tags_of(tags: Option<HashMap<String, Option<String>>>) -> BTreeMap<String, String> {
+    let tags = tags.unwrap_or_default().into_iter();
+    tags.filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 #[derive(Deserialize)]

@@ -17,6 +17,8 @@
 //!   checkpoint.
 //!
 //! That needs no clock, and no promise of how long a process sleeps.
+//!
+//! Where nobody cleaned up, a log that ends before what its witness says has lost its end.
 
 #[cfg(test)]
 mod large;
@@ -36,8 +38,11 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 
+use crate::damage::Damage;
 use crate::error::LakeError;
-use crate::log::Transactions;
+use crate::log::{Transactions, entry_path};
+use crate::stamped;
+use crate::witness;
 
 /// The transaction ids at a version, able to follow the log.
 #[derive(Debug, Clone)]
@@ -93,8 +98,12 @@ impl Tail {
                 return Ok(tail);
             }
         }
-        let version = upto.unwrap_or_default();
-        Err(LakeError::Cleaned { table: table.to_owned(), version })
+        if let Some(version) = upto {
+            return Err(LakeError::Cleaned { table: table.to_owned(), version });
+        }
+        let store = log.object_store(None);
+        let version = newest_checkpoint(store.as_ref(), None).await?.unwrap_or_default();
+        Err(Damage::gone(format!("{table}/{}", entry_path(version))).into())
     }
 
     /// Reads the entries that came since, up to `upto` or the newest.
@@ -154,8 +163,8 @@ impl Tail {
         let mut tail = Self { version, txns, stamp: stamp(&bytes), durable: false };
         match from {
             None => tail.apply(table, &bytes)?,
-            Some(version) => match checkpoint_txns(store.as_ref(), version).await {
-                Err(LakeError::Storage(object_store::Error::NotFound { .. })) => return Ok(None),
+            Some(version) => match checkpoint_txns(store.as_ref(), table, version).await {
+                Err(error) if error.is_gone() => return Ok(None),
                 txns => tail.txns = txns?,
             },
         }
@@ -170,6 +179,11 @@ impl Tail {
         upto: Option<u64>,
     ) -> Result<bool, LakeError> {
         let end = upto.unwrap_or(u64::MAX);
+        // It is asked before the log: what it says was committed is there now.
+        let floor = match upto {
+            Some(_) => None,
+            None => witness::newest(log.object_store(None).as_ref(), table).await?.floor(),
+        };
         let mut found = Vec::new();
         // Mostly there is none, or one.
         while self.version + (found.len() as u64) < end {
@@ -184,12 +198,15 @@ impl Tail {
                 break;
             }
         }
-        if found.is_empty() {
+        let reached = self.version + found.len() as u64;
+        let cut_off = witness::cut_off(table, reached, floor);
+        if found.is_empty() && cut_off.is_ok() {
             return Ok(true);
         }
         if !self.stands(log, table).await? {
             return Ok(false);
         }
+        cut_off?;
         for bytes in &found {
             self.apply(table, bytes)?;
             self.version += 1;
@@ -201,10 +218,8 @@ impl Tail {
 
     fn apply(&mut self, table: &str, bytes: &Bytes) -> Result<(), LakeError> {
         for line in lines(bytes).filter(|l| l.starts_with(br#"{"txn""#)) {
-            let parsed: Entry = serde_json::from_slice(line).map_err(|e| LakeError::Corrupt {
-                path: format!("{table}/_delta_log"),
-                reason: e.to_string(),
-            })?;
+            let parsed: Entry = serde_json::from_slice(line)
+                .map_err(|e| Damage::new(format!("{table}/_delta_log"), e.to_string()))?;
             if let Some(txn) = parsed.txn {
                 self.txns.insert(txn.app_id, txn.version);
             }
@@ -229,16 +244,19 @@ pub(crate) fn version_of(path: &Path) -> Option<(u64, bool)> {
     Some((version.parse().ok()?, checkpoint))
 }
 
-/// What an entry says, but for the files it adds: an erasure takes their bounds away.
+/// What an entry says, but for the files it adds: an erasure takes their bounds away, and gives it
+/// another checksum.
 fn stamp(entry: &Bytes) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for line in lines(entry).filter(|l| !l.is_empty() && !l.starts_with(br#"{"add""#)) {
+    for line in
+        lines(&stamped::without(entry)).filter(|l| !l.is_empty() && !l.starts_with(br#"{"add""#))
+    {
         line.hash(&mut hasher);
     }
     hasher.finish()
 }
 
-fn lines(entry: &Bytes) -> impl Iterator<Item = &[u8]> {
+fn lines(entry: &[u8]) -> impl Iterator<Item = &[u8]> {
     entry.split(|b| *b == b'\n')
 }
 
@@ -273,13 +291,21 @@ async fn newest_checkpoint(
     Ok(newest)
 }
 
-async fn checkpoint_txns(store: &dyn ObjectStore, version: u64) -> Result<Transactions, LakeError> {
-    let bytes = store.get(&checkpoint_path(version)).await?.bytes().await?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+async fn checkpoint_txns(
+    store: &dyn ObjectStore,
+    table: &str,
+    version: u64,
+) -> Result<Transactions, LakeError> {
+    let path = checkpoint_path(version);
+    let broken = |e: String| Damage::new(format!("{table}/{path}"), e);
+    let bytes = store.get(&path).await?.bytes().await?;
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| broken(e.to_string()))?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), ["txn"]);
     let mut txns = Transactions::new();
-    for batch in builder.with_projection(mask).build()? {
-        let batch = batch?;
+    let rows = builder.with_projection(mask).build().map_err(|e| broken(e.to_string()))?;
+    for batch in rows {
+        let batch = batch.map_err(|e| broken(e.to_string()))?;
         let Some(txn) = batch.column_by_name("txn").and_then(|c| c.as_struct_opt()) else {
             continue;
         };

@@ -1,13 +1,25 @@
 //! `lake upgrade`: a lake of an older format made one of this program's.
 
-use std::collections::HashMap;
-use std::future::IntoFuture;
+use std::collections::BTreeMap;
 
+use deltalake::DeltaTableError;
+use deltalake::kernel::{Action, Metadata, MetadataExt};
+
+use crate::checksum::{CHECKSUM, Checksums};
+use crate::commit::{Committed, commit};
+use crate::damage::Damage;
+use crate::erase::definition;
 use crate::error::LakeError;
-use crate::lake::{CLEAN_UP_PROPERTY, FORMAT_PROPERTY, Lake, LakeOptions, format_of};
-use crate::library::to_its_end;
-use crate::log::entry_path;
+use crate::lake::{
+    CHECKED_PROPERTY, CLEAN_UP_PROPERTY, FORMAT_PROPERTY, Lake, LakeOptions, format_of,
+};
+use crate::log::Transactions;
 use crate::schema::{self, FORMAT_VERSION};
+use crate::snapshot::{DataFile, added};
+use crate::verify::decode;
+
+/// Files that one commit gives their checksums.
+const AT_ONCE: usize = 5_000;
 
 impl Lake {
     /// Brings every table to this program's format; the format the lake had. Killed half-way it can
@@ -26,7 +38,7 @@ impl Lake {
         let others = lake.tables().await?.into_iter().filter(|table| *table != last);
         for table in others.chain([last.clone()]) {
             if lake.format(&table).await? < FORMAT_VERSION {
-                lake.set_format(&table).await?;
+                lake.upgrade_table(&table).await?;
                 crate::fault::point("upgraded", &table);
             }
         }
@@ -39,23 +51,80 @@ impl Lake {
         Ok(format_of(state.metadata().configuration()))
     }
 
-    /// From 1 to 2: nobody but this program cleans up a log.
-    async fn set_format(&self, table: &str) -> Result<(), LakeError> {
-        let Some(delta) = self.delta(table).await? else { return Ok(()) };
-        let properties = HashMap::from([
-            (FORMAT_PROPERTY.to_owned(), FORMAT_VERSION.to_string()),
-            (CLEAN_UP_PROPERTY.to_owned(), "false".to_owned()),
-        ]);
-        let set =
-            delta.set_tbl_properties().with_properties(properties).with_raise_if_not_exists(false);
-        let committed = to_its_end(set.into_future()).await.map_err(LakeError::delta(table))?;
-        let version = committed.version().unwrap_or_default();
-        self.sync_file(&format!("{table}/{}", entry_path(version))).await
+    /// From 1 to 2: nobody but this program cleans up a log. To 3: every file in use gets a
+    /// checksum, and from the entry that says so on, everything has one.
+    async fn upgrade_table(&self, table: &str) -> Result<(), LakeError> {
+        while self.add_checksums(table).await? {}
+        let first = self.examine_log(table).await?.first_in_a_row();
+        let log = self.log_store(table);
+        let version = loop {
+            let Some((now, mut tail)) = self.followed(table).await? else { return Ok(()) };
+            let Some(delta) = self.delta(table).await? else { return Ok(()) };
+            let metadata = delta.snapshot().map_err(LakeError::delta(table))?.metadata().clone();
+            let set = |metadata: Metadata, name: &str, value: String| {
+                metadata.add_config_key(name.to_owned(), value)
+            };
+            let metadata = set(metadata, FORMAT_PROPERTY, FORMAT_VERSION.to_string())
+                .and_then(|m| set(m, CLEAN_UP_PROPERTY, "false".to_owned()))
+                .and_then(|m| set(m, CHECKED_PROPERTY, (tail.version + 1).to_string()))
+                .map_err(|e| LakeError::delta(table)(DeltaTableError::from(e)))?;
+            let (def, actions) = (definition(&now), vec![Action::Metadata(metadata)]);
+            let none = Transactions::new();
+            if let Committed::Done { version } =
+                commit(self, &def, &log, &mut tail, actions, none).await?
+            {
+                break version;
+            }
+        };
+        if let Some(first) = first.filter(|first| *first > 0) {
+            self.log_begins(table, first).await?;
+        }
+        self.checkpoint(table, version).await
+    }
+
+    /// Gives some of a table's files the checksums they lack; `false` where none lacks one.
+    async fn add_checksums(&self, table: &str) -> Result<bool, LakeError> {
+        let Some((now, mut tail)) = self.followed(table).await? else { return Ok(false) };
+        let Some(delta) = self.delta(table).await? else { return Ok(false) };
+        let lacking = now.files.iter().filter(|file| file.checksums.is_none()).take(AT_ONCE);
+        let lacking: BTreeMap<&str, &DataFile> =
+            lacking.map(|file| (file.path.as_str(), file)).collect();
+        if lacking.is_empty() || delta.version() != Some(tail.version) {
+            return Ok(!lacking.is_empty());
+        }
+        let mut actions = Vec::with_capacity(lacking.len());
+        for mut add in added(table, &delta)? {
+            let Some(file) = lacking.get(format!("{table}/{}", add.path).as_str()) else {
+                continue;
+            };
+            let checksums = self.checksums_of(file).await?;
+            let tags = add.tags.get_or_insert_default();
+            tags.insert(CHECKSUM.to_owned(), Some(checksums.text()));
+            add.data_change = false;
+            actions.push(Action::Add(add));
+        }
+        let (log, none) = (self.log_store(table), Transactions::new());
+        commit(self, &definition(&now), &log, &mut tail, actions, none).await?;
+        Ok(true)
+    }
+
+    /// Of a file as it lies there, if it is what its table's log says.
+    async fn checksums_of(&self, file: &DataFile) -> Result<Checksums, LakeError> {
+        let bytes = self.read_sound(file).await?;
+        let mut rows = 0;
+        decode(bytes.clone(), file, |batch| rows += batch.num_rows() as u64)?;
+        if rows != file.rows {
+            let what = format!("it has {rows} rows, {} were written", file.rows);
+            return Err(Damage::new(file.path.as_str(), what).into());
+        }
+        Ok(Checksums::of(&bytes))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::tests::{def, options};
     use crate::{Appender, PartitionId};

@@ -1,19 +1,30 @@
-//! `lake verify`: the log against the files, and no record twice.
+//! `lake verify`: every file against what was written, and no record twice.
+//!
+//! Here all tables and their data files, in `log` their logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
+use bytes::Bytes;
+use futures::TryStreamExt;
 use lake_types::Stream;
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use roaring::RoaringTreemap;
 
+use crate::checksum::Checksums;
+use crate::damage::Damage;
 use crate::error::LakeError;
+use crate::file::batches;
 use crate::lake::Lake;
 use crate::log::partitions;
 use crate::schema;
-use crate::snapshot::TableSnapshot;
+use crate::snapshot::{DataFile, TableSnapshot};
+use crate::witness::WITNESS;
+use log::LogState;
+
+pub(crate) mod log;
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +39,8 @@ pub struct Verification {
     pub tables: usize,
     pub files: usize,
     pub rows: u64,
+    /// Files in use, those of the logs included, that an older program wrote without a checksum.
+    pub unchecked: usize,
     pub findings: Vec<Finding>,
 }
 
@@ -38,69 +51,199 @@ type Offsets = BTreeMap<(String, i32), RoaringTreemap>;
 type Positions = BTreeMap<(String, i32), i64>;
 
 impl Lake {
-    /// Checks that every file the log names is there with its rows, that no (topic, partition,
-    /// offset) stands twice in a stream's raw table and the dead letters, and that none lies beyond
-    /// its partition's position, from where it would be read again.
+    /// Reads every file of every table, those of the logs included, and compares it with what was
+    /// written; looks that no (topic, partition, offset) stands twice in a stream's raw table and
+    /// the dead letters, and that none lies beyond its partition's position, from where it would be
+    /// read again.
     ///
     /// # Errors
-    /// When a table's log can't be read; a broken file is a finding.
+    /// When the storage fails; damage is a finding.
     pub async fn verify(&self) -> Result<Verification, LakeError> {
         let mut result = Verification::default();
         let mut seen = Offsets::new();
-        let mut tables = vec![schema::dead_letters().name];
-        tables.extend(Stream::ALL.into_iter().map(|s| schema::raw(s).name));
+        let mut tables = self.tables_and_remains().await?;
+        // Records are looked for in the order that ingest commits them in.
+        tables.sort_by_key(|table| *table != schema::dead_letters().name);
         for table in tables {
-            let Some(snapshot) = self.snapshot(&table, None).await? else { continue };
             result.tables += 1;
-            self.verify_table(&snapshot, &mut seen, &mut result).await;
+            let log = self.examine_log(&table).await?;
+            result.unchecked += log.unchecked();
+            for damage in log.damage() {
+                result.add(&table, damage.to_string());
+            }
+            match self.snapshot(&table, None).await {
+                Ok(None) => {}
+                Ok(Some(snapshot)) => {
+                    self.verify_files(&snapshot, &mut seen, &mut result).await?;
+                    self.verify_older(&snapshot, &log, &mut result).await?;
+                }
+                Err(error) => result.add(&table, error.to_string()),
+            }
         }
         Ok(result)
     }
 
-    async fn verify_table(
+    /// Looks for damage by what is cheap: every log, and that the files in use are there, of their
+    /// sizes.
+    ///
+    /// # Errors
+    /// When the storage fails; damage is a finding.
+    pub async fn look_over(&self) -> Result<Verification, LakeError> {
+        let mut result = Verification::default();
+        for table in self.tables_and_remains().await? {
+            result.tables += 1;
+            let log = self.examine_log(&table).await?;
+            for damage in log.damage() {
+                result.add(&table, damage.to_string());
+            }
+            let snapshot = match self.snapshot(&table, None).await {
+                Ok(snapshot) => snapshot,
+                Err(error) => {
+                    result.add(&table, error.to_string());
+                    continue;
+                }
+            };
+            let sizes = self.sizes(&table).await?;
+            for file in snapshot.iter().flat_map(|snapshot| &snapshot.files) {
+                result.files += 1;
+                if let Err(damage) = compare_size(file, sizes.get(&file.path).copied()) {
+                    result.add(&table, damage.to_string());
+                }
+            }
+        }
+        Ok(result)
+    }
+
+    /// The tables below the root, and those whose log is gone.
+    pub(crate) async fn tables_and_remains(&self) -> Result<Vec<String>, LakeError> {
+        self.folders_with(&["_delta_log", WITNESS]).await
+    }
+
+    /// The files below a folder, with their sizes.
+    async fn sizes(&self, folder: &str) -> Result<BTreeMap<String, u64>, LakeError> {
+        let store = self.unchecked();
+        let files = store.list(Some(&Path::from(folder)));
+        Ok(files.map_ok(|file| (file.location.to_string(), file.size)).try_collect().await?)
+    }
+
+    /// Reads a data file that is in use, whole and of the bytes that were written.
+    pub(crate) async fn read_sound(&self, file: &DataFile) -> Result<Bytes, LakeError> {
+        let bytes = match self.unchecked().get(&Path::from(file.path.as_str())).await {
+            Ok(found) => found.bytes().await?,
+            Err(object_store::Error::NotFound { .. }) => {
+                return Err(Damage::gone(file.path.as_str()).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        compare_size(file, Some(bytes.len() as u64))?;
+        match &file.checksums {
+            Some(checksums) if !checksums.agree(0, &bytes) => {
+                Err(Damage::changed(file.path.as_str()).into())
+            }
+            _ => Ok(bytes),
+        }
+    }
+
+    async fn verify_files(
         &self,
         snapshot: &TableSnapshot,
         seen: &mut Offsets,
         result: &mut Verification,
-    ) {
+    ) -> Result<(), LakeError> {
         let table = snapshot.table.as_str();
+        let of_records = *table == schema::dead_letters().name
+            || Stream::ALL.into_iter().any(|stream| schema::raw(stream).name == table);
         let positions = positions(snapshot);
         for file in &snapshot.files {
             result.files += 1;
-            let mut find = |what: String| {
-                result.findings.push(Finding { table: table.to_owned(), what });
-            };
-            match self.store().head(&Path::from(file.path.as_str())).await {
-                Ok(meta) if meta.size == file.size => {}
-                Ok(meta) => {
-                    find(format!(
-                        "{} has {} bytes, the log says {}",
-                        file.path, meta.size, file.size
-                    ));
-                }
-                Err(error) => find(format!("{} can't be found: {error}", file.path)),
-            }
-            let columns = ["topic", "kafka_partition", "kafka_offset"];
-            let batches = match self.read_file(&file.path, &columns).await {
-                Ok(batches) => batches,
-                Err(error) => {
-                    find(error.to_string());
+            result.unchecked += usize::from(file.checksums.is_none());
+            let bytes = match self.read_sound(file).await {
+                Ok(bytes) => bytes,
+                Err(LakeError::Damaged(damage)) => {
+                    result.add(table, damage.to_string());
                     continue;
                 }
+                Err(other) => return Err(other),
             };
-            let mut rows = 0;
-            for batch in &batches {
-                rows += batch.num_rows() as u64;
-                for wrong in note_offsets(batch, &positions, seen) {
-                    find(format!("{wrong}, in {}", file.path));
-                }
+            // What has its checksum is what was written, and was written whole.
+            if !of_records && file.checksums.is_some() {
+                result.rows += file.rows;
+                continue;
             }
-            if rows != file.rows {
-                find(format!("{} has {rows} rows, the log says {}", file.path, file.rows));
+            let mut rows = 0;
+            let decoded = decode(bytes, file, |batch| {
+                rows += batch.num_rows() as u64;
+                if of_records {
+                    for wrong in note_offsets(batch, &positions, seen) {
+                        result.add(table, format!("{wrong}, in {}", file.path));
+                    }
+                }
+            });
+            if let Err(error) = decoded {
+                result.add(table, error.to_string());
+            } else if rows != file.rows {
+                let what = format!("{} has {rows} rows, the log says {}", file.path, file.rows);
+                result.add(table, what);
             }
             result.rows += rows;
         }
+        Ok(())
     }
+
+    /// Files that older versions name and that were not vacuumed.
+    async fn verify_older(
+        &self,
+        snapshot: &TableSnapshot,
+        log: &LogState,
+        result: &mut Verification,
+    ) -> Result<(), LakeError> {
+        let live: BTreeSet<&str> = snapshot.files.iter().map(|f| f.path.as_str()).collect();
+        let there = self.sizes(&snapshot.table).await?;
+        let older = log.added.iter().filter(|(path, _)| !live.contains(path.as_str()));
+        for (path, checksums) in older.filter(|(path, _)| there.contains_key(*path)) {
+            let bytes = match self.unchecked().get(&Path::from(path.as_str())).await {
+                Ok(found) => found.bytes().await?,
+                Err(object_store::Error::NotFound { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if *checksums != Checksums::of(&bytes) {
+                let damage = format!("the file {path} is not what was written");
+                let use_of = "older versions read it, the newest does not; `rapport lake vacuum` \
+                              deletes it after its week";
+                result.add(&snapshot.table, format!("{damage}; {use_of}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Verification {
+    fn add(&mut self, table: &str, what: String) {
+        let finding = Finding { table: table.to_owned(), what };
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+}
+
+fn compare_size(file: &DataFile, found: Option<u64>) -> Result<(), Damage> {
+    match found {
+        None => Err(Damage::gone(file.path.as_str())),
+        Some(size) if size != file.size => Err(Damage::size(file.path.as_str(), size, file.size)),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Hands on the rows of a file.
+pub(crate) fn decode(
+    bytes: Bytes,
+    file: &DataFile,
+    mut each: impl FnMut(&RecordBatch),
+) -> Result<(), LakeError> {
+    for batch in batches(bytes, &file.path)? {
+        each(&batch?);
+    }
+    Ok(())
 }
 
 /// The positions that the table has of Kafka's partitions.

@@ -6,8 +6,16 @@ use super::Format;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LakeCommand {
-    /// Check the log against the files, and that no record stands twice
+    /// Compare every file of every table with what was written, and check that no record stands twice
+    #[command(
+        after_help = "Reads the whole lake. Ends with 3 when anything is damaged, and says what to do about each file."
+    )]
     Verify,
+    /// Make anew what is damaged and can be had from the rest of the lake
+    #[command(
+        after_help = "Logs get a new checkpoint; rollups are computed again; scores and runs lose the rows that are lost.\nEvents come from nowhere else: where they are damaged it ends with 3 and says so. Stop the workers\nfirst. It can be run again.\n\nExample:\n  rapport lake verify || rapport lake repair"
+    )]
+    Repair,
     /// Tables, how fresh the streams are, small files, and what was rejected
     #[command(
         after_help = "Examples:\n  rapport lake status\n  rapport lake status --format json | jq '.streams[].slowest'\n\njson holds everything, csv and parquet the tables alone. Small files are those under 8 MiB on days\nthat are complete: `rapport lake compact` makes fewer of them."
@@ -27,7 +35,7 @@ pub(crate) enum LakeCommand {
     },
     /// Delete the files that no version of the last days names
     #[command(
-        after_help = "Examples:\n  rapport lake vacuum --dry-run\n  rapport lake vacuum --retention-hours 48"
+        after_help = "Refused while the lake is damaged: the files may be what is left.\n\nExamples:\n  rapport lake vacuum --dry-run\n  rapport lake vacuum --retention-hours 48"
     )]
     Vacuum {
         /// Versions younger than this can still be read afterwards

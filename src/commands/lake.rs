@@ -1,10 +1,10 @@
-//! `rapport lake …`: `verify`, `vacuum`, `upgrade` and `rotate-key`; the others have files of their
-//! own.
+//! `rapport lake …`: `verify`, `repair`, `vacuum`, `upgrade` and `rotate-key`; the others have files of
+//! their own.
 
 use lake_types::{counted, printable};
 use std::time::Duration;
 
-use lake::{FORMAT_VERSION, Lake};
+use lake::{Again, FORMAT_VERSION, Lake, Repaired, schema};
 
 use crate::args::LakeCommand;
 use crate::commands::{compact, erase, retain, status};
@@ -18,12 +18,18 @@ pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> a
     match command {
         LakeCommand::RotateKey => return rotate_key(&config).await,
         LakeCommand::Upgrade => return upgrade(&config).await,
+        LakeCommand::Verify => {
+            return verify(&Lake::open_damaged(&config.lake()).await?, quiet).await;
+        }
+        LakeCommand::Repair => return repair(config, quiet).await,
         _ => {}
     }
     let lake = Lake::open(&config.lake()).await?;
     match command {
-        LakeCommand::RotateKey | LakeCommand::Upgrade => Ok(()),
-        LakeCommand::Verify => verify(&lake, quiet).await,
+        LakeCommand::RotateKey
+        | LakeCommand::Upgrade
+        | LakeCommand::Verify
+        | LakeCommand::Repair => Ok(()),
         LakeCommand::Status { format } => {
             status::run(&lake, *format, chrono::Utc::now().timestamp_micros()).await
         }
@@ -82,8 +88,57 @@ async fn verify(lake: &Lake, quiet: bool) -> anyhow::Result<()> {
         counted(found.rows, "row"),
         counted(found.findings.len(), "finding")
     ))?;
+    if found.unchecked > 0 {
+        line(&format!(
+            "An older program wrote {} of the files, without checksums: changed bytes in them are not \
+             seen. `rapport lake upgrade` gives them checksums, once no worker of it runs any longer",
+            count(found.unchecked as u64)
+        ))?;
+    }
     if found.findings.is_empty() {
         return Ok(());
     }
     Err(Found(format!("the lake has {}", counted(found.findings.len(), "fault"))).into())
+}
+
+/// Whether a table's rows are those of commands that can be run once more.
+fn is_written_again(table: &str) -> bool {
+    let tables = [schema::partner_health(), schema::partner_signals(), schema::runs()];
+    tables.iter().any(|def| def.name == table)
+}
+
+/// Repairs every table, what others are computed from first, and computes the rollups anew.
+async fn repair(config: Config, quiet: bool) -> anyhow::Result<()> {
+    let lake = Lake::open_damaged(&config.lake()).await?;
+    let project = Project::with(config, lake, quiet)?;
+    let mut repaired = Repaired::default();
+    for table in project.lake.tables_to_repair().await? {
+        let stage = Stage::begin("repair", quiet);
+        stage.say(table.clone());
+        let again = match &table {
+            rollup if rollup.starts_with("rollup/") => {
+                // Where what it is made of can't be read, nothing of it can be had again yet.
+                project.engine.recomputable_from(rollup).await.map_or(Again::Never, Again::Days)
+            }
+            // What a person wrote is not among these.
+            other if is_written_again(other) => Again::Rows,
+            _ => Again::Never,
+        };
+        project.lake.repair(&table, again, &mut repaired).await?;
+    }
+    for done in &repaired.done {
+        line(&format!("{}: {}", done.table, done.what))?;
+    }
+    for left in &repaired.left {
+        line(&format!("{}: {}", left.table, left.what))?;
+    }
+    if !repaired.left.is_empty() {
+        let left = counted(repaired.left.len(), "fault");
+        return Err(Found(format!("{left} left: what is said above is yours to do")).into());
+    }
+    if repaired.done.is_empty() {
+        return line("Nothing is damaged");
+    }
+    project.refresh().await?;
+    line("The lake is whole again, and the rollups are up to date")
 }

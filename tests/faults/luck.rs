@@ -17,6 +17,10 @@ impl Luck {
             Some(text) => text.parse().expect("RAPPORT_SEED is a number"),
             None => RandomState::new().hash_one(0),
         };
+        Self::with(seed)
+    }
+
+    pub(crate) fn with(seed: u64) -> Self {
         Self { seed, state: seed }
     }
 

@@ -87,9 +87,9 @@ impl TransformError {
     /// Whether a file is gone that the tables' versions name.
     pub fn is_missing_file(&self) -> bool {
         let Self::Sql { source, .. } = self else { return false };
-        // A file that is gone when its footer is read comes as text of the Parquet reader.
-        let text = source.to_string();
-        text.contains("Object at location") && text.contains(" not found")
+        let text = damage_in(source).unwrap_or_else(|| source.to_string());
+        text.contains(" is damaged: it is gone;")
+            || (text.contains("Object at location") && text.contains(" not found"))
     }
 
     /// Whether it is one query's, and no hindrance to the others.
@@ -153,10 +153,13 @@ fn root_message(error: &DataFusionError) -> String {
         },
         DataFusionError::Plan(text) | DataFusionError::Execution(text) => text.clone(),
         DataFusionError::ArrowError(arrow, _) => arrow.to_string(),
-        DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => format!(
-            "a file of the lake can't be read: {}; put it back from a copy, or remove its day and load that again",
-            error.strip_backtrace()
-        ),
+        DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) => damage_in(error)
+            .unwrap_or_else(|| {
+                format!(
+                    "a file of the lake can't be read: {}; `rapport lake verify` looks whether it is damaged",
+                    error.strip_backtrace()
+                )
+            }),
         // A call with the wrong types is reported as a defect of DataFusion, which it is not.
         DataFusionError::Internal(text) => match text.find("No function matches") {
             Some(at) => text[at..].to_owned(),
@@ -164,6 +167,17 @@ fn root_message(error: &DataFusionError) -> String {
         },
         _ => error.strip_backtrace(),
     }
+}
+
+/// What the lake says of a damaged file. That of a file whose footer is read comes as text of the
+/// Parquet reader.
+fn damage_in(error: &DataFusionError) -> Option<String> {
+    if let Some(damage) = lake::Damage::behind(error) {
+        return Some(damage.to_string());
+    }
+    let text = error.strip_backtrace();
+    let start = text.find("the file ").filter(|_| text.contains(" of the lake is damaged: "))?;
+    Some(text[start..].to_owned())
 }
 
 pub type Result<T> = std::result::Result<T, TransformError>;

@@ -143,6 +143,15 @@ impl Input {
         self.sealed.is_none_or(|first| read >= first)
     }
 
+    /// The first day of the rollup that can still be computed, where some can't.
+    pub(crate) fn first_open(&self) -> Option<Day> {
+        let first = self.sealed?;
+        Some(match self.reach {
+            Reach::Lookback(days) => first.plus(days),
+            Reach::Same | Reach::UpTo | Reach::All => first,
+        })
+    }
+
     /// The days that have something.
     pub(crate) fn days(&self) -> BTreeSet<Day> {
         match &self.source {

@@ -14,8 +14,21 @@ use crate::header::Severity;
 use crate::inputs::Input;
 use crate::refresh::{Progress, Rollup, RollupReport};
 use crate::stale::{Due, stored_tags};
+use crate::statement::Statement;
 
 impl Engine {
+    /// Which days of a rollup, by its table, can be computed once more: the first of them, `None`
+    /// where all can.
+    ///
+    /// # Errors
+    /// No such rollup; what it reads can't be read.
+    pub async fn recomputable_from(&self, table: &str) -> Result<Option<Day>> {
+        let query = self.catalog.find(table.strip_prefix("rollup/").unwrap_or(table))?;
+        let statement = Statement::parse(&query.sql, &query.file)?;
+        let inputs = self.inputs(query, &statement).await?;
+        Ok(inputs.iter().filter_map(Input::first_open).max())
+    }
+
     /// Until it is done, what is stored is as it was; versions of before stay readable.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ impl Lake {
         while self.clean_up(table, Keep::NOTHING, Utc::now()).await? > 0 {}
         for trace in traces.filter(|t| t.path.ends_with(".json")) {
             match self.strip_bounds(&trace.path).await {
-                Err(LakeError::Storage(object_store::Error::NotFound { .. })) => {}
+                Err(error) if error.is_gone() => {}
                 other => other?,
             }
         }

@@ -11,6 +11,7 @@ use object_store::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::damage::Damage;
 use crate::error::LakeError;
 use crate::lake::Lake;
 
@@ -119,5 +120,5 @@ fn note_of(folder: &str) -> String {
 }
 
 fn corrupt(path: &str, error: &serde_json::Error) -> LakeError {
-    LakeError::Corrupt { path: path.to_owned(), reason: error.to_string() }
+    Damage::new(path, error.to_string()).into()
 }

@@ -8,13 +8,14 @@ use arrow::datatypes::DataType;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use lake_types::counted;
+use object_store::path::Path;
 use parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::names::Names;
 use super::{Erasure, letters_that_name, reports, token_for};
 use crate::error::LakeError;
-use crate::file::batches;
+use crate::file::{batches, corrupt};
 use crate::lake::Lake;
 use crate::schema;
 
@@ -65,12 +66,17 @@ impl Lake {
     /// # Errors
     /// When the root can't be listed.
     pub async fn tables(&self) -> Result<Vec<String>, LakeError> {
+        self.folders_with(&["_delta_log"]).await
+    }
+
+    /// The folders below the root that hold one of these folders.
+    pub(crate) async fn folders_with(&self, marks: &[&str]) -> Result<Vec<String>, LakeError> {
         let store = self.store();
         let mut names = Vec::new();
         let mut folders = store.list_with_delimiter(None).await?.common_prefixes;
         while let Some(folder) = folders.pop() {
             let below = store.list_with_delimiter(Some(&folder)).await?.common_prefixes;
-            if below.iter().any(|b| b.filename() == Some("_delta_log")) {
+            if below.iter().filter_map(Path::filename).any(|name| marks.contains(&name)) {
                 names.push(folder.to_string());
             } else if folder.parts().count() < 3 {
                 folders.extend(below);
@@ -106,7 +112,7 @@ impl Lake {
             let table = tables.iter().find(|t| path.starts_with(&format!("{t}/")));
             let of_log = table.is_some_and(|t| path.starts_with(&format!("{t}/_delta_log/")));
             let found = match self.look(erasure, &path, table.map(String::as_str), of_log).await {
-                Err(LakeError::Storage(object_store::Error::NotFound { .. })) => continue,
+                Err(error) if error.is_gone() => continue,
                 other => other?,
             };
             let Some(what) = found else {
@@ -228,7 +234,7 @@ fn texts_name(field: &str, column: &ArrayRef, named: &dyn Fn(&str, &str) -> bool
 fn parquet_names(names: &Names, bytes: &Bytes, path: &str) -> Result<Option<String>, LakeError> {
     let metadata = ParquetMetaDataReader::new()
         .parse_and_finish(bytes)
-        .map_err(|e| LakeError::Corrupt { path: path.to_owned(), reason: e.to_string() })?;
+        .map_err(|e| corrupt(path)(e.to_string()))?;
     for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let bounds = match column.statistics() {
             Some(Statistics::ByteArray(s)) => [s.min_bytes_opt(), s.max_bytes_opt()],

@@ -40,7 +40,19 @@ pub(super) async fn look(config: &Config, rates: Option<&Rates>, checks: &mut Ch
 async fn open(config: &Config, checks: &mut Checks) -> Option<Lake> {
     match Lake::open(&config.lake()).await {
         Ok(lake) => {
-            checks.ok("lake", format!("{}, format {FORMAT_VERSION}", config.lake().root));
+            let root = config.lake().root;
+            match lake.look_over().await {
+                Ok(found) if found.findings.is_empty() => {
+                    let tables = counted(found.tables, "table");
+                    checks.ok("lake", format!("{root}, format {FORMAT_VERSION}, {tables}"));
+                }
+                Ok(found) => {
+                    for finding in found.findings {
+                        checks.fail("lake", finding.what, "");
+                    }
+                }
+                Err(error) => checks.fail("lake", error.to_string(), ""),
+            }
             if let Err(error) = lake.probe().await {
                 checks.fail("lake", error.to_string(), "");
             }

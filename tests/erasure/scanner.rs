@@ -62,16 +62,23 @@ fn cells(bytes: Vec<u8>, key: &LakeKey, look: &mut dyn FnMut(&str, &[u8])) {
 
 /// Whether the bytes, in any encoding and however often escaped, hold the id and no longer one.
 fn holds(bytes: &[u8], id: &str) -> bool {
-    let latin: String = bytes.iter().map(|b| char::from(*b)).collect();
-    let utf8 = String::from_utf8_lossy(bytes).into_owned();
-    let thinned: String = utf8.chars().filter(|c| *c != '\0').collect();
-    [utf8, latin, thinned].into_iter().any(|text| {
-        let mut text = text;
+    let mut readings = vec![String::from_utf8_lossy(bytes).into_owned()];
+    if std::str::from_utf8(bytes).is_err() || bytes.contains(&0) {
+        let latin: String = bytes.iter().map(|b| char::from(*b)).collect();
+        // Of UTF-16, what Latin-1 has too.
+        readings.push(latin.replace('\0', ""));
+        readings.push(latin);
+    }
+    readings.into_iter().any(|mut text| {
         for _ in 0..6 {
             if is_in(&text, id) {
                 return true;
             }
-            text = unescaped(&text);
+            let less = unescaped(&text);
+            if less == text {
+                return false;
+            }
+            text = less;
         }
         false
     })

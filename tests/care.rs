@@ -72,7 +72,7 @@ fn an_erased_partner_is_as_if_it_had_never_been() {
 
 /// The partner with the most calls, of those that no merge names.
 fn with_most_calls(world: &Simulated) -> String {
-    let mut calls = std::collections::BTreeMap::new();
+    let mut calls = BTreeMap::new();
     for sent in world.sent(Stream::ApiCalls) {
         *calls.entry(sent.key).or_insert(0) += 1;
     }

@@ -1,17 +1,17 @@
 //! `rapport lake …`: `verify`, `repair`, `vacuum`, `upgrade` and `rotate-key`; the others have files of
 //! their own.
 
-use lake_types::{counted, printable};
 use std::time::Duration;
 
 use lake::{Again, FORMAT_VERSION, Lake, Repaired, schema};
+use lake_types::{counted, printable};
 
 use crate::args::LakeCommand;
 use crate::commands::{compact, erase, retain, status};
 use crate::config::Config;
 use crate::failure::Found;
 use crate::output::line;
-use crate::progress::Stage;
+use crate::progress::{Stage, count};
 use crate::project::Project;
 
 pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> anyhow::Result<()> {

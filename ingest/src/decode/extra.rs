@@ -17,6 +17,8 @@ const MOST_TEXTS: usize = 8;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unkeepable(pub(super) &'static str);
 
+const BEYOND_FLOAT: Unkeepable = Unkeepable("a number beyond Float64");
+
 /// The unknown fields as a JSON object: ordered by name, without white space, members named like a
 /// secret left out at any depth, texts without the secrets of URLs. `None` when nothing is left, or
 /// too much. `fields` are names and valid JSON values in the order they came; of a name given twice
@@ -75,9 +77,16 @@ fn push_text(out: &mut String, text: &str) {
 }
 
 fn push_value(out: &mut String, json: &str) -> Result<(), Unkeepable> {
-    let mut tree = Tree::read(json)?;
-    tree.clean(MOST_TEXTS);
-    tree.write(out);
+    match json.as_bytes().first() {
+        Some(b'"') => push_text(out, &clean_text(&unquote(json)?, MOST_TEXTS)),
+        Some(b'{' | b'[') => {
+            let mut tree = Tree::read(json)?;
+            tree.clean(MOST_TEXTS);
+            tree.write(out);
+        }
+        Some(b'-' | b'0'..=b'9') if !number::is_finite(json) => return Err(BEYOND_FLOAT),
+        _ => out.push_str(json),
+    }
     Ok(())
 }
 
@@ -158,7 +167,7 @@ impl<'j> Tree<'j> {
                 b'{' => Value::Object,
                 b'[' => Value::Array,
                 b'-' | b'0'..=b'9' if !number::is_finite(token) => {
-                    return Err(Unkeepable("a number beyond Float64"));
+                    return Err(BEYOND_FLOAT);
                 }
                 _ => Value::Word(token),
             };

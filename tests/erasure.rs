@@ -37,13 +37,12 @@ fn spelled(text: &str, way: Way) -> String {
     let mut out = String::new();
     for (at, character) in text.chars().enumerate() {
         let escape = match way {
-            Way::Plain => false,
             Way::Escaped | Way::UpperHex => !character.is_ascii(),
             Way::Slashes if character == '/' => {
                 out.push('\\');
                 false
             }
-            Way::Slashes => false,
+            Way::Plain | Way::Slashes => false,
             Way::All => true,
             Way::Mixed => at % 2 == 1,
         };
@@ -131,7 +130,7 @@ fn calls() -> Lines {
         let percent: String = id.bytes().map(|b| format!("%{b:02X}")).collect();
         lines.call(STAY[0], &format!(r#","uri":"/v1/{percent}/x""#));
         lines.call(STAY[0], &format!(r#","uri":"https://h/{}""#, id.replace('/', "%2f")));
-        let wide = id.encode_utf16().flat_map(|u| u.to_le_bytes());
+        let wide = id.encode_utf16().flat_map(u16::to_le_bytes);
         lines.push(wide.filter(|b| *b != b'\n').collect::<Vec<_>>());
     }
     lines.push(b"partner=caf\xe9-0001;broken");
@@ -160,10 +159,10 @@ fn rejected(lines: &mut Lines, name: &str) {
 fn other_streams(project: &Project) {
     let mut streams = [Lines::default(), Lines::default(), Lines::default()];
     let [partners, billing, support] = &mut streams;
-    let mut n = 0;
-    for (who, way) in GONE.iter().chain(&STAY).zip(WAYS.iter().cycle()) {
+    let spelled_so = GONE.iter().chain(&STAY).zip(WAYS.iter().cycle());
+    for (n, (who, way)) in spelled_so.enumerate() {
         let name = spelled(who, *way);
-        let common = |n: i32| {
+        let common = |n: usize| {
             format!(
                 r#""event_id":"o-{n}","partner_id":"{name}","occurred_at":"2026-02-01T08:00:00Z""#
             )
@@ -185,7 +184,6 @@ fn other_streams(project: &Project) {
             r#"{{{stays},"kind":"usage","amount_minor":100,"currency":"USD","invoice_id":"inv {name}"}}"#
         ));
         support.push(format!(r#"{{{stays},"type":"opened","ticket_id":"{name}#2"}}"#));
-        n += 1;
     }
     let merged = format!(
         r#"{{"event_id":"m","partner_id":"{}","occurred_at":"2026-02-02T08:00:00Z","type":"merged","merged_into":"{}"}}"#,

@@ -89,10 +89,10 @@ async fn verify(lake: &Lake, quiet: bool) -> anyhow::Result<()> {
         counted(found.findings.len(), "finding")
     ))?;
     if found.unchecked > 0 {
+        let files = counted(found.unchecked, "file");
         line(&format!(
-            "An older program wrote {} of the files, without checksums: changed bytes in them are not \
-             seen. `rapport lake upgrade` gives them checksums, once no worker of it runs any longer",
-            count(found.unchecked as u64)
+            "{files} of an older program without checksums, in which changed bytes are not seen: \
+             `rapport lake upgrade` adds them, once no worker of it runs any longer"
         ))?;
     }
     if found.findings.is_empty() {
@@ -127,10 +127,10 @@ async fn repair(config: Config, quiet: bool) -> anyhow::Result<()> {
         project.lake.repair(&table, again, &mut repaired).await?;
     }
     for done in &repaired.done {
-        line(&format!("{}: {}", done.table, done.what))?;
+        line(&printable(&format!("{}: {}", done.table, done.what)))?;
     }
     for left in &repaired.left {
-        line(&format!("{}: {}", left.table, left.what))?;
+        line(&printable(&format!("{}: {}", left.table, left.what)))?;
     }
     if !repaired.left.is_empty() {
         let left = counted(repaired.left.len(), "fault");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::AsArray;
-use lake::{FORMAT_VERSION, Lake, LakeError, LakeKey, LakeOptions, Transactions, schema};
+use lake::{FORMAT_VERSION, Finding, Lake, LakeError, LakeKey, LakeOptions, Transactions, schema};
 use lake_types::{Day, Rates, Stream, counted, format_instant};
 
 use super::Checks;
@@ -40,19 +40,7 @@ pub(super) async fn look(config: &Config, rates: Option<&Rates>, checks: &mut Ch
 async fn open(config: &Config, checks: &mut Checks) -> Option<Lake> {
     match Lake::open(&config.lake()).await {
         Ok(lake) => {
-            let root = config.lake().root;
-            match lake.look_over().await {
-                Ok(found) if found.findings.is_empty() => {
-                    let tables = counted(found.tables, "table");
-                    checks.ok("lake", format!("{root}, format {FORMAT_VERSION}, {tables}"));
-                }
-                Ok(found) => {
-                    for finding in found.findings {
-                        checks.fail("lake", finding.what, "");
-                    }
-                }
-                Err(error) => checks.fail("lake", error.to_string(), ""),
-            }
+            checks.ok("lake", format!("{}, format {FORMAT_VERSION}", config.lake().root));
             if let Err(error) = lake.probe().await {
                 checks.fail("lake", error.to_string(), "");
             }
@@ -70,38 +58,13 @@ async fn open(config: &Config, checks: &mut Checks) -> Option<Lake> {
     }
 }
 
-/// Reads every table: its log, and where that takes a moment only what its files hold.
+/// Reads every table: its log and the sizes of its files, and where that takes a moment only what they
+/// hold.
 async fn tables(lake: &Lake, checks: &mut Checks) {
-    let (mut tables, mut files, mut bytes) = (0, 0, 0);
-    let names = match lake.tables().await {
-        Ok(names) => names,
-        Err(error) => return checks.fail("tables", error.to_string(), ""),
-    };
-    let before = checks.0.len();
-    for name in names {
-        match lake.snapshot(&name, None).await {
-            Ok(Some(snapshot)) => {
-                tables += 1;
-                files += snapshot.files.len();
-                bytes += snapshot.files.iter().map(|file| file.size).sum::<u64>();
-            }
-            Ok(None) => {}
-            Err(error) => checks.fail("tables", error.to_string(), ""),
-        }
-    }
-    if checks.0.len() > before {
-        return;
-    }
-    let found = format!("{} with {}", counted(tables, "table"), counted(files, "file"));
-    if bytes > READ_WHOLE {
-        let size = count(bytes >> 20);
-        let unread = format!("the logs of {found} were read, their {size} MB not");
-        return checks.ok("tables", format!("{unread}: `rapport lake verify` reads them"));
-    }
-    match lake.verify().await {
+    match read(lake).await {
         Err(error) => checks.fail("tables", error.to_string(), ""),
-        Ok(verified) => match verified.findings.as_slice() {
-            [] => checks.ok("tables", format!("{found} were read")),
+        Ok(Reading { findings, found }) => match findings.as_slice() {
+            [] => checks.ok("tables", found),
             [first, rest @ ..] => {
                 let more = match rest.len() {
                     0 => String::new(),
@@ -112,6 +75,33 @@ async fn tables(lake: &Lake, checks: &mut Checks) {
             }
         },
     }
+}
+
+/// What came of reading the tables.
+struct Reading {
+    findings: Vec<Finding>,
+    /// What was read.
+    found: String,
+}
+
+async fn read(lake: &Lake) -> Result<Reading, LakeError> {
+    let over = lake.look_over().await?;
+    let found = format!("{} with {}", counted(over.tables, "table"), counted(over.files, "file"));
+    if !over.findings.is_empty() {
+        return Ok(Reading { findings: over.findings, found });
+    }
+    let mut bytes = 0;
+    for name in lake.tables().await? {
+        let snapshot = lake.snapshot(&name, None).await?;
+        bytes += snapshot.iter().flat_map(|s| &s.files).map(|file| file.size).sum::<u64>();
+    }
+    if bytes > READ_WHOLE {
+        let unread = format!("{} MB in them were not read", count(bytes >> 20));
+        let found = format!("{found} are there; {unread}: `rapport lake verify` reads all");
+        return Ok(Reading { findings: Vec::new(), found });
+    }
+    let findings = lake.verify().await?.findings;
+    Ok(Reading { findings, found: format!("{found} were read") })
 }
 
 pub(super) fn key(options: &LakeOptions, checks: &mut Checks) {

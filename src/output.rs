@@ -1,7 +1,7 @@
 //! Results to stdout or files, as tables, CSV, JSON or Parquet; notes to stderr.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -102,7 +102,11 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         let why = e
             .raw_os_error()
             .map_or_else(|| e.to_string(), |c| io::Error::from_raw_os_error(c).to_string());
-        anyhow::anyhow!("{} can't be written: {why}; choose a folder that can be", path.display())
+        let advice = match e.kind() {
+            kind @ (ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => lake::io_advice(kind),
+            _ => "choose a folder that can be",
+        };
+        anyhow::anyhow!("{} can't be written: {why}; {advice}", path.display())
     };
     std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| failed(&e))?;

@@ -137,7 +137,7 @@ async fn look_through(
             return Ok((traces, scan));
         }
         let mut live: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for trace in traces.iter().filter(|t| t.place == Place::Live) {
+        for trace in traces.iter().filter(|t| t.place == Place::Live && !t.is_unread) {
             live.entry(&trace.table).or_default().insert(trace.path.clone());
         }
         for (table, files) in &live {
@@ -252,6 +252,9 @@ fn advice(trace: &Trace) -> &'static str {
     match trace.place {
         Place::Live if trace.what.contains("another key") => {
             "in use: restore the key they were sealed with and erase again"
+        }
+        Place::Live if trace.what.contains("damaged") => {
+            "in use: `rapport lake verify` says what to do, then erase again"
         }
         Place::Live if trace.what.contains("compressed") => {
             "in use: see `rapport ingest dead-letters --open`; they go with the retention of dead letters"

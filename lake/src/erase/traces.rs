@@ -43,8 +43,16 @@ pub struct Trace {
     /// Below the lake's root.
     pub path: String,
     pub place: Place,
-    /// Where in the file.
+    /// Where in the file, or why nobody could look into it.
     pub what: String,
+    /// Whether it only may name one: nobody could look into it.
+    pub is_unread: bool,
+}
+
+/// What a look into a file has found.
+enum Seen {
+    Named(String),
+    Unread(String),
 }
 
 /// Looks through the lake again and again; files that never change and were clean stay so.
@@ -113,13 +121,21 @@ impl Lake {
             let of_log = table.is_some_and(|t| path.starts_with(&format!("{t}/_delta_log/")));
             let found = match self.look(erasure, &path, table.map(String::as_str), of_log).await {
                 Err(error) if error.is_gone() => continue,
+                // Dead files may be damaged: they are deleted.
+                Err(error) if !of_log && is_unreadable(&error) => {
+                    Some(Seen::Unread(DAMAGED.into()))
+                }
                 other => other?,
             };
-            let Some(what) = found else {
-                if !of_log && path.ends_with(".parquet") {
-                    scan.clean.insert(path);
+            let (what, is_unread) = match found {
+                Some(Seen::Named(what)) => (what, false),
+                Some(Seen::Unread(what)) => (what, true),
+                None => {
+                    if !of_log && path.ends_with(".parquet") {
+                        scan.clean.insert(path);
+                    }
+                    continue;
                 }
-                continue;
             };
             let table = table.cloned().unwrap_or_default();
             let age = now - file.last_modified.timestamp_micros();
@@ -131,7 +147,7 @@ impl Lake {
                 _ if age > ABANDONED => Place::Dead,
                 _ => Place::Pending,
             };
-            traces.push(Trace { table, path, place, what });
+            traces.push(Trace { table, path, place, what, is_unread });
         }
         self.locate(&mut traces).await?;
         Ok(traces)
@@ -160,19 +176,19 @@ impl Lake {
         Ok(())
     }
 
-    /// Where the file names a partner.
+    /// Where the file names a partner, or may.
     async fn look(
         &self,
         erasure: &Erasure,
         path: &str,
         table: Option<&str>,
         of_log: bool,
-    ) -> Result<Option<String>, LakeError> {
+    ) -> Result<Option<Seen>, LakeError> {
         let names = &erasure.names;
         let bytes = self.bytes(path).await?;
         if !path.ends_with(".parquet") {
             let found = if of_log { names.in_statistics(&bytes) } else { names.in_part(&bytes) };
-            return Ok(found.then(|| "its text".to_owned()));
+            return Ok(found.then(|| Seen::Named("its text".to_owned())));
         }
         let letters = table.is_some_and(|t| t == schema::dead_letters().name);
         for batch in batches(bytes.clone(), path)? {
@@ -186,29 +202,38 @@ impl Lake {
                     token_for(names, name, text).is_some()
                 };
                 if texts_name(field.name(), column, &named) {
-                    return Ok(Some(format!("column {}", field.name())));
+                    return Ok(Some(Seen::Named(format!("column {}", field.name()))));
                 }
             }
             if letters {
                 let opened = letters_that_name(names, self.key(), &batch);
                 if opened.named.contains(&true) {
-                    return Ok(Some("a sealed record".to_owned()));
+                    return Ok(Some(Seen::Named("a sealed record".to_owned())));
                 }
                 if opened.closed > 0 {
-                    let what = "sealed with another key, which nobody could look into";
-                    return Ok(Some(format!("{} {what}", counted(opened.closed, "record"))));
+                    let closed = counted(opened.closed, "record");
+                    let what = format!("{closed} sealed with another key, which nobody could open");
+                    return Ok(Some(Seen::Unread(what)));
                 }
                 if opened.packed > 0 {
-                    let what = "rejected and compressed, which nobody looked into";
-                    return Ok(Some(format!("{} {what}", counted(opened.packed, "record"))));
+                    let packed = counted(opened.packed, "record");
+                    let what =
+                        format!("{packed} rejected and compressed, which nobody looked into");
+                    return Ok(Some(Seen::Unread(what)));
                 }
             }
         }
         if of_log {
             return Ok(None);
         }
-        parquet_names(names, &bytes, path)
+        Ok(parquet_names(names, &bytes, path)?.map(Seen::Named))
     }
+}
+
+const DAMAGED: &str = "it is damaged, so nobody could look into it";
+
+fn is_unreadable(error: &LakeError) -> bool {
+    matches!(error, LakeError::Damaged(_) | LakeError::Parquet(_) | LakeError::Arrow(_))
 }
 
 /// Whether any text in the column, however deep, is one that `named` tells by its field.

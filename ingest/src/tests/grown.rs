@@ -93,8 +93,8 @@ async fn compressed_files_grow_by_members() {
         encoder.finish().expect("memory")
     };
     let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).expect("memory");
-    let pack: [&dyn Fn(&str) -> Vec<u8>; 2] = [&gzip, &zstd];
-    for (number, pack) in pack.into_iter().enumerate() {
+    let packed: [fn(&str) -> Vec<u8>; 2] = [gzip, zstd];
+    for (number, pack) in packed.into_iter().enumerate() {
         let call = |n: usize| call(number * 100 + n);
         // The second ends within a line, which the third brings to its end.
         let half = call(4).split_at(20).0.to_owned();

@@ -96,6 +96,10 @@ impl Lake {
                     self.know_files(&snapshot);
                     return Ok(Some((snapshot, tail)));
                 }
+                Err(LakeError::Damaged(damage)) if damage.is_gone() && attempt < 2 => {
+                    attempt += 1;
+                    *slot = None;
+                }
                 read => return read,
             }
         }

@@ -24,7 +24,7 @@ use crate::snapshot::{DataFile, TableSnapshot};
 use crate::tail::checkpoint_path;
 use crate::verify::Finding;
 use crate::verify::log::{Found, Hint, LogState};
-use crate::witness::WITNESS;
+use crate::witness::{WITNESS, written_marker};
 
 /// What of a table can be had again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +122,10 @@ impl Lake {
         }
         if !matches!(log.hint, Hint::Names(version, Found::Sound) if !bad.contains(&version)) {
             self.delete_quietly(&format!("{table}/_delta_log/_last_checkpoint")).await?;
+        }
+        for version in log.unmarked().filter(|version| !bad.contains(version)) {
+            let marker = format!("{table}/{}", written_marker(version));
+            self.unchecked().put(&Path::from(marker), "".into()).await?;
         }
         let missing = log.markers.written.keys().filter(|v| !log.checkpoints.contains_key(v));
         self.tidy_markers(table, &bad.iter().chain(missing).copied().collect()).await?;

@@ -51,25 +51,25 @@ pub(crate) fn entry(path: &str, bytes: &[u8]) -> Vec<u8> {
         entry = [COMMIT_INFO, b"}}\n", &entry].concat();
     }
     let end = memchr::memchr(b'\n', &entry).unwrap_or(entry.len());
-    stamp(path, entry, end.saturating_sub(2))
+    stamp(path, &entry, end.saturating_sub(2))
 }
 
 /// A hint with its checksum.
 pub(crate) fn hint(path: &str, bytes: &[u8]) -> Vec<u8> {
     let hint = without(bytes.trim_ascii()).into_owned();
     let end = hint.len().saturating_sub(1);
-    stamp(path, hint, end)
+    stamp(path, &hint, end)
 }
 
 /// Puts the checksum as the last field of the object that ends there.
-fn stamp(path: &str, rest: Vec<u8>, end: usize) -> Vec<u8> {
+fn stamp(path: &str, rest: &[u8], end: usize) -> Vec<u8> {
     // An object without fields takes no comma before its first.
     if end == 0 || rest[end - 1] == b'{' {
         let filled = [&rest[..end], br#""writer":"rapport""#, &rest[end..]].concat();
         let end = end + filled.len() - rest.len();
-        return stamp(path, filled, end);
+        return stamp(path, &filled, end);
     }
-    let sum = checksum(path, &rest);
+    let sum = checksum(path, rest);
     [&rest[..end], FIELD, sum.as_bytes(), b"\"", &rest[end..]].concat()
 }
 

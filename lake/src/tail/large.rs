@@ -10,6 +10,7 @@ use chrono::Utc;
 use lake_types::Day;
 
 use super::Tail;
+use crate::checksum::Checksums;
 use crate::cleanup::Keep;
 use crate::log::entry_path;
 use crate::tests::{advance, def, options, rows};
@@ -191,4 +192,35 @@ async fn sixteen_who_commit_every_second_lose_nothing() {
     assert_eq!((snapshot.version, snapshot.rows()), (expected, expected));
     let positions = crate::partitions(&snapshot.txns).map(|(_, p)| p.next);
     assert!(positions.into_iter().all(|next| next == rounds as i64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checksums_and_the_witness_cost_a_commit_little() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut worker = Worker::open(&dir, 0).await;
+    let (mut commits, mut witnesses) = (Vec::new(), Vec::new());
+    for _ in 0..MEASURED {
+        commits.push(worker.measured().await);
+        let log = worker.lake.log_store(TABLE);
+        let version = Tail::load(log.as_ref(), TABLE, None).await.expect("a log").version;
+        let began = Instant::now();
+        worker.lake.witness(TABLE, version).await;
+        witnesses.push(began.elapsed());
+    }
+    let median = |mut took: Vec<Duration>| {
+        took.sort();
+        took[took.len() / 2]
+    };
+    let (commit, witness) = (median(commits), median(witnesses));
+    let bytes: Vec<u8> =
+        (0..64u32 << 20).map(|n| (n.wrapping_mul(0x9E37_79B9) >> 24) as u8).collect();
+    let began = Instant::now();
+    let checksums = Checksums::of(&bytes);
+    let took = began.elapsed();
+    report(&format!(
+        "a commit without files {commit:?}, of it the witness {witness:?}; checksums of 64 MiB {took:?}"
+    ));
+    assert!(checksums.agree(0, &bytes));
+    assert!(witness < commit, "{witness:?} of {commit:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -52,6 +52,8 @@ pub(crate) struct LogState {
     pub(crate) checkpoints: BTreeMap<u64, Found>,
     pub(crate) hint: Hint,
     pub(crate) newest: Newest,
+    /// The checkpoints that were written before the log was looked at, and when.
+    promised: BTreeMap<u64, DateTime<Utc>>,
     pub(crate) markers: Markers,
     /// From which version on everything has a checksum, where that can be told.
     pub(crate) checked_from: Option<u64>,
@@ -68,12 +70,11 @@ impl Lake {
         let store = PrefixStore::new(self.unchecked(), table);
         // What these say is there when the log is listed after it.
         let newest = witness::newest(&store, table).await?;
-        let before = witness::markers(&store).await?;
         let hint = read_hint(&store, table).await?;
+        let promised = witness::markers(&store).await?.written;
         let log = Path::from("_delta_log");
         let files: Vec<Path> = store.list(Some(&log)).map_ok(|m| m.location).try_collect().await?;
-        let mut markers = witness::markers(&store).await?;
-        markers.written = before.written;
+        let markers = witness::markers(&store).await?;
         let checked_from = match self.delta(table).await {
             Ok(Some(delta)) => {
                 delta.snapshot().ok().and_then(|s| checked_from(s.metadata().configuration()))
@@ -86,6 +87,7 @@ impl Lake {
             checkpoints: BTreeMap::new(),
             hint,
             newest,
+            promised,
             markers,
             checked_from,
             added: BTreeMap::new(),
@@ -226,11 +228,10 @@ impl LogState {
 
     fn of(&self, found: &Found, version: u64, path: impl Fn() -> String) -> Option<Damage> {
         match found {
-            Found::Sound => None,
             Found::Unchecked if self.is_due(version) => {
                 Some(Damage::new(path(), "its checksum is gone"))
             }
-            Found::Unchecked => None,
+            Found::Sound | Found::Unchecked => None,
             Found::Damaged(what) => Some(Damage::new(path(), what.as_str())),
         }
     }
@@ -250,8 +251,8 @@ impl LogState {
 
     fn of_markers(&self) -> Vec<Damage> {
         let mut damage = Vec::new();
-        let last = self.markers.written.keys().next_back().copied();
-        for (version, since) in &self.markers.written {
+        let last = self.promised.keys().next_back().copied();
+        for (version, since) in &self.promised {
             let age = (Utc::now() - *since).to_std().unwrap_or_default();
             let cleaned = *version < self.markers.from
                 || (Some(*version) < last && may_be_thinned(*version, age));
@@ -260,19 +261,23 @@ impl LogState {
             }
         }
         let Hint::Names(hint, _) = &self.hint else { return damage };
-        for version in self.checkpoints.keys().filter(|v| *v <= hint && self.is_due(**v)) {
-            if !self.markers.written.contains_key(version) {
-                damage.push(Damage::gone(self.path(&written_marker(*version))));
-            }
+        for version in self.unmarked().filter(|version| version <= hint) {
+            damage.push(Damage::gone(self.path(&written_marker(version))));
         }
         damage
+    }
+
+    /// The checkpoints of which nothing says that they were written.
+    pub(crate) fn unmarked(&self) -> impl Iterator<Item = u64> + '_ {
+        let due = self.checkpoints.keys().copied().filter(|version| self.is_due(*version));
+        due.filter(|version| !self.markers.written.contains_key(version))
     }
 
     fn of_hint(&self) -> Option<Damage> {
         let path = || self.path("_delta_log/_last_checkpoint");
         match &self.hint {
             Hint::Damaged(what) => Some(Damage::new(path(), what.as_str())),
-            Hint::Absent if !self.markers.written.is_empty() => Some(Damage::gone(path())),
+            Hint::Absent if !self.promised.is_empty() => Some(Damage::gone(path())),
             Hint::Absent => None,
             Hint::Names(version, found) => {
                 let missed = !self.checkpoints.contains_key(version)

@@ -425,7 +425,7 @@ fn compaction_changes_no_count_of_an_erasure() {
         lines.call("alone-0001", "");
     }
     project.write("calls.ndjson", &lines.bytes);
-    project.write("again.ndjson", [&lines.bytes[..], b"\n"].concat());
+    project.write("again.ndjson", [b"\n", &lines.bytes[..]].concat());
     for file in ["calls.ndjson", "again.ndjson"] {
         project.ok(&["ingest", "load", "--stream", "api-calls", file]);
     }

@@ -44,8 +44,8 @@ pub struct Verification {
     pub findings: Vec<Finding>,
 }
 
-/// Offsets by topic and partition.
-type Offsets = BTreeMap<(String, i32), RoaringTreemap>;
+/// Offsets by stream, topic and partition: the lines of one file may have been loaded as two streams.
+type Offsets = BTreeMap<(String, String, i32), RoaringTreemap>;
 
 /// Where Kafka's partitions are to be read from next, by topic and partition.
 type Positions = BTreeMap<(String, i32), i64>;
@@ -151,8 +151,9 @@ impl Lake {
         result: &mut Verification,
     ) -> Result<(), LakeError> {
         let table = snapshot.table.as_str();
-        let of_records = *table == schema::dead_letters().name
-            || Stream::ALL.into_iter().any(|stream| schema::raw(stream).name == table);
+        let stream = Stream::ALL.into_iter().find(|stream| schema::raw(*stream).name == table);
+        let of_records = *table == schema::dead_letters().name || stream.is_some();
+        let stream = stream.map_or("", Stream::name);
         let positions = positions(snapshot);
         for file in &snapshot.files {
             result.files += 1;
@@ -174,7 +175,7 @@ impl Lake {
             let decoded = decode(bytes, file, |batch| {
                 rows += batch.num_rows() as u64;
                 if of_records {
-                    for wrong in note_offsets(batch, &positions, seen) {
+                    for wrong in note_offsets(batch, stream, &positions, seen) {
                         result.add(table, format!("{wrong}, in {}", file.path));
                     }
                 }
@@ -258,8 +259,14 @@ fn positions(snapshot: &TableSnapshot) -> Positions {
     .collect()
 }
 
-/// Adds a batch's offsets; those that were there already, or lie where they can't.
-fn note_offsets(batch: &RecordBatch, positions: &Positions, seen: &mut Offsets) -> Vec<String> {
+/// Adds a batch's offsets, of this stream where no column says of which; those that were there
+/// already, or lie where they can't.
+fn note_offsets(
+    batch: &RecordBatch,
+    stream: &str,
+    positions: &Positions,
+    seen: &mut Offsets,
+) -> Vec<String> {
     let columns = (
         batch.column_by_name("topic").and_then(|c| c.as_string_opt::<i32>()),
         batch.column_by_name("kafka_partition").and_then(|c| c.as_primitive_opt::<Int32Type>()),
@@ -268,16 +275,19 @@ fn note_offsets(batch: &RecordBatch, positions: &Positions, seen: &mut Offsets) 
     let (Some(topics), Some(partitions), Some(offsets)) = columns else {
         return vec!["a file without topic, partition and offset".to_owned()];
     };
+    let streams = batch.column_by_name("stream").and_then(|c| c.as_string_opt::<i32>());
     let mut wrong = Vec::new();
-    let place = |row: usize| (topics.value(row), partitions.value(row));
+    let place = |row: usize| {
+        let stream = streams.map_or(stream, |streams| streams.value(row));
+        (stream, topics.value(row), partitions.value(row))
+    };
     let mut row = 0;
     while row < batch.num_rows() {
-        let (topic, partition) = place(row);
-        let of = (topic.to_owned(), partition);
-        let end = positions.get(&of).copied();
-        let known = seen.entry(of).or_default();
+        let (stream, topic, partition) = place(row);
+        let end = positions.get(&(topic.to_owned(), partition)).copied();
+        let known = seen.entry((stream.to_owned(), topic.to_owned(), partition)).or_default();
         // One look for a whole run of rows from one partition.
-        while row < batch.num_rows() && place(row) == (topic, partition) {
+        while row < batch.num_rows() && place(row) == (stream, topic, partition) {
             let offset = offsets.value(row);
             if !known.insert(u64::try_from(offset).unwrap_or_default()) {
                 wrong.push(format!("{topic}/{partition} offset {offset} stands twice"));
@@ -314,8 +324,10 @@ mod tests {
                 [("topic", topics), ("kafka_partition", partitions), ("kafka_offset", offsets)];
             let batch = RecordBatch::try_from_iter(columns).expect("a batch");
             let positions = Positions::from([(("calls".to_owned(), 0), 7)]);
-            let mut seen = Offsets::from([(("calls".to_owned(), 1), [3].into_iter().collect())]);
-            assert_eq!(note_offsets(&batch, &positions, &mut seen), expected);
+            let of = |stream: &str| (stream.to_owned(), "calls".to_owned(), 1);
+            let known = |offset: u64| [offset].into_iter().collect();
+            let mut seen = Offsets::from([(of("api-calls"), known(3)), (of("other"), known(6))]);
+            assert_eq!(note_offsets(&batch, "api-calls", &positions, &mut seen), expected);
         };
         check(&[("calls", 0, 0), ("calls", 0, 6), ("calls", 1, 6), ("file:a#0", 0, 9)], &[]);
         check(&[("calls", 0, 7)], &["calls/0 offset 7 lies beyond the position 7"]);

@@ -11,7 +11,7 @@ use crate::commands::{compact, erase, retain, status};
 use crate::config::Config;
 use crate::failure::Found;
 use crate::output::line;
-use crate::progress::{Stage, count};
+use crate::progress::Stage;
 use crate::project::Project;
 
 pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> anyhow::Result<()> {

@@ -171,7 +171,7 @@ fn a_corrupt_file() {
     for (what, bytes) in [("cut", cut), ("noise", &noise), ("empty", &[])] {
         std::fs::write(&file, bytes).expect("our own file");
         let verified = precious.project.run(&["lake", "verify"]);
-        precious.project.run(&query).refused(1, &["can't be read"]);
+        precious.project.run(&query).refused(1, &["is damaged"]);
         assert_eq!(verified.code, Some(3), "{what}: {verified}");
         assert!(verified.text().contains(&name), "{what}: {verified}");
     }

@@ -207,7 +207,7 @@ fn a_check_that_finds_something_ends_with_3() {
         .expect("a day");
     let found = project.run(&["lake", "verify"]);
     assert_eq!(found.code, Some(3), "{found}");
-    assert!(found.text().contains("can't be found"), "{found}");
+    assert!(found.text().contains("is damaged: it is gone"), "{found}");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn tables_of_a_project_are_optional_unless_named() {
     project.write("targets.csv", "plan,target,latency_target_ms\nscale,0.999,\nscale,,200\n");
     project
         .run(&["sql", "SELECT 1"])
-        .refused(2, &["targets.csv:3", "second row for the plan scale"]);
+        .refused(2, &["targets.csv:3", "\"scale\": a second row of this plan"]);
     project.write("rapport.toml", "");
     project.write("sunsets.csv", "api_version,sunset_on\nv1,2026-01-01\nv1,2026-02-01\n");
     project

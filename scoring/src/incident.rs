@@ -91,8 +91,9 @@ pub(crate) fn told_of(incidents: &[Incident], from: Day, day: Day) -> Option<&In
 /// An incident as a sentence, as it stands before `day`. `days` are the partner's; the year is
 /// said where it is not that of `seen_from`.
 pub(crate) fn sentence(incident: &Incident, days: &[ErrorDay], day: Day, seen_from: Day) -> String {
-    let after: Vec<&ErrorDay> =
-        days.iter().filter(|d| d.day > incident.last && d.day < day).collect();
+    // The alarms of a later incident are its own story.
+    let quiet = |d: &&ErrorDay| d.day > incident.last && d.day < day && !d.alarm;
+    let after: Vec<&ErrorDay> = days.iter().filter(quiet).collect();
     if incident.last.plus(1) == day {
         return going_on(incident, seen_from);
     }
@@ -235,7 +236,7 @@ mod tests {
         let day = day(AS_OF);
         let found = known(&days);
         let told = sentence(&found[0], &days, day, day);
-        assert_eq!(told, "4xx 26 % from 9 to 17 Nov, 20 % since");
+        assert_eq!(told, "4xx 26 % from 8 to 16 Nov, 20 % since");
     }
 
     #[test]

@@ -251,7 +251,7 @@ fn tables_of_a_project_are_optional_unless_named() {
     project.write("sunsets.csv", "api_version,sunset_on\nv1,2026-01-01\nv1,2026-02-01\n");
     project
         .run(&["sql", "SELECT 1"])
-        .refused(2, &["sunsets.csv:3", "second row for the version v1"]);
+        .refused(2, &["sunsets.csv:3", "\"v1\": a second row of this version"]);
 }
 
 #[test]

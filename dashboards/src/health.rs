@@ -17,8 +17,8 @@ use crate::standing::{HealthRow, HistoryRow, Standing};
 use crate::table::{Column, bar, head};
 use crate::{glyph, paths, plan, standings, words};
 
-/// Rows of one list page: 75 are some 60 kB, and under 200 kB whatever the names are made of.
-const ROWS: usize = 75;
+/// Rows of one list page: 50 are some 40 kB, and under 200 kB whatever the names are made of.
+const ROWS: usize = 50;
 /// Lines of a short list.
 const SHORT: usize = 8;
 /// Longest reason that fits one line of a table.

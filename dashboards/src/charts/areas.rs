@@ -4,7 +4,7 @@ use chrono::{Datelike, NaiveDate};
 
 use super::scale::{Scale, labelled, ticks};
 use super::{Frame, spread};
-use crate::canvas::{Anchor, Pen, draw};
+use crate::canvas::{Anchor, Pen, draw, width_of};
 use crate::roles::{
     AT_RISK, AT_RISK_TEXT, GRID, HEALTHY, HEALTHY_AREA, HEALTHY_TEXT, INK, INK_2, INK_3, Role,
     THIN, WATCH, WATCH_AREA, WATCH_TEXT,
@@ -27,8 +27,6 @@ const LAYERS: [(Standing, Option<Role>, Role, Role); 4] = [
     (Standing::Thin, None, THIN, INK_2),
 ];
 
-const LEFT: f64 = 36.0;
-const RIGHT: f64 = 136.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 26.0;
 
@@ -40,23 +38,27 @@ pub(crate) fn areas(frame: &Frame, days: &[Tiers]) -> String {
     let foot = height - BOTTOM;
     let y = Scale::linear((0.0, top), (foot, TOP));
     let span = (last.date - first.date).num_days().max(1) as f64;
-    let x = Scale::linear((0.0, span), (LEFT, width - RIGHT));
+    let axis = |v: f64| words::count(v as i64);
+    let left = super::axis_room(&ticks(top), &axis);
+    let labels = labels(last);
+    let right = labels.iter().map(|label| width_of(label, true)).fold(0.0, f64::max) + 12.0;
+    let x = Scale::linear((0.0, span), (left, width - right));
     let at_day = |date: NaiveDate| x.px((date - first.date).num_days() as f64);
     draw(frame.size, frame.title, frame.desc, |pen| {
-        for (tick, label) in labelled(ticks(top), &|v| words::count(v as i64)) {
+        for (tick, label) in labelled(ticks(top), &axis) {
             if tick > 0.0 {
-                pen.level((LEFT, width - RIGHT), y.px(tick), GRID);
+                pen.level((left, width - right), y.px(tick), GRID);
             }
-            pen.text((LEFT - 8.0, y.px(tick)), &label, Anchor::End, INK_3);
+            pen.text((left - 8.0, y.px(tick)), &label, Anchor::End, INK_3);
         }
         for layer in 0..LAYERS.len() {
             area(pen, days, layer, &|date| at_day(date), &y);
         }
-        pen.level((LEFT, width - RIGHT), y.px(0.0), INK);
+        pen.level((left, width - right), y.px(0.0), INK);
         for date in days.iter().map(|d| d.date).filter(|d| d.day() == 1) {
             pen.text((at_day(date), foot + 14.0), &words::day(date), Anchor::Middle, INK_3);
         }
-        names(pen, last, &y, (width - RIGHT + 10.0, foot));
+        names(pen, (last, &labels), &y, (width - right + 10.0, foot));
     })
 }
 
@@ -95,12 +97,22 @@ fn height_at(points: &[(f64, f64)], x: f64) -> f64 {
     if x1 - x0 < 1e-9 { y0 } else { y0 + (y1 - y0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0) }
 }
 
-fn names(pen: &mut Pen, last: &Tiers, y: &Scale, (left, foot): (f64, f64)) {
+/// What stands beside the layers: each with its partners of the last day.
+fn labels(last: &Tiers) -> [String; 4] {
+    let label = |i: usize| format!("{} {}", LAYERS[i].0.short(), words::count(last.counts[i]));
+    [0, 1, 2, 3].map(label)
+}
+
+fn names(
+    pen: &mut Pen,
+    (last, labels): (&Tiers, &[String; 4]),
+    y: &Scale,
+    (left, foot): (f64, f64),
+) {
     let middle = |i: usize| y.px((stacked(last, i) + stacked(last, i + 1)) / 2.0);
     let ys: Vec<f64> = (0..LAYERS.len()).map(middle).collect();
     for (i, at) in spread(&ys, (TOP, foot)).into_iter().enumerate() {
-        let (standing, _, _, text) = LAYERS[i];
-        let label = format!("{} {}", standing.short(), words::count(last.counts[i]));
-        pen.bold((left, at), &label, Anchor::Start, text);
+        let (_, _, _, text) = LAYERS[i];
+        pen.bold((left, at), &labels[i], Anchor::Start, text);
     }
 }

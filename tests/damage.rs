@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use lake_types::Stream;
@@ -19,7 +20,7 @@ const SIZE: Size = Size { seed: 23, partners: 6, events: 600, days: 20 };
 const PIECES: usize = 12;
 
 /// Damages that are played each time.
-const DAMAGES: u64 = 24;
+const DAMAGES: u64 = 16;
 
 /// What is computed from events, and the events.
 const FACTS: &str = "SELECT * FROM raw.api_calls ORDER BY topic, kafka_partition, kafka_offset;
@@ -28,8 +29,8 @@ const FACTS: &str = "SELECT * FROM raw.api_calls ORDER BY topic, kafka_partition
     SELECT * FROM raw.support_events ORDER BY topic, kafka_offset;
     SELECT stream, topic, kafka_offset, reason FROM dead_letters ORDER BY topic, kafka_offset;
     SELECT * FROM partner_day ORDER BY event_date, partner_id, environment, product, api_version;
-    SELECT * FROM funnel;
-    SELECT * FROM revenue_summary;
+    SELECT * FROM funnel ORDER BY cohort_month;
+    SELECT * FROM revenue_summary ORDER BY month;
     SELECT count(*) FROM api_calls";
 
 /// What was written down at its time, and comes from nowhere else.
@@ -234,26 +235,31 @@ fn a_damaged_lake_is_found_out_and_answers_nothing_else() {
     let original = Original::new();
     let whole = original.copy();
     whole.ok(&["lake", "verify"]);
-    assert_eq!(ask(&whole, &original.end, &everything()).succeeded().text(), original.all);
+    let answer = ask(&whole, &original.end, &everything()).succeeded();
+    assert_same(&original.all, &answer.text(), "the copy");
     let damages = std::env::var("RAPPORT_DAMAGE").ok();
     let damages = damages.map_or(DAMAGES, |text| text.parse().expect("RAPPORT_DAMAGE is a number"));
     let mut luck =
         if std::env::var_os("RAPPORT_SEED").is_some() { Luck::new() } else { Luck::with(7) };
     let mut told = String::new();
-    let (mut refused, mut repaired) = (0, 0);
+    let (mut refused, mut repaired, mut failed) = (0, 0, 0);
     for number in 0..damages {
         let damage = Damage::draw(&original, &mut luck);
         let project = original.copy();
         damage.inflict(&project.path("lake"));
-        let outcome = play(&original, &project, &damage);
+        // What fails has said so; the others are played all the same.
+        let outcome = catch_unwind(AssertUnwindSafe(|| play(&original, &project, &damage))).ok();
         let _ = writeln!(told, "{number} {damage:?}: {outcome:?}");
-        refused += u64::from(outcome.refused);
-        repaired += u64::from(outcome.repaired);
+        failed += u64::from(outcome.is_none());
+        refused += u64::from(outcome.is_some_and(|o| o.refused));
+        repaired += u64::from(outcome.is_some_and(|o| o.repaired));
     }
-    assert!(refused > 0 && repaired > 0, "seed {}\n{told}", luck.seed);
+    let seed = luck.seed;
+    assert_eq!(failed, 0, "of {damages} damages, RAPPORT_SEED={seed}\n{told}");
+    assert!(refused > 0 && repaired > 0, "RAPPORT_SEED={seed}\n{told}");
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Outcome {
     refused: bool,
     repaired: bool,
@@ -288,10 +294,10 @@ fn play(original: &Original, project: &Project, damage: &Damage) -> Outcome {
         let history =
             damage.files().iter().any(|f| f.starts_with("scores/") || f.starts_with("runs/"));
         let answer = ask(project, &original.end, FACTS).succeeded();
-        assert_eq!(answer.text(), original.facts, "{damage:?}: {repair}");
+        assert_same(&original.facts, &answer.text(), &format!("{damage:?}: {repair}"));
         if !history {
             let answer = ask(project, &original.end, &everything()).succeeded();
-            assert_eq!(answer.text(), original.all, "{damage:?}: {repair}");
+            assert_same(&original.all, &answer.text(), &format!("{damage:?}: {repair}"));
         }
     } else {
         assert_eq!(repair.code, Some(3), "{damage:?}: {repair}");
@@ -300,6 +306,13 @@ fn play(original: &Original, project: &Project, damage: &Damage) -> Outcome {
         assert!(events || log, "what is computed can be had again: {damage:?}: {repair}");
     }
     Outcome { refused: stopped, repaired: repair.code == Some(0) }
+}
+
+#[track_caller]
+fn assert_same(expected: &str, found: &str, what: &str) {
+    let lines = expected.lines().zip(found.lines());
+    let differs = lines.clone().find(|(expected, found)| expected != found);
+    assert!(differs.is_none() && expected.len() == found.len(), "{what}: {differs:?}");
 }
 
 /// Of an error one line is said, and no backtrace.
@@ -349,8 +362,8 @@ fn a_lake_of_format_2_is_used_as_it_is_and_can_be_upgraded() {
     let verified = project.run(&["lake", "verify"]).succeeded();
     assert!(verified.text().contains("without checksums"), "{verified}");
     assert_eq!(ask(&project, &end, FACTS).succeeded().text(), before);
-    project.write("more.ndjson", lines(&world.sent(Stream::SupportEvents)[..2]));
-    world.load_file(&project, Stream::SupportEvents, "more.ndjson");
+    project.write("more.ndjson", lines(&world.sent(Stream::PartnerEvents)[..2]));
+    world.load_file(&project, Stream::PartnerEvents, "more.ndjson");
     let before = ask(&project, &end, FACTS).succeeded().text();
 
     assert!(project.ok(&["lake", "upgrade"]).contains("had format 2"));

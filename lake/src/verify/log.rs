@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use deltalake::DeltaTableError;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -75,11 +76,10 @@ impl Lake {
         let log = Path::from("_delta_log");
         let files: Vec<Path> = store.list(Some(&log)).map_ok(|m| m.location).try_collect().await?;
         let markers = witness::markers(&store).await?;
-        let checked_from = match self.delta(table).await {
-            Ok(Some(delta)) => {
-                delta.snapshot().ok().and_then(|s| checked_from(s.metadata().configuration()))
-            }
-            _ => None,
+        let said = match self.delta(table).await {
+            Ok(Some(delta)) => delta.snapshot().map(|s| checked_from(s.metadata().configuration())),
+            Ok(None) => Ok(None),
+            Err(error) => Err(DeltaTableError::Generic(error.to_string())),
         };
         let mut state = LogState {
             table: table.to_owned(),
@@ -89,7 +89,7 @@ impl Lake {
             newest,
             promised,
             markers,
-            checked_from,
+            checked_from: None,
             added: BTreeMap::new(),
         };
         for path in files {
@@ -108,6 +108,8 @@ impl Lake {
                 state.entries.insert(version, found);
             }
         }
+        // Where the table can't be read, its entries tell from when on they have checksums.
+        state.checked_from = said.unwrap_or_else(|_| state.stamped_from());
         Ok(state)
     }
 }
@@ -193,6 +195,12 @@ impl LogState {
     /// The first entry of those that lead to the newest without a gap.
     pub(crate) fn first_in_a_row(&self) -> Option<u64> {
         (0..=self.end()?).rev().take_while(|version| self.entries.contains_key(version)).last()
+    }
+
+    /// The first of the newest entries that all have checksums.
+    fn stamped_from(&self) -> Option<u64> {
+        let stamped = self.entries.iter().rev().take_while(|(_, found)| **found == Found::Sound);
+        stamped.last().map(|(version, _)| *version)
     }
 
     /// Whether a file of that version is due a checksum.
@@ -290,10 +298,13 @@ impl LogState {
         }
     }
 
-    /// Files of the log without a checksum, which need none.
+    /// Files of a log of an older format without a checksum. Once it is upgraded they tell of older
+    /// versions only.
     pub(crate) fn unchecked(&self) -> usize {
-        let all = self.entries.iter().chain(&self.checkpoints);
-        all.filter(|(version, found)| **found == Found::Unchecked && !self.is_due(**version))
-            .count()
+        if self.checked_from.is_some() {
+            return 0;
+        }
+        let all = self.entries.values().chain(self.checkpoints.values());
+        all.filter(|found| **found == Found::Unchecked).count()
     }
 }

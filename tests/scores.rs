@@ -211,8 +211,9 @@ fn an_incident_is_told_the_same_everywhere() {
     };
     assert_eq!(of("ongoing", "notify")["why"]["reason"], INCIDENTS[0].1);
     assert!(planned.contains("tell its manager"), "{planned}");
-    let overview = read(&project, "index.html");
-    assert!(overview.contains("Proposed: tell its manager."), "{overview}");
+    let page = read(&project, "partners/ongoing.html");
+    assert!(page.contains("Tell its manager"), "{page}");
+    assert!(page.contains("Large partner on watch: 4xx up 13-fold on 10 Nov"), "{page}");
 
     let quota = of("busy", "set_quota");
     assert_eq!((&quota["from"]["per_minute"], &quota["to"]["per_minute"]), (&5.into(), &7.into()));

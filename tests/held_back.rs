@@ -6,9 +6,9 @@ use crate::simulated::{Simulated, Size};
 const DAY: &str = "2026-03-01";
 
 /// A charge in a currency on a day before its first rate.
-const EARLY: &str = r#"{"event_id":"early","partner_id":"p-000001","occurred_at":"2025-12-30T00:00:00Z","kind":"usage","amount_minor":100,"currency":"EUR"}
+const EARLY: &str = r#"{"event_id":"early","partner_id":"p-000001","occurred_at":"2024-01-01T00:00:00Z","kind":"usage","amount_minor":100,"currency":"EUR"}
 "#;
-const NO_RATE: &str = "no exchange rate for EUR on 2025-12-30";
+const NO_RATE: &str = "no exchange rate for EUR on 2024-01-01";
 
 fn project() -> Project {
     let world = Simulated::new(Size { seed: 31, partners: 30, events: 3_000, days: 70 });
@@ -93,7 +93,7 @@ fn one_event_without_a_rate_holds_back_money_alone() {
 
     // With a rate everything is whole again.
     let rates = std::fs::read_to_string(project.path("rates.csv")).expect("rates");
-    project.write("rates.csv", format!("{rates}2025-01-01,EUR,1.1\n"));
+    project.write("rates.csv", format!("{rates}2023-01-01,EUR,1.1\n"));
     project.run(&run).succeeded();
     assert!(project.path("files/revenue_summary.csv").is_file() && !aside.exists());
     let report = project.run(&["report", "--out", "site", "--as-of", DAY]).succeeded();

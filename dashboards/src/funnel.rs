@@ -55,9 +55,11 @@ fn lead(input: &ReportInput) -> Markup {
     let Some(row) = all(&input.funnel) else {
         return html! { "Nobody has registered yet. Partner events are what fills this page: load them with " code { "rapport ingest load --stream partner-events" } "." };
     };
+    let one = row.registered < SMALL_COHORT && row.revenue == 1;
+    let were = if one { "was" } else { "were" };
     let reached = html! {
         "Of " (registered(row)) " " b { (part(row, row.production, "production")) " reached production" }
-        " and " b { (part(row, row.revenue, "revenue")) " been charged" } "."
+        " and " b { (part(row, row.revenue, "revenue")) " " (were) " charged" } "."
     };
     let median = input.time_to_first_call.iter().find(|r| r.cohort_month.is_none());
     let median = median.and_then(|r| r.median_seconds).map(|seconds| {
@@ -67,15 +69,14 @@ fn lead(input: &ReportInput) -> Markup {
     lead::lead([Some(reached), halted(input), median].into_iter().flatten())
 }
 
-/// How many of all have got to a stage: `75 % have`; of a few, `1 has`.
-fn part(row: &FunnelRow, n: i64, column: &str) -> Markup {
+/// How many of all have got to a stage: `75 %`; of a few, their number.
+fn part(row: &FunnelRow, n: i64, column: &str) -> Figure {
     if row.registered < SMALL_COHORT {
-        let query = figure::of_cohort(column, "funnel", None);
-        return html! { (Figure::count(n, query)) " " (words::agree(n, "has", "have")) };
+        return Figure::count(n, figure::of_cohort(column, "funnel", None));
     }
     let what = format!("CAST({column} AS DOUBLE) / registered");
     let query = figure::of_cohort(&what, "funnel", None);
-    html! { (Figure::percent(n as f64 / row.registered as f64, query)) " have" }
+    Figure::percent(n as f64 / row.registered as f64, query)
 }
 
 fn registered(row: &FunnelRow) -> Figure {

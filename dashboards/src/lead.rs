@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-/// Characters of two lines of 920 px in 20 px type, where a character takes up to 0.54 em.
-pub(crate) const ROOM: usize = 168;
+/// Characters of two lines of 920 px in 20 px type, where a character takes up to 0.59 em.
+pub(crate) const ROOM: usize = 155;
 
 /// Joins sentences, the most important first; one that does not fit any more is left out, and so
 /// is what comes after it. The first always stands.

@@ -52,7 +52,7 @@ fn one_event_without_a_rate_holds_back_money_alone() {
     assert_eq!(page(&project, "data/revenue_summary.csv"), revenue);
     assert!(page(&project, "sql/revenue_summary.html").contains(NO_RATE));
     assert!(page(&project, "revenue.html").contains("Held back."));
-    assert!(!page(&project, "funnel.html").contains("Held back."));
+    assert!(!page(&project, "health.html").contains("Held back."));
     let growth = project.ok(&["metrics", "run", "growth", "--as-of", DAY, "--format", "csv"]);
     assert_eq!(page(&project, "data/growth.csv"), growth, "as of now");
 

@@ -70,6 +70,8 @@ fn log_to_stderr(verbose: u8) {
     let fields = format::debug_fn(|line, field, value| {
         let text = hidden(&format!("{value:?}"));
         match field.name() {
+            // Where a library's line of log stands in its source.
+            name if name.starts_with("log.") => Ok(()),
             "message" => write!(line, "{}", printable(&text)),
             name => write!(line, "{name}={}", printable(&text)),
         }

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::program::{Project, Ran, run};
 
 /// Each piece of it would be recognised.
-const SECRET: &str = "hunter2-planted-0451";
+const SECRET: &str = "hunter2-planted-xylophone";
 
 /// Nobody listens there.
 const NOWHERE: &str = "[kafka]\nbootstrap_servers = \"127.0.0.1:1\"\n";
@@ -32,7 +32,7 @@ fn command(project: &Project, arguments: &[&str]) -> Command {
 fn says_nothing(command: Command) -> Ran {
     let ran = run(command);
     let said = format!("{}{}", ran.text(), ran.stderr);
-    for piece in ["hunter2", "planted", "0451"] {
+    for piece in ["hunter2", "planted", "xylophone"] {
         assert!(!said.contains(piece), "\"{piece}\" of the secret is told: {said}");
     }
     assert!(!said.contains("panicked"), "{said}");

@@ -138,7 +138,7 @@ fn sunsets() {
     wrong("v2,", &["sunsets.csv:3:4:", "write 2026-01-31"]);
     wrong(",2026-01-01", &["sunsets.csv:3:1: api_version \"\""]);
     wrong("v1,2026-02-01", &["sunsets.csv:3:1:", "a second row", "line 2"]);
-    wrong("v\u{1b}[2J,x", &["sunsets.csv:3:8: sunset_on \"x\""]);
+    wrong("v\u{1b}[2J,x", &["sunsets.csv:3:7: sunset_on \"x\""]);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn policies() {
     scoring(
         "errors = 20",
         "erors = 20",
-        &["scoring.toml:", ":1: unknown field `erors`; did you mean `errors`?"],
+        &["scoring.toml:", ":1: unknown signal `erors`; did you mean `errors`?"],
     );
     scoring(
         "errors = 20",

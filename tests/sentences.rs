@@ -227,7 +227,10 @@ fn held(project: &Project, as_of: &str, most: usize) -> usize {
 
 #[test]
 fn sentences_agree_with_sql() {
+    // A lake in which nobody is: its one record was rejected.
     let empty = Project::new();
+    empty.write("bad.ndjson", "{\n");
+    empty.ok(&["ingest", "load", "--stream", "api-calls", "bad.ndjson"]);
     let none = held(&empty, "2026-03-10", 100);
     let one = held(&small(1), "2026-03-10", 100);
     let two = held(&small(2), "2026-03-10", 100);

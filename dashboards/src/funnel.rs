@@ -267,9 +267,11 @@ fn stuck_section(page: &Page) -> Markup {
     let not_live = "SELECT count(*) FROM partners WHERE registered IS NOT NULL AND live IS NULL";
     let section = Section {
         subtitle: html! {
-            (Figure::count(n, "SELECT count(*) FROM stuck_partners")) " of the "
-            (Figure::counted(all, "registered partner", not_live))
-            " that " (words::agree(all, "is", "are")) " not live"
+            @if all == 0 { "No registered partner is waiting to go live" } @else {
+                (Figure::count(n, "SELECT count(*) FROM stuck_partners")) " of the "
+                (Figure::counted(all, "registered partner", not_live))
+                " that " (words::agree(all, "is", "are")) " not live"
+            }
         },
         ..Section::new("stuck", "Stuck for 30 days or more", 4, "stuck_partners")
     };

@@ -134,8 +134,8 @@ fn without_dump(mut text: String) -> String {
         name.len() < after.len() && name.starts_with(": ")
     };
     let mut braces = text.match_indices(" { ").filter(|(at, brace)| {
-        let named = text[..*at].ends_with(is_word);
-        named && is_field(&text[at + brace.len()..])
+        let name = text[..*at].rsplit(|c| !is_word(c)).next().unwrap_or_default();
+        name.starts_with(char::is_uppercase) && is_field(&text[at + brace.len()..])
     });
     let Some((brace, _)) = braces.next() else { return text };
     let chain = |c: char| is_word(c) || matches!(c, '(' | '[' | ':');

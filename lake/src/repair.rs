@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Utc;
 use futures::TryStreamExt;
-use lake_types::Day;
+use lake_types::{Day, agree, counted};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -270,12 +270,13 @@ fn copy_of(table: &str) -> String {
 }
 
 fn next_step(table: &str, file: &DataFile) -> String {
+    let rows = || format!("{} {}", counted(file.rows, "row"), agree(file.rows, "is", "are"));
     match file.day {
         Some(day) => format!("{day} is computed anew"),
         None if table.starts_with("scores/") => format!(
-            "its {} rows are taken out; `rapport score run --as-of DAY` computes those of a day anew",
-            file.rows
+            "its {} taken out; `rapport score run --as-of DAY` computes those of a day anew",
+            rows()
         ),
-        None => format!("its {} rows are taken out", file.rows),
+        None => format!("its {} taken out", rows()),
     }
 }

@@ -34,7 +34,8 @@ impl Lake {
     ///
     /// # Errors
     /// When the table can't be read or a file can't be deleted; [`LakeError::Damaged`] when the log
-    /// is, or a file of the same days as those that would go: they may be what is left of it.
+    /// is, a file in use is gone or of another size, or one of the same days as those that would go
+    /// is damaged: they may be what is left of it.
     pub async fn vacuum(
         &self,
         table: &str,
@@ -46,6 +47,7 @@ impl Lake {
             return Err(damage.into());
         }
         let Some(snapshot) = self.snapshot(table, None).await? else { return Ok(None) };
+        self.check_sizes(&snapshot).await?;
         let Some(delta) = self.delta(table).await? else { return Ok(None) };
         let retention = chrono::Duration::from_std(retention).unwrap_or(chrono::Duration::MAX);
         // The library tells the files; deleted they are once the others are known to be sound.

@@ -126,6 +126,15 @@ impl Lake {
         Ok(files.map_ok(|file| (file.location.to_string(), file.size)).try_collect().await?)
     }
 
+    /// That the files in use are there, of their sizes.
+    pub(crate) async fn check_sizes(&self, snapshot: &TableSnapshot) -> Result<(), LakeError> {
+        let sizes = self.sizes(&snapshot.table).await?;
+        for file in &snapshot.files {
+            compare_size(file, sizes.get(&file.path).copied())?;
+        }
+        Ok(())
+    }
+
     /// Reads a data file that is in use, whole and of the bytes that were written.
     pub(crate) async fn read_sound(&self, file: &DataFile) -> Result<Bytes, LakeError> {
         let bytes = match self.unchecked().get(&Path::from(file.path.as_str())).await {

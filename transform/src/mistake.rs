@@ -206,7 +206,10 @@ mod tests {
         mistakes.error("unknown_column", area, "no `x`", None);
         assert_eq!(
             mistakes.found[0].render(false),
-            "q/metrics/m.sql:1:16: no `x`\n 1 | SELECT '株\\u{1b}[2J', x\n   |                        ^"
+            format!(
+                "q/metrics/m.sql:1:17: no `x`\n 1 | SELECT '株\\u{{1b}}[2J', x\n   | {}^",
+                " ".repeat("SELECT '".len() + 2 + "\\u{1b}[2J', ".len())
+            )
         );
     }
 

@@ -11,12 +11,12 @@ use crate::program::{Project, Running, entries, run, wait_until};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// More than a query may hold in memory, so that it spills.
-const SPILLS: &str = "SELECT max(n + length(t)) FROM (SELECT t, row_number() OVER (ORDER BY t) AS n \
-    FROM (SELECT repeat('x', 200) || CAST(value AS VARCHAR) AS t FROM range(1, 12500000)))";
+const SPILLS: &str = "SELECT count(*) FROM (SELECT t, count(*) AS n FROM \
+    (SELECT repeat('x', 200) || CAST(value AS VARCHAR) AS t FROM range(1, 12500000)) GROUP BY t)";
 
-/// Of two sorts side by side the one that begins to spill later may find no memory left to do it
-/// with: the query then ends with an error, and is begun again.
-const BEGINNINGS: usize = 30;
+/// Of two aggregates side by side the one that begins to spill later may find no memory left to do
+/// it with: the query then ends with an error, and is begun again.
+const BEGINNINGS: usize = 5;
 
 /// A lake, with a temporary folder of its own.
 fn project() -> (Project, PathBuf) {

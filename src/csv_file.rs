@@ -335,7 +335,7 @@ mod tests {
             check(format!("name,share\na,{wrong}\n").as_bytes(), &expected);
         }
         check(b"name,share\n,1\n", "2:1: name \"\": a name is due");
-        check(b"name,share\n\x1b[2J,x\n", "2:7: share \"x\"");
+        check(b"name,share\n\x1b[2J,x\n", "2:6: share \"x\"");
         check(b"name,share\na\xff,1\n", "2:2: this is no UTF-8");
     }
 }

@@ -194,7 +194,7 @@ fn an_incident_is_told_the_same_everywhere() {
     for (as_of, told) in [
         ("2026-11-11", "4xx on 13 of 50 calls on 10 Nov, 2.0 % before"),
         ("2026-11-12", "4xx up 13-fold on 10 Nov: 2.0 % → 26 %"),
-        ("2026-11-16", "4xx 26 % from 10 to 14 Nov, 2.0 % on the day since"),
+        ("2026-11-16", "4xx 26 % from 10 to 14 Nov, 2.0 % a day later"),
         ("2026-11-17", "4xx up 13-fold on 10 Nov: 2.0 % → 26 %"),
     ] {
         let shown = project.ok(&["score", "show", "ongoing", "--as-of", as_of]);

@@ -107,7 +107,7 @@ pub(crate) fn sentence(incident: &Incident, days: &[ErrorDay], day: Day, seen_fr
     match day.0 - incident.last.0 - 1 {
         _ if incident.is_over(day) && recovered => format!("{told}, back to {now}"),
         _ if incident.is_over(day) => format!("{told}, {now} since"),
-        1 => format!("{told}, {now} on the day since"),
+        1 => format!("{told}, {now} a day later"),
         n => format!("{told}, {now} in the {n} days since"),
     }
 }
@@ -219,9 +219,9 @@ mod tests {
         check(".........!......!", "4xx up 35-fold on 18 Nov: 0.8 % → 26 %");
         // Seven end it: the next alarm is another's first.
         check("!.......!", "4xx up 26-fold on 25 Nov: 1.0 % → 26 %");
-        check(".!!!!!!!!.", "4xx 26 % from 17 to 24 Nov, 1.2 % on the day since");
+        check(".!!!!!!!!.", "4xx 26 % from 17 to 24 Nov, 1.2 % a day later");
         check(".!!!!!!!!..", "4xx 26 % from 16 to 23 Nov, 1.2 % in the 2 days since");
-        check(".!.!!.", "4xx 26 % on 3 days from 21 to 24 Nov, 1.2 % on the day since");
+        check(".!.!!.", "4xx 26 % on 3 days from 21 to 24 Nov, 1.2 % a day later");
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
         let day = day(AS_OF);
         let found = known(&days);
         let told = sentence(&found[0], &days, day, day);
-        assert_eq!(told, "4xx 26 % from 8 to 16 Nov, 20 % since");
+        assert_eq!(told, "4xx 26 % from 9 to 17 Nov, 20 % since");
     }
 
     #[test]
@@ -244,7 +244,7 @@ mod tests {
         check("..........f", "4xx on 3 of 9 calls on 25 Nov, 0.8 % before");
         check(".......ff", "4xx on 6 of 18 calls on 24 and 25 Nov, 0.7 % before");
         check("..f........", "4xx on 3 of 9 calls on 17 Nov, back to 1.2 %");
-        check("..f.", "4xx on 3 of 9 calls on 24 Nov, 1.2 % on the day since");
+        check("..f.", "4xx on 3 of 9 calls on 24 Nov, 1.2 % a day later");
         // Eleven days of nine calls are 99; with one more, shares can be said.
         check(".fffffffffff", "4xx on 33 of 99 calls from 15 to 25 Nov, 0.7 % before");
         check(".ffffffffffff", "4xx up 47-fold on 14 Nov: 0.7 % → 33 %");

@@ -342,7 +342,12 @@ fn without_a_metric_its_signals_are_unavailable() {
     assert!(without.partners.iter().all(|p| p.impact_share.is_none() && p.impact_rank.is_none()));
     // The others are as they were.
     assert_eq!(partner(&without, "steady").stage, partner(&with, "steady").stage);
-    assert!(partner(&without, "steady").score.is_some());
+    let others = |output: &ScoreOutput| -> Vec<Option<f64>> {
+        let signals = &partner(output, "steady").signals;
+        signals.iter().filter(|s| s.signal != Signal::Errors).map(|s| s.score).collect()
+    };
+    assert_eq!(others(&without), others(&with));
+    assert!(others(&without).iter().any(Option::is_some));
 }
 
 #[test]

@@ -117,8 +117,8 @@ mod tests {
             "unknown field `rot`; did you mean `root`?",
         );
         check(
-            "unknown signal `eror`, expected one of errors, growth",
-            "unknown signal `eror`; did you mean `errors`?",
+            "unknown signal `error`, expected one of errors, growth",
+            "unknown signal `error`; did you mean `errors`?",
         );
         check(
             "unknown field `x`, expected `root` or `key_file`",

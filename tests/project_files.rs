@@ -240,7 +240,7 @@ fn policies() {
     scoring(
         "recent_days = 28",
         "recent_days = 27",
-        &["scoring.toml:", "whole weeks in days, 7 to 3650"],
+        &["scoring.toml:", "whole weeks in days, 7 to 84"],
     );
     let actions = |from: &str, to: &str, words: &[&str]| {
         assert!(actions::DEFAULT_POLICY.contains(from), "{from}");

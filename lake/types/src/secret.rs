@@ -3,6 +3,9 @@
 /// A piece of a value that is at least this long is hidden too, in characters.
 const PIECE: usize = 6;
 
+/// A piece that says nothing of a value: the program's own name begins its messages and commands.
+const OWN_NAME: &str = "rapport";
+
 /// What stands in place of a value.
 const HIDDEN: &str = "…";
 
@@ -23,7 +26,8 @@ pub fn hide<'a>(text: &str, values: impl IntoIterator<Item = &'a str>) -> String
             let in_a_word = |at: usize| chars.get(at).is_some_and(|c| c.is_alphanumeric());
             let mut around = at.checked_sub(1).into_iter().chain([end]);
             let whole = piece == PIECE || !around.any(in_a_word);
-            if found && whole {
+            let own = || OWN_NAME.contains(&chars[at..end].iter().collect::<String>());
+            if found && whole && !own() {
                 hidden[at..end].fill(true);
             }
         }
@@ -63,6 +67,7 @@ mod tests {
         check("no value", &["", "hunter2"], "no value");
         check("ssl.ca: ssl is 1, 10", &["ssl", "1"], "….ca: … is …, 10");
         check("é: pässwörd!", &["pässwörd"], "é: …!");
+        check("rapport: it is rapport-hush", &["rapport-hush"], "rapport: it is ra…");
     }
 
     #[test]

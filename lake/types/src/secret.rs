@@ -27,7 +27,7 @@ pub fn hide<'a>(text: &str, values: impl IntoIterator<Item = &'a str>) -> String
             let mut around = at.checked_sub(1).into_iter().chain([end]);
             let whole = piece == PIECE || !around.any(in_a_word);
             let own = || OWN_NAME.contains(&chars[at..end].iter().collect::<String>());
-            if found && whole && !own() {
+            if found && whole && !(piece == PIECE && own()) {
                 hidden[at..end].fill(true);
             }
         }

@@ -108,7 +108,7 @@ impl Place {
         }
         for left in [&self.new, &self.old] {
             let Ok(found) = fs::symlink_metadata(left) else { continue };
-            if !found.is_dir() || !(is_marked(left, kind) || is_empty(left)) {
+            if !found.is_dir() || !(is_marked(left, kind) || is_begun(left)) {
                 let found = format!("a {kind} is written there on its way");
                 return Err(ReportError::NotOurs { path: left.clone(), found });
             }
@@ -187,6 +187,22 @@ fn is_marked(folder: &Path, kind: &str) -> bool {
 
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Whether nothing is there yet but perhaps a marker that ends too early: a process was killed
+/// before it had written the whole of it.
+fn is_begun(folder: &Path) -> bool {
+    is_empty(folder) || (only_marker(folder) && is_cut_off(folder))
+}
+
+fn only_marker(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.all(|entry| entry.file_name() == MARKER)
+}
+
+fn is_cut_off(folder: &Path) -> bool {
+    let Ok(text) = fs::read(folder.join(MARKER)) else { return false };
+    serde_json::from_slice::<About>(&text).is_err_and(|error| error.is_eof())
 }
 
 /// A file in a folder of ours that none of us wrote.
@@ -324,17 +340,24 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let out = dir.path().join("report");
         replace(&out, &about_now(), page("old")).expect("written");
-        // Killed while writing, before and after the marker, and while deleting the old one.
+        // Killed before the marker, and after each of its bytes.
         let new = dir.path().join(".report.new");
-        for half in [false, true] {
+        fs::create_dir(&new).expect("a folder");
+        settle(&out, "report").expect("cleared");
+        assert_eq!(names(dir.path()), ["report"]);
+        let marker = fs::read(out.join(MARKER)).expect("a marker");
+        for length in 0..=marker.len() {
             fs::create_dir(&new).expect("a folder");
-            if half {
-                mark(&new, &about_now()).expect("a marker");
-                fs::write(new.join("index.html"), "half").expect("a page");
-            }
+            fs::write(new.join(MARKER), &marker[..length]).expect("a part of it");
             settle(&out, "report").expect("cleared");
             assert_eq!(names(dir.path()), ["report"]);
         }
+        // Killed while writing pages, and while deleting the old ones.
+        fs::create_dir(&new).expect("a folder");
+        mark(&new, &about_now()).expect("a marker");
+        fs::write(new.join("index.html"), "half").expect("a page");
+        settle(&out, "report").expect("cleared");
+        assert_eq!(names(dir.path()), ["report"]);
         // Killed between the two renames of a system without exchange.
         fs::rename(&out, dir.path().join(".report.old")).expect("aside");
         settle(&out, "report").expect("brought back");
@@ -342,6 +365,7 @@ mod tests {
         // A folder of somebody else's with such a name is left alone.
         fs::create_dir(&new).expect("a folder");
         fs::write(new.join("mine"), "").expect("a file");
+        fs::write(new.join(MARKER), "").expect("a file");
         let error = settle(&out, "report").expect_err("refused");
         assert!(error.to_string().contains(".report.new"), "{error}");
         assert!(new.join("mine").exists());

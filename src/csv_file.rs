@@ -1,14 +1,14 @@
-//! The small CSV files that people keep beside a project, read row by row: whatever is wrong is
-//! told with its file, line and column.
+//! Reads the small CSV files of a project row by row; errors give file, line and column.
 
 use std::fmt::Display;
 use std::path::Path;
 
-use lake_types::{Day, Position, nearest, printable};
+use domain::{Day, Position, closest_name, printable};
 
-use crate::failure::usage;
+use crate::errors::usage_error;
+use crate::text_file::without_bom;
 
-/// Rows of a file have these columns, in the order of their names here, not of the file's.
+/// A row with its cells in the order that the caller asks for, which may not be that of the file.
 pub(crate) struct Row<'f, const N: usize> {
     columns: [&'static str; N],
     cells: [Cell<'f>; N],
@@ -18,217 +18,227 @@ pub(crate) struct Row<'f, const N: usize> {
 #[derive(Clone, Copy)]
 struct Cell<'f> {
     text: &'f str,
-    /// The byte of the file that it begins at.
-    at: usize,
+    /// The byte of the file where the cell starts.
+    start: usize,
 }
 
-/// What is wrong, and at which byte of the file.
-pub(crate) struct Wrong {
-    at: usize,
-    what: String,
+/// What is wrong with a cell, and at which byte of the file.
+pub(crate) struct CellError {
+    start: usize,
+    message: String,
 }
 
-/// The first and the last day that a file may name: others are slips of the keyboard.
+/// The years that a file may name; other years are typing errors.
 const FIRST_YEAR: i32 = 1970;
 const LAST_YEAR: i32 = 2199;
 
-/// Characters of a cell that a message repeats.
-const QUOTED: usize = 40;
+/// How many characters of a cell a message quotes.
+const MAX_QUOTED: usize = 40;
 
 impl<'f, const N: usize> Row<'f, N> {
-    /// The cell of a column; empty where it is.
+    /// Returns the text of a column.
     pub(crate) fn text(&self, column: usize) -> &'f str {
         self.cells[column].text
     }
 
-    /// The line it begins on.
+    /// Returns the line where the row starts, from 1.
     pub(crate) fn line(&self) -> usize {
         self.line
     }
 
-    /// A mistake in a column's cell: `target "x": what`.
-    pub(crate) fn wrong(&self, column: usize, what: impl Display) -> Wrong {
+    /// Returns an error of a cell: `target "x": what`.
+    pub(crate) fn cell_error(&self, column: usize, what: impl Display) -> CellError {
         let cell = self.cells[column];
         let shown = printable(cell.text);
-        let quoted: String = shown.chars().take(QUOTED).collect();
+        let quoted: String = shown.chars().take(MAX_QUOTED).collect();
         let cut = if quoted.len() < shown.len() { "…" } else { "" };
         let name = self.columns[column];
-        Wrong { at: cell.at, what: format!("{name} \"{quoted}{cut}\": {what}") }
+        CellError { start: cell.start, message: format!("{name} \"{quoted}{cut}\": {what}") }
     }
 
-    /// A text that must be there.
-    pub(crate) fn name(&self, column: usize) -> Result<&'f str, Wrong> {
+    /// Returns a text that must not be empty.
+    pub(crate) fn name(&self, column: usize) -> Result<&'f str, CellError> {
         match self.text(column) {
-            "" => Err(self.wrong(column, "a name is due; write it, or remove the row")),
+            "" => Err(self.cell_error(column, "a name is due; write it, or remove the row")),
             text => Ok(text),
         }
     }
 
-    /// A date, written 2026-01-31.
-    pub(crate) fn day(&self, column: usize) -> Result<Day, Wrong> {
+    /// Returns a date, written 2026-01-31.
+    pub(crate) fn day(&self, column: usize) -> Result<Day, CellError> {
         let text = self.text(column);
         let shape = text.len() == 10
-            && text.bytes().enumerate().all(|(place, byte)| match place {
+            && text.bytes().enumerate().all(|(index, byte)| match index {
                 4 | 7 => byte == b'-',
                 _ => byte.is_ascii_digit(),
             });
         if !shape {
-            return Err(self.wrong(column, "is no date; write 2026-01-31"));
+            return Err(self.cell_error(column, "is no date; write 2026-01-31"));
         }
-        let day: Day =
-            text.parse().map_err(|_| self.wrong(column, "there is no such day in the calendar"))?;
+        let day: Day = text
+            .parse()
+            .map_err(|_| self.cell_error(column, "there is no such day in the calendar"))?;
         let year = text[..4].parse().unwrap_or(0);
         if !(FIRST_YEAR..=LAST_YEAR).contains(&year) {
             let range = format!("the year must lie in {FIRST_YEAR} to {LAST_YEAR}");
-            return Err(self.wrong(column, range));
+            return Err(self.cell_error(column, range));
         }
         Ok(day)
     }
 
-    /// A number above 0 and at most `most`, or `None` where the cell is empty; `what` says that in
-    /// words, and `meant` gives the number that was probably meant for one that is not it.
+    /// Returns a number above 0 and at most `max`, or `None` where the cell is empty. For the
+    /// message `what` says in words which numbers are allowed, and `suggest` returns the number
+    /// that was probably meant in place of a larger one.
     pub(crate) fn number(
         &self,
         column: usize,
-        most: f64,
+        max: f64,
         what: &str,
-        meant: impl Fn(f64) -> Option<String>,
-    ) -> Result<Option<f64>, Wrong> {
+        suggest: impl Fn(f64) -> Option<String>,
+    ) -> Result<Option<f64>, CellError> {
         let text = self.text(column);
         if text.is_empty() {
             return Ok(None);
         }
         let found = text.parse::<f64>().ok();
-        if let Some(number) = found.filter(|number| *number > 0.0 && *number <= most) {
+        if let Some(number) = found.filter(|number| *number > 0.0 && *number <= max) {
             return Ok(Some(number));
         }
-        // A percent sign, or a comma for the point.
+        // The text may have a percent sign, or a comma in place of the point.
         let plain = text.trim_end_matches('%').trim_end().replace(',', ".");
         let guess = plain.parse::<f64>().ok().filter(|guess| guess.is_finite() && *guess > 0.0);
-        let meant = match guess {
-            Some(guess) if text.ends_with('%') || guess > most => meant(guess),
+        let suggestion = match guess {
+            Some(guess) if text.ends_with('%') || guess > max => suggest(guess),
             Some(_) if found.is_none() => Some(plain),
             _ => None,
         };
-        let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
-        Err(self.wrong(column, format!("{what} is due{meant}")))
+        let suggestion = suggestion
+            .map_or_else(String::new, |suggestion| format!("; did you mean {suggestion}?"));
+        Err(self.cell_error(column, format!("{what} is due{suggestion}")))
     }
 }
 
-/// Reads a file of these columns; the first line names them.
+/// Reads a file with these columns; its first line names them. `take` gets each row.
 ///
 /// # Errors
-/// As a wrong configuration: a file that can't be read, columns other than these, and what `take`
-/// finds wrong.
+/// A usage error for a file that can't be read, for other columns, and for what `take` refuses.
 pub(crate) fn read<const N: usize>(
     path: &Path,
     columns: [&'static str; N],
-    mut take: impl FnMut(&Row<'_, N>) -> Result<(), Wrong>,
+    mut take: impl FnMut(&Row<'_, N>) -> Result<(), CellError>,
 ) -> anyhow::Result<()> {
     let bytes = std::fs::read(path).map_err(|e| {
-        usage(format!("{} can't be read: {e}; [metrics] in rapport.toml names it", path.display()))
+        usage_error(format!(
+            "{} can't be read: {e}; [metrics] in rapport.toml names it",
+            path.display()
+        ))
     })?;
-    let wrong = |at: Position, what: &str| usage(format!("{}:{at}: {what}", path.display()));
+    let error_at =
+        |at: Position, what: &str| usage_error(format!("{}:{at}: {what}", path.display()));
     let text = std::str::from_utf8(&bytes).map_err(|e| {
         let before = String::from_utf8_lossy(&bytes[..e.valid_up_to()]);
-        wrong(Position::of(&before, before.len()), "this is no UTF-8; save the file as UTF-8")
+        error_at(
+            Position::at_offset(&before, before.len()),
+            "this is no UTF-8; save the file as UTF-8",
+        )
     })?;
-    // What spreadsheets put in front.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = without_bom(text);
     records(text, columns, &mut take)
-        .map_err(|found| wrong(Position::of(text, found.at), &found.what))
+        .map_err(|error| error_at(Position::at_offset(text, error.start), &error.message))
 }
 
 fn records<const N: usize>(
     text: &str,
     columns: [&'static str; N],
-    take: &mut dyn FnMut(&Row<'_, N>) -> Result<(), Wrong>,
-) -> Result<(), Wrong> {
+    take: &mut dyn FnMut(&Row<'_, N>) -> Result<(), CellError>,
+) -> Result<(), CellError> {
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-    let mut places: Option<[usize; N]> = None;
+    let mut order: Option<[usize; N]> = None;
     let mut record = csv::StringRecord::new();
     let (mut line, mut counted) = (1, 0);
-    while reader.read_record(&mut record).map_err(|e| Wrong { at: counted, what: e.to_string() })? {
+    let csv_error = |start, error: csv::Error| CellError { start, message: error.to_string() };
+    while reader.read_record(&mut record).map_err(|e| csv_error(counted, e))? {
         let start = start_of(text, &record);
         line += text[counted..start].matches('\n').count();
         counted = start;
         let cells = cells(text, start, &record);
-        match places {
-            None => places = Some(header(&cells, columns)?),
-            Some(places) => take(&row(&cells, columns, places, line)?)?,
+        match order {
+            None => order = Some(header(&cells, columns)?),
+            Some(order) => take(&row(&cells, columns, order, line)?)?,
         }
     }
-    if places.is_some() {
+    if order.is_some() {
         return Ok(());
     }
-    let what = format!("the file is empty; its first line is {}", columns.join(","));
-    Err(Wrong { at: 0, what })
+    let message = format!("the file is empty; its first line is {}", columns.join(","));
+    Err(CellError { start: 0, message })
 }
 
-/// Where each column stands in the file.
+/// Returns the index in the file of each column.
 fn header<const N: usize>(
     cells: &[Cell<'_>],
     columns: [&'static str; N],
-) -> Result<[usize; N], Wrong> {
-    let due = columns.join(",");
-    let first = cells.first().map_or(0, |cell| cell.at);
+) -> Result<[usize; N], CellError> {
+    let expected = columns.join(",");
+    let first = cells.first().map_or(0, |cell| cell.start);
     let unknown = cells.iter().find(|cell| !columns.contains(&cell.text));
     if let Some(cell) = unknown {
         let shown = printable(cell.text);
-        let help = match nearest(cell.text, columns) {
+        let help = match closest_name(cell.text, columns) {
             _ if cells.len() == 1 && cell.text.contains([';', '\t']) => {
                 "; columns are separated by commas".to_owned()
             }
             Some(column) => format!("; did you mean \"{column}\"?"),
             None => String::new(),
         };
-        let what = format!("the first line must be {due}, and \"{shown}\" is no column{help}");
-        return Err(Wrong { at: cell.at, what });
+        let message =
+            format!("the first line must be {expected}, and \"{shown}\" is no column{help}");
+        return Err(CellError { start: cell.start, message });
     }
-    let mut places = [0; N];
-    for (place, column) in places.iter_mut().zip(columns) {
+    let mut order = [0; N];
+    for (index, column) in order.iter_mut().zip(columns) {
         let mut found = (0..cells.len()).filter(|at| cells[*at].text == column);
         let what = match (found.next(), found.next()) {
             (Some(at), None) => {
-                *place = at;
+                *index = at;
                 continue;
             }
             (None, _) => "is missing",
             (Some(_), Some(_)) => "stands there twice",
         };
-        let what = format!("the first line must be {due}, and \"{column}\" {what}");
-        return Err(Wrong { at: first, what });
+        let message = format!("the first line must be {expected}, and \"{column}\" {what}");
+        return Err(CellError { start: first, message });
     }
-    Ok(places)
+    Ok(order)
 }
 
 fn row<'f, const N: usize>(
     cells: &[Cell<'f>],
     columns: [&'static str; N],
-    places: [usize; N],
+    order: [usize; N],
     line: usize,
-) -> Result<Row<'f, N>, Wrong> {
+) -> Result<Row<'f, N>, CellError> {
     if cells.len() != N {
-        let (found, due) = (cells.len(), columns.join(","));
+        let (found, expected) = (cells.len(), columns.join(","));
         let s = if found == 1 { "" } else { "s" };
-        let what = format!(
-            "{found} column{s}, and {N} are due ({due}); an empty one is written as nothing between \
+        let message = format!(
+            "{found} column{s}, and {N} are due ({expected}); an empty one is written as nothing between \
              commas, a number with a point"
         );
-        return Err(Wrong { at: cells[0].at, what });
+        return Err(CellError { start: cells[0].start, message });
     }
-    Ok(Row { columns, cells: places.map(|place| cells[place]), line })
+    Ok(Row { columns, cells: order.map(|index| cells[index]), line })
 }
 
-/// The byte that a record begins at; its position may be that of empty lines before it.
+/// Returns the byte where a record starts. The reader's position may be that of empty lines before.
 fn start_of(text: &str, record: &csv::StringRecord) -> usize {
     let from = record.position().map_or(0, |at| usize::try_from(at.byte()).unwrap_or(0));
     let rest = &text[from..];
     from + rest.len() - rest.trim_start_matches(['\n', '\r']).len()
 }
 
-/// The cells of the record that begins here, without the space around them.
+/// Returns the cells of the record that starts here, without the space around them.
 fn cells<'f>(text: &str, start: usize, record: &'f csv::StringRecord) -> Vec<Cell<'f>> {
     let mut starts = Vec::with_capacity(record.len());
     let mut from = start;
@@ -251,7 +261,7 @@ fn cells<'f>(text: &str, start: usize, record: &'f csv::StringRecord) -> Vec<Cel
         .zip(starts)
         .map(|(cell, from)| {
             let space = text[from..].len() - text[from..].trim_start_matches([' ', '\t']).len();
-            Cell { text: cell.trim(), at: from + space }
+            Cell { text: cell.trim(), start: from + space }
         })
         .collect()
 }
@@ -260,7 +270,7 @@ fn cells<'f>(text: &str, start: usize, record: &'f csv::StringRecord) -> Vec<Cel
 mod tests {
     use super::*;
 
-    /// The rows of a file of two columns as `name@position=number`, or what is wrong.
+    /// Returns the rows of a file of two columns as `name@line=number`, or the error.
     fn rows(bytes: &[u8]) -> Result<Vec<String>, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x.csv");
@@ -282,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_with_their_positions() {
+    fn rows_have_their_lines() {
         #[track_caller]
         fn check(text: &str, expected: &[&str]) {
             let expected = expected.iter().map(|row| (*row).to_owned()).collect();
@@ -296,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_with_their_places() {
+    fn errors_have_positions() {
         #[track_caller]
         fn check(text: &[u8], expected: &str) {
             let error = rows(text).expect_err(expected);

@@ -1,76 +1,106 @@
-//! Rapport: from a platform's API traffic to partner decisions. Arguments in, exit code out.
+//! Rapport turns a platform's API traffic into partner decisions. This crate is the program: it
+//! alone reads the environment, prints, and returns exit codes.
 //!
-//! The only home of environment, printing and exit codes. Reading order: `args` (the command
-//! line), `config` (`rapport.toml`), `project` (an open lake with its engine), `published` (metrics, checked), `runs` (those of before), then one file a
-//! command; `output` writes results, `encoder` those that come in batches, `table` those for people, `progress` shows long work, `watch` answers --metrics,
-//! `failure` is the exit codes. `setting` keeps secrets out of messages, `scratch`, `signals` and
-//! `memory` bound what a process leaves and takes.
+//! Start:
+//! - `args`: the command line
+//! - `commands`: one file or folder a command
+//! - `errors`, `exit_code`: errors with an exit code of their own, and how they are reported
+//!
+//! A project:
+//! - `config`: `rapport.toml`, the environment, and the CSV files beside it
+//! - `csv_file`, `text_file`: small CSV files with the position of each error; byte-order marks
+//! - `store_options`, `secrets`: options of the object store; secrets, and how messages hide them
+//! - `project`: an open lake with its query engine
+//!
+//! Metrics and scores:
+//! - `breakdown`: the partners that `--where` and `--by` choose
+//! - `metric_pipeline`: computes metrics, checks them, holds back what is wrong
+//! - `ordered_tasks`: parallel work with results in order
+//! - `polars_frames`: polars frames from results, rows of the lake from scores
+//! - `scores`, `runs`: the tables of scores and of runs
+//! - `report_registry`: which reports were written from the lake
+//!
+//! Output:
+//! - `rows`, `table`: rows as text, and tables that fit the terminal
+//! - `row_encoder`: rows as CSV, JSON and Parquet, batch by batch
+//! - `output`, `atomic_file`: stdout and stderr; files that are replaced atomically
+//! - `progress`: a spinner for long work
+//! - `metrics_endpoint`: `--metrics` for Prometheus
+//!
+//! The process:
+//! - `resource_usage`, `memory_limit`: the CPU time and memory it uses, and may use
+//! - `scratch_folder`, `shutdown`: its temporary folder, and how signals end it
+//! - `failpoint`: where tests stop it
 
-mod ahead;
 mod args;
+mod atomic_file;
+mod breakdown;
 mod commands;
 mod config;
 mod csv_file;
-mod encoder;
-mod failure;
+mod errors;
+mod exit_code;
 #[cfg(debug_assertions)]
-mod fault;
-mod frames;
-mod memory;
+mod failpoint;
+mod memory_limit;
+mod metric_pipeline;
+mod metrics_endpoint;
+mod ordered_tasks;
 mod output;
-mod process;
+mod polars_frames;
 mod progress;
 mod project;
-mod published;
-mod reports;
+mod report_registry;
+mod resource_usage;
+mod row_encoder;
+mod rows;
 mod runs;
 mod scores;
-mod scratch;
-mod setting;
-mod signals;
-mod slices;
-mod store;
+mod scratch_folder;
+mod secret_settings;
+mod shutdown;
+mod store_options;
 mod table;
-mod watch;
+mod text_file;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use lake_types::printable;
+use domain::printable;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format;
 
 use crate::args::Arguments;
-use crate::setting::hidden;
+use crate::secret_settings::redact_secrets;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr(arguments.verbose);
     #[cfg(debug_assertions)]
-    fault::arm();
-    let done = commands::run(arguments);
-    scratch::remove();
-    match done {
+    failpoint::arm();
+    let result = commands::run(arguments);
+    scratch_folder::remove();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failure::report(&error),
+        Err(error) => exit_code::report_error(&error),
     }
 }
 
-/// Logs go to stderr: warnings by default, more with `-v`, anything by `RAPPORT_LOG`.
+/// Sends logs to stderr: warnings by default, more with `-v`, and what `RAPPORT_LOG` selects.
 fn log_to_stderr(verbose: u8) {
     let level = ["warn", "info", "debug"].get(usize::from(verbose)).copied().unwrap_or("trace");
-    // What the libraries call errors is answered by our own; their noise helps nobody.
-    let rooms = ["rapport", "ingest", "lake", "transform", "scoring", "actions", "dashboards"];
-    let default: Vec<String> = rooms.iter().map(|room| format!("{room}={level}")).collect();
+    // Libraries log errors that the program handles and reports itself.
+    let crates = ["rapport", "ingest", "lake", "transform", "scoring", "actions", "dashboards"];
+    let default: Vec<String> = crates.iter().map(|name| format!("{name}={level}")).collect();
     let filter = EnvFilter::try_from_env("RAPPORT_LOG")
         .unwrap_or_else(|_| EnvFilter::new(default.join(",")));
-    // A field may quote data, or what a server says of a secret.
+    // A field may quote data, or a secret that a server repeats.
     let fields = format::debug_fn(|line, field, value| {
-        let text = hidden(&format!("{value:?}"));
+        let text = redact_secrets(&format!("{value:?}"));
         match field.name() {
-            // Where a library's line of log stands in its source.
+            // The `log` crate adds the position in the library's source.
             name if name.starts_with("log.") => Ok(()),
             "message" => write!(line, "{}", printable(&text)),
             name => write!(line, "{name}={}", printable(&text)),

@@ -1,18 +1,18 @@
-//! Progress of long work on a terminal; silence elsewhere.
+//! Shows the progress of long work on a terminal, and nothing elsewhere.
 
 use std::time::Duration;
 
+use domain::into_printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lake_types::into_printable;
 
-/// One line that tells how a stage is going, and is cleared at its end.
-pub(crate) struct Stage {
+/// One line with a spinner, which is cleared when it is dropped.
+pub(crate) struct Spinner {
     bar: ProgressBar,
 }
 
-impl Stage {
-    /// Begins a stage of unknown length.
-    pub(crate) fn begin(name: &str, quiet: bool) -> Self {
+impl Spinner {
+    /// Starts a spinner for work of unknown length.
+    pub(crate) fn start(name: &str, quiet: bool) -> Self {
         let target =
             if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(None, target);
@@ -24,26 +24,14 @@ impl Stage {
         Self { bar }
     }
 
-    pub(crate) fn say(&self, text: String) {
+    /// Shows a message beside the spinner.
+    pub(crate) fn set_message(&self, text: String) {
         self.bar.set_message(into_printable(text));
     }
 }
 
-impl Drop for Stage {
+impl Drop for Spinner {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// 1234567 as "1,234,567".
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -1,14 +1,14 @@
-//! Runs of before, whose table versions are read again: `sql --at`, `metrics diff --run`.
+//! Finds an earlier run, whose table versions are read again: `sql --at`, `metrics diff --run`.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context;
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
-use lake_types::{AsOf, format_instant, parse_instant};
+use domain::{AsOf, format_instant, parse_instant};
 use transform::{Engine, Session, TransformError};
 
-use crate::failure::{Usage, usage};
+use crate::errors::{UsageError, usage_error};
 use crate::project::Project;
 
 /// A row of the table `runs`.
@@ -27,17 +27,20 @@ impl std::fmt::Display for Run {
 }
 
 impl Run {
-    /// Its tables under an engine's queries.
+    /// Opens a session of an engine on the run's tables.
     pub(crate) async fn session(&self, engine: &Engine, as_of: AsOf) -> anyhow::Result<Session> {
-        engine.at(as_of, Some(&self.versions)).await.map_err(|error| self.explained(error))
+        engine
+            .open_session(as_of, Some(&self.versions))
+            .await
+            .map_err(|error| self.explained(error))
     }
 
-    /// An error, with what can be done where the run can't be read again.
+    /// Adds advice to an error if the run can't be read again.
     pub(crate) fn explained(&self, error: TransformError) -> anyhow::Error {
         self.gone(&error).unwrap_or_else(|| error.into())
     }
 
-    /// What can be done, if that is what is wrong.
+    /// Returns the advice, if the error means that the run can't be read again.
     pub(crate) fn gone(&self, error: &TransformError) -> Option<anyhow::Error> {
         if error.is_missing_file() {
             return Some(anyhow::anyhow!(
@@ -55,11 +58,11 @@ impl Run {
     }
 }
 
-/// The run that is meant by an option: by its id or the start of it, by the number that the
-/// report's pages show, or by an instant, where the newest run that had begun counts.
+/// Returns the run that an option names: by its id or the start of it, by the number that the
+/// report's pages show, or by an instant, which means the newest run that had started by then.
 pub(crate) async fn find(project: &Project, option: &str, text: &str) -> anyhow::Result<Run> {
     let now = AsOf::at_or_before(project.now);
-    let all = runs(&project.engine.at(now, None).await?).await?;
+    let all = runs(&project.engine.open_session(now, None).await?).await?;
     let found = if let Some(instant) = parse_instant(text) {
         at_instant(all, instant)
     } else {
@@ -70,27 +73,28 @@ pub(crate) async fn find(project: &Project, option: &str, text: &str) -> anyhow:
             _ => by_id(all, text),
         }
     };
-    // Those that are no usage errors are the lake's, and no matter of the option.
-    found.map_err(|error| match error.downcast::<Usage>() {
-        Ok(Usage(message)) => usage(format!("{option}: {message}")),
+    // Other errors come from the lake and have nothing to do with the option.
+    found.map_err(|error| match error.downcast::<UsageError>() {
+        Ok(UsageError(message)) => usage_error(format!("{option}: {message}")),
         Err(error) => error,
     })
 }
 
-/// Digits fewer than these are the number of a run, not the start of an id.
+/// A text of fewer digits is the number of a run, not the start of an id.
 const PREFIX: usize = 8;
 
-/// Every run, the oldest first.
+/// Returns every run, the oldest first.
 async fn runs(session: &Session) -> anyhow::Result<Vec<Run>> {
-    let rows = session
-        .sql("SELECT run_id, started_at, as_of, versions FROM runs ORDER BY started_at, run_id")
-        .await?;
+    let rows = session.ordered_rows("runs", &["started_at", "run_id"], None).await?;
     let mut runs = Vec::new();
     for batch in &rows.batches {
-        let (ids, versions) =
-            (batch.column(0).as_string::<i32>(), batch.column(3).as_string::<i32>());
-        let started = batch.column(1).as_primitive::<TimestampMicrosecondType>();
-        let as_of = batch.column(2).as_primitive::<TimestampMicrosecondType>();
+        let column = |name: &str| {
+            batch.column_by_name(name).with_context(|| format!("the table runs has no {name}"))
+        };
+        let ids = column("run_id")?.as_string::<i32>();
+        let versions = column("versions")?.as_string::<i32>();
+        let started = column("started_at")?.as_primitive::<TimestampMicrosecondType>();
+        let as_of = column("as_of")?.as_primitive::<TimestampMicrosecondType>();
         for row in 0..batch.num_rows() {
             let id = ids.value(row).to_owned();
             runs.push(Run {
@@ -106,7 +110,7 @@ async fn runs(session: &Session) -> anyhow::Result<Vec<Run>> {
 }
 
 fn none_yet() -> anyhow::Error {
-    usage(
+    usage_error(
         "the lake has recorded no run yet; `rapport metrics run`, `score run`, `actions plan` and \
          `report` record theirs",
     )
@@ -116,7 +120,10 @@ fn at_instant(mut all: Vec<Run>, instant: i64) -> anyhow::Result<Run> {
     let first = all.first().ok_or_else(none_yet)?.to_string();
     let begun = all.iter().filter(|run| run.started_at <= instant).count();
     let newest = begun.checked_sub(1).ok_or_else(|| {
-        usage(format!("at {} there was no run yet; the first is {first}", format_instant(instant)))
+        usage_error(format!(
+            "at {} there was no run yet; the first is {first}",
+            format_instant(instant)
+        ))
     })?;
     Ok(all.swap_remove(newest))
 }
@@ -127,30 +134,30 @@ fn by_id(mut all: Vec<Run>, text: &str) -> anyhow::Result<Run> {
     match found.as_slice() {
         [one] => Ok(all.swap_remove(*one)),
         [] => {
-            // Ids are in the order of their instants.
+            // Ids are version 7 UUIDs, which sort by time.
             let nearest = all.iter().max_by_key(|run| {
                 let common = run.id.bytes().zip(wanted.bytes()).take_while(|(a, b)| a == b);
                 (common.count(), run.started_at)
             });
             let nearest = nearest.ok_or_else(none_yet)?;
-            Err(usage(format!(
+            Err(usage_error(format!(
                 "there is no run \"{text}\"; the nearest is {nearest}. \
                  `rapport sql \"SELECT run_id, started_at FROM runs\"` lists them; an instant means \
                  the newest run that had begun"
             )))
         }
-        [first, second, ..] => Err(usage(format!(
+        [first, second, ..] => Err(usage_error(format!(
             "several runs begin with \"{text}\", such as {} and {}; give more of the id",
             all[*first], all[*second]
         ))),
     }
 }
 
-/// The run whose row came with this version of the table `runs`.
+/// Returns the run whose row was added by this version of the table `runs`.
 async fn numbered(project: &Project, all: &[Run], number: u64) -> anyhow::Result<Run> {
     let none = || {
         all.last().map_or_else(none_yet, |newest| {
-            usage(format!(
+            usage_error(format!(
                 "there is no run of number {number}, as a report's pages show it; the newest \
                  run is {newest}"
             ))
@@ -159,7 +166,7 @@ async fn numbered(project: &Project, all: &[Run], number: u64) -> anyhow::Result
     let now = AsOf::at_or_before(project.now);
     let at = async |version: u64| -> anyhow::Result<Vec<Run>> {
         let versions = BTreeMap::from([(lake::schema::runs().name, version)]);
-        runs(&project.engine.at(now, Some(&versions)).await?).await
+        runs(&project.engine.open_session(now, Some(&versions)).await?).await
     };
     let before = match number.checked_sub(1) {
         Some(before) => at(before).await.map_err(|_| none())?,

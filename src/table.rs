@@ -1,70 +1,74 @@
-//! Tables for people: aligned columns that are fitted to the terminal, where there is one. What a
-//! cell holds stays in its row: line breaks and characters that command the terminal are written
-//! out.
+//! Tables for people: aligned columns that are fitted to the terminal, where there is one.
+//!
+//! Line breaks and control characters of a cell are escaped, so that a cell stays in its row. The
+//! widths are computed here and not by comfy-table's arrangement, which can't split a table that is
+//! too wide into several, and which makes a wrapped column only as wide as its longest line.
 
 use std::io::{IsTerminal, stdout};
 
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, TableComponent, Width, presets,
 };
-use lake_types::{columns, into_printable};
+use domain::{display_width, into_printable};
 
-/// A column of text is wrapped before the table is broken, but not below this many characters.
-const NARROW: u16 = 24;
-/// Between two columns: the padding of the first and the line that separates them.
+/// How far a column of text is narrowed before the table is split, in terminal columns.
+const MIN_TEXT_WIDTH: u16 = 24;
+/// The width between two columns: the padding of the first one, and a separator.
 const GAP: u16 = 2;
 
-/// Heads and cells as text.
+/// A header and rows of text.
 pub(crate) struct Table {
-    heads: Vec<String>,
-    /// Whether a column's cells stand to the right, as numbers do.
-    right: Vec<bool>,
+    header: Vec<String>,
+    /// Whether the cells of a column are aligned right, as numbers are.
+    aligned_right: Vec<bool>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table without rows; the columns of these places hold numbers.
+    /// Creates a table without rows. `numbers` are the indexes of the columns with numbers.
     pub(crate) fn new<H: Into<String>>(
-        heads: impl IntoIterator<Item = H>,
+        header: impl IntoIterator<Item = H>,
         numbers: &[usize],
     ) -> Self {
-        let heads: Vec<String> =
-            heads.into_iter().map(|text| into_printable(text.into())).collect();
-        let right = (0..heads.len()).map(|column| numbers.contains(&column)).collect();
-        Self { heads, right, rows: Vec::new() }
+        let header: Vec<String> =
+            header.into_iter().map(|text| into_printable(text.into())).collect();
+        let aligned_right = (0..header.len()).map(|column| numbers.contains(&column)).collect();
+        Self { header, aligned_right, rows: Vec::new() }
     }
 
+    /// Appends a row.
     pub(crate) fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) {
         self.rows.push(cells.into_iter().map(|text| into_printable(text.into())).collect());
     }
 
-    /// As lines for standard output, the last one ended too.
+    /// Returns the table as lines for stdout, each with its line break.
     pub(crate) fn text(&self) -> String {
         self.fitted(terminal_width())
     }
 
-    /// As lines of at most this width, where that can be had: long text is wrapped, and what is
-    /// wider still goes on below, in blocks that each begin with the first column.
+    /// Returns the table as lines of at most this width, where that is possible. Long text is
+    /// wrapped. Columns that still do not fit follow below, in blocks that each start with the
+    /// first column.
     fn fitted(&self, width: Option<u16>) -> String {
-        let all: Vec<usize> = (0..self.heads.len()).collect();
-        let Some(width) = width else { return self.drawn(&all, &self.natural(&all)) };
+        let all: Vec<usize> = (0..self.header.len()).collect();
+        let Some(width) = width else { return self.render(&all, &self.natural_widths(&all)) };
         let mut text = String::new();
         for block in self.blocks(&all, width) {
             if !text.is_empty() {
                 text.push('\n');
             }
-            text.push_str(&self.drawn(&block, &self.squeezed(&block, width)));
+            text.push_str(&self.render(&block, &self.narrowed_widths(&block, width)));
         }
         text
     }
 
-    /// The columns by the block they stand in: as many as fit when they are as narrow as can be.
+    /// Splits the columns into blocks: each has as many as fit at their least widths.
     fn blocks(&self, columns: &[usize], width: u16) -> Vec<Vec<usize>> {
         let mut blocks: Vec<Vec<usize>> = Vec::new();
         for column in columns {
             let fits = blocks.last().is_some_and(|block| {
                 let with: Vec<usize> = block.iter().chain([column]).copied().collect();
-                total(&with.iter().map(|c| self.least(*c)).collect::<Vec<_>>()) <= width
+                total_width(&with.iter().map(|c| self.least_width(*c)).collect::<Vec<_>>()) <= width
             });
             match blocks.last_mut() {
                 Some(block) if fits => block.push(*column),
@@ -75,70 +79,70 @@ impl Table {
         blocks
     }
 
-    /// The widths of a block's columns, the widest text made narrower until it fits.
-    fn squeezed(&self, block: &[usize], width: u16) -> Vec<u16> {
-        let mut widths = self.natural(block);
-        while total(&widths) > width {
-            let places = (0..block.len()).filter(|p| widths[*p] > self.longest_word(block[*p]));
-            let Some(widest) = places.max_by_key(|p| widths[*p]) else { break };
+    /// Returns the widths of a block's columns, narrowing the widest text until the block fits.
+    fn narrowed_widths(&self, block: &[usize], width: u16) -> Vec<u16> {
+        let mut widths = self.natural_widths(block);
+        while total_width(&widths) > width {
+            let wrappable = (0..block.len()).filter(|i| widths[*i] > self.longest_word(block[*i]));
+            let Some(widest) = wrappable.max_by_key(|i| widths[*i]) else { break };
             widths[widest] -= 1;
         }
         widths
     }
 
-    fn natural(&self, columns: &[usize]) -> Vec<u16> {
-        columns.iter().map(|c| self.cells(*c).map(length).max().unwrap_or(0)).collect()
+    fn natural_widths(&self, columns: &[usize]) -> Vec<u16> {
+        columns.iter().map(|c| self.cells(*c).map(text_width).max().unwrap_or(0)).collect()
     }
 
-    /// How narrow a column may be beside others: of text some words.
-    fn least(&self, column: usize) -> u16 {
-        let whole = self.cells(column).map(length).max().unwrap_or(0);
-        self.longest_word(column).max(NARROW.min(whole))
+    /// Returns how far a column may be narrowed beside others.
+    fn least_width(&self, column: usize) -> u16 {
+        let whole = self.cells(column).map(text_width).max().unwrap_or(0);
+        self.longest_word(column).max(MIN_TEXT_WIDTH.min(whole))
     }
 
     fn longest_word(&self, column: usize) -> u16 {
         let words = self.cells(column).flat_map(|cell| cell.split(' '));
-        words.map(length).max().unwrap_or(0)
+        words.map(text_width).max().unwrap_or(0)
     }
 
     fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
         let rows = self.rows.iter().map(move |row| row[column].as_str());
-        rows.chain([self.heads[column].as_str()])
+        rows.chain([self.header[column].as_str()])
     }
 
-    fn drawn(&self, columns: &[usize], widths: &[u16]) -> String {
+    fn render(&self, columns: &[usize], widths: &[u16]) -> String {
         let mut table = comfy_table::Table::new();
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        if self.heads.iter().any(|head| !head.is_empty()) {
+        if self.header.iter().any(|name| !name.is_empty()) {
             table.set_style(TableComponent::HeaderLines, '─');
             table.set_style(TableComponent::MiddleHeaderIntersections, ' ');
-            table.set_header(columns.iter().map(|c| &self.heads[*c]));
+            table.set_header(columns.iter().map(|c| &self.header[*c]));
         }
         for row in &self.rows {
-            // A line must not begin with the sign of the number that ended the one above.
+            // A wrapped line must not start with the percent sign of a number above it.
             table.add_row(columns.iter().map(|c| row[*c].replace(" %", "\u{a0}%")));
         }
-        for (place, column) in columns.iter().enumerate() {
-            let Some(drawn) = table.column_mut(place) else { continue };
-            drawn.set_padding((0, 1));
-            drawn.set_constraint(ColumnConstraint::Absolute(Width::Fixed(widths[place] + 1)));
-            if self.right[*column] {
-                drawn.set_cell_alignment(CellAlignment::Right);
+        for (index, column) in columns.iter().enumerate() {
+            let Some(layout) = table.column_mut(index) else { continue };
+            layout.set_padding((0, 1));
+            layout.set_constraint(ColumnConstraint::Absolute(Width::Fixed(widths[index] + 1)));
+            if self.aligned_right[*column] {
+                layout.set_cell_alignment(CellAlignment::Right);
             }
         }
         table.lines().map(|line| format!("{}\n", line.trim_end().replace('\u{a0}', " "))).collect()
     }
 }
 
-fn total(widths: &[u16]) -> u16 {
+fn total_width(widths: &[u16]) -> u16 {
     widths.iter().fold(0_u16, |sum, width| sum.saturating_add(width + GAP)).saturating_sub(GAP)
 }
 
-fn length(text: &str) -> u16 {
-    u16::try_from(columns(text)).unwrap_or(u16::MAX - 2 * GAP)
+fn text_width(text: &str) -> u16 {
+    u16::try_from(display_width(text)).unwrap_or(u16::MAX - 2 * GAP)
 }
 
-/// Columns of the terminal that standard output is, if it is one.
+/// Returns the width of the terminal, where stdout is one.
 fn terminal_width() -> Option<u16> {
     if !stdout().is_terminal() {
         return None;

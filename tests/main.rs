@@ -1,57 +1,96 @@
 //! The compiled program, driven as its users drive it, against worlds whose truth is known.
 //!
-//! Reading order: `program` (runs it in a project of its own), `simulated` (worlds and their
-//! truth), `reference` (metrics recomputed in plain Rust), `kafka` (a real broker), `registry` (a
-//! real Schema Registry), `bucket` (a real server that speaks S3); then the tests, a file a promise: `demo`, `metrics`, `pieces`, `contract`, `contracts`,
-//! `bad_input`, `crash`, `group`, `faults`, `files`, `formats`, `secure`,
-//! `secrets`, `readers`, `shell`, `care`, `damage`, `erasure`, `upkeep`, `s3`, `checks`, `diff`, `slices`,
-//! `plan`, `ten_mistakes`, `watch`, `held_back`, `conditions`, `query_files`, `ending`, `pages`,
-//! `sentences`, `scores`, `project_files`, `discretion`, `terminal`, `bounds`, `reader`.
+//! - `support`: the program in a project, simulated worlds, real servers
+//! - `reference_metrics`: metrics recomputed in plain Rust, without SQL
 //!
-//! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events, and holds the
-//! sentences of a report of 20,000 partners against the lake.
+//! The program as a whole:
+//!
+//! - `demo`: `rapport demo` from events to a report, killed and run again
+//! - `cli_contract`: exit codes, formats, table names and columns that scripts rely on
+//! - `invalid_input`: wrong arguments, queries, configurations, keys and files
+//! - `project_files`: `rapport.toml`, the CSV files and the policies, with a position for each
+//!   error
+//! - `doctor`: `rapport doctor`
+//! - `sql_shell`: `rapport sql` at a terminal, from files and through pipes
+//! - `terminal_escapes`: output for people holds no control characters
+//! - `resource_limits`: memory and temporary files of a query
+//! - `shutdown`: what a command finishes before it ends
+//! - `read_only_user`: somebody who may read a lake and not write it
+//!
+//! Ingest:
+//!
+//! - `event_contracts`: the fields of each stream, as printed, documented and enforced
+//! - `record_encodings`: JSON, CloudEvents and Avro on one topic
+//! - `file_loading`: files that are loaded again, have grown, or are loaded by several processes
+//! - `arrival_order`: the order and the repetition of events change no metric
+//! - `consumer_group`: workers of a consumer group
+//! - `crash_recovery`: workers and brokers that are killed
+//! - `fault_injection`: many kinds of fault at random, with every record accounted for
+//! - `kafka_authentication`: SASL, TLS and client certificates
+//! - `secrets_in_events`: secrets in records reach no file and no log
+//! - `secrets_in_messages`: secrets of the configuration stand in no message
+//!
+//! The lake:
+//!
+//! - `s3_lake`: a lake in a bucket
+//! - `lake_maintenance`: compaction and retention beside workers and readers
+//! - `erasure`: a partner is erased from every file
+//! - `damaged_lake`: damaged files are found, and never answered from
+//! - `lake_upgrade`: lakes of older formats
+//! - `other_delta_readers`: deltalake and DuckDB read the same rows
+//!
+//! Metrics and what is made of them:
+//!
+//! - `metrics_against_reference`: metrics equal their recomputation
+//! - `query_files`: a project's own queries and their test cases
+//! - `query_diagnostics`: what `metrics check` reports, with its position
+//! - `metrics_plan`, `metrics_diff`, `metrics_watch`: the commands of these names
+//! - `metric_slices`, `where_conditions`: `--where` and `--by`
+//! - `data_checks`, `held_back_metrics`: what is not published, and what goes on without it
+//! - `scores`: scores, signals and plans
+//! - `report_folder`, `report_sentences`: the report's files, and its figures against SQL
+//!
+//! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events, and compares
+//! the figures in a report of 20,000 partners with SQL.
 
-mod bad_input;
-mod bounds;
-mod bucket;
-mod care;
-mod checks;
-mod conditions;
-mod contract;
-mod contracts;
-mod crash;
-mod damage;
+mod arrival_order;
+mod cli_contract;
+mod consumer_group;
+mod crash_recovery;
+mod damaged_lake;
+mod data_checks;
 mod demo;
-mod diff;
-mod discretion;
-mod ending;
+mod doctor;
 mod erasure;
-mod faults;
-mod files;
-mod formats;
-mod group;
-mod held_back;
-mod kafka;
-mod metrics;
-mod pages;
-mod pieces;
-mod plan;
-mod program;
+mod event_contracts;
+mod fault_injection;
+mod file_loading;
+mod held_back_metrics;
+mod invalid_input;
+mod kafka_authentication;
+mod lake_maintenance;
+mod lake_upgrade;
+mod metric_slices;
+mod metrics_against_reference;
+mod metrics_diff;
+mod metrics_plan;
+mod metrics_watch;
+mod other_delta_readers;
 mod project_files;
+mod query_diagnostics;
 mod query_files;
-mod reader;
-mod readers;
-mod reference;
-mod registry;
-mod s3;
+mod read_only_user;
+mod record_encodings;
+mod reference_metrics;
+mod report_folder;
+mod report_sentences;
+mod resource_limits;
+mod s3_lake;
 mod scores;
-mod secrets;
-mod secure;
-mod sentences;
-mod shell;
-mod simulated;
-mod slices;
-mod ten_mistakes;
-mod terminal;
-mod upkeep;
-mod watch;
+mod secrets_in_events;
+mod secrets_in_messages;
+mod shutdown;
+mod sql_shell;
+mod support;
+mod terminal_escapes;
+mod where_conditions;

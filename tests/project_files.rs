@@ -1,25 +1,25 @@
-//! Files that people write beside a project: each mistake with its file, line and column, and what
-//! to do.
+//! Files that people write in a project: each error has its file, line and column, and says what to
+//! do.
 
-use crate::program::{BUSY, Project};
+use crate::support::program::{BUSY_METRIC, Project};
 
-/// Refused, with the place and the words; afterwards the project works.
+/// Checks that a file is refused with these messages, and that the project works without it.
 #[track_caller]
-fn check(
+fn check_refused(
     project: &Project,
     file: &str,
     text: impl AsRef<[u8]>,
     arguments: &[&str],
-    words: &[&str],
+    messages: &[&str],
 ) {
     let before = std::fs::read(project.path(file)).ok();
     project.write(file, text);
-    project.run(arguments).refused(2, words);
+    project.run(arguments).expect_error(2, messages);
     match before {
         Some(before) => project.write(file, before),
         None => std::fs::remove_file(project.path(file)).expect("our own file"),
     }
-    project.ok(&["sql", "SELECT 1"]);
+    project.run_ok(&["sql", "SELECT 1"]);
 }
 
 fn loaded() -> Project {
@@ -31,146 +31,173 @@ fn loaded() -> Project {
     };
     project.write("calls.ndjson", (1..6).map(|n| call(n) + "\n").collect::<String>());
     let load = ["ingest", "load", "--stream", "api-calls", "--arrival", "2026-01-09"];
-    project.ok(&[&load[..], &["calls.ndjson"]].concat());
+    project.run_ok(&[&load[..], &["calls.ndjson"]].concat());
     std::fs::remove_file(project.path("calls.ndjson")).expect("our own file");
-    // Nobody listens there: `doctor` says so at once.
+    // Nothing listens there, so that `doctor` fails at once.
     project.write("rapport.toml", "[kafka]\nbootstrap_servers = \"127.0.0.1:1\"\n");
-    project.write("queries/metrics/busy.sql", BUSY);
+    project.write("queries/metrics/busy.sql", BUSY_METRIC);
     project
 }
 
-const SQL: [&str; 2] = ["sql", "SELECT * FROM sla"];
+const SQL_QUERY: [&str; 2] = ["sql", "SELECT * FROM sla"];
 
 #[test]
-fn service_levels() {
+fn errors_in_sla_csv_are_reported_with_their_position() {
     let project = loaded();
-    let wrong = |row: &str, words: &[&str]| {
-        check(
+    let check_row = |row: &str, messages: &[&str]| {
+        check_refused(
             &project,
             "sla.csv",
             format!("plan,target,latency_target_ms\nfree,,\n{row}\n"),
-            &SQL,
-            words,
+            &SQL_QUERY,
+            messages,
         );
     };
-    let share = "the share of calls that is answered, above 0 and at most 1, is due";
-    wrong("gold,99.9,800", &["sla.csv:3:6: target \"99.9\"", share, "did you mean 0.999?"]);
-    wrong("gold,99.95%,800", &["sla.csv:3:6:", "did you mean 0.9995?"]);
-    wrong("gold,\"0,999\",800", &["sla.csv:3:6:", "did you mean 0.999?"]);
+    let share_message = "the share of calls that is answered, above 0 and at most 1, is due";
+    check_row(
+        "gold,99.9,800",
+        &["sla.csv:3:6: target \"99.9\"", share_message, "did you mean 0.999?"],
+    );
+    check_row("gold,99.95%,800", &["sla.csv:3:6:", "did you mean 0.9995?"]);
+    check_row("gold,\"0,999\",800", &["sla.csv:3:6:", "did you mean 0.999?"]);
     for value in
         ["NaN", "nan", "-1", "0", "0.0", "inf", "-inf", "infinity", "1e9", "1e-400", "x", "1.0001"]
     {
-        wrong(&format!("gold,{value},800"), &[&format!("sla.csv:3:6: target \"{value}\""), share]);
-        let place = format!("sla.csv:3:11: latency_target_ms \"{value}\"");
+        check_row(
+            &format!("gold,{value},800"),
+            &[&format!("sla.csv:3:6: target \"{value}\""), share_message],
+        );
+        let position = format!("sla.csv:3:11: latency_target_ms \"{value}\"");
         if !matches!(value, "1e9" | "1.0001") {
-            wrong(&format!("gold,0.99,{value}"), &[&place, "milliseconds above 0"]);
+            check_row(&format!("gold,0.99,{value}"), &[&position, "milliseconds above 0"]);
         }
     }
-    wrong("gold,0.9,1e12", &["sla.csv:3:10: latency_target_ms", "at most 86400000, a day"]);
-    wrong(",0.999,800", &["sla.csv:3:1: plan \"\": a name is due"]);
-    wrong("gold,0.999", &["sla.csv:3:1: 2 columns, and 3 are due"]);
-    wrong("free,0.999,800", &["sla.csv:3:1: plan \"free\": a second row", "line 2", "keep one"]);
-    let head =
-        |head: &str, words: &[&str]| check(&project, "sla.csv", format!("{head}\n"), &SQL, words);
-    head("plan,targt,latency_target_ms", &["sla.csv:1:6:", "did you mean \"target\"?"]);
-    head("plan;target;latency_target_ms", &["sla.csv:1:1:", "separated by commas"]);
-    head("plan,target", &["sla.csv:1:1:", "\"latency_target_ms\" is missing"]);
-    head("plan,target,target", &["sla.csv:1:1:", "\"target\" stands there twice"]);
-    check(&project, "sla.csv", "", &SQL, &["sla.csv:1:1: the file is empty"]);
-    check(
+    check_row("gold,0.9,1e12", &["sla.csv:3:10: latency_target_ms", "at most 86400000, a day"]);
+    check_row(",0.999,800", &["sla.csv:3:1: plan \"\": a name is due"]);
+    check_row("gold,0.999", &["sla.csv:3:1: 2 columns, and 3 are due"]);
+    check_row(
+        "free,0.999,800",
+        &["sla.csv:3:1: plan \"free\": a second row", "line 2", "keep one"],
+    );
+    let check_header = |check_header: &str, messages: &[&str]| {
+        check_refused(&project, "sla.csv", format!("{check_header}\n"), &SQL_QUERY, messages);
+    };
+    check_header("plan,targt,latency_target_ms", &["sla.csv:1:6:", "did you mean \"target\"?"]);
+    check_header("plan;target;latency_target_ms", &["sla.csv:1:1:", "separated by commas"]);
+    check_header("plan,target", &["sla.csv:1:1:", "\"latency_target_ms\" is missing"]);
+    check_header("plan,target,target", &["sla.csv:1:1:", "\"target\" stands there twice"]);
+    check_refused(&project, "sla.csv", "", &SQL_QUERY, &["sla.csv:1:1: the file is empty"]);
+    check_refused(
         &project,
         "sla.csv",
         b"plan,target,latency_target_ms\ng\xf6ld,,\n",
-        &SQL,
+        &SQL_QUERY,
         &["sla.csv:2:2: this is no UTF-8"],
     );
-    // Columns in another order, with the mark that spreadsheets put in front.
+    // Columns in another order, and the byte-order mark that spreadsheets write.
     let text = "\u{feff}target , plan,latency_target_ms\r\n\r\n 0.999,gold,\r\n";
     project.write("sla.csv", text);
-    assert_eq!(project.rows("SELECT plan, target, latency_target_ms FROM sla"), ["gold,0.999,"]);
+    assert_eq!(
+        project.query_rows("SELECT plan, target, latency_target_ms FROM sla"),
+        ["gold,0.999,"]
+    );
 }
 
 #[test]
-fn exchange_rates() {
+fn errors_in_rates_csv_are_reported_with_their_position() {
     let project = loaded();
-    let wrong = |row: &str, words: &[&str]| {
-        check(
+    let check_row = |row: &str, messages: &[&str]| {
+        check_refused(
             &project,
             "rates.csv",
             format!("date,currency,rate\n2026-01-01,GBP,1.3\n{row}\n"),
-            &SQL,
-            words,
+            &SQL_QUERY,
+            messages,
         );
     };
-    wrong("2026-02-30,EUR,1.1", &["rates.csv:3:1: date \"2026-02-30\"", "no such day"]);
-    wrong("26-01-31,EUR,1.1", &["rates.csv:3:1:", "write 2026-01-31"]);
-    wrong("31.01.2026,EUR,1.1", &["rates.csv:3:1:", "write 2026-01-31"]);
-    wrong("0026-01-31,EUR,1.1", &["rates.csv:3:1:", "the year must lie in 1970 to 2199"]);
-    wrong("2026-01-31,eur,1.1", &["rates.csv:3:12: currency \"eur\"", "did you mean EUR?"]);
-    wrong("2026-01-31,EURO,1.1", &["rates.csv:3:12: currency \"EURO\"", "ISO 4217"]);
-    wrong("2026-01-31,USD,1.1", &["rates.csv:3:12: currency \"USD\"", "whose rate is 1"]);
+    check_row("2026-02-30,EUR,1.1", &["rates.csv:3:1: date \"2026-02-30\"", "no such day"]);
+    check_row("26-01-31,EUR,1.1", &["rates.csv:3:1:", "write 2026-01-31"]);
+    check_row("31.01.2026,EUR,1.1", &["rates.csv:3:1:", "write 2026-01-31"]);
+    check_row("0026-01-31,EUR,1.1", &["rates.csv:3:1:", "the year must lie in 1970 to 2199"]);
+    check_row("2026-01-31,eur,1.1", &["rates.csv:3:12: currency \"eur\"", "did you mean EUR?"]);
+    check_row("2026-01-31,EURO,1.1", &["rates.csv:3:12: currency \"EURO\"", "ISO 4217"]);
+    check_row("2026-01-31,USD,1.1", &["rates.csv:3:12: currency \"USD\"", "whose rate is 1"]);
     for value in ["0", "-1", "NaN", "inf", "", "x", "1e30"] {
-        wrong(
+        check_row(
             &format!("2026-01-31,EUR,{value}"),
             &[&format!("rates.csv:3:16: rate \"{value}\""), "above 0"],
         );
     }
-    wrong("2026-01-31,EUR,\"1,1\"", &["rates.csv:3:16:", "did you mean 1.1?"]);
-    wrong("2026-01-31,EUR,1,1", &["rates.csv:3:1: 4 columns, and 3 are due"]);
-    wrong("2026-01-31,EUR,1.123456789", &["rates.csv:3:16:", "at most 8 decimals"]);
-    wrong("2026-01-31,EUR,1e-3", &["rates.csv:3:16:", "a plain number"]);
-    wrong("2026-01-01,GBP,1.4", &["rates.csv:3:1:", "a second row", "line 2"]);
+    check_row("2026-01-31,EUR,\"1,1\"", &["rates.csv:3:16:", "did you mean 1.1?"]);
+    check_row("2026-01-31,EUR,1,1", &["rates.csv:3:1: 4 columns, and 3 are due"]);
+    check_row("2026-01-31,EUR,1.123456789", &["rates.csv:3:16:", "at most 8 decimals"]);
+    check_row("2026-01-31,EUR,1e-3", &["rates.csv:3:16:", "a plain number"]);
+    check_row("2026-01-01,GBP,1.4", &["rates.csv:3:1:", "a second row", "line 2"]);
 }
 
 #[test]
-fn sunsets() {
+fn errors_in_sunsets_csv_are_reported_with_their_position() {
     let project = loaded();
-    let wrong = |row: &str, words: &[&str]| {
-        check(
+    let check_row = |row: &str, messages: &[&str]| {
+        check_refused(
             &project,
             "sunsets.csv",
             format!("api_version,sunset_on\nv1,2026-01-01\n{row}\n"),
-            &SQL,
-            words,
+            &SQL_QUERY,
+            messages,
         );
     };
-    wrong("v2,2026-13-01", &["sunsets.csv:3:4: sunset_on \"2026-13-01\"", "no such day"]);
-    wrong("v2,", &["sunsets.csv:3:4:", "write 2026-01-31"]);
-    wrong(",2026-01-01", &["sunsets.csv:3:1: api_version \"\""]);
-    wrong("v1,2026-02-01", &["sunsets.csv:3:1:", "a second row", "line 2"]);
-    wrong("v\u{1b}[2J,x", &["sunsets.csv:3:7: sunset_on \"x\""]);
+    check_row("v2,2026-13-01", &["sunsets.csv:3:4: sunset_on \"2026-13-01\"", "no such day"]);
+    check_row("v2,", &["sunsets.csv:3:4:", "write 2026-01-31"]);
+    check_row(",2026-01-01", &["sunsets.csv:3:1: api_version \"\""]);
+    check_row("v1,2026-02-01", &["sunsets.csv:3:1:", "a second row", "line 2"]);
+    check_row("v\u{1b}[2J,x", &["sunsets.csv:3:7: sunset_on \"x\""]);
 }
 
 #[test]
-fn the_configuration() {
+fn errors_in_rapport_toml_are_reported_with_their_position() {
     let project = loaded();
-    let wrong = |text: &str, words: &[&str]| check(&project, "rapport.toml", text, &SQL, words);
-    wrong("[lake\nroot = 1", &["rapport.toml:1:", "unclosed table"]);
-    wrong("[lake]\nrot = \"x\"", &["rapport.toml:2:1: unknown field `rot`; did you mean `root`?"]);
-    wrong(
+    let check_row = |text: &str, messages: &[&str]| {
+        check_refused(&project, "rapport.toml", text, &SQL_QUERY, messages);
+    };
+    check_row("[lake\nroot = 1", &["rapport.toml:1:", "unclosed table"]);
+    check_row(
+        "[lake]\nrot = \"x\"",
+        &["rapport.toml:2:1: unknown field `rot`; did you mean `root`?"],
+    );
+    check_row(
         "[laek]\nroot = \"x\"",
         &["rapport.toml:1:2: unknown field `laek`; did you mean `lake`?"],
     );
-    wrong("[lake]\nroot = 7", &["rapport.toml:2:8: invalid type: integer `7`, expected a string"]);
-    wrong("[lake]\nroot = \"\"", &["rapport.toml:2:8: [lake] root is empty"]);
-    wrong(
+    check_row(
+        "[lake]\nroot = 7",
+        &["rapport.toml:2:8: invalid type: integer `7`, expected a string"],
+    );
+    check_row("[lake]\nroot = \"\"", &["rapport.toml:2:8: [lake] root is empty"]);
+    check_row(
         "[lake]\nroot = \"gs://x\"",
         &["rapport.toml:2:8: [lake] root = \"gs://x\"", "s3://bucket/prefix"],
     );
-    wrong("[lake]\n[lake.retention]\napi_calls = \"0d\"", &["rapport.toml:3:13:", "write 400d"]);
-    wrong("[kafka]\nbootstrap_servers = \"\"", &["rapport.toml:2:21:", "127.0.0.1:9092"]);
-    wrong("[kafka]\ngroup_id = \"\"", &["rapport.toml:2:12:", "give it a name"]);
-    wrong("[kafka.topics]\napi_calls = \"api calls\"", &["rapport.toml:2:13:", "can be no topic"]);
-    wrong(
+    check_row(
+        "[lake]\n[lake.retention]\napi_calls = \"0d\"",
+        &["rapport.toml:3:13:", "write 400d"],
+    );
+    check_row("[kafka]\nbootstrap_servers = \"\"", &["rapport.toml:2:21:", "127.0.0.1:9092"]);
+    check_row("[kafka]\ngroup_id = \"\"", &["rapport.toml:2:12:", "give it a name"]);
+    check_row(
+        "[kafka.topics]\napi_calls = \"api calls\"",
+        &["rapport.toml:2:13:", "can be no topic"],
+    );
+    check_row(
         "[metrics]\nreporting_currency = \"usd\"",
         &["rapport.toml:2:22:", "did you mean \"USD\"?"],
     );
-    wrong("[metrics]\nrates = \"\"", &["rapport.toml:2:9:", "name a file"]);
-    wrong("[metrics]\nratse = \"x\"", &["rapport.toml:2:1:", "did you mean `rates`?"]);
+    check_row("[metrics]\nrates = \"\"", &["rapport.toml:2:9:", "name a file"]);
+    check_row("[metrics]\nratse = \"x\"", &["rapport.toml:2:1:", "did you mean `rates`?"]);
 }
 
 #[test]
-fn doctor_looks_at_every_file() {
+fn doctor_checks_every_project_file() {
     let project = loaded();
     project.write("sla.csv", "plan,target,latency_target_ms\ngold,99.9,\n");
     project.write("rates.csv", "date,currency,rate\n2026-02-30,EUR,1\n");
@@ -179,31 +206,31 @@ fn doctor_looks_at_every_file() {
     project.write("policy.toml", "version = \"1\"\nrulse = []\n");
     let doctor = project.run(&["doctor"]);
     assert_eq!(doctor.code, Some(3), "{doctor}");
-    for words in [
+    for messages in [
         "sla.csv:2:6: target",
         "rates.csv:2:1: date",
         "sunsets.csv:1:13: the first line must be api_version,sunset_on",
         "scoring.toml:1:11: invalid type",
         "policy.toml:2:1: unknown field `rulse`; did you mean `rules`?",
     ] {
-        assert!(doctor.text().contains(words), "no {words} in {doctor}");
+        assert!(doctor.stdout_text().contains(messages), "no {messages} in {doctor}");
     }
 }
 
 #[test]
-fn the_key_stays_out_of_version_control() {
+fn init_keeps_the_key_and_data_out_of_git() {
     let project = Project::empty();
     let git = |arguments: &[&str]| -> String {
         let mut command = std::process::Command::new("git");
         command.current_dir(project.path(".")).args(arguments);
-        crate::program::run(command).succeeded().text()
+        crate::support::program::run(command).expect_success().stdout_text()
     };
     git(&["init", "--quiet"]);
     project.write(".gitignore", "target/\n");
-    project.ok(&["init", "."]);
+    project.run_ok(&["init", "."]);
     project.write("calls.ndjson", "{}\n");
-    project.run(&["ingest", "load", "--stream", "api-calls", "calls.ndjson"]).succeeded();
-    project.ok(&["lake", "rotate-key"]);
+    project.run(&["ingest", "load", "--stream", "api-calls", "calls.ndjson"]).expect_success();
+    project.run_ok(&["lake", "rotate-key"]);
     git(&["add", "."]);
     let staged = git(&["diff", "--cached", "--name-only"]);
     let staged: Vec<&str> = staged.lines().filter(|name| !name.starts_with("queries/")).collect();
@@ -213,12 +240,12 @@ fn the_key_stays_out_of_version_control() {
 }
 
 #[test]
-fn policies() {
+fn errors_in_policies_are_reported_with_their_position() {
     let project = loaded();
-    let scoring = |from: &str, to: &str, words: &[&str]| {
+    let scoring = |from: &str, to: &str, messages: &[&str]| {
         assert!(scoring::DEFAULT_POLICY.contains(from), "{from}");
         let text = scoring::DEFAULT_POLICY.replacen(from, to, 1);
-        check(&project, "scoring.toml", text, &["score", "run"], words);
+        check_refused(&project, "scoring.toml", text, &["score", "run"], messages);
     };
     for value in ["nan", "-1", "inf", "-inf"] {
         scoring(
@@ -242,10 +269,16 @@ fn policies() {
         "recent_days = 27",
         &["scoring.toml:", "whole weeks in days, 7 to 84"],
     );
-    let actions = |from: &str, to: &str, words: &[&str]| {
+    let actions = |from: &str, to: &str, messages: &[&str]| {
         assert!(actions::DEFAULT_POLICY.contains(from), "{from}");
         let text = actions::DEFAULT_POLICY.replacen(from, to, 1);
-        check(&project, "policy.toml", text, &["actions", "plan", "--out", "plan.json"], words);
+        check_refused(
+            &project,
+            "policy.toml",
+            text,
+            &["actions", "plan", "--out", "plan.json"],
+            messages,
+        );
     };
     for value in ["nan", "-0.1", "1.1", "inf"] {
         actions(

@@ -1,5 +1,5 @@
-//! Scores as their readers meet them: incidents told in full, in every place alike; the policy in
-//! force on every page; signals as rows, also of a lake that an older program wrote.
+//! Scores: the same sentence of an incident everywhere, the policy's thresholds on every page, and
+//! signals as rows, also in a lake of an older program.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,11 +10,11 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::datatypes::{DataType, Field, Schema};
+use domain::Day;
 use lake::{Lake, LakeOptions, StoreOptions, TableDef, schema};
-use lake_types::Day;
 use serde_json::Value;
 
-use crate::program::Project;
+use crate::support::program::Project;
 
 const AS_OF: &str = "2026-11-26";
 
@@ -22,71 +22,71 @@ fn day(text: &str) -> Day {
     text.parse().expect("a date")
 }
 
-/// Calls of one day: how many in all, of which so many fail with 422 and so many are throttled.
-type DayOf = fn(&str) -> (usize, usize, usize);
+/// Returns the calls of one day: how many, how many of them fail with 422, how many are throttled.
+type CallsOfDay = fn(&str) -> (usize, usize, usize);
 
-/// Partners with a character each; `from` and `to` are the first and the last day with calls.
-struct Actor {
+/// A partner with a pattern of calls; `from` and `to` are the first and the last day with calls.
+struct SimulatedPartner {
     id: &'static str,
     segment: &'static str,
     from: &'static str,
     to: &'static str,
-    day: DayOf,
+    day: CallsOfDay,
 }
 
-fn within(date: &str, from: &str, to: &str) -> bool {
+fn is_within(date: &str, from: &str, to: &str) -> bool {
     (from..=to).contains(&date)
 }
 
-/// 13 of 50 calls fail while `bad`, one otherwise.
-fn failing(bad: bool) -> (usize, usize, usize) {
+/// Of 50 calls 13 fail while `bad`, one otherwise.
+fn calls_with_failures(bad: bool) -> (usize, usize, usize) {
     (50, if bad { 13 } else { 1 }, 0)
 }
 
-const ACTORS: [Actor; 7] = [
-    Actor {
+const PARTNERS: [SimulatedPartner; 7] = [
+    SimulatedPartner {
         id: "ongoing",
         segment: "shops",
         from: "2026-07-20",
         to: "2026-11-25",
-        day: |date| failing(date >= "2026-11-10" && date != "2026-11-15"),
+        day: |date| calls_with_failures(date >= "2026-11-10" && date != "2026-11-15"),
     },
-    Actor {
+    SimulatedPartner {
         id: "recovered",
         segment: "shops",
         from: "2026-07-20",
         to: "2026-11-25",
-        day: |date| failing(within(date, "2026-11-10", "2026-11-17")),
+        day: |date| calls_with_failures(is_within(date, "2026-11-10", "2026-11-17")),
     },
-    Actor {
+    SimulatedPartner {
         id: "settling",
         segment: "shops",
         from: "2026-07-20",
         to: "2026-11-25",
-        day: |date| failing(within(date, "2026-11-13", "2026-11-20")),
+        day: |date| calls_with_failures(is_within(date, "2026-11-13", "2026-11-20")),
     },
-    Actor {
+    SimulatedPartner {
         id: "few",
         segment: "small",
         from: "2026-07-20",
         to: "2026-11-25",
         day: |date| (9, if date == "2026-11-25" { 5 } else { 0 }, 0),
     },
-    Actor {
+    SimulatedPartner {
         id: "gone",
         segment: "others",
         from: "2026-07-20",
         to: "2026-10-10",
         day: |_| (50, 0, 0),
     },
-    Actor {
+    SimulatedPartner {
         id: "busy",
         segment: "others",
         from: "2026-07-20",
         to: "2026-11-25",
         day: |_| (50, 0, 3),
     },
-    Actor {
+    SimulatedPartner {
         id: "young",
         segment: "others",
         from: "2026-11-16",
@@ -95,14 +95,14 @@ const ACTORS: [Actor; 7] = [
     },
 ];
 
-/// A project with the calls of all actors, who registered on the day before their first one.
-fn world() -> Project {
+/// Returns a project with the calls of all partners, who register on the day before the first one.
+fn project_with_partners() -> Project {
     let project = Project::new();
     let (mut calls, mut events) = (String::new(), String::new());
-    for actor in &ACTORS {
-        let (id, segment) = (actor.id, actor.segment);
-        for date in (day(actor.from).0..=day(actor.to).0).map(Day) {
-            let (all, failed, throttled) = (actor.day)(&date.to_string());
+    for partner in &PARTNERS {
+        let (id, segment) = (partner.id, partner.segment);
+        for date in (day(partner.from).0..=day(partner.to).0).map(Day) {
+            let (all, failed, throttled) = (partner.day)(&date.to_string());
             for i in 0..all {
                 let status = match i {
                     i if i < failed => 422,
@@ -117,7 +117,7 @@ fn world() -> Project {
                 .expect("a line");
             }
         }
-        let registered = day(actor.from).plus(-1);
+        let registered = day(partner.from).plus(-1);
         writeln!(
             events,
             r#"{{"event_id":"r","partner_id":"{id}","occurred_at":"{registered}T08:00:00Z","type":"registered","segment":"{segment}","plan":"free","quota_per_minute":5}}"#
@@ -135,20 +135,21 @@ fn world() -> Project {
         ("partner-events", "events.ndjson"),
         ("billing-events", "billing.ndjson"),
     ] {
-        project.ok(&["ingest", "load", "--stream", stream, "--arrival", AS_OF, file]);
+        project.run_ok(&["ingest", "load", "--stream", stream, "--arrival", AS_OF, file]);
     }
-    // The events are of November, whenever this runs.
-    let patient = actions::DEFAULT_POLICY.replace("stale_hours = 36", "stale_hours = 87_600");
-    project.write("policy.toml", patient);
+    // The events are of a fixed November, so that no data count as stale.
+    let policy_without_staleness =
+        actions::DEFAULT_POLICY.replace("stale_hours = 36", "stale_hours = 87_600");
+    project.write("policy.toml", policy_without_staleness);
     project
 }
 
-/// A page as it is read: without tags, spaces of all widths alike.
-fn read(project: &Project, page: &str) -> String {
+/// Returns the text of a page, without tags, with plain spaces.
+fn page_text(project: &Project, page: &str) -> String {
     let html = std::fs::read_to_string(project.path("report").join(page)).expect(page);
     let mut text = String::new();
-    for piece in html.split('<') {
-        text.push_str(piece.split_once('>').map_or(piece, |(_, text)| text));
+    for part in html.split('<') {
+        text.push_str(part.split_once('>').map_or(part, |(_, text)| text));
     }
     text.replace(['\u{202f}', '\u{a0}'], " ")
 }
@@ -161,27 +162,27 @@ const INCIDENTS: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn an_incident_is_told_the_same_everywhere() {
-    let project = world();
+fn an_incident_has_the_same_sentence_everywhere() {
+    let project = project_with_partners();
     let plan = ["actions", "plan", "--as-of", AS_OF, "--out", "plan.json"];
-    let planned = project.ok(&plan);
-    project.ok(&["report", "--as-of", AS_OF, "--out", "report"]);
-    for (id, told) in INCIDENTS {
-        let shown = project.ok(&["score", "show", id, "--as-of", AS_OF]);
-        assert!(shown.contains(told), "{shown}");
-        let kept = project.rows(&format!(
+    let planned = project.run_ok(&plan);
+    project.run_ok(&["report", "--as-of", AS_OF, "--out", "report"]);
+    for (id, incident) in INCIDENTS {
+        let shown = project.run_ok(&["score", "show", id, "--as-of", AS_OF]);
+        assert!(shown.contains(incident), "{shown}");
+        let stored = project.query_rows(&format!(
             "SELECT s.reason FROM partner_signals s JOIN partner_health h
              ON h.as_of = s.as_of AND h.revision = s.revision AND h.partner_id = s.partner_id
              WHERE s.partner_id = '{id}' AND s.signal = 'errors'"
         ));
-        assert_eq!(kept.len(), 1, "{kept:?}");
-        assert!(kept[0].contains(told), "{kept:?}");
-        let page = read(&project, &format!("partners/{id}.html"));
-        assert!(page.contains(told), "{page}");
+        assert_eq!(stored.len(), 1, "{stored:?}");
+        assert!(stored[0].contains(incident), "{stored:?}");
+        let page = page_text(&project, &format!("partners/{id}.html"));
+        assert!(page.contains(incident), "{page}");
     }
-    // The rates that the sentences speak of, from the events.
+    // The rates in the sentences, computed from the events.
     let rate = |from: &str, to: &str| {
-        project.rows(&format!(
+        project.query_rows(&format!(
             "SELECT round(100.0 * count(*) FILTER (WHERE status = 422) / count(*), 1) FROM api_calls
              WHERE partner_id = 'recovered' AND event_date BETWEEN '{from}' AND '{to}'"
         ))
@@ -190,15 +191,15 @@ fn an_incident_is_told_the_same_everywhere() {
     assert_eq!(rate("2026-11-18", "2026-11-25"), ["2.0"]);
     assert_eq!(rate("2026-08-01", "2026-11-09"), ["2.0"]);
 
-    // One day later it is the same incident; it was one on the days before, too.
-    for (as_of, told) in [
+    // The same incident as of other days.
+    for (as_of, incident) in [
         ("2026-11-11", "4xx on 13 of 50 calls on 10 Nov, 2.0 % before"),
         ("2026-11-12", "4xx up 13-fold on 10 Nov: 2.0 % → 26 %"),
         ("2026-11-16", "4xx 26 % from 10 to 14 Nov, 2.0 % a day later"),
         ("2026-11-17", "4xx up 13-fold on 10 Nov: 2.0 % → 26 %"),
     ] {
-        let shown = project.ok(&["score", "show", "ongoing", "--as-of", as_of]);
-        assert!(shown.contains(told), "as of {as_of}: {shown}");
+        let shown = project.run_ok(&["score", "show", "ongoing", "--as-of", as_of]);
+        assert!(shown.contains(incident), "as of {as_of}: {shown}");
     }
 
     let plan: Value =
@@ -211,7 +212,7 @@ fn an_incident_is_told_the_same_everywhere() {
     };
     assert_eq!(of("ongoing", "notify")["why"]["reason"], INCIDENTS[0].1);
     assert!(planned.contains("tell its manager"), "{planned}");
-    let page = read(&project, "partners/ongoing.html");
+    let page = page_text(&project, "partners/ongoing.html");
     assert!(page.contains("Tell its manager"), "{page}");
     assert!(page.contains("Large partner on watch: 4xx up 13-fold on 10 Nov"), "{page}");
 
@@ -220,31 +221,31 @@ fn an_incident_is_told_the_same_everywhere() {
     let why = "6.0 % of calls throttled, busiest minute at 80 % of the quota";
     assert_eq!(quota["why"]["reason"], why);
     assert!(planned.contains("5 → 7, until") && planned.contains(why), "{planned}");
-    assert!(!planned.contains("Asked"), "nothing is cut from a step: {planned}");
+    assert!(!planned.contains("Asked"), "no step is limited: {planned}");
 }
 
 #[test]
-fn one_that_churned_has_no_score_of_today() {
-    let project = world();
-    // Its last call was on 10 October: from the midnight of 8 November on it has churned.
-    let shown = project.ok(&["score", "show", "gone", "--as-of", "2026-11-07"]);
+fn a_churned_partner_has_no_current_score() {
+    let project = project_with_partners();
+    // The last call is on 10 October, so the partner has churned from 8 November on.
+    let shown = project.run_ok(&["score", "show", "gone", "--as-of", "2026-11-07"]);
     assert!(shown.contains("of 100"), "{shown}");
-    let shown = project.ok(&["score", "show", "gone", "--as-of", AS_OF]);
-    for part in ["churned since 2026-11-08", "on the day before", "not measured of a partner that"]
+    let shown = project.run_ok(&["score", "show", "gone", "--as-of", AS_OF]);
+    for text in ["churned since 2026-11-08", "on the day before", "not measured of a partner that"]
     {
-        assert!(shown.contains(part), "{shown}");
+        assert!(shown.contains(text), "{shown}");
     }
     for as_of in ["2026-11-24", "2026-11-25"] {
-        project.ok(&["score", "run", "--as-of", as_of]);
+        project.run_ok(&["score", "run", "--as-of", as_of]);
     }
-    project.ok(&["report", "--as-of", AS_OF, "--out", "report"]);
-    let page = read(&project, "partners/gone.html");
-    for part in [
+    project.run_ok(&["report", "--as-of", AS_OF, "--out", "report"]);
+    let page = page_text(&project, "partners/gone.html");
+    for text in [
         "No production success in 28 days: the partner is counted as churned",
         "Score before",
         "Signals are not measured of a partner that has churned.",
     ] {
-        assert!(page.contains(part), "{page}");
+        assert!(page.contains(text), "{page}");
     }
     assert!(!page.contains("Signals0 of 0"), "{page}");
     let row = std::fs::read_to_string(project.path("report/health-churned.html")).expect("a page");
@@ -252,59 +253,59 @@ fn one_that_churned_has_no_score_of_today() {
 }
 
 #[test]
-fn pages_speak_of_the_projects_own_policy() {
-    let project = world();
+fn pages_show_the_thresholds_of_the_projects_own_policy() {
+    let project = project_with_partners();
     let mut policy = scoring::DEFAULT_POLICY.to_owned();
-    for (usual, odd) in [
+    for (default, changed) in [
         ("recent_days = 28", "recent_days = 21"),
         ("at_risk_below = 40", "at_risk_below = 33"),
         ("healthy_above = 75", "healthy_above = 81"),
         ("min_coverage = 0.6", "min_coverage = 0.45"),
         ("min_live_days = 28", "min_live_days = 26"),
     ] {
-        assert!(policy.contains(usual), "{usual}");
-        policy = policy.replace(usual, odd);
+        assert!(policy.contains(default), "{default}");
+        policy = policy.replace(default, changed);
     }
     project.write("scoring.toml", policy);
-    project.ok(&["score", "run", "--as-of", "2026-11-25"]);
-    project.ok(&["report", "--as-of", AS_OF, "--out", "report"]);
-    let page = read(&project, "partners/young.html");
-    for part in ["a score needs 26", "A score needs 26 days live and signals that carry 0.45 of"] {
-        assert!(page.contains(part), "{page}");
+    project.run_ok(&["score", "run", "--as-of", "2026-11-25"]);
+    project.run_ok(&["report", "--as-of", AS_OF, "--out", "report"]);
+    let page = page_text(&project, "partners/young.html");
+    for text in ["a score needs 26", "A score needs 26 days live and signals that carry 0.45 of"] {
+        assert!(page.contains(text), "{page}");
     }
-    let page = read(&project, "partners/busy.html");
-    for part in ["healthy above 81, at risk below 33", "above 81: healthy", "below 33: at risk"] {
-        assert!(page.contains(part), "{page}");
+    let page = page_text(&project, "partners/busy.html");
+    for text in ["healthy above 81, at risk below 33", "above 81: healthy", "below 33: at risk"] {
+        assert!(page.contains(text), "{page}");
     }
-    let health = read(&project, "health.html");
-    for part in ["healthy above 81, at risk below 33", "mark 33 and 81"] {
-        assert!(health.contains(part), "{health}");
+    let health = page_text(&project, "health.html");
+    for text in ["healthy above 81, at risk below 33", "mark 33 and 81"] {
+        assert!(health.contains(text), "{health}");
     }
     let mut pages = vec!["index.html".to_owned(), "health.html".to_owned()];
-    pages.extend(ACTORS.iter().map(|actor| format!("partners/{}.html", actor.id)));
+    pages.extend(PARTNERS.iter().map(|partner| format!("partners/{}.html", partner.id)));
     for name in pages {
-        let page = read(&project, &name);
+        let page = page_text(&project, &name);
         for wrong in ["above 75", "below 40", "40 and 75", "needs 28", "28 days live", "0.6 of the"]
         {
             assert!(!page.contains(wrong), "{name} says {wrong}: {page}");
         }
     }
-    // A tier of 78 is healthy by the policy that is shipped, and watch by this one.
-    let tiers =
-        project.rows("SELECT DISTINCT tier FROM partner_health WHERE score BETWEEN 75.1 AND 81");
+    // A score of 78 is healthy by the default policy, and watch by this one.
+    let tiers = project
+        .query_rows("SELECT DISTINCT tier FROM partner_health WHERE score BETWEEN 75.1 AND 81");
     assert!(tiers.iter().all(|tier| tier == "watch"), "{tiers:?}");
-    let silent = project.ok(&["score", "show", "busy", "--as-of", AS_OF]);
+    let silent = project.run_ok(&["score", "show", "busy", "--as-of", AS_OF]);
     assert!(silent.contains("Called on"), "{silent}");
     project.write(
         "scoring.toml",
         scoring::DEFAULT_POLICY.replace("recent_days = 28", "recent_days = 91"),
     );
     let refused = project.run(&["score", "run", "--as-of", AS_OF]);
-    refused.refused(2, &["scoring.toml", "windows.recent_days = 91", "7 to 84"]);
+    refused.expect_error(2, &["scoring.toml", "windows.recent_days = 91", "7 to 84"]);
 }
 
-/// `partner_health` as it was: five columns for each signal, and the instant of a score for its
-/// revision. Two revisions of one day, one of another.
+/// Writes `partner_health` as older programs did: five columns for each signal, and the instant of
+/// a score as its revision. One day has two revisions, another one has one.
 async fn write_older_scores(project: &Project) {
     const SIGNALS: [&str; 10] = [
         "onboarding",
@@ -388,68 +389,68 @@ async fn write_older_scores(project: &Project) {
 }
 
 #[tokio::test]
-async fn scores_of_an_older_program_stay_readable() {
-    let project = world();
+async fn scores_of_an_older_program_are_readable() {
+    let project = project_with_partners();
     write_older_scores(&project).await;
     let health = "SELECT as_of, revision, tier, score FROM partner_health
          WHERE as_of < '2026-11-22' ORDER BY as_of, revision";
     let signals = "SELECT as_of, revision, signal, available, score, n, reason FROM partner_signals
          WHERE as_of < '2026-11-22' ORDER BY as_of, revision, signal";
-    let known = [
+    let expected_health = [
         "2026-11-20T00:00:00Z,1,healthy,90.0",
         "2026-11-20T00:00:00Z,2,watch,60.0",
         "2026-11-21T00:00:00Z,1,watch,61.0",
     ];
-    let rows = project.rows(signals);
-    assert_eq!(project.rows(health), known);
+    let rows = project.query_rows(signals);
+    assert_eq!(project.query_rows(health), expected_health);
     assert_eq!(rows.len(), 6, "{rows:?}");
     assert_eq!(rows[0], "2026-11-20T00:00:00Z,1,errors,true,40.0,28,4xx as usual");
     assert_eq!(rows[1], "2026-11-20T00:00:00Z,1,growth,false,,0,Live for 7 whole weeks");
 
-    // What was decided then stands: the tier it has had since is not new.
-    project.ok(&["score", "run", "--as-of", AS_OF]);
+    // Old scores stay as they are.
+    project.run_ok(&["score", "run", "--as-of", AS_OF]);
     assert_eq!(
-        (project.rows(health), project.rows(signals)),
-        (known.map(str::to_owned).to_vec(), rows.clone())
+        (project.query_rows(health), project.query_rows(signals)),
+        (expected_health.map(str::to_owned).to_vec(), rows.clone())
     );
-    let partners = ACTORS.len() as i64;
+    let partners = PARTNERS.len() as i64;
     let all = "SELECT count(*) FROM partner_health";
-    assert_eq!(project.number(all), 3 + partners);
-    project.ok(&["score", "run", "--as-of", AS_OF]);
-    assert_eq!(project.number(all), 3 + partners, "the same scores are not kept twice");
-    project.ok(&["lake", "verify"]);
-    project.ok(&["report", "--as-of", AS_OF, "--out", "report"]);
-    let page = read(&project, "partners/busy.html");
+    assert_eq!(project.query_number(all), 3 + partners);
+    project.run_ok(&["score", "run", "--as-of", AS_OF]);
+    assert_eq!(project.query_number(all), 3 + partners, "the same scores are not stored twice");
+    project.run_ok(&["lake", "verify"]);
+    project.run_ok(&["report", "--as-of", AS_OF, "--out", "report"]);
+    let page = page_text(&project, "partners/busy.html");
     let newest = "20 Nov 202660.0Watch";
     assert!(page.contains(newest), "the newest revision of a day counts: {page}");
     assert_eq!(page.matches("20 Nov 2026").count(), 1, "{page}");
 }
 
 #[test]
-fn a_signal_is_a_row_of_its_revision() {
-    let project = world();
-    project.ok(&["score", "run", "--as-of", AS_OF]);
+fn signals_are_rows_with_a_revision() {
+    let project = project_with_partners();
+    project.run_ok(&["score", "run", "--as-of", AS_OF]);
     let twice = "SELECT count(*) FROM (SELECT partner_id, signal FROM partner_signals
          GROUP BY as_of, revision, partner_id, signal HAVING count(*) > 1)";
-    assert_eq!(project.number(twice), 0);
+    assert_eq!(project.query_number(twice), 0);
     let sum = "SELECT h.partner_id FROM partner_health h JOIN (
            SELECT partner_id, sum(contribution) AS points, sum(weight * reference) / sum(weight) AS usual
            FROM partner_signals WHERE available GROUP BY partner_id) s ON s.partner_id = h.partner_id
          WHERE h.score IS NOT NULL AND h.coverage = 1 AND abs(h.score - s.points - s.usual) > 0.000001";
-    assert_eq!(project.rows(sum), [""; 0], "points and what is usual add up to the score");
-    let columns = project.ok(&["sql", "SELECT * FROM partner_health", "--format", "csv"]);
+    assert_eq!(project.query_rows(sum), [""; 0], "points and what is usual add up to the score");
+    let columns = project.run_ok(&["sql", "SELECT * FROM partner_health", "--format", "csv"]);
     assert!(!columns.contains("errors_score"), "{columns}");
 
-    // A late call: scored again, a new revision of all rows beside the old ones.
+    // After a late call the scores are computed again as a new revision beside the old one.
     project.write(
         "late.ndjson",
         r#"{"event_id":"late","partner_id":"busy","occurred_at":"2026-11-25T11:00:00Z","status":422}"#,
     );
-    project.ok(&["ingest", "load", "--stream", "api-calls", "--arrival", AS_OF, "late.ndjson"]);
-    project.ok(&["score", "run", "--as-of", AS_OF]);
+    project.run_ok(&["ingest", "load", "--stream", "api-calls", "--arrival", AS_OF, "late.ndjson"]);
+    project.run_ok(&["score", "run", "--as-of", AS_OF]);
     let mut found = BTreeMap::new();
     for table in ["partner_health", "partner_signals"] {
-        let counts = project.rows(&format!(
+        let counts = project.query_rows(&format!(
             "SELECT revision, count(*) FROM {table} GROUP BY revision ORDER BY revision"
         ));
         assert_eq!(counts.len(), 2, "{table}: {counts:?}");
@@ -458,14 +459,14 @@ fn a_signal_is_a_row_of_its_revision() {
         found.insert(table, counts);
     }
 
-    // Conditions of a policy speak of signals as columns of a partner.
+    // Conditions of a policy use signals as columns of a partner.
     let rule = "\n[[rules]]\nname = \"Errors\"\nfor = \"quota\"\n\
          when = \"errors_score = 0 AND steadiness_score = 100 AND dormancy_score IS NULL\"\n\
          notify = { who = \"Ada\" }\n\n[[rules]]\nname = \"Throttled";
     let policy = std::fs::read_to_string(project.path("policy.toml")).expect("a policy");
     let policy = policy.replacen("\n[[rules]]\nname = \"Throttled", rule, 1);
     project.write("policy.toml", policy);
-    project.ok(&["actions", "plan", "--as-of", AS_OF, "--out", "plan.json"]);
+    project.run_ok(&["actions", "plan", "--as-of", AS_OF, "--out", "plan.json"]);
     let plan = std::fs::read_to_string(project.path("plan.json")).expect("a plan");
     assert_eq!(plan.matches("\"who\": \"Ada\"").count(), 3, "{plan}");
 }

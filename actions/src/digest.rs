@@ -1,20 +1,22 @@
-//! Fingerprints: SHA-256 over canonical JSON (object keys in a fixed order, no spaces).
+//! Digests: SHA-256 over canonical JSON (object keys in a fixed order, no spaces).
 
 use aws_lc_rs::digest::{SHA256, digest};
+use domain::{ActionKind, Setting};
 use serde::Serialize;
 
-use crate::document::{ActionKind, Setting};
 use crate::input::PartnerState;
 
-/// 64 hex digits. A value that JSON cannot hold (a map with other than text keys) has none.
+/// Returns the SHA-256 of a value as 64 hex digits.
+///
+/// # Errors
+/// When JSON cannot hold the value, such as a map with keys other than text.
 pub(crate) fn sha256<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     let bytes = serde_json::to_vec(value)?;
-    let hash = digest(&SHA256, &bytes);
-    Ok(hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(digest(&SHA256, &bytes)))
 }
 
-/// The fingerprint of what actions can change of some partners: quota with its changes, support
-/// route, notices. The order of the partners does not show.
+/// Returns the digest of what actions can change of some partners: quota with its changes, support
+/// route, notices. It does not depend on the order of the partners.
 ///
 /// # Errors
 /// When the state cannot be written as JSON.
@@ -35,7 +37,7 @@ pub fn state_digest<'a>(
     sha256(&rows)
 }
 
-/// The key under which a change is applied at most once.
+/// Returns the idempotency key of a change, under which it is applied at most once.
 pub(crate) fn change_key(
     partner_id: &str,
     action: ActionKind,
@@ -49,6 +51,8 @@ pub(crate) fn change_key(
 
 #[cfg(test)]
 mod tests {
+    use domain::Tier;
+
     use super::*;
 
     #[test]
@@ -61,14 +65,14 @@ mod tests {
     #[test]
     fn every_part_of_a_change_is_in_its_key() {
         let quota = |per_minute| Some(Setting::Quota { per_minute });
-        let (set, tell) = (ActionKind::SetQuota, ActionKind::Notify);
+        let (set, notify) = (ActionKind::SetQuota, ActionKind::Notify);
         let key = |id, action, from: Option<Setting>, to: Option<Setting>, version, end| {
             change_key(id, action, from.as_ref(), to.as_ref(), version, end).expect("JSON")
         };
         let keys = std::collections::BTreeSet::from([
             key("a", set, quota(1), quota(2), "1", 0),
             key("b", set, quota(1), quota(2), "1", 0),
-            key("a", tell, quota(1), quota(2), "1", 0),
+            key("a", notify, quota(1), quota(2), "1", 0),
             key("a", set, quota(3), quota(2), "1", 0),
             key("a", set, None, quota(2), "1", 0),
             key("a", set, quota(1), quota(4), "1", 0),
@@ -79,11 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_shows_state_and_not_order() {
+    fn the_digest_depends_on_state_and_not_on_order() {
         let state = |id: &str, quota| PartnerState {
-            partner_id: id.to_owned(),
             quota_per_minute: Some(quota),
-            ..PartnerState::default()
+            ..PartnerState::of_tier(id, Tier::Healthy)
         };
         let (a, b) = (state("a", 1), state("b", 2));
         let of = |states: &[&PartnerState]| state_digest(states.iter().copied()).expect("JSON");

@@ -1,7 +1,8 @@
-//! The plan as it stands in its file: what changes for whom, why, and what held it back.
+//! The plan as it is written to its file: what changes for whom, why, and what was held back.
 
 use std::collections::BTreeMap;
 
+use domain::{ActionKind, Setting, SignalName, Tier};
 use serde::{Deserialize, Serialize};
 
 /// A plan. Instants are RFC 3339 in the file and µs UTC here.
@@ -15,19 +16,19 @@ pub struct Plan {
     pub as_of: i64,
     #[serde(with = "instant")]
     pub created_at: i64,
-    /// The version of every table it was made from.
+    /// The version of every table that it was made from.
     pub versions: BTreeMap<String, u64>,
-    /// SHA-256 of the present state of the partners it changes: the base that must not have moved
-    /// when it is applied.
+    /// SHA-256 of the present state of the partners that it changes. The state must still be the
+    /// same when the plan is applied.
     pub state_digest: String,
-    /// How many partners were looked at.
+    /// How many partners it was made for.
     pub partners: usize,
-    /// Why nothing may be changed at all; then there are no changes.
+    /// Why nothing may be changed at all. Then there are no changes.
     pub blocked: Vec<String>,
-    /// By partner, then action.
+    /// By partner, then by action.
     pub changes: Vec<Change>,
-    /// What a rule asked for and a guardrail stopped.
-    pub stopped: Vec<Stopped>,
+    /// What rules asked for and guardrails stopped.
+    pub stopped: Vec<StoppedChange>,
 }
 
 /// One change of one partner's state.
@@ -39,94 +40,66 @@ pub struct Change {
     pub action: ActionKind,
     pub from: Option<Setting>,
     pub to: Option<Setting>,
-    pub why: Why,
-    pub guardrails: Vec<Guardrail>,
+    #[serde(rename = "why")]
+    pub rationale: Rationale,
+    pub guardrails: Vec<GuardrailCheck>,
     pub needs_approval: bool,
-    /// When the change ends by itself and `from` holds again.
+    /// When the change ends by itself, so that `from` holds again.
     #[serde(with = "optional_instant")]
     pub expires_at: Option<i64>,
-    /// SHA-256 of partner, action, from, to, policy version and window end: a change is applied
+    /// SHA-256 of partner, action, from, to, policy version and window end. A change is applied
     /// once for each key.
     pub key: String,
 }
 
-/// A change that was asked for and is not made.
+/// A change that a rule asked for and a guardrail stopped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stopped {
+pub struct StoppedChange {
     pub partner_id: String,
     pub name: Option<String>,
     pub action: ActionKind,
     pub from: Option<Setting>,
     pub asked: Option<Setting>,
-    pub why: Why,
-    pub guardrails: Vec<Guardrail>,
+    #[serde(rename = "why")]
+    pub rationale: Rationale,
+    pub guardrails: Vec<GuardrailCheck>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActionKind {
-    RouteSupport,
-    SetQuota,
-    Notify,
-}
-
-/// What a change goes from or to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Setting {
-    Support(SupportRoute),
-    Quota {
-        /// Calls a minute.
-        per_minute: i64,
-    },
-    Notify {
-        who: String,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SupportRoute {
-    pub queue: String,
-    /// 1 is the most urgent.
-    pub priority: u32,
-    /// Hours to a first answer.
-    pub sla_hours: u32,
-}
-
-/// The rule that asked, and what is known of the partner.
+/// Why a change is proposed: the rule that asked for it, and what is known of the partner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Why {
+pub struct Rationale {
     pub rule: String,
     pub condition: String,
-    pub tier: String,
+    pub tier: Tier,
     pub reason: String,
-    /// The three largest, by size.
+    /// The three largest by absolute value.
     pub contributions: Vec<Contribution>,
 }
 
-/// What a signal adds to the score.
+/// What a signal adds to the score of a partner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Contribution {
-    pub signal: String,
-    /// Points of the score against what is usual in the segment.
+    pub signal: SignalName,
+    /// Points of the score against the median of the segment.
     pub points: f64,
     pub reason: Option<String>,
 }
 
-/// A guardrail that was asked, and what it said.
+/// The result of one guardrail for one change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Guardrail {
-    /// step, floor, ceiling, cooldown, health, usage, thirty_days, decrease, reach, capacity, quota.
+pub struct GuardrailCheck {
+    /// step, floor, ceiling, cooldown, health, usage, thirty_days, decrease, reach, capacity,
+    /// quota.
     pub name: String,
     pub outcome: Outcome,
     pub reason: String,
 }
 
+/// What a guardrail did to a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -136,9 +109,9 @@ pub enum Outcome {
     Stopped,
 }
 
-/// Instants as RFC 3339.
+/// Writes instants as RFC 3339.
 mod instant {
-    use lake_types::{format_instant, parse_instant};
+    use domain::{format_instant, parse_instant};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `with` hands in a reference")]
@@ -152,6 +125,7 @@ mod instant {
     }
 }
 
+/// Writes instants that may be missing as RFC 3339 or null.
 mod optional_instant {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -1,71 +1,76 @@
-//! What a quota change may be: each guardrail passes, changes, stops, or asks for a person.
+//! The guardrails of one quota change: each passes it, changes it, stops it, or asks for a person.
 
-use lake_types::{MICROS_PER_DAY, counted, thousands};
+use domain::format::{plain_signed_percent, whole_days};
+use domain::{MICROS_PER_DAY, Tier, thousands};
 
-use crate::document::{Guardrail, Outcome};
+use crate::document::{GuardrailCheck, Outcome};
 use crate::input::PartnerState;
 use crate::policy::{Policy, QuotaTarget};
 
-/// Days over which raises add up for the guardrail `thirty_days`.
-const ADD_UP_DAYS: i64 = 30;
+/// Days over which the guardrail `thirty_days` adds up raises.
+const RAISE_SUM_DAYS: i64 = 30;
 
-/// What became of the quota that a rule asked for.
+/// What became of the quota that a rule asked for. Quotas are in calls a minute.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Decision {
-    /// `None` where it could not even be worked out.
+pub(crate) struct QuotaDecision {
+    /// `None` where the present quota is not known.
     pub asked: Option<i64>,
     pub to: i64,
-    pub guardrails: Vec<Guardrail>,
+    pub guardrails: Vec<GuardrailCheck>,
 }
 
-impl Decision {
-    pub(crate) fn stopped(&self) -> bool {
+impl QuotaDecision {
+    /// Returns whether a guardrail stopped the change.
+    pub(crate) fn is_stopped(&self) -> bool {
         self.guardrails.iter().any(|g| g.outcome == Outcome::Stopped)
     }
 }
 
-pub(crate) fn guardrail(name: &str, outcome: Outcome, reason: String) -> Guardrail {
-    Guardrail { name: name.to_owned(), outcome, reason }
+pub(crate) fn guardrail_check(name: &str, outcome: Outcome, reason: String) -> GuardrailCheck {
+    GuardrailCheck { name: name.to_owned(), outcome, reason }
 }
 
-/// Holds what a rule asks for against the guardrails that look at one partner; `None` when the
-/// quota is already what was asked. `now` in µs; `usage_late`: the usage of nobody is whole.
-pub(crate) fn decide(
+/// Checks the quota that a rule asks for by the guardrails of one partner. Returns `None` if the
+/// quota already is what was asked. `now` is in µs; with `all_usage_late` the usage of no partner
+/// is complete.
+pub(crate) fn decide_quota(
     state: &PartnerState,
     target: QuotaTarget,
     policy: &Policy,
     now: i64,
-    usage_late: bool,
-) -> Option<Decision> {
+    all_usage_late: bool,
+) -> Option<QuotaDecision> {
     let Some(from) = state.quota_per_minute else {
         let reason = "The present quota is unknown; a quota_changed event sets it".to_owned();
-        let guardrails = vec![guardrail("quota", Outcome::Stopped, reason)];
-        return Some(Decision { asked: None, to: 0, guardrails });
+        let guardrails = vec![guardrail_check("quota", Outcome::Stopped, reason)];
+        return Some(QuotaDecision { asked: None, to: 0, guardrails });
     };
     let asked = match target {
         QuotaTarget::PerMinute(quota) => quota,
-        QuotaTarget::Step(step) => stepped(from, step),
+        QuotaTarget::Step(step) => after_step(from, step),
     };
-    let case = Case { state, policy, from, asked, now };
+    let request = QuotaRequest { state, policy, from, asked, now };
     let cut = match target {
         QuotaTarget::PerMinute(_) if asked == from && from > 0 => return None,
         QuotaTarget::PerMinute(_) => asked < from,
-        // One too small to move the quota is stopped as a step, with that reason.
+        // A step too small to move the quota is stopped by the guardrail `step`.
         QuotaTarget::Step(step) => step < 0.0,
     };
-    let (to, guardrails) = if cut { case.cut(usage_late) } else { case.raise() };
-    Some(Decision { asked: Some(asked), to, guardrails })
+    let (to, guardrails) = if cut { request.cut(all_usage_late) } else { request.raise() };
+    Some(QuotaDecision { asked: Some(asked), to, guardrails })
 }
 
-/// A quota after a step, in whole calls: one that is no more than the step.
-fn stepped(from: i64, step: f64) -> i64 {
-    // Far below what a quota counts, far above what a product of floats is off by.
-    const HAIR: f64 = 1e-6;
+/// Returns a quota after a step, in whole calls, rounded so that the change is no more than the
+/// step.
+fn after_step(from: i64, step: f64) -> i64 {
+    // Far below one call, and far above the rounding error of a product of floats.
+    const EPSILON: f64 = 1e-6;
     let to = from as f64 * (1.0 + step);
-    if step < 0.0 { (to - HAIR).ceil() as i64 } else { (to + HAIR).floor() as i64 }
+    if step < 0.0 { (to - EPSILON).ceil() as i64 } else { (to + EPSILON).floor() as i64 }
 }
 
-struct Case<'a> {
+/// A quota that was asked for, with what guardrails look at.
+struct QuotaRequest<'a> {
     state: &'a PartnerState,
     policy: &'a Policy,
     from: i64,
@@ -73,71 +78,75 @@ struct Case<'a> {
     now: i64,
 }
 
-impl Case<'_> {
-    fn raise(&self) -> (i64, Vec<Guardrail>) {
+impl QuotaRequest<'_> {
+    /// Returns the quota after the guardrails of a raise, and their results.
+    fn raise(&self) -> (i64, Vec<GuardrailCheck>) {
         let from = self.from;
         if from == 0 {
             let reason = "A quota of 0 is a decision of its own; a person raises it".to_owned();
-            return (0, vec![guardrail("quota", Outcome::Stopped, reason)]);
+            return (0, vec![guardrail_check("quota", Outcome::Stopped, reason)]);
         }
         let mut checks = vec![self.cooldown()];
         let limit = self.policy.guardrails.max_raise;
-        let held = self.asked.min(stepped(from, limit));
-        checks.push(self.step(held, limit));
-        let (to, ceiling) = self.ceiling(held);
+        let limited = self.asked.min(after_step(from, limit));
+        checks.push(self.step(limited, limit));
+        let (to, ceiling) = self.ceiling(limited);
         checks.push(ceiling);
         checks.push(self.thirty_days(to));
         (to, checks)
     }
 
-    fn cut(&self, usage_late: bool) -> (i64, Vec<Guardrail>) {
-        let mut checks = vec![self.health(), self.usage(usage_late), self.cooldown()];
+    /// Returns the quota after the guardrails of a cut, and their results.
+    fn cut(&self, all_usage_late: bool) -> (i64, Vec<GuardrailCheck>) {
+        let mut checks = vec![self.health(), self.usage(all_usage_late), self.cooldown()];
         let limit = self.policy.guardrails.max_cut;
-        let held = self.asked.max(stepped(self.from, -limit));
-        checks.push(self.step(held, -limit));
-        let (to, floor) = self.floor(held);
+        let limited = self.asked.max(after_step(self.from, -limit));
+        checks.push(self.step(limited, -limit));
+        let (to, floor) = self.floor(limited);
         checks.push(floor);
         let reason = "A cut is decided by a person".to_owned();
-        checks.push(guardrail("decrease", Outcome::NeedsApproval, reason));
+        checks.push(guardrail_check("decrease", Outcome::NeedsApproval, reason));
         (to, checks)
     }
 
-    fn cooldown(&self) -> Guardrail {
+    /// Stops a change too soon after the last one.
+    fn cooldown(&self) -> GuardrailCheck {
         let needed = self.policy.guardrails.cooldown_days;
         let past = self.state.quota_changes.iter().map(|c| c.at).filter(|at| *at <= self.now);
         let Some(last) = past.max() else {
-            return guardrail("cooldown", Outcome::Passed, "No change before".to_owned());
+            return guardrail_check("cooldown", Outcome::Passed, "No change before".to_owned());
         };
-        let ago = match (self.now - last) / MICROS_PER_DAY {
-            0 => "less than a day".to_owned(),
-            days => counted(days, "day"),
-        };
+        let ago = whole_days((self.now - last) / MICROS_PER_DAY);
         let reason = format!("Last change {ago} ago, {needed} needed");
         let passed = self.now - last >= needed * MICROS_PER_DAY;
-        guardrail("cooldown", if passed { Outcome::Passed } else { Outcome::Stopped }, reason)
+        guardrail_check("cooldown", if passed { Outcome::Passed } else { Outcome::Stopped }, reason)
     }
 
-    fn step(&self, stepped: i64, limit: f64) -> Guardrail {
-        let limit = percent(limit);
+    /// Says what the largest step allowed, `limit`, made of the quota that was asked for. Stops a
+    /// step too small to change the quota.
+    fn step(&self, stepped: i64, limit: f64) -> GuardrailCheck {
+        let limit = plain_signed_percent(limit);
         if stepped == self.from {
-            let tried = match self.asked {
+            let step = match self.asked {
                 asked if asked == self.from => "The step asked for".to_owned(),
                 _ => format!("A step of {limit}"),
             };
-            let reason = format!("{tried} leaves {} as it is", thousands(self.from));
-            return guardrail("step", Outcome::Stopped, reason);
+            let reason = format!("{step} leaves {} as it is", thousands(self.from));
+            return guardrail_check("step", Outcome::Stopped, reason);
         }
         if stepped == self.asked {
-            let change = percent(self.asked as f64 / self.from as f64 - 1.0);
-            return guardrail("step", Outcome::Passed, format!("{change}, limit {limit}"));
+            let change = plain_signed_percent(self.asked as f64 / self.from as f64 - 1.0);
+            return guardrail_check("step", Outcome::Passed, format!("{change}, limit {limit}"));
         }
         let (asked, to) = (thousands(self.asked), thousands(stepped));
         let verb = if stepped < self.asked { "cut" } else { "held" };
-        guardrail("step", Outcome::Changed, format!("Asked {asked}, {verb} to {limit}: {to}"))
+        guardrail_check("step", Outcome::Changed, format!("Asked {asked}, {verb} to {limit}: {to}"))
     }
 
-    fn ceiling(&self, stepped: i64) -> (i64, Guardrail) {
-        let check = |to, outcome, reason| (to, guardrail("ceiling", outcome, reason));
+    /// Cuts a raise to the ceiling of the partner's plan, and stops it if the quota is there
+    /// already.
+    fn ceiling(&self, stepped: i64) -> (i64, GuardrailCheck) {
+        let check = |to, outcome, reason| (to, guardrail_check("ceiling", outcome, reason));
         let plan = self.state.plan.as_deref();
         let Some(quota) = plan.and_then(|plan| self.policy.plans.get(plan)) else {
             let reason = match plan {
@@ -159,24 +168,24 @@ impl Case<'_> {
         check(stepped, Outcome::Passed, reason)
     }
 
-    /// Raises of the last 30 days and this one together.
-    fn thirty_days(&self, to: i64) -> Guardrail {
+    /// Adds up the raises of the last 30 days and this one.
+    fn thirty_days(&self, to: i64) -> GuardrailCheck {
         let limit = self.policy.guardrails.approval_above_30d;
         let base = self.quota_30_days_ago();
         let change = if base == 0 { f64::INFINITY } else { to as f64 / base as f64 - 1.0 };
         if change > limit {
-            let told = if base == 0 { "From 0".to_owned() } else { percent(change) };
-            let reason = format!("{told} in {ADD_UP_DAYS} days: a person decides");
-            return guardrail("thirty_days", Outcome::NeedsApproval, reason);
+            let raise = if base == 0 { "From 0".to_owned() } else { plain_signed_percent(change) };
+            let reason = format!("{raise} in {RAISE_SUM_DAYS} days: a person decides");
+            return guardrail_check("thirty_days", Outcome::NeedsApproval, reason);
         }
-        let (change, limit) = (percent(change), percent(limit));
-        let reason = format!("{change} in {ADD_UP_DAYS} days, limit {limit}");
-        guardrail("thirty_days", Outcome::Passed, reason)
+        let (change, limit) = (plain_signed_percent(change), plain_signed_percent(limit));
+        let reason = format!("{change} in {RAISE_SUM_DAYS} days, limit {limit}");
+        guardrail_check("thirty_days", Outcome::Passed, reason)
     }
 
-    /// The quota in force then; where that is not known, the lowest since.
+    /// Returns the quota in force 30 days ago, or the lowest since where that is not known.
     fn quota_30_days_ago(&self) -> i64 {
-        let since = self.now - ADD_UP_DAYS * MICROS_PER_DAY;
+        let since = self.now - RAISE_SUM_DAYS * MICROS_PER_DAY;
         let changes = &self.state.quota_changes;
         let then = changes.iter().filter(|c| c.at <= since).max_by_key(|c| c.at);
         if let Some(then) = then {
@@ -186,71 +195,59 @@ impl Case<'_> {
         lowest.map_or(self.from, |lowest| lowest.min(self.from))
     }
 
-    /// Poor health never lowers a quota, nor does health that is not known.
-    fn health(&self) -> Guardrail {
-        let tier = self.state.tier.replace('_', " ");
-        if self.state.tier == "healthy" {
-            return guardrail("health", Outcome::Passed, "The partner is healthy".to_owned());
+    /// Stops a cut unless the partner is healthy: poor or unknown health never lowers a quota.
+    fn health(&self) -> GuardrailCheck {
+        if self.state.tier == Tier::Healthy {
+            return guardrail_check("health", Outcome::Passed, "The partner is healthy".to_owned());
         }
-        let reason = format!("Only a healthy partner's quota is cut; this one is {tier}");
-        guardrail("health", Outcome::Stopped, reason)
+        let reason = format!(
+            "Only a healthy partner's quota is cut; this one is {}",
+            self.state.tier.words()
+        );
+        guardrail_check("health", Outcome::Stopped, reason)
     }
 
-    fn usage(&self, all_late: bool) -> Guardrail {
-        let stop = |reason: &str| guardrail("usage", Outcome::Stopped, reason.to_owned());
+    /// Stops a cut unless recent usage is known to be complete and above zero.
+    fn usage(&self, all_usage_late: bool) -> GuardrailCheck {
+        let stop = |reason: &str| guardrail_check("usage", Outcome::Stopped, reason.to_owned());
         match self.state.peak_per_minute {
             None => stop("No usage is known: nothing shows that less is enough"),
             Some(0) => stop("Usage is zero, which may be an outage: no cut"),
-            Some(_) if all_late || self.state.usage_late => stop("Usage came late: no cut yet"),
+            Some(_) if all_usage_late || self.state.usage_late => {
+                stop("Usage came late: no cut yet")
+            }
             Some(peak) => {
                 let reason = format!("Peak of {} a minute in 28 days", thousands(peak));
-                guardrail("usage", Outcome::Passed, reason)
+                guardrail_check("usage", Outcome::Passed, reason)
             }
         }
     }
 
-    fn floor(&self, stepped: i64) -> (i64, Guardrail) {
+    /// Holds a cut at the contract and above the peak, and stops it if the quota is there already.
+    fn floor(&self, stepped: i64) -> (i64, GuardrailCheck) {
         let plan = self.state.plan.as_deref();
         let contract = plan.and_then(|p| self.policy.plans.get(p)).map_or(0, |q| q.contract);
         let headroom = self.policy.guardrails.headroom;
         let peak = self.state.peak_per_minute.unwrap_or(0);
         let needed = (peak as f64 * headroom).ceil() as i64;
         let floor = contract.max(needed);
-        let named = match floor {
+        let floor_name = match floor {
             f if f == contract && contract > needed => {
                 format!("the contract's {}", thousands(floor))
             }
             _ => format!("{headroom} × the peak: {}", thousands(floor)),
         };
-        let check = |to, outcome, reason| (to, guardrail("floor", outcome, reason));
+        let check = |to, outcome, reason| (to, guardrail_check("floor", outcome, reason));
         if floor >= self.from {
-            return check(self.from, Outcome::Stopped, format!("The floor is {named}"));
+            return check(self.from, Outcome::Stopped, format!("The floor is {floor_name}"));
         }
         if stepped < floor {
-            let reason = format!("{}, held to {named}", thousands(stepped));
+            let reason = format!("{}, held to {floor_name}", thousands(stepped));
             return check(floor, Outcome::Changed, reason);
         }
-        let reason = format!("{} is not below {named}", thousands(stepped));
+        let reason = format!("{} is not below {floor_name}", thousands(stepped));
         check(stepped, Outcome::Passed, reason)
     }
-}
-
-/// A share in 0–1 and beyond, with the digits it needs: `0.04 %`, `6.3 %`, `98 %`, `0 %`.
-pub(crate) fn share(share: f64) -> String {
-    let value = share * 100.0;
-    match value.abs() {
-        x if x < 5e-7 => "0 %".to_owned(),
-        x if x < 0.005 => "under 0.01 %".to_owned(),
-        x if x < 0.095 => format!("{value:.2} %"),
-        x if x < 9.95 => format!("{value:.1} %"),
-        _ => format!("{value:.0} %"),
-    }
-}
-
-/// `+50 %`, `−10 %`.
-fn percent(share: f64) -> String {
-    let sign = if share < 0.0 { "−" } else { "+" };
-    format!("{sign}{:.0} %", share.abs() * 100.0)
 }
 
 #[cfg(test)]
@@ -269,12 +266,10 @@ mod tests {
 
     fn partner(from: i64) -> PartnerState {
         PartnerState {
-            partner_id: "p".to_owned(),
             plan: Some("small".to_owned()),
-            tier: "healthy".to_owned(),
             quota_per_minute: Some(from),
             peak_per_minute: Some(100),
-            ..PartnerState::default()
+            ..PartnerState::of_tier("p", Tier::Healthy)
         }
     }
 
@@ -285,7 +280,7 @@ mod tests {
     /// `expected`: the quota it ends at, and the guardrails that did not just pass.
     #[track_caller]
     fn check(state: &PartnerState, target: QuotaTarget, expected: Option<(i64, &[(&str, &str)])>) {
-        let decision = decide(state, target, &policy(), NOW, false);
+        let decision = decide_quota(state, target, &policy(), NOW, false);
         let found = decision.as_ref().map(|d| {
             let checks = d.guardrails.iter().filter(|g| g.outcome != Outcome::Passed);
             (d.to, checks.map(|g| (g.name.as_str(), g.reason.as_str())).collect::<Vec<_>>())
@@ -322,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn raises_of_plans_nobody_knows() {
+    fn raises_of_unknown_plans() {
         let other = PartnerState { plan: Some("gold".to_owned()), ..partner(600) };
         let reason = "The policy knows no plan \"gold\": a person decides";
         check(&other, Step(0.5), Some((900, &[("ceiling", reason)])));
@@ -332,6 +327,7 @@ mod tests {
     }
 
     #[test]
+    /// Stops a change too soon after the last one.
     fn cooldown() {
         for (days, reason) in [
             (0, Some("Last change less than a day ago, 7 needed")),
@@ -388,11 +384,11 @@ mod tests {
     fn no_cut_on_poor_health_or_poor_evidence() {
         let person = ("decrease", "A cut is decided by a person");
         for (tier, shown) in [
-            ("at_risk", "at risk"),
-            ("watch", "watch"),
-            ("insufficient_evidence", "insufficient evidence"),
+            (Tier::AtRisk, "at risk"),
+            (Tier::Watch, "watch"),
+            (Tier::InsufficientEvidence, "insufficient evidence"),
         ] {
-            let state = PartnerState { tier: tier.to_owned(), ..partner(1_000) };
+            let state = PartnerState { tier, ..partner(1_000) };
             let reason = format!("Only a healthy partner's quota is cut; this one is {shown}");
             check(&state, Step(-0.1), Some((900, &[("health", &reason), person])));
         }
@@ -403,26 +399,18 @@ mod tests {
         usage(None, false, "No usage is known: nothing shows that less is enough");
         usage(Some(0), false, "Usage is zero, which may be an outage: no cut");
         usage(Some(100), true, "Usage came late: no cut yet");
-        let decision = decide(&partner(1_000), Step(-0.1), &policy(), NOW, true);
-        assert!(decision.expect("a decision").stopped());
+        let decision = decide_quota(&partner(1_000), Step(-0.1), &policy(), NOW, true);
+        assert!(decision.expect("a decision").is_stopped());
         // A raise asks for none of it.
-        let state =
-            PartnerState { tier: "at_risk".to_owned(), peak_per_minute: None, ..partner(600) };
+        let state = PartnerState { tier: Tier::AtRisk, peak_per_minute: None, ..partner(600) };
         check(&state, Step(0.5), Some((900, &[])));
-    }
-
-    #[test]
-    fn numbers_in_words() {
-        assert_eq!([0.5, -0.1, 1.25].map(percent), ["+50 %", "−10 %", "+125 %"]);
-        let shares = [0.0, 0.00001, 0.0004, 0.063, 0.98, 1.04].map(share);
-        assert_eq!(shares, ["0 %", "under 0.01 %", "0.04 %", "6.3 %", "98 %", "104 %"]);
     }
 
     #[test]
     fn a_step_is_never_more_than_its_share() {
         for from in 1..3_000 {
             for step in [0.5, 0.1, 0.15, -0.1, -0.35] {
-                let to = stepped(from, step);
+                let to = after_step(from, step);
                 let moved = (to - from) as f64;
                 let most = from as f64 * step;
                 assert!(moved.abs() <= most.abs() + 1e-5, "{from} {step}: {to}");

@@ -1,9 +1,16 @@
-//! Actions: a policy over partners' health → a plan that a person can read and a machine can check.
+//! Actions: from a policy and the health of partners to a plan that people can read and programs
+//! can check.
 //!
-//! Knows no SQL: whoever plans hands in the function that says which partners meet a condition.
-//! Reading order: `policy` (policy.toml), `input` (what a plan is made from), `document` (the plan
-//! as a file), `plan` (rules → changes), `guardrails` (what one change may be), `limits` (what all
-//! of them together may), `digest` (keys and fingerprints), `readable` (the table for a terminal).
+//! Pure, and without SQL: the caller passes the function that evaluates conditions.
+//!
+//! - `policy`: the action policy, read from `policy.toml`
+//! - `input`: what a plan is made from
+//! - `document`: the plan as a file
+//! - `plan`: from rules to changes
+//! - `guardrails`: the limits of one quota change
+//! - `limits`: the limits of a whole plan
+//! - `digest`: digests and idempotency keys
+//! - `plan_table`: the plan as a table of text
 
 mod digest;
 mod document;
@@ -11,18 +18,17 @@ mod guardrails;
 mod input;
 mod limits;
 mod plan;
+mod plan_table;
 #[cfg(test)]
-mod plan_test;
+mod plan_tests;
 mod policy;
-mod readable;
 
 pub use digest::state_digest;
-pub use document::{
-    ActionKind, Change, Contribution, Guardrail, Outcome, Plan, Setting, Stopped, SupportRoute, Why,
-};
+pub use document::{Change, Contribution, GuardrailCheck, Outcome, Plan, Rationale, StoppedChange};
 pub use input::{PartnerState, PlanInput, QuotaChange};
-pub use plan::{Evaluate, PlanError, plan};
+pub use plan::{EvaluateCondition, PlanError, make_plan};
+pub use plan_table::{PlanTableRow, plan_table, rule_and_reason};
 pub use policy::{
-    Action, DEFAULT_POLICY, Guardrails, PlanQuota, Policy, PolicyError, QuotaTarget, Rule, Track,
+    DEFAULT_POLICY, GuardrailSettings, PlanQuota, Policy, PolicyError, QuotaTarget, Rule,
+    RuleAction, RuleKind,
 };
-pub use readable::{Row, readable, told};

@@ -1,25 +1,26 @@
-//! What holds a whole plan: old inputs and the kill switch, its reach, its capacity.
+//! The guardrails of a whole plan: stale inputs, the kill switch, its reach, its capacity.
 
 use std::collections::BTreeMap;
 
-use lake_types::{AsOf, counted, format_instant, thousands};
+use domain::format::plain_percent_as_given;
+use domain::{ActionKind, AsOf, Setting, counted, format_instant, thousands};
 
-use crate::document::{ActionKind, Change, Outcome, Setting, Stopped};
-use crate::guardrails::guardrail;
+use crate::document::{Change, Outcome, StoppedChange};
+use crate::guardrails::guardrail_check;
 use crate::input::{PartnerState, PlanInput};
 use crate::policy::Policy;
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
 
-/// A plan on its way.
+/// A plan that is being made.
 #[derive(Default)]
-pub(crate) struct Draft {
+pub(crate) struct DraftPlan {
     pub changes: Vec<Change>,
-    pub stopped: Vec<Stopped>,
+    pub stopped: Vec<StoppedChange>,
 }
 
-/// Why nothing may be changed now.
-pub(crate) fn blocked(input: &PlanInput, policy: &Policy) -> Vec<String> {
+/// Returns why nothing may be changed now, or nothing if changes may be made.
+pub(crate) fn blocking_reasons(input: &PlanInput, policy: &Policy) -> Vec<String> {
     let mut reasons = Vec::new();
     if policy.guardrails.kill_switch {
         reasons.push("The kill switch of the policy is on".to_owned());
@@ -37,28 +38,29 @@ pub(crate) fn blocked(input: &PlanInput, policy: &Policy) -> Vec<String> {
             counted(hours, "hour")
         ));
     }
-    let due = AsOf::at_or_before(watermark);
+    let expected = AsOf::at_or_before(watermark);
     match input.scored_as_of {
         None => reasons.push("No partner has been scored yet. Run `rapport score run`".to_owned()),
-        Some(scored) if scored < due => reasons.push(format!(
+        Some(scored) if scored < expected => reasons.push(format!(
             "Scores are as of {}, the lake reaches {}. Run `rapport score run`",
             scored.day(),
-            due.day()
+            expected.day()
         )),
         Some(_) => {}
     }
     reasons
 }
 
-/// The order in which a limited number of changes is given out: the largest partners first.
+/// Returns the sort key by which a limited number of changes is given out: the largest partners
+/// first.
 fn by_impact(partners: &BTreeMap<&str, &PartnerState>, change: &Change) -> (i64, String) {
     let rank = partners.get(change.partner_id.as_str()).and_then(|p| p.impact_rank);
     (rank.unwrap_or(i64::MAX), change.partner_id.clone())
 }
 
-/// Beyond a share of all partners a person decides; support and quotas are counted apart.
+/// Leaves changes beyond a share of all partners to a person. Support and quotas are counted apart.
 pub(crate) fn limit_reach(
-    draft: &mut Draft,
+    draft: &mut DraftPlan,
     policy: &Policy,
     partners: &BTreeMap<&str, &PartnerState>,
 ) {
@@ -68,29 +70,28 @@ pub(crate) fn limit_reach(
     for quotas in [false, true] {
         let same = |c: &&mut Change| (c.action == ActionKind::SetQuota) == quotas;
         let touched = draft.changes.iter_mut().filter(same).count();
-        let share = (policy.guardrails.reach * 1_000.0).round() / 10.0;
+        let share = plain_percent_as_given(policy.guardrails.reach);
         let all = counted(all, "partner");
         for (at, change) in draft.changes.iter_mut().filter(same).enumerate() {
-            // Those within the limit, by impact, are changed: how many more there are is no matter
-            // of theirs.
+            // The reason of a change within the limit does not depend on how many there are beyond.
             if at < limit {
                 let reason =
                     format!("Number {} of {limit} that may change without a person", at + 1);
-                change.guardrails.push(guardrail("reach", Outcome::Passed, reason));
+                change.guardrails.push(guardrail_check("reach", Outcome::Passed, reason));
                 continue;
             }
             let reason = format!(
-                "{touched} of {all} would change, {limit} may without a person ({share} %): a person decides on this one"
+                "{touched} of {all} would change, {limit} may without a person ({share}): a person decides on this one"
             );
-            change.guardrails.push(guardrail("reach", Outcome::NeedsApproval, reason));
+            change.guardrails.push(guardrail_check("reach", Outcome::NeedsApproval, reason));
             change.needs_approval = true;
         }
     }
 }
 
-/// Raises beyond the capacity of one plan are stopped, the smallest partners' first.
+/// Stops raises beyond the capacity of one plan, those of the smallest partners first.
 pub(crate) fn limit_capacity(
-    draft: &mut Draft,
+    draft: &mut DraftPlan,
     policy: &Policy,
     partners: &BTreeMap<&str, &PartnerState>,
 ) {
@@ -108,27 +109,27 @@ pub(crate) fn limit_capacity(
         if used + raise <= capacity {
             used += raise;
             let reason = format!("{} of {limit} a minute granted by this plan", thousands(used));
-            change.guardrails.push(guardrail("capacity", Outcome::Passed, reason));
+            change.guardrails.push(guardrail_check("capacity", Outcome::Passed, reason));
             kept.push(change);
             continue;
         }
         let left = thousands(capacity - used);
         let reason = format!("{more} more a minute, {left} of this plan's {limit} left");
-        change.guardrails.push(guardrail("capacity", Outcome::Stopped, reason));
-        draft.stopped.push(Stopped {
+        change.guardrails.push(guardrail_check("capacity", Outcome::Stopped, reason));
+        draft.stopped.push(StoppedChange {
             partner_id: change.partner_id,
             name: change.name,
             action: change.action,
             from: change.from,
             asked: change.to,
-            why: change.why,
+            rationale: change.rationale,
             guardrails: change.guardrails,
         });
     }
     draft.changes = kept;
 }
 
-/// Calls a minute that a change adds; 0 for what is no raise.
+/// Returns the calls a minute that a change adds; 0 if it is no raise.
 fn raise(change: &Change) -> i64 {
     match (&change.from, &change.to) {
         (Some(Setting::Quota { per_minute: from }), Some(Setting::Quota { per_minute: to })) => {

@@ -1,18 +1,19 @@
-//! The plan: each partner's first matching rule of each kind, held against the guardrails.
+//! Making a plan: each partner's first matching rule of each kind, checked by the guardrails.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lake_types::MICROS_PER_DAY;
+use domain::format::{capitalized, plain_percent};
+use domain::{ActionKind, MICROS_PER_DAY, Setting};
 
 use crate::digest::{change_key, sha256, state_digest};
-use crate::document::{ActionKind, Change, Contribution, Outcome, Plan, Setting, Stopped, Why};
-use crate::guardrails::{decide, share};
+use crate::document::{Change, Contribution, Outcome, Plan, Rationale, StoppedChange};
+use crate::guardrails::decide_quota;
 use crate::input::{PartnerState, PlanInput};
-use crate::limits::{Draft, blocked, limit_capacity, limit_reach};
-use crate::policy::{Action, Policy, QuotaTarget, Rule, Track};
+use crate::limits::{DraftPlan, blocking_reasons, limit_capacity, limit_reach};
+use crate::policy::{Policy, QuotaTarget, Rule, RuleAction, RuleKind};
 
-/// Says which partners meet a condition: the ids, or what is wrong with the condition.
-pub type Evaluate<'a> = dyn Fn(&str) -> Result<BTreeSet<String>, String> + 'a;
+/// Returns the ids of the partners that meet a condition, or what is wrong with the condition.
+pub type EvaluateCondition<'a> = dyn Fn(&str) -> Result<BTreeSet<String>, String> + 'a;
 
 /// Why no plan could be made.
 #[derive(Debug, thiserror::Error)]
@@ -27,37 +28,37 @@ pub enum PlanError {
     )]
     UnknownPartner { line: usize, rule: String, partner_id: String },
     #[error("the partner \"{0}\" is there twice")]
-    PartnerTwice(String),
+    DuplicatePartner(String),
     #[error("the plan could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
 
 /// Makes a plan: what changes for which partner under a policy, and what was held back.
 ///
-/// Every rule's condition is evaluated once over all partners. The same input gives the same plan,
-/// byte for byte.
+/// The condition of every rule is evaluated once over all partners. The same input gives the same
+/// plan, byte for byte.
 ///
 /// # Errors
 /// Names the rule whose condition fails, or what is inconsistent in the input.
-pub fn plan(
+pub fn make_plan(
     input: &PlanInput,
     policy: &Policy,
-    evaluate: &Evaluate<'_>,
+    evaluate: &EvaluateCondition<'_>,
 ) -> Result<Plan, PlanError> {
     let mut partners = BTreeMap::new();
     for state in &input.partners {
         if partners.insert(state.partner_id.as_str(), state).is_some() {
-            return Err(PlanError::PartnerTwice(state.partner_id.clone()));
+            return Err(PlanError::DuplicatePartner(state.partner_id.clone()));
         }
     }
-    // Conditions are tried even where the plan is blocked: a broken rule shows at once.
+    // Conditions are evaluated even if the plan is blocked, so that a broken rule shows at once.
     let matches = match_rules(policy, &partners, evaluate)?;
-    let blocked = blocked(input, policy);
-    let mut draft = Draft::default();
+    let blocked = blocking_reasons(input, policy);
+    let mut draft = DraftPlan::default();
     if blocked.is_empty() {
         for ((_, partner_id), rule) in matches {
             if let Some(state) = partners.get(partner_id) {
-                propose(input, policy, state, rule, &mut draft)?;
+                apply_rule(input, policy, state, rule, &mut draft)?;
             }
         }
         limit_reach(&mut draft, policy, &partners);
@@ -66,12 +67,12 @@ pub fn plan(
     finish(input, policy, &partners, blocked, draft)
 }
 
-/// The first rule of each kind that matches each partner.
+/// Returns the first rule of each kind that matches each partner.
 fn match_rules<'a>(
     policy: &'a Policy,
     partners: &BTreeMap<&'a str, &PartnerState>,
-    evaluate: &Evaluate<'_>,
-) -> Result<BTreeMap<(Track, &'a str), &'a Rule>, PlanError> {
+    evaluate: &EvaluateCondition<'_>,
+) -> Result<BTreeMap<(RuleKind, &'a str), &'a Rule>, PlanError> {
     let mut first = BTreeMap::new();
     for rule in &policy.rules {
         let ids = evaluate(&rule.condition).map_err(|message| PlanError::Condition {
@@ -85,53 +86,54 @@ fn match_rules<'a>(
                 let (line, rule) = (rule.line, rule.name.clone());
                 return Err(PlanError::UnknownPartner { line, rule, partner_id });
             };
-            first.entry((rule.track, *id)).or_insert(rule);
+            first.entry((rule.kind, *id)).or_insert(rule);
         }
     }
     Ok(first)
 }
 
-/// What one rule makes of one partner.
-fn propose(
+/// Adds what one rule changes of one partner.
+fn apply_rule(
     input: &PlanInput,
     policy: &Policy,
     state: &PartnerState,
     rule: &Rule,
-    draft: &mut Draft,
+    draft: &mut DraftPlan,
 ) -> Result<(), PlanError> {
-    let case = Case { input, policy, state, rule };
+    let matched = RuleMatch { input, policy, state, rule };
     match &rule.action {
-        Action::None if rule.track == Track::Quota => {}
-        Action::RouteSupport(_) | Action::None => {
+        RuleAction::None if rule.kind == RuleKind::Quota => {}
+        RuleAction::RouteSupport(_) | RuleAction::None => {
             let to = match &rule.action {
-                Action::RouteSupport(route) => Some(route.clone()),
+                RuleAction::RouteSupport(route) => Some(route.clone()),
                 _ => None,
             };
             if to != state.support {
                 let from = state.support.clone().map(Setting::Support);
                 let to = to.map(Setting::Support);
-                draft.changes.push(case.change(ActionKind::RouteSupport, from, to)?);
+                draft.changes.push(matched.change(ActionKind::RouteSupport, from, to)?);
             }
         }
-        Action::Notify { who } => {
+        RuleAction::Notify { who } => {
             if !state.notified.contains(who) {
                 let to = Setting::Notify { who: who.clone() };
-                draft.changes.push(case.change(ActionKind::Notify, None, Some(to))?);
+                draft.changes.push(matched.change(ActionKind::Notify, None, Some(to))?);
             }
         }
-        Action::SetQuota(target) => case.quota(*target, draft)?,
+        RuleAction::SetQuota(target) => matched.quota(*target, draft)?,
     }
     Ok(())
 }
 
-struct Case<'a> {
+/// A rule that matches a partner.
+struct RuleMatch<'a> {
     input: &'a PlanInput,
     policy: &'a Policy,
     state: &'a PartnerState,
     rule: &'a Rule,
 }
 
-impl Case<'_> {
+impl RuleMatch<'_> {
     fn change(
         &self,
         action: ActionKind,
@@ -147,30 +149,31 @@ impl Case<'_> {
             key: change_key(id, action, from.as_ref(), to.as_ref(), version, end)?,
             from,
             to,
-            why: self.why(action),
+            rationale: self.rationale(action),
             guardrails: Vec::new(),
             needs_approval: false,
             expires_at: None,
         })
     }
 
-    fn quota(&self, target: QuotaTarget, draft: &mut Draft) -> Result<(), PlanError> {
+    fn quota(&self, target: QuotaTarget, draft: &mut DraftPlan) -> Result<(), PlanError> {
         let (input, state) = (self.input, self.state);
-        // A window that the watermark has not reached is not whole yet, for anyone.
+        // A window that the watermark has not reached is not complete for any partner.
         let late = input.watermark.is_none_or(|mark| mark < input.as_of.micros());
-        let Some(decision) = decide(state, target, self.policy, input.created_at, late) else {
+        let Some(decision) = decide_quota(state, target, self.policy, input.created_at, late)
+        else {
             return Ok(());
         };
         let from = state.quota_per_minute;
         let setting = |per_minute| Setting::Quota { per_minute };
-        if decision.stopped() {
-            draft.stopped.push(Stopped {
+        if decision.is_stopped() {
+            draft.stopped.push(StoppedChange {
                 partner_id: state.partner_id.clone(),
                 name: state.name.clone(),
                 action: ActionKind::SetQuota,
                 from: from.map(setting),
                 asked: decision.asked.map(setting),
-                why: self.why(ActionKind::SetQuota),
+                rationale: self.rationale(ActionKind::SetQuota),
                 guardrails: decision.guardrails,
             });
             return Ok(());
@@ -187,24 +190,24 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// What is known of the partner that speaks for such an action: of a quota its use.
-    fn why(&self, action: ActionKind) -> Why {
+    /// Says why an action is proposed. The reason of a quota change is how the quota is used.
+    fn rationale(&self, action: ActionKind) -> Rationale {
         let mut contributions = self.state.contributions.clone();
         contributions.sort_by(|a, b| {
             b.points.abs().total_cmp(&a.points.abs()).then_with(|| a.signal.cmp(&b.signal))
         });
         contributions.truncate(3);
         let rounded = contributions.into_iter().map(|c| {
-            // Enough to read, and the same after it has been through the file.
+            // Rounded, so that it is the same when it is read back from the file.
             let points = (c.points * 1e4).round() / 1e4;
             Contribution { points, ..c }
         });
-        Why {
+        Rationale {
             rule: self.rule.name.clone(),
             condition: self.rule.condition.clone(),
-            tier: self.state.tier.clone(),
+            tier: self.state.tier,
             reason: match action {
-                ActionKind::SetQuota => usage(self.state),
+                ActionKind::SetQuota => quota_usage(self.state),
                 _ => None,
             }
             .unwrap_or_else(|| self.state.top_reason.clone()),
@@ -213,27 +216,25 @@ impl Case<'_> {
     }
 }
 
-/// How a partner uses its quota: `6.3 % of calls throttled, busiest minute at 98 % of the quota`.
-fn usage(state: &PartnerState) -> Option<String> {
-    let throttled = state.throttled_rate.map(|rate| format!("{} of calls throttled", share(rate)));
-    let busiest = |of: f64| format!("busiest minute at {} of the quota", share(of));
+/// Says how a partner uses its quota: `6.3 % of calls throttled, busiest minute at 98 % of the
+/// quota`.
+fn quota_usage(state: &PartnerState) -> Option<String> {
+    let throttled =
+        state.throttled_rate.map(|rate| format!("{} of calls throttled", plain_percent(rate)));
+    let busiest = |of: f64| format!("busiest minute at {} of the quota", plain_percent(of));
     match (throttled, state.utilisation.map(busiest)) {
         (Some(throttled), Some(busiest)) => Some(format!("{throttled}, {busiest}")),
-        (throttled, busiest) => throttled.or_else(|| busiest.as_deref().map(capital)),
+        (throttled, busiest) => throttled.or_else(|| busiest.as_deref().map(capitalized)),
     }
 }
 
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
+/// Sorts the changes, and gives the plan its digest and its id.
 fn finish(
     input: &PlanInput,
     policy: &Policy,
     partners: &BTreeMap<&str, &PartnerState>,
     blocked: Vec<String>,
-    mut draft: Draft,
+    mut draft: DraftPlan,
 ) -> Result<Plan, PlanError> {
     draft.changes.sort_by(|a, b| (&a.partner_id, a.action).cmp(&(&b.partner_id, b.action)));
     draft.stopped.sort_by(|a, b| (&a.partner_id, a.action).cmp(&(&b.partner_id, b.action)));

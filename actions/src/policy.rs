@@ -1,52 +1,55 @@
-//! The action policy: `policy.toml`, read whole and checked, with the line of what is wrong.
+//! The action policy, read from `policy.toml` and checked; errors name the line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use lake_types::{Position, toml_mistake};
+use domain::{Position, SupportRoute, toml_error};
 use serde::Deserialize;
 use toml::Spanned;
-
-use crate::document::SupportRoute;
 
 /// The policy shipped with the binary, with a comment for every key.
 pub const DEFAULT_POLICY: &str = include_str!("../default_policy.toml");
 
-/// A checked policy; `Policy::parse` makes it.
+/// A checked policy; [`Policy::parse`] makes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub version: String,
     /// In the order they are tried.
     pub rules: Vec<Rule>,
-    pub guardrails: Guardrails,
+    pub guardrails: GuardrailSettings,
     /// By plan name.
     pub plans: BTreeMap<String, PlanQuota>,
 }
 
-/// The two decisions made for each partner, each by the first rule that matches.
+/// What a rule decides. A partner gets the first rule of each kind that matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Track {
+pub enum RuleKind {
     Support,
     Quota,
 }
 
+/// A rule of the policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     pub name: String,
-    pub track: Track,
+    pub kind: RuleKind,
     /// A SQL boolean expression over one row a partner.
     pub condition: String,
-    pub action: Action,
-    /// Where it stands in the file, from 1.
+    pub action: RuleAction,
+    /// Its line in the file, from 1.
     pub line: usize,
 }
 
+/// What a rule asks for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub enum RuleAction {
     RouteSupport(SupportRoute),
     SetQuota(QuotaTarget),
-    Notify { who: String },
+    Notify {
+        who: String,
+    },
+    /// Support: leave the queue. Quota: no change.
     None,
 }
 
@@ -59,9 +62,10 @@ pub enum QuotaTarget {
     Step(f64),
 }
 
+/// The table `[guardrails]`; `default_policy.toml` says what each key means.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Guardrails {
+pub struct GuardrailSettings {
     pub kill_switch: bool,
     pub max_raise: f64,
     pub max_cut: f64,
@@ -74,20 +78,21 @@ pub struct Guardrails {
     pub stale_hours: i64,
 }
 
-/// What a plan promises and holds at most, calls a minute.
+/// The quotas of a partner's plan, in calls a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanQuota {
+    /// What was promised.
     pub contract: i64,
+    /// The most that the plan allows.
     pub ceiling: i64,
 }
 
-/// Why an action policy was refused, by its place (`5:1`, line and column); the caller knows its
-/// file.
+/// Why an action policy was refused, with line and column (`5:1`); the caller knows its file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    #[error("{at}: {what}")]
-    Toml { at: Position, what: String },
+    #[error("{at}: {message}")]
+    Toml { at: Position, message: String },
     #[error("{at}: the rule \"{rule}\" {problem}")]
     Rule { at: Position, rule: String, problem: String },
     #[error("{at}: {key} = {given} must be {expected}")]
@@ -102,7 +107,7 @@ struct RawPolicy {
     version: Spanned<String>,
     #[serde(default)]
     rules: Vec<Spanned<RawRule>>,
-    guardrails: Spanned<Guardrails>,
+    guardrails: Spanned<GuardrailSettings>,
     #[serde(default)]
     plans: BTreeMap<String, Spanned<PlanQuota>>,
 }
@@ -112,7 +117,7 @@ struct RawPolicy {
 struct RawRule {
     name: String,
     #[serde(rename = "for")]
-    track: Track,
+    kind: RuleKind,
     when: String,
     route_support: Option<SupportRoute>,
     set_quota: Option<RawQuota>,
@@ -137,15 +142,16 @@ impl Policy {
     /// Reads a policy from the text of `policy.toml`.
     ///
     /// # Errors
-    /// Names the line: no TOML, a key that is unknown or missing, a rule without exactly one
-    /// action, a value out of range.
+    /// Names the position: no TOML, a key that is unknown or missing, a rule without exactly one
+    /// action, a value out of its range.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let raw: RawPolicy = toml::from_str(text).map_err(|e| {
-            let (at, what) = toml_mistake(text, e.span(), e.message());
-            PolicyError::Toml { at, what }
+            let (at, message) = toml_error(text, e.span(), e.message());
+            PolicyError::Toml { at, message }
         })?;
-        let place = |span: Range<usize>| Position::of(text, span.start);
-        let (version_at, guardrails_at) = (place(raw.version.span()), place(raw.guardrails.span()));
+        let position = |span: Range<usize>| Position::at_offset(text, span.start);
+        let (version_at, guardrails_at) =
+            (position(raw.version.span()), position(raw.guardrails.span()));
         let version = raw.version.into_inner();
         if version.trim().is_empty() {
             let (key, given, expected) = ("version", "\"\"".to_owned(), "a name");
@@ -154,7 +160,7 @@ impl Policy {
         let mut rules = Vec::with_capacity(raw.rules.len());
         let mut names = BTreeSet::new();
         for spanned in raw.rules {
-            let at = place(spanned.span());
+            let at = position(spanned.span());
             let rule = rule(spanned.into_inner(), at)?;
             if !names.insert(rule.name.clone()) {
                 let problem = "is there twice; a plan names the rule it follows".to_owned();
@@ -166,7 +172,7 @@ impl Policy {
         check_guardrails(&guardrails, text, guardrails_at)?;
         let mut plans = BTreeMap::new();
         for (plan, quota) in raw.plans {
-            let at = place(quota.span());
+            let at = position(quota.span());
             let quota = quota.into_inner();
             if quota.contract < 0 || quota.ceiling < quota.contract {
                 return Err(PolicyError::PlanQuota { at, plan });
@@ -178,47 +184,49 @@ impl Policy {
 }
 
 fn rule(raw: RawRule, at: Position) -> Result<Rule, PolicyError> {
-    let wrong = |problem: &str| PolicyError::Rule {
+    let refused = |problem: &str| PolicyError::Rule {
         at,
         rule: raw.name.clone(),
         problem: problem.to_owned(),
     };
     if raw.name.trim().is_empty() {
-        return Err(wrong("has no name"));
+        return Err(refused("has no name"));
     }
     if raw.when.trim().is_empty() {
-        return Err(wrong("has an empty condition; write when = \"true\" to match everyone"));
+        return Err(refused("has an empty condition; write when = \"true\" to match everyone"));
     }
     let one = "needs exactly one of route_support, set_quota, notify, none = true";
     let action = match (raw.route_support, raw.set_quota, raw.notify, raw.none) {
-        (Some(route), None, None, None) => Action::RouteSupport(route),
-        (None, Some(quota), None, None) => Action::SetQuota(target(&quota).map_err(wrong)?),
-        (None, None, Some(notify), None) => Action::Notify { who: notify.who },
-        (None, None, None, Some(true)) => Action::None,
-        _ => return Err(wrong(one)),
+        (Some(route), None, None, None) => RuleAction::RouteSupport(route),
+        (None, Some(quota), None, None) => {
+            RuleAction::SetQuota(quota_target(&quota).map_err(refused)?)
+        }
+        (None, None, Some(notify), None) => RuleAction::Notify { who: notify.who },
+        (None, None, None, Some(true)) => RuleAction::None,
+        _ => return Err(refused(one)),
     };
-    match (&action, raw.track) {
-        (Action::RouteSupport(_), Track::Quota) => {
-            return Err(wrong("routes support, so it must be for = \"support\""));
+    match (&action, raw.kind) {
+        (RuleAction::RouteSupport(_), RuleKind::Quota) => {
+            return Err(refused("routes support, so it must be for = \"support\""));
         }
-        (Action::SetQuota(_), Track::Support) => {
-            return Err(wrong("sets a quota, so it must be for = \"quota\""));
+        (RuleAction::SetQuota(_), RuleKind::Support) => {
+            return Err(refused("sets a quota, so it must be for = \"quota\""));
         }
-        (Action::RouteSupport(route), _) if route.priority < 1 || route.sla_hours < 1 => {
-            return Err(wrong("needs a priority and sla_hours of 1 or more"));
+        (RuleAction::RouteSupport(route), _) if route.priority < 1 || route.sla_hours < 1 => {
+            return Err(refused("needs a priority and sla_hours of 1 or more"));
         }
-        (Action::RouteSupport(route), _) if route.queue.trim().is_empty() => {
-            return Err(wrong("routes to a queue without a name"));
+        (RuleAction::RouteSupport(route), _) if route.queue.trim().is_empty() => {
+            return Err(refused("routes to a queue without a name"));
         }
-        (Action::Notify { who }, _) if who.trim().is_empty() => {
-            return Err(wrong("notifies nobody; give who a name"));
+        (RuleAction::Notify { who }, _) if who.trim().is_empty() => {
+            return Err(refused("notifies nobody; give who a name"));
         }
         _ => {}
     }
-    Ok(Rule { name: raw.name, track: raw.track, condition: raw.when, action, line: at.line })
+    Ok(Rule { name: raw.name, kind: raw.kind, condition: raw.when, action, line: at.line })
 }
 
-fn target(raw: &RawQuota) -> Result<QuotaTarget, &'static str> {
+fn quota_target(raw: &RawQuota) -> Result<QuotaTarget, &'static str> {
     match (raw.per_minute, raw.step) {
         (Some(quota), None) if quota >= 0 => Ok(QuotaTarget::PerMinute(quota)),
         (Some(_), None) => Err("sets a negative quota"),
@@ -230,7 +238,7 @@ fn target(raw: &RawQuota) -> Result<QuotaTarget, &'static str> {
     }
 }
 
-fn check_guardrails(g: &Guardrails, text: &str, table: Position) -> Result<(), PolicyError> {
+fn check_guardrails(g: &GuardrailSettings, text: &str, table: Position) -> Result<(), PolicyError> {
     let amount = |value: f64| value.is_finite() && value >= 0.0;
     let share = |value: f64| (0.0..=1.0).contains(&value);
     let rows: [(&'static str, String, &'static str, bool); 9] = [
@@ -262,7 +270,8 @@ fn check_guardrails(g: &Guardrails, text: &str, table: Position) -> Result<(), P
     let Some((key, given, expected, _)) = rows.into_iter().find(|row| !row.3) else {
         return Ok(());
     };
-    // The table holds single-line keys; the first line after its head that begins so is the one.
+    // The keys of the table stand on a line each: the first line below its head that begins with
+    // the key is the one.
     let mut below = text.lines().enumerate().skip(table.line);
     let found = below.find(|(_, line)| line.trim_start().starts_with(key));
     let at = found.map_or(table, |(index, line)| Position {

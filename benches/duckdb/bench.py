@@ -1,11 +1,11 @@
-"""Compares Rapport with DuckDB on the events of one project, in turns.
+"""Compares Rapport with DuckDB on the events of one project, alternately.
 
 (a) every query over raw events, and the rebuild of all rollups from them;
 (b) the whole metric suite, from rollups and from raw events;
 (c) the refresh after an event for one day, and the rebuild of all days.
 
-A round of each engine follows the other; ratios are Rapport's time over DuckDB's in the same round,
-given as the median with the least and the greatest. Results are compared cell by cell.
+The engines run alternately. A ratio is Rapport's time over DuckDB's in the same round; the median, the
+least and the greatest are shown. Results are compared cell by cell.
 """
 
 import argparse
@@ -26,14 +26,14 @@ import duckdb
 from dialect import HERE, QUERIES, queries
 
 STREAMS = ["api_calls", "partner_events", "billing_events", "support_events"]
-# Of the configuration, and what only the log of the lake tells.
-GIVEN = ["rates", "currencies", "sla", "sunsets", "settings", "arrivals", "dead_letters"]
-# Our percentiles are of histograms, DuckDB's are exact.
+# Tables of the configuration, and tables that only the log of the lake can give.
+CONFIGURATION_TABLES = ["rates", "currencies", "sla", "sunsets", "settings", "arrivals", "dead_letters"]
+# Rapport's percentiles come from histograms, DuckDB's are exact.
 TOLERANCE = dict.fromkeys(["p95_of_a_month", "partner_reliability", "product_usage", "sla_breaches"], 0.01)
 
 
 class Rapport:
-    """The program in a project whose raw tables are those of the one that is measured."""
+    """The program in a copy of the measured project."""
 
     def __init__(self, program, project, folder):
         self.program = program
@@ -41,49 +41,49 @@ class Rapport:
         for name in ("rapport.toml", "lake.key", "rates.csv", "sla.csv", "sunsets.csv"):
             if (project / name).exists():
                 shutil.copy(project / name, folder / name)
-        # Files of a lake never change: a link is a copy.
+        # Files of a lake never change, so a hard link serves as a copy.
         skip = shutil.ignore_patterns("rollup")
         shutil.copytree(project / "lake", folder / "lake", copy_function=os.link, ignore=skip)
 
-    def run(self, *arguments, given=None):
-        """Its standard error, and how long it took."""
+    def run(self, *arguments, input_text=None):
+        """Returns the standard error, and the seconds it took."""
         environment = {**os.environ, "RAPPORT_LOG": "transform=info"}
-        began = time.perf_counter()
+        start = time.perf_counter()
         done = subprocess.run(
             [self.program, *arguments],
             cwd=self.folder,
             env=environment,
-            input=given,
+            input=input_text,
             capture_output=True,
             text=True,
             check=False,
         )
-        took = time.perf_counter() - began
+        seconds = time.perf_counter() - start
         if done.returncode:
             sys.exit(f"rapport {' '.join(arguments)}: {done.stderr}")
-        return done.stderr, took
+        return done.stderr, seconds
 
-    def answers(self, asked, as_of, out):
-        """The seconds of each query, its rows as Parquet in `out`."""
+    def answers(self, event_queries, as_of, out):
+        """Writes the rows of each query as Parquet into `out`, and returns the seconds of each."""
         script = ["\\format parquet", "\\timing on"]
-        for query in asked:
+        for query in event_queries:
             script += [f"\\o {out}/{query.name}.parquet", f"{query.rapport.strip().rstrip(';')};"]
-        said, _ = self.run("sql", "-f", "-", "--as-of", as_of, given="\n".join(script))
-        seconds = re.findall(r"rows? in ([\d.]+) s", said)
-        return dict(zip((query.name for query in asked), map(float, seconds), strict=True))
+        stderr, _ = self.run("sql", "-f", "-", "--as-of", as_of, input_text="\n".join(script))
+        seconds = re.findall(r"rows? in ([\d.]+) s", stderr)
+        return dict(zip((query.name for query in event_queries), map(float, seconds), strict=True))
 
     def refresh(self):
-        """The seconds that it took, the days of each rollup that were computed."""
-        said, _ = self.run("sql", "SELECT 1", "--format", "csv")
-        found = re.findall(r'rollup="?(\w+)"? days=([1-9]\d*) rows=', said)
-        took = re.search(r"rollups=\d+ milliseconds=(\d+)", said)[1]
-        return int(took) / 1000, {name: int(days) for name, days in found}
+        """Returns the seconds of a refresh, and how many days of each rollup were computed."""
+        stderr, _ = self.run("sql", "SELECT 1", "--format", "csv")
+        found = re.findall(r'rollup="?(\w+)"? days=([1-9]\d*) rows=', stderr)
+        seconds = re.search(r"rollups=\d+ milliseconds=(\d+)", stderr)[1]
+        return int(seconds) / 1000, {name: int(days) for name, days in found}
 
-    def forget_rollups(self):
+    def delete_rollups(self):
         shutil.rmtree(self.folder / "lake/rollup", ignore_errors=True)
 
     def metrics(self, names, as_of, out):
-        """The seconds of a run of these metrics, the start of the program included."""
+        """Returns the seconds of a run of these metrics, including the start of the program."""
         return self.run("metrics", "run", *names, "--as-of", as_of, "--out", str(out), "--format", "parquet")[1]
 
 
@@ -92,25 +92,25 @@ class Duck:
 
     def __init__(self, rapport, threads, memory):
         self.db = duckdb.connect()
-        self.db.execute((HERE / "setup.sql").read_text())
+        self.db.execute((HERE / "macros.sql").read_text())
         self.db.execute(f"SET threads = {threads}; SET memory_limit = '{memory}'")
         for stream in STREAMS:
             self.db.execute(f"CREATE VIEW {stream} AS {each_event_once(self.db, rapport.folder / 'lake/raw' / stream)}")
-        for table in GIVEN:
+        for table in CONFIGURATION_TABLES:
             out = rapport.folder / f"{table}.parquet"
-            rapport.run("sql", "-f", "-", given=f"\\format parquet\n\\o {out}\nSELECT * FROM {table};")
+            rapport.run("sql", "-f", "-", input_text=f"\\format parquet\n\\o {out}\nSELECT * FROM {table};")
             self.db.execute(f"CREATE TABLE {table} AS SELECT * FROM '{out}'")
 
     def timed(self, sql):
-        began = time.perf_counter()
+        start = time.perf_counter()
         self.db.execute(sql)
-        return time.perf_counter() - began
+        return time.perf_counter() - start
 
     def answer(self, query, out):
         return self.timed(f"COPY ({query.duck}) TO '{out}/{query.name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
 
     def rebuild(self, rollups, out):
-        """The rollups as Rapport keeps them: a file a day, sorted."""
+        """Writes the rollups as Rapport does: a sorted file for each day."""
         seconds = 0.0
         for query in rollups:
             shutil.rmtree(f"{out}/{query.name}", ignore_errors=True)
@@ -120,9 +120,9 @@ class Duck:
             )
         return seconds
 
-    def define(self, known):
-        """Views of everything over the raw events, in an order that works; what DuckDB can't run."""
-        order, failed = [], dict(known)
+    def define(self, all_queries):
+        """Defines every query as a view over the raw events. Returns them in order, and those that DuckDB cannot run."""
+        order, failed = [], dict(all_queries)
         while True:
             done = []
             for name, query in failed.items():
@@ -137,7 +137,7 @@ class Duck:
             order += [failed.pop(name) for name in done]
 
     def metrics(self, order, names, out):
-        """Small views once, as Rapport does it, then each metric."""
+        """Computes views with `keep` once, as Rapport does, then each metric."""
         seconds = 0.0
         for query in order:
             if query.keep:
@@ -147,12 +147,12 @@ class Duck:
 
 
 def each_event_once(db, table):
-    """Compacted days as they are, of the others no copies; as a SELECT."""
+    """Returns a SELECT of compacted days as they are, and of other days without duplicates."""
     files = live_files(db, table)
 
     def read(compacted):
         names = [str(table / path) for path in sorted(files) if files[path] == compacted]
-        # As a plain timestamp, which DuckDB truncates and compares faster than one with a zone.
+        # DuckDB truncates and compares a plain timestamp faster than one with a zone.
         return names and (
             "SELECT * REPLACE (make_timestamp(epoch_us(occurred_at)) AS occurred_at) "
             f"FROM read_parquet({names}, hive_partitioning = true, hive_types = {{'event_date': DATE}})"
@@ -168,7 +168,7 @@ def each_event_once(db, table):
 
 
 def live_files(db, table):
-    """The files of a Delta table at its newest version, and whether each is compacted."""
+    """Returns the files of the newest version of a Delta table, and whether each is compacted."""
     log = table / "_delta_log"
     files, from_version = {}, 0
     pointer = log / "_last_checkpoint"
@@ -191,7 +191,7 @@ def live_files(db, table):
 
 
 def differences(name, ours, theirs):
-    """How many rows of one are not in the other, columns matched by name; floats to nine digits."""
+    """Counts the rows of one that are not in the other, columns matched by name, floats to nine digits."""
     db = duckdb.connect()
     db.execute("SET TimeZone = 'UTC'")
     kinds = [
@@ -202,18 +202,18 @@ def differences(name, ours, theirs):
         flags = [c for c, kind in kinds[0].items() if kind == "BOOLEAN"]
         floats = [c for c, kind in kinds[0].items() if kind in ("DOUBLE", "FLOAT")]
         keys = [c for c in kinds[0] if c not in flags + floats]
-        far = [f'coalesce(abs(a."{c}" - b."{c}") > {tolerance} * abs(b."{c}"), a."{c}" IS DISTINCT FROM b."{c}")'
+        differing = [f'coalesce(abs(a."{c}" - b."{c}") > {tolerance} * abs(b."{c}"), a."{c}" IS DISTINCT FROM b."{c}")'
                for c in floats]
-        # A flag may differ only where what it compares lies between the two percentiles.
+        # A flag may differ only where its bound lies between the two percentiles.
         between = [f'a."{t}" BETWEEN least(a."{c}", b."{c}") AND greatest(a."{c}", b."{c}")'
                    for c in floats for t in floats if t != c]
-        turns = " OR ".join(between) or "FALSE"
-        far += [f'(a."{c}" IS DISTINCT FROM b."{c}" AND NOT coalesce({turns}, FALSE))' for c in flags]
-        far = " OR ".join(far)
+        explained = " OR ".join(between) or "FALSE"
+        differing += [f'(a."{c}" IS DISTINCT FROM b."{c}" AND NOT coalesce({explained}, FALSE))' for c in flags]
+        differing = " OR ".join(differing)
         join = " AND ".join(f'a."{c}" IS NOT DISTINCT FROM b."{c}"' for c in keys)
         return db.execute(
             f"SELECT count(*) FROM '{ours}' a FULL JOIN '{theirs}' b ON {join} "
-            f"WHERE a.{keys[0]} IS NULL OR b.{keys[0]} IS NULL OR {far}"
+            f"WHERE a.{keys[0]} IS NULL OR b.{keys[0]} IS NULL OR {differing}"
         ).fetchone()[0]
 
     def cell(column):
@@ -233,8 +233,8 @@ def differences(name, ours, theirs):
     ).fetchone()[0]
 
 
-class Turns:
-    """The seconds of both, round by round."""
+class Timings:
+    """The seconds of both engines in each round."""
 
     def __init__(self):
         self.seconds = {}
@@ -268,7 +268,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--memory", default="4GB", help="DuckDB's limit")
-    parser.add_argument("--dir", help="where copies and results are kept meanwhile, on the project's disk")
+    parser.add_argument("--dir", help="where copies and results are kept during the run, on the project's disk")
     parser.add_argument("--only", default="abc", help="which of the three comparisons")
     parser.add_argument("--views", action="store_true",
                         help="DuckDB computes a view in every metric that reads it, none once for all of them")
@@ -285,21 +285,21 @@ def main():
 
 
 def measure(options, program, folder):
-    home, out = folder / "project", [folder / "rapport", folder / "duckdb"]
-    for path in (home, *out):
+    copy, out = folder / "project", [folder / "rapport", folder / "duckdb"]
+    for path in (copy, *out):
         path.mkdir()
-    rapport = Rapport(program, options.project.absolute(), home)
+    rapport = Rapport(program, options.project.absolute(), copy)
     duck = Duck(rapport, options.threads, options.memory)
-    turns, different = Turns(), {}
+    timings, different = Timings(), {}
     rollups = [query for query in queries(QUERIES / "rollups", options.as_of).values()]
-    known = {name: query for kind in ("rollups", "views", "metrics") for name, query in
+    all_queries = {name: query for kind in ("rollups", "views", "metrics") for name, query in
              queries(QUERIES / kind, options.as_of).items()}
-    for query in known.values():
+    for query in all_queries.values():
         query.keep &= not options.views
-    order, without = duck.define(known)
-    rollups = [query for query in rollups if query.name not in without]
-    asked = [*queries(HERE / "events", options.as_of).values(), *rollups]
-    # What both have: DuckDB's own names would be read back instead of the events.
+    order, unsupported = duck.define(all_queries)
+    rollups = [query for query in rollups if query.name not in unsupported]
+    event_queries = [*queries(HERE / "raw_event_queries", options.as_of).values(), *rollups]
+    # Metrics that both engines run.
     metrics = [query.name for query in order if query.metric]
 
     def rounds(parts):
@@ -307,15 +307,15 @@ def measure(options, program, folder):
         for number in range(options.rounds if parts else 0):
             note(f"round {number + 1} of {options.rounds}")
             for part in parts:
-                part(rapport, duck, options, (asked, rollups, order, metrics), out, turns, number)
+                part(rapport, duck, options, (event_queries, rollups, order, metrics), out, timings, number)
 
     rounds([part_a, part_b])
     if "a" in options.only:
-        compared = {query.name for query in asked}
+        compared = {query.name for query in event_queries}
         different |= {name: differences(name, *(f"{o}/{name}.parquet" for o in out)) for name in compared}
     if "b" in options.only:
         different |= {name: differences(name, *(f"{o}/{name}.parquet" for o in out)) for name in metrics}
-    # It adds events, which DuckDB does not see.
+    # This part adds events that DuckDB does not see.
     rounds([part_c])
     calls, rows = duck.db.execute("SELECT count(*), count(DISTINCT partner_id) FROM api_calls").fetchone()
     return {
@@ -324,39 +324,39 @@ def measure(options, program, folder):
         "days": duck.db.execute("SELECT count(DISTINCT event_date) FROM api_calls").fetchone()[0],
         "duckdb": duckdb.__version__,
         "threads": options.threads,
-        "raw_bytes": size(home / "lake/raw"),
-        "rollup_bytes": {q.name: size(home / "lake/rollup" / q.name) for q in rollups},
-        "times": list(turns.rows()),
-        "without_duckdb": {name: query.why for name, query in sorted(without.items())},
+        "raw_bytes": size(copy / "lake/raw"),
+        "rollup_bytes": {q.name: size(copy / "lake/rollup" / q.name) for q in rollups},
+        "times": list(timings.rows()),
+        "without_duckdb": {name: query.why for name, query in sorted(unsupported.items())},
         "different": {name: count for name, count in different.items() if count},
         "same": sorted(name for name, count in different.items() if not count),
     }
 
 
-def part_a(rapport, duck, options, plan, out, turns, number):
-    asked, rollups, *_ = plan
-    pairs = [lambda: rapport.answers(asked, options.as_of, out[0]), lambda: {q.name: duck.answer(q, out[1]) for q in asked}]
-    ours, theirs = in_turn(pairs, number)
-    for query in asked:
-        turns.add(f"{'rollup' if query in rollups else 'events'} {query.name}", ours[query.name], theirs[query.name])
+def part_a(rapport, duck, options, plan, out, timings, number):
+    event_queries, rollups, *_ = plan
+    pairs = [lambda: rapport.answers(event_queries, options.as_of, out[0]), lambda: {q.name: duck.answer(q, out[1]) for q in event_queries}]
+    ours, theirs = run_alternately(pairs, number)
+    for query in event_queries:
+        timings.add(f"{'rollup' if query in rollups else 'events'} {query.name}", ours[query.name], theirs[query.name])
 
     def rebuild():
-        rapport.forget_rollups()
+        rapport.delete_rollups()
         return rapport.refresh()[0]
 
-    turns.add("rebuild of all rollups", *in_turn([rebuild, lambda: duck.rebuild(rollups, out[1])], number))
+    timings.add("rebuild of all rollups", *run_alternately([rebuild, lambda: duck.rebuild(rollups, out[1])], number))
 
 
-def part_b(rapport, duck, options, plan, out, turns, number):
+def part_b(rapport, duck, options, plan, out, timings, number):
     *_, order, metrics = plan
     rapport.refresh()
     pairs = [lambda: rapport.metrics(metrics, options.as_of, out[0]), lambda: duck.metrics(order, metrics, out[1])[0]]
-    turns.add(f"{len(metrics)} metrics", *in_turn(pairs, number))
+    timings.add(f"{len(metrics)} metrics", *run_alternately(pairs, number))
 
 
-def part_c(rapport, _duck, options, _plan, _out, turns, number):
-    """An event for the day before makes it stale; DuckDB's column is the rebuild of all days here."""
-    rapport.forget_rollups()
+def part_c(rapport, _duck, options, _plan, _out, timings, number):
+    """An event makes the day before stale. The column of DuckDB holds the rebuild of all days here."""
+    rapport.delete_rollups()
     rebuild, days = rapport.refresh()
     last = f"{date.fromisoformat(options.as_of) - timedelta(days=1)}T00:00:00Z"
     call = {"event_id": f"bench-{number}-{time.time_ns()}", "partner_id": "bench", "occurred_at": last, "status": 200}
@@ -365,11 +365,11 @@ def part_c(rapport, _duck, options, _plan, _out, turns, number):
     rapport.run("ingest", "load", "--stream", "api-calls", str(day))
     one_day, stale = rapport.refresh()
     note(f"days computed: {days} then {stale}")
-    turns.add("refresh of a day / rebuild", one_day, rebuild)
+    timings.add("refresh of a day / rebuild", one_day, rebuild)
 
 
-def in_turn(pair, number):
-    """Runs both, the other one first every second time."""
+def run_alternately(pair, number):
+    """Runs both; every second round runs the other one first."""
     order = (0, 1) if number % 2 == 0 else (1, 0)
     results = {at: pair[at]() for at in order}
     return results[0], results[1]

@@ -1,20 +1,19 @@
-//! What is known of a CSV, beside it in the form of CSV on the Web: definition, columns, as of when,
-//! of which run and table versions.
+//! The metadata file of a CSV in the form of CSV on the Web: definition, columns, day, run and
+//! table versions.
 //!
-//! The W3C's "Metadata Vocabulary for Tabular Data" says where it lies (`NAME.csv-metadata.json`)
-//! and what columns are called; what it has no word for is said in the vocabularies it knows by
-//! their prefixes: Dublin Core (`dc`), schema.org (`schema`) and PROV (`prov`).
+//! The file is `NAME.csv-metadata.json`, as the W3C's "Metadata Vocabulary for Tabular Data"
+//! (<https://www.w3.org/TR/tabular-metadata/>) requires. Properties that this vocabulary lacks come
+//! from those whose prefixes it knows: Dublin Core (`dc`), schema.org (`schema`) and PROV (`prov`).
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::input::{ColumnDoc, Provenance, QueryDoc, ReportInput};
-use crate::paths;
+use crate::{paths, timestamps};
 
-/// The metadata of one of the input's CSVs.
+/// Returns the metadata of one of the input's CSVs as JSON.
 pub(crate) fn metadata(input: &ReportInput, name: &str) -> String {
     let doc = input.queries.get(name).or_else(|| input.tables.get(name));
-    let of = input.provenance.get(name).cloned().unwrap_or_else(|| Provenance {
+    let provenance = input.provenance.get(name).cloned().unwrap_or_else(|| Provenance {
         as_of: input.as_of,
         made_at: input.generated_at,
         run: input.run.clone(),
@@ -34,18 +33,21 @@ pub(crate) fn metadata(input: &ReportInput, name: &str) -> String {
         let page = format!("../{}", paths::sql(name));
         about.insert("dc:source".to_owned(), json!({ "@id": page }));
     }
-    // Everything before this instant counts, nothing at or after it.
-    about.insert("schema:temporalCoverage".to_owned(), json!(format!("../{}", midnight(of.as_of))));
-    if let Some(made) = of.made_at {
+    // The rows count everything before this instant, and nothing at or after it.
+    about.insert(
+        "schema:temporalCoverage".to_owned(),
+        json!(format!("../{}", timestamps::midnight(provenance.as_of))),
+    );
+    if let Some(made_at) = provenance.made_at {
         about.insert(
             "dc:created".to_owned(),
-            json!({ "@value": instant(made), "@type": "xsd:dateTime" }),
+            json!({ "@value": timestamps::rfc_3339(made_at), "@type": "xsd:dateTime" }),
         );
     }
-    if let Some(run) = &of.run {
+    if let Some(run) = &provenance.run {
         about.insert("prov:wasGeneratedBy".to_owned(), json!({ "dc:identifier": run }));
     }
-    let versions: Vec<Value> = of
+    let versions: Vec<Value> = provenance
         .versions
         .iter()
         .map(|(table, version)| json!({ "dc:title": table, "schema:version": version }))
@@ -57,14 +59,19 @@ pub(crate) fn metadata(input: &ReportInput, name: &str) -> String {
     text
 }
 
-/// `2026-09-15T00:00:00Z`.
-pub(crate) fn midnight(day: NaiveDate) -> String {
-    instant(day.and_time(NaiveTime::MIN).and_utc())
-}
-
-/// `2026-09-15T00:07:00Z`.
-pub(crate) fn instant(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+/// Returns the number of rows of a CSV after its header. A line break inside quotes belongs to its
+/// field.
+pub(crate) fn row_count(csv: &str) -> i64 {
+    let mut quoted = false;
+    let mut lines: i64 = 0;
+    for byte in csv.trim_end().bytes() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' if !quoted => lines += 1,
+            _ => {}
+        }
+    }
+    lines
 }
 
 fn file_name(path: &str) -> &str {
@@ -96,7 +103,7 @@ fn column(doc: &ColumnDoc) -> Value {
     Value::Object(column)
 }
 
-/// The type of a column's cells as XML Schema names it; what it has none for is text.
+/// Returns the XML Schema type of a column. A type without a counterpart is text.
 fn datatype(kind: &str) -> &'static str {
     match kind {
         kind if kind.starts_with("Decimal") => "decimal",
@@ -116,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_csv_says_what_it_is() {
+    fn the_metadata_describes_the_csv() {
         let column = |name: &str, kind: &str, unit: Option<&str>| ColumnDoc {
             name: name.to_owned(),
             kind: kind.to_owned(),
@@ -154,5 +161,16 @@ mod tests {
         assert_eq!(schema["columns"][0]["datatype"], "date");
         assert_eq!(schema["columns"][1]["datatype"], "decimal");
         assert_eq!(schema["columns"][1]["schema:unitText"], "reporting_currency");
+    }
+
+    #[test]
+    fn rows_are_counted() {
+        #[track_caller]
+        fn check(csv: &str, expected: i64) {
+            assert_eq!(row_count(csv), expected);
+        }
+        check("a,b\n", 0);
+        check("a,b\n1,2\n3,4\n", 2);
+        check("a\n\"x\ny\"\n", 1);
     }
 }

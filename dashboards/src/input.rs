@@ -1,64 +1,69 @@
-//! What a report is made of: the rows of one run of the lake, and indexes over them.
+//! The input of a report: the rows of one run of the lake, and an index of them by partner.
+
+use domain::format;
 
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
+use domain::Tier;
 
-use crate::policy::PolicyInForce;
-use crate::rows::{
+use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow};
+use crate::metric_rows::{
     ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
     RevenuePerPartnerRow, RevenueSummaryRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow,
 };
-use crate::standing::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, Standing};
+use crate::months;
+use crate::policy_in_force::PolicyInForce;
 
-/// Why the newest rows of a metric are not shown, and what is.
+/// A metric whose newest rows are not shown, because they failed a check or could not be computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// One sentence without its full stop.
-    pub why: String,
-    /// As of when the rows that are shown in their place are; `None`: there are none.
-    pub shown: Option<NaiveDate>,
+pub struct HeldBackMetric {
+    /// Why the rows are not shown: one sentence without its full stop.
+    pub reason: String,
+    /// The day of the earlier rows that are shown instead. `None`: there are no such rows.
+    pub shown_as_of: Option<NaiveDate>,
 }
 
-/// What the rows of a CSV come from, where that is not what the report comes from.
+/// The run that the rows of a CSV come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provenance {
-    /// Exclusive upper bound of what counts.
+    /// The rows count everything before this UTC midnight.
     pub as_of: NaiveDate,
     pub made_at: Option<DateTime<Utc>>,
     pub run: Option<String>,
-    /// Version of each table that was read.
+    /// The version of each table that the run read.
     pub versions: BTreeMap<String, u64>,
 }
 
-/// Everything a report shows. Rows that are empty or `None` are drawn as unknown, with what to do.
+/// Everything that a report shows. A section without rows says what to do to get them.
 #[derive(Debug, Clone, Default)]
 pub struct ReportInput {
-    /// Exclusive upper bound of everything shown: a UTC midnight.
+    /// The report counts everything before this UTC midnight.
     pub as_of: NaiveDate,
-    /// ISO 4217 code of the reporting currency.
+    /// The ISO 4217 code of the reporting currency.
     pub currency: String,
-    /// Version of the program.
+    /// The version of the program.
     pub rapport_version: String,
-    /// Number of the run that the figures belong to.
+    /// The number of the run that the figures belong to.
     pub run: Option<String>,
-    /// Version of each table that the run read.
+    /// The version of each table that the run read.
     pub versions: BTreeMap<String, u64>,
-    /// Version of the scoring policy.
+    /// The version of the scoring policy.
     pub policy_version: Option<String>,
     pub policy: PolicyInForce,
-    /// When the report is made; an old watermark is shown as stale. `None`: not judged.
+    /// The instant at which the report is made. A watermark much older than it is shown as stale.
+    /// `None`: the age of the watermark is not checked.
     pub generated_at: Option<DateTime<Utc>>,
-    /// The lake is complete up to here.
+    /// The instant up to which the lake is complete.
     pub watermark: Option<DateTime<Utc>>,
-    /// How far the slowest partition is behind the newest, in seconds.
+    /// How far the slowest partition is behind the fastest, in seconds.
     pub slowest_seconds: Option<i64>,
     pub scored_at: Option<DateTime<Utc>>,
 
     pub funnel: Vec<FunnelRow>,
     pub time_to_first_call: Vec<TimeToFirstCallRow>,
     pub activation: Vec<ActivationRow>,
-    /// `None`: the metric was not run.
+    /// `None`: the metric was not computed.
     pub stuck_partners: Option<Vec<StuckPartnerRow>>,
     pub growth: Vec<GrowthRow>,
     pub cohort_retention: Vec<CohortRetentionRow>,
@@ -67,32 +72,32 @@ pub struct ReportInput {
     pub partner_reliability: Vec<PartnerReliabilityRow>,
     pub throttling: Vec<ThrottlingRow>,
 
-    /// Newest scores, one row a partner.
+    /// The newest scores, one row per partner.
     pub health: Vec<HealthRow>,
-    /// Scores of every run, the newest included.
+    /// The scores of every run, the newest included.
     pub history: Vec<HistoryRow>,
-    /// Production traffic of the last 60 to 90 days.
+    /// The production traffic of the last 60 to 90 days.
     pub daily: Vec<PartnerDayRow>,
     pub plan: Vec<PlanRow>,
     pub partners: Vec<PartnerRow>,
 
-    /// Metric or table name → its rows as CSV, written to `data/NAME.csv`.
+    /// The rows of metrics and tables as CSV, by name. They are written to `data/NAME.csv`.
     pub csv: BTreeMap<String, String>,
-    /// What the rows of a CSV come from, by its name, where it is an earlier run.
+    /// The runs that CSVs come from, by name, for those of an earlier run.
     pub provenance: BTreeMap<String, Provenance>,
-    /// What is known of CSVs that are no query's, by name.
+    /// The documentation of CSVs that come from no query, by name.
     pub tables: BTreeMap<String, QueryDoc>,
-    /// Metric name → its first rows as text, in the order of its columns, shown on its page.
+    /// The first rows of metrics, by name, as text in the order of the columns.
     pub first_rows: BTreeMap<String, Vec<Vec<String>>>,
-    /// Metric name → its rows as Parquet, written to `data/NAME.parquet`.
+    /// The rows of metrics as Parquet, by name. They are written to `data/NAME.parquet`.
     pub parquet: BTreeMap<String, Vec<u8>>,
-    /// Metrics whose newest rows are not shown.
-    pub held: BTreeMap<String, Held>,
-    /// Query name → what is known of it, shown on `sql/NAME.html`.
+    /// The metrics whose newest rows are not shown, by name.
+    pub held_back: BTreeMap<String, HeldBackMetric>,
+    /// The documentation of queries, by name. It is shown on `sql/NAME.html`.
     pub queries: BTreeMap<String, QueryDoc>,
 }
 
-/// A query of the catalog, as it is documented.
+/// The documentation of a query of the catalog.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryDoc {
     /// `metric`, `view`, `rollup` or `check`.
@@ -103,28 +108,32 @@ pub struct QueryDoc {
     /// The columns that identify a row.
     pub grain: Vec<String>,
     pub columns: Vec<ColumnDoc>,
-    /// Each as its header has it.
+    /// The data checks, each as it stands in the header of the query.
     pub checks: Vec<String>,
-    /// The names of its test cases.
+    /// The names of the test cases.
     pub cases: Vec<String>,
-    /// Tables and queries it reads, and queries that read it.
+    /// The tables and queries that the query reads.
     pub reads: Vec<String>,
+    /// The queries that read this one.
     pub read_by: Vec<String>,
-    /// The file it stands in, and its text.
+    /// The path of the query's file.
     pub file: String,
+    /// The text of the file.
     pub sql: String,
 }
 
+/// The documentation of a column.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ColumnDoc {
     pub name: String,
+    /// The type, as the header of a query spells it: `Int64`, `Utf8`.
     pub kind: String,
     pub unit: Option<String>,
     pub description: Option<String>,
 }
 
 impl ReportInput {
-    /// No event has been seen.
+    /// Returns whether no event has been loaded yet.
     pub fn is_empty(&self) -> bool {
         let registered = self.funnel.iter().any(|row| row.registered > 0);
         !registered
@@ -133,37 +142,38 @@ impl ReportInput {
             && self.health.is_empty()
     }
 
-    /// The last whole month of growth and the one before it.
+    /// Returns the last complete month of growth and the complete one before it.
     pub fn last_growth(&self) -> (Option<&GrowthRow>, Option<&GrowthRow>) {
         last_two(&self.growth, |row| row.complete)
     }
 
-    /// The last whole month with revenue, and the month before it, where that had any too: months
-    /// without billing have no row.
+    /// Returns the last complete month with revenue, and the calendar month before it. The second
+    /// is `None` when nothing was billed in that month: it has no row then.
     pub fn last_revenue(&self) -> (Option<&RevenueSummaryRow>, Option<&RevenueSummaryRow>) {
         let (now, before) = last_two(&self.revenue_summary, |row| row.complete);
         let month = now.map(|row| row.month);
-        (now, before.filter(|row| Some(crate::words::next_month(row.month)) == month))
+        (now, before.filter(|row| Some(months::next_month(row.month)) == month))
     }
 
-    /// The month that holds the day before `as_of`, when it is not whole.
-    pub fn running_month(&self) -> Option<NaiveDate> {
-        let month = crate::words::month_start(self.as_of.pred_opt()?);
-        (crate::words::next_month(month) > self.as_of).then_some(month)
+    /// Returns the month of the day before `as_of`, if that month is incomplete.
+    pub fn incomplete_month(&self) -> Option<NaiveDate> {
+        let month = months::month_start(self.as_of.pred_opt()?);
+        (months::next_month(month) > self.as_of).then_some(month)
     }
 
-    /// Partners by standing, and the share of gross they hold together (`None`: nothing billed).
-    pub fn standings(&self) -> Vec<(Standing, i64, Option<f64>)> {
-        let tally = |standing: Standing| {
-            let rows = self.health.iter().filter(|row| row.standing() == standing);
+    /// Returns for each tier the number of its partners and their share of gross revenue. The
+    /// share is `None` when nothing was billed.
+    pub fn tier_counts(&self) -> Vec<(Tier, i64, Option<f64>)> {
+        let count = |tier: Tier| {
+            let rows = self.health.iter().filter(|row| row.tier == tier);
             let shares: Vec<f64> = rows.clone().filter_map(|row| row.impact_share).collect();
             let share = (!shares.is_empty()).then(|| shares.iter().sum());
-            (standing, rows.count() as i64, share)
+            (tier, rows.count() as i64, share)
         };
-        Standing::ALL.into_iter().map(tally).collect()
+        Tier::ALL.into_iter().map(count).collect()
     }
 
-    /// Days on which scores were made, oldest first.
+    /// Returns the days on which scores were made, oldest first.
     pub fn score_days(&self) -> Vec<NaiveDate> {
         let mut days: Vec<NaiveDate> = self.history.iter().map(|row| row.as_of).collect();
         days.sort_unstable();
@@ -171,8 +181,8 @@ impl ReportInput {
         days
     }
 
-    /// The score day a week before the newest, or the nearest one before or after that is not the
-    /// newest; `None` when there has been one run only.
+    /// Returns the day of scores to compare the newest with: the last one that is a week or more
+    /// before it, or else the earliest. `None`: there is only one day of scores.
     pub fn week_ago(&self) -> Option<NaiveDate> {
         let days = self.score_days();
         let (newest, earlier) = days.split_last()?;
@@ -181,14 +191,17 @@ impl ReportInput {
     }
 }
 
-/// The last row that is whole and the whole one before it.
-pub(crate) fn last_two<T>(rows: &[T], whole: impl Fn(&T) -> bool) -> (Option<&T>, Option<&T>) {
-    let mut back = rows.iter().rev().filter(|row| whole(row));
+/// Returns the last complete row, and the complete one before it.
+pub(crate) fn last_two<T>(
+    rows: &[T],
+    is_complete: impl Fn(&T) -> bool,
+) -> (Option<&T>, Option<&T>) {
+    let mut back = rows.iter().rev().filter(|row| is_complete(row));
     (back.next(), back.next())
 }
 
-/// Rows by partner, so that 2,000 partner pages take one pass over each table.
-pub(crate) struct ByPartner<'a> {
+/// An index of the rows by partner id: the pages of all partners take one pass over each table.
+pub(crate) struct PartnerIndex<'a> {
     pub reliability: HashMap<&'a str, &'a PartnerReliabilityRow>,
     pub throttling: HashMap<&'a str, &'a ThrottlingRow>,
     pub milestones: HashMap<&'a str, &'a PartnerRow>,
@@ -199,8 +212,8 @@ pub(crate) struct ByPartner<'a> {
     pub health: HashMap<&'a str, &'a HealthRow>,
 }
 
-impl<'a> ByPartner<'a> {
-    pub(crate) fn of(input: &'a ReportInput) -> Self {
+impl<'a> PartnerIndex<'a> {
+    pub(crate) fn new(input: &'a ReportInput) -> Self {
         let mut daily = group(&input.daily, |row| &row.partner_id);
         daily.values_mut().for_each(|rows| rows.sort_by_key(|row| row.event_date));
         let mut history = group(&input.history, |row| &row.partner_id);
@@ -219,9 +232,9 @@ impl<'a> ByPartner<'a> {
         }
     }
 
-    /// The name people know a partner by; its id where it has none or is not scored.
+    /// Returns the name of a partner, or its id if it has no name or no score.
     pub(crate) fn label(&self, id: &str) -> String {
-        self.health.get(id).map_or_else(|| crate::words::label(None, id), |row| row.label())
+        self.health.get(id).map_or_else(|| format::name_or_id(None, id), |row| row.label())
     }
 }
 

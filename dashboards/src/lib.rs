@@ -1,62 +1,55 @@
 //! Charts and the static report: rows of the lake in, HTML pages out. The only home of plotters.
 //!
-//! Reading order: `input` (what a report is made of), `policy` (the lines it was made under), `rows` and `standing` (its rows), `report`
-//! (all pages, writing them), then a file a page (`overview`, `funnel`, `growth`, `revenue`,
-//! `health`, `partner`, `evidence`) and what they are built from: `page` (the shell), `fresh`
-//! (how far it can be relied on), `lead`, `figure` (figures in sentences, each with its query),
-//! `tile`, `table`, `glyph`, `standings`, `retention`, `signals`, `traffic`, `plan`, `words`,
-//! `roles`, `paths`, `canvas`, `charts`; `csvw` says what a CSV is, `folder` puts a report in the
-//! place of the one before.
+//! All functions are pure except those that write to a folder. Event content is untrusted: text
+//! reaches a page only through `maud` or `charts::canvas`, which both escape it.
 //!
-//! Everything is pure but `folder` and what writes through it. Event content is untrusted: text reaches a page through
-//! maud or through `canvas`, which both escape it.
+//! - `input`: what a report is made of
+//! - `metric_rows`, `health_rows`: the rows of metrics and of single partners
+//! - `policy_in_force`: the thresholds and limits that the pages show
+//! - `site`: what a list of pages is, and what a page is rendered from
+//! - `pages`: the lists of pages, and a file for each page
+//! - `components`: the parts of pages
+//! - `charts`: drawings as SVG
+//! - `tiers`: the labels and colours of the tiers
+//! - `months`: calendar months
+//! - `timestamps`: instants in data files
+//! - `theme`: the colours, and the style rules made from them
+//! - `paths`: the paths of the files of a report
+//! - `csvw`: the metadata files of CSVs
+//! - `report`: renders and writes the report and the documentation of queries
+//! - `atomic_folder`: replaces a folder of pages in one step
+//! - `error`: the errors of writing
 
-mod canvas;
+mod atomic_folder;
 mod charts;
+mod components;
 mod csvw;
-mod evidence;
-mod figure;
-mod folder;
-mod fresh;
-mod funnel;
-mod glyph;
-mod growth;
-mod health;
+mod error;
+mod health_rows;
 mod input;
-mod lead;
-mod overview;
-mod page;
-mod partner;
+mod metric_rows;
+mod months;
+mod pages;
 mod paths;
-mod plan;
-mod policy;
+mod policy_in_force;
 mod report;
-mod retention;
-mod revenue;
-mod roles;
-mod rows;
-mod signals;
-mod standing;
-mod standings;
-mod table;
-mod tile;
-mod traffic;
-mod words;
+mod site;
+mod theme;
+mod tiers;
+mod timestamps;
 
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use folder::{About, about};
-pub use input::{ColumnDoc, Held, Provenance, QueryDoc, ReportInput};
-pub use paths::parquet as parquet_path;
-pub use policy::PolicyInForce;
-pub use report::{
-    ReportError, ReportSummary, check_report, docs, pages, stylesheet, write_docs, write_report,
-};
-pub use rows::{
+pub use error::ReportError;
+pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, SignalRow};
+pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
+pub use metric_rows::{
     ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
     RevenuePerPartnerRow, RevenueSummaryRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow,
 };
-pub use standing::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, Signal, Standing};
+pub use paths::parquet as parquet_path;
+pub use policy_in_force::PolicyInForce;
+pub use report::{ReportSummary, check_report, docs, pages, stylesheet, write_docs, write_report};

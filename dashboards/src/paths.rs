@@ -1,45 +1,57 @@
-//! Where the files of a report lie, with names that are safe for any id on any file system.
+//! The paths of the files of a report. The names are safe for any id on any file system.
 
 use std::fmt::Write as _;
 
-/// `data/cohort_retention.csv`
+use domain::Tier;
+
+use crate::tiers;
+
+/// Returns `data/cohort_retention.csv`.
 pub(crate) fn csv(name: &str) -> String {
     format!("data/{}.csv", metric_stem(name))
 }
 
-/// `data/cohort_retention.csv-metadata.json`: where CSV on the Web looks for what is known of a CSV.
+/// Returns `data/cohort_retention.csv-metadata.json`, the path at which CSV on the Web
+/// (<https://www.w3.org/TR/tabular-data-model/>) looks for the metadata of a CSV.
 pub(crate) fn csv_metadata(name: &str) -> String {
     format!("{}-metadata.json", csv(name))
 }
 
-/// `data/cohort_retention.parquet`
+/// Returns `data/cohort_retention.parquet`.
 pub fn parquet(name: &str) -> String {
     format!("data/{}.parquet", metric_stem(name))
 }
 
-/// `sql/cohort_retention.html`
+/// Returns `sql/cohort_retention.html`.
 pub(crate) fn sql(name: &str) -> String {
     format!("sql/{}.html", metric_stem(name))
 }
 
-/// `partners/w-0315.html`
+/// Returns `partners/w-0315.html`.
 pub(crate) fn partner(id: &str) -> String {
     format!("partners/{}.html", file_stem(id))
 }
 
-/// The names of metrics are lower-case words with underscores and stay as they are.
+/// Returns the first page of the list of partners in a tier: `health-at-risk.html`.
+pub(crate) fn health_list(tier: Tier) -> String {
+    format!("health-{}.html", tiers::slug(tier))
+}
+
+/// Returns the file name of a metric without its ending. Metrics have names of lower-case letters,
+/// digits and underscores, which stay as they are.
 fn metric_stem(name: &str) -> String {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    let named = !name.is_empty() && name.len() <= LONGEST && name.bytes().all(plain);
+    let named = !name.is_empty() && name.len() <= MAX_STEM_BYTES && name.bytes().all(plain);
     if named && !is_reserved(name) { name.to_owned() } else { format!("-{}", file_stem(name)) }
 }
 
-/// Longest stem; file systems stop at 255 bytes.
-const LONGEST: usize = 120;
+/// The length of the longest file name without its ending. File systems allow 255 bytes.
+const MAX_STEM_BYTES: usize = 120;
 
-/// Lower-case letters, digits and `-` stand for themselves, every other byte is `_` and its two
-/// hexadecimal digits: upper case too, as some file systems do not tell it apart. A long name
-/// keeps its beginning and ends with a hash of the whole.
+/// Returns the file name of an id without its ending. Lower-case letters, digits and `-` stay as
+/// they are. Every other byte becomes `_` and its two hexadecimal digits: also upper-case letters,
+/// since some file systems do not distinguish case. A long name keeps its beginning and ends with
+/// a hash of the whole name.
 fn file_stem(name: &str) -> String {
     let mut stem = String::new();
     for byte in name.bytes() {
@@ -50,14 +62,14 @@ fn file_stem(name: &str) -> String {
             let _ = write!(stem, "_{byte:02x}");
         }
     }
-    if stem.len() > LONGEST {
-        stem.truncate(LONGEST - 33);
-        let _ = write!(stem, "_{:032x}", fnv(name));
+    if stem.len() > MAX_STEM_BYTES {
+        stem.truncate(MAX_STEM_BYTES - 33);
+        let _ = write!(stem, "_{:032x}", fnv_1a(name));
     }
     if stem.is_empty() || is_reserved(&stem) { format!("_{stem}") } else { stem }
 }
 
-/// Device names that one file system refuses.
+/// Returns whether the name is a device name on Windows.
 fn is_reserved(stem: &str) -> bool {
     let numbered = |name: &str| {
         stem.strip_prefix(name)
@@ -66,8 +78,9 @@ fn is_reserved(stem: &str) -> bool {
     matches!(stem, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 
-/// FNV-1a with 128 bits: stable across versions, which links between reports rely on.
-fn fnv(text: &str) -> u128 {
+/// Returns the 128-bit FNV-1a hash (<http://www.isthe.com/chongo/tech/comp/fnv/>). It is the same
+/// in every version of the program, so that links between reports stay valid.
+fn fnv_1a(text: &str) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
     text.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))
@@ -95,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn long_names_stay_apart() {
+    fn long_names_stay_different() {
         let (a, b) = (file_stem(&"é".repeat(128)), file_stem(&format!("{}e", "é".repeat(127))));
-        assert!(a.len() <= LONGEST && b.len() <= LONGEST);
+        assert!(a.len() <= MAX_STEM_BYTES && b.len() <= MAX_STEM_BYTES);
         assert_ne!(a, b);
     }
 }

@@ -1,12 +1,13 @@
-//! What stops ingest, by what an operator can do about it. A bad record is data, not an error.
+//! The errors that stop ingest. A malformed record is data, not an error.
 
 use std::path::PathBuf;
 
+use domain::{Day, closest_name};
 use lake::LakeError;
-use lake_types::{Day, nearest};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
+/// An error that stops ingest. Its message says what an operator can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     #[error(
@@ -19,7 +20,7 @@ pub enum IngestError {
         "the Kafka broker at {servers} refuses this client ({reason}); check the security.*, \
          sasl.* and ssl.* settings in [kafka.properties] of rapport.toml"
     )]
-    Refused { servers: String, reason: String },
+    AccessDenied { servers: String, reason: String },
 
     #[error(
         "the topic \"{topic}\" does not exist on {servers}; create it, correct [kafka.topics] in \
@@ -35,14 +36,14 @@ pub enum IngestError {
          {found} now, so offsets start over. Records of the old one that were not read are lost. \
          Give the new topic another name to go on"
     )]
-    Recreated { topic: String, known: String, found: String },
+    TopicRecreated { topic: String, known: String, found: String },
 
     #[error(
         "{topic}/{partition}: records {from} to {to} are gone from the broker before they were \
          read (its retention is shorter than ingest's lag). To accept the loss and go on with the \
          first record that is left, run ingest once with --accept-gap"
     )]
-    Gap { topic: String, partition: i32, from: i64, to: i64 },
+    OffsetGap { topic: String, partition: i32, from: i64, to: i64 },
 
     #[error(
         "{rejected} of the first {records} records were rejected, most as {reason}: is this the \
@@ -61,23 +62,23 @@ pub enum IngestError {
     #[error(
         "{topic}/{partition}: record {offset} came past its partition's queue; run ingest again"
     )]
-    Stray { topic: String, partition: i32, offset: i64 },
+    UnexpectedRecord { topic: String, partition: i32, offset: i64 },
 
     #[error(
         "the schema {id} could not be had: {reason}. Check [kafka.schema_registry] in rapport.toml \
          and that the registry runs, then run this again"
     )]
-    Registry { id: u32, reason: String },
+    SchemaUnavailable { id: u32, reason: String },
 
     #[error("{reason}. Check [kafka.schema_registry] in rapport.toml and that the registry runs")]
-    RegistrySilent { reason: String },
+    RegistryUnreachable { reason: String },
 
     #[error(
         "{topic}/{partition} waits at record {offset} for its schema: {reason}. All else that came \
          before was committed. Check [kafka.schema_registry] in rapport.toml and that the registry \
          runs, then run ingest again"
     )]
-    Parked { topic: String, partition: i32, offset: i64, reason: String },
+    PartitionPaused { topic: String, partition: i32, offset: i64, reason: String },
 
     #[error("the file {path}: {source}")]
     File {
@@ -99,15 +100,15 @@ pub enum IngestError {
     Arrow(#[from] arrow::error::ArrowError),
 }
 
-/// Never with the value of a property: it may be a secret, also where the name is mistyped.
+/// Leaves out the value of a property, which may be a secret even where the name is mistyped.
 impl From<KafkaError> for IngestError {
     fn from(error: KafkaError) -> Self {
         match error {
             KafkaError::ClientConfig(found, reason, name, _) => Self::Setting(format!(
                 "[kafka.properties] \"{name}\" {}",
-                wrong(found, &reason, &name)
+                explain_property(found, &reason, &name)
             )),
-            // It may quote what a property holds.
+            // The message may quote a property's value.
             KafkaError::ClientCreation(_) => {
                 Self::Setting("[kafka.properties]: no client can be made of them".to_owned())
             }
@@ -116,10 +117,11 @@ impl From<KafkaError> for IngestError {
     }
 }
 
-/// What is wrong with a property: of what librdkafka says only that which quotes no value.
-fn wrong(found: RDKafkaConfRes, reason: &str, name: &str) -> String {
+/// Explains what is wrong with a property, with only those messages of librdkafka that quote no
+/// value.
+fn explain_property(found: RDKafkaConfRes, reason: &str, name: &str) -> String {
     if found == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN {
-        return match nearest(name, USUAL) {
+        return match closest_name(name, COMMON_PROPERTIES) {
             Some(other) => format!("is no such property; did you mean \"{other}\"?"),
             None => "is no such property of librdkafka; its CONFIGURATION.md lists all".to_owned(),
         };
@@ -133,13 +135,13 @@ fn wrong(found: RDKafkaConfRes, reason: &str, name: &str) -> String {
         ("not supported in this build", "is not supported by this program"),
         ("dedicated", "can't be set in a file"),
     ];
-    let known = known.iter().find(|(words, _)| reason.contains(words));
+    let known = known.iter().find(|(phrase, _)| reason.contains(phrase));
     let other = "has a value that it can't have; librdkafka's CONFIGURATION.md lists those it can";
     known.map_or(other, |(_, ours)| ours).to_owned()
 }
 
-/// The properties that projects set.
-const USUAL: [&str; 28] = [
+/// The properties that projects usually set, for suggestions.
+const COMMON_PROPERTIES: [&str; 28] = [
     "security.protocol",
     "sasl.mechanism",
     "sasl.mechanisms",

@@ -1,11 +1,12 @@
-//! What `late` is told by: a mark of each partition and file that no single clock can carry away.
+//! Decides whether an event is late, by a newest event time that no single wrong clock can distort.
 
-/// Whether an event is late: more than `allowed` µs behind the mark that the valid records before it
-/// have left. Then moves the mark, which is committed with the offsets.
+/// Returns whether an event occurred more than `allowed` µs before the newest event time of its
+/// partition or file, and then moves that time, which is committed with the offsets.
 ///
-/// The mark is the first valid record's min(`occurred_at`, arrival), and from then on the greatest of
-/// them, copies included; but one record moves it ahead by `allowed` at most. So a producer whose
-/// clock is ahead makes nobody else late.
+/// The newest event time is the min(`occurred_at`, arrival) of the first valid record, and from
+/// then on the greatest of all valid records, duplicates included. A single record moves it ahead
+/// by `allowed` at most, so a producer whose clock is ahead does not make the events of others
+/// late.
 pub(crate) fn is_late(
     mark: &mut Option<i64>,
     occurred_at: i64,
@@ -25,21 +26,21 @@ pub(crate) fn is_late(
 mod tests {
     use arrow::array::AsArray;
     use arrow::datatypes::Int64Type;
+    use domain::Stream;
     use lake::{ALLOWED_LATENESS, Lake, PartitionId};
-    use lake_types::Stream;
     use proptest::prelude::*;
     use tokio::runtime::Runtime;
 
     use super::*;
-    use crate::dead::Envelope;
-    use crate::settings::Limits;
-    use crate::sink::{Record, Sink};
+    use crate::dead_letters::rejected_record::RecordMetadata;
+    use crate::settings::FlushLimits;
+    use crate::sink::{Sink, SourceRecord};
     use crate::tests::{NOON, lake};
 
     const HOUR: i64 = 3_600_000_000;
 
     #[test]
-    fn the_mark_and_what_is_behind_it() {
+    fn newest_event_time_and_late_events() {
         let mut mark = None;
         let mut check = |occurred: i64, arrived: i64, late: bool, expected: i64| {
             let (occurred_at, arrival) = (occurred * HOUR, arrived * HOUR);
@@ -60,11 +61,12 @@ mod tests {
         assert_eq!(edge, Some(i64::MAX));
     }
 
-    /// A record: when it occurred and arrived, in minutes; one that is broken moves no mark.
-    type Sent = (i64, i64, bool);
+    /// When a record occurred and arrived, in minutes, and whether it is malformed. A malformed
+    /// record does not move the newest event time.
+    type TestRecord = (i64, i64, bool);
 
-    /// The flags by the definition, record after record.
-    fn flags(records: &[Sent]) -> Vec<(i64, bool)> {
+    /// Computes the flags from the definition, record by record.
+    fn flags(records: &[TestRecord]) -> Vec<(i64, bool)> {
         let (mut mark, mut flags) = (None::<i64>, Vec::new());
         for (offset, (occurred, arrived, _)) in (0..).zip(records).filter(|(_, r)| !r.2) {
             let came = *occurred.min(arrived);
@@ -76,28 +78,29 @@ mod tests {
 
     /// What happens between two records.
     #[derive(Debug, Clone, Copy)]
-    enum Between {
+    enum Interruption {
         Nothing,
-        /// A generation is cut off and committed on another thread while reading goes on.
-        Begin,
+        /// A flush is started and committed on another thread while reading goes on.
+        StartFlush,
         /// Everything is committed.
         Flush,
-        /// The worker dies with what it held, and another goes on.
+        /// The worker dies with what it buffered, and another one resumes.
         Restart,
     }
 
     async fn sink(lake: &Lake) -> Sink {
-        let mut sink =
-            Sink::open(lake, [Stream::ApiCalls], Limits::default(), true).await.expect("a sink");
+        let mut sink = Sink::open(lake, [Stream::ApiCalls], FlushLimits::default(), true)
+            .await
+            .expect("a sink");
         let id = PartitionId::kafka("c", "calls", "t", 0);
-        let part = sink.part(Stream::ApiCalls, "calls", 0, id).await.expect("a part");
-        sink.parts.push(part);
+        let buffer = sink.open_partition(Stream::ApiCalls, "calls", 0, id).await.expect("a buffer");
+        sink.buffers.push(buffer);
         sink
     }
 
-    fn give(sink: &mut Sink, offset: i64, (occurred, arrived, broken): Sent) {
+    fn accept(sink: &mut Sink, offset: i64, (occurred, arrived, malformed): TestRecord) {
         let at = NOON + occurred * 60_000_000;
-        let value = match broken {
+        let value = match malformed {
             true => "{".to_owned(),
             false => format!(
                 r#"{{"event_id":"e-{offset}","partner_id":"p","occurred_at":{},"status":200}}"#,
@@ -105,9 +108,10 @@ mod tests {
             ),
         };
         let arrival = NOON + arrived * 60_000_000;
-        let record = Record { offset, arrival, value: Some(value.as_bytes()), attributes: None };
-        let envelope = || Envelope { key: None, headers: Vec::new() };
-        sink.accept(0, &record, envelope).expect("no schema is waited for");
+        let record =
+            SourceRecord { offset, arrival, value: Some(value.as_bytes()), attributes: None };
+        let metadata = || RecordMetadata { key: None, headers: Vec::new() };
+        sink.accept(0, &record, metadata).expect("no schema is waited for");
     }
 
     async fn stored(lake: &Lake) -> Vec<(i64, bool)> {
@@ -128,14 +132,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(12))]
         #[test]
-        fn commits_threads_and_restarts_change_no_flag(
+        fn flushes_and_restarts_do_not_change_late_flags(
             records in proptest::collection::vec(
                 ((-300..300i64), (-200..300i64), proptest::bool::weighted(0.1)), 1..20),
             mut between in proptest::collection::vec(prop_oneof![
-                5 => Just(Between::Nothing),
-                1 => Just(Between::Begin),
-                1 => Just(Between::Flush),
-                1 => Just(Between::Restart),
+                5 => Just(Interruption::Nothing),
+                1 => Just(Interruption::StartFlush),
+                1 => Just(Interruption::Flush),
+                1 => Just(Interruption::Restart),
             ], 20),
         ) {
             assert_eq!(ALLOWED_LATENESS, HOUR);
@@ -145,21 +149,21 @@ mod tests {
             let mut sink_now = runtime.block_on(sink(&lake));
             let mut offset = 0;
             while let Some(record) = usize::try_from(offset).ok().and_then(|at| records.get(at)) {
-                give(&mut sink_now, offset, *record);
-                // Once: what comes again after a restart is read on.
+                accept(&mut sink_now, offset, *record);
+                // Each interruption happens once, although records are read again after a restart.
                 let at = usize::try_from(offset).expect("small");
-                match std::mem::replace(&mut between[at], Between::Nothing) {
-                    Between::Nothing => {}
-                    Between::Begin if sink_now.is_in_flight() => {}
-                    Between::Begin => sink_now.begin(runtime.handle()).expect("in flight"),
-                    Between::Flush => {
+                match std::mem::replace(&mut between[at], Interruption::Nothing) {
+                    Interruption::Nothing => {}
+                    Interruption::StartFlush if sink_now.has_flush_in_flight() => {}
+                    Interruption::StartFlush => sink_now.start_flush(runtime.handle()).expect("in flight"),
+                    Interruption::Flush => {
                         let lost = runtime.block_on(sink_now.flush()).expect("committed");
                         prop_assert!(lost.is_empty());
                     }
-                    Between::Restart => {
-                        runtime.block_on(sink_now.settle()).expect("committed");
+                    Interruption::Restart => {
+                        runtime.block_on(sink_now.finish_flush()).expect("committed");
                         sink_now = runtime.block_on(sink(&lake));
-                        offset = sink_now.parts[0].next - 1;
+                        offset = sink_now.buffers[0].next_offset - 1;
                     }
                 }
                 offset += 1;

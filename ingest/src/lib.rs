@@ -1,52 +1,49 @@
-//! From Kafka and files to the raw tables, exactly once.
+//! Reads events from Kafka and from files into the raw tables, each exactly once.
 //!
-//! The only home of rdkafka. Reading order: `decode` (a record's bytes to a checked event),
-//! `registry` (the schemas of Avro records), `part` (what is known of a partition), `lateness` (what `late` is told by), `parked` (one that waits), `sink` (buffers), `generation` (their commits), `dead` (rejected records), `letters` and `replay` (reading them back),
-//! `worker` and `rebalance` (a member of a consumer group), `status` (what it tells of itself), `load` (files; `same` which they are, `lines` what stands in them), `cluster`,
-//! `inspect` and `native` (what the broker and librdkafka are asked), `embedded` (a broker inside the process), `produce`,
-//! `yardstick` (what the benchmark measures against).
+//! This crate is the only home of rdkafka. Its modules, in reading order:
 //!
-//! Architecture invariant: a position is committed together with the rows read up to it, the dead
-//! letters before the raw table; Kafka's own committed offsets are advisory.
+//! - `decode`: turns a record's bytes into a checked event
+//! - `registry`: fetches the schemas of Avro records from the Schema Registry
+//! - `lateness`: decides whether an event is late
+//! - `partition_buffer`: the position and the uncommitted events of one partition or file
+//! - `paused`: a partition that waits for a schema
+//! - `sink`: sorts records into buffers and decides when to flush them
+//! - `flush`: commits what was buffered to the lake's tables
+//! - `dead_letters`: writes rejected records, lists them and replays them
+//! - `kafka`: the consumer, the producer, the embedded broker and what the broker is asked
+//! - `load`: reads NDJSON files
+//! - `settings`: the cluster, the topics and the options of a run
+//! - `status`: counts, positions and commit times of a run
+//! - `error`: the errors of this crate
+//!
+//! Architecture invariant: a commit holds the rows and the position up to which they were read. The
+//! dead letters are committed before the raw table. Kafka's own committed offsets are advisory.
 
-mod cluster;
-mod dead;
+mod dead_letters;
 pub mod decode;
-mod embedded;
 mod error;
-mod generation;
-mod inspect;
+mod flush;
+mod kafka;
 mod lateness;
-mod letters;
-mod lines;
 mod load;
-mod native;
-mod parked;
-mod part;
-mod problem;
-mod produce;
-mod rebalance;
+mod partition_buffer;
+mod paused;
 mod registry;
-mod replay;
-mod same;
 mod settings;
 mod sink;
 mod status;
 #[cfg(test)]
 mod tests;
-mod worker;
-mod yardstick;
 
-pub use embedded::{EMBEDDED_CLUSTER, Embedded, WINDOW};
+pub use dead_letters::read::{DeadLetter, dead_letter_table, dead_letters_of_day};
+pub use dead_letters::replay::{ReplayCounts, replay};
 pub use error::IngestError;
-pub use inspect::{Inspection, PartitionState, TopicState, inspect};
-pub use letters::{Letter, dead_letters, letters_of_day};
-pub use load::{LoadOptions, Source, load};
-pub use produce::RecordProducer;
+pub use kafka::consumer::run;
+pub use kafka::embedded::{EMBEDDED_CLUSTER_ID, EmbeddedBroker, MAX_PRODUCER_LEAD};
+pub use kafka::inspect::{Inspection, PartitionState, TopicState, inspect};
+pub use kafka::producer::RecordProducer;
+pub use kafka::raw_drain::{RawDrainCounts, TemporaryTopic, raw_drain};
+pub use load::{LoadOptions, SourceFile, load};
 pub use registry::{RegistrySettings, check_registry};
-pub use replay::{Replayed, replay};
-pub use settings::{From, KafkaSettings, Limits, RunOptions};
-pub use sink::Counts;
-pub use status::{CommitTimes, PartitionStatus, Status};
-pub use worker::run;
-pub use yardstick::{Drained, TemporaryTopic, drain};
+pub use settings::{FlushLimits, KafkaSettings, RunOptions, StartPosition};
+pub use status::{CommitTimes, IngestCounts, PartitionStatus, Status};

@@ -1,5 +1,5 @@
-//! The Schema Registry (Confluent's API): schemas by id, kept for ever, fetched while the records
-//! that need them wait.
+//! A client of the Schema Registry (Confluent's API). Schemas are cached by id for ever, and
+//! fetched in the background while the records that need them wait.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -12,194 +12,206 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
-use crate::decode::Schema;
+use crate::decode::AvroSchema;
 use crate::error::IngestError;
 
-/// How often a schema is asked for in a row before its records wait.
+/// The number of requests for a schema before its records are paused.
 const ATTEMPTS: u32 = 3;
-/// An id that the registry does not know may be registered later.
-const MISSING: Duration = Duration::from_secs(60);
+/// How long an unknown id stays unknown, because it may be registered later.
+const MISSING_TTL: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The most schemas that one schema may refer to, each counted as often as it is named.
-const MOST_REFERENCES: usize = 100;
-/// What the API calls an unknown id, beside the status 404.
+/// The greatest number of schemas that one schema may refer to. A schema counts as often as it is
+/// referred to.
+const MAX_REFERENCES: usize = 100;
+/// The error code for an unknown id, beside the status 404.
 const SCHEMA_NOT_FOUND: i64 = 40403;
 
-/// The registry as `[kafka.schema_registry]` says.
+/// The settings in `[kafka.schema_registry]` of rapport.toml.
 #[derive(Debug, Clone)]
 pub struct RegistrySettings {
-    /// Where its API begins, such as `http://127.0.0.1:8081`.
+    /// The base URL of the API, such as `http://127.0.0.1:8081`.
     pub url: String,
-    /// Basic authentication.
+    /// User of basic authentication.
     pub user: Option<SecretString>,
+    /// Password of basic authentication.
     pub password: Option<SecretString>,
-    /// How long after a failure it is asked again.
+    /// How long after a failure a schema is requested again.
     pub retry: Duration,
-    /// How long a run that is to end waits for it.
-    pub patience: Duration,
+    /// How long a run that is to end waits for a schema.
+    pub max_wait: Duration,
 }
 
 impl RegistrySettings {
+    /// Returns settings for a URL without authentication and with default times.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             user: None,
             password: None,
             retry: Duration::from_secs(5),
-            patience: Duration::from_secs(60),
+            max_wait: Duration::from_secs(60),
         }
     }
 }
 
-/// A schema, or `None` for an id that has none.
-type Found = Option<Arc<Schema>>;
-/// What went wrong, for people.
-type Answer = Result<Found, String>;
+/// A schema, or `None` where the registry knows no Avro schema with the id.
+type FetchedSchema = Option<Arc<AvroSchema>>;
+/// A fetched schema, or what went wrong as a message.
+type FetchResult = Result<FetchedSchema, String>;
 
-/// What is known of an id right now.
-pub(crate) enum LookUp {
-    Found(Found),
-    /// It has been asked for; `Some` says why that has failed so far.
-    Waiting(Option<String>),
+/// The result of a lookup that does not wait.
+pub(crate) enum SchemaLookup {
+    Found(FetchedSchema),
+    /// The schema has been requested. `Some` says why that has failed so far.
+    Pending(Option<String>),
 }
 
-/// The registry and what it has answered.
-pub(crate) struct Registry {
-    http: Http,
+/// The registry's client with the cache of its answers.
+pub(crate) struct SchemaRegistry {
+    http: RegistryClient,
     runtime: Handle,
     retry: Duration,
-    pub(crate) patience: Duration,
-    schemas: HashMap<u32, State>,
-    sender: mpsc::Sender<(u32, Answer)>,
-    answers: mpsc::Receiver<(u32, Answer)>,
+    pub(crate) max_wait: Duration,
+    schemas: HashMap<u32, CacheEntry>,
+    sender: mpsc::Sender<(u32, FetchResult)>,
+    answers: mpsc::Receiver<(u32, FetchResult)>,
 }
 
-enum State {
-    Found(Arc<Schema>),
+/// The cached answer for an id.
+enum CacheEntry {
+    Found(Arc<AvroSchema>),
     Missing { until: Instant },
-    Asked { failed: Option<String> },
+    Requested { failed: Option<String> },
     Failed { reason: String, until: Instant },
 }
 
-impl Registry {
+impl SchemaRegistry {
     /// # Errors
-    /// When the URL is none.
+    /// Fails when the URL is invalid.
     pub(crate) fn new(settings: &RegistrySettings, runtime: &Handle) -> Result<Self, IngestError> {
         let (sender, answers) = mpsc::channel();
         Ok(Self {
-            http: Http::new(settings)?,
+            http: RegistryClient::new(settings)?,
             runtime: runtime.clone(),
             retry: settings.retry,
-            patience: settings.patience,
+            max_wait: settings.max_wait,
             schemas: HashMap::new(),
             sender,
             answers,
         })
     }
 
-    /// What an id stands for, without waiting: what is not known is asked for meanwhile.
-    pub(crate) fn look_up(&mut self, id: u32) -> LookUp {
-        if let Some(State::Found(schema)) = self.schemas.get(&id) {
-            return LookUp::Found(Some(Arc::clone(schema)));
+    /// Returns the schema of an id without waiting. An id that is not cached is requested in the
+    /// background.
+    pub(crate) fn look_up(&mut self, id: u32) -> SchemaLookup {
+        if let Some(CacheEntry::Found(schema)) = self.schemas.get(&id) {
+            return SchemaLookup::Found(Some(Arc::clone(schema)));
         }
         while let Ok((id, answer)) = self.answers.try_recv() {
-            self.note(id, answer);
+            self.store(id, answer);
         }
         let now = Instant::now();
         let failed = match self.schemas.get(&id) {
-            Some(State::Found(schema)) => return LookUp::Found(Some(Arc::clone(schema))),
-            Some(State::Missing { until }) if now < *until => return LookUp::Found(None),
-            Some(State::Asked { failed }) => return LookUp::Waiting(failed.clone()),
-            Some(State::Failed { reason, until }) if now < *until => {
-                return LookUp::Waiting(Some(reason.clone()));
+            Some(CacheEntry::Found(schema)) => {
+                return SchemaLookup::Found(Some(Arc::clone(schema)));
             }
-            Some(State::Failed { reason, .. }) => Some(reason.clone()),
-            Some(State::Missing { .. }) | None => None,
+            Some(CacheEntry::Missing { until }) if now < *until => {
+                return SchemaLookup::Found(None);
+            }
+            Some(CacheEntry::Requested { failed }) => return SchemaLookup::Pending(failed.clone()),
+            Some(CacheEntry::Failed { reason, until }) if now < *until => {
+                return SchemaLookup::Pending(Some(reason.clone()));
+            }
+            Some(CacheEntry::Failed { reason, .. }) => Some(reason.clone()),
+            Some(CacheEntry::Missing { .. }) | None => None,
         };
-        self.schemas.insert(id, State::Asked { failed: failed.clone() });
+        self.schemas.insert(id, CacheEntry::Requested { failed: failed.clone() });
         let (http, sender, pause) = (self.http.clone(), self.sender.clone(), self.retry / 20);
         self.runtime.spawn(async move {
-            // Nobody listens any longer when the run has ended.
-            drop(sender.send((id, http.ask(id, pause).await)));
+            // The receiver is gone when the run has ended.
+            drop(sender.send((id, http.fetch_with_retries(id, pause).await)));
         });
-        LookUp::Waiting(failed)
+        SchemaLookup::Pending(failed)
     }
 
-    /// What an id stands for, waiting for the answer.
+    /// Returns the schema of an id, and waits for the answer.
     ///
     /// # Errors
-    /// When the registry gives none.
-    pub(crate) async fn fetch(&mut self, id: u32) -> Result<Found, IngestError> {
+    /// Fails when the registry does not answer.
+    pub(crate) async fn fetch(&mut self, id: u32) -> Result<FetchedSchema, IngestError> {
         match self.schemas.get(&id) {
-            Some(State::Found(schema)) => return Ok(Some(Arc::clone(schema))),
-            Some(State::Missing { .. }) => return Ok(None),
+            Some(CacheEntry::Found(schema)) => return Ok(Some(Arc::clone(schema))),
+            Some(CacheEntry::Missing { .. }) => return Ok(None),
             _ => {}
         }
-        let answer = self.http.ask(id, self.retry / 20).await;
-        self.note(id, answer.clone());
-        answer.map_err(|reason| IngestError::Registry { id, reason })
+        let answer = self.http.fetch_with_retries(id, self.retry / 20).await;
+        self.store(id, answer.clone());
+        answer.map_err(|reason| IngestError::SchemaUnavailable { id, reason })
     }
 
-    fn note(&mut self, id: u32, answer: Answer) {
+    fn store(&mut self, id: u32, answer: FetchResult) {
         let now = Instant::now();
         let state = match answer {
-            Ok(Some(schema)) => State::Found(schema),
-            Ok(None) => State::Missing { until: now + MISSING },
-            Err(reason) => State::Failed { reason, until: now + self.retry },
+            Ok(Some(schema)) => CacheEntry::Found(schema),
+            Ok(None) => CacheEntry::Missing { until: now + MISSING_TTL },
+            Err(reason) => CacheEntry::Failed { reason, until: now + self.retry },
         };
         self.schemas.insert(id, state);
     }
 }
 
-/// Asks the registry what kinds of schemas it has, to see that it answers.
+/// Returns the schema types that the registry supports, to check that it answers.
 ///
 /// # Errors
-/// What is wrong with it, or with its settings.
+/// Fails with what is wrong with the registry or with its settings.
 pub async fn check_registry(settings: &RegistrySettings) -> Result<Vec<String>, IngestError> {
-    let silent = |reason: String| IngestError::RegistrySilent { reason };
-    let kinds = Http::new(settings)?.get(&["schemas", "types"]).await.map_err(silent)?;
-    Ok(kinds.unwrap_or_default())
+    let silent = |reason: String| IngestError::RegistryUnreachable { reason };
+    let schema_types =
+        RegistryClient::new(settings)?.get(&["schemas", "types"]).await.map_err(silent)?;
+    Ok(schema_types.unwrap_or_default())
 }
 
+/// An HTTP client of the registry's API.
 #[derive(Clone)]
-struct Http {
+struct RegistryClient {
     client: Client,
     base: String,
     user: Option<SecretString>,
     password: Option<SecretString>,
 }
 
-/// The answer for an id.
+/// The answer for a schema id.
 #[derive(Deserialize)]
-struct Registered {
+struct SchemaResponse {
     schema: String,
-    /// Avro where it is not told.
+    /// The schema type, which is Avro where it is absent.
     #[serde(rename = "schemaType")]
-    kind: Option<String>,
+    schema_type: Option<String>,
     #[serde(default)]
-    references: Vec<Reference>,
+    references: Vec<SchemaReference>,
 }
 
-/// Another schema whose names this one uses.
+/// Another schema whose named types a schema uses.
 #[derive(Deserialize)]
-struct Reference {
+struct SchemaReference {
     subject: String,
     version: i64,
 }
 
-/// The answer that says what is wrong.
+/// The answer of a failed request.
 #[derive(Deserialize)]
-struct Refused {
+struct ErrorResponse {
     error_code: Option<i64>,
     message: Option<String>,
 }
 
-impl Http {
+impl RegistryClient {
     fn new(settings: &RegistrySettings) -> Result<Self, IngestError> {
         let wrong = |what: &str| IngestError::Setting(format!("[kafka.schema_registry]: {what}"));
         let url = Url::parse(&settings.url)
-            // It may hold a password although it can't be read.
+            // The message leaves out the URL, which may contain a password even where it is
+            // invalid.
             .map_err(|e| wrong(&format!("the url is none: {e}")))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("the url holds a user or a password; give them by the environment"));
@@ -210,7 +222,7 @@ impl Http {
         let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(TIMEOUT);
         let builder = match url.scheme() {
             "https" => builder,
-            // Needs none of the system's certificates.
+            // HTTP needs none of the system's certificates.
             "http" => builder.tls_certs_only([]),
             _ => return Err(wrong("the url begins with http:// or https://")),
         };
@@ -220,8 +232,8 @@ impl Http {
         Ok(Self { client, base, user, password })
     }
 
-    /// Asks a few times, the pause doubling in between.
-    async fn ask(&self, id: u32, pause: Duration) -> Answer {
+    /// Requests a schema a few times, with a growing pause.
+    async fn fetch_with_retries(&self, id: u32, pause: Duration) -> FetchResult {
         let mut attempt = 1;
         loop {
             match self.schema(id).await {
@@ -235,21 +247,26 @@ impl Http {
         }
     }
 
-    async fn schema(&self, id: u32) -> Answer {
-        let Some(found) = self.get::<Registered>(&["schemas", "ids", &id.to_string()]).await?
+    async fn schema(&self, id: u32) -> FetchResult {
+        let Some(found) = self.get::<SchemaResponse>(&["schemas", "ids", &id.to_string()]).await?
         else {
             return Ok(None);
         };
-        if let Some(kind) = found.kind.filter(|kind| kind != "AVRO") {
-            tracing::warn!(id, kind, "a schema that is not Avro: its records are rejected");
+        if let Some(schema_type) = found.schema_type.filter(|schema_type| schema_type != "AVRO") {
+            tracing::warn!(
+                id,
+                kind = schema_type,
+                "a schema that is not Avro: its records are rejected"
+            );
             return Ok(None);
         }
-        // Breadth first, so that the reverse has each schema after those that it needs.
+        // The order is breadth first, so that its reverse has each schema after those that it
+        // needs.
         let mut referenced = Vec::new();
         let mut open = std::collections::VecDeque::from(found.references);
-        while let Some(Reference { subject, version }) = open.pop_front() {
+        while let Some(SchemaReference { subject, version }) = open.pop_front() {
             let path = ["subjects", &subject, "versions", &version.to_string()];
-            let next = self.get::<Registered>(&path).await?.ok_or_else(|| {
+            let next = self.get::<SchemaResponse>(&path).await?.ok_or_else(|| {
                 format!(
                     "{} does not have {subject}, version {version}, which schema {id} needs",
                     self.base
@@ -257,12 +274,12 @@ impl Http {
             })?;
             open.extend(next.references);
             referenced.push(next.schema);
-            if referenced.len() > MOST_REFERENCES {
-                return Err(format!("schema {id} refers to more than {MOST_REFERENCES} others"));
+            if referenced.len() > MAX_REFERENCES {
+                return Err(format!("schema {id} refers to more than {MAX_REFERENCES} others"));
             }
         }
         referenced.reverse();
-        match Schema::parse(&found.schema, &referenced) {
+        match AvroSchema::parse(&found.schema, &referenced) {
             Ok(schema) => Ok(Some(Arc::new(schema))),
             Err(reason) => {
                 tracing::warn!(id, reason, "a schema that can't be read: its records are rejected");
@@ -271,11 +288,11 @@ impl Http {
         }
     }
 
-    /// `None` when the registry says that there is no such schema.
+    /// Sends a GET request. Returns `None` when the registry answers that there is no such schema.
     async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Option<T>, String> {
-        let said = |what: String| format!("the Schema Registry {}: {what}", self.base);
-        let mut url = Url::parse(&self.base).map_err(|e| said(e.to_string()))?;
-        // Escapes what a subject's name may hold.
+        let registry_error = |what: String| format!("the Schema Registry {}: {what}", self.base);
+        let mut url = Url::parse(&self.base).map_err(|e| registry_error(e.to_string()))?;
+        // `extend` escapes what a subject's name may contain.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
@@ -287,14 +304,16 @@ impl Http {
             let password = self.password.as_ref().map(ExposeSecret::expose_secret);
             request = request.basic_auth(user.expose_secret(), password);
         }
-        let response = request.send().await.map_err(|e| said(describe(e)))?;
+        let response = request.send().await.map_err(|e| registry_error(describe(e)))?;
         let status = response.status();
-        let text = response.text().await.map_err(|e| said(describe(e)))?;
+        let text = response.text().await.map_err(|e| registry_error(describe(e)))?;
         if status.is_success() {
             let parsed = serde_json::from_str(&text);
-            return parsed.map(Some).map_err(|e| said(format!("an answer that is none: {e}")));
+            return parsed
+                .map(Some)
+                .map_err(|e| registry_error(format!("an answer that is none: {e}")));
         }
-        let refused: Option<Refused> = serde_json::from_str(&text).ok();
+        let refused: Option<ErrorResponse> = serde_json::from_str(&text).ok();
         let code = refused.as_ref().and_then(|r| r.error_code);
         if status == StatusCode::NOT_FOUND && code == Some(SCHEMA_NOT_FOUND) {
             return Ok(None);
@@ -306,11 +325,11 @@ impl Http {
         };
         let message: String =
             refused.and_then(|r| r.message).unwrap_or_default().chars().take(200).collect();
-        Err(said(format!("it answers {status} {message}").trim_end().to_owned() + hint))
+        Err(registry_error(format!("it answers {status} {message}").trim_end().to_owned() + hint))
     }
 }
 
-/// An error of the client with what is behind it, without the URL.
+/// Returns an HTTP client's error with its root cause, without the URL.
 fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();

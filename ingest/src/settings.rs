@@ -1,10 +1,10 @@
-//! What ingest needs to know: the cluster, the topics, when to commit.
+//! The settings of ingest: the cluster, the topics, and when to flush.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use lake_types::{Stream, hide};
+use domain::{Stream, redact};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,63 +12,71 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::error::IngestError;
 use crate::registry::RegistrySettings;
 
-/// The cluster and its topics, as `[kafka]` says.
+/// The cluster and its topics, from `[kafka]` of rapport.toml.
 #[derive(Clone)]
 pub struct KafkaSettings {
+    /// The brokers to connect to first, as `host:port`, separated by commas.
     pub bootstrap_servers: String,
+    /// The id of the consumer group.
     pub group_id: String,
-    /// The topic of each stream that is on.
+    /// The topic of each stream that is turned on.
     pub topics: BTreeMap<Stream, String>,
-    /// Any librdkafka property; these win over ours. None of their values is ever shown: a name
-    /// that is mistyped says nothing of what it was meant to hold.
+    /// Properties of librdkafka, which take precedence over ours. No message contains their values,
+    /// because even a mistyped name may have a secret value.
     pub properties: BTreeMap<String, SecretString>,
-    /// Where the schemas of Avro records are; without it they are rejected.
+    /// The registry with the schemas of Avro records. Without it Avro records are rejected.
     pub registry: Option<RegistrySettings>,
-    /// The broker inside the process: it begins anew at every start, see [`crate::Embedded`].
+    /// Whether the broker is the embedded one, which is empty at every start, see
+    /// [`crate::EmbeddedBroker`].
     pub embedded: bool,
 }
 
-/// Where to begin in a partition that the lake has no position for.
+/// Where to start in a partition that the lake has no position for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum From {
+pub enum StartPosition {
     #[default]
     Earliest,
     Latest,
-    /// The first record that arrived at or after this instant, µs.
+    /// The first record that arrived at or after this instant, in µs.
     Instant(i64),
 }
 
-/// When a commit is due: whichever comes first.
+/// The limits of a buffer. The first one that is reached starts a flush.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct FlushLimits {
+    /// The number of buffered rows.
     pub rows: usize,
+    /// The memory of the buffered rows in bytes.
     pub bytes: usize,
+    /// The time since the first record was buffered.
     pub age: Duration,
 }
 
-impl Default for Limits {
+impl Default for FlushLimits {
     fn default() -> Self {
         Self { rows: 500_000, bytes: 192 << 20, age: Duration::from_secs(15) }
     }
 }
 
-/// How a run behaves.
+/// The options of a run.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
-    pub from: From,
-    /// End at the positions that were the end when the run began.
+    /// Where to start in partitions without a position.
+    pub start: StartPosition,
+    /// End at the positions that were the ends of the partitions when the run began.
     pub until_caught_up: bool,
-    /// Go on over records that the broker no longer has.
+    /// Skip records that the broker no longer has, instead of failing.
     pub accept_gap: bool,
     /// Go on although most records are rejected.
     pub accept_rejects: bool,
-    /// For a producer with a clock of its own that has sent its last record: the instant, µs, that
-    /// partitions read to their end have reached once the run is stopped.
+    /// For a producer with its own clock that has sent its last record: the instant, in µs, that
+    /// partitions read to their end count as read up to when the run is stopped.
     pub clock_at_end: Option<i64>,
-    pub limits: Limits,
+    /// When to flush.
+    pub limits: FlushLimits,
 }
 
-/// Without the values of properties, which may be secrets.
+/// Leaves out the values of properties, which may be secrets.
 impl fmt::Debug for KafkaSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaSettings")
@@ -83,13 +91,13 @@ impl fmt::Debug for KafkaSettings {
 }
 
 impl KafkaSettings {
-    /// The client configuration that producers and consumers share.
+    /// Returns the client configuration that producers and consumers share.
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap_servers);
         config.set("client.id", "rapport");
-        // The OpenSSL inside this program has no certificates of its own: the system's are looked
-        // for where systems keep them.
+        // The OpenSSL inside this program has no certificates of its own. It looks for those of the
+        // system where systems keep them.
         let set = |name: &str| self.properties.contains_key(name);
         let protocol = self.properties.get("security.protocol");
         let is_ssl = |p: &SecretString| p.expose_secret().to_ascii_lowercase().contains("ssl");
@@ -100,6 +108,7 @@ impl KafkaSettings {
         config
     }
 
+    /// Returns the configuration of a consumer.
     pub(crate) fn consumer(&self) -> ClientConfig {
         let mut config = self.client();
         config
@@ -107,15 +116,15 @@ impl KafkaSettings {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
-            // A position the broker no longer has is a stop, never a silent jump.
+            // A position that the broker no longer has must be an error, never a silent jump.
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
             .set("partition.assignment.strategy", "range")
-            // The lake refuses a zombie's commit, so a killed worker may be given up soon: the
-            // default of 45 s would leave its partitions unread for that long.
+            // The lake refuses the commit of a zombie worker, so the group may give up a killed
+            // worker soon. The default of 45 s would leave its partitions unread for that long.
             .set("session.timeout.ms", "10000")
             .set("heartbeat.interval.ms", "2000")
-            // Bounds librdkafka's own memory: the default is 64 MiB a partition.
+            // Limits librdkafka's own memory. The default is 64 MiB for each partition.
             .set("queued.max.messages.kbytes", "8192")
             .set("fetch.message.max.bytes", "1048576")
             .set("fetch.wait.max.ms", "100")
@@ -124,27 +133,28 @@ impl KafkaSettings {
         config
     }
 
-    /// Sets what the project says, over what is set already.
+    /// Sets the project's properties over what is set already.
     pub(crate) fn add_properties(&self, config: &mut ClientConfig) {
         for (name, value) in &self.properties {
             config.set(name, value.expose_secret());
         }
     }
 
-    /// Why librdkafka makes no client of these settings, without their values.
-    pub(crate) fn refused(&self, error: KafkaError) -> IngestError {
+    /// Returns the error for a client that librdkafka does not create, without the values of
+    /// settings.
+    pub(crate) fn client_error(&self, error: KafkaError) -> IngestError {
         let KafkaError::ClientCreation(reason) = &error else { return error.into() };
         let values = self.properties.values().map(ExposeSecret::expose_secret);
         IngestError::Setting(format!(
             "[kafka.properties]: no client can be made of them: {}",
-            hide(reason, values.filter(|value| !is_word_of_librdkafka(value)))
+            redact(reason, values.filter(|value| !is_protocol_name(value)))
         ))
     }
 }
 
-/// Values that are names of protocols and mechanisms: everybody knows them.
-fn is_word_of_librdkafka(value: &str) -> bool {
-    const WORDS: [&str; 10] = [
+/// Whether a value is the name of a protocol or mechanism, which is not a secret.
+fn is_protocol_name(value: &str) -> bool {
+    const NAMES: [&str; 10] = [
         "PLAINTEXT",
         "SSL",
         "SASL_PLAINTEXT",
@@ -156,7 +166,7 @@ fn is_word_of_librdkafka(value: &str) -> bool {
         "OAUTHBEARER",
         "probe",
     ];
-    WORDS.iter().any(|word| word.eq_ignore_ascii_case(value))
+    NAMES.iter().any(|word| word.eq_ignore_ascii_case(value))
 }
 
 #[cfg(test)]
@@ -164,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_message_holds_a_value() {
+    fn messages_do_not_contain_property_values() {
         #[track_caller]
         fn check(name: &str, value: &str, says: &str) {
             let settings = KafkaSettings {
@@ -176,7 +186,7 @@ mod tests {
                 embedded: false,
             };
             let made: Result<rdkafka::consumer::BaseConsumer, _> = settings.consumer().create();
-            let error = made.map_err(|e| settings.refused(e)).err().expect(name).to_string();
+            let error = made.map_err(|e| settings.client_error(e)).err().expect(name).to_string();
             assert!(error.contains(says) && error.contains("[kafka.properties]"), "{error}");
             assert!(!error.contains("hunter") && !error.contains("4711"), "{error}");
             assert!(!format!("{settings:?}").contains(value));

@@ -1,100 +1,111 @@
-//! Ingest's commits: files and the positions they stand for, in one log entry.
+//! The commits of ingest: data files, and the positions up to which they hold the records, in one
+//! log entry.
 //!
-//! The loop is refresh, check, commit: the library would let a stale writer through (it looks for
-//! an id only in commits after the snapshot and never compares versions), so the check is ours and
-//! the library's retries are off.
+//! Each commit refreshes the log, checks the positions and writes the entry. The Delta library
+//! would let a stale writer commit: it looks for a transaction id only in commits after the
+//! snapshot, and never compares versions. So this module does the check, and the library's retries
+//! are not used.
 
 use deltalake::logstore::LogStoreRef;
 
-use crate::commit::{Committed, commit};
 use crate::error::LakeError;
-use crate::file::PendingFile;
+use crate::files::parquet::PendingFile;
 use crate::lake::Lake;
-use crate::log::{Extent, PartitionId, Position, Transactions};
-use crate::retain::comes_too_late;
+use crate::log::commit::{CommitOutcome, commit};
+use crate::log::follower::LogFollower;
+use crate::log::transactions::{FileProgress, PartitionId, PartitionPosition, Transactions};
+use crate::maintenance::retention::is_for_sealed_day;
 use crate::schema::TableDef;
-use crate::tail::Tail;
 
-/// One partition's progress in a commit.
+/// The progress of one partition in a commit.
 #[derive(Debug, Clone)]
-pub struct Advance {
+pub struct PositionAdvance {
     pub id: PartitionId,
-    /// The position its records were read from; `None` when the table had none.
+    /// The position from which the records were read; `None` when the table had none.
     pub from: Option<i64>,
-    /// The position to read from next.
+    /// The next offset to read.
     pub to: i64,
-    /// The mark that `late` is told by, µs.
+    /// The newest event time, by which ingest decides whether an event is late, µs.
     pub newest: Option<i64>,
+    /// The greatest min(`occurred_at`, arrival) of the events so far, or a later instant to which
+    /// an idle partition was advanced, µs. The watermark is computed from it.
     pub reached: Option<i64>,
-    /// Tombstones counted so far; `None` leaves the count as it is.
+    /// The number of tombstones so far; `None` leaves the table's count unchanged.
     pub skipped: Option<i64>,
-    /// For a loaded file: the arrival its events were given, µs.
+    /// The arrival of the events of a loaded file, µs.
     pub arrival: Option<i64>,
-    /// For a loaded file: its length, and how far it was read.
-    pub extent: Option<Extent>,
+    /// How far a loaded file has been read.
+    pub file_progress: Option<FileProgress>,
 }
 
-/// What became of a commit.
+/// The outcome of [`Appender::append`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Appended {
-    Done {
+pub enum AppendOutcome {
+    Committed {
         version: u64,
     },
-    /// Nothing was committed: these partitions are not where their records were read from, or some
-    /// of their records are of a day that was sealed meanwhile. Read them again.
-    Moved(Vec<PartitionId>),
+    /// Nothing was committed: these partitions have moved from the positions from which their
+    /// records were read, or some of the records are of a day that was sealed meanwhile. They are
+    /// to be read again.
+    PositionsMoved(Vec<PartitionId>),
 }
 
-/// A table that one worker appends to.
+/// Appends one worker's files to a table.
 pub struct Appender {
     lake: Lake,
     def: TableDef,
     log: LogStoreRef,
-    tail: Tail,
+    follower: LogFollower,
 }
 
 impl Appender {
-    /// Opens the table, making it when it is new.
+    /// Opens the table, and creates it when it does not exist.
     ///
     /// # Errors
-    /// As [`Lake::ensure_table`].
+    /// The same as [`Lake::ensure_table`].
     pub async fn open(lake: &Lake, def: TableDef) -> Result<Self, LakeError> {
         lake.ensure_table(&def).await?;
         let log = lake.log_store(&def.name);
-        let tail = Tail::load(log.as_ref(), &def.name, None).await?;
-        Ok(Self { lake: lake.clone(), def, log, tail })
+        let follower = LogFollower::load(log.as_ref(), &def.name, None).await?;
+        Ok(Self { lake: lake.clone(), def, log, follower })
     }
 
     pub fn def(&self) -> &TableDef {
         &self.def
     }
 
-    /// Reads what other processes committed since.
-    pub async fn refresh(&mut self) -> Result<&Transactions, LakeError> {
-        self.tail.advance(self.log.as_ref(), &self.def.name, None).await?;
-        Ok(&self.tail.txns)
-    }
-
-    /// The ids as of the last refresh.
-    pub fn transactions(&self) -> &Transactions {
-        &self.tail.txns
-    }
-
-    pub fn position(&self, id: &PartitionId) -> Option<Position> {
-        id.position(&self.tail.txns)
-    }
-
-    /// Makes the files and positions visible, if every partition still stands where its records
-    /// were read from. A position never goes back: it becomes the greater of itself and `to`.
+    /// Reads the commits of other processes since the last refresh, and returns the transaction
+    /// ids.
     ///
     /// # Errors
-    /// When the log can't be read or written; whether the commit stands is then found out by the
-    /// next refresh.
+    /// When the log can't be read.
+    pub async fn refresh(&mut self) -> Result<&Transactions, LakeError> {
+        self.follower.advance(self.log.as_ref(), &self.def.name, None).await?;
+        Ok(&self.follower.txns)
+    }
+
+    /// Returns the transaction ids as of the last refresh.
+    pub fn transactions(&self) -> &Transactions {
+        &self.follower.txns
+    }
+
+    /// Returns a partition's position as of the last refresh.
+    pub fn position(&self, id: &PartitionId) -> Option<PartitionPosition> {
+        id.position(&self.follower.txns)
+    }
+
+    /// Commits the files and positions, provided that every partition is still at the position from
+    /// which its records were read. A position never goes back: it becomes the greater of itself
+    /// and `to`.
+    ///
+    /// # Errors
+    /// When the log can't be read or written; the next refresh then tells whether the
+    /// commit counts.
     pub async fn append(
         &mut self,
-        advances: &[Advance],
+        advances: &[PositionAdvance],
         files: &[PendingFile],
-    ) -> Result<Appended, LakeError> {
+    ) -> Result<AppendOutcome, LakeError> {
         loop {
             self.refresh().await?;
             let moved: Vec<PartitionId> = advances
@@ -103,44 +114,48 @@ impl Appender {
                 .map(|a| a.id.clone())
                 .collect();
             if !moved.is_empty() {
-                return Ok(Appended::Moved(moved));
+                return Ok(AppendOutcome::PositionsMoved(moved));
             }
-            if comes_too_late(&self.def, &self.tail.txns, files) {
-                return Ok(Appended::Moved(advances.iter().map(|a| a.id.clone()).collect()));
+            if is_for_sealed_day(&self.def, &self.follower.txns, files) {
+                return Ok(AppendOutcome::PositionsMoved(
+                    advances.iter().map(|a| a.id.clone()).collect(),
+                ));
             }
-            crate::fault::point("checked", &self.def.name);
-            let txns = self.marks(advances);
+            crate::failpoint::hit("checked", &self.def.name);
+            let txns = self.new_transactions(advances);
             let actions = files.iter().map(PendingFile::action).collect();
-            let (lake, tail) = (&self.lake, &mut self.tail);
-            match commit(lake, &self.def, &self.log, tail, actions, txns).await? {
-                Committed::Done { version } => return Ok(Appended::Done { version }),
-                // Where the log was cleaned up, the positions say whether the entry counts.
-                Committed::Taken | Committed::Cleaned => {}
+            let (lake, follower) = (&self.lake, &mut self.follower);
+            match commit(lake, &self.def, &self.log, follower, actions, txns).await? {
+                CommitOutcome::Committed { version } => {
+                    return Ok(AppendOutcome::Committed { version });
+                }
+                // After a clean-up of the log, the positions tell whether the entry counts.
+                CommitOutcome::VersionTaken | CommitOutcome::LogCleanedUp => {}
             }
         }
     }
 
-    /// The transaction ids the commit carries.
-    fn marks(&self, advances: &[Advance]) -> Transactions {
+    /// Returns the transaction ids of the commit.
+    fn new_transactions(&self, advances: &[PositionAdvance]) -> Transactions {
         let mut txns = Transactions::new();
         for advance in advances {
             let current = self.position(&advance.id).unwrap_or_default();
             txns.insert(advance.id.as_str().to_owned(), advance.to.max(current.next));
             if let Some(newest) = advance.newest.max(current.newest) {
-                txns.insert(advance.id.newest(), newest);
+                txns.insert(advance.id.newest_id(), newest);
             }
             if let Some(reached) = advance.reached.max(current.reached) {
-                txns.insert(advance.id.reached(), reached);
+                txns.insert(advance.id.reached_id(), reached);
             }
             if let Some(skipped) = advance.skipped.filter(|s| *s > current.skipped) {
-                txns.insert(advance.id.skipped(), skipped);
+                txns.insert(advance.id.skipped_id(), skipped);
             }
             if let Some(arrival) = advance.arrival {
-                txns.insert(advance.id.arrival(), arrival);
+                txns.insert(advance.id.arrival_id(), arrival);
             }
-            if let Some(extent) = advance.extent {
-                txns.insert(advance.id.bytes(), extent.bytes);
-                txns.insert(advance.id.text(), extent.text);
+            if let Some(file_progress) = advance.file_progress {
+                txns.insert(advance.id.bytes_id(), file_progress.bytes);
+                txns.insert(advance.id.text_id(), file_progress.text);
             }
         }
         txns

@@ -1,4 +1,4 @@
-//! What can go wrong with the lake, by what the caller can do about it.
+//! The errors of the lake, by what the caller can do about them.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::TransactionError;
 
-use crate::damage::Damage;
+use crate::integrity::damage::Damage;
 
+/// An error of the lake.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     #[error("no lake at {root}: run `rapport ingest` first, or check [lake] root in rapport.toml")]
@@ -32,7 +33,7 @@ pub enum LakeError {
          (If-None-Match: *): two workers could lose each other's commits; use a store that honours \
          it"
     )]
-    Overwrites { root: String },
+    NoConditionalPut { root: String },
 
     #[error("the key file {path} {reason}")]
     Key { path: PathBuf, reason: String },
@@ -57,16 +58,17 @@ pub enum LakeError {
     #[error("table {table} has columns {found}, expected {expected}")]
     SchemaChanged { table: String, found: String, expected: String },
 
-    /// The log was cleaned up while it was read, again and again.
+    /// The log was cleaned up during every attempt to read it.
     #[error(
         "the log of table {table} can't be read back to version {version}; run the command again"
     )]
-    Cleaned { table: String, version: u64 },
+    LogCleanedUp { table: String, version: u64 },
 
     #[error("table {table} has no version {version} (any longer); its newest is {newest}")]
     NoSuchVersion { table: String, version: u64, newest: u64 },
 
-    /// Someone else rewrote what this commit was made from: refresh and start over.
+    /// Another process has changed what this commit was made from: the caller refreshes and starts
+    /// over.
     #[error("table {table} was changed by another process meanwhile; run the command again")]
     Conflict { table: String },
 
@@ -74,9 +76,10 @@ pub enum LakeError {
     Damaged(#[from] Damage),
 
     #[error("a dead letter sealed with key {key_id} can't be opened with the key in use")]
-    Sealed { key_id: String },
+    SealedWithOtherKey { key_id: String },
 
-    /// What the library said goes into the message: its own text has backtraces.
+    /// The library failed; the message has the first line of its error, because the rest may be a
+    /// backtrace.
     #[error(
         "the log of the lake's table {table} can't be read: {}; `rapport lake verify` looks \
          whether it is damaged",
@@ -107,8 +110,8 @@ pub enum LakeError {
     Parquet(#[from] parquet::errors::ParquetError),
 }
 
-/// An error and what caused it, one after the other.
-pub fn causes<'a>(
+/// Returns an error and its causes, from the outermost to the innermost.
+pub fn error_chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
@@ -119,19 +122,19 @@ pub fn causes<'a>(
     })
 }
 
-/// Whether an error says that its files may not be written by this user, or by nobody.
-pub fn refuses_writing(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|cause| {
-        let by_store = cause
+/// Returns whether an error says that this user, or every user, may not write the files.
+pub fn is_write_denied(error: &(dyn Error + 'static)) -> bool {
+    error_chain(error).any(|cause| {
+        let denied_by_store = cause
             .downcast_ref()
             .is_some_and(|error| matches!(error, object_store::Error::PermissionDenied { .. }));
-        let by_system = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        let refused = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
-        by_store || by_system.is_some_and(|kind| refused.contains(&kind))
+        let system_error = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let denied = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
+        denied_by_store || system_error.is_some_and(|kind| denied.contains(&kind))
     })
 }
 
-/// What to do about an error of a disk.
+/// Returns advice on an error of a disk.
 pub fn io_advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::PermissionDenied => {
@@ -151,7 +154,7 @@ pub fn io_advice(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// What to do about an error of a store; a local disk is one too.
+/// Returns advice on an error of an object store, which may be a local disk.
 fn storage_advice(error: &object_store::Error) -> &'static str {
     match error {
         object_store::Error::NotFound { .. } => io_advice(ErrorKind::NotFound),
@@ -163,7 +166,7 @@ fn storage_advice(error: &object_store::Error) -> &'static str {
             "the store does not accept the credentials; check AWS_ACCESS_KEY_ID, \
              AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
         }
-        other => match causes(other).find_map(|cause| cause.downcast_ref::<io::Error>()) {
+        other => match error_chain(other).find_map(|cause| cause.downcast_ref::<io::Error>()) {
             Some(error) => io_advice(error.kind()),
             None => "run the command again once the store answers",
         },
@@ -171,16 +174,18 @@ fn storage_advice(error: &object_store::Error) -> &'static str {
 }
 
 impl LakeError {
+    /// Returns the conversion of the library's errors into errors of a table.
     pub(crate) fn delta(table: &str) -> impl Fn(DeltaTableError) -> Self + '_ {
         move |error| match error {
             DeltaTableError::ObjectStore { source } => source.into(),
-            error => match Damage::behind(&error) {
+            error => match Damage::in_chain(&error) {
                 Some(damage) => damage.clone().into(),
                 None => Self::Delta { table: table.to_owned(), error: Box::new(error) },
             },
         }
     }
 
+    /// Returns the conversion of the library's commit errors into errors of a table.
     pub(crate) fn transaction(table: &str) -> impl Fn(TransactionError) -> Self + '_ {
         move |error| match error {
             TransactionError::ObjectStore { source } => source.into(),
@@ -188,7 +193,7 @@ impl LakeError {
         }
     }
 
-    /// Whether a file is not there.
+    /// Returns whether the error is that a file does not exist.
     pub fn is_gone(&self) -> bool {
         match self {
             Self::Storage(error) => matches!(error, object_store::Error::NotFound { .. }),
@@ -200,7 +205,7 @@ impl LakeError {
 
 impl From<object_store::Error> for LakeError {
     fn from(error: object_store::Error) -> Self {
-        match Damage::behind(&error) {
+        match Damage::in_chain(&error) {
             Some(damage) => damage.clone().into(),
             None => Self::Storage(error),
         }
@@ -225,7 +230,7 @@ mod tests {
         #[track_caller]
         fn check(error: &LakeError, advice: &str, refused: bool) {
             assert!(error.to_string().ends_with(advice), "{error}");
-            assert_eq!(refuses_writing(error), refused, "{error}");
+            assert_eq!(is_write_denied(error), refused, "{error}");
         }
         check(&of_disk(ErrorKind::PermissionDenied), "or run as one who has it", true);
         check(&of_disk(ErrorKind::ReadOnlyFilesystem), "mount it for writing", true);

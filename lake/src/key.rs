@@ -1,7 +1,8 @@
-//! The lake's key: hashes credentials, seals dead letters, and is told apart by its fingerprint.
+//! The lake's key, which hashes credentials and seals dead letters, and the file that holds it.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -9,21 +10,22 @@ use aws_lc_rs::{digest, hkdf, hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 use crate::error::LakeError;
 
 const SECRET_LEN: usize = 32;
 const HEADER: &str = "# The key of a Rapport lake; older ones stay below it. Whoever has it can open its dead letters; without it they are lost.\n# Keep a copy in a safe place, apart from the lake.\n";
 
-/// The keys of a lake's key file: the first is in use, the others were before it and still open
-/// what they sealed.
+/// The keys of a lake's key file. The first one is in use; the others were in use before it, and
+/// still open what they sealed.
 pub struct LakeKey {
     /// Never empty.
-    keys: Vec<Derived>,
+    keys: Vec<DerivedKeys>,
 }
 
-/// What is derived of 256 random bits (HKDF-SHA256, RFC 5869).
-struct Derived {
+/// The keys that are derived from one secret of 256 random bits, by HKDF-SHA256 (RFC 5869).
+struct DerivedKeys {
     id: String,
     credentials: hmac::Key,
     sealing: RandomizedNonceKey,
@@ -35,14 +37,14 @@ impl std::fmt::Debug for LakeKey {
     }
 }
 
-/// What a rejected record held.
+/// The content of a rejected record.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SealedRecord {
-    /// The record's key, base64.
+    /// The record's key, in base64.
     pub key: Option<String>,
-    /// Header names and values, the values base64.
+    /// Header names and values, the values in base64.
     pub headers: Vec<(String, Option<String>)>,
-    /// The record's bytes, base64.
+    /// The record's bytes, in base64.
     pub value: String,
 }
 
@@ -58,17 +60,17 @@ impl SealedRecord {
         }
     }
 
-    /// The bytes as they came.
+    /// Returns the bytes as they were received.
     pub fn bytes(&self) -> Vec<u8> {
         STANDARD.decode(&self.value).unwrap_or_default()
     }
 
-    /// The record's key as it came.
+    /// Returns the record's key as it was received.
     pub fn key_bytes(&self) -> Option<Vec<u8>> {
         STANDARD.decode(self.key.as_ref()?).ok()
     }
 
-    /// The headers as they came.
+    /// Returns the headers as they were received.
     pub fn header_bytes(&self) -> Vec<(String, Option<Vec<u8>>)> {
         let decode = |value: &String| STANDARD.decode(value).ok();
         let headers = self.headers.iter();
@@ -77,90 +79,105 @@ impl SealedRecord {
 }
 
 impl LakeKey {
-    /// Makes a new key file, readable by its owner only.
+    /// Creates a key file with a new key; only its owner can read it.
     ///
     /// # Errors
-    /// When the file exists already or can't be written.
+    /// [`LakeError::Key`] when the file exists or can't be written.
     pub fn create(path: &Path) -> Result<Self, LakeError> {
         let line = new_line(path)?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|e| bad(path, &format!("can't be made: {e}")))?;
         }
-        write_new(path, &format!("{HEADER}{line}\n"))?;
+        NamedTempFile::new_in(parent_folder(path))
+            .and_then(|file| written(file, &format!("{HEADER}{line}\n")))
+            .and_then(|file| file.persist_noclobber(path).map_err(|e| e.error))
+            .and_then(|_| sync_folder(path))
+            .map_err(|e| bad(path, &format!("can't be made: {}", reason(&e))))?;
         Self::read(path)
     }
 
-    /// Puts a new key before those of the file: it is in use from now on.
+    /// Puts a new key before those of the file: the new key is in use from now on.
     ///
     /// # Errors
-    /// When the file is no key file or can't be replaced.
-    pub fn renew(path: &Path) -> Result<Self, LakeError> {
+    /// [`LakeError::Key`] when the file is no key file or can't be replaced.
+    pub fn rotate(path: &Path) -> Result<Self, LakeError> {
         Self::read(path)?;
         let text = fs::read_to_string(path).map_err(|e| bad(path, &e.to_string()))?;
         let (comments, keys): (Vec<&str>, Vec<&str>) =
             text.lines().filter(|l| !l.trim().is_empty()).partition(|l| l.starts_with('#'));
         let line = new_line(path)?;
         let all: Vec<&str> = comments.into_iter().chain([line.as_str()]).chain(keys).collect();
-        // Beside the file first: a crash must not leave half a key file.
+        // The temporary file holds the keys in use. Its name is fixed, so that a crash leaves at
+        // most one, which is ignored by version control and replaced by the next rotation.
         let fresh = path.with_extension("new");
         drop(fs::remove_file(&fresh));
-        write_new(&fresh, &format!("{}\n", all.join("\n")))?;
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::rename(&fresh, path)
-            .and_then(|()| fs::File::open(folder)?.sync_all())
-            .map_err(|e| bad(path, &format!("can't be replaced: {e}")))?;
+        let name = fresh.file_name().unwrap_or_default();
+        tempfile::Builder::new()
+            .prefix(name)
+            .rand_bytes(0)
+            .tempfile_in(parent_folder(path))
+            .and_then(|file| written(file, &format!("{}\n", all.join("\n"))))
+            .and_then(|file| file.persist(path).map_err(|e| e.error))
+            .and_then(|_| sync_folder(path))
+            .map_err(|e| bad(path, &format!("can't be replaced: {}", reason(&e))))?;
         Self::read(path)
     }
 
+    /// Reads a key file.
+    ///
     /// # Errors
-    /// When the file is missing or is no key.
+    /// [`LakeError::Key`] when the file is missing or holds no key.
     pub fn read(path: &Path) -> Result<Self, LakeError> {
         let text = fs::read_to_string(path).map_err(|e| {
             bad(path, &format!("can't be read: {e}; restore it from its backup, a new one is of no use to this lake"))
         })?;
         let lines = text.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty());
-        let keys: Option<Vec<Derived>> = lines.map(Derived::of_line).collect();
+        let keys: Option<Vec<DerivedKeys>> = lines.map(DerivedKeys::from_line).collect();
         let keys = keys.filter(|keys| !keys.is_empty());
         let keys =
             keys.ok_or_else(|| bad(path, "holds no key: lines of 32 bytes in base64 are due"))?;
         Ok(Self { keys })
     }
 
-    fn used(&self) -> &Derived {
+    fn in_use(&self) -> &DerivedKeys {
         &self.keys[0]
     }
 
-    /// The fingerprints of all keys of the file, the one in use first.
+    /// Returns the fingerprints of all keys of the file, that of the key in use first.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(|key| key.id.as_str())
     }
 
-    /// The fingerprint: 16 hex digits that say which key, and nothing about it.
+    /// Returns the fingerprint of the key in use: 16 hex digits, which reveal nothing of the key.
     pub fn id(&self) -> &str {
-        &self.used().id
+        &self.in_use().id
     }
 
-    /// HMAC-SHA256 of a credential as hex, with the key's id before it: `k:<id>:<hash>`.
+    /// Returns the HMAC-SHA256 of a credential in hex, after the fingerprint of the key:
+    /// `k:<fingerprint>:<hash>`.
     pub fn hash_credential(&self, credential: &str) -> String {
-        let tag = hmac::sign(&self.used().credentials, credential.as_bytes());
-        format!("k:{}:{}", self.id(), hex(tag.as_ref()))
+        let tag = hmac::sign(&self.in_use().credentials, credential.as_bytes());
+        format!("k:{}:{}", self.id(), hex::encode(tag))
     }
 
-    /// AES-256-GCM over the record, the random nonce first.
+    /// Encrypts a record by AES-256-GCM; the result begins with the random nonce.
     pub fn seal(&self, record: &SealedRecord) -> Vec<u8> {
         let mut body = serde_json::to_vec(record).unwrap_or_default();
         let aad = Aad::from(self.id().as_bytes());
-        match self.used().sealing.seal_in_place_append_tag(aad, &mut body) {
+        match self.in_use().sealing.seal_in_place_append_tag(aad, &mut body) {
             Ok(nonce) => [nonce.as_ref().as_slice(), &body].concat(),
-            // Only a body beyond 2³⁶ bytes can fail; records end at 1 MiB.
+            // Only bodies of more than 2³⁶ bytes fail; a record has at most 1 MiB.
             Err(_) => Vec::new(),
         }
     }
 
+    /// Decrypts a sealed record; `key_id` is the fingerprint of the key that sealed it.
+    ///
     /// # Errors
-    /// When the bytes were sealed with a key that the file has not, or were changed.
+    /// [`LakeError::SealedWithOtherKey`] when the file does not have that key, or the bytes were
+    /// changed.
     pub fn open(&self, sealed: &[u8], key_id: &str) -> Result<SealedRecord, LakeError> {
-        let wrong = || LakeError::Sealed { key_id: key_id.to_owned() };
+        let wrong = || LakeError::SealedWithOtherKey { key_id: key_id.to_owned() };
         let key = self.keys.iter().find(|key| key.id == key_id).ok_or_else(wrong)?;
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or_else(wrong)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
@@ -173,8 +190,8 @@ impl LakeKey {
     }
 }
 
-impl Derived {
-    fn of_line(line: &str) -> Option<Self> {
+impl DerivedKeys {
+    fn from_line(line: &str) -> Option<Self> {
         let secret = STANDARD.decode(line.trim()).ok().filter(|s| s.len() == SECRET_LEN)?;
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"rapport lake").extract(&secret);
         let expand = |purpose: &[u8]| -> Option<[u8; 32]> {
@@ -182,45 +199,49 @@ impl Derived {
             root.expand(&[purpose], hkdf::HKDF_SHA256).ok()?.fill(&mut out).ok()?;
             Some(out)
         };
-        let print = digest::digest(&digest::SHA256, &expand(b"fingerprint")?);
+        let fingerprint = digest::digest(&digest::SHA256, &expand(b"fingerprint")?);
         Some(Self {
-            id: hex(&print.as_ref()[..8]),
+            id: hex::encode(&fingerprint.as_ref()[..8]),
             credentials: hmac::Key::new(hmac::HMAC_SHA256, &expand(b"credentials")?),
             sealing: RandomizedNonceKey::new(&AES_256_GCM, &expand(b"dead letters")?).ok()?,
         })
     }
 }
 
-/// 256 random bits as a line of a key file.
+/// Returns a line of a key file, with 256 random bits.
 fn new_line(path: &Path) -> Result<String, LakeError> {
     let mut secret = [0u8; SECRET_LEN];
     rand::fill(&mut secret).map_err(|_| bad(path, "can't be made: no random numbers"))?;
     Ok(STANDARD.encode(secret))
 }
 
-/// Writes a file that must not exist, durably, readable by its owner only.
-fn write_new(path: &Path, text: &str) -> Result<(), LakeError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(|e| bad(path, &format!("can't be made: {e}")))?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|e| bad(path, &format!("can't be written: {e}")))
+/// Writes a temporary file durably; only its owner can read it.
+fn written(mut file: NamedTempFile, text: &str) -> io::Result<NamedTempFile> {
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    fs::File::open(parent_folder(path))?.sync_all()
+}
+
+fn parent_folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Returns the message of an error without the path of the temporary file, which `tempfile` adds.
+fn reason(error: &io::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn bad(path: &Path, reason: &str) -> LakeError {
     LakeError::Key { path: path.to_owned(), reason: reason.to_owned() }
 }
 
-/// SHA-256 of some bytes, as hex.
-pub fn digest(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+/// Returns the SHA-256 of bytes, in hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex::encode(digest::digest(&digest::SHA256, bytes))
 }
 
 #[cfg(test)]
@@ -228,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_made_once_and_read_again() {
+    fn a_key_is_created_once_and_rotated() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("lake.key");
         let made = LakeKey::create(&path).expect("a key");
@@ -248,7 +269,7 @@ mod tests {
         assert!(other.open(&sealed, made.id()).is_err());
         assert!(made.open(&sealed[..5], made.id()).is_err());
 
-        let renewed = LakeKey::renew(&path).expect("another key before it");
+        let renewed = LakeKey::rotate(&path).expect("another key before it");
         assert_eq!(renewed.ids().skip(1).collect::<Vec<_>>(), [made.id()]);
         assert_ne!(renewed.hash_credential("ck_1"), made.hash_credential("ck_1"));
         assert_eq!(renewed.open(&sealed, made.id()).expect("what the old one sealed"), record);

@@ -1,69 +1,70 @@
 //! The lake: Delta tables of events, rollups, scores and runs, written exactly once.
 //!
-//! The only home of deltalake and parquet. Reading order: `schema` (the tables' columns), `place`
-//! (where the lake is), `lake` (opening it), `library`
-//! (calls of the Delta library), `log` (a table's transaction ids), `tail`
-//! (following a log), `commit` (adding to it), `checkpoint`, `cleanup` (keeping it short),
-//! `snapshot` (a table's files), `known` (what this process read of them last), `file` and
-//! `encoding` (writing and reading Parquet), `append` (ingest's commits), `rewrite` (replacing and
-//! compacting days), `vacuum`, `erase`, `key` (hashing and sealing), `watermark`; and, against damage,
-//! `checksum` (of data files), `stamped` (files that carry their own), `witness` (what a log must
-//! have), `checked` (the store that gives out nothing damaged), `damage`, `verify`, `repair`.
+//! This crate is the only home of `deltalake` and `parquet`. In reading order:
 //!
-//! Architecture invariant: data files and the positions they stand for become visible in one
-//! atomic commit, and nothing but a commit makes a file visible.
+//! - `schema`: the columns of the tables
+//! - `delta_schema`: these columns as Delta has them
+//! - `table_properties`: the properties that every table carries
+//! - `store`: the location of a lake, a folder or a bucket
+//! - `object_files`: reading and deleting files that may be absent
+//! - `lake`: opening and creating a lake and its tables
+//! - `table_cache`: the tables as this process last read them
+//! - `delta_runtime`: running calls of the Delta library to completion
+//! - `log`: following a table's log, committing to it, and keeping it short
+//! - `files`: writing and reading Parquet files
+//! - `append`: the commits of ingest
+//! - `watermark`: the instant up to which events are complete
+//! - `key`: hashing credentials, and sealing dead letters
+//! - `integrity`: detecting damaged files
+//! - `maintenance`: compaction, vacuum, retention, erasure, verification, repair and upgrade
+//! - `failpoint`: moments at which a test can stop the program
+//! - `error`: the errors of the lake
+//!
+//! Architecture invariant: data files, and the positions up to which they hold the records, become
+//! visible in one atomic commit, and nothing but a commit makes a file visible.
 
 mod append;
-mod checked;
-mod checkpoint;
-mod checksum;
-mod cleanup;
-mod commit;
-mod damage;
-mod encoding;
-mod erase;
+mod delta_runtime;
+mod delta_schema;
 mod error;
-pub mod fault;
-mod file;
+pub mod failpoint;
+mod files;
+mod integrity;
 mod key;
-mod known;
 mod lake;
-mod library;
 mod log;
-mod place;
-mod repair;
-mod retain;
-mod rewrite;
-mod rotate;
+mod maintenance;
+mod object_files;
 pub mod schema;
-mod snapshot;
-mod stamped;
-mod tail;
+mod store;
+mod table_cache;
+mod table_properties;
 #[cfg(test)]
 mod tests;
-mod upgrade;
-mod vacuum;
-mod verify;
 mod watermark;
-mod witness;
 
-pub use append::{Advance, Appended, Appender};
-pub use damage::Damage;
-pub use erase::{
-    Doubt, Erased, Erasure, NotedReport, Place, Scan, Trace, dropped_copies, erased_mark,
-};
-pub use error::{LakeError, causes, io_advice, refuses_writing};
-pub use file::{FileWriter, ParquetEncoder, PendingFile, parquet_bytes, parquet_rows};
-pub use key::{LakeKey, SealedRecord, digest};
+pub use append::{AppendOutcome, Appender, PositionAdvance};
+pub use delta_runtime::wait_for_background_work;
+pub use error::{LakeError, error_chain, io_advice, is_write_denied};
+pub use files::parquet::{FileWriter, ParquetEncoder, PendingFile, parquet_bytes, parquet_rows};
+pub use integrity::damage::Damage;
+pub use key::{LakeKey, SealedRecord, sha256_hex};
 pub use lake::{Lake, LakeOptions};
-pub use library::settle;
-pub use log::{Extent, PartitionId, Position, Transactions, partitions};
-pub use place::StoreOptions;
-pub use repair::{Again, Repaired};
-pub use retain::{Sealed, retired, sealed_before};
-pub use rewrite::CompactedDay;
+pub use log::snapshot::{
+    COMPACTED_FROM_TAG, DROPPED_COPIES_TAG, DataFile, TableSnapshot, content_identity,
+};
+pub use log::transactions::{
+    FileProgress, PartitionId, PartitionPosition, Transactions, partitions,
+};
+pub use maintenance::erasure::{
+    AmbiguousValue, Erasure, ErasureScan, FileMatch, FileRole, RecordedReport, TableErasure,
+    UnreadReason, dropped_copies, erased_count_id,
+};
+pub use maintenance::repair::{RecomputeScope, RepairReport};
+pub use maintenance::retention::{SealedDays, retired_records, sealed_before};
+pub use maintenance::rewrite::CompactedDay;
+pub use maintenance::vacuum::VacuumedTable;
+pub use maintenance::verify::{IntegrityFinding, Verification};
 pub use schema::{FORMAT_VERSION, TableDef};
-pub use snapshot::{COPIES, DataFile, STANDS_FOR, TableSnapshot, identity};
-pub use vacuum::Vacuumed;
-pub use verify::{Finding, Verification};
+pub use store::StoreOptions;
 pub use watermark::{ALLOWED_LATENESS, watermark_of};

@@ -1,32 +1,32 @@
-//! The columns of the lake's tables: the contract that other programs read.
+//! The columns of the lake's tables, a contract with the programs that read them.
 
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use lake_types::Stream;
+use domain::{FieldRule, Stream};
 
-/// The version of the lake's layout, kept as a property of every table.
+/// The version of the lake's layout, a property of every table.
 ///
-/// 2: logs are cleaned up. A program of before would commit into the gap where it slept.
-/// 3: whatever is written carries a checksum, and a log has a witness.
+/// - 2: logs are cleaned up. An older program that slept would commit into the gap.
+/// - 3: every written file has a checksum, and every log has a witness.
 pub const FORMAT_VERSION: u32 = 3;
 
-/// Lakes of this version are used as they are; what has no checksum can't be checked.
+/// The oldest layout that is used without an upgrade. Its files without a checksum are not checked.
 pub(crate) const OPENED_FROM: u32 = 2;
 
-/// What a table is called and made of.
+/// The name and the columns of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableDef {
-    /// Its folder below the lake's root: `raw/api_calls`, `rollup/partner_day`.
+    /// The table's folder below the lake's root: `raw/api_calls`, `rollup/partner_day`.
     pub name: String,
-    /// Every column; the partition column, where there is one, last.
+    /// All columns; the partition column, if there is one, is the last.
     pub schema: SchemaRef,
-    /// A Date32 column that is kept in the folder names instead of the files.
+    /// The partition column, a Date32, whose values are in the folder names and not in the files.
     pub partition_by: Option<String>,
 }
 
 impl TableDef {
-    /// The columns that stand in the files: all but the partition column.
+    /// Returns the columns of the files: all but the partition column.
     pub fn file_schema(&self) -> SchemaRef {
         let fields: Vec<_> = self
             .schema
@@ -39,7 +39,7 @@ impl TableDef {
     }
 }
 
-/// Timestamp(µs, UTC), the type of every instant.
+/// Returns the type of every instant: a timestamp in µs, UTC.
 pub fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
@@ -52,7 +52,8 @@ fn optional(name: &str, of: DataType) -> Field {
     Field::new(name, of, true)
 }
 
-/// A raw table: the event's own columns, where it came from, and the partition column `event_date`.
+/// Returns the raw table of a stream: the event's own columns, its origin, and the partition column
+/// `event_date`.
 pub fn raw(stream: Stream) -> TableDef {
     use DataType::{Boolean, Date32, Int32, Int64, Utf8};
     let mut fields = vec![
@@ -60,46 +61,9 @@ pub fn raw(stream: Stream) -> TableDef {
         required("partner_id", Utf8),
         required("occurred_at", instant()),
     ];
-    fields.extend(match stream {
-        Stream::ApiCalls => vec![
-            optional("credential_id", Utf8),
-            required("environment", Utf8),
-            optional("product", Utf8),
-            optional("endpoint", Utf8),
-            optional("method", Utf8),
-            optional("api_version", Utf8),
-            required("status", Int32),
-            optional("latency_us", Int64),
-            optional("request_bytes", Int64),
-            optional("response_bytes", Int64),
-            optional("trace_id", Utf8),
-        ],
-        Stream::PartnerEvents => vec![
-            required("type", Utf8),
-            optional("name", Utf8),
-            optional("segment", Utf8),
-            optional("plan", Utf8),
-            optional("integration_level", Int32),
-            optional("manager", Utf8),
-            optional("region", Utf8),
-            optional("quota_per_minute", Int64),
-            optional("merged_into", Utf8),
-        ],
-        Stream::BillingEvents => vec![
-            required("kind", Utf8),
-            required("amount_minor", Int64),
-            required("currency", Utf8),
-            optional("product", Utf8),
-            optional("units", Int64),
-            optional("invoice_id", Utf8),
-        ],
-        Stream::SupportEvents => vec![
-            required("type", Utf8),
-            required("ticket_id", Utf8),
-            optional("severity", Int32),
-            optional("csat", Int32),
-        ],
-    });
+    fields.extend(stream.definition().fields.iter().map(|field| {
+        Field::new(field.column(), stored_type(field.rule), !field.is_always_stored())
+    }));
     fields.extend([
         required("topic", Utf8),
         required("kafka_partition", Int32),
@@ -117,7 +81,24 @@ pub fn raw(stream: Stream) -> TableDef {
     }
 }
 
-/// Records that broke a rule, by arrival date; what they held is sealed with the lake's key.
+/// Returns the type of the column of a field with this rule.
+fn stored_type(rule: FieldRule) -> DataType {
+    match rule {
+        FieldRule::Integer(_, most) if most <= i64::from(i32::MAX) => DataType::Int32,
+        FieldRule::Integer(..) | FieldRule::Millis => DataType::Int64,
+        FieldRule::Instant => instant(),
+        FieldRule::Text
+        | FieldRule::Id
+        | FieldRule::Credential
+        | FieldRule::Route
+        | FieldRule::Method
+        | FieldRule::Currency
+        | FieldRule::OneOf(..) => DataType::Utf8,
+    }
+}
+
+/// Returns the table of rejected records, by arrival date. Their content is sealed with the lake's
+/// key.
 pub fn dead_letters() -> TableDef {
     use DataType::{Binary, Date32, Int32, Int64, Utf8};
     TableDef {
@@ -138,7 +119,7 @@ pub fn dead_letters() -> TableDef {
     }
 }
 
-/// One row a run: what figures of one page share.
+/// Returns the table of runs, with a row for each: what the figures of one run have in common.
 pub fn runs() -> TableDef {
     use DataType::Utf8;
     TableDef {
@@ -154,8 +135,8 @@ pub fn runs() -> TableDef {
     }
 }
 
-/// The scores, append-only by `as_of`. Scored again after late events a day has several revisions,
-/// counted from 1: the newest counts.
+/// Returns the table of scores, append-only by `as_of`. A day that is scored again after late
+/// events has several revisions, numbered from 1; the newest one counts.
 pub fn partner_health() -> TableDef {
     use DataType::{Float64, Int64, Utf8};
     let fields = vec![
@@ -182,8 +163,9 @@ pub fn partner_health() -> TableDef {
     }
 }
 
-/// The signals behind the scores, a row each, under the `as_of` and `revision` of `partner_health`.
-/// Rows that were columns of `partner_health` once lack `reference` and `weight`.
+/// Returns the table of the signals behind the scores, with the `as_of` and `revision` of
+/// `partner_health`. Rows that were migrated from columns of `partner_health` lack `reference` and
+/// `weight`.
 pub fn partner_signals() -> TableDef {
     use DataType::{Boolean, Float64, Int64, Utf8};
     let fields = vec![

@@ -1,16 +1,16 @@
-//! Tests of the lake as its users see it: two handles on one folder.
+//! Tests of the lake through its public interface, often with two handles on one folder.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use lake_types::Day;
+use domain::Day;
 use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::{
-    Advance, Appended, Appender, COPIES, CompactedDay, Lake, LakeError, LakeOptions, PartitionId,
-    STANDS_FOR, TableDef, TableSnapshot, identity,
+    AppendOutcome, Appender, COMPACTED_FROM_TAG, CompactedDay, DROPPED_COPIES_TAG, Lake, LakeError,
+    LakeOptions, PartitionId, PositionAdvance, TableDef, TableSnapshot, content_identity,
 };
 
 pub(crate) fn options(dir: &tempfile::TempDir) -> LakeOptions {
@@ -42,8 +42,8 @@ pub(crate) fn rows(calls: &[i64]) -> RecordBatch {
     .expect("rows of the table")
 }
 
-pub(crate) fn advance(id: &PartitionId, from: Option<i64>, to: i64) -> Advance {
-    Advance {
+pub(crate) fn advance(id: &PartitionId, from: Option<i64>, to: i64) -> PositionAdvance {
+    PositionAdvance {
         id: id.clone(),
         from,
         to,
@@ -51,7 +51,7 @@ pub(crate) fn advance(id: &PartitionId, from: Option<i64>, to: i64) -> Advance {
         reached: Some(to * 5),
         skipped: None,
         arrival: None,
-        extent: None,
+        file_progress: None,
     }
 }
 
@@ -74,19 +74,19 @@ async fn a_stale_worker_commits_nothing() {
         .await
         .expect("a file");
     let done = ours.append(&[advance(&id, None, 2)], &[file]).await.expect("a commit");
-    assert_eq!(done, Appended::Done { version: 1 });
+    assert_eq!(done, AppendOutcome::Committed { version: 1 });
 
-    // The zombie read from the beginning, and refreshes before it commits.
+    // The stale worker has read from the beginning, and refreshes before it commits.
     let file = other
         .write_file(&def(), Some(day), &[rows(&[1, 2])], BTreeMap::new())
         .await
         .expect("a file");
     let moved = theirs.append(&[advance(&id, None, 2)], &[file]).await.expect("an answer");
-    assert_eq!(moved, Appended::Moved(vec![id.clone()]));
+    assert_eq!(moved, AppendOutcome::PositionsMoved(vec![id.clone()]));
     let position = theirs.position(&id).expect("a position");
     assert_eq!((position.next, position.newest, position.reached), (2, Some(20), Some(10)));
 
-    // From where the table stands it may go on; the marks never go back.
+    // From the table's position it may go on; the instants never go back.
     let mut next = advance(&id, Some(2), 3);
     next.newest = Some(1);
     theirs.append(&[next], &[]).await.expect("a commit");
@@ -116,7 +116,7 @@ async fn days_are_replaced_whole_or_not_at_all() {
     assert_eq!((base.rows(), base.files.len()), (3, 2));
     assert_eq!(base.files[0].tags, tags);
 
-    // A second rewrite from the same base is refused; another day is none of its business.
+    // A second rewrite from the same base is refused; a rewrite of another day is not.
     let day_one = vec![(one, vec![write(&[4, 5], one).await])];
     lake.replace_days(&def(), &base, day_one.clone()).await.expect("a commit");
     let after = newest(&lake).await;
@@ -172,7 +172,7 @@ async fn columns_are_replaced_with_all_days() {
     let before = before.expect("there");
     assert_eq!((&before.schema, &before.files), (&base.schema, &base.files));
 
-    // Whoever began before it starts over, for a day that is new as well.
+    // Rewrites that began before it start over, also those of a new day.
     let again = lake.replace_columns(&other, &base, of_days(&days)).await;
     assert!(matches!(again, Err(LakeError::Conflict { .. })), "{again:?}");
     let late = vec![(one, vec![file(&def(), rows(&[9]), one).await])];
@@ -187,7 +187,7 @@ async fn columns_are_replaced_with_all_days() {
 }
 
 #[tokio::test]
-async fn positions_outlive_checkpoints() {
+async fn positions_survive_checkpoints() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
     let mut table = Appender::open(&lake, def()).await.expect("a table");
@@ -197,11 +197,11 @@ async fn positions_outlive_checkpoints() {
         let from = table.position(id).map(|p| p.next);
         table.append(&[advance(id, from, step + 1)], &[]).await.expect("a commit");
         if step == 95 {
-            // Nobody is at an earlier one when the hundredth commit comes.
-            crate::settle().await;
+            // No earlier checkpoint is being written when the hundredth commit comes.
+            crate::wait_for_background_work().await;
         }
     }
-    crate::settle().await;
+    crate::wait_for_background_work().await;
     let checkpoint =
         dir.path().join("lake/raw/things/_delta_log/00000000000000000100.checkpoint.parquet");
     assert!(checkpoint.exists());
@@ -211,7 +211,7 @@ async fn positions_outlive_checkpoints() {
 }
 
 #[tokio::test]
-async fn another_key_or_no_lake_is_refused() {
+async fn another_key_and_a_missing_lake_are_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let missing = Lake::open(&options(&dir)).await.err();
     assert!(matches!(missing, Some(LakeError::Missing { .. })), "{missing:?}");
@@ -224,7 +224,7 @@ async fn another_key_or_no_lake_is_refused() {
 }
 
 #[tokio::test]
-async fn a_compacted_day_stands_for_its_files() {
+async fn a_compacted_day_keeps_its_identity() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
     let mut table = Appender::open(&lake, def()).await.expect("a table");
@@ -237,21 +237,21 @@ async fn a_compacted_day_stands_for_its_files() {
     add(&mut table, &[1]).await;
     add(&mut table, &[2, 3]).await;
     let base = lake.snapshot("raw/things", None).await.expect("read").expect("there");
-    let before = identity(base.of_day(day));
-    // While the day is compacted, a late event comes.
+    let before = content_identity(base.of_day(day));
+    // A late event comes while the day is compacted.
     add(&mut table, &[4]).await;
     let tags = BTreeMap::from([
-        (STANDS_FOR.to_owned(), before.clone()),
-        (COPIES.to_owned(), "0".to_owned()),
+        (COMPACTED_FROM_TAG.to_owned(), before.clone()),
+        (DROPPED_COPIES_TAG.to_owned(), "0".to_owned()),
     ]);
     let file = lake.write_file(&def(), Some(day), &[rows(&[1, 2, 3])], tags).await.expect("a file");
     let replacing = |file| vec![CompactedDay { day, files: vec![file], data_change: false }];
     lake.compact_days(&def(), &base, replacing(file.clone())).await.expect("a commit");
     let after = newest(&lake).await;
     assert_eq!((after.rows(), after.files.len()), (4, 2));
-    let compacted = after.files.iter().filter(|f| f.tags.contains_key(STANDS_FOR));
-    assert_eq!(identity(compacted), before, "whoever knew the day knows it still");
-    assert_ne!(identity(after.of_day(day)), before, "but for the late event");
+    let compacted = after.files.iter().filter(|f| f.tags.contains_key(COMPACTED_FROM_TAG));
+    assert_eq!(content_identity(compacted), before, "readers of the day need not read it again");
+    assert_ne!(content_identity(after.of_day(day)), before, "but for the late event");
     let twice = lake.compact_days(&def(), &base, replacing(file)).await;
     assert!(matches!(twice, Err(LakeError::Conflict { .. })), "{twice:?}");
 
@@ -264,7 +264,7 @@ async fn a_compacted_day_stands_for_its_files() {
 }
 
 #[tokio::test]
-async fn a_partners_day_lies_in_few_row_groups() {
+async fn a_partners_day_is_in_few_row_groups() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
     // Three hundred partners of a thousand calls a day, as compaction sorts them.

@@ -1,19 +1,19 @@
-//! The watermark: up to which instant the events of a stream are complete.
+//! The watermark: the instant up to which the events of a stream are complete.
 
-use lake_types::{MICROS_PER_DAY, Stream};
+use domain::{MICROS_PER_DAY, Stream};
 
 use crate::error::LakeError;
 use crate::lake::Lake;
-use crate::log::Transactions;
-use crate::tail::Tail;
+use crate::log::follower::LogFollower;
+use crate::log::transactions::Transactions;
 
-/// How far an event may come behind the mark of its partition or file without being late: one hour,
-/// µs.
+/// How far an event may be behind the newest one of its partition or file without being late: one
+/// hour, in µs.
 pub const ALLOWED_LATENESS: i64 = MICROS_PER_DAY / 24;
 
-/// The watermark of a table, µs: the minimum over its Kafka partitions of `#reached`, less the
-/// allowed lateness. Loaded files count only where nothing came from Kafka, and then by the
-/// maximum. `None` without any event.
+/// Returns the watermark of a table, in µs: the minimum of `#reached` over its Kafka partitions,
+/// less the allowed lateness. Loaded files count only in a table without Kafka partitions, by their
+/// maximum. Returns `None` when the table has no events.
 pub fn watermark_of(txns: &Transactions) -> Option<i64> {
     let reached = |file: bool| {
         txns.iter()
@@ -26,7 +26,7 @@ pub fn watermark_of(txns: &Transactions) -> Option<i64> {
 }
 
 impl Lake {
-    /// The lake's watermark: that of `api_calls`, µs.
+    /// Returns the lake's watermark, which is that of `api_calls`, in µs.
     ///
     /// # Errors
     /// When the table's log can't be read.
@@ -35,7 +35,7 @@ impl Lake {
         Ok(calls.and_then(|table| watermark_of(&table.txns)))
     }
 
-    /// The newest transaction ids of a table; none when it does not exist.
+    /// Returns the newest transaction ids of a table; none when the table does not exist.
     ///
     /// # Errors
     /// When the table's log can't be read.
@@ -44,7 +44,7 @@ impl Lake {
             return Ok(Transactions::new());
         }
         let log = self.log_store(table);
-        Ok(Tail::load(log.as_ref(), table, None).await?.txns)
+        Ok(LogFollower::load(log.as_ref(), table, None).await?.txns)
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kafka_partitions_hold_back_and_files_do_not() {
+    fn kafka_partitions_hold_the_watermark_back_and_files_do_not() {
         #[track_caller]
         fn check(txns: &[(&str, i64)], expected: Option<i64>) {
             let txns = txns.iter().map(|(id, v)| ((*id).to_owned(), *v)).collect();

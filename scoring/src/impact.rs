@@ -1,22 +1,27 @@
-//! What a partner is worth: its share of gross in the last complete month, and its rank.
+//! The impact of a partner: its share of gross in the last complete month, and its rank.
 
 use std::collections::BTreeMap;
 
-use lake_types::{AsOf, Day, month_of};
+use domain::{AsOf, Day, month_of};
 
-use crate::input::Gross;
+use crate::input::MonthlyGross;
 
-/// Share of the month's gross, 0–1, and rank from 1, for those that paid.
+/// What a partner pays against all partners.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Impact {
+    /// Share of the month's gross, 0–1.
     pub share: f64,
+    /// Rank from 1 among partners that paid.
     pub rank: Option<i64>,
 }
 
-/// The impact of each partner with gross, and what a partner without any has: a share of 0, or
-/// nothing where nobody paid. Counts the last complete month, or the running one when nobody paid
-/// in that (a programme in its first month).
-pub(crate) fn impacts(rows: &[Gross], as_of: AsOf) -> (BTreeMap<&str, Impact>, Option<Impact>) {
+/// Returns the impact of each partner with gross, and that of every other partner: a share of 0, or
+/// `None` where nobody paid. The last complete month counts, or the running month if nobody paid in
+/// the complete one (a programme in its first month).
+pub(crate) fn impacts(
+    rows: &[MonthlyGross],
+    as_of: AsOf,
+) -> (BTreeMap<&str, Impact>, Option<Impact>) {
     let running = month_of(as_of.day());
     let complete = month_of(running.plus(-1));
     for month in [complete, running] {
@@ -28,16 +33,16 @@ pub(crate) fn impacts(rows: &[Gross], as_of: AsOf) -> (BTreeMap<&str, Impact>, O
     (BTreeMap::new(), None)
 }
 
-fn month_gross(rows: &[Gross], month: Day) -> (f64, BTreeMap<&str, f64>) {
+fn month_gross(rows: &[MonthlyGross], month: Day) -> (f64, BTreeMap<&str, f64>) {
     let mut by_partner = BTreeMap::new();
     for row in rows.iter().filter(|row| row.month == month && row.gross > 0.0) {
         *by_partner.entry(row.partner_id.as_str()).or_insert(0.0) += row.gross;
     }
-    // Summed in the order of ids: the order of the rows must not show.
+    // Summed in the order of ids, so that the order of the rows does not change the sum.
     (by_partner.values().sum(), by_partner)
 }
 
-/// By gross down, ties by id, as in `revenue_per_partner`.
+/// Ranks partners by gross, largest first, and equals by id, as in `revenue_per_partner`.
 fn ranked<'a>(total: f64, by_partner: &BTreeMap<&'a str, f64>) -> BTreeMap<&'a str, Impact> {
     let mut order: Vec<(&str, f64)> = by_partner.iter().map(|(id, gross)| (*id, *gross)).collect();
     order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
@@ -50,28 +55,28 @@ fn ranked<'a>(total: f64, by_partner: &BTreeMap<&'a str, f64>) -> BTreeMap<&'a s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::day;
+    use crate::test_input::day;
 
     #[test]
     fn shares_of_the_last_complete_month() {
         #[track_caller]
         fn check(as_of: &str, rows: &[(&str, &str, f64)], expected: &[(&str, f64, i64)]) {
-            let rows: Vec<Gross> = rows
+            let rows: Vec<MonthlyGross> = rows
                 .iter()
-                .map(|(month, id, gross)| Gross {
+                .map(|(month, id, gross)| MonthlyGross {
                     month: day(month),
                     partner_id: (*id).to_owned(),
                     gross: *gross,
                 })
                 .collect();
-            let (found, without) = impacts(&rows, AsOf::of_day(day(as_of)));
+            let (found, of_others) = impacts(&rows, AsOf::of_day(day(as_of)));
             let expected: BTreeMap<_, _> = expected
                 .iter()
                 .map(|(id, share, rank)| (*id, Impact { share: *share, rank: Some(*rank) }))
                 .collect();
             assert_eq!(found, expected);
             let zero = Impact { share: 0.0, rank: None };
-            assert_eq!(without, (!expected.is_empty()).then_some(zero));
+            assert_eq!(of_others, (!expected.is_empty()).then_some(zero));
         }
         let rows = [
             ("2026-07-01", "a", 500.0),

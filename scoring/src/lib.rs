@@ -1,32 +1,43 @@
-//! Partner health: frames in, scores with their reasons out; the only home of polars.
+//! Partner health: frames in, scores with their reasons out. The only home of polars.
 //!
-//! Pure: no clock, no files, no randomness; the same input gives the same bytes. Reading order:
-//! `policy` (scoring.toml), `input` (frames → partners), `stage` (where a partner is), `signals`
-//! (one file each), `incident` (what their errors tell), `weigh` (coverage, score, tier, contributions), `impact` (what it is worth),
-//! `reason` (the sentence), `score` (all of it in order), `output` (the rows of `partner_health` and `partner_signals`),
-//! `robust` (medians and slopes), `words` (dates and percentages in sentences).
+//! Pure: no clock, no files, no randomness; the same input gives the same bytes.
+//!
+//! - `policy`: the scoring policy, read from `scoring.toml`
+//! - `windows`: the 28 days that signals look at, and the baseline before them
+//! - `value_check`: a value of the policy compared with its allowed range
+//! - `input`: the frames, and the partners read from them
+//! - `lifecycle`: the stage of a partner
+//! - `signals`: the registry of health signals, and a file for each
+//! - `incident`: incidents found in a partner's error rates
+//! - `weighted_score`: coverage, score, tier, and the median scores of a segment
+//! - `impact`: what a partner is worth
+//! - `top_reason`: the one sentence beside a partner
+//! - `score`: a whole run
+//! - `output`: the rows of `partner_health` and `partner_signals`
+//! - `robust_statistics`: medians, deviations and slopes that outliers do not move
 
 mod impact;
 mod incident;
 mod input;
+mod lifecycle;
 mod output;
 mod policy;
-mod reason;
-mod robust;
+mod robust_statistics;
 mod score;
 #[cfg(test)]
-mod score_test;
+mod score_tests;
 mod signals;
-mod stage;
 #[cfg(test)]
-mod testing;
-mod weigh;
-mod words;
+mod test_input;
+mod top_reason;
+mod value_check;
+mod weighted_score;
+mod windows;
 
 pub use input::{ScoreError, ScoreInput};
+pub use lifecycle::{CHURN_DAYS, OnboardingStep, STUCK_DAYS};
 pub use output::{PartnerScore, ScoreOutput, SignalScore};
-pub use policy::{DEFAULT_POLICY, Policy, PolicyError};
+pub use policy::{DEFAULT_POLICY, MinimumEvidence, Policy, PolicyError, TierThresholds};
 pub use score::score;
-pub use signals::Signal;
-pub use stage::{CHURN_DAYS, STUCK_DAYS, Stage};
-pub use weigh::Tier;
+pub use signals::{signal_metrics, signal_names};
+pub use windows::Windows;

@@ -1,11 +1,10 @@
-//! What comes out: a row a partner, as a struct and as frames of `partner_health` and `partner_signals`.
+//! The output of a run: a row a partner, as structs and as frames of `partner_health` and
+//! `partner_signals`.
 
-use lake_types::AsOf;
+use domain::{AsOf, SignalName, Stage, Tier};
 use polars::prelude::{Column, DataFrame, NamedFrom, PolarsResult, Series};
 
-use crate::signals::Signal;
-use crate::stage::Stage;
-use crate::weigh::Tier;
+use crate::lifecycle::OnboardingStep;
 
 /// Every partner's health at one `as_of`, by partner id.
 #[derive(Debug, Clone)]
@@ -16,7 +15,8 @@ pub struct ScoreOutput {
     /// The columns of `partner_signals` but `revision`: `as_of` as Int64 µs.
     pub signals: DataFrame,
     pub partners: Vec<PartnerScore>,
-    /// The tiers are read off the thresholds alone, day by day, and say so where they are shown.
+    /// The tiers follow from the thresholds alone, day by day. Commands and pages that show them say
+    /// so.
     pub provisional: bool,
 }
 
@@ -26,61 +26,64 @@ pub struct PartnerScore {
     pub as_of: AsOf,
     pub partner_id: String,
     pub stage: Stage,
-    /// Before go-live how far it has come, as in `stuck_partners`: never_called, failing, sandbox.
-    pub stage_detail: Option<&'static str>,
+    /// Before go-live the step of onboarding, as in `stuck_partners`: never_called, failing,
+    /// sandbox.
+    pub onboarding_step: Option<OnboardingStep>,
     pub tier: Tier,
-    /// µs; where nothing earlier is known, the first evaluation.
+    /// Since when the tier holds, in µs; where nothing earlier is known, since the first
+    /// evaluation.
     pub tier_since: Option<i64>,
     /// 0–100; of a churned partner, that of the day before.
     pub score: Option<f64>,
-    /// The weighted mean before the cap for partial coverage: usual + Σ contributions.
+    /// The weighted mean before the cap for partial coverage: reference + Σ contributions.
     pub mean: Option<f64>,
-    /// What a partner of the segment with these signals usually has: Σ wᵢ·referenceᵢ / Σ wᵢ.
-    pub usual: Option<f64>,
+    /// The weighted mean of the references of the signals measured, Σ wᵢ·referenceᵢ / Σ wᵢ.
+    pub reference: Option<f64>,
     /// 0–1, over the signals that apply.
     pub coverage: f64,
-    /// Share of gross, 0–1.
+    /// Share of all gross, 0–1.
     pub impact_share: Option<f64>,
     pub impact_rank: Option<i64>,
     pub top_reason: String,
     pub policy_version: String,
     /// The tier without overrides.
     pub computed_tier: Tier,
-    /// µs.
+    /// When the override of the tier ends, in µs.
     pub override_until: Option<i64>,
-    /// The signals this version computes, in order; none for a churned partner.
+    /// The signals that this version computes, in their order; none for a churned partner.
     pub signals: Vec<SignalScore>,
 }
 
 /// What one signal says of a partner, and what it adds to the score.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SignalScore {
-    pub signal: Signal,
+    pub signal: SignalName,
     pub weight: f64,
-    /// Whether it can be asked of this partner at all.
+    /// The signal applies to this partner.
     pub applicable: bool,
     pub value: Option<f64>,
     /// 0–100.
     pub score: Option<f64>,
-    /// The segment's median score: "usual".
+    /// The median score in the segment, shown as "usual".
     pub reference: Option<f64>,
-    /// weight × (score − reference) / Σ weights; they add up to `mean` − `usual`. Null with the score.
+    /// weight × (score − reference) / Σ weights. The contributions add up to `mean` − `reference`
+    /// of the partner. `None` without a score.
     pub contribution: Option<f64>,
-    /// What the value rests on; 0 for nothing.
+    /// How many observations the value rests on.
     pub n: i64,
-    /// A sentence; of a missing signal, why it is missing.
+    /// The value as a sentence, or why it is missing.
     pub reason: Option<String>,
 }
 
 impl PartnerScore {
-    pub fn signal(&self, signal: Signal) -> Option<&SignalScore> {
-        self.signals.iter().find(|s| s.signal == signal)
+    pub fn signal(&self, name: &str) -> Option<&SignalScore> {
+        self.signals.iter().find(|s| s.signal.as_str() == name)
     }
 }
 
-/// The frame of `partner_health`: its columns in the order of the table.
+/// Makes the frame of `partner_health`, its columns in the order of the table.
 pub(crate) fn health_frame(partners: &[PartnerScore]) -> PolarsResult<DataFrame> {
-    let rows = Rows(partners.iter().collect::<Vec<_>>());
+    let rows = FrameRows(partners.iter().collect::<Vec<_>>());
     let columns = vec![
         rows.column("as_of", |p| p.as_of.micros()),
         rows.column("partner_id", |p| p.partner_id.clone()),
@@ -99,17 +102,17 @@ pub(crate) fn health_frame(partners: &[PartnerScore]) -> PolarsResult<DataFrame>
     DataFrame::new(partners.len(), columns)
 }
 
-/// The frame of `partner_signals`: a row for each signal that applies to a partner, in the order
-/// of partners and then of signals.
+/// Makes the frame of `partner_signals`: a row for each signal that applies to a partner, by
+/// partner and then in the order of signals.
 pub(crate) fn signals_frame(partners: &[PartnerScore]) -> PolarsResult<DataFrame> {
     let applying = |p: &'_ PartnerScore| p.signals.iter().filter(|s| s.applicable).count();
     let count = partners.iter().map(applying).sum();
     let rows = partners.iter().flat_map(|p| p.signals.iter().map(move |s| (p, s)));
-    let rows = Rows(rows.filter(|(_, signal)| signal.applicable).collect());
+    let rows = FrameRows(rows.filter(|(_, signal)| signal.applicable).collect());
     let columns = vec![
         rows.column("as_of", |(p, _)| p.as_of.micros()),
         rows.column("partner_id", |(p, _)| p.partner_id.clone()),
-        rows.column("signal", |(_, s)| s.signal.name()),
+        rows.column("signal", |(_, s)| s.signal.to_string()),
         rows.column("available", |(_, s)| s.score.is_some()),
         rows.column("value", |(_, s)| s.value),
         rows.column("score", |(_, s)| s.score),
@@ -122,10 +125,11 @@ pub(crate) fn signals_frame(partners: &[PartnerScore]) -> PolarsResult<DataFrame
     DataFrame::new(count, columns)
 }
 
-/// What a frame is made of.
-struct Rows<R>(Vec<R>);
+/// The rows that a frame is made of.
+struct FrameRows<R>(Vec<R>);
 
-impl<R> Rows<R> {
+impl<R> FrameRows<R> {
+    /// Makes a column from one value of each row.
     fn column<T>(&self, name: &str, of: impl Fn(&R) -> T) -> Column
     where
         Series: NamedFrom<Vec<T>, [T]>,

@@ -1,236 +1,211 @@
-//! The scoring policy: `scoring.toml`, read whole and checked, with the line of what is wrong.
+//! The scoring policy, read from `scoring.toml` and checked; errors name the line.
 
 use std::collections::BTreeMap;
 
-use lake_types::{Position, toml_mistake};
+use domain::{Position, SignalName, toml_error};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use toml::de::{DeTable, DeValue};
 
-use crate::signals::{Signal, TREND_DAYS};
+use crate::signals::{
+    ERROR_TREND_DAYS, SignalParameters, computed_signal_names, signal_names, signal_tables,
+};
+use crate::value_check::{ValueCheck, value_check};
+use crate::windows::Windows;
 
-/// Days beyond the windows, so that a lake without traffic on some days is not taken for a young one.
+/// Days of traffic that are read beyond the windows, so that a lake without traffic on some days is
+/// not taken for a young one.
 const SPARE_DAYS: i32 = 112;
 
 /// The policy shipped with the binary, with a comment for every key.
-pub const DEFAULT_POLICY: &str = include_str!("../default.toml");
+pub const DEFAULT_POLICY: &str = include_str!("../default_policy.toml");
 
-/// A checked policy; `Policy::parse` makes it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A checked policy; [`Policy::parse`] makes it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub version: String,
     pub windows: Windows,
-    pub weights: Weights,
-    pub evidence: EvidenceNeeded,
-    pub tiers: Tiers,
-    pub onboarding: Onboarding,
-    pub errors: Errors,
-    pub steadiness: Steadiness,
-    pub growth: Growth,
+    weights: Weights,
+    pub evidence: MinimumEvidence,
+    pub tiers: TierThresholds,
+    pub(crate) signals: SignalParameters,
 }
 
-/// W and B, in days.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Windows {
-    pub recent_days: i32,
-    pub baseline_days: i32,
+/// The tables of the policy that belong to no single signal.
+#[derive(Deserialize)]
+struct GeneralTables {
+    version: String,
+    windows: Windows,
+    weights: Weights,
+    evidence: MinimumEvidence,
+    tiers: TierThresholds,
 }
 
-/// The weight of every signal, those not computed yet included.
+/// The keys of [`GeneralTables`].
+const GENERAL_TABLES: [&str; 5] = ["version", "windows", "weights", "evidence", "tiers"];
+
+/// The weight of every signal, those that this version does not compute included.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(transparent)]
-pub struct Weights(BTreeMap<Signal, f64>);
+struct Weights(BTreeMap<RegisteredSignal, f64>);
 
-impl<'de> Deserialize<'de> for Signal {
+/// The name of a signal that the registry has.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct RegisteredSignal(SignalName);
+
+impl<'de> Deserialize<'de> for RegisteredSignal {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(from)?;
-        Self::named(&name).ok_or_else(|| {
-            D::Error::custom(format!(
-                "unknown signal `{name}`, expected one of {}",
-                names(Self::all())
-            ))
-        })
+        let name = SignalName::from(String::deserialize(from)?);
+        if signal_names().any(|known| known == name) {
+            return Ok(Self(name));
+        }
+        let known = joined(signal_names());
+        Err(D::Error::custom(format!("unknown signal `{name}`, expected one of {known}")))
     }
 }
 
-/// Below these a partner has no score.
+/// The evidence below which a partner has no score.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EvidenceNeeded {
+pub struct MinimumEvidence {
+    /// 0–1.
     pub min_coverage: f64,
     pub min_live_days: i32,
+    /// The highest score while coverage is below 1.
     pub partial_coverage_cap: f64,
 }
 
-/// Where a tier is entered.
+/// The scores at which a tier is entered, 0–100.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tiers {
+pub struct TierThresholds {
     pub at_risk_below: f64,
     pub healthy_above: f64,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Onboarding {
-    pub fast_minutes: f64,
-    pub slow_days: f64,
-    pub counts_days: i32,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Errors {
-    pub alarm_days: i32,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Steadiness {
-    pub pattern_days: i32,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Growth {
-    pub min_weeks: i32,
-    pub max_weeks: i32,
-    pub shrink_weeks: f64,
-    pub scale: f64,
-}
-
-/// Why a scoring policy was refused, by its place (`5:1`, line and column); the caller knows its
-/// file.
+/// Why a scoring policy was refused, with line and column (`5:1`); the caller knows its file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    #[error("{at}: {what}")]
-    Toml { at: Position, what: String },
+    #[error("{at}: {message}")]
+    Toml { at: Position, message: String },
     #[error("{at}: {key} = {given} must be {expected}")]
     Value { key: String, at: Position, given: String, expected: &'static str },
     #[error("{at}: all weights of signals that are computed are 0; give at least one of {names}")]
-    NoWeight { at: Position, names: String },
+    AllWeightsZero { at: Position, names: String },
     #[error("{at}: [weights] lacks `{signal}`; {signal} = 0 leaves it out")]
-    NoSuchWeight { at: Position, signal: &'static str },
+    MissingWeight { at: Position, signal: SignalName },
 }
 
-fn names(signals: impl Iterator<Item = Signal>) -> String {
-    signals.map(Signal::name).collect::<Vec<_>>().join(", ")
+fn joined(signals: impl Iterator<Item = SignalName>) -> String {
+    signals.map(|signal| signal.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 impl Policy {
     /// Reads a policy from the text of `scoring.toml`.
     ///
     /// # Errors
-    /// Names the key and its place: no TOML, a key that is unknown or missing, a value out of range.
+    /// Names the key and its position: no TOML, a key that is unknown or missing, a value out of
+    /// its range.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let policy: Self = toml::from_str(text).map_err(|e| {
-            let (at, what) = toml_mistake(text, e.span(), e.message());
-            PolicyError::Toml { at, what }
-        })?;
-        if let Some(wrong) = policy.ranges().into_iter().find(|range| !range.holds) {
-            let Range { key, given, expected, .. } = wrong;
-            return Err(PolicyError::Value { at: place_of(text, &key), key, given, expected });
+        check_tables(text)?;
+        let general: GeneralTables = parse_toml(text)?;
+        let GeneralTables { version, windows, weights, evidence, tiers } = general;
+        let signals = parse_toml(text)?;
+        let policy = Self { version, windows, weights, evidence, tiers, signals };
+        let checks = [policy.general_checks(), policy.signals.checks(&policy.windows)];
+        if let Some(refused) = checks.into_iter().flatten().find(|check| !check.is_allowed) {
+            let ValueCheck { key, given, expected, .. } = refused;
+            return Err(PolicyError::Value { at: key_position(text, &key), key, given, expected });
         }
-        let at = place_of(text, "weights");
-        let given = |signal: &Signal| policy.weights.0.contains_key(signal);
-        if let Some(missing) = Signal::all().find(|signal| !given(signal)) {
-            return Err(PolicyError::NoSuchWeight { at, signal: missing.name() });
+        let at = key_position(text, "weights");
+        if let Some(signal) = signal_names().find(|signal| policy.given_weight(signal).is_none()) {
+            return Err(PolicyError::MissingWeight { at, signal });
         }
-        if Signal::computed().all(|signal| policy.weight(signal) == 0.0) {
-            return Err(PolicyError::NoWeight { at, names: names(Signal::computed()) });
+        if computed_signal_names().all(|signal| policy.weight(&signal) == 0.0) {
+            let names = joined(computed_signal_names());
+            return Err(PolicyError::AllWeightsZero { at, names });
         }
         Ok(policy)
     }
 
-    /// The weight of a signal; 0 leaves it out.
-    pub fn weight(&self, signal: Signal) -> f64 {
-        self.weights.0.get(&signal).copied().unwrap_or_default()
+    /// Returns the weight of a signal; 0 leaves the signal out.
+    pub fn weight(&self, signal: &SignalName) -> f64 {
+        self.given_weight(signal).unwrap_or_default()
     }
 
-    /// Days of traffic that scores look back at, those of partners that churned lately included.
-    pub fn looks_back_days(&self) -> i32 {
+    fn given_weight(&self, signal: &SignalName) -> Option<f64> {
+        self.weights.0.get(&RegisteredSignal(signal.clone())).copied()
+    }
+
+    /// Returns how many days of traffic a run reads, those for partners that churned lately
+    /// included.
+    pub fn lookback_days(&self) -> i32 {
         let windows = &self.windows;
-        TREND_DAYS.max(windows.recent_days) + windows.baseline_days + SPARE_DAYS
+        ERROR_TREND_DAYS.max(windows.recent_days) + windows.baseline_days + SPARE_DAYS
     }
 
-    /// Every value with what it must be.
-    fn ranges(&self) -> Vec<Range> {
+    /// Checks every value outside the tables of signals.
+    fn general_checks(&self) -> Vec<ValueCheck> {
         let (windows, evidence, tiers) = (&self.windows, &self.evidence, &self.tiers);
-        let weeks = |days: i32, most: i32| (7..=most).contains(&days) && days % 7 == 0;
-        // The metric `error_trend` knows no alarms from longer ago.
+        let is_weeks = |days: i32, most: i32| (7..=most).contains(&days) && days % 7 == 0;
+        // The metric `error_trend` has no alarms from longer ago.
         let recent_weeks = "whole weeks in days, 7 to 84";
         let whole_weeks = "whole weeks in days, 7 to 3650";
-        let score = |value: f64| (0.0..=100.0).contains(&value);
+        let is_score = |value: f64| (0.0..=100.0).contains(&value);
         let (recent, baseline) = (windows.recent_days, windows.baseline_days);
         let (low, high) = (tiers.at_risk_below, tiers.healthy_above);
-        let (share, cap) = (evidence.min_coverage, evidence.partial_coverage_cap);
+        let (coverage, cap) = (evidence.min_coverage, evidence.partial_coverage_cap);
         let live = evidence.min_live_days;
-        let mut rows = vec![
-            range("version", &self.version, "a name", !self.version.trim().is_empty()),
-            range("windows.recent_days", &recent, recent_weeks, weeks(recent, TREND_DAYS)),
-            range("windows.baseline_days", &baseline, whole_weeks, weeks(baseline, 3_650)),
-            range("evidence.min_coverage", &share, "0 to 1", (0.0..=1.0).contains(&share)),
-            range("evidence.min_live_days", &live, "0 or more", live >= 0),
-            range("evidence.partial_coverage_cap", &cap, "0 to 100", score(cap)),
-            range("tiers.at_risk_below", &low, "0 to 100", score(low)),
-            range("tiers.healthy_above", &high, "at_risk_below to 100", score(high) && high >= low),
+        let is_version = !self.version.trim().is_empty();
+        let are_ordered = is_score(high) && high >= low;
+        let is_recent = is_weeks(recent, ERROR_TREND_DAYS);
+        let is_share = (0.0..=1.0).contains(&coverage);
+        let mut checks = vec![
+            value_check("version", &self.version, "a name", is_version),
+            value_check("windows.recent_days", &recent, recent_weeks, is_recent),
+            value_check("windows.baseline_days", &baseline, whole_weeks, is_weeks(baseline, 3_650)),
+            value_check("evidence.min_coverage", &coverage, "0 to 1", is_share),
+            value_check("evidence.min_live_days", &live, "0 or more", live >= 0),
+            value_check("evidence.partial_coverage_cap", &cap, "0 to 100", is_score(cap)),
+            value_check("tiers.at_risk_below", &low, "0 to 100", is_score(low)),
+            value_check("tiers.healthy_above", &high, "at_risk_below to 100", are_ordered),
         ];
-        rows.extend(Signal::all().map(|signal| {
-            let weight = self.weight(signal);
-            let holds = weight.is_finite() && weight >= 0.0;
-            range(&format!("weights.{}", signal.name()), &weight, "0 or more", holds)
+        checks.extend(signal_names().map(|signal| {
+            let weight = self.weight(&signal);
+            let is_weight = weight.is_finite() && weight >= 0.0;
+            value_check(&format!("weights.{signal}"), &weight, "0 or more", is_weight)
         }));
-        rows.extend(self.signal_ranges());
-        rows
-    }
-
-    /// The same of the tables that belong to one signal.
-    fn signal_ranges(&self) -> Vec<Range> {
-        let (onboarding, growth) = (&self.onboarding, &self.growth);
-        let positive = |value: f64| value.is_finite() && value > 0.0;
-        let (fast, slow) = (onboarding.fast_minutes, onboarding.slow_days);
-        let slower = positive(slow) && slow * 1_440.0 > fast;
-        let (counts, alarms) = (onboarding.counts_days, self.errors.alarm_days);
-        let (pattern, baseline) = (self.steadiness.pattern_days, self.windows.baseline_days);
-        let (fewest, most) = (growth.min_weeks, growth.max_weeks);
-        let held = (fewest..=(self.windows.recent_days + baseline) / 7).contains(&most);
-        let (shrink, scale) = (growth.shrink_weeks, growth.scale);
-        let shrinks = shrink.is_finite() && shrink >= 0.0;
-        vec![
-            range("onboarding.fast_minutes", &fast, "more than 0", positive(fast)),
-            range("onboarding.slow_days", &slow, "longer than fast_minutes", slower),
-            range("onboarding.counts_days", &counts, "0 or more", counts >= 0),
-            range("errors.alarm_days", &alarms, "1 or more", alarms >= 1),
-            range(
-                "steadiness.pattern_days",
-                &pattern,
-                "7 to windows.baseline_days",
-                (7..=baseline).contains(&pattern),
-            ),
-            range("growth.min_weeks", &fewest, "2 or more", fewest >= 2),
-            range("growth.max_weeks", &most, "min_weeks to the weeks of both windows", held),
-            range("growth.shrink_weeks", &shrink, "0 or more", shrinks),
-            range("growth.scale", &scale, "more than 0", positive(scale)),
-        ]
+        checks
     }
 }
 
-/// A value of the policy and whether it is what it must be.
-struct Range {
-    key: String,
-    given: String,
-    expected: &'static str,
-    holds: bool,
+fn parse_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, PolicyError> {
+    toml::from_str(text).map_err(|e| {
+        let (at, message) = toml_error(text, e.span(), e.message());
+        PolicyError::Toml { at, message }
+    })
 }
 
-fn range(key: &str, given: &dyn ToString, expected: &'static str, holds: bool) -> Range {
-    Range { key: key.to_owned(), given: given.to_string(), expected, holds }
+/// Refuses a text that is no TOML or has a table that is unknown.
+fn check_tables(text: &str) -> Result<(), PolicyError> {
+    let refused = |span, message: &str| {
+        let (at, message) = toml_error(text, span, message);
+        PolicyError::Toml { at, message }
+    };
+    let root = DeTable::parse(text).map_err(|e| refused(e.span(), e.message()))?;
+    let known: Vec<&str> = GENERAL_TABLES.into_iter().chain(signal_tables()).collect();
+    for key in root.get_ref().keys() {
+        if !known.contains(&key.get_ref().as_ref()) {
+            let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let message = format!("unknown field `{}`, expected one of {list}", key.get_ref());
+            return Err(refused(Some(key.span()), &message));
+        }
+    }
+    Ok(())
 }
 
-/// The place of a key written as `table.key`; the beginning when it is not there.
-fn place_of(text: &str, path: &str) -> Position {
+/// Returns the position of a key written as `table.key`, or the beginning if it is not there.
+fn key_position(text: &str, path: &str) -> Position {
     let find = || {
         let root = DeTable::parse(text).ok()?;
         let mut table = root.get_ref();
@@ -245,7 +220,7 @@ fn place_of(text: &str, path: &str) -> Position {
         }
         Some(start)
     };
-    Position::of(text, find().unwrap_or(0))
+    Position::at_offset(text, find().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -253,10 +228,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_the_design() {
+    fn the_default_policy_has_every_weight_and_table() {
         let policy = Policy::parse(DEFAULT_POLICY).expect("the shipped policy");
-        let weights: Vec<f64> = Signal::all().map(|s| policy.weight(s)).collect();
-        assert_eq!(weights, [10.0, 20.0, 15.0, 10.0, 10.0, 20.0, 5.0, 5.0, 5.0, 5.0]);
+        let weight = |name| policy.weight(&SignalName::new(name));
+        assert_eq!(["onboarding", "errors", "dormancy"].map(weight), [10.0, 20.0, 20.0]);
         assert_eq!((policy.windows.recent_days, policy.windows.baseline_days), (28, 84));
         assert_eq!((policy.tiers.at_risk_below, policy.tiers.healthy_above), (40.0, 75.0));
     }
@@ -287,16 +262,20 @@ mod tests {
         check("alarm_days = 7", "alarm_days = seven", &[&value, "string values must be quoted"]);
         check("alarm_days = 7", "alarm_days = \"seven\"", &["invalid type: text, expected i32"]);
         check("version = \"1\"", "version = \"\"", &["5:1: version", "a name"]);
+        let table = line("[growth]").replace(":1: ", ":2: ");
+        let meant = "unknown field `grwth`; did you mean `growth`?";
+        check("[growth]", "[grwth]", &[&table, meant]);
+        check("shrink_weeks = 4", "shrink_week = 4", &["did you mean `shrink_weeks`?"]);
+        check("scale = 0.25", "", &["missing field `scale`"]);
     }
 
     #[test]
     fn some_weight_must_be_left() {
-        let mut text = DEFAULT_POLICY.to_owned();
-        for signal in ["onboarding = 10", "errors = 20", "steadiness = 15", "growth = 10"] {
-            let zero = format!("{} = 0", signal.split(' ').next().expect("a name"));
-            text = text.replacen(signal, &zero, 1);
-        }
-        let error = Policy::parse(&text).expect_err("no weight").to_string();
+        let (general, weights) = DEFAULT_POLICY.split_once("[weights]\n").expect("weights");
+        let (_, rest) = weights.split_once("\n\n").expect("the next table");
+        let zero: String = signal_names().map(|signal| format!("{signal} = 0\n")).collect();
+        let error = Policy::parse(&format!("{general}[weights]\n{zero}\n{rest}"));
+        let error = error.expect_err("no weight").to_string();
         assert!(error.contains("onboarding, errors, steadiness, growth"), "{error}");
     }
 }

@@ -4,33 +4,33 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use ingest::decode::Reason;
-use lake_types::Stream;
+use domain::Stream;
+use ingest::decode::RejectReason;
 
 use super::Format;
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Ingest {
+pub(crate) enum IngestCommand {
     /// Read the topics of the cluster in a consumer group
     #[command(
         after_help = "Examples:\n  rapport ingest run\n  rapport ingest run --until-caught-up --from 2026-01-01\n  rapport ingest run --metrics 127.0.0.1:9464"
     )]
-    Run(IngestRun),
+    Run(IngestRunArgs),
     /// Load NDJSON files, plain, gzip or zstd, through the same checks; the same bytes again add nothing
     #[command(
         after_help = "A file is known by its bytes, not by its name. One that has grown since it was loaded goes on\nwhere it ended; a last line that was cut off then is read again, whole.\n\nExamples:\n  rapport ingest load --stream api-calls calls-*.ndjson calls-*.ndjson.gz\n  curl -s https://example.com/calls.zst | rapport ingest load --stream api-calls -"
     )]
-    Load(IngestLoad),
+    Load(IngestLoadArgs),
     /// The contracts: which fields an event has, and what each may be
     #[command(
         after_help = "A record is JSON with these fields, CloudEvents JSON whose data has them (id and time are\nevent_id and occurred_at), or Avro. Fields of other names are kept in the column extra. What\nbreaks a rule is a dead letter: `rapport ingest dead-letters`.\n\nExamples:\n  rapport ingest fields\n  rapport ingest fields billing-events\n  rapport ingest fields --format json"
     )]
-    Fields(Fields),
+    Fields(FieldsArgs),
     /// List the rejected records, or open them
     #[command(
         after_help = "Examples:\n  rapport ingest dead-letters\n  rapport ingest dead-letters --reason wrong_type --open --limit 5"
     )]
-    DeadLetters(DeadLetters),
+    DeadLetters(DeadLettersArgs),
     /// Put the dead letters through the checks again; what passes now moves to its raw table
     Replay {
         /// Only those of one stream
@@ -40,7 +40,7 @@ pub(crate) enum Ingest {
 }
 
 #[derive(Debug, Clone, Args)]
-pub(crate) struct IngestRun {
+pub(crate) struct IngestRunArgs {
     /// End at the positions that were the end when the run began
     #[arg(long)]
     pub(crate) until_caught_up: bool,
@@ -65,7 +65,7 @@ pub(crate) struct IngestRun {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct IngestLoad {
+pub(crate) struct IngestLoadArgs {
     /// Which stream the files hold
     #[arg(long, value_name = "api-calls|partner-events|billing-events|support-events")]
     pub(crate) stream: Stream,
@@ -81,7 +81,7 @@ pub(crate) struct IngestLoad {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Fields {
+pub(crate) struct FieldsArgs {
     /// Of one stream only
     #[arg(value_name = "STREAM")]
     pub(crate) stream: Option<Stream>,
@@ -90,13 +90,13 @@ pub(crate) struct Fields {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct DeadLetters {
+pub(crate) struct DeadLettersArgs {
     /// Only those of one stream
     #[arg(long, value_name = "STREAM")]
     pub(crate) stream: Option<Stream>,
     /// Only those with this reason
     #[arg(long, value_parser = reasons())]
-    pub(crate) reason: Option<Reason>,
+    pub(crate) reason: Option<RejectReason>,
     /// Open them with the lake's key: the record's key, headers and value. They may hold secrets
     #[arg(long)]
     pub(crate) open: bool,
@@ -108,16 +108,16 @@ pub(crate) struct DeadLetters {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Bench {
+pub(crate) enum BenchCommand {
     /// Ingest's CPU time an event, beside that of librdkafka alone on the same topic
     #[command(
         after_help = "Makes a topic rapport-bench-…, fills it with simulated calls, and reads it in turns: drained by\nlibrdkafka with nothing done to the records, and by ingest into a temporary lake. Topic and lakes\nare deleted at the end. What counts is the CPU time of this process; the broker must be another.\n\nExamples:\n  rapport bench ingest\n  rapport bench ingest --events 1000000 --bootstrap 127.0.0.1:9092 --format json"
     )]
-    Ingest(BenchIngest),
+    Ingest(BenchIngestArgs),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct BenchIngest {
+pub(crate) struct BenchIngestArgs {
     /// About how many events
     #[arg(long, default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     pub(crate) events: u64,
@@ -142,7 +142,7 @@ pub(crate) struct BenchIngest {
 }
 
 /// One of the reasons; the help and a refusal name them.
-fn reasons() -> impl TypedValueParser<Value = Reason> {
-    PossibleValuesParser::new(Reason::ALL.map(Reason::as_str))
-        .try_map(|name| name.parse::<Reason>())
+fn reasons() -> impl TypedValueParser<Value = RejectReason> {
+    PossibleValuesParser::new(RejectReason::ALL.map(RejectReason::as_str))
+        .try_map(|name| name.parse::<RejectReason>())
 }

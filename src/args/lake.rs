@@ -31,7 +31,7 @@ pub(crate) enum LakeCommand {
     Compact {
         /// Only days before this one [default: every day that is complete]
         #[arg(long, value_name = "DATE")]
-        before: Option<lake_types::Day>,
+        before: Option<domain::Day>,
     },
     /// Delete the files that no version of the last days names
     #[command(
@@ -49,7 +49,7 @@ pub(crate) enum LakeCommand {
     #[command(
         after_help = "Their events, dead letters and rollups go; in scores and in merges a random token takes the\nplace of the id. Ids are found as decoded: escaped as in JSON, URLs and XML, once or several\ntimes, in keys given twice and in records that are no JSON. An id that may be an ordinary word\n(acme) is found wherever an id stands. Not seen are texts encoded further, as by base64.\n\nEnds with 3, and says what and where, when anything is left or may be: an ordinary word in free\ntext, records sealed with another key or compressed, and reports from before the erasure, which\n`rapport report` renews. Topics, exported files, plans and copies are not looked at. Safe beside\nrunning workers; readers of older versions fail. It can be run again.\n\nExamples:\n  rapport lake erase --partner acme --dry-run\n  rapport lake erase --partner acme --partner acme-test --yes"
     )]
-    Erase(Erase),
+    Erase(EraseArgs),
     /// Seal the days that are past their retention: their events go, what was computed stays
     #[command(
         after_help = "[lake.retention] in rapport.toml says how long api_calls and dead_letters are kept, counted back\nfrom the watermark. Rollups, metrics and scores keep what they know; a later arrival for a sealed\nday is rejected as out_of_range, also a copy of an event that was there. `rapport lake vacuum` deletes\nthe files. Safe beside workers.\n\nExamples:\n  rapport lake retain --dry-run\n  rapport lake retain && rapport lake vacuum"
@@ -72,7 +72,7 @@ pub(crate) enum LakeCommand {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Erase {
+pub(crate) struct EraseArgs {
     /// The id, as the events have it; may be given several times
     #[arg(long, value_name = "ID", required = true)]
     pub(crate) partner: Vec<String>,

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{Format, TextFormat};
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Metrics {
+pub(crate) enum MetricsCommand {
     /// Every metric, rollup and view
     List {
         /// How it is written
@@ -32,8 +32,8 @@ pub(crate) enum Metrics {
     New {
         /// a-z, 0-9 and _
         name: String,
-        #[arg(long, value_enum, default_value_t = QueryKind::Metric)]
-        kind: QueryKind,
+        #[arg(long, value_enum, default_value_t = ScaffoldKind::Metric)]
+        kind: ScaffoldKind,
     },
     /// What a query is made of, down to the streams; or who is made of it
     #[command(
@@ -74,7 +74,7 @@ pub(crate) enum Metrics {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// Check the queries without a lake: each mistake with its place and the fix
+    /// Check the queries without a lake: each error with its position and the fix
     #[command(
         after_help = "Ends with 3 when there is an error; warnings alone end with 0.\n\nExamples:\n  rapport metrics check\n  rapport metrics check my_metric\n  rapport metrics check --format json | jq -r '.[].help'"
     )]
@@ -86,7 +86,7 @@ pub(crate) enum Metrics {
     },
     /// Check and test again whatever is saved in queries/, with what reads it
     #[command(
-        after_help = "Begins with all queries, or those named, then says after every save what is wrong, first with what\nwas saved, then with what reads it: mistakes as `metrics check` has them, cases as `metrics test`.\njson is a line a pass. Ctrl-C ends it.\n\nExamples:\n  rapport metrics watch\n  rapport metrics watch my_metric\n  rapport metrics watch --format json | jq -c '.findings[]'"
+        after_help = "Begins with all queries, or those named, then says after every save what is wrong, first with what\nwas saved, then with what reads it: errors as `metrics check` has them, cases as `metrics test`.\njson is a line a pass. Ctrl-C ends it.\n\nExamples:\n  rapport metrics watch\n  rapport metrics watch my_metric\n  rapport metrics watch --format json | jq -c '.findings[]'"
     )]
     Watch {
         /// Which ones [default: all]
@@ -111,13 +111,13 @@ pub(crate) enum Metrics {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
         #[command(flatten)]
-        slice: Slice,
+        breakdown: BreakdownArgs,
     },
     /// Compare metrics with those of another revision of the queries, or of the tables of a run
     #[command(
         after_help = "Rows are joined on the grain. Exit code 3 where something differs.\n\nREV alone: its queries beside those of the working tree, on the newest tables. --run alone: the\ntables as that run read them beside the newest, with the queries of the working tree; a first word\nthat is the name of a metric is no REV then. Both: its queries on the tables of that run, beside now.\n\nExamples:\n  rapport metrics diff main\n  rapport metrics diff HEAD~1 growth --format markdown\n  rapport metrics diff --run 2026-11-01\n  rapport metrics diff --run 0199f3a2 growth funnel\n  rapport metrics diff main --run 0199f3a2"
     )]
-    Diff(Diff),
+    Diff(DiffArgs),
     /// Document every query as pages: columns, units, checks, lineage, SQL
     #[command(after_help = "Example:\n  rapport metrics docs --out docs && open docs/index.html")]
     Docs {
@@ -146,7 +146,7 @@ pub(crate) enum LineageFormat {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum QueryKind {
+pub(crate) enum ScaffoldKind {
     Metric,
     View,
     Rollup,
@@ -162,7 +162,7 @@ pub(crate) enum DiffFormat {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Diff {
+pub(crate) struct DiffArgs {
     /// A revision of the git repository that holds queries/: a branch, a tag, HEAD~1
     #[arg(value_name = "REV")]
     pub(crate) revision: Option<String>,
@@ -181,7 +181,7 @@ pub(crate) struct Diff {
 
 /// Which partners count.
 #[derive(Debug, Args)]
-pub(crate) struct Slice {
+pub(crate) struct BreakdownArgs {
     /// Only partners for which this holds, in SQL over the columns of the view partners, $as_of and
     /// subqueries; what they are as of the instant looked up to
     #[arg(long = "where", value_name = "CONDITION")]

@@ -1,66 +1,68 @@
-//! `rapport bench ingest`: what an event costs, beside what librdkafka alone takes for it.
+//! `rapport bench ingest`: measures the CPU time of an event, next to that of librdkafka alone.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use fixtures::{Kind, Record, WorldOptions};
-use ingest::{KafkaSettings, Limits, RecordProducer, RunOptions, TemporaryTopic};
+use domain::{Day, Stream, counted, thousands};
+use fixtures::WorldOptions;
+use ingest::{FlushLimits, KafkaSettings, RecordProducer, RunOptions, TemporaryTopic};
 use lake::{Lake, LakeOptions, StoreOptions};
-use lake_types::{Day, Stream, counted};
 use serde::Serialize;
 
-use crate::args::BenchIngest;
+use crate::args::{BenchIngestArgs, Format};
+use crate::commands::generate;
 use crate::config::Config;
-use crate::failure::usage;
-use crate::output::{Format, Table, exact, line, note, show};
-use crate::process::{cpu_time, forget_peak, peak_memory};
-use crate::progress::{Stage, count};
-use crate::scratch;
+use crate::errors::usage_error;
+use crate::output::{print_line, print_note, print_table, print_verbatim};
+use crate::progress::Spinner;
+use crate::resource_usage::{cpu_time, peak_memory, reset_peak_memory};
+use crate::scratch_folder;
+use crate::table::Table;
 
-/// The days of the events: at any time a worker reads those of today and a few of yesterday.
+/// The days of the events: as in production, most are of one day and some of the day before.
 const DAYS: u32 = 2;
 const PARTNERS: u32 = 2_000;
 
-/// One reading of the whole topic.
+/// One measured pass over the topic.
 #[derive(Debug, Clone, Serialize)]
-struct Phase {
+struct BenchPhase {
     /// `raw` or `ingest`.
     what: &'static str,
     records: u64,
     cpu_seconds: f64,
     seconds: f64,
-    /// Most memory that was resident.
+    /// The peak of the resident memory.
     peak_bytes: u64,
 }
 
-/// What was measured, in the order it was.
+/// The results of the benchmark.
 #[derive(Debug, Serialize)]
-struct Measured {
+struct BenchReport {
     records: u64,
     value_bytes: u64,
     partitions: i32,
-    phases: Vec<Phase>,
-    /// Parquet bytes a record.
+    phases: Vec<BenchPhase>,
+    /// Bytes of Parquet a record.
     parquet_bytes: f64,
     commits: u64,
-    /// Events a second and core: the medians of the rounds.
+    /// Events a second of one core; the median of the rounds.
     raw_rate: f64,
     ingest_rate: f64,
-    /// `ingest_rate` over `raw_rate`: least, median and greatest of the rounds.
+    /// `ingest_rate` over `raw_rate`: minimum, median and maximum of the rounds.
     ratio: [f64; 3],
     peak_bytes: u64,
 }
 
-impl Phase {
-    /// Runs something that reads the topic and tells how many records it read.
+impl BenchPhase {
+    /// Measures `read`, which returns how many records it read.
     fn measure(
         what: &'static str,
         read: impl FnOnce() -> anyhow::Result<u64>,
     ) -> anyhow::Result<Self> {
-        forget_peak();
+        reset_peak_memory();
         let (before, began) = (cpu_time()?, Instant::now());
         let records = read()?;
         let cpu = cpu_time()?.saturating_sub(before);
@@ -73,66 +75,69 @@ impl Phase {
         })
     }
 
-    /// Events a second of one core.
+    /// Returns the events a second of one core.
     fn rate(&self) -> f64 {
         self.records as f64 / self.cpu_seconds.max(1e-9)
     }
 }
 
+/// Runs the benchmark and prints its results.
 pub(crate) fn ingest(
     config: Option<&Config>,
-    options: &BenchIngest,
+    options: &BenchIngestArgs,
     runtime: &tokio::runtime::Runtime,
     quiet: bool,
 ) -> anyhow::Result<()> {
     if !matches!(options.format, Format::Table | Format::Json) {
-        return Err(usage("--format: a benchmark is written as table or json"));
+        return Err(usage_error("--format: a benchmark is written as table or json"));
     }
     let settings = settings(config, options)?;
-    let stage = Stage::begin("bench", quiet);
+    let spinner = Spinner::start("bench", quiet);
     let partitions = i32::try_from(options.partitions).unwrap_or(i32::MAX);
     let name = &settings.topics[&Stream::ApiCalls];
     let topic = TemporaryTopic::create(&settings, name, partitions, runtime.handle())?;
-    produce(&settings, options.events, &stage)?;
+    produce(&settings, options.events, &spinner)?;
 
     let mut phases = Vec::new();
-    let (mut value_bytes, mut counts) = (0, ingest::Counts::default());
+    let (mut value_bytes, mut counts) = (0, ingest::IngestCounts::default());
     for round in 1..=options.rounds {
-        stage.say(format!("round {round}: raw"));
-        phases.push(Phase::measure("raw", || {
-            let drained = ingest::drain(&settings, &topic)?;
+        spinner.set_message(format!("round {round}: raw"));
+        phases.push(BenchPhase::measure("raw", || {
+            let drained = ingest::raw_drain(&settings, &topic)?;
             value_bytes = drained.bytes;
             Ok(drained.records)
         })?);
-        stage.say(format!("round {round}: ingest"));
-        let dir = folder(options)?;
+        spinner.set_message(format!("round {round}: ingest"));
+        let dir = lake_folder(options)?;
         let lake = runtime.block_on(Lake::open_or_create(&LakeOptions {
             root: dir.path().join("lake").display().to_string(),
             key_file: dir.path().join("lake.key"),
             store: StoreOptions::default(),
         }))?;
-        phases.push(Phase::measure("ingest", || {
-            counts = into(&lake, &settings, options, runtime)?;
+        phases.push(BenchPhase::measure("ingest", || {
+            counts = ingest_into(&lake, &settings, options, runtime)?;
             Ok(counts.records)
         })?);
     }
-    drop(stage);
+    drop(spinner);
     let records = phases.first().map_or(0, |phase| phase.records);
     ensure!(
         phases.iter().all(|phase| phase.records == records),
         "the rounds did not read the same records; run it on a broker that nobody restarts"
     );
-    let measured = summary(phases, value_bytes, partitions, &counts);
+    let report = summary(phases, value_bytes, partitions, &counts);
     match options.format {
-        Format::Json => exact(&serde_json::to_string_pretty(&measured)?),
-        _ => print(&measured),
+        Format::Json => print_verbatim(&serde_json::to_string_pretty(&report)?),
+        _ => print(&report),
     }
 }
 
-/// The project's cluster, or the one that is named, with a topic that exists nowhere yet.
-fn settings(config: Option<&Config>, options: &BenchIngest) -> anyhow::Result<KafkaSettings> {
-    let default = Config::default();
-    let mut settings = config.unwrap_or(&default).kafka()?;
+/// Returns the project's cluster, or the one of `--bootstrap`, with a new topic.
+fn settings(config: Option<&Config>, options: &BenchIngestArgs) -> anyhow::Result<KafkaSettings> {
+    let mut settings = match config {
+        Some(config) => config.kafka()?,
+        None => Config::without_project()?.kafka()?,
+    };
     if let Some(servers) = &options.bootstrap {
         settings.bootstrap_servers.clone_from(servers);
     }
@@ -143,58 +148,44 @@ fn settings(config: Option<&Config>, options: &BenchIngest) -> anyhow::Result<Ka
     Ok(settings)
 }
 
-/// Where the lakes of the rounds are: each is deleted after its round.
-fn folder(options: &BenchIngest) -> anyhow::Result<tempfile::TempDir> {
+/// Creates the folder of a round's lake, which is deleted when it is dropped.
+fn lake_folder(options: &BenchIngestArgs) -> anyhow::Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("rapport-bench-");
     let made = match &options.dir {
         Some(dir) => builder.tempdir_in(dir),
-        None => builder.tempdir_in(scratch::folder()?),
+        None => builder.tempdir_in(scratch_folder::folder()?),
     };
     made.context("a folder for the lake; choose one that can be written with --dir")
 }
 
-/// Sends the calls of a simulated programme, malformed, late and doubled ones included.
-fn produce(settings: &KafkaSettings, events: u64, stage: &Stage) -> anyhow::Result<()> {
+/// Produces the calls of a simulated programme, with malformed, late and duplicate ones.
+fn produce(settings: &KafkaSettings, events: u64, spinner: &Spinner) -> anyhow::Result<()> {
     let from = Day::of_micros(chrono::Utc::now().timestamp_micros()).plus(-(DAYS as i32));
     let mut options = WorldOptions::new(1, PARTNERS, events, from);
     options.days = DAYS;
-    let world = fixtures::world(options).map_err(|e| usage(e.to_string()))?;
+    let world = fixtures::world(options).map_err(|e| usage_error(e.to_string()))?;
     let producer = RecordProducer::connect(settings)?;
-    let topic = &settings.topics[&Stream::ApiCalls];
-    let mut records = world.records();
-    let mut record = Record {
-        stream: Stream::ApiCalls,
-        key: "",
-        arrival: 0,
-        value: Vec::new(),
-        kind: Kind::Event,
-    };
-    let mut sent = 0;
-    while records.read(&mut record) {
-        if record.stream == Stream::ApiCalls {
-            producer.send(topic, record.key, &record.value, record.arrival)?;
-            sent += 1;
-            if sent % 10_000 == 0 {
-                stage.say(format!("{} produced", counted(sent, "record")));
-            }
+    generate::produce(&world, &producer, &settings.topics, &mut |sent| {
+        if sent % 10_000 == 0 {
+            spinner.set_message(format!("{} produced", counted(sent, "record")));
         }
-    }
-    producer.flush(Duration::from_secs(120))?;
+    })?;
     Ok(())
 }
 
-fn into(
+/// Ingests the topic into a lake.
+fn ingest_into(
     lake: &Lake,
     settings: &KafkaSettings,
-    options: &BenchIngest,
+    options: &BenchIngestArgs,
     runtime: &tokio::runtime::Runtime,
-) -> anyhow::Result<ingest::Counts> {
-    let limits = Limits::default();
+) -> anyhow::Result<ingest::IngestCounts> {
+    let limits = FlushLimits::default();
     let rows = options.flush_rows.map_or(limits.rows, |rows| rows as usize);
     let run = RunOptions {
         until_caught_up: true,
-        limits: Limits { rows, ..limits },
+        limits: FlushLimits { rows, ..limits },
         ..RunOptions::default()
     };
     let stop = AtomicBool::new(false);
@@ -202,19 +193,19 @@ fn into(
 }
 
 fn summary(
-    phases: Vec<Phase>,
+    phases: Vec<BenchPhase>,
     value_bytes: u64,
     partitions: i32,
-    counts: &ingest::Counts,
-) -> Measured {
+    counts: &ingest::IngestCounts,
+) -> BenchReport {
     let rates = |what: &str| {
-        sorted(phases.iter().filter(|phase| phase.what == what).map(Phase::rate).collect())
+        sorted(phases.iter().filter(|phase| phase.what == what).map(BenchPhase::rate).collect())
     };
     let (raw, ingest) = (rates("raw"), rates("ingest"));
     let ratios = phases.chunks_exact(2).map(|round| round[1].rate() / round[0].rate()).collect();
     let ratios = sorted(ratios);
     let ingested = phases.iter().filter(|phase| phase.what == "ingest");
-    Measured {
+    BenchReport {
         records: counts.records,
         value_bytes,
         partitions,
@@ -238,31 +229,31 @@ fn median(sorted: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 }
 }
 
-fn print(measured: &Measured) -> anyhow::Result<()> {
+fn print(report: &BenchReport) -> anyhow::Result<()> {
     let mut table =
         Table::new(["", "events/s a core", "µs an event", "s", "peak MB"], &[1, 2, 3, 4]);
-    for phase in &measured.phases {
+    for phase in &report.phases {
         table.row([
             phase.what.to_owned(),
-            count(phase.rate() as u64),
+            thousands(phase.rate() as u64),
             format!("{:.3}", 1e6 / phase.rate()),
             format!("{:.1}", phase.seconds),
-            count(phase.peak_bytes >> 20),
+            thousands(phase.peak_bytes >> 20),
         ]);
     }
-    show(&table)?;
-    let [least, middle, most] = measured.ratio;
-    line(&format!(
-        "{} of {}: ingest {}/s a core, raw {}/s; ratio {middle:.3} ({least:.3} to {most:.3})",
-        counted(measured.records, "record"),
-        counted(measured.value_bytes / measured.records.max(1), "byte"),
-        count(measured.ingest_rate as u64),
-        count(measured.raw_rate as u64),
+    print_table(&table)?;
+    let [min, median, max] = report.ratio;
+    print_line(&format!(
+        "{} of {}: ingest {}/s a core, raw {}/s; ratio {median:.3} ({min:.3} to {max:.3})",
+        counted(report.records, "record"),
+        counted(report.value_bytes / report.records.max(1), "byte"),
+        thousands(report.ingest_rate as u64),
+        thousands(report.raw_rate as u64),
     ))?;
-    note(&format!(
+    print_note(&format!(
         "{} commits a round, {:.1} bytes of Parquet a record. CPU time is that of this process, all \
          threads; the broker's does not count.",
-        measured.commits, measured.parquet_bytes
+        report.commits, report.parquet_bytes
     ));
     std::io::stdout().flush().context("standard output")
 }
@@ -272,8 +263,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounds_are_summed_up() {
-        let phase = |what, cpu_seconds| Phase {
+    fn rounds_are_summarized() {
+        let phase = |what, cpu_seconds| BenchPhase {
             what,
             records: 100,
             cpu_seconds,
@@ -282,10 +273,11 @@ mod tests {
         };
         let phases =
             vec![phase("raw", 1.0), phase("ingest", 4.0), phase("raw", 2.0), phase("ingest", 5.0)];
-        let counts = ingest::Counts { records: 100, bytes: 250, ..ingest::Counts::default() };
-        let measured = summary(phases, 1, 4, &counts);
-        assert_eq!(measured.ratio, [0.25, 0.325, 0.4]);
-        assert_eq!((measured.raw_rate, measured.ingest_rate), (75.0, 22.5));
-        assert_eq!((measured.peak_bytes, measured.parquet_bytes), (50, 2.5));
+        let counts =
+            ingest::IngestCounts { records: 100, bytes: 250, ..ingest::IngestCounts::default() };
+        let report = summary(phases, 1, 4, &counts);
+        assert_eq!(report.ratio, [0.25, 0.325, 0.4]);
+        assert_eq!((report.raw_rate, report.ingest_rate), (75.0, 22.5));
+        assert_eq!((report.peak_bytes, report.parquet_bytes), (50, 2.5));
     }
 }

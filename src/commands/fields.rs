@@ -1,41 +1,46 @@
-//! `rapport ingest fields`: the event contracts, from what the decoder goes by.
+//! `rapport ingest fields`: prints the event contracts, which are those that the decoder checks.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
+use domain::Stream;
 use ingest::decode::{ContractField, column_description, contract};
-use lake_types::Stream;
 
-use crate::args::Fields;
-use crate::output::{self, Format, Rows, Table, line, show};
+use crate::args::{FieldsArgs, Format};
+use crate::output::{self, print_line, print_table};
+use crate::table::Table;
 
-pub(crate) fn run(options: &Fields) -> anyhow::Result<()> {
+/// Prints the contracts of one stream, or of all.
+pub(crate) fn run(options: &FieldsArgs) -> anyhow::Result<()> {
     let streams = Stream::ALL.into_iter().filter(|s| options.stream.is_none_or(|only| only == *s));
     if options.format == Format::Table {
         for (at, stream) in streams.enumerate() {
             if at > 0 {
-                line("")?;
+                print_line("")?;
             }
-            show_stream(stream)?;
+            print_stream(stream)?;
         }
         return Ok(());
     }
     let fields: Vec<(Stream, ContractField)> =
         streams.flat_map(|stream| contract(stream).into_iter().map(move |f| (stream, f))).collect();
     let rows = rows(&fields)?;
-    output::print(&Rows { schema: &rows.schema(), batches: &[rows] }, options.format)
+    output::print_batch(&rows, options.format)
 }
 
-/// What stands in a column of an event table, `api_calls` or `raw.api_calls`.
-pub(crate) fn column_of(table: &str, column: &str) -> Option<String> {
+/// Returns what a column of an event table holds; the table is `api_calls` or `raw.api_calls`.
+pub(crate) fn event_column_description(table: &str, column: &str) -> Option<String> {
     let name = table.strip_prefix("raw.").unwrap_or(table);
     let stream = Stream::ALL.into_iter().find(|stream| stream.table() == name)?;
     column_description(stream, column)
 }
 
-fn show_stream(stream: Stream) -> anyhow::Result<()> {
-    line(&format!("{stream}: one event a record, the tables {0} and raw.{0}\n", stream.table()))?;
+fn print_stream(stream: Stream) -> anyhow::Result<()> {
+    print_line(&format!(
+        "{stream}: one event a record, the tables {0} and raw.{0}\n",
+        stream.table()
+    ))?;
     let mut table = Table::new(["field", "type", "required", "may be", "what it is"], &[]);
     for field in contract(stream) {
         let required = match (field.required, field.default) {
@@ -45,13 +50,13 @@ fn show_stream(stream: Stream) -> anyhow::Result<()> {
         };
         table.row([
             field.name.to_owned(),
-            field.kind.to_owned(),
+            field.json_type.to_owned(),
             required,
             field.rule,
-            field.about.to_owned(),
+            field.description.to_owned(),
         ]);
     }
-    show(&table)
+    print_table(&table)
 }
 
 fn rows(fields: &[(Stream, ContractField)]) -> anyhow::Result<RecordBatch> {
@@ -63,12 +68,12 @@ fn rows(fields: &[(Stream, ContractField)]) -> anyhow::Result<RecordBatch> {
     let columns: [(&str, ArrayRef); 8] = [
         ("stream", Arc::new(streams)),
         ("field", text(&|f| Some(f.name.to_owned()))),
-        ("type", text(&|f| Some(f.kind.to_owned()))),
+        ("type", text(&|f| Some(f.json_type.to_owned()))),
         ("required", Arc::new(required)),
         ("rule", text(&|f| Some(f.rule.clone()))),
         ("default", text(&|f| f.default.map(str::to_owned))),
         ("column", text(&|f| Some(f.column.to_owned()))),
-        ("description", text(&|f| Some(f.about.to_owned()))),
+        ("description", text(&|f| Some(f.description.to_owned()))),
     ];
     let schema: Vec<Field> = columns
         .iter()

@@ -1,16 +1,15 @@
-//! `rapport init`: an empty project whose files explain themselves.
+//! `rapport init`: writes the files of an empty project.
 
 use std::path::Path;
 
 use anyhow::Context;
 
-use crate::config::Config;
-use crate::failure::usage;
-use crate::output::{line, write_file};
+use crate::atomic_file::write_file;
+use crate::config::{self, Config};
+use crate::errors::usage_error;
+use crate::output::print_line;
 
-/// The commented configuration that ships with the binary.
-pub(crate) const DEFAULT_CONFIG: &str = include_str!("../default_rapport.toml");
-/// What does not belong into version control: the key and events, and what is made of them.
+/// What version control ignores: the key, the events, and what is computed from them.
 const GITIGNORE: &str = "\
 # The lake's key: whoever has it can open rejected records. Keep a copy of it elsewhere.
 *.key
@@ -29,36 +28,38 @@ secrets/
 ";
 const QUERIES_README: &str = include_str!("../default_queries.md");
 
+/// Makes a project and prints what it consists of.
 pub(crate) fn run(dir: &Path) -> anyhow::Result<()> {
     if dir.join("rapport.toml").exists() {
-        return Err(usage(format!(
+        return Err(usage_error(format!(
             "{} holds a project already; nothing was changed",
             dir.display()
         )));
     }
-    lay_out(dir)?;
+    write_project_files(dir)?;
     let config = Config::read(&dir.join("rapport.toml"))?;
     let key = config.lake().key_file;
     if !key.exists() {
         lake::LakeKey::create(&key)?;
     }
-    line(&format!("A new project in {}:", dir.display()))?;
-    line("  rapport.toml   where the lake and the Kafka cluster are")?;
-    line("  policy.toml    who gets which support and which quota")?;
-    line("  queries/       your own metrics, one .sql file each")?;
-    line("  lake.key       the lake's key: keep a copy of it in a safe place")?;
-    line("  .gitignore     leaves the key, the lake and reports out of version control")?;
-    line("")?;
-    line(&format!("Next: cd {}, name your brokers in rapport.toml, then", dir.display()))?;
-    line("  rapport ingest run --until-caught-up && rapport report --out report")
+    print_line(&format!("A new project in {}:", dir.display()))?;
+    print_line("  rapport.toml   where the lake and the Kafka cluster are")?;
+    print_line("  policy.toml    who gets which support and which quota")?;
+    print_line("  queries/       your own metrics, one .sql file each")?;
+    print_line("  lake.key       the lake's key: keep a copy of it in a safe place")?;
+    print_line("  .gitignore     leaves the key, the lake and reports out of version control")?;
+    print_line("")?;
+    print_line(&format!("Next: cd {}, name your brokers in rapport.toml, then", dir.display()))?;
+    print_line("  rapport ingest run --until-caught-up && rapport report --out report")
 }
 
-/// Writes the files of a project, leaving those that exist.
-pub(crate) fn lay_out(dir: &Path) -> anyhow::Result<()> {
+/// Writes the files of a project that do not exist yet.
+pub(crate) fn write_project_files(dir: &Path) -> anyhow::Result<()> {
+    let template = config::template();
     let files = [
         ("policy.toml", actions::DEFAULT_POLICY),
         ("queries/README.md", QUERIES_README),
-        ("rapport.toml", DEFAULT_CONFIG),
+        ("rapport.toml", &template),
     ];
     for kind in ["rollups", "views", "metrics", "checks"] {
         let folder = dir.join("queries").join(kind);
@@ -71,11 +72,11 @@ pub(crate) fn lay_out(dir: &Path) -> anyhow::Result<()> {
             write_file(&path, text.as_bytes())?;
         }
     }
-    ignore(&dir.join(".gitignore"))
+    extend_gitignore(&dir.join(".gitignore"))
 }
 
-/// Adds to what version control ignores, unless that says something of keys already.
-fn ignore(path: &Path) -> anyhow::Result<()> {
+/// Appends to `.gitignore`, unless it has an entry for keys already.
+fn extend_gitignore(path: &Path) -> anyhow::Result<()> {
     let mut text = match std::fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.with_context(|| format!("{} can't be read", path.display()))?,

@@ -1,19 +1,20 @@
-//! `rapport lake …`: `verify`, `repair`, `vacuum`, `upgrade` and `rotate-key`; the others have files of
-//! their own.
+//! `rapport lake`: `verify`, `repair`, `vacuum`, `upgrade` and `rotate-key`. The other subcommands
+//! have files of their own.
 
 use std::time::Duration;
 
-use lake::{Again, FORMAT_VERSION, Lake, Repaired, schema};
-use lake_types::{counted, printable};
+use domain::{counted, printable};
+use lake::{FORMAT_VERSION, Lake, RecomputeScope, RepairReport, schema};
 
 use crate::args::LakeCommand;
 use crate::commands::{compact, erase, retain, status};
 use crate::config::Config;
-use crate::failure::Found;
-use crate::output::line;
-use crate::progress::Stage;
+use crate::errors::CheckFailed;
+use crate::output::print_line;
+use crate::progress::Spinner;
 use crate::project::Project;
 
+/// Runs a subcommand.
 pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> anyhow::Result<()> {
     match command {
         LakeCommand::RotateKey => return rotate_key(&config).await,
@@ -34,10 +35,10 @@ pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> a
             status::run(&lake, *format, chrono::Utc::now().timestamp_micros()).await
         }
         LakeCommand::Compact { before } => {
-            compact::run(&Project::with(config, lake, quiet)?, *before).await
+            compact::run(&Project::with_lake(config, lake, quiet)?, *before).await
         }
         LakeCommand::Retain { dry_run } => {
-            retain::run(&Project::with(config, lake, quiet)?, *dry_run).await
+            retain::run(&Project::with_lake(config, lake, quiet)?, *dry_run).await
         }
         LakeCommand::Vacuum { retention_hours, dry_run } => {
             vacuum(&lake, Duration::from_secs(retention_hours * 3_600), *dry_run).await
@@ -49,8 +50,8 @@ pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> a
 async fn rotate_key(config: &Config) -> anyhow::Result<()> {
     let options = config.lake();
     let id = Lake::rotate_key(&options).await?;
-    line(&format!("The key in use has the fingerprint {id} from now on"))?;
-    line(&format!(
+    print_line(&format!("The key in use has the fingerprint {id} from now on"))?;
+    print_line(&format!(
         "Copy {} to every machine that runs Rapport and into your backup, then restart the workers",
         options.key_file.display()
     ))
@@ -58,8 +59,8 @@ async fn rotate_key(config: &Config) -> anyhow::Result<()> {
 
 async fn upgrade(config: &Config) -> anyhow::Result<()> {
     match Lake::upgrade(&config.lake()).await? {
-        FORMAT_VERSION => line(&format!("The lake has format {FORMAT_VERSION} already")),
-        found => line(&format!("The lake had format {found} and has {FORMAT_VERSION} now")),
+        FORMAT_VERSION => print_line(&format!("The lake has format {FORMAT_VERSION} already")),
+        found => print_line(&format!("The lake had format {found} and has {FORMAT_VERSION} now")),
     }
 }
 
@@ -71,17 +72,17 @@ async fn vacuum(lake: &Lake, retention: Duration, dry: bool) -> anyhow::Result<(
         }
     }
     let verb = if dry { "would be deleted" } else { "deleted" };
-    line(&format!("{} {verb}", counted(files, "file")))
+    print_line(&format!("{} {verb}", counted(files, "file")))
 }
 
 async fn verify(lake: &Lake, quiet: bool) -> anyhow::Result<()> {
-    let stage = Stage::begin("verify", quiet);
+    let spinner = Spinner::start("verify", quiet);
     let found = lake.verify().await?;
-    drop(stage);
+    drop(spinner);
     for finding in &found.findings {
-        line(&printable(&format!("{}: {}", finding.table, finding.what)))?;
+        print_line(&printable(&format!("{}: {}", finding.table, finding.what)))?;
     }
-    line(&format!(
+    print_line(&format!(
         "{}, {}, {} looked at, {}",
         counted(found.tables, "table"),
         counted(found.files, "file"),
@@ -90,7 +91,7 @@ async fn verify(lake: &Lake, quiet: bool) -> anyhow::Result<()> {
     ))?;
     if found.unchecked > 0 {
         let files = counted(found.unchecked, "file");
-        line(&format!(
+        print_line(&format!(
             "{files} of an older program without checksums, in which changed bytes are not seen: \
              `rapport lake upgrade` adds them, once no worker of it runs any longer"
         ))?;
@@ -98,47 +99,50 @@ async fn verify(lake: &Lake, quiet: bool) -> anyhow::Result<()> {
     if found.findings.is_empty() {
         return Ok(());
     }
-    Err(Found(format!("the lake has {}", counted(found.findings.len(), "fault"))).into())
+    Err(CheckFailed(format!("the lake has {}", counted(found.findings.len(), "fault"))).into())
 }
 
-/// Whether a table's rows are those of commands that can be run once more.
-fn is_written_again(table: &str) -> bool {
+/// Returns whether the rows of a table come from commands that can be run again.
+fn is_reproducible(table: &str) -> bool {
     let tables = [schema::partner_health(), schema::partner_signals(), schema::runs()];
     tables.iter().any(|def| def.name == table)
 }
 
-/// Repairs every table, what others are computed from first, and computes the rollups anew.
+/// Repairs every table, inputs before what is computed from them, and refreshes the rollups.
 async fn repair(config: Config, quiet: bool) -> anyhow::Result<()> {
     let lake = Lake::open_damaged(&config.lake()).await?;
-    let project = Project::with(config, lake, quiet)?;
-    let mut repaired = Repaired::default();
+    let project = Project::with_lake(config, lake, quiet)?;
+    let mut repaired = RepairReport::default();
     for table in project.lake.tables_to_repair().await? {
-        let stage = Stage::begin("repair", quiet);
-        stage.say(table.clone());
+        let spinner = Spinner::start("repair", quiet);
+        spinner.set_message(table.clone());
         let again = match &table {
             rollup if rollup.starts_with("rollup/") => {
-                // Where what it is made of can't be read, nothing of it can be had again yet.
-                project.engine.recomputable_from(rollup).await.map_or(Again::Never, Again::Days)
+                // While its inputs can't be read, it can't be computed again.
+                project
+                    .engine
+                    .recomputable_from(rollup)
+                    .await
+                    .map_or(RecomputeScope::Nothing, RecomputeScope::Days)
             }
-            // What a person wrote is not among these.
-            other if is_written_again(other) => Again::Rows,
-            _ => Again::Never,
+            other if is_reproducible(other) => RecomputeScope::Rows,
+            _ => RecomputeScope::Nothing,
         };
         project.lake.repair(&table, again, &mut repaired).await?;
     }
-    for done in &repaired.done {
-        line(&printable(&format!("{}: {}", done.table, done.what)))?;
+    for done in &repaired.repaired {
+        print_line(&printable(&format!("{}: {}", done.table, done.what)))?;
     }
-    for left in &repaired.left {
-        line(&printable(&format!("{}: {}", left.table, left.what)))?;
+    for left in &repaired.unrepaired {
+        print_line(&printable(&format!("{}: {}", left.table, left.what)))?;
     }
-    if !repaired.left.is_empty() {
-        let left = counted(repaired.left.len(), "fault");
-        return Err(Found(format!("{left} left: what is said above is yours to do")).into());
+    if !repaired.unrepaired.is_empty() {
+        let left = counted(repaired.unrepaired.len(), "fault");
+        return Err(CheckFailed(format!("{left} left: what is said above is yours to do")).into());
     }
-    if repaired.done.is_empty() {
-        return line("Nothing is damaged");
+    if repaired.repaired.is_empty() {
+        return print_line("Nothing is damaged");
     }
     project.refresh().await?;
-    line("The lake is whole again, and the rollups are up to date")
+    print_line("The lake is whole again, and the rollups are up to date")
 }

@@ -1,4 +1,9 @@
-//! One file a command; here the command line is taken apart.
+//! The commands: one file or folder each. This file dispatches the command line.
+//!
+//! - Projects and events: `init`, `demo`, `generate`, `ingest`, `fields`, `dead_letters`, `bench`
+//! - The lake: `lake`, `status`, `compact`, `retain`, `erase`, `doctor`
+//! - Metrics: `metrics`, `diff`, `docs`, `sql`
+//! - Decisions: `score`, `plan`, `report`, `run`
 
 mod bench;
 mod compact;
@@ -14,38 +19,39 @@ mod ingest;
 mod init;
 mod lake;
 mod metrics;
-mod outside;
 mod plan;
 mod report;
 mod retain;
+mod run;
 mod score;
 mod sql;
 mod status;
-mod tick;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
 
-use crate::args::{Actions, Arguments, Bench, Command, Ingest, Metrics, Score};
+use crate::args::{
+    ActionsCommand, Arguments, BenchCommand, Command, IngestCommand, MetricsCommand, ScoreCommand,
+};
 use crate::config::Config;
 use crate::project::Project;
-use crate::signals::{self, Ends};
+use crate::shutdown::{self, TerminationSignals};
 
-/// Runs the command. Whatever comes of it, the checkpoints that its commits began are written.
+/// Runs the command, and waits for the checkpoints that its commits started, also after an error.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the async runtime")?;
-    if let Some(ends) = ends(&arguments.command) {
-        signals::end_cleanly(ends);
+    if let Some(signals) = termination_signals(&arguments.command) {
+        shutdown::exit_on_signals(signals);
     }
-    let done = run_on(&runtime, arguments);
-    runtime.block_on(::lake::settle());
-    done
+    let result = dispatch(&runtime, arguments);
+    runtime.block_on(::lake::wait_for_background_work());
+    result
 }
 
-fn run_on(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
+fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
     let config = || Config::find(arguments.config.as_deref());
     let quiet = arguments.quiet;
     let open = |config: Config| runtime.block_on(Project::open(config, quiet));
@@ -56,33 +62,35 @@ fn run_on(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
             let project = Config::find_if_any(arguments.config.as_deref())?;
             generate::run(&options, project.as_ref(), quiet)
         }
-        Command::Run(options) => tick::run(config()?, &options, runtime, quiet),
-        Command::Ingest(Ingest::Run(options)) => ingest::run(&config()?, &options, runtime, quiet),
-        Command::Ingest(Ingest::Load(options)) => {
+        Command::Run(options) => run::run(config()?, &options, runtime, quiet),
+        Command::Ingest(IngestCommand::Run(options)) => {
+            ingest::run(&config()?, &options, runtime, quiet)
+        }
+        Command::Ingest(IngestCommand::Load(options)) => {
             runtime.block_on(ingest::load(&config()?, &options, quiet))
         }
-        Command::Ingest(Ingest::Fields(options)) => fields::run(&options),
-        Command::Ingest(Ingest::DeadLetters(options)) => {
+        Command::Ingest(IngestCommand::Fields(options)) => fields::run(&options),
+        Command::Ingest(IngestCommand::DeadLetters(options)) => {
             runtime.block_on(dead_letters::list(&config()?, &options))
         }
-        Command::Ingest(Ingest::Replay { stream }) => {
+        Command::Ingest(IngestCommand::Replay { stream }) => {
             runtime.block_on(dead_letters::replay(&config()?, stream, quiet))
         }
         Command::Metrics(command) => metrics::run(command, &config, runtime, quiet),
         Command::Sql(options) => sql::run(&open(config()?)?, &options, runtime),
-        Command::Score(Score::Run { as_of, format }) => {
+        Command::Score(ScoreCommand::Run { as_of, format }) => {
             runtime.block_on(score::run(&open(config()?)?, as_of.as_deref(), format))
         }
-        Command::Score(Score::Show { partner, as_of }) => {
+        Command::Score(ScoreCommand::Show { partner, as_of }) => {
             runtime.block_on(score::show_partner(&open(config()?)?, &partner, as_of.as_deref()))
         }
-        Command::Actions(Actions::Plan { out, as_of }) => {
+        Command::Actions(ActionsCommand::Plan { out, as_of }) => {
             runtime.block_on(plan::run(&open(config()?)?, &out, as_of.as_deref()))
         }
         Command::Report { out, as_of } => {
             runtime.block_on(report::run(&open(config()?)?, &out, as_of.as_deref()))
         }
-        Command::Bench(Bench::Ingest(options)) => {
+        Command::Bench(BenchCommand::Ingest(options)) => {
             let project = Config::find_if_any(arguments.config.as_deref())?;
             bench::ingest(project.as_ref(), &options, runtime, quiet)
         }
@@ -91,14 +99,17 @@ fn run_on(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// How signals end a command; `None` for those that commit first what they hold.
-fn ends(command: &Command) -> Option<Ends> {
+/// Returns which signals end a command at once; `None` for commands that first commit their
+/// buffers.
+fn termination_signals(command: &Command) -> Option<TerminationSignals> {
     match command {
         Command::Run(_)
-        | Command::Ingest(Ingest::Run(_))
-        | Command::Metrics(Metrics::Watch { .. }) => None,
-        // Of a conversation Ctrl-C only stops the query.
-        Command::Sql(options) if sql::is_conversation(options) => Some(Ends::NotByInterrupt),
-        _ => Some(Ends::ByAll),
+        | Command::Ingest(IngestCommand::Run(_))
+        | Command::Metrics(MetricsCommand::Watch { .. }) => None,
+        // In a shell, Ctrl-C only stops the query.
+        Command::Sql(options) if sql::is_interactive(options) => {
+            Some(TerminationSignals::AllButInterrupt)
+        }
+        _ => Some(TerminationSignals::All),
     }
 }

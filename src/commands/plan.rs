@@ -1,4 +1,5 @@
-//! `rapport actions plan`: scores and metrics against policy.toml, to a file for a person to read.
+//! `rapport actions plan`: applies policy.toml to scores and metrics, and writes the plan to a file for
+//! a person to review.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,54 +7,48 @@ use std::sync::Arc;
 
 use actions::{Contribution, PartnerState, Plan, PlanInput, Policy, QuotaChange};
 use arrow::array::AsArray;
+use domain::{AsOf, counted, parse_instant, printable};
 use lake::schema;
-use lake_types::{AsOf, counted, parse_instant, printable};
 use scoring::ScoreOutput;
 use serde::Deserialize;
-use transform::Session;
+use transform::{Session, TransformError};
 
+use crate::atomic_file::write_file;
 use crate::commands::score;
-use crate::failure::usage;
-use crate::frames;
-use crate::output::{Table, line, note, show, write_file};
+use crate::errors::usage_error;
+use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
+use crate::output::{print_line, print_note, print_table};
+use crate::polars_frames;
 use crate::project::Project;
-use crate::published::{Metrics, Told};
 use crate::scores;
+use crate::table::Table;
 
-/// What a plan reads of `throttling`, where that is held back: unknown.
-const NO_THROTTLING: &str = "
-  (SELECT CAST(NULL AS VARCHAR) AS partner_id, CAST(NULL AS DOUBLE) AS throttled_rate,
-          CAST(NULL AS DOUBLE) AS utilisation, CAST(NULL AS BOOLEAN) AS needs_upgrade,
-          CAST(NULL AS BIGINT) AS peak_per_minute)";
-
-/// One row a partner: what conditions may speak of.
+/// Returns the SQL of one row for each partner with all columns that conditions may name. Those of
+/// `throttling` are NULL while that metric is held back.
 async fn partners_sql(session: &Arc<Session>) -> String {
-    let outcome = Metrics::of_all(session).await.outcome("throttling").await;
-    Told::default().tell(&outcome, "the plan is made without it");
-    let throttling = outcome.rows.map_or(NO_THROTTLING, |_| "throttling");
+    let outcome = MetricPipeline::of_all_partners(session).await.compute("throttling").await;
+    OutcomePrinter::default().print_outcome(&outcome, "the plan is made without it");
+    let partners = outcome.rows.map_or("plan_partners_without_throttling", |_| "plan_partners");
     format!(
-        "SELECT h.*, p.name, p.plan, p.segment, p.manager, p.region, p.quota_per_minute,
-                t.throttled_rate, t.utilisation, t.needs_upgrade, t.peak_per_minute
-         FROM ({}) h
-         LEFT JOIN partners p ON p.partner_id = h.partner_id
-         LEFT JOIN {throttling} t ON t.partner_id = h.partner_id",
-        scores::health_and_signals()
+        "SELECT h.*, p.* EXCEPT (partner_id) FROM ({}) h
+         LEFT JOIN {partners} p ON p.partner_id = h.partner_id",
+        scores::scores_and_signals()
     )
 }
 
-/// What that row is called where a condition is evaluated.
+/// The alias of this row where a condition is evaluated.
 const ROW: &str = "partner_row";
 
 pub(crate) async fn run(project: &Project, out: &Path, as_of: Option<&str>) -> anyhow::Result<()> {
     let as_of = project.as_of(as_of).await?;
     let (session, scored) = scored_session(project, as_of).await?;
-    project.note_run(&session).await?;
+    project.record_run(&session).await?;
     let plan = make(project, &session, &scored).await?;
     write(&plan, out)?;
     print(&plan, out)
 }
 
-/// Scores as of an instant, keeps the scores, and opens a session that sees them.
+/// Scores as of an instant, stores the scores, and opens a session that sees them.
 pub(crate) async fn scored_session(
     project: &Project,
     as_of: AsOf,
@@ -70,11 +65,11 @@ pub(crate) async fn scored_session(
             versions.insert(table, kept.version);
         }
     }
-    let session = project.engine.at(as_of, Some(&versions)).await?;
+    let session = project.engine.open_session(as_of, Some(&versions)).await?;
     Ok((Arc::new(session), scored))
 }
 
-/// Makes the plan from what the session sees.
+/// Makes the plan from the session's tables.
 pub(crate) async fn make(
     project: &Project,
     session: &Arc<Session>,
@@ -94,31 +89,31 @@ pub(crate) async fn make(
     let mut matches: BTreeMap<&str, Result<BTreeSet<String>, String>> = BTreeMap::new();
     for rule in &policy.rules {
         let met = matching(session, &partner_rows, &rule.condition).await;
-        matches.insert(&rule.condition, met.map_err(|e| of_condition(&e.to_string())));
+        matches.insert(&rule.condition, met.map_err(|e| condition_error(&e)));
     }
     let evaluate = |condition: &str| {
         matches.get(condition).cloned().unwrap_or_else(|| Err("it was not evaluated".to_owned()))
     };
-    actions::plan(&input, &policy, &evaluate).map_err(|error| match error {
-        actions::PlanError::Condition { line, rule, condition, message } => usage(format!(
+    actions::make_plan(&input, &policy, &evaluate).map_err(|error| match error {
+        actions::PlanError::Condition { line, rule, condition, message } => usage_error(format!(
             "{name}, line {line}: the rule \"{rule}\" can't be evaluated: {message}\n  when = {condition:?}"
         )),
         other => other.into(),
     })
 }
 
-/// The policy and where it comes from.
+/// Returns the policy and the name of its file.
 pub(crate) fn policy(project: &Project) -> anyhow::Result<(String, Policy)> {
     let given = project.config.actions_policy()?;
     let (name, text) = match &given {
         Some((path, text)) => (path.display().to_string(), text.as_str()),
         None => ("the built-in policy".to_owned(), actions::DEFAULT_POLICY),
     };
-    let policy = Policy::parse(text).map_err(|e| usage(format!("{name}:{e}")))?;
+    let policy = Policy::parse(text).map_err(|e| usage_error(format!("{name}:{e}")))?;
     Ok((name, policy))
 }
 
-/// The partners that meet a condition.
+/// Returns the partners that meet a condition.
 async fn matching(
     session: &Session,
     partner_rows: &str,
@@ -133,13 +128,20 @@ async fn matching(
     Ok(ids)
 }
 
-/// What the engine says of a query of ours, as said of the condition in it: without the place in
-/// the query, its table, and the names of a hundred columns where the one meant is known.
-fn of_condition(text: &str) -> String {
-    let text = match text.split_once(": ") {
-        Some((place, rest)) if place.starts_with("your query") => rest,
-        _ => text,
-    };
+/// Returns what is wrong with a condition, from the error of the query that evaluates it.
+fn condition_error(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<TransformError>() {
+        Some(TransformError::Sql { message, .. }) => condition_message(message),
+        Some(TransformError::UnknownTable { name, hint, .. }) => {
+            condition_message(&format!("there is no table \"{name}\"; {hint}"))
+        }
+        _ => condition_message(&error.to_string()),
+    }
+}
+
+/// Removes from a message of DataFusion what belongs to the query around the condition: the position
+/// in it, its table, and the list of its hundred columns if the message suggests one column.
+fn condition_message(text: &str) -> String {
     let text = text.strip_prefix("Schema error: ").unwrap_or(text);
     let text = text.split(" at Line: ").next().unwrap_or(text);
     let text = match text.split_once("\nValid fields are") {
@@ -180,18 +182,13 @@ async fn partners(
              FROM ({partner_rows})"
         ))
         .await?;
-    let facts: BTreeMap<String, PartnerFacts> = frames::rows::<PartnerFacts>(&facts)?
+    let facts: BTreeMap<String, PartnerFacts> = polars_frames::typed_rows::<PartnerFacts>(&facts)?
         .into_iter()
         .map(|row| (row.partner_id.clone(), row))
         .collect();
-    let quotas = session
-        .sql(
-            "SELECT partner_id, occurred_at, quota_per_minute FROM partner_events
-             WHERE type = 'quota_changed' AND quota_per_minute IS NOT NULL AND event_date < $as_of",
-        )
-        .await?;
+    let quotas = session.metric("quota_changes").await?;
     let mut changes: BTreeMap<String, Vec<QuotaChange>> = BTreeMap::new();
-    for row in frames::rows::<QuotaRow>(&quotas)? {
+    for row in polars_frames::typed_rows::<QuotaRow>(&quotas)? {
         let at = parse_instant(&row.occurred_at).unwrap_or_default();
         let change = QuotaChange { at, per_minute: row.quota_per_minute };
         changes.entry(row.partner_id).or_default().push(change);
@@ -201,7 +198,7 @@ async fn partners(
         let facts = facts.get(&partner.partner_id);
         let contributions = partner.signals.iter().filter_map(|signal| {
             Some(Contribution {
-                signal: signal.signal.name().to_owned(),
+                signal: signal.signal.clone(),
                 points: signal.contribution?,
                 reason: signal.reason.clone(),
             })
@@ -210,7 +207,7 @@ async fn partners(
             partner_id: partner.partner_id.clone(),
             name: facts.and_then(|f| f.name.clone()),
             plan: facts.and_then(|f| f.plan.clone()),
-            tier: partner.tier.name().to_owned(),
+            tier: partner.tier,
             top_reason: partner.top_reason.clone(),
             contributions: contributions.collect(),
             impact_rank: partner.impact_rank,
@@ -233,12 +230,12 @@ pub(crate) fn write(plan: &Plan, out: &Path) -> anyhow::Result<()> {
     write_file(out, text.as_bytes())
 }
 
-/// The plan as a table, with where it is.
+/// Prints the plan as a table, and the path of its file.
 pub(crate) fn print(plan: &Plan, out: &Path) -> anyhow::Result<()> {
     for why in &plan.blocked {
-        line(&printable(&format!("Blocked: {why}")))?;
+        print_line(&printable(&format!("Blocked: {why}")))?;
     }
-    let rows = actions::readable(plan);
+    let rows = actions::plan_table(plan);
     if !rows.is_empty() {
         let mut table = Table::new(["partner", "action", "change", "why", "guardrails"], &[]);
         for row in &rows {
@@ -250,16 +247,17 @@ pub(crate) fn print(plan: &Plan, out: &Path) -> anyhow::Result<()> {
                 row.guardrails.as_str(),
             ]);
         }
-        show(&table)?;
-        line("")?;
+        print_table(&table)?;
+        print_line("")?;
     }
     let approval = plan.changes.iter().filter(|c| c.needs_approval).count();
-    line(&totals(plan.partners, plan.changes.len(), approval, plan.stopped.len()))?;
-    note(&format!("Plan {} in {}; nothing has been sent", plan.plan_id, out.display()));
+    print_line(&totals(plan.partners, plan.changes.len(), approval, plan.stopped.len()))?;
+    print_note(&format!("Plan {} in {}; nothing has been sent", plan.plan_id, out.display()));
     Ok(())
 }
 
-/// `40 partners looked at, 3 changes proposed, 1 of them for a person to approve, 0 stopped`.
+/// Returns the totals of a plan: `40 partners looked at, 3 changes proposed, 1 of them for a person to
+/// approve, 0 stopped`.
 fn totals(partners: usize, changes: usize, approval: usize, stopped: usize) -> String {
     let partners = counted(partners, "partner");
     let for_a_person = match (changes, approval) {
@@ -292,13 +290,13 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_condition() {
-        let check = |engine: &str, ours: &str| assert_eq!(of_condition(engine), ours);
+        let check = |engine: &str, ours: &str| assert_eq!(condition_message(engine), ours);
         check(
-            "your query, line 7: Schema error: No field named tear. Did you mean 'partner_row.tier'?\nValid fields are partner_row.as_of.",
+            "Schema error: No field named tear. Did you mean 'partner_row.tier'?\nValid fields are partner_row.as_of.",
             "No field named tear. Did you mean 'tier'?",
         );
         check(
-            "your query, line 7: Expected: end of statement, found: tier at Line: 7, Column: 68",
+            "Expected: end of statement, found: tier at Line: 7, Column: 68",
             "Expected: end of statement, found: tier",
         );
         check("no exchange rate for EUR: add one", "no exchange rate for EUR: add one");

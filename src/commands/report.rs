@@ -1,80 +1,70 @@
-//! `rapport report`: one run of the lake as static pages.
+//! `rapport report`: writes one run of the lake as static pages.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
-use actions::{ActionKind, Change, Plan, Setting};
+use actions::{Change, Plan};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use chrono::{DateTime, NaiveDate, Utc};
 use dashboards::{
-    ColumnDoc, HealthRow, Held, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, PolicyInForce,
-    Provenance, QueryDoc, ReportError, ReportInput, Signal,
+    ColumnDoc, HealthRow, HeldBackMetric, HistoryRow, PartnerDayRow, PartnerRow, PlanRow,
+    PolicyInForce, Provenance, QueryDoc, ReportInput, SignalRow,
 };
+use domain::{Day, Stream, counted};
 use futures::StreamExt;
 use lake::schema;
-use lake_types::{Day, Stream, counted};
 use scoring::{PartnerScore, ScoreOutput};
 use serde::Deserialize;
-use transform::{Catalog, Kind, Query, QueryResult, Session};
+use transform::{Catalog, Query, QueryKind, QueryResult, Session};
 
 use crate::commands::{docs, plan, score};
-use crate::failure::usage;
-use crate::frames;
-use crate::output::{self, Rows, line};
-use crate::progress::Stage;
+use crate::errors::report_refusal;
+use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
+use crate::output::print_line;
+use crate::polars_frames;
+use crate::progress::Spinner;
 use crate::project::Project;
-use crate::published::{Metrics, Told};
-use crate::reports;
-use crate::scores;
-
-/// How many days of traffic the partner pages show.
-const TRAFFIC_DAYS: i32 = 90;
+use crate::report_registry;
+use crate::row_encoder;
+use crate::rows::{self, Rows};
 
 pub(crate) async fn run(project: &Project, out: &Path, as_of: Option<&str>) -> anyhow::Result<()> {
-    dashboards::check_report(out).map_err(refused)?;
+    dashboards::check_report(out).map_err(report_refusal)?;
     let as_of = project.as_of(as_of).await?;
     let (session, scored) = plan::scored_session(project, as_of).await?;
     let plan = plan::make(project, &session, &scored).await?;
     let made = Made { session: &session, scored: &scored, plan: &plan };
     let summary = write(project, &made, out).await?;
-    line(&format!("{}; open {}", counted(summary.pages, "page"), summary.index.display()))
+    print_line(&format!("{}; open {}", counted(summary.pages, "page"), summary.index.display()))
 }
 
-/// A folder that is not ours is a wrong `--out`.
-pub(crate) fn refused(error: ReportError) -> anyhow::Error {
-    match error {
-        ReportError::NotOurs { .. } | ReportError::Root { .. } => usage(error.to_string()),
-        other => other.into(),
-    }
-}
-
-/// What a report is written from.
+/// Everything that a report is written from.
 pub(crate) struct Made<'a> {
     pub(crate) session: &'a Arc<Session>,
     pub(crate) scored: &'a ScoreOutput,
     pub(crate) plan: &'a Plan,
 }
 
-/// Notes the run and writes its pages.
+/// Records the run and writes its pages.
 pub(crate) async fn write(
     project: &Project,
     made: &Made<'_>,
     out: &Path,
 ) -> anyhow::Result<dashboards::ReportSummary> {
-    let stage = Stage::begin("report", project.quiet);
-    let begun = reports::begin(project, out).await?;
-    let run = project.note_run(made.session).await?;
+    let spinner = Spinner::start("report", project.quiet);
+    let begun = report_registry::begin(project, out).await?;
+    let run = project.record_run(made.session).await?;
     let mut input = header(project, made, run).await?;
-    // Rows of partners that were erased since must not be shown again.
+    // Rows of partners that have been erased since must not be shown again.
     let before = (!begun.is_outdated).then_some(out);
-    fill_metrics(project, made.session, before, &mut input, &stage).await?;
+    fill_metrics(project, made.session, before, &mut input, &spinner).await?;
     fill_partners(made, &mut input).await?;
-    stage.say("pages".to_owned());
-    let summary = dashboards::write_report(&input, out).map_err(refused)?;
-    reports::end(project, &begun).await;
+    spinner.set_message("pages".to_owned());
+    let summary = dashboards::write_report(&input, out).map_err(report_refusal)?;
+    report_registry::finish(project, &begun).await;
     Ok(summary)
 }
 
@@ -102,7 +92,7 @@ async fn header(
     })
 }
 
-/// What the pages say of the policies.
+/// Returns the values of the policies that pages show.
 fn in_force(project: &Project) -> anyhow::Result<PolicyInForce> {
     let (scoring, (_, actions)) = (score::policy(project)?, plan::policy(project)?);
     Ok(PolicyInForce {
@@ -116,7 +106,7 @@ fn in_force(project: &Project) -> anyhow::Result<PolicyInForce> {
     })
 }
 
-/// How far the slowest partition of the calls is behind the fastest, in seconds.
+/// Returns how many seconds the slowest partition of the calls is behind the fastest.
 async fn slowest(project: &Project) -> anyhow::Result<Option<i64>> {
     let txns = project.lake.transactions(&schema::raw(Stream::ApiCalls).name).await?;
     let reached: Vec<i64> = txns
@@ -133,33 +123,33 @@ async fn fill_metrics(
     session: &Arc<Session>,
     before: Option<&Path>,
     input: &mut ReportInput,
-    stage: &Stage,
+    spinner: &Spinner,
 ) -> anyhow::Result<()> {
     let catalog = project.engine.catalog();
-    input.queries = docs::of(catalog);
+    input.queries = docs::query_docs(catalog);
     let now = Provenance {
         as_of: input.as_of,
         made_at: input.generated_at,
         run: input.run.clone(),
         versions: input.versions.clone(),
     };
-    let metrics = Metrics::of_all(session).await;
-    let mut told = Told::default();
-    metrics.of_no_metric().0.iter().for_each(|finding| told.finding(finding));
+    let metrics = MetricPipeline::of_all_partners(session).await;
+    let mut printer = OutcomePrinter::default();
+    metrics.of_no_metric().0.iter().for_each(|violation| printer.print_violation(violation));
     let built_in = Catalog::built_in()?;
-    let left_out = catalog.left_out_of(Kind::Metric).map(|(name, _)| name);
+    let left_out = catalog.unreadable_of(QueryKind::Metric).map(|(name, _)| name);
     let mut names: Vec<String> =
-        catalog.names(Kind::Metric).into_iter().chain(left_out).map(str::to_owned).collect();
+        catalog.names(QueryKind::Metric).into_iter().chain(left_out).map(str::to_owned).collect();
     names.sort_unstable();
-    let mut outcomes = pin!(metrics.outcomes(names));
+    let mut outcomes = pin!(metrics.compute_all(names));
     let mut results: BTreeMap<String, QueryResult> = BTreeMap::new();
     while let Some(outcome) = outcomes.next().await {
         let name = outcome.name.clone();
-        stage.say(name.clone());
-        told.tell(&outcome, &format!("the report shows {name} as it was last"));
+        spinner.set_message(name.clone());
+        printer.print_outcome(&outcome, &format!("the report shows {name} as it was last"));
         let rows = match outcome.rows {
             Ok(rows) => marked(&rows, &now)?,
-            // A broken metric is shown as it was last; it never stops the others.
+            // A metric that fails is shown with its last good rows and never stops the others.
             Err(held) => {
                 let why = held.to_string();
                 let query = catalog.get(&name).or_else(|| built_in.get(&name));
@@ -167,7 +157,9 @@ async fn fill_metrics(
                 let from = last.as_ref().and_then(|rows| provenance(&rows.schema));
                 let shown = from.as_ref().map(|from| from.as_of);
                 input.provenance.extend(from.map(|from| (name.clone(), from)));
-                input.held.insert(name.clone(), Held { why, shown });
+                input
+                    .held_back
+                    .insert(name.clone(), HeldBackMetric { reason: why, shown_as_of: shown });
                 let Some(last) = last else { continue };
                 last
             }
@@ -193,20 +185,20 @@ async fn fill_metrics(
     Ok(())
 }
 
-/// The keys of a Parquet file's schema under which it says what its rows come from.
+/// The keys of a Parquet file's schema metadata that say where its rows come from.
 const AS_OF: &str = "as_of";
 const MADE_AT: &str = "made_at";
 const RUN: &str = "run";
 const VERSIONS: &str = "versions";
 
-/// Rows that say what they come from.
+/// Returns the rows with metadata on where they come from.
 fn marked(rows: &QueryResult, from: &Provenance) -> anyhow::Result<QueryResult> {
     let mut schema = rows.schema.as_ref().clone();
     let mut say = |key: &str, value: Option<String>| {
         schema.metadata.extend(value.map(|value| (key.to_owned(), value)));
     };
     say(AS_OF, Some(from.as_of.to_string()));
-    say(MADE_AT, from.made_at.map(|at| lake_types::format_instant(at.timestamp_micros())));
+    say(MADE_AT, from.made_at.map(|at| domain::format_instant(at.timestamp_micros())));
     say(RUN, from.run.clone());
     say(VERSIONS, Some(serde_json::to_string(&from.versions)?));
     let schema = Arc::new(schema);
@@ -215,11 +207,11 @@ fn marked(rows: &QueryResult, from: &Provenance) -> anyhow::Result<QueryResult> 
     Ok(QueryResult { schema, batches })
 }
 
-/// What rows say that they come from.
+/// Returns where rows come from by their metadata.
 fn provenance(schema: &Schema) -> Option<Provenance> {
     let said = |key: &str| schema.metadata.get(key);
     let instant = |text: &String| {
-        lake_types::parse_instant(text).and_then(DateTime::<Utc>::from_timestamp_micros)
+        domain::parse_instant(text).and_then(DateTime::<Utc>::from_timestamp_micros)
     };
     Some(Provenance {
         as_of: said(AS_OF)?.parse::<Day>().ok()?.date(),
@@ -229,7 +221,7 @@ fn provenance(schema: &Schema) -> Option<Provenance> {
     })
 }
 
-/// The rows of a metric in the report that is about to be replaced, where they have its columns.
+/// Returns the rows of a metric in the report that is about to be replaced, if they have its columns.
 fn last_good(out: &Path, query: &Query) -> Option<QueryResult> {
     let bytes = std::fs::read(out.join(dashboards::parquet_path(&query.name))).ok()?;
     let (schema, batches) = lake::parquet_rows(bytes).ok()?;
@@ -240,18 +232,18 @@ fn typed<T: serde::de::DeserializeOwned>(
     results: &BTreeMap<String, QueryResult>,
     name: &str,
 ) -> anyhow::Result<Vec<T>> {
-    results.get(name).map_or_else(|| Ok(Vec::new()), frames::rows)
+    results.get(name).map_or_else(|| Ok(Vec::new()), polars_frames::typed_rows)
 }
 
-/// The rows that the page of a metric shows.
+/// Returns the rows that the page of a metric shows.
 fn first_rows(result: &QueryResult) -> anyhow::Result<Vec<Vec<String>>> {
     const MOST: usize = 12;
     let all = arrow::compute::concat_batches(&result.schema, &result.batches)?;
     let first = [all.slice(0, all.num_rows().min(MOST))];
-    output::cells(&Rows { schema: &result.schema, batches: &first }, None)
+    rows::format_cells(&Rows { schema: &result.schema, batches: &first }, None)
 }
 
-/// Adds the rows of a table that is no metric as a CSV, and what is known of it.
+/// Adds the rows of a table that is no metric as a CSV, with its description.
 fn table(
     input: &mut ReportInput,
     name: &str,
@@ -274,7 +266,7 @@ fn table(
     Ok(())
 }
 
-/// A type as the header of a query calls it.
+/// Returns a type in the spelling of a query's header.
 fn kind_of(kind: &DataType) -> String {
     match kind {
         DataType::Timestamp(..) => "Timestamp".to_owned(),
@@ -286,7 +278,7 @@ fn kind_of(kind: &DataType) -> String {
 
 fn csv(result: &QueryResult) -> anyhow::Result<String> {
     let rows = Rows { schema: &result.schema, batches: &result.batches };
-    Ok(String::from_utf8(output::csv_text(&rows)?)?)
+    Ok(String::from_utf8(row_encoder::csv_bytes(&rows)?)?)
 }
 
 #[derive(Deserialize)]
@@ -301,52 +293,30 @@ struct Attributes {
 
 async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Result<()> {
     let session = made.session;
-    let attributes = session
-        .sql("SELECT partner_id, name, segment, plan, manager, region FROM partners")
-        .await?;
-    let attributes: BTreeMap<String, Attributes> = frames::rows::<Attributes>(&attributes)?
-        .into_iter()
-        .map(|row| (row.partner_id.clone(), row))
-        .collect();
+    let attributes = session.metric("partner_attributes").await?;
+    let attributes: BTreeMap<String, Attributes> =
+        polars_frames::typed_rows::<Attributes>(&attributes)?
+            .into_iter()
+            .map(|row| (row.partner_id.clone(), row))
+            .collect();
     input.health =
         made.scored.partners.iter().map(|p| health(p, attributes.get(&p.partner_id))).collect();
-    let history = session
-        .sql(&format!("SELECT as_of, partner_id, score, tier FROM ({})", scores::HISTORY))
-        .await?;
-    input.history = frames::rows::<HistoryRow>(&history)?;
-    let from = session.as_of().day().plus(-TRAFFIC_DAYS);
-    let daily = session
-        .sql(&format!(
-            "SELECT partner_id, event_date, sum(calls) AS calls, sum(successes) AS successes,
-                    sum(client_errors) AS client_errors, sum(server_errors) AS server_errors,
-                    sum(throttled) AS throttled
-             FROM usage_day WHERE environment = 'production' AND event_date >= '{from}'
-             GROUP BY partner_id, event_date ORDER BY partner_id, event_date"
-        ))
-        .await?;
-    input.daily = frames::rows::<PartnerDayRow>(&daily)?;
-    let what = format!("Production traffic of the last {TRAFFIC_DAYS} days, as the pages draw it");
-    table(input, "partner_traffic", &what, &daily)?;
-    let partners = session
-        .sql(
-            "SELECT partner_id, registered AS registered_at, first_call AS first_call_at,
-                    live AS live_at, last_success AS last_success_at FROM partners",
-        )
-        .await?;
-    input.partners = frames::rows::<PartnerRow>(&partners)?;
+    let history = session.metric("score_history").await?;
+    input.history = polars_frames::typed_rows::<HistoryRow>(&history)?;
+    let daily = session.metric("partner_traffic").await?;
+    input.daily = polars_frames::typed_rows::<PartnerDayRow>(&daily)?;
+    let what = "Production traffic of the last 90 days, as the pages draw it";
+    table(input, "partner_traffic", what, &daily)?;
+    let partners = session.metric("partner_lifecycle").await?;
+    input.partners = polars_frames::typed_rows::<PartnerRow>(&partners)?;
     input.plan = plan_rows(made.plan);
     input.csv.insert("actions_plan".to_owned(), plan_csv(made.plan)?);
     input.tables.insert("actions_plan".to_owned(), plan_doc());
-    for (name, what, rows, order) in [
-        ("partner_health", "The newest score of each partner", scores::HEALTH, "partner_id"),
-        (
-            "partner_signals",
-            "The signals behind these scores, a row each",
-            scores::SIGNALS,
-            "partner_id, signal",
-        ),
+    for (name, what, query) in [
+        ("partner_health", "The newest score of each partner", "latest_scores"),
+        ("partner_signals", "The signals behind these scores, a row each", "latest_signals"),
     ] {
-        let kept = session.sql(&format!("{rows} ORDER BY {order}")).await?;
+        let kept = session.metric(query).await?;
         table(input, name, what, &kept)?;
     }
     Ok(())
@@ -363,8 +333,8 @@ fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow 
         plan: attribute(|a| &a.plan),
         manager: attribute(|a| &a.manager),
         region: attribute(|a| &a.region),
-        stage: partner.stage.name().to_owned(),
-        tier: partner.tier.name().to_owned(),
+        stage: partner.stage,
+        tier: partner.tier,
         tier_since: partner.tier_since.map(date),
         score: partner.score,
         coverage: Some(partner.coverage),
@@ -372,13 +342,13 @@ fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow 
         impact_rank: partner.impact_rank,
         top_reason: Some(partner.top_reason.clone()),
         policy_version: partner.policy_version.clone(),
-        computed_tier: Some(partner.computed_tier.name().to_owned()),
+        computed_tier: Some(partner.computed_tier),
         signals: partner
             .signals
             .iter()
             .filter(|s| s.applicable)
-            .map(|s| Signal {
-                name: s.signal.name().to_owned(),
+            .map(|s| SignalRow {
+                name: s.signal.clone(),
                 value: s.value,
                 score: s.score,
                 contribution: s.contribution,
@@ -408,11 +378,11 @@ fn plan_doc() -> QueryDoc {
     }
 }
 
-/// The plan as CSV, as it is read on a terminal.
+/// Returns the plan as CSV, with the columns that the terminal shows.
 fn plan_csv(plan: &Plan) -> anyhow::Result<String> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     writer.write_record(PLAN)?;
-    for row in actions::readable(plan) {
+    for row in actions::plan_table(plan) {
         let action = row.action.to_owned();
         writer.write_record([row.partner, action, row.change, row.why, row.guardrails])?;
     }
@@ -420,38 +390,16 @@ fn plan_csv(plan: &Plan) -> anyhow::Result<String> {
     Ok(String::from_utf8(bytes)?)
 }
 
-/// The plan's changes as rows of a page.
+/// Returns the plan's changes as rows of a page.
 fn plan_rows(plan: &Plan) -> Vec<PlanRow> {
-    let readable = actions::readable(plan);
-    let of_changes = plan.changes.iter().zip(&readable);
-    of_changes
-        .map(|(change, row)| {
-            let kind = match change.action {
-                ActionKind::RouteSupport => "route_support",
-                ActionKind::SetQuota => "set_quota",
-                ActionKind::Notify => "notify",
-            };
-            let (from, to) = ends(change, &row.change);
-            PlanRow {
-                partner_id: change.partner_id.clone(),
-                kind: kind.to_owned(),
-                from,
-                to,
-                why: row.why.clone(),
-                guardrails: change.guardrails.iter().map(|g| g.reason.clone()).collect(),
-            }
-        })
-        .collect()
-}
-
-/// What a change goes from and to, in words; nothing where there is none.
-fn ends(change: &Change, readable: &str) -> (Option<String>, Option<String>) {
-    if let Some(Setting::Notify { who }) = &change.to {
-        return (None, Some(actions::told(who)));
-    }
-    let Some((from, to)) = readable.split_once(" → ") else {
-        return (None, Some(readable.to_owned()));
+    let row = |change: &Change| PlanRow {
+        partner_id: change.partner_id.clone(),
+        kind: change.action,
+        from: change.from.clone(),
+        to: change.to.clone(),
+        until: change.expires_at.map(Day::of_micros),
+        why: actions::rule_and_reason(&change.rationale),
+        guardrails: change.guardrails.iter().map(|g| g.reason.clone()).collect(),
     };
-    let from = change.from.is_some().then(|| from.to_owned());
-    (from, change.to.is_some().then(|| to.to_owned()))
+    plan.changes.iter().map(row).collect()
 }

@@ -1,28 +1,29 @@
-//! `rapport lake status`: tables, how fresh the streams are, and what was rejected.
+//! `rapport lake status`: the tables, the freshness of the streams, and the rejected records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use lake::{Lake, TableSnapshot, erased_mark, schema};
-use lake_types::{Day, Stream, format_instant};
+use domain::{Day, Stream, format_instant, thousands};
+use lake::{Lake, TableSnapshot, erased_count_id, schema};
 use serde::Serialize;
 
-use crate::output::{self, Format, Rows, Table, exact, line, note};
-use crate::progress::count;
+use crate::args::Format;
+use crate::output::{self, print_line, print_note, print_verbatim};
+use crate::table::Table;
 
-/// Files below this many bytes are small: `lake compact` makes fewer of them.
-const SMALL: u64 = 8 << 20;
+/// Files below this size are small, bytes: `lake compact` merges them.
+const SMALL_FILE: u64 = 8 << 20;
 
-/// Everything the command says.
+/// What the command prints.
 #[derive(Debug, Serialize)]
-struct Status {
-    /// Up to which instant the API calls are complete.
+struct LakeStatus {
+    /// The instant that the API calls are complete to.
     watermark: Option<String>,
     tables: Vec<TableStatus>,
     streams: Vec<StreamStatus>,
-    dead_letters: Vec<Rejected>,
+    dead_letters: Vec<RejectedCount>,
 }
 
 #[derive(Debug, Serialize)]
@@ -32,13 +33,13 @@ struct TableStatus {
     rows: u64,
     files: u64,
     bytes: u64,
-    /// Small files of closed days that have more than one.
+    /// Small files of closed days that have several files.
     small_files: u64,
-    /// Copies of events that compaction dropped.
+    /// Duplicate events that compaction dropped.
     copies_dropped: u64,
-    /// Records that an erasure took out.
+    /// Records that erasures deleted.
     erased: u64,
-    /// Records that went with their day when it was sealed.
+    /// Records that were deleted when their day was sealed.
     retired: u64,
 }
 
@@ -49,11 +50,11 @@ struct StreamStatus {
     partitions: usize,
     loaded_files: usize,
     /// The partition that holds the watermark back.
-    slowest: Option<Slowest>,
+    slowest: Option<SlowestPartition>,
 }
 
 #[derive(Debug, Serialize)]
-struct Slowest {
+struct SlowestPartition {
     /// `<cluster>/<topic>/<topic id>/<partition>`, or `file/<stream>/<sha256>`.
     partition: String,
     next_offset: i64,
@@ -63,28 +64,28 @@ struct Slowest {
 }
 
 #[derive(Debug, Serialize)]
-struct Rejected {
+struct RejectedCount {
     stream: String,
     reason: String,
     rows: u64,
 }
 
-/// Prints the status; `now`, µs, is what ages are counted from.
+/// Prints the status. Ages are counted from `now`, µs.
 pub(crate) async fn run(lake: &Lake, format: Format, now: i64) -> anyhow::Result<()> {
     let status = read(lake, now).await?;
     match format {
-        Format::Json => exact(&serde_json::to_string_pretty(&status)?),
+        Format::Json => print_verbatim(&serde_json::to_string_pretty(&status)?),
         Format::Table => show(&status),
         Format::Csv | Format::Parquet => {
             let rows = tables_as_rows(&status.tables)?;
-            output::print(&Rows { schema: &rows.schema(), batches: &[rows] }, format)
+            output::print_batch(&rows, format)
         }
     }
 }
 
-async fn read(lake: &Lake, now: i64) -> anyhow::Result<Status> {
+async fn read(lake: &Lake, now: i64) -> anyhow::Result<LakeStatus> {
     let watermark = lake.watermark().await?;
-    let mut status = Status {
+    let mut status = LakeStatus {
         watermark: watermark.map(format_instant),
         tables: Vec::new(),
         streams: Vec::new(),
@@ -113,7 +114,7 @@ async fn read(lake: &Lake, now: i64) -> anyhow::Result<Status> {
     }
     status.dead_letters = rejected
         .into_iter()
-        .map(|((stream, reason), rows)| Rejected { stream, reason, rows })
+        .map(|((stream, reason), rows)| RejectedCount { stream, reason, rows })
         .collect();
     Ok(status)
 }
@@ -126,10 +127,11 @@ fn table(snapshot: &TableSnapshot, closed_before: Option<Day>) -> TableStatus {
     let closed = |day: &Day| closed_before.is_some_and(|end| *day < end);
     let days: BTreeSet<Day> = snapshot.files.iter().filter_map(|f| f.day).filter(closed).collect();
     let crowded = days.into_iter().filter(|day| snapshot.of_day(*day).nth(1).is_some());
-    let small = crowded.map(|day| snapshot.of_day(day).filter(|f| f.size < SMALL).count() as u64);
+    let small =
+        crowded.map(|day| snapshot.of_day(day).filter(|f| f.size < SMALL_FILE).count() as u64);
     let erased = Stream::ALL
         .iter()
-        .filter_map(|stream| snapshot.txns.get(&erased_mark(stream.name())))
+        .filter_map(|stream| snapshot.txns.get(&erased_count_id(stream.name())))
         .filter_map(|n| u64::try_from(*n).ok());
     TableStatus {
         table: snapshot.table.clone(),
@@ -140,15 +142,16 @@ fn table(snapshot: &TableSnapshot, closed_before: Option<Day>) -> TableStatus {
         small_files: small.sum(),
         copies_dropped: lake::dropped_copies(snapshot),
         erased: erased.sum(),
-        retired: lake::retired(&snapshot.txns),
+        retired: lake::retired_records(&snapshot.txns),
     }
 }
 
 fn freshness(stream: Stream, snapshot: &TableSnapshot, now: i64) -> StreamStatus {
     let (files, partitions): (Vec<_>, Vec<_>) =
         lake::partitions(&snapshot.txns).partition(|(id, _)| id.is_file());
-    let reached = |of: &&(lake::PartitionId, lake::Position)| of.1.reached;
-    // Files count only where nothing came from Kafka, and then the farthest.
+    let reached = |of: &&(lake::PartitionId, lake::PartitionPosition)| of.1.reached;
+    // Loaded files count only where nothing came from Kafka, and then the one that reaches
+    // farthest.
     let slowest = partitions
         .iter()
         .filter(|p| p.1.reached.is_some())
@@ -159,7 +162,7 @@ fn freshness(stream: Stream, snapshot: &TableSnapshot, now: i64) -> StreamStatus
         watermark: lake::watermark_of(&snapshot.txns).map(format_instant),
         partitions: partitions.len(),
         loaded_files: files.len(),
-        slowest: slowest.map(|(id, position)| Slowest {
+        slowest: slowest.map(|(id, position)| SlowestPartition {
             partition: id.to_string(),
             next_offset: position.next,
             newest: position.newest.map(format_instant),
@@ -169,7 +172,7 @@ fn freshness(stream: Stream, snapshot: &TableSnapshot, now: i64) -> StreamStatus
     }
 }
 
-fn show(status: &Status) -> anyhow::Result<()> {
+fn show(status: &LakeStatus) -> anyhow::Result<()> {
     let heads =
         ["table", "version", "rows", "files", "MB", "small files", "copies", "erased", "retired"];
     let mut tables = Table::new(heads, &[1, 2, 3, 4, 5, 6, 7, 8]);
@@ -177,9 +180,9 @@ fn show(status: &Status) -> anyhow::Result<()> {
         let megabytes = t.bytes.div_ceil(1 << 20);
         let counts = [t.small_files, t.copies_dropped, t.erased, t.retired];
         let figures = [t.version, t.rows, t.files, megabytes].into_iter().chain(counts);
-        tables.row(std::iter::once(t.table.clone()).chain(figures.map(count)));
+        tables.row(std::iter::once(t.table.clone()).chain(figures.map(thousands)));
     }
-    output::show(&tables)?;
+    output::print_table(&tables)?;
     let heads = ["stream", "complete to", "partitions", "files", "slowest", "next", "behind"];
     let mut streams = Table::new(heads, &[2, 3, 5, 6]);
     for s in &status.streams {
@@ -194,24 +197,24 @@ fn show(status: &Status) -> anyhow::Result<()> {
             slowest.and_then(|p| p.age_seconds).map(age).unwrap_or_default(),
         ]);
     }
-    line("")?;
-    output::show(&streams)?;
+    print_line("")?;
+    output::print_table(&streams)?;
     if !status.dead_letters.is_empty() {
         let mut rejected = Table::new(["stream", "rejected as", "records"], &[2]);
         for r in &status.dead_letters {
-            rejected.row([r.stream.clone(), r.reason.clone(), count(r.rows)]);
+            rejected.row([r.stream.clone(), r.reason.clone(), thousands(r.rows)]);
         }
-        line("")?;
-        output::show(&rejected)?;
+        print_line("")?;
+        output::print_table(&rejected)?;
     }
     match &status.watermark {
-        Some(watermark) => note(&format!("Complete to {watermark} (watermark)")),
-        None => note("No API calls yet, so no watermark"),
+        Some(watermark) => print_note(&format!("Complete to {watermark} (watermark)")),
+        None => print_note("No API calls yet, so no watermark"),
     }
     Ok(())
 }
 
-/// 93784 s as "1 d 2 h", 61 s as "1 min".
+/// Returns 93784 s as "1 d 2 h", 61 s as "1 min".
 fn age(seconds: i64) -> String {
     match seconds {
         ..60 => format!("{seconds} s"),

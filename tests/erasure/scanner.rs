@@ -1,6 +1,5 @@
-//! Looks for ids in every file below a folder, each decoded as far as it goes, by code that the
-//! erasure does not share: Parquet cell by cell, sealed records with the key, JSON in JSON, URLs,
-//! HTML.
+//! Searches every file below a folder for ids, by code that the erasure does not share: Parquet
+//! cell by cell, sealed records with the key, JSON in JSON, URLs, HTML.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,82 +8,82 @@ use arrow::array::{Array, AsArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use lake::LakeKey;
 
-use crate::secure::files;
+use crate::support::files::all_files;
 
-/// Where an id was found: the file and what in it.
-pub(crate) type Hits = BTreeSet<(String, String)>;
+/// Where ids were found: the file, and the part of it.
+pub(crate) type IdLocations = BTreeSet<(String, String)>;
 
-/// Every place below the folder that holds one of the ids.
-pub(crate) fn scan(folder: &Path, key: &Path, ids: &[&str]) -> Hits {
+/// Returns every part of a file below the folder that holds one of the ids.
+pub(crate) fn scan(folder: &Path, key: &Path, ids: &[&str]) -> IdLocations {
     let key = LakeKey::read(key).expect("the lake's key");
-    let mut hits = Hits::new();
-    for file in files(folder) {
+    let mut locations = IdLocations::new();
+    for file in all_files(folder) {
         let name = file.strip_prefix(folder).expect("below it").display().to_string();
         let bytes = std::fs::read(&file).expect("a file");
-        let mut look = |what: &str, bytes: &[u8]| {
-            if ids.iter().any(|id| holds(bytes, id)) {
-                hits.insert((name.clone(), what.to_owned()));
+        let mut check = |what: &str, bytes: &[u8]| {
+            if ids.iter().any(|id| contains_id(bytes, id)) {
+                locations.insert((name.clone(), what.to_owned()));
             }
         };
-        look("name", name.as_bytes());
-        look("bytes", &bytes);
+        check("name", name.as_bytes());
+        check("bytes", &bytes);
         if name.ends_with(".parquet") {
-            cells(bytes, &key, &mut look);
+            check_cells(bytes, &key, &mut check);
         }
     }
-    hits
+    locations
 }
 
-/// Shows `look` each cell, and what was sealed.
-fn cells(bytes: Vec<u8>, key: &LakeKey, look: &mut dyn FnMut(&str, &[u8])) {
+/// Passes each cell and each opened record to `check`.
+fn check_cells(bytes: Vec<u8>, key: &LakeKey, check: &mut dyn FnMut(&str, &[u8])) {
     let (schema, batches) = lake::parquet_rows(bytes).expect("a Parquet file");
     for batch in batches {
         for (field, column) in schema.fields().iter().zip(batch.columns()) {
-            let cells = ArrayFormatter::try_new(column, &FormatOptions::default());
-            let cells = cells.expect("a column that can be shown");
+            let check_cells = ArrayFormatter::try_new(column, &FormatOptions::default());
+            let check_cells = check_cells.expect("a column that can be shown");
             for row in (0..column.len()).filter(|row| column.is_valid(*row)) {
-                look(field.name(), cells.value(row).to_string().as_bytes());
+                check(field.name(), check_cells.value(row).to_string().as_bytes());
             }
         }
         let Some(sealed) = batch.column_by_name("sealed") else { continue };
         let keys = batch.column_by_name("key_id").expect("its column").as_string::<i32>();
         for (row, bytes) in sealed.as_binary::<i32>().iter().enumerate() {
             let record = key.open(bytes.expect("a record"), keys.value(row)).expect("it opens");
-            look("sealed", &record.bytes());
-            look("sealed", &record.key_bytes().unwrap_or_default());
+            check("sealed", &record.bytes());
+            check("sealed", &record.key_bytes().unwrap_or_default());
             for (name, value) in record.header_bytes() {
-                look("sealed", name.as_bytes());
-                look("sealed", &value.unwrap_or_default());
+                check("sealed", name.as_bytes());
+                check("sealed", &value.unwrap_or_default());
             }
         }
     }
 }
 
-/// Whether the bytes, in any encoding and however often escaped, hold the id and no longer one.
-fn holds(bytes: &[u8], id: &str) -> bool {
-    let mut readings = vec![String::from_utf8_lossy(bytes).into_owned()];
+/// Whether the bytes, in any encoding and escaped up to six times, hold the id as a whole word.
+fn contains_id(bytes: &[u8], id: &str) -> bool {
+    let mut decodings = vec![String::from_utf8_lossy(bytes).into_owned()];
     if std::str::from_utf8(bytes).is_err() || bytes.contains(&0) {
         let latin: String = bytes.iter().map(|b| char::from(*b)).collect();
-        // Of UTF-16, what Latin-1 has too.
-        readings.push(latin.replace('\0', ""));
-        readings.push(latin);
+        // The characters of UTF-16 that Latin-1 has too.
+        decodings.push(latin.replace('\0', ""));
+        decodings.push(latin);
     }
-    readings.into_iter().any(|mut text| {
+    decodings.into_iter().any(|mut text| {
         for _ in 0..6 {
-            if is_in(&text, id) {
+            if contains_whole_id(&text, id) {
                 return true;
             }
-            let less = unescaped(&text);
-            if less == text {
+            let unescaped = unescape_once(&text);
+            if unescaped == text {
                 return false;
             }
-            text = less;
+            text = unescaped;
         }
         false
     })
 }
 
-fn is_in(text: &str, id: &str) -> bool {
+fn contains_whole_id(text: &str, id: &str) -> bool {
     let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '-' || c == '_');
     text.match_indices(id).any(|(at, _)| {
         let (before, after) = (&text[..at], &text[at + id.len()..]);
@@ -92,8 +91,8 @@ fn is_in(text: &str, id: &str) -> bool {
     })
 }
 
-/// One level of escapes less: `\u0061`, `\/`, `%2F`, `&amp;`.
-fn unescaped(text: &str) -> String {
+/// Removes one level of escapes: `\u0061`, `\/`, `%2F`, `&amp;`.
+fn unescape_once(text: &str) -> String {
     let all: Vec<char> = text.chars().collect();
     let number = |from: usize, digits: usize| {
         let text: String = all.get(from..from + digits)?.iter().collect();
@@ -143,7 +142,7 @@ fn unescaped(text: &str) -> String {
 }
 
 #[test]
-fn the_scanner_finds_what_is_there() {
+fn the_scanner_finds_every_spelling() {
     let id = "café/😀-01";
     for text in [
         "café/😀-01",
@@ -151,9 +150,9 @@ fn the_scanner_finds_what_is_there() {
         r#"{"a":"{\"b\":\"\\u0063af\\u00e9/\\ud83d\\ude00-\\u0030\\u0031\"}"}"#,
         "/x/caf%C3%A9%2F%F0%9F%98%80-01/y",
     ] {
-        assert!(holds(text.as_bytes(), id), "{text}");
+        assert!(contains_id(text.as_bytes(), id), "{text}");
     }
     let wide: Vec<u8> = "caf\u{e9}-01".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert!(holds(&wide, "caf\u{e9}-01") && holds(b"caf\xe9-01", "caf\u{e9}-01"));
-    assert!(!holds("café/😀-012".as_bytes(), id) && !holds(b"", id));
+    assert!(contains_id(&wide, "caf\u{e9}-01") && contains_id(b"caf\xe9-01", "caf\u{e9}-01"));
+    assert!(!contains_id("café/😀-012".as_bytes(), id) && !contains_id(b"", id));
 }

@@ -1,13 +1,15 @@
-//! What can go wrong between a query file and its rows, each with where and what to do.
+//! The errors of this crate. Each message says what went wrong, where, and what to do.
 
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
-use lake_types::Day;
+use domain::Day;
 
-use crate::mistake::Mistake;
+use crate::catalog::diagnostics::Diagnostic;
 
+/// An error of a query, of the catalog or of the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum TransformError {
+    /// A query file or a file of test cases is wrong.
     #[error("{file}:{line}: {message}")]
     File { file: String, line: usize, message: String },
     #[error("can't read {path}: {source}")]
@@ -16,22 +18,25 @@ pub enum TransformError {
     UnknownQuery { name: String, hint: String },
     #[error("{0}: these queries read each other in a circle; break it at one of them")]
     Cycle(String),
-    /// `message` is what the source says, without the words it wraps around it.
-    #[error("{place}: {message}")]
-    Sql { place: String, message: String, source: Box<DataFusionError> },
-    #[error("{place}: there is no table \"{name}\"; {hint}")]
-    UnknownTable { place: String, name: String, hint: String },
-    #[error("{name} is left out: {why}")]
-    LeftOut { name: String, why: String },
+    /// `message` is that of `source`, without the prefixes and Rust values that DataFusion adds.
+    #[error("{location}: {message}")]
+    Sql { location: String, message: String, source: Box<DataFusionError> },
+    #[error("{location}: there is no table \"{name}\"; {hint}")]
+    UnknownTable { location: String, name: String, hint: String },
+    /// A query of the catalog is not available in this session.
+    #[error("{name} is left out: {reason}")]
+    QueryUnavailable { name: String, reason: String },
+    /// A query reads a table of all partners in a session over some of the partners.
     #[error(
-        "{place} reads {table}, which holds every partner: to be looked at for some of them, it must read partners through views (partners, usage_day, money_day …)"
+        "{location} reads {table}, which holds every partner: to be looked at for some of them, it must read partners through views (partners, usage_day, money_day …)"
     )]
-    PastTheViews { place: String, table: String },
-    /// What is wrong with the condition of `--where`, at its place.
+    BypassesViews { location: String, table: String },
+    /// The condition of `--where` is wrong.
     #[error("{}", .0.render(false))]
-    Condition(Box<Mistake>),
-    #[error("partners can't be told apart by \"{0}\"; by {known}", known = crate::slice::DIMENSIONS.join(", "))]
-    NoDimension(String),
+    InvalidCondition(Box<Diagnostic>),
+    /// `known` lists the dimensions that partners can be selected by.
+    #[error("partners can't be told apart by \"{name}\"; by {known}")]
+    UnknownDimension { name: String, known: String },
     #[error(
         "only one SELECT (or EXPLAIN of one) can be run here, and this is {0}; the lake is read-only"
     )]
@@ -39,11 +44,12 @@ pub enum TransformError {
     #[error(
         "\"{0}\" is not answered here: SHOW TABLES, SHOW COLUMNS FROM x and DESCRIBE x are, and `rapport metrics functions` lists functions"
     )]
-    NoShow(String),
+    UnsupportedShow(String),
     #[error(
         "no exchange rate for {currency} on {day}, and a billing event of that day needs one; add a row `{day},{currency},RATE` (or an earlier date) to the rates file"
     )]
-    NoRate { currency: String, day: Day },
+    MissingExchangeRate { currency: String, day: Day },
+    /// The columns of a result are not those of the header.
     #[error("{file}: the query gives other columns than its header says\n{difference}")]
     Columns { file: String, difference: String },
     #[error(transparent)]
@@ -51,29 +57,29 @@ pub enum TransformError {
     #[error(
         "{table} was rewritten by someone else {attempts} times in a row; run this again when the other run is done"
     )]
-    Contended { table: String, attempts: usize },
+    WriteConflict { table: String, attempts: usize },
 }
 
 impl TransformError {
-    /// What is wrong in a file, as an error.
-    pub(crate) fn of_file(mistake: &Mistake) -> Self {
-        let help = mistake.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
+    /// Returns a diagnostic of a file as an error.
+    pub(crate) fn from_diagnostic(diagnostic: &Diagnostic) -> Self {
+        let help = diagnostic.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
         Self::File {
-            file: mistake.file.clone(),
-            line: mistake.place.line,
-            message: format!("{}{help}", mistake.message),
+            file: diagnostic.file.clone(),
+            line: diagnostic.position.line,
+            message: format!("{}{help}", diagnostic.message),
         }
     }
 
-    /// Whether the query itself is wrong: text that is no SELECT, a name that does not exist.
-    pub fn is_wrong_query(&self) -> bool {
+    /// Returns whether the query itself is wrong: it is no SELECT, or it uses an unknown name.
+    pub fn is_invalid_query(&self) -> bool {
         match self {
             Self::ReadOnly(_)
-            | Self::NoShow(_)
+            | Self::UnsupportedShow(_)
             | Self::UnknownTable { .. }
-            | Self::PastTheViews { .. }
-            | Self::Condition(_)
-            | Self::NoDimension(_) => true,
+            | Self::BypassesViews { .. }
+            | Self::InvalidCondition(_)
+            | Self::UnknownDimension { .. } => true,
             Self::Sql { source, .. } => matches!(
                 source.find_root(),
                 DataFusionError::SQL(..)
@@ -84,7 +90,7 @@ impl TransformError {
         }
     }
 
-    /// Whether a file is gone that the tables' versions name.
+    /// Returns whether a file is missing that a version of a table contains.
     pub fn is_missing_file(&self) -> bool {
         let Self::Sql { source, .. } = self else { return false };
         let text = damage_in(source).unwrap_or_else(|| source.to_string());
@@ -92,40 +98,40 @@ impl TransformError {
             || (text.contains("Object at location") && text.contains(" not found"))
     }
 
-    /// Whether it is one query's, and no hindrance to the others.
-    pub(crate) fn is_of_a_query(&self) -> bool {
-        self.is_wrong_query()
+    /// Returns whether the error concerns one query only, so that other queries can still run.
+    pub(crate) fn is_query_error(&self) -> bool {
+        self.is_invalid_query()
             || matches!(
                 self,
                 Self::File { .. }
                     | Self::Columns { .. }
                     | Self::Cycle(_)
-                    | Self::LeftOut { .. }
+                    | Self::QueryUnavailable { .. }
                     | Self::Lake(lake::LakeError::SchemaChanged { .. })
             )
     }
 
-    /// Puts a place (a file, "your query") in front of what DataFusion says, with the line where
-    /// it knows one.
-    pub(crate) fn sql(place: &str) -> impl FnOnce(DataFusionError) -> Self + '_ {
+    /// Returns a function that wraps an error of DataFusion. The location (a file, "your query")
+    /// stands before its message, with the line where DataFusion knows one.
+    pub(crate) fn sql(location: &str) -> impl FnOnce(DataFusionError) -> Self + '_ {
         move |source| {
             let span = source.diagnostic().and_then(|diagnostic| diagnostic.span);
-            let place = match span.map(|span| span.start.line) {
-                Some(line) if line > 0 => format!("{place}, line {line}"),
-                _ => place.to_owned(),
+            let location = match span.map(|span| span.start.line) {
+                Some(line) if line > 0 => format!("{location}, line {line}"),
+                _ => location.to_owned(),
             };
             let message = message_of(&source);
-            Self::Sql { place, message, source: Box::new(source) }
+            Self::Sql { location, message, source: Box::new(source) }
         }
     }
 }
 
-/// What went wrong, without the words that DataFusion wraps around it and without its innards.
+/// Returns the message of the root error, without the prefixes and Rust values of DataFusion.
 pub(crate) fn message_of(error: &DataFusionError) -> String {
     without_dump(root_message(error))
 }
 
-/// A text up to the Rust value that DataFusion prints in it, of which the name is kept:
+/// Cuts a text before the first Rust value that DataFusion prints in it and keeps its name:
 /// `… expression AggregateFunction(AggregateFunction { func: …` → `… expression AggregateFunction`.
 fn without_dump(mut text: String) -> String {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -160,7 +166,7 @@ fn root_message(error: &DataFusionError) -> String {
                     error.strip_backtrace()
                 )
             }),
-        // A call with the wrong types is reported as a defect of DataFusion, which it is not.
+        // DataFusion reports a call with wrong argument types as an internal error.
         DataFusionError::Internal(text) => match text.find("No function matches") {
             Some(at) => text[at..].to_owned(),
             None => error.strip_backtrace(),
@@ -169,10 +175,10 @@ fn root_message(error: &DataFusionError) -> String {
     }
 }
 
-/// What the lake says of a damaged file. That of a file whose footer is read comes as text of the
-/// Parquet reader.
+/// Returns the lake's message about a damaged file. While a footer is read, this message arrives
+/// only as text inside an error of the Parquet reader.
 fn damage_in(error: &DataFusionError) -> Option<String> {
-    if let Some(damage) = lake::Damage::behind(error) {
+    if let Some(damage) = lake::Damage::in_chain(error) {
         return Some(damage.to_string());
     }
     let text = error.strip_backtrace();
@@ -187,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_rust_are_left_out() {
+    fn rust_values_are_cut_out() {
         let check = |text: &str, kept: &str| {
             assert_eq!(without_dump(text.to_owned()), kept);
             let error = DataFusionError::NotImplemented(text.to_owned());

@@ -1,81 +1,52 @@
-//! Queries over the lake: rollups kept up to date by day, views, metrics, and their test cases.
+//! Queries over the lake: rollups that are brought up to date by day, views, metrics, and their
+//! tests.
 //!
-//! The only home of datafusion. Reading order: `header` and `catalog` (the files under
-//! `queries/`), `statement` and `show`
-//! (one SELECT), `graph` (who reads whom), `tables` (what queries find by
-//! name), `provider` and `dedup` (the lake's tables as DataFusion reads them), `scores` (those of
-//! an older program among them), `texts` (how texts
-//! lie in memory), `held` (columns that stay there), `session` (one consistent set of them),
-//! `slice` and
-//! `condition` (some of the partners), `engine`, `stale`, `refresh`, `rebuild`, `inputs`, `arrivals` and `days` (rollups brought up to
-//! date), `data_checks` (whether rows are as they should be), `diff` (two results side by side),
-//! `functions` (what SQL lacks), `cases`, `case_places`, `rows` and `runner` (tests of queries), `record` (their
-//! expectations written). About queries without a lake: `draft` (their plans), `lint`, `mistake`
-//! and `nearest` (what `rapport metrics check` says of them), `reach` (which days a rollup reads),
-//! `lineage`.
+//! This crate is the only home of DataFusion. Its modules, in reading order:
+//!
+//! - `catalog`: the query files: headers, statements, test cases, dependencies, diagnostics
+//! - `engine`: sessions over one version of the lake's tables, scans, deduplication, slices
+//! - `rollups`: stale days of rollups, and their refresh, rebuild and compaction
+//! - `analysis`: grain, day range, lineage and lints of queries, from their plans
+//! - `data_checks`: checks of the rows of queries
+//! - `functions`: the SQL functions that DataFusion lacks
+//! - `testing`: the runner of test cases, their recording, and the comparison of results
+//! - `error`: the errors of this crate
 
-mod arrivals;
-mod case_places;
-mod cases;
+mod analysis;
 mod catalog;
-mod compact;
-mod condition;
 mod data_checks;
-mod days;
-mod dedup;
-mod diff;
-mod draft;
 mod engine;
 mod error;
 mod functions;
-mod graph;
-mod header;
-mod held;
+mod rollups;
+mod testing;
 #[cfg(test)]
-mod incremental;
-mod inputs;
-mod lineage;
-mod lint;
-mod mistake;
-mod nearest;
-mod provider;
-mod reach;
-mod read_only;
-mod rebuild;
-mod record;
-mod refresh;
-mod rows;
-mod runner;
-mod scores;
-mod session;
-mod show;
-mod slice;
-mod stale;
-mod statement;
-mod tables;
-mod texts;
-#[cfg(test)]
-mod world;
+mod tests;
 
-pub use case_places::Places;
-pub use cases::Case;
-pub use catalog::{Catalog, FileChange, Kind, Query, Saved, refused_name};
-pub use data_checks::{Finding, Findings, Verdict};
-pub use diff::{CellDiff, ColumnDiff, ResultDiff, diff_results};
+pub use analysis::lineage::{
+    ColumnLineage, Lineage, LineageNode, affected_queries, column_lineage, downstream, upstream,
+};
+pub use analysis::lint::{lint_header_checks, lint_queries};
+pub use catalog::built_in_tables::{Settings, SlaRow, SunsetRow};
+pub use catalog::diagnostics::{Diagnostic, Severity};
+pub use catalog::graph::DependencyGraph;
+pub use catalog::header::{
+    Check, CheckPosition, CheckRule, CheckSeverity, Column, ColumnType, DayRange, Header, ViewSlice,
+};
+pub use catalog::statement::check_statement;
+pub use catalog::test_cases::TestCase;
+pub use catalog::{Catalog, ChangedFile, FileChange, Query, QueryKind, invalid_name_reason};
+pub use data_checks::{CheckOutcome, Violation, Violations};
+pub use engine::read_only::ReadOnlyRollups;
+pub use engine::session::Session;
+pub use engine::session::query::{QueryResult, QueryStream};
+pub use engine::session::relations::{Relation, RelationColumn};
+pub use engine::slice::{DIMENSIONS, PartnerSegment};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Result, TransformError};
-pub use functions::{Function, functions};
-pub use graph::Graph;
-pub use header::{Check, Column, ColumnType, Header, Reach, Rule, Severity, ViewSlice};
-pub use lineage::{ColumnLineage, Lineage, Node, columns, downstream, reached, upstream};
-pub use lint::{check, check_header_checks};
-pub use mistake::{Level, Mistake, Place};
-pub use read_only::ReadOnly;
-pub use record::{Change, Recording, record};
-pub use refresh::{Progress, RefreshReport, RollupReport};
-pub use runner::{CaseResult, run_tests};
-pub use session::{QueryResult, QueryStream, Relation, RelationColumn, Session};
-pub use slice::{DIMENSIONS, Part};
-pub use stale::{Reason, RollupPlan, StaleDay};
-pub use statement::check_statement;
-pub use tables::{Settings, SlaRow, SunsetRow};
+pub use functions::{FunctionDoc, functions};
+pub use rollups::report::{RefreshProgress, RefreshReport, RollupReport};
+pub use rollups::stale::{RollupPlan, StaleDay, StaleReason};
+pub use testing::diff::{CellDiff, ColumnDiff, ResultDiff, diff_results};
+pub use testing::record::{CaseChange, Recording, record};
+pub use testing::runner::{CaseResult, run_tests};

@@ -1,44 +1,46 @@
-//! Live partners by tier over time, stacked, worst at the bottom.
+//! A stacked area chart of live partners by tier over time, with the worst tier at the bottom.
 
 use chrono::{Datelike, NaiveDate};
+use domain::{Tier, format};
 
 use super::scale::{Scale, labelled, ticks};
-use super::{Frame, spread};
-use crate::canvas::{Anchor, Pen, draw, width_of};
-use crate::roles::{
-    AT_RISK, AT_RISK_TEXT, GRID, HEALTHY, HEALTHY_AREA, HEALTHY_TEXT, INK, INK_2, INK_3, Role,
-    THIN, WATCH, WATCH_AREA, WATCH_TEXT,
+use super::{ChartFrame, spread};
+use crate::charts::canvas::{Anchor, Pen, draw, width_of};
+use crate::theme::{
+    AT_RISK, AT_RISK_TEXT, ColourRole, GRID, HEALTHY, HEALTHY_AREA, HEALTHY_TEXT, INK, INK_2,
+    INK_3, THIN, WATCH, WATCH_AREA, WATCH_TEXT,
 };
-use crate::standing::Standing;
-use crate::words;
+use crate::tiers;
 
-/// Partners of one day: at risk, watch, healthy, too little evidence.
+/// The number of partners in each tier on one day, in the order of the layers: at risk, watch,
+/// healthy, too little evidence.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Tiers {
+pub(crate) struct TierCounts {
     pub date: NaiveDate,
     pub counts: [i64; 4],
 }
 
-/// Fill (hatched where `None`), line and text of each layer, from the bottom.
-const LAYERS: [(Standing, Option<Role>, Role, Role); 4] = [
-    (Standing::AtRisk, Some(AT_RISK), AT_RISK, AT_RISK_TEXT),
-    (Standing::Watch, Some(WATCH_AREA), WATCH, WATCH_TEXT),
-    (Standing::Healthy, Some(HEALTHY_AREA), HEALTHY, HEALTHY_TEXT),
-    (Standing::Thin, None, THIN, INK_2),
+/// Tier, fill (`None`: hatched), line and text colour of each layer, from the bottom.
+const LAYERS: [(Tier, Option<ColourRole>, ColourRole, ColourRole); 4] = [
+    (Tier::AtRisk, Some(AT_RISK), AT_RISK, AT_RISK_TEXT),
+    (Tier::Watch, Some(WATCH_AREA), WATCH, WATCH_TEXT),
+    (Tier::Healthy, Some(HEALTHY_AREA), HEALTHY, HEALTHY_TEXT),
+    (Tier::InsufficientEvidence, None, THIN, INK_2),
 ];
 
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 26.0;
 
-pub(crate) fn areas(frame: &Frame, days: &[Tiers]) -> String {
+/// Draws the chart.
+pub(crate) fn area_chart(frame: &ChartFrame, days: &[TierCounts]) -> String {
     let (width, height) = frame.size;
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return String::new() };
-    let total = |day: &Tiers| day.counts.iter().sum::<i64>() as f64;
+    let total = |day: &TierCounts| day.counts.iter().sum::<i64>() as f64;
     let top = days.iter().map(total).fold(1.0, f64::max);
     let foot = height - BOTTOM;
     let y = Scale::linear((0.0, top), (foot, TOP));
     let span = (last.date - first.date).num_days().max(1) as f64;
-    let axis = |v: f64| words::count(v as i64);
+    let axis = |v: f64| format::thousands(v as i64);
     let left = super::axis_room(&ticks(top), &axis);
     let labels = labels(last);
     let right = labels.iter().map(|label| width_of(label, true)).fold(0.0, f64::max) + 12.0;
@@ -47,27 +49,33 @@ pub(crate) fn areas(frame: &Frame, days: &[Tiers]) -> String {
     draw(frame.size, frame.title, frame.desc, |pen| {
         for (tick, label) in labelled(ticks(top), &axis) {
             if tick > 0.0 {
-                pen.level((left, width - right), y.px(tick), GRID);
+                pen.horizontal((left, width - right), y.px(tick), GRID);
             }
             pen.text((left - 8.0, y.px(tick)), &label, Anchor::End, INK_3);
         }
         for layer in 0..LAYERS.len() {
-            area(pen, days, layer, &|date| at_day(date), &y);
+            draw_area(pen, days, layer, &|date| at_day(date), &y);
         }
-        pen.level((left, width - right), y.px(0.0), INK);
+        pen.horizontal((left, width - right), y.px(0.0), INK);
         for date in days.iter().map(|d| d.date).filter(|d| d.day() == 1) {
-            pen.text((at_day(date), foot + 14.0), &words::day(date), Anchor::Middle, INK_3);
+            pen.text((at_day(date), foot + 14.0), &format::date(date), Anchor::Middle, INK_3);
         }
-        names(pen, (last, &labels), &y, (width - right + 10.0, foot));
+        draw_labels(pen, (last, &labels), &y, (width - right + 10.0, foot));
     })
 }
 
-/// Height of the stack up to and with `layer`.
-fn stacked(day: &Tiers, layers: usize) -> f64 {
+/// Returns the number of partners in the lowest `layers` layers.
+fn stacked(day: &TierCounts, layers: usize) -> f64 {
     day.counts.iter().take(layers).sum::<i64>() as f64
 }
 
-fn area(pen: &mut Pen, days: &[Tiers], layer: usize, x: &dyn Fn(NaiveDate) -> f64, y: &Scale) {
+fn draw_area(
+    pen: &mut Pen,
+    days: &[TierCounts],
+    layer: usize,
+    x: &dyn Fn(NaiveDate) -> f64,
+    y: &Scale,
+) {
     let (_, fill, line, _) = LAYERS[layer];
     let edge = |n: usize| days.iter().map(move |d| (x(d.date), y.px(stacked(d, n))));
     let upper: Vec<(f64, f64)> = edge(layer + 1).collect();
@@ -90,22 +98,24 @@ fn area(pen: &mut Pen, days: &[Tiers], layer: usize, x: &dyn Fn(NaiveDate) -> f6
     pen.line(&upper, line, 1.0);
 }
 
-/// The height of a polyline at `x`, between its points by a straight line.
+/// Returns the height of a polyline at `x`, by linear interpolation between its points.
 fn height_at(points: &[(f64, f64)], x: f64) -> f64 {
     let after = points.partition_point(|p| p.0 < x).clamp(1, points.len().max(2) - 1);
     let ((x0, y0), (x1, y1)) = (points[after - 1], points[after.min(points.len() - 1)]);
     if x1 - x0 < 1e-9 { y0 } else { y0 + (y1 - y0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0) }
 }
 
-/// What stands beside the layers: each with its partners of the last day.
-fn labels(last: &Tiers) -> [String; 4] {
-    let label = |i: usize| format!("{} {}", LAYERS[i].0.short(), words::count(last.counts[i]));
+/// Returns the labels beside the layers, each with the number of partners on the last day.
+fn labels(last: &TierCounts) -> [String; 4] {
+    let label = |i: usize| {
+        format!("{} {}", tiers::short_label(LAYERS[i].0), format::thousands(last.counts[i]))
+    };
     [0, 1, 2, 3].map(label)
 }
 
-fn names(
+fn draw_labels(
     pen: &mut Pen,
-    (last, labels): (&Tiers, &[String; 4]),
+    (last, labels): (&TierCounts, &[String; 4]),
     y: &Scale,
     (left, foot): (f64, f64),
 ) {

@@ -1,101 +1,104 @@
-//! Stacked bars by period, with a part that hangs below zero.
+//! A stacked bar chart by period, with an optional layer below zero.
 
 use super::scale::{Scale, labelled, ticks};
-use super::{Frame, spread};
-use crate::canvas::{Anchor, Pen, draw, width_of};
-use crate::roles::{GRID, INK, INK_2, INK_3, NEGATIVE, RETAINED_LINE, Role};
+use super::{ChartFrame, spread};
+use crate::charts::canvas::{Anchor, Pen, draw, width_of};
+use crate::theme::{ColourRole, GRID, INK, INK_2, INK_3, NEGATIVE, RETAINED_LINE};
 
-/// One layer of every bar.
+/// A layer of every bar.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Layer {
-    pub word: &'static str,
-    pub fill: Role,
-    pub text: Role,
-    /// An outline, for fills that are too light to stand alone.
-    pub line: Option<Role>,
+pub(crate) struct BarLayer {
+    pub label: &'static str,
+    pub fill: ColourRole,
+    pub text: ColourRole,
+    /// The outline of a fill that is too light without one.
+    pub line: Option<ColourRole>,
 }
 
-/// One period.
+/// The bar of one period.
 #[derive(Debug, Clone)]
 pub(crate) struct Bar {
     pub label: String,
-    /// Under the label: the year, or how much of the period has been seen.
+    /// The text under the label: the year, or how much of the period has passed.
     pub note: Option<String>,
-    /// Heights of the layers, from zero upwards.
-    pub parts: Vec<f64>,
-    /// What hangs below zero, as a positive number.
+    /// The value of each layer, from zero upwards.
+    pub layer_values: Vec<f64>,
+    /// The value of the layer below zero, as a positive number.
     pub below: f64,
-    /// Printed above the bar.
+    /// The text above the bar.
     pub value: String,
     pub complete: bool,
 }
 
+/// The bars of a chart, and how their values are written.
 #[derive(Clone, Copy)]
-pub(crate) struct Bars<'a> {
+pub(crate) struct BarChart<'a> {
     pub bars: &'a [Bar],
-    pub layers: &'a [Layer],
-    pub below: Option<Layer>,
+    pub layers: &'a [BarLayer],
+    pub below: Option<BarLayer>,
     pub axis: &'a dyn Fn(f64) -> String,
     pub below_label: &'a dyn Fn(f64) -> String,
-    /// At least so much room on the left, for the row heads of a table under the chart.
+    /// The least room on the left in px, for the headings of a table under the chart.
     pub left: f64,
 }
 
-/// Between the axis and the first bar.
+/// The gap between the axis and the first bar in px.
 const GAP: f64 = 8.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 42.0;
 
-struct Place<'a> {
-    chart: Bars<'a>,
+/// A chart with the places of its parts in px.
+struct BarLayout<'a> {
+    chart: BarChart<'a>,
     y: Scale,
     plot: (f64, f64),
     foot: f64,
 }
 
-/// Draws the bars. Values are printed while there are at most a dozen.
-pub(crate) fn bars(frame: &Frame, chart: Bars) -> String {
+/// Draws the chart. The value of a bar is written where it fits.
+pub(crate) fn bar_chart(frame: &ChartFrame, chart: BarChart) -> String {
     let (width, height) = frame.size;
     let top = tallest(&chart);
     let low = chart.bars.iter().map(|bar| bar.below).fold(0.0, f64::max);
     let under = if low > 0.0 { 18.0 } else { 2.0 };
     let y = Scale::linear((-low, top), (height - BOTTOM - under, TOP));
-    let place = Place { chart, y, plot: plot(width, &chart), foot: height - BOTTOM };
+    let layout = BarLayout { chart, y, plot: plot(width, &chart), foot: height - BOTTOM };
     draw(frame.size, frame.title, frame.desc, |pen| {
-        place.grid(pen, top);
+        layout.grid(pen, top);
         for i in 0..chart.bars.len() {
-            place.bar(pen, i);
+            layout.bar(pen, i);
         }
-        pen.level(place.plot, y.px(0.0), INK);
-        place.words(pen);
+        pen.horizontal(layout.plot, y.px(0.0), INK);
+        layout.layer_labels(pen);
     })
 }
 
-/// Left and right end of the grid in a drawing of `width` px.
-fn plot(width: f64, chart: &Bars) -> (f64, f64) {
-    let words = chart.layers.iter().chain(chart.below.as_ref()).map(|l| width_of(l.word, true));
-    let named = words.fold(0.0, f64::max);
-    let right = if named > 0.0 { named + 12.0 } else { 8.0 };
+/// Returns the left and right end of the grid in a drawing of `width` px.
+fn plot(width: f64, chart: &BarChart) -> (f64, f64) {
+    let widths = chart.layers.iter().chain(chart.below.as_ref()).map(|l| width_of(l.label, true));
+    let widest = widths.fold(0.0, f64::max);
+    let right = if widest > 0.0 { widest + 12.0 } else { 8.0 };
     let left = super::axis_room(&ticks(tallest(chart)), chart.axis).max(chart.left);
     (left, width - right)
 }
 
-fn tallest(chart: &Bars) -> f64 {
-    chart.bars.iter().map(|bar| bar.parts.iter().sum::<f64>()).fold(0.0, f64::max).max(1e-9)
+fn tallest(chart: &BarChart) -> f64 {
+    chart.bars.iter().map(|bar| bar.layer_values.iter().sum::<f64>()).fold(0.0, f64::max).max(1e-9)
 }
 
-/// Where a table under the chart must put its columns: px before the first bar's, and of each.
-pub(crate) fn columns(width: f64, chart: &Bars) -> (f64, f64) {
+/// Returns the columns of a table under the chart in px: the room before the first bar, and the
+/// width of each bar's column.
+pub(crate) fn table_columns(width: f64, chart: &BarChart) -> (f64, f64) {
     let (left, right) = plot(width, chart);
     (left + GAP, band((left, right), chart.bars.len()))
 }
 
-/// Few bars do not spread over the whole width.
+/// Returns the width of each bar with the gap around it. A few bars do not fill the whole width.
 fn band((left, right): (f64, f64), bars: usize) -> f64 {
     ((right - left - GAP) / bars.max(1) as f64).min(96.0)
 }
 
-impl Place<'_> {
+impl BarLayout<'_> {
     fn band(&self) -> f64 {
         band(self.plot, self.chart.bars.len())
     }
@@ -113,7 +116,7 @@ impl Place<'_> {
         for (tick, label) in labelled(ticks(top), self.chart.axis) {
             let at = self.y.px(tick);
             if tick > 0.0 {
-                pen.level(self.plot, at, GRID);
+                pen.horizontal(self.plot, at, GRID);
             }
             pen.text((self.plot.0 - 10.0, at), &label, Anchor::End, INK_3);
         }
@@ -124,7 +127,7 @@ impl Place<'_> {
         let (left, width) = (self.left(i), self.bar_width());
         let centre = left + width / 2.0;
         let mut base = 0.0;
-        for (part, layer) in bar.parts.iter().zip(self.chart.layers) {
+        for (part, layer) in bar.layer_values.iter().zip(self.chart.layers) {
             let (from, to) = (self.y.px(base), self.y.px(base + part));
             segment(pen, (left, to), (width, from - to), layer, bar.complete);
             base += part;
@@ -148,12 +151,12 @@ impl Place<'_> {
         }
     }
 
-    /// Words of the layers beside the last bar, at the middle of what they name.
-    fn words(&self, pen: &mut Pen) {
+    /// Writes the labels of the layers beside the last bar, each at the middle of its layer.
+    fn layer_labels(&self, pen: &mut Pen) {
         let Some(last) = self.chart.bars.last() else { return };
         let mut base = 0.0;
-        let mut named: Vec<(&Layer, f64)> = Vec::new();
-        for (part, layer) in last.parts.iter().zip(self.chart.layers) {
+        let mut named: Vec<(&BarLayer, f64)> = Vec::new();
+        for (part, layer) in last.layer_values.iter().zip(self.chart.layers) {
             named.push((layer, self.y.px(base + part / 2.0)));
             base += part;
         }
@@ -163,13 +166,14 @@ impl Place<'_> {
         let ys: Vec<f64> = named.iter().map(|(_, y)| *y).collect();
         let x = self.left(self.chart.bars.len() - 1) + self.bar_width() + 9.0;
         for ((layer, _), y) in named.iter().zip(spread(&ys, (TOP, self.foot))) {
-            pen.bold((x, y), layer.word, Anchor::Start, layer.text);
+            pen.bold((x, y), layer.label, Anchor::Start, layer.text);
         }
     }
 }
 
-/// A part of a bar: filled while its period is whole, hatched in a dashed outline while it runs.
-fn segment(pen: &mut Pen, at: (f64, f64), size: (f64, f64), layer: &Layer, complete: bool) {
+/// Draws one layer of a bar: filled if its period is complete, otherwise hatched with a dashed
+/// outline.
+fn segment(pen: &mut Pen, at: (f64, f64), size: (f64, f64), layer: &BarLayer, complete: bool) {
     if complete {
         pen.rect(at, size, layer.fill);
         if let Some(line) = layer.line {
@@ -182,6 +186,6 @@ fn segment(pen: &mut Pen, at: (f64, f64), size: (f64, f64), layer: &Layer, compl
     pen.dashed_frame(at, size, stroke);
 }
 
-/// The layer below zero of growth charts.
-pub(crate) const CHURNED_LAYER: Layer =
-    Layer { word: "Churned", fill: NEGATIVE, text: crate::roles::BAD, line: None };
+/// The layer below zero of growth charts: churned partners.
+pub(crate) const CHURNED_LAYER: BarLayer =
+    BarLayer { label: "Churned", fill: NEGATIVE, text: crate::theme::BAD, line: None };

@@ -1,17 +1,18 @@
-//! The concentration curve: share of the whole held by the largest so many.
+//! The concentration curve: the share of the total that the n largest hold.
 
-use super::Frame;
+use domain::format;
+
+use super::ChartFrame;
 use super::scale::{Scale, labelled, ticks};
-use crate::canvas::{Anchor, Pen, draw, width_of};
-use crate::roles::{GRID, INK, INK_2, INK_3, PAGE, RULE, SERIES};
-use crate::words;
+use crate::charts::canvas::{Anchor, Pen, draw, width_of};
+use crate::theme::{GRID, INK, INK_2, INK_3, PAGE, RULE, SERIES};
 
 const LEFT: f64 = 50.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 42.0;
 
-/// Running shares, largest first: item i is the share held by the i + 1 largest.
-pub(crate) fn running_shares(mut amounts: Vec<f64>) -> Vec<f64> {
+/// Returns the cumulative shares, the largest first: item i is the share of the i + 1 largest.
+pub(crate) fn cumulative_shares(mut amounts: Vec<f64>) -> Vec<f64> {
     amounts.retain(|a| *a > 0.0);
     amounts.sort_by(|a, b| b.total_cmp(a));
     let total: f64 = amounts.iter().sum();
@@ -25,8 +26,13 @@ pub(crate) fn running_shares(mut amounts: Vec<f64>) -> Vec<f64> {
         .collect()
 }
 
-/// Draws the curve; `marks` are ranks named on it, such as the ten largest.
-pub(crate) fn curve(frame: &Frame, shares: &[f64], marks: &[usize], axis_word: &str) -> String {
+/// Draws the curve. `marks` are the ranks that are labelled on it, such as 10 for the ten largest.
+pub(crate) fn concentration_curve(
+    frame: &ChartFrame,
+    shares: &[f64],
+    marks: &[usize],
+    axis_title: &str,
+) -> String {
     let (width, height) = frame.size;
     let n = shares.len().max(1) as f64;
     let foot = height - BOTTOM;
@@ -35,14 +41,14 @@ pub(crate) fn curve(frame: &Frame, shares: &[f64], marks: &[usize], axis_word: &
     draw(frame.size, frame.title, frame.desc, |pen| {
         for quarter in [0.0, 0.25, 0.5, 0.75, 1.0] {
             let role = if quarter == 0.0 { INK } else { GRID };
-            pen.level((LEFT, width - 16.0), y.px(quarter), role);
-            pen.text((LEFT - 8.0, y.px(quarter)), &words::percent(quarter), Anchor::End, INK_3);
+            pen.horizontal((LEFT, width - 16.0), y.px(quarter), role);
+            pen.text((LEFT - 8.0, y.px(quarter)), &format::percent(quarter), Anchor::End, INK_3);
         }
-        for (tick, label) in labelled(ticks(n), &|v| words::count(v as i64)) {
+        for (tick, label) in labelled(ticks(n), &|v| format::thousands(v as i64)) {
             pen.line(&[(x.px(tick), foot), (x.px(tick), foot + 4.0)], INK_3, 1.0);
             pen.text((x.px(tick), foot + 14.0), &label, Anchor::Middle, INK_3);
         }
-        pen.text((LEFT, foot + 32.0), axis_word, Anchor::Start, INK_3);
+        pen.text((LEFT, foot + 32.0), axis_title, Anchor::Start, INK_3);
         pen.dashes(&[(x.px(0.0), y.px(0.0)), (x.px(n), y.px(1.0))], RULE, 1.0, (3.0, 3.0));
         let mut points = vec![(x.px(0.0), y.px(0.0))];
         points.extend(shares.iter().enumerate().map(|(i, s)| (x.px(i as f64 + 1.0), y.px(*s))));
@@ -50,7 +56,7 @@ pub(crate) fn curve(frame: &Frame, shares: &[f64], marks: &[usize], axis_word: &
         for rank in marks {
             mark(pen, (&x, &y), shares, *rank, width);
         }
-        equal_word(pen, (&x, &y), n);
+        label_diagonal(pen, (&x, &y), n);
     })
 }
 
@@ -62,13 +68,13 @@ fn mark(pen: &mut Pen, (x, y): (&Scale, &Scale), shares: &[f64], rank: usize, wi
     let who = if rank == 1 {
         "the largest".to_owned()
     } else {
-        format!("the {} largest", words::few(rank as i64))
+        format!("the {} largest", format::count_in_words(rank as i64))
     };
-    let label = format!("{} {who}", words::percent(*share));
-    // Right of and below the curve there is room, unless the mark is near the right edge.
+    let label = format!("{} {who}", format::percent(*share));
+    // There is room on the right of and below the curve, unless the mark is near the right edge.
     let fits = at.0 + 10.0 + width_of(&label, true) <= width - 12.0;
     if fits {
-        // Low marks keep clear of the axis.
+        // The label of a low mark stays above the axis.
         let y = (at.1 + 9.0).min(foot - 11.0);
         pen.bold((at.0 + 11.0, y), &label, Anchor::Start, INK);
     } else {
@@ -76,8 +82,8 @@ fn mark(pen: &mut Pen, (x, y): (&Scale, &Scale), shares: &[f64], rank: usize, wi
     }
 }
 
-/// The diagonal is named where the curve leaves room under it.
-fn equal_word(pen: &mut Pen, (x, y): (&Scale, &Scale), n: f64) {
+/// Labels the diagonal where the curve leaves room under it.
+fn label_diagonal(pen: &mut Pen, (x, y): (&Scale, &Scale), n: f64) {
     let at = (x.px(n * 0.98), y.px(0.9) + 34.0);
     pen.text(at, "dashed: all equal", Anchor::End, INK_2);
 }
@@ -87,10 +93,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_run_to_one() {
+    fn shares_add_up_to_one() {
         #[track_caller]
         fn check(amounts: &[f64], expected: &[f64]) {
-            assert_eq!(running_shares(amounts.to_vec()), expected);
+            assert_eq!(cumulative_shares(amounts.to_vec()), expected);
         }
         check(&[1.0, 3.0, 0.0], &[0.75, 1.0]);
         check(&[], &[]);

@@ -1,14 +1,15 @@
-//! The cell of a table that places a median on a shared log axis, with an arrow to an unreached p90.
+//! A table cell that shows a median and the 90th percentile (p90) on a logarithmic time axis.
+
+use domain::format;
 
 use super::scale::Scale;
-use crate::canvas::{Anchor, Pen, draw};
-use crate::roles::{AXIS, GRID, INK, INK_2, INK_3, PAGE, SERIES};
-use crate::words;
+use crate::charts::canvas::{Anchor, Pen, draw};
+use crate::theme::{AXIS, GRID, INK, INK_2, INK_3, PAGE, SERIES};
 
-/// Size of a cell in px.
-pub(crate) const SIZE: (f64, f64) = (300.0, 37.0);
+/// The size of a cell in px.
+const SIZE: (f64, f64) = (300.0, 37.0);
 
-/// Seconds that the axis marks, and their names.
+/// The marks of the axis in seconds, with their labels.
 const MARKS: [(f64, &str); 6] = [
     (1_800.0, "30 min"),
     (6.0 * 3_600.0, "6 h"),
@@ -22,8 +23,8 @@ fn axis() -> Scale {
     Scale::log((900.0, 30.0 * 86_400.0), (16.0, SIZE.0 - 20.0))
 }
 
-/// The head of the column: names of the marks.
-pub(crate) fn head() -> String {
+/// Draws the heading of the column: the labels of the marks.
+pub(crate) fn header() -> String {
     let x = axis();
     draw((SIZE.0, 18.0), "Log scale from 30 minutes to 30 days", "", |pen| {
         for (seconds, name) in MARKS {
@@ -32,8 +33,8 @@ pub(crate) fn head() -> String {
     })
 }
 
-/// One cohort: a dot at the median, hollow while the cohort matures; then a dotted way to the p90,
-/// a bar where it was reached, an arrow where it was not.
+/// Draws the cell of one cohort: a dot at the median, which is hollow while the cohort matures, and
+/// a dotted line to the p90. The line ends with a bar, or with an arrow if the p90 is not reached.
 pub(crate) fn cell(title: &str, median: Option<f64>, p90: Option<f64>, mature: bool) -> String {
     let x = axis();
     let middle = SIZE.1 / 2.0;
@@ -48,13 +49,13 @@ pub(crate) fn cell(title: &str, median: Option<f64>, p90: Option<f64>, mature: b
             return;
         };
         let at = (clamp(median), middle);
-        way(pen, at, p90.map(clamp), middle);
+        line_to_p90(pen, at, p90.map(clamp), middle);
         if mature {
             pen.dot(at, 4.0, SERIES);
         } else {
             pen.ring(at, 4.0, SERIES, PAGE);
         }
-        let label = words::duration(median);
+        let label = format::duration(median);
         let anchor = if at.0 < 60.0 { Anchor::Start } else { Anchor::End };
         let beside = if at.0 < 60.0 { at.0 + 9.0 } else { at.0 - 9.0 };
         if mature {
@@ -65,7 +66,7 @@ pub(crate) fn cell(title: &str, median: Option<f64>, p90: Option<f64>, mature: b
     })
 }
 
-fn way(pen: &mut Pen, from: (f64, f64), p90: Option<f64>, middle: f64) {
+fn line_to_p90(pen: &mut Pen, from: (f64, f64), p90: Option<f64>, middle: f64) {
     let start = if from.0 < 60.0 { from.0 + 56.0 } else { from.0 + 7.0 };
     let end = p90.unwrap_or(SIZE.0 - 16.0);
     if end > start {

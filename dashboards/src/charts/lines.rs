@@ -1,21 +1,22 @@
-//! Lines by period: one or two series, linear or logarithmic, the running period dashed.
+//! A line chart by period: one or two series, a linear or logarithmic axis. The line to an
+//! incomplete period is dashed.
 
 use super::scale::{Scale, labelled, log_ticks, ticks};
-use super::{Frame, spread};
-use crate::canvas::{Anchor, Pen, draw, width_of};
-use crate::roles::{GRID, INK, INK_2, INK_3, PAGE, Role};
+use super::{ChartFrame, spread};
+use crate::charts::canvas::{Anchor, Pen, draw, width_of};
+use crate::theme::{ColourRole, GRID, INK, INK_2, INK_3, PAGE};
 
-/// One line. A `None` is a gap.
+/// One line. An unknown value is a gap.
 #[derive(Debug, Clone)]
 pub(crate) struct Series {
-    /// At the end of the line; empty where the chart has one series.
-    pub word: &'static str,
+    /// The label at the end of the line. It is empty in a chart of one series.
+    pub label: &'static str,
     pub values: Vec<Option<f64>>,
-    pub role: Role,
-    pub text: Role,
+    pub role: ColourRole,
+    pub text: ColourRole,
 }
 
-/// A period under the axis.
+/// A period on the axis.
 #[derive(Debug, Clone)]
 pub(crate) struct Period {
     pub label: String,
@@ -23,34 +24,37 @@ pub(crate) struct Period {
     pub complete: bool,
 }
 
+/// The lines of a chart, and how their values are written.
 #[derive(Clone, Copy)]
-pub(crate) struct Lines<'a> {
+pub(crate) struct LineChart<'a> {
     pub periods: &'a [Period],
     pub series: &'a [Series],
     pub axis: &'a dyn Fn(f64) -> String,
     pub value: &'a dyn Fn(f64) -> String,
-    /// Powers of two instead of equal steps.
+    /// Whether the axis is logarithmic, with a line at each power of two.
     pub log: bool,
-    /// A sentence on the line at 1, for ratios.
-    pub floor_note: Option<&'a str>,
+    /// A sentence above the line at 1, for ratios.
+    pub note_at_one: Option<&'a str>,
 }
 
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 42.0;
 
-struct Place<'a> {
-    chart: Lines<'a>,
+/// A chart with the places of its parts in px.
+struct LineLayout<'a> {
+    chart: LineChart<'a>,
     y: Scale,
-    /// Left and right end of the grid.
+    /// The left and right end of the grid.
     plot: (f64, f64),
     foot: f64,
 }
 
-pub(crate) fn lines(frame: &Frame, chart: Lines) -> String {
+/// Draws the chart.
+pub(crate) fn line_chart(frame: &ChartFrame, chart: LineChart) -> String {
     let (width, height) = frame.size;
     let known = chart.series.iter().flat_map(|s| s.values.iter().flatten().copied());
     let (low, high) = known.fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
-    let named = chart.series.iter().map(|s| width_of(&end_word(&chart, s), true));
+    let named = chart.series.iter().map(|s| width_of(&end_label(&chart, s), true));
     let right = if chart.series.len() > 1 { named.fold(0.0, f64::max) } else { 26.0 };
     let foot = height - BOTTOM;
     let (marks, y) = if chart.log {
@@ -62,17 +66,17 @@ pub(crate) fn lines(frame: &Frame, chart: Lines) -> String {
         (ticks(top), Scale::linear((0.0, top), (foot, TOP)))
     };
     let left = super::axis_room(&marks, chart.axis);
-    let place = Place { chart, y, plot: (left, width - right), foot };
+    let layout = LineLayout { chart, y, plot: (left, width - right), foot };
     draw(frame.size, frame.title, frame.desc, |pen| {
-        place.grid(pen, &marks);
+        layout.grid(pen, &marks);
         for series in chart.series {
-            place.series(pen, series);
+            layout.series(pen, series);
         }
-        place.words(pen);
+        layout.end_labels(pen);
     })
 }
 
-impl Place<'_> {
+impl LineLayout<'_> {
     fn x(&self, i: usize) -> f64 {
         let room = self.plot.1 - self.plot.0 - 28.0;
         let steps = self.chart.periods.len().saturating_sub(1).max(1) as f64;
@@ -80,17 +84,17 @@ impl Place<'_> {
     }
 
     fn grid(&self, pen: &mut Pen, marks: &[f64]) {
-        // A long log axis keeps every second label.
+        // A long logarithmic axis shows every second label only.
         let every = if marks.len() > 7 { 2 } else { 1 };
         for (i, (mark, label)) in labelled(marks.to_vec(), self.chart.axis).iter().enumerate() {
             let at = self.y.px(*mark);
             let zero = if self.chart.log { *mark == 1.0 } else { *mark == 0.0 };
-            pen.level(self.plot, at, if zero { INK } else { GRID });
+            pen.horizontal(self.plot, at, if zero { INK } else { GRID });
             if i % every == 0 || zero {
                 pen.text((self.plot.0 - 10.0, at), label, Anchor::End, INK_3);
             }
         }
-        if let Some(note) = self.chart.floor_note.filter(|_| self.free_above_floor()) {
+        if let Some(note) = self.chart.note_at_one.filter(|_| self.has_room_above_one()) {
             pen.text((self.plot.0 + 6.0, self.y.px(1.0) - 10.0), note, Anchor::Start, INK_3);
         }
         let room = self.x(1) - self.x(0);
@@ -106,8 +110,8 @@ impl Place<'_> {
         }
     }
 
-    /// A note on the line at 1 has room where no point or its label comes near.
-    fn free_above_floor(&self) -> bool {
+    /// Returns whether there is room for a note above the line at 1: no point or label is near it.
+    fn has_room_above_one(&self) -> bool {
         let known = self.chart.series.iter().flat_map(|s| s.values.iter().flatten());
         let lowest = known.map(|v| self.y.px(*v)).fold(0.0, f64::max);
         self.y.px(1.0) - lowest > 36.0
@@ -140,7 +144,7 @@ impl Place<'_> {
         }
     }
 
-    /// A dot, and its value: above a peak, below a trough.
+    /// Draws a point with its value, which stands above a peak and below a trough.
     fn point(&self, pen: &mut Pen, series: &Series, i: usize) {
         let Some(value) = series.values[i] else { return };
         let complete = self.chart.periods.get(i).is_none_or(|p| p.complete);
@@ -154,7 +158,7 @@ impl Place<'_> {
         let room = self.x(1) - self.x(0);
         let single = self.chart.series.len() == 1;
         let last = i + 1 == series.values.len();
-        // Of several lines each end is named with its value; of one every value is printed.
+        // One line has its value at every point. Of several lines only the ends are labelled.
         if !single || (!last && width_of(&text, true) > room + 4.0) {
             return;
         }
@@ -164,7 +168,7 @@ impl Place<'_> {
         let falls = before.is_some_and(|v| v > value) && after.is_none();
         let below = (trough || falls) && at.1 + 22.0 < self.foot;
         let y = if below { at.1 + 13.0 } else { at.1 - 12.0 };
-        // A steep line would run through its label: that moves to the outer side.
+        // A steep line would cross its label, so the label moves to the outer side.
         let rise = |to: Option<f64>| to.map_or(0.0, |v| at.1 - self.y.px(v));
         let aside = if !below && rise(after) > 24.0 {
             -10.0
@@ -180,7 +184,7 @@ impl Place<'_> {
         }
     }
 
-    fn words(&self, pen: &mut Pen) {
+    fn end_labels(&self, pen: &mut Pen) {
         let ends: Vec<(&Series, f64)> = self
             .chart
             .series
@@ -191,14 +195,14 @@ impl Place<'_> {
         for ((series, _), y) in ends.iter().zip(spread(&ys, (TOP, self.foot))) {
             if self.chart.series.len() > 1 {
                 let at = (self.plot.1 - 5.0, y);
-                pen.bold(at, &end_word(&self.chart, series), Anchor::Start, series.text);
+                pen.bold(at, &end_label(&self.chart, series), Anchor::Start, series.text);
             }
         }
     }
 }
 
-/// The word of a line with its last value.
-fn end_word(chart: &Lines, series: &Series) -> String {
+/// Returns the label of a line with its last value.
+fn end_label(chart: &LineChart, series: &Series) -> String {
     let last = series.values.iter().rev().flatten().next();
-    last.map_or_else(String::new, |v| format!("{} {}", series.word, (chart.value)(*v)))
+    last.map_or_else(String::new, |v| format!("{} {}", series.label, (chart.value)(*v)))
 }

@@ -1,7 +1,20 @@
-//! Chart kinds, each a pure function from numbers to an SVG string.
+//! Charts. Each is a pure function from numbers to an SVG string.
+//!
+//! - `canvas`: the drawing surface, the only home of plotters
+//! - `scale`: from values to pixels, and the grid lines of an axis
+//! - `bars`: stacked bars by period
+//! - `lines`: lines by period
+//! - `areas`: partners by tier over time
+//! - `daily`: one value per day
+//! - `score`: a health score over time
+//! - `spark`: sparklines
+//! - `curve`: the concentration curve
+//! - `heatmap`: retention by cohort
+//! - `dots`: a median and a percentile in a table cell
 
 pub(crate) mod areas;
 pub(crate) mod bars;
+pub(crate) mod canvas;
 pub(crate) mod curve;
 pub(crate) mod daily;
 pub(crate) mod dots;
@@ -11,35 +24,36 @@ pub(crate) mod scale;
 pub(crate) mod score;
 pub(crate) mod spark;
 
-/// Width of the drawing for phones in px, and the periods it shows.
+/// The width of a drawing for phones in px.
 pub(crate) const NARROW: f64 = 358.0;
+/// The number of periods in a drawing for phones.
 pub(crate) const NARROW_PERIODS: usize = 6;
 
-/// Periods of a wide drawing; what lies before is in the table.
+/// The number of periods in a wide drawing. Earlier ones are in the table.
 pub(crate) const WIDE_PERIODS: usize = 12;
 
-/// What every chart says of itself.
+/// The size of a chart, and its description for screen readers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Frame<'a> {
-    /// Drawn size in px.
+pub(crate) struct ChartFrame<'a> {
+    /// The size in px.
     pub size: (f64, f64),
     pub title: &'a str,
-    /// The finding in words, for who cannot see the drawing.
+    /// What the chart shows, in words.
     pub desc: &'a str,
 }
 
-/// The last `n` of a slice.
+/// Returns the last `n` items of a slice.
 pub(crate) fn last<T>(items: &[T], n: usize) -> &[T] {
     &items[items.len().saturating_sub(n)..]
 }
 
-/// Room that the labels of an axis take on the left of a chart.
+/// Returns the room that the labels of an axis take on the left of a chart, in px.
 pub(crate) fn axis_room(marks: &[f64], axis: &dyn Fn(f64) -> String) -> f64 {
-    let widest = marks.iter().map(|m| crate::canvas::width_of(&axis(*m), false));
+    let widest = marks.iter().map(|m| canvas::width_of(&axis(*m), false));
     widest.fold(0.0, f64::max).max(22.0) + 12.0
 }
 
-/// Moves labels at `ys` apart to at least 14 px, keeping their order and staying within bounds.
+/// Moves labels at `ys` at least 14 px apart. They keep their order and stay within the bounds.
 pub(crate) fn spread(ys: &[f64], (top, bottom): (f64, f64)) -> Vec<f64> {
     const GAP: f64 = 14.0;
     let mut order: Vec<usize> = (0..ys.len()).collect();

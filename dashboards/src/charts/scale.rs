@@ -1,4 +1,4 @@
-//! Scales: values to px, and the two to four grid lines of an axis.
+//! Scales from values to px, and the two to four grid lines of an axis.
 
 /// A linear or logarithmic map from a domain of values to px.
 #[derive(Debug, Clone, Copy)]
@@ -9,15 +9,17 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
+    /// Returns a linear scale from the domain `from` to the px `to`.
     pub(crate) fn linear(from: (f64, f64), to: (f64, f64)) -> Self {
         Self { from, to, log: false }
     }
 
-    /// Both ends of the domain must be above 0.
+    /// Returns a logarithmic scale. Both ends of the domain must be above 0.
     pub(crate) fn log(from: (f64, f64), to: (f64, f64)) -> Self {
         Self { from: (from.0.ln(), from.1.ln()), to, log: true }
     }
 
+    /// Returns the px of a value.
     pub(crate) fn px(&self, value: f64) -> f64 {
         let value = if self.log { value.max(1e-9).ln() } else { value };
         let span = self.from.1 - self.from.0;
@@ -28,7 +30,7 @@ impl Scale {
     }
 }
 
-/// Round values from 0 up to `max`, with two to four grid lines above 0.
+/// Returns round values from 0 up to `max`, with two to four grid lines above 0.
 pub(crate) fn ticks(max: f64) -> Vec<f64> {
     if max <= 0.0 || !max.is_finite() {
         return vec![0.0];
@@ -44,8 +46,8 @@ pub(crate) fn ticks(max: f64) -> Vec<f64> {
     (0..=count).map(|i| i as f64 * step).collect()
 }
 
-/// Values with their labels; a value whose label repeats the one before is left out, so that an
-/// axis of small counts has whole steps.
+/// Returns the values with their labels. A value with the same label as the one before is left out,
+/// so that an axis of small counts has whole steps.
 pub(crate) fn labelled(marks: Vec<f64>, axis: &dyn Fn(f64) -> String) -> Vec<(f64, String)> {
     let mut out: Vec<(f64, String)> = Vec::new();
     for mark in marks {
@@ -57,7 +59,7 @@ pub(crate) fn labelled(marks: Vec<f64>, axis: &dyn Fn(f64) -> String) -> Vec<(f6
     out
 }
 
-/// Powers of `base` that span `min` to `max`, at least two.
+/// Returns the powers of `base` that span `min` to `max`, at least two.
 pub(crate) fn log_ticks((min, max): (f64, f64), base: f64) -> Vec<f64> {
     let low = (min.max(1e-9).ln() / base.ln() + 1e-9).floor();
     let high = (max.max(1e-9).ln() / base.ln() - 1e-9).ceil().max(low + 1.0);

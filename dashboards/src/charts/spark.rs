@@ -1,11 +1,13 @@
-//! Sparklines: of a tile, whole periods only, a dot on the last; of a score, on one scale for all.
+//! Sparklines: for a tile, over complete periods, and for the trend of a health score.
 
 use super::scale::Scale;
-use crate::canvas::draw;
-use crate::roles::{HAIR, INK_2, Role, SERIES};
+use crate::charts::canvas::draw;
+use crate::theme::{ColourRole, HAIR, INK_2, SERIES};
 
-/// Draws `values` over a width of `size.0`; fewer than two known values draw nothing.
-pub(crate) fn spark(size: (f64, f64), title: &str, values: &[Option<f64>], role: Role) -> String {
+/// Draws the sparkline of a tile, with a dot at the last value. Fewer than two known values draw
+/// nothing.
+pub(crate) fn tile_spark(title: &str, values: &[Option<f64>]) -> String {
+    let size = (152.0, 32.0);
     let known: Vec<f64> = values.iter().flatten().copied().collect();
     let low = known.iter().copied().fold(f64::INFINITY, f64::min);
     let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -23,25 +25,25 @@ pub(crate) fn spark(size: (f64, f64), title: &str, values: &[Option<f64>], role:
         let x = Scale::linear((0.0, (values.len() - 1) as f64), (1.0, size.0 - pad));
         let at = |(i, v): (usize, &Option<f64>)| v.map(|v| (x.px(i as f64), y.px(v)));
         let points: Vec<(f64, f64)> = values.iter().enumerate().filter_map(at).collect();
-        pen.line(&points, role, 1.4);
+        pen.line(&points, SERIES, 1.4);
         if let Some(end) = points.last() {
-            pen.dot(*end, 2.75, role);
+            pen.dot(*end, 2.75, SERIES);
         }
     })
 }
 
-/// The sparkline of a tile.
-pub(crate) fn tile_spark(title: &str, values: &[Option<f64>]) -> String {
-    spark((152.0, 32.0), title, values, SERIES)
-}
-
-/// The trend of a score, 0 to 100 on every row alike, with the lines of the tiers; `values` end today.
-pub(crate) fn trend(values: &[Option<f64>], tier: Role, lines: [f64; 2]) -> String {
+/// Draws the trend of a score up to today, on the scale 0 to 100 of all scores, with the thresholds
+/// of the tiers. The dot has the colour of the tier.
+pub(crate) fn score_trend(
+    values: &[Option<f64>],
+    colour: ColourRole,
+    thresholds: [f64; 2],
+) -> String {
     let size = (92.0, 24.0);
     let y = Scale::linear((0.0, 100.0), (size.1 - 2.0, 2.0));
     draw(size, "Score over time", "", |pen| {
-        for mark in lines {
-            pen.level((0.0, size.0), y.px(mark), HAIR);
+        for mark in thresholds {
+            pen.horizontal((0.0, size.0), y.px(mark), HAIR);
         }
         let x = Scale::linear((0.0, values.len().max(2) as f64 - 1.0), (1.0, size.0 - 4.0));
         let mut run = Vec::new();
@@ -56,7 +58,7 @@ pub(crate) fn trend(values: &[Option<f64>], tier: Role, lines: [f64; 2]) -> Stri
         }
         pen.line(&run, INK_2, 1.4);
         if let Some(end) = run.last() {
-            pen.dot(*end, 2.5, tier);
+            pen.dot(*end, 2.5, colour);
         }
     })
 }

@@ -1,27 +1,29 @@
-//! The metrics of the sample programme, derived from what its partners did.
+//! The metrics of the sample programme, derived from its partners.
 
 use chrono::Days;
 
-use super::{Life, date, mix, months, ratio};
+use super::{SamplePartner, date, mix, months, ratio};
 use crate::input::ReportInput;
-use crate::rows::{
+use crate::metric_rows::{
     ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, RevenuePerPartnerRow,
     RevenueSummaryRow, TimeToFirstCallRow,
 };
-use crate::words::{month_start, next_month};
+use crate::months::{month_start, next_month};
 
-pub(super) fn registration_metrics(input: &mut ReportInput, lives: &[Life]) {
+pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePartner]) {
     let as_of = input.as_of;
     let cohorts = months(as_of).into_iter().map(Some).chain([None]);
     for cohort in cohorts {
-        let of: Vec<&Life> = lives
+        let of: Vec<&SamplePartner> = partners
             .iter()
             .filter(|l| cohort.is_none_or(|m| month_start(l.registered) == m))
             .collect();
         if of.is_empty() && cohort.is_some() {
             continue;
         }
-        let count = |wanted: &dyn Fn(&Life) -> bool| of.iter().filter(|l| wanted(l)).count() as i64;
+        let count = |wanted: &dyn Fn(&SamplePartner) -> bool| {
+            of.iter().filter(|l| wanted(l)).count() as i64
+        };
         let registered = of.len() as i64;
         let sandbox = count(&|l| l.called_at(as_of).is_some());
         let production = count(&|l| l.live_at(as_of).is_some());
@@ -76,15 +78,16 @@ pub(super) fn registration_metrics(input: &mut ReportInput, lives: &[Life]) {
     }
 }
 
-pub(super) fn growth_metrics(input: &mut ReportInput, lives: &[Life]) {
+pub(super) fn growth_metrics(input: &mut ReportInput, partners: &[SamplePartner]) {
     let as_of = input.as_of;
     let all = months(as_of);
     for (i, month) in all.iter().enumerate() {
-        let now = |l: &&Life| l.active(*month, as_of);
-        let prior = |l: &&Life| i > 0 && l.active(all[i - 1], as_of);
-        let ever = |l: &&Life| all[..i].iter().any(|m| l.active(*m, as_of));
-        let count =
-            |wanted: &dyn Fn(&&Life) -> bool| lives.iter().filter(|l| wanted(l)).count() as i64;
+        let now = |l: &&SamplePartner| l.active(*month, as_of);
+        let prior = |l: &&SamplePartner| i > 0 && l.active(all[i - 1], as_of);
+        let ever = |l: &&SamplePartner| all[..i].iter().any(|m| l.active(*m, as_of));
+        let count = |wanted: &dyn Fn(&&SamplePartner) -> bool| {
+            partners.iter().filter(|l| wanted(l)).count() as i64
+        };
         let (active, before) = (count(&now), count(&prior));
         let new = count(&|l| now(l) && !ever(l));
         let retained = count(&|l| now(l) && prior(l));
@@ -102,7 +105,7 @@ pub(super) fn growth_metrics(input: &mut ReportInput, lives: &[Life]) {
             complete: next_month(*month) <= as_of,
         });
         for (since, later) in all[i..].iter().enumerate() {
-            let of: Vec<&Life> = lives
+            let of: Vec<&SamplePartner> = partners
                 .iter()
                 .filter(|l| l.live_at(as_of).map(month_start) == Some(*month))
                 .collect();
@@ -125,21 +128,21 @@ pub(super) fn growth_metrics(input: &mut ReportInput, lives: &[Life]) {
     }
 }
 
-pub(super) fn revenue_metrics(input: &mut ReportInput, lives: &[Life]) {
+pub(super) fn revenue_metrics(input: &mut ReportInput, partners: &[SamplePartner]) {
     let as_of = input.as_of;
     for month in months(as_of) {
-        let mut rows: Vec<(&Life, f64)> =
-            lives.iter().map(|l| (l, l.gross(month, as_of))).filter(|(_, g)| *g > 0.0).collect();
+        let mut rows: Vec<(&SamplePartner, f64)> =
+            partners.iter().map(|l| (l, l.gross(month, as_of))).filter(|(_, g)| *g > 0.0).collect();
         rows.sort_by(|a, b| b.1.total_cmp(&a.1));
         let gross: f64 = rows.iter().map(|(_, g)| g).sum();
         let share = |g: f64| (gross > 0.0).then(|| g / gross);
         let (mut credits, n) = (0.0, rows.len());
-        for (i, (life, amount)) in rows.iter().enumerate() {
-            let credit = if mix(life.seed, 11) < 0.2 { amount * 0.05 } else { 0.0 };
+        for (i, (partner, amount)) in rows.iter().enumerate() {
+            let credit = if mix(partner.seed, 11) < 0.2 { amount * 0.05 } else { 0.0 };
             credits += credit;
             input.revenue_per_partner.push(RevenuePerPartnerRow {
                 month,
-                partner_id: life.id.clone(),
+                partner_id: partner.id.clone(),
                 gross: *amount,
                 credits: credit,
                 refunds: 0.0,

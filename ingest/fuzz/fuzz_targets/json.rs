@@ -1,30 +1,31 @@
-//! Any bytes as a record of any stream: JSON, CloudEvents structured and binary.
+//! Fuzzes the JSON decoder with records of any stream, also as CloudEvents in structured and binary
+//! mode.
 //!
-//! The first byte says which stream; its high bit, that as many bytes as the second says are the
+//! The first byte selects the stream. Its high bit means that the next byte is the length of the
 //! attributes of binary mode.
 #![no_main]
 
-use ingest_fuzz::decode::{Input, Reason};
+use ingest_fuzz::decode::{RecordInput, RejectReason};
 use ingest_fuzz::{ARRIVAL, attributes, decode, stream};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((&kind, mut value)) = bytes.split_first() else { return };
+    let Some((&selector, mut value)) = bytes.split_first() else { return };
     let mut binary = None;
-    if kind & 0x80 != 0 {
+    if selector & 0x80 != 0 {
         let Some((&length, rest)) = value.split_first() else { return };
         let Some((head, rest)) = rest.split_at_checked(usize::from(length)) else { return };
         (binary, value) = (attributes(head), rest);
     }
-    let stream = stream(kind);
-    let input = Input { value, arrival: ARRIVAL, attributes: binary, schema: None };
+    let stream = stream(selector);
+    let input = RecordInput { value, arrival: ARRIVAL, attributes: binary, schema: None };
     let found = decode(stream, &input);
     if value.first() == Some(&0) {
-        return assert_eq!(found.expect_err("Avro").reason, Reason::SchemaUnknown);
+        return assert_eq!(found.expect_err("Avro").reason, RejectReason::SchemaUnknown);
     }
-    // White space before it changes no meaning, but sends every record the long way.
+    // White space before a record changes nothing, but sends it past the fast path.
     let spaced = [b" ", value].concat();
-    let again = decode(stream, &Input { value: &spaced, ..input });
+    let again = decode(stream, &RecordInput { value: &spaced, ..input });
     match (found, again) {
         (Ok(event), Ok(again)) => assert_eq!(format!("{event:?}"), format!("{again:?}")),
         (Err(why), Err(again)) => {

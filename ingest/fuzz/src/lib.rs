@@ -1,5 +1,5 @@
-//! The decoders alone: without Kafka and the lake they build in two minutes. And what every record
-//! must keep, whatever its bytes.
+//! The decoders without Kafka and the lake, which build in two minutes, and the invariants that
+//! hold for every record.
 
 extern crate self as lake;
 
@@ -12,15 +12,17 @@ pub mod schema;
 
 use std::sync::Arc;
 
-use lake_types::Stream;
+use domain::Stream;
 
 pub use crate::room::decode;
-use crate::room::decode::{Attributes, Days, Decoder, Event, Input, Origin, Rejection, Rows};
+use crate::room::decode::{
+    CloudEventAttributes, DayBatches, Decoder, Event, RecordInput, RecordOrigin, Rejection, Rows,
+};
 
 /// 2026-11-01T00:00:00Z.
 pub const ARRIVAL: i64 = 1_793_491_200_000_000;
 
-/// The stream that a byte stands for.
+/// Returns the stream that a byte selects.
 pub fn stream(byte: u8) -> Stream {
     Stream::ALL[usize::from(byte) % Stream::ALL.len()]
 }
@@ -29,15 +31,15 @@ pub fn decoder(stream: Stream) -> Decoder {
     Decoder::new(stream, Arc::new(|credential: &str| format!("k:{}", credential.len())))
 }
 
-/// Decodes a record; an accepted one becomes a row, whose columns are those of the table.
-pub fn decode<'a>(stream: Stream, input: &Input<'a>) -> Result<Event<'a>, Rejection> {
+/// Decodes a record. An accepted one becomes rows, whose columns must be those of the raw table.
+pub fn decode<'a>(stream: Stream, input: &RecordInput<'a>) -> Result<Event<'a>, Rejection> {
     let event = decoder(stream).parse(input)?;
     let mut rows = Rows::new(stream);
-    let origin = Origin { topic: "fuzz", partition: 0, offset: 0, arrival: input.arrival };
-    // Twice: the second meets what the first left behind.
+    let origin = RecordOrigin { topic: "fuzz", partition: 0, offset: 0, arrival: input.arrival };
+    // The second row meets the interned texts of the first.
     rows.push(&event, &origin, false);
     rows.push(&event, &origin, true);
-    let days = Days::new(vec![&rows]);
+    let days = DayBatches::new(vec![&rows]);
     let mut stored = 0;
     for (_, range) in days.iter() {
         let batch = days.batch(range, input.arrival).expect("columns of the table's types");
@@ -47,10 +49,10 @@ pub fn decode<'a>(stream: Stream, input: &Input<'a>) -> Result<Event<'a>, Reject
     Ok(event)
 }
 
-/// The attributes of binary mode, out of bytes that an input begins with.
-pub fn attributes(bytes: &[u8]) -> Option<Attributes<'_>> {
+/// Returns the attributes of CloudEvents' binary mode from the first bytes of an input.
+pub fn attributes(bytes: &[u8]) -> Option<CloudEventAttributes<'_>> {
     let (id, time) = bytes.split_at(bytes.len() / 2);
-    Attributes::read(|name| match name.to_bytes() {
+    CloudEventAttributes::read(|name| match name.to_bytes() {
         b"ce_specversion" => Some(b"1.0"),
         b"ce_id" => Some(id),
         b"ce_time" => Some(time),

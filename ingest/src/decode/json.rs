@@ -1,4 +1,4 @@
-//! One JSON object to slots: the values of the fields that are asked for, and everything else.
+//! Parses one JSON object into slots: the values of the known fields, and all other members.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::extra::{self, Unkeepable};
-use super::fields::{COMMON, MOST};
+use super::fields::{COMMON_NAMES, MAX_OWN_FIELDS};
 use super::number;
+use crate::decode::unknown_fields::{self, UnstorableJson};
 
-pub(super) const SLOTS: usize = COMMON.len() + MOST;
+pub(super) const MAX_FIELDS: usize = COMMON_NAMES.len() + MAX_OWN_FIELDS;
 
-/// The value of one field, as far as its kind; strings are unescaped, numbers are their text.
+/// The value of one field. Strings are unescaped, and numbers are kept as their text.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Slot<'a> {
     #[default]
@@ -22,9 +22,9 @@ pub(super) enum Slot<'a> {
     Bool,
     Number(&'a str),
     Text(Cow<'a, str>),
-    /// Of a credential, all that is kept.
+    /// The hash of a credential, which replaces it.
     Hash(Arc<str>),
-    /// This and the next three are not in JSON.
+    /// This variant and the next three do not occur in JSON.
     Bytes,
     Long(i64),
     Double(f64),
@@ -35,8 +35,8 @@ pub(super) enum Slot<'a> {
 }
 
 impl Slot<'_> {
-    /// What a message calls it.
-    pub(super) fn kind(&self) -> &'static str {
+    /// Returns the name of the value's type for messages.
+    pub(super) fn type_name(&self) -> &'static str {
         match self {
             Self::Absent => "absent",
             Self::Null => "null",
@@ -50,6 +50,7 @@ impl Slot<'_> {
         }
     }
 
+    /// Returns the text of a string or of a hash.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -59,78 +60,79 @@ impl Slot<'_> {
     }
 
     /// Reads a valid JSON value.
-    pub(super) fn read<'a>(json: &'a str) -> Result<Slot<'a>, Unkeepable> {
+    pub(super) fn read<'a>(json: &'a str) -> Result<Slot<'a>, UnstorableJson> {
         Ok(match json.as_bytes().first() {
-            Some(b'"') => Slot::Text(extra::unquote(json)?),
+            Some(b'"') => Slot::Text(unknown_fields::unquote(json)?),
             Some(b'n') => Slot::Null,
             Some(b't' | b'f') => Slot::Bool,
             Some(b'{') => {
-                extra::check(json)?;
+                unknown_fields::check_storable(json)?;
                 Slot::Object
             }
             Some(b'[') => {
-                extra::check(json)?;
+                unknown_fields::check_storable(json)?;
                 Slot::Array
             }
             _ if number::is_finite(json) => Slot::Number(json),
-            _ => return Err(Unkeepable("a number beyond Float64")),
+            _ => return Err(UnstorableJson("a number beyond Float64")),
         })
     }
 }
 
-/// What an object holds.
+/// The members of an object.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Object<'a> {
-    /// In the order of the names asked for.
-    pub(super) slots: [Slot<'a>; SLOTS],
-    /// Name and JSON text of every other member, in the order they came.
+pub(super) struct ParsedObject<'a> {
+    /// The values of the known fields, in the order of their names.
+    pub(super) slots: [Slot<'a>; MAX_FIELDS],
+    /// The name and JSON text of every other member, in the order of the text.
     pub(super) unknown: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-/// Why there is no object.
+/// Why a value is not an object.
 #[derive(Debug)]
-pub(super) enum NoObject {
+pub(super) enum ObjectError {
     NotJson(String),
     NotAnObject(&'static str),
 }
 
-impl From<Unkeepable> for NoObject {
-    fn from(Unkeepable(what): Unkeepable) -> Self {
+impl From<UnstorableJson> for ObjectError {
+    fn from(UnstorableJson(what): UnstorableJson) -> Self {
         Self::NotJson(what.to_owned())
     }
 }
 
-/// Reads a JSON text that must be one object into an empty one. Of a name given twice the last
-/// counts.
+/// Parses a JSON text that must be one object into an empty `object`. The last of several members
+/// with the same name counts.
 pub(super) fn object<'a>(
     text: &'a str,
     names: &[&str],
-    object: &mut Object<'a>,
-) -> Result<(), NoObject> {
+    object: &mut ParsedObject<'a>,
+) -> Result<(), ObjectError> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = json.deserialize_map(Members { names, object }).and_then(|()| json.end());
+    let read = json.deserialize_map(ObjectVisitor { names, object }).and_then(|()| json.end());
     read.map_err(|error| explain(text, &error))
 }
 
-/// The first thing wrong with a text that is no object: whether it is JSON comes first.
-fn explain(text: &str, error: &serde_json::Error) -> NoObject {
+/// Returns why a text is not an object. Invalid JSON is reported first.
+fn explain(text: &str, error: &serde_json::Error) -> ObjectError {
     let value = match serde_json::from_str::<&RawValue>(text) {
         Ok(raw) => raw.get(),
-        Err(error) => return NoObject::NotJson(error.to_string()),
+        Err(error) => return ObjectError::NotJson(error.to_string()),
     };
     match Slot::read(value) {
         Err(unkeepable) => unkeepable.into(),
-        Ok(Slot::Object) => NoObject::NotJson(error.to_string()),
-        Ok(other) => NoObject::NotAnObject(other.kind()),
+        Ok(Slot::Object) => ObjectError::NotJson(error.to_string()),
+        Ok(other) => ObjectError::NotAnObject(other.type_name()),
     }
 }
 
-struct Members<'n, 'o, 'de> {
+/// Visits the members of an object and fills the slots.
+struct ObjectVisitor<'n, 'o, 'de> {
     names: &'n [&'n str],
-    object: &'o mut Object<'de>,
+    object: &'o mut ParsedObject<'de>,
 }
 
-impl<'de> Visitor<'de> for Members<'_, '_, 'de> {
+impl<'de> Visitor<'de> for ObjectVisitor<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,35 +141,38 @@ impl<'de> Visitor<'de> for Members<'_, '_, 'de> {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         let object = self.object;
-        // Producers write their fields in one order, mostly that of the contract.
+        // Producers write their fields in a constant order, usually that of the contract.
         let mut expected = 0;
-        while let Some(name) = map.next_key_seed(Name { names: self.names, expected })? {
+        while let Some(name) = map.next_key_seed(FieldNameSeed { names: self.names, expected })? {
             let value: &'de RawValue = map.next_value()?;
             match name {
-                Named::Slot(slot) => {
+                MemberName::Slot(slot) => {
                     object.slots[slot] = Slot::read(value.get())
-                        .map_err(|Unkeepable(what)| M::Error::custom(what))?;
+                        .map_err(|UnstorableJson(what)| M::Error::custom(what))?;
                     expected = slot + 1;
                 }
-                Named::Unknown(name) => object.unknown.push((name, Cow::Borrowed(value.get()))),
+                MemberName::Unknown(name) => {
+                    object.unknown.push((name, Cow::Borrowed(value.get())));
+                }
             }
         }
         Ok(())
     }
 }
 
-enum Named<'de> {
+/// A member's name: the slot of a known field, or an unknown name.
+enum MemberName<'de> {
     Slot(usize),
     Unknown(Cow<'de, str>),
 }
 
-/// Reads a member's name and looks it up, beginning where it is expected.
-struct Name<'n> {
+/// Reads a member's name and looks it up, starting with the expected one.
+struct FieldNameSeed<'n> {
     names: &'n [&'n str],
     expected: usize,
 }
 
-impl Name<'_> {
+impl FieldNameSeed<'_> {
     fn find(&self, name: &str) -> Option<usize> {
         let (before, after) = self.names.split_at(self.expected.min(self.names.len()));
         let found = after.iter().position(|n| *n == name).map(|at| at + before.len());
@@ -175,26 +180,31 @@ impl Name<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Named<'de>;
+impl<'de> DeserializeSeed<'de> for FieldNameSeed<'_> {
+    type Value = MemberName<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Named<'de>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<MemberName<'de>, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'de> Visitor<'de> for Name<'_> {
-    type Value = Named<'de>;
+impl<'de> Visitor<'de> for FieldNameSeed<'_> {
+    type Value = MemberName<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a name")
     }
 
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Named<'de>, E> {
-        Ok(self.find(name).map_or(Named::Unknown(Cow::Borrowed(name)), Named::Slot))
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<MemberName<'de>, E> {
+        Ok(self.find(name).map_or(MemberName::Unknown(Cow::Borrowed(name)), MemberName::Slot))
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Named<'de>, E> {
-        Ok(self.find(name).map_or_else(|| Named::Unknown(Cow::Owned(name.to_owned())), Named::Slot))
+    fn visit_str<E>(self, name: &str) -> Result<MemberName<'de>, E> {
+        Ok(self
+            .find(name)
+            .map_or_else(|| MemberName::Unknown(Cow::Owned(name.to_owned())), MemberName::Slot))
     }
 }

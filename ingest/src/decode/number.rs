@@ -1,15 +1,15 @@
-//! JSON numbers read exactly from their decimal text, without a float in between.
+//! Reads JSON numbers exactly from their decimal text, without a conversion to a float.
 
 /// A number times a power of ten, split at the decimal point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decimal {
     pub(super) negative: bool,
-    /// The digits before the point; `None` beyond 64 bits.
+    /// The digits before the point, or `None` beyond 64 bits.
     pub(super) whole: Option<u64>,
     pub(super) fraction: Fraction,
 }
 
-/// What stands after the point.
+/// The digits after the point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fraction {
     Zero,
@@ -17,29 +17,29 @@ pub(super) enum Fraction {
     HalfOrMore,
 }
 
-/// Why a number is no integer of 64 bits.
+/// Why a number is not a 64-bit integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotInteger {
     Fractional,
-    Beyond,
+    OutOfRange,
 }
 
-/// Reads a JSON number (valid by the grammar) as an integer: `200`, `200.0` and `2e2` are 200.
+/// Reads a valid JSON number as an integer: `200`, `200.0` and `2e2` are 200.
 pub(super) fn integer(text: &str) -> Result<i64, NotInteger> {
-    if let Some(value) = few_digits(text.as_bytes()) {
+    if let Some(value) = short_integer(text.as_bytes()) {
         return Ok(value);
     }
     let decimal = decimal(text, 0);
     if decimal.fraction != Fraction::Zero {
         return Err(NotInteger::Fractional);
     }
-    signed(decimal.negative, decimal.whole).ok_or(NotInteger::Beyond)
+    signed(decimal.negative, decimal.whole).ok_or(NotInteger::OutOfRange)
 }
 
-/// A number of milliseconds as whole microseconds, rounded half away from zero; `None` below zero
-/// or beyond 64 bits.
+/// Converts a number of milliseconds to whole microseconds, rounded half away from zero. Returns
+/// `None` below zero or beyond 64 bits.
 pub(super) fn millis_to_micros(text: &str) -> Option<i64> {
-    if let Some(micros) = few_millis(text.as_bytes()) {
+    if let Some(micros) = short_millis(text.as_bytes()) {
         return Some(micros);
     }
     let decimal = decimal(text, 3);
@@ -51,8 +51,8 @@ pub(super) fn millis_to_micros(text: &str) -> Option<i64> {
     i64::try_from(decimal.whole?.checked_add(up)?).ok()
 }
 
-/// The usual integer: digits alone, too few to leave 64 bits.
-fn few_digits(text: &[u8]) -> Option<i64> {
+/// Reads the usual integer: at most 18 digits.
+pub(super) fn short_integer(text: &[u8]) -> Option<i64> {
     if text.is_empty() || text.len() > 18 {
         return None;
     }
@@ -60,23 +60,23 @@ fn few_digits(text: &[u8]) -> Option<i64> {
         .try_fold(0, |value: i64, b| b.is_ascii_digit().then(|| value * 10 + i64::from(b - b'0')))
 }
 
-/// The usual duration: few digits, and as many as three after the point, as microseconds.
-fn few_millis(text: &[u8]) -> Option<i64> {
+/// Reads the usual duration, at most 12 digits with at most three after the point, as microseconds.
+fn short_millis(text: &[u8]) -> Option<i64> {
     let point = text.iter().position(|b| *b == b'.').unwrap_or(text.len());
     let (whole, fraction) = (&text[..point], text.get(point + 1..).unwrap_or(&[]));
     if whole.len() > 12 || fraction.len() > 3 {
         return None;
     }
-    let micros = few_digits(whole)? * 1_000;
+    let micros = short_integer(whole)? * 1_000;
     match fraction {
         [] if point == text.len() => Some(micros),
-        _ => Some(micros + few_digits(fraction)? * 10i64.pow(3 - fraction.len() as u32)),
+        _ => Some(micros + short_integer(fraction)? * 10i64.pow(3 - fraction.len() as u32)),
     }
 }
 
-/// Whether a JSON number lies within Float64.
+/// Whether a JSON number is within the range of Float64.
 pub(super) fn is_finite(text: &str) -> bool {
-    // Fewer than 309 digits without an exponent can't leave the range.
+    // A number of fewer than 309 characters without an exponent is always in the range.
     if text.len() < 309 && !text.bytes().any(|b| matches!(b, b'e' | b'E')) {
         return true;
     }
@@ -88,7 +88,7 @@ fn signed(negative: bool, magnitude: Option<u64>) -> Option<i64> {
     i64::try_from(if negative { -magnitude } else { magnitude }).ok()
 }
 
-/// The number in `text` times 10^`shift`.
+/// Returns the number in `text` times 10^`shift`.
 fn decimal(text: &str, shift: i64) -> Decimal {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -101,15 +101,15 @@ fn decimal(text: &str, shift: i64) -> Decimal {
     let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = before.bytes().chain(after.bytes()).map(|b| u64::from(b - b'0'));
     let count = (before.len() + after.len()) as i64;
-    // How many of the digits stand before the point; negative or past their end is fine.
+    // The number of digits before the point, which may be negative or beyond the digits.
     let point = (before.len() as i64).saturating_add(exponent).saturating_add(shift);
 
     let mut whole = Some(0u64);
     let mut fraction = Fraction::Zero;
-    for (place, digit) in (0i64..).zip(digits) {
-        if place < point {
+    for (index, digit) in (0i64..).zip(digits) {
+        if index < point {
             whole = whole.and_then(|w| append(w, digit));
-        } else if place == point && digit >= 5 {
+        } else if index == point && digit >= 5 {
             fraction = Fraction::HalfOrMore;
         } else if digit != 0 && fraction == Fraction::Zero {
             fraction = Fraction::BelowHalf;
@@ -117,7 +117,7 @@ fn decimal(text: &str, shift: i64) -> Decimal {
     }
     for _ in count..point {
         match whole {
-            // Zero stays zero, however many more digits the exponent asks for.
+            // Zero stays zero, however many digits the exponent adds.
             None | Some(0) => break,
             Some(w) => whole = append(w, 0),
         }
@@ -129,11 +129,11 @@ fn append(whole: u64, digit: u64) -> Option<u64> {
     whole.checked_mul(10)?.checked_add(digit)
 }
 
-/// The exponent of a JSON number; one that does not fit 64 bits is as good as a thousand million.
+/// Reads the exponent of a JSON number, limited to a thousand million in both directions.
 fn exponent_of(text: &str) -> i64 {
-    const FAR: i64 = 1_000_000_000;
-    let far = if text.starts_with('-') { -FAR } else { FAR };
-    text.parse::<i64>().map_or(far, |e| e.clamp(-FAR, FAR))
+    const MAX_EXPONENT: i64 = 1_000_000_000;
+    let limit = if text.starts_with('-') { -MAX_EXPONENT } else { MAX_EXPONENT };
+    text.parse::<i64>().map_or(limit, |e| e.clamp(-MAX_EXPONENT, MAX_EXPONENT))
 }
 
 #[cfg(test)]
@@ -146,7 +146,7 @@ mod tests {
         fn check(text: &str, expected: Result<i64, NotInteger>) {
             assert_eq!(integer(text), expected, "{text}");
         }
-        use NotInteger::{Beyond, Fractional};
+        use NotInteger::{Fractional, OutOfRange};
         check("0", Ok(0));
         check("-0", Ok(0));
         check("200.0", Ok(200));
@@ -158,10 +158,10 @@ mod tests {
         check("9223372036854775807", Ok(i64::MAX));
         check("9223372036854775807.0", Ok(i64::MAX));
         check("-9223372036854775808", Ok(i64::MIN));
-        check("9223372036854775808", Err(Beyond));
-        check("18446744073709551616", Err(Beyond));
-        check("1e19", Err(Beyond));
-        check("1e300", Err(Beyond));
+        check("9223372036854775808", Err(OutOfRange));
+        check("18446744073709551616", Err(OutOfRange));
+        check("1e19", Err(OutOfRange));
+        check("1e300", Err(OutOfRange));
         check("4.5", Err(Fractional));
         check("-0.1", Err(Fractional));
         check("1e-999999999999999999999", Err(Fractional));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn float64_has_an_end() {
+    fn numbers_beyond_float64_are_not_finite() {
         for text in ["1e308", "1.7976931348623157e308", "0e999999", "1e-999999", "123"] {
             assert!(is_finite(text), "{text}");
         }

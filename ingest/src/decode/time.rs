@@ -1,14 +1,16 @@
-//! The instants of events: RFC 3339 with its latitude, to UTC microseconds.
+//! Parses the instants of events: RFC 3339 with its permitted variants, to UTC microseconds.
 
-use lake_types::MICROS_PER_DAY;
+use domain::MICROS_PER_DAY;
 
-const SECOND: i64 = 1_000_000;
+use super::number::short_integer;
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
 /// The days from March 1 of the year 0 to 1970-01-01.
 const FROM_MARCH_0: i64 = 719_468;
 
-/// Reads `2026-01-31T12:00:00.5+02:00` as UTC microseconds. Lower-case `t` and `z` and a space for
-/// `T` are taken, second 60 is the next second, and digits finer than microseconds are cut off.
-/// `None` when it is no RFC 3339 time.
+/// Parses `2026-01-31T12:00:00.5+02:00` as UTC microseconds. Lower-case `t` and `z` and a space
+/// instead of `T` are valid, second 60 is the next second, and digits finer than microseconds are
+/// dropped. Returns `None` when the text is not an RFC 3339 time.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let b = text.as_bytes();
     let (clock, rest) = b.split_at_checked(19)?;
@@ -18,19 +20,20 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     {
         return None;
     }
-    let two = |at: usize| digits(&clock[at..at + 2]);
-    let (year, month, day) = (digits(&clock[..4])?, two(5)?, two(8)?);
+    let two = |at: usize| short_integer(&clock[at..at + 2]);
+    let (year, month, day) = (short_integer(&clock[..4])?, two(5)?, two(8)?);
     let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let midnight = days(year, month, day)? * MICROS_PER_DAY;
     let (fraction, offset) = split_fraction(rest)?;
-    let within = ((hour * 60 + minute) * 60 + second) * SECOND + fraction;
+    let within = ((hour * 60 + minute) * 60 + second) * MICROS_PER_SECOND + fraction;
     Some(midnight + within - offset_of(offset)?)
 }
 
-/// The days from 1970-01-01 to a date of the Gregorian calendar; `None` where it has none such.
+/// Returns the days from 1970-01-01 to a date of the Gregorian calendar, or `None` when there is no
+/// such date.
 fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = match month {
@@ -42,7 +45,8 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     if !(1..=length).contains(&day) {
         return None;
     }
-    // Years that begin in March have their leap day at the end, and months of 153 days in five.
+    // A year that begins in March has its leap day at the end, and five of its months have 153
+    // days.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leaps = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     Some(year * 365 + leaps + (month * 153 + 2) / 5 + day - 1 - FROM_MARCH_0)
@@ -58,10 +62,10 @@ fn split_fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     let (fraction, offset) = after.split_at(count);
     let kept = &fraction[..count.min(6)];
     let scale = 10i64.pow(6 - kept.len() as u32);
-    Some((digits(kept)? * scale, offset))
+    Some((short_integer(kept)? * scale, offset))
 }
 
-/// The microseconds that `Z`, `+05:30` or `-08:00` is ahead of UTC.
+/// Returns the microseconds by which `Z`, `+05:30` or `-08:00` is ahead of UTC.
 fn offset_of(text: &[u8]) -> Option<i64> {
     let (sign, hours, minutes) = match text {
         [b'Z' | b'z'] => return Some(0),
@@ -69,18 +73,13 @@ fn offset_of(text: &[u8]) -> Option<i64> {
         [b'-', h1, h2, b':', m1, m2] => (-1, [*h1, *h2], [*m1, *m2]),
         _ => return None,
     };
-    let (hours, minutes) = (digits(&hours)?, digits(&minutes)?);
-    (hours <= 23 && minutes <= 59).then_some(sign * (hours * 60 + minutes) * 60 * SECOND)
-}
-
-fn digits(text: &[u8]) -> Option<i64> {
-    text.iter()
-        .try_fold(0, |value: i64, b| b.is_ascii_digit().then(|| value * 10 + i64::from(b - b'0')))
+    let (hours, minutes) = (short_integer(&hours)?, short_integer(&minutes)?);
+    (hours <= 23 && minutes <= 59).then_some(sign * (hours * 60 + minutes) * 60 * MICROS_PER_SECOND)
 }
 
 #[cfg(test)]
 mod tests {
-    use lake_types::Day;
+    use domain::Day;
 
     use super::*;
 
@@ -88,7 +87,7 @@ mod tests {
     fn rfc_3339() {
         #[track_caller]
         fn check(text: &str, expected: Option<&str>) {
-            assert_eq!(parse(text).map(lake_types::format_instant).as_deref(), expected, "{text}");
+            assert_eq!(parse(text).map(domain::format_instant).as_deref(), expected, "{text}");
         }
         check("2026-01-31T12:00:00Z", Some("2026-01-31T12:00:00Z"));
         check("2026-01-31t12:00:00z", Some("2026-01-31T12:00:00Z"));

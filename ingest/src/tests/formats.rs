@@ -1,5 +1,5 @@
-//! The encodings of records through a broker: CloudEvents in binary mode, and Avro with a Schema
-//! Registry that answers, refuses, fails and comes back.
+//! Tests of the encodings of records through a broker: CloudEvents in binary mode, and Avro with a
+//! Schema Registry that answers, refuses, fails and recovers.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -8,34 +8,35 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow::array::AsArray;
+use domain::Stream;
 use lake::Lake;
-use lake_types::Stream;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::runtime::Runtime;
 
 use super::{NOON, call, lake, rows};
-use crate::dead::{DeadLetter, Envelope};
-use crate::decode::{Reason, Rejection};
-use crate::registry::{LookUp, Registry};
-use crate::sink::{Record, Sink};
+use crate::dead_letters::rejected_record::{RecordMetadata, RejectedRecord};
+use crate::dead_letters::replay::replay;
+use crate::decode::{RejectReason, Rejection};
+use crate::registry::{SchemaLookup, SchemaRegistry};
+use crate::sink::{Sink, SourceRecord};
 use crate::{
-    Counts, Embedded, IngestError, KafkaSettings, Limits, RegistrySettings, RunOptions, Status,
-    replay,
+    EmbeddedBroker, FlushLimits, IngestCounts, IngestError, KafkaSettings, RegistrySettings,
+    RunOptions, Status,
 };
 
-/// A Schema Registry inside the test: what it answers by path, and what it was asked.
+/// A Schema Registry inside the test, with its answers by path and the requests that it received.
 #[derive(Clone)]
-struct Stub {
+struct StubRegistry {
     url: String,
     answers: Arc<Mutex<HashMap<String, (u16, String)>>>,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
-/// Path and `authorization`.
-type Asked = (String, Option<String>);
+/// The path and the `authorization` header of a request.
+type RecordedRequest = (String, Option<String>);
 
-impl Stub {
+impl StubRegistry {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -93,8 +94,8 @@ impl Stub {
     }
 
     fn settings(&self) -> RegistrySettings {
-        let (retry, patience) = (Duration::from_millis(20), Duration::from_secs(600));
-        RegistrySettings { retry, patience, ..RegistrySettings::new(&self.url) }
+        let (retry, max_wait) = (Duration::from_millis(20), Duration::from_secs(600));
+        RegistrySettings { retry, max_wait, ..RegistrySettings::new(&self.url) }
     }
 }
 
@@ -103,18 +104,18 @@ const CALL: &str = r#"{"type":"record","name":"Call","fields":[{"name":"event_id
     {"name":"occurred_at","type":{"type":"long","logicalType":"timestamp-micros"}},
     {"name":"status","type":"int"}]}"#;
 
-/// An API call written with the schema of this id.
+/// Encodes an API call with the schema of this id.
 fn avro_call(schema: u8, id: &str) -> Vec<u8> {
     let text = |text: &str| [vec![text.len() as u8 * 2], text.as_bytes().to_vec()].concat();
-    // NOON and 200 as Avro's integers.
+    // NOON and 200 as Avro integers.
     let (noon, status) = ([0x80, 0xc0, 0xdf, 0xd0, 0xca, 0xd4, 0xa3, 0x06], [0x90, 0x03]);
     [vec![0, 0, 0, 0, schema], text(id), text("p-1"), noon.to_vec(), status.to_vec()].concat()
 }
 
-/// Topic, value and headers.
-type Sent<'r> = (&'r str, &'r [u8], &'r [(&'r str, &'r str)]);
+/// The topic, the value and the headers of a record.
+type SentRecord<'r> = (&'r str, &'r [u8], &'r [(&'r str, &'r str)]);
 
-fn send(broker: &KafkaSettings, records: &[Sent<'_>]) {
+fn send(broker: &KafkaSettings, records: &[SentRecord<'_>]) {
     let producer: BaseProducer = broker.client().create().expect("a producer");
     for (topic, value, headers) in records {
         let add = |all: OwnedHeaders, (key, value): &(&str, &str)| {
@@ -133,13 +134,13 @@ fn run(
     settings: &KafkaSettings,
     runtime: &Runtime,
     progress: &mut dyn FnMut(&Status),
-) -> Result<Counts, IngestError> {
+) -> Result<IngestCounts, IngestError> {
     let options = RunOptions { until_caught_up: true, ..RunOptions::default() };
     let stop = std::sync::atomic::AtomicBool::new(false);
     crate::run(lake, settings, &options, runtime.handle(), &stop, progress)
 }
 
-/// The ids of a stream's events in the lake, in order.
+/// Returns the ids of the API calls in the lake, in order.
 async fn event_ids(lake: &Lake) -> Vec<String> {
     let snapshot = lake.snapshot("raw/api_calls", None).await.expect("read").expect("a table");
     let mut ids = Vec::new();
@@ -152,11 +153,11 @@ async fn event_ids(lake: &Lake) -> Vec<String> {
     ids
 }
 
-async fn letters(lake: &Lake) -> Vec<(i64, String, Option<String>)> {
-    let base = crate::dead_letters(lake).await.expect("the table");
-    let day = lake_types::Day::of_micros(NOON);
-    let letters = crate::letters_of_day(lake, &base, day).await.expect("letters");
-    letters.into_iter().map(|l| (l.offset, l.reason, l.field)).collect()
+async fn dead_letters(lake: &Lake) -> Vec<(i64, String, Option<String>)> {
+    let base = crate::dead_letter_table(lake).await.expect("the table");
+    let day = domain::Day::of_micros(NOON);
+    let dead_letters = crate::dead_letters_of_day(lake, &base, day).await.expect("letters");
+    dead_letters.into_iter().map(|l| (l.offset, l.reason, l.field)).collect()
 }
 
 #[test]
@@ -164,7 +165,7 @@ fn cloud_events_in_binary_mode() {
     let dir = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::new().expect("a runtime");
     let lake = runtime.block_on(lake(&dir));
-    let broker = Embedded::start(1).expect("a broker");
+    let broker = EmbeddedBroker::start(1).expect("a broker");
     let settings = broker.settings();
     let value = br#"{"partner_id":"p","status":200,"event_id":"inner"}"#.as_slice();
     let (mode, id) = (("ce_specversion", "1.0"), ("ce_id", "outer"));
@@ -184,20 +185,20 @@ fn cloud_events_in_binary_mode() {
     runtime.block_on(async {
         assert_eq!(event_ids(&lake).await, ["e-1", "e-2", "outer"]);
         let missing = (3, "missing_field".to_owned(), Some("ce_time".to_owned()));
-        assert_eq!(letters(&lake).await, [missing]);
-        // The headers are sealed with the record: a replay judges it the same.
+        assert_eq!(dead_letters(&lake).await, [missing]);
+        // The headers are sealed with the record, so a replay rejects it for the same reason.
         let again = replay(&lake, Stream::ApiCalls, None, &mut |_| {}).await.expect("replayed");
         assert_eq!((again.accepted, again.rejected), (0, 1));
     });
 }
 
 #[test]
-fn a_partition_waits_for_its_schema_and_the_others_go_on() {
+fn a_paused_partition_does_not_stop_the_others() {
     let dir = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::new().expect("a runtime");
     let lake = runtime.block_on(lake(&dir));
-    let broker = Embedded::start(1).expect("a broker");
-    let stub = Stub::start();
+    let broker = EmbeddedBroker::start(1).expect("a broker");
+    let stub = StubRegistry::start();
     stub.answer("/schemas/ids/7", 503, "busy");
     let settings = KafkaSettings { registry: Some(stub.settings()), ..broker.settings() };
     let ticket = br#"{"event_id":"t","partner_id":"p","occurred_at":1767268800000,"type":"opened","ticket_id":"t"}"#;
@@ -213,7 +214,7 @@ fn a_partition_waits_for_its_schema_and_the_others_go_on() {
     );
     let mut waited = false;
     let counts = run(&lake, &settings, &runtime, &mut |status| {
-        // Two rounds of attempts have failed, and all else is read.
+        // By now two rounds of attempts have failed, and all other partitions are read.
         if status.counts.accepted == 2 && stub.asked() >= 6 && !waited {
             waited = true;
             assert_eq!(status.lag, 3, "the three records from the waiting one on");
@@ -228,20 +229,20 @@ fn a_partition_waits_for_its_schema_and_the_others_go_on() {
         assert_eq!(event_ids(&lake).await, ["a-1", "a-2", "e-1", "e-2"]);
         assert_eq!(lake.verify().await.expect("verified").findings, []);
     });
-    // Kept for ever: both records were read with one answer.
+    // The schema is cached: both records were decoded with one answer.
     assert!(stub.asked.lock().expect("no panic")[asked - 1].0 == "/schemas/ids/7");
 }
 
 #[test]
-fn a_run_that_is_to_end_does_not_wait_for_ever() {
+fn a_run_until_caught_up_does_not_wait_for_ever() {
     let dir = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::new().expect("a runtime");
     let lake = runtime.block_on(lake(&dir));
-    let broker = Embedded::start(1).expect("a broker");
-    // Nobody listens there.
+    let broker = EmbeddedBroker::start(1).expect("a broker");
+    // No server listens at this port.
     let registry = RegistrySettings {
         retry: Duration::from_millis(20),
-        patience: Duration::ZERO,
+        max_wait: Duration::ZERO,
         ..RegistrySettings::new("http://127.0.0.1:9/api")
     };
     let mut settings = KafkaSettings { registry: Some(registry), ..broker.settings() };
@@ -255,8 +256,8 @@ fn a_run_that_is_to_end_does_not_wait_for_ever() {
     assert!(text.contains("http://127.0.0.1:9/api") && text.contains("refused"), "{text}");
     assert_eq!(runtime.block_on(rows(&lake, "raw/api_calls")), 1);
 
-    // The next run goes on from there.
-    let stub = Stub::start();
+    // The next run resumes from there.
+    let stub = StubRegistry::start();
     stub.register(7, CALL);
     settings.registry = Some(stub.settings());
     let counts = run(&lake, &settings, &runtime, &mut |_| {}).expect("caught up");
@@ -269,8 +270,8 @@ fn an_unknown_schema_is_a_dead_letter_until_it_is_known() {
     let dir = tempfile::tempdir().expect("a folder");
     let runtime = Runtime::new().expect("a runtime");
     let lake = runtime.block_on(lake(&dir));
-    let broker = Embedded::start(1).expect("a broker");
-    let stub = Stub::start();
+    let broker = EmbeddedBroker::start(1).expect("a broker");
+    let stub = StubRegistry::start();
     stub.answer("/schemas/ids/3", 200, r#"{"schema":"{}","schemaType":"PROTOBUF"}"#);
     let settings = KafkaSettings { registry: Some(stub.settings()), ..broker.settings() };
     send(
@@ -285,7 +286,7 @@ fn an_unknown_schema_is_a_dead_letter_until_it_is_known() {
     assert_eq!(counts.by_reason["schema_unknown"], 2);
     runtime.block_on(async {
         let unknown = |offset| (offset, "schema_unknown".to_owned(), None);
-        assert_eq!(letters(&lake).await, [unknown(0), unknown(1)]);
+        assert_eq!(dead_letters(&lake).await, [unknown(0), unknown(1)]);
         stub.register(7, CALL);
         let registry = stub.settings();
         let done = replay(&lake, Stream::ApiCalls, Some(&registry), &mut |_| {}).await;
@@ -299,39 +300,39 @@ fn an_unknown_schema_is_a_dead_letter_until_it_is_known() {
     });
 }
 
-/// A crash between the two commits, and then the schema was registered.
+/// After a crash between the two commits the schema was registered.
 #[tokio::test]
-async fn what_is_a_dead_letter_already_stays_one() {
+async fn a_dead_letter_stays_one_after_a_crash() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = lake(&dir).await;
     let value = call(1);
-    let envelope = || Envelope { key: None, headers: Vec::new() };
+    let metadata = || RecordMetadata { key: None, headers: Vec::new() };
     let id = lake::PartitionId::kafka("c", "calls", "t", 0);
-    let open = || Sink::open(&lake, [Stream::ApiCalls], Limits::default(), true);
+    let open = || Sink::open(&lake, [Stream::ApiCalls], FlushLimits::default(), true);
     let mut sink = open().await.expect("a sink");
-    let part = sink.part(Stream::ApiCalls, "calls", 0, id.clone()).await;
-    let mut part = part.expect("a part");
+    let buffer = sink.open_partition(Stream::ApiCalls, "calls", 0, id.clone()).await;
+    let mut buffer = buffer.expect("a buffer");
     let rejection = Rejection {
-        reason: Reason::SchemaUnknown,
+        reason: RejectReason::SchemaUnknown,
         field: None,
         detail: String::new(),
         sealed_before: None,
     };
-    let (bytes, sealed) = (value.as_bytes(), envelope());
-    part.dead.push(DeadLetter::seal(&lake, 0, NOON, rejection, bytes, &sealed));
-    part.next = 1;
-    let slice = part.cut(0);
-    let advance = slice.dead.clone();
-    let files = crate::dead::write(&lake, &[slice]).await.expect("a file");
+    let (bytes, sealed) = (value.as_bytes(), metadata());
+    buffer.rejected.push(RejectedRecord::seal(&lake, 0, NOON, rejection, bytes, &sealed));
+    buffer.next_offset = 1;
+    let slice = buffer.take_slice(0);
+    let advance = slice.dead_letters.clone();
+    let files = crate::dead_letters::write::write(&lake, &[slice]).await.expect("a file");
     let dead = lake::Appender::open(&lake, lake::schema::dead_letters()).await;
     dead.expect("a table").append(&[advance], &files).await.expect("a commit");
 
     let mut sink = open().await.expect("a sink");
-    let part = sink.part(Stream::ApiCalls, "calls", 0, id).await.expect("a part");
-    sink.parts = vec![part];
+    let buffer = sink.open_partition(Stream::ApiCalls, "calls", 0, id).await.expect("a buffer");
+    sink.buffers = vec![buffer];
     for offset in 0..2 {
-        let record = Record { offset, arrival: NOON, value: Some(bytes), attributes: None };
-        sink.accept(0, &record, envelope).expect("nothing to wait for");
+        let record = SourceRecord { offset, arrival: NOON, value: Some(bytes), attributes: None };
+        sink.accept(0, &record, metadata).expect("nothing to wait for");
     }
     assert_eq!((sink.counts.accepted, sink.counts.rejected), (1, 1));
     assert_eq!(sink.flush().await.expect("a commit"), [0usize; 0]);
@@ -341,13 +342,13 @@ async fn what_is_a_dead_letter_already_stays_one() {
 }
 
 #[test]
-fn what_the_registry_says() {
+fn registry_answers_and_errors() {
     let runtime = Runtime::new().expect("a runtime");
     let fetch = |settings: &RegistrySettings, id: u32| {
-        let mut registry = Registry::new(settings, runtime.handle()).expect("a client");
+        let mut registry = SchemaRegistry::new(settings, runtime.handle()).expect("a client");
         runtime.block_on(registry.fetch(id)).map(|found| found.is_some())
     };
-    let stub = Stub::start();
+    let stub = StubRegistry::start();
     let mut settings = stub.settings();
     settings.user = Some("ingest".to_owned().into());
     settings.password = Some("secret".to_owned().into());
@@ -361,11 +362,11 @@ fn what_the_registry_says() {
     assert!(!format!("{settings:?}").contains("secret"), "{settings:?}");
     assert!(matches!(fetch(&settings, 9), Ok(false)));
 
-    // What can't be read is no reason to stop either.
+    // A schema that can't be parsed is not an error either.
     stub.register(2, r#"{"type":"record"}"#);
     assert!(matches!(fetch(&settings, 2), Ok(false)));
 
-    // Each is asked three times.
+    // Each schema is requested three times.
     let fails = |id: u32, status: u16, body: &str, says: &str| {
         stub.answer(&format!("/schemas/ids/{id}"), status, body);
         let before = stub.asked();
@@ -389,7 +390,7 @@ fn what_the_registry_says() {
     fails(13, 503, "", "503 Service Unavailable");
     fails(14, 200, "{}", "an answer that is none");
 
-    // A schema whose names stand in others, one of them in both.
+    // A schema with types that are defined in others, one of which is referred to by both.
     let body = |schema: &str, references: serde_json::Value| {
         serde_json::json!({ "schema": schema, "references": references }).to_string()
     };
@@ -416,14 +417,14 @@ fn what_the_registry_says() {
     assert!(error.contains("more than 100"), "{error}");
 
     stub.answer("/schemas/types", 200, r#"["AVRO"]"#);
-    let kinds = runtime.block_on(crate::check_registry(&settings)).expect("an answer");
-    assert_eq!(kinds, ["AVRO"]);
+    let schema_types = runtime.block_on(crate::check_registry(&settings)).expect("an answer");
+    assert_eq!(schema_types, ["AVRO"]);
     stub.answer("/schemas/types", 502, "");
     let error = runtime.block_on(crate::check_registry(&settings)).expect_err("none");
     assert!(error.to_string().contains("502"), "{error}");
 
     let wrong = |url: &str, says: &str| {
-        let error = Registry::new(&RegistrySettings::new(url), runtime.handle()).err();
+        let error = SchemaRegistry::new(&RegistrySettings::new(url), runtime.handle()).err();
         let error = error.expect("a wrong url").to_string();
         assert!(error.contains(says) && !error.contains("secret"), "{error}");
     };
@@ -433,19 +434,19 @@ fn what_the_registry_says() {
 }
 
 #[test]
-fn a_schema_is_asked_for_once() {
+fn a_schema_is_requested_once() {
     let runtime = Runtime::new().expect("a runtime");
-    let stub = Stub::start();
+    let stub = StubRegistry::start();
     stub.register(1, CALL);
-    let mut registry = Registry::new(&stub.settings(), runtime.handle()).expect("a client");
+    let mut registry = SchemaRegistry::new(&stub.settings(), runtime.handle()).expect("a client");
     let until = std::time::Instant::now() + Duration::from_secs(30);
     let mut waits = 0;
-    while matches!(registry.look_up(1), LookUp::Waiting(None)) {
+    while matches!(registry.look_up(1), SchemaLookup::Pending(None)) {
         waits += 1;
         assert!(std::time::Instant::now() < until, "no answer");
         std::thread::yield_now();
     }
     assert!(waits > 0);
-    assert!(matches!(registry.look_up(1), LookUp::Found(Some(_))));
+    assert!(matches!(registry.look_up(1), SchemaLookup::Found(Some(_))));
     assert_eq!(stub.asked(), 1);
 }

@@ -1,43 +1,110 @@
 //! Errors: days in W on which the partner's own errors raised the alarm of `error_trend`.
 
-use lake_types::{Day, counted};
+use std::collections::BTreeMap;
 
-use super::{Measured, Question, Reading, TREND_DAYS, between};
-use crate::incident::{incidents, rate, sentence, told_of};
-use crate::input::ErrorDay;
-use crate::words;
+use domain::format::plain_percent;
+use domain::{Day, counted};
+use serde::Deserialize;
 
-/// The value is the number of alarm days; n the days with calls and a baseline to hold them against.
-pub(super) fn read(question: &Question<'_>) -> Reading {
-    let from = question.recent_from();
-    let all = &question.partner.errors;
-    let recent = between(all, |d| d.day, from, question.day);
-    let n = recent.iter().filter(|d| d.baseline_rate.is_some()).count();
-    if n == 0 {
-        let days = question.policy.windows.recent_days;
-        let days = counted(i64::from(days), "day");
-        return Reading::Missing(format!("No production call in {days}"));
-    }
-    let alarms = recent.iter().filter(|d| d.alarm).count();
-    let share = alarms as f64 / f64::from(question.policy.errors.alarm_days);
-    Reading::Measured(Measured {
-        value: alarms as f64,
-        score: 100.0 * (1.0 - share.min(1.0)),
-        n: n as i64,
-        reason: reason(between(all, |d| d.day, Day(i32::MIN), question.day), recent, question),
-    })
+use super::signal::{Measurement, MetricFrames, Reading, Signal, SignalContext, between};
+use crate::incident::{ErrorDay, describe, error_rate, incident_to_report, incidents};
+use crate::input::{InputFrame, ScoreError};
+use crate::value_check::{ValueCheck, value_check};
+use crate::windows::Windows;
+
+/// Days that the metric `error_trend` goes back. Of the time before, no alarm is known.
+pub(crate) const ERROR_TREND_DAYS: i32 = 90;
+
+/// The metric that the signal reads: partner_id, event_date, calls (Int64), client_error_rate?,
+/// baseline_rate? (Float64), alarm (Boolean); "?" marks columns that may be null.
+const ERROR_TREND: &str = "error_trend";
+
+/// The signal `errors`. Its value is the number of alarm days; its n is the number of days with
+/// calls and a baseline.
+pub(crate) struct Errors;
+
+/// The table `[errors]` of the scoring policy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Parameters {
+    /// Alarm days in W at which the score is 0.
+    alarm_days: i32,
 }
 
-/// The incident there is to tell of, or that there is none.
-fn reason(known: &[ErrorDay], recent: &[ErrorDay], question: &Question<'_>) -> String {
-    let (day, seen_from) = (question.day, question.run_day);
-    let known_from = seen_from.plus(-TREND_DAYS);
-    let found = incidents(known, known_from);
-    match told_of(&found, question.recent_from(), day) {
-        Some(incident) => sentence(incident, known, day, seen_from),
+impl Signal for Errors {
+    type Parameters = Parameters;
+    /// The rows of `error_trend` by partner and day. `None`: the metric is held back.
+    type Data = Option<BTreeMap<String, Vec<ErrorDay>>>;
+
+    const METRICS: &'static [&'static str] = &[ERROR_TREND];
+
+    fn checks(parameters: &Parameters, _windows: &Windows) -> Vec<ValueCheck> {
+        let alarms = parameters.alarm_days;
+        vec![value_check("errors.alarm_days", &alarms, "1 or more", alarms >= 1)]
+    }
+
+    fn load(metrics: &MetricFrames<'_>) -> Result<Self::Data, ScoreError> {
+        let Some(frame) = metrics.frames.get(ERROR_TREND) else { return Ok(None) };
+        let frame = InputFrame { name: "errors", frame };
+        let (ids, dates) = (frame.str("partner_id")?, frame.i32("event_date")?);
+        let (calls, alarms) = (frame.i64("calls")?, frame.bool("alarm")?);
+        let (rates, baselines) = (frame.f64("client_error_rate")?, frame.f64("baseline_rate")?);
+        let rows = ids.iter().zip(dates.iter()).zip(calls.iter().zip(alarms.iter()));
+        let rows = rows.zip(rates.iter().zip(baselines.iter()));
+        let mut by_partner: BTreeMap<String, Vec<ErrorDay>> = BTreeMap::new();
+        for (row, (((id, day), (calls, alarm)), (rate, baseline))) in rows.enumerate() {
+            let error_day = ErrorDay {
+                day: Day(frame.required("event_date", row, day)?),
+                calls: frame.required("calls", row, calls)?,
+                client_error_rate: rate,
+                baseline_rate: baseline,
+                alarm: frame.required("alarm", row, alarm)?,
+            };
+            if error_day.day < metrics.as_of.day() {
+                let id = frame.known_partner(metrics.partners, row, id)?;
+                by_partner.entry(id.to_owned()).or_default().push(error_day);
+            }
+        }
+        by_partner.values_mut().for_each(|days| days.sort_by_key(|d| d.day));
+        Ok(Some(by_partner))
+    }
+
+    fn read(
+        context: &SignalContext<'_>,
+        parameters: &Parameters,
+        by_partner: &Self::Data,
+    ) -> Reading {
+        let Some(by_partner) = by_partner else {
+            return Reading::Missing(format!("Unknown: {ERROR_TREND} is held back"));
+        };
+        let all = by_partner.get(&context.partner.id).map_or(&[][..], Vec::as_slice);
+        let recent = between(all, |d| d.day, context.recent_start(), context.day);
+        let n = recent.iter().filter(|d| d.baseline_rate.is_some()).count();
+        if n == 0 {
+            let days = counted(context.windows.recent_days, "day");
+            return Reading::Missing(format!("No production call in {days}"));
+        }
+        let alarms = recent.iter().filter(|d| d.alarm).count();
+        let share = alarms as f64 / f64::from(parameters.alarm_days);
+        let seen = between(all, |d| d.day, Day(i32::MIN), context.day);
+        Reading::Measured(Measurement {
+            value: alarms as f64,
+            score: 100.0 * (1.0 - share.min(1.0)),
+            n: n as i64,
+            reason: reason(seen, recent, context),
+        })
+    }
+}
+
+/// Describes the incident that matters most, or says that there is none.
+fn reason(seen: &[ErrorDay], recent: &[ErrorDay], context: &SignalContext<'_>) -> String {
+    let (day, run_day) = (context.day, context.run_day);
+    let found = incidents(seen, run_day.plus(-ERROR_TREND_DAYS));
+    match incident_to_report(&found, context.recent_start(), day) {
+        Some(incident) => describe(incident, seen, day, run_day),
         None => {
             let recent: Vec<&ErrorDay> = recent.iter().collect();
-            format!("4xx as usual, {} of calls", words::percent(rate(&recent).unwrap_or(0.0)))
+            format!("4xx as usual, {} of calls", plain_percent(error_rate(&recent).unwrap_or(0.0)))
         }
     }
 }
@@ -45,7 +112,7 @@ fn reason(known: &[ErrorDay], recent: &[ErrorDay], question: &Question<'_>) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{asked, day, measured, partner};
+    use crate::test_input::{day, default_policy, measured, partner, read_signal};
 
     /// Days that end before 15 September, oldest first: `.` calm, `!` alarm, ` ` no calls,
     /// `?` no baseline.
@@ -62,13 +129,17 @@ mod tests {
         .collect()
     }
 
+    fn read(pattern: &str) -> Reading {
+        let data = Some(BTreeMap::from([("p".to_owned(), trend(pattern))]));
+        let parameters = default_policy().signals.errors;
+        read_signal::<Errors>(&partner("p"), "2026-09-15", &parameters, &data)
+    }
+
     #[test]
     fn alarm_days_take_points() {
         #[track_caller]
         fn check(pattern: &str, value: f64, score: f64, n: i64, reason: &str) {
-            let mut p = partner("p");
-            p.errors = trend(pattern);
-            let answer = measured(asked(&p, "2026-09-15", read));
+            let answer = measured(read(pattern));
             assert!((answer.score - score).abs() < 1e-9, "{}", answer.score);
             assert_eq!((answer.value, answer.n, answer.reason.as_str()), (value, n, reason));
         }
@@ -92,9 +163,7 @@ mod tests {
     #[test]
     fn silence_is_no_evidence() {
         for pattern in ["", "????", &format!(".{}", " ".repeat(28))] {
-            let mut p = partner("p");
-            p.errors = trend(pattern);
-            let reading = asked(&p, "2026-09-15", read);
+            let reading = read(pattern);
             let reason = "No production call in 28 days".to_owned();
             assert_eq!(reading, Reading::Missing(reason), "{pattern:?}");
         }

@@ -1,153 +1,116 @@
-//! The signals: what each says of a partner on a day, on what evidence, in which words.
+//! The registry of health signals.
+//!
+//! A new signal is a file of this folder with its tests, its `mod` line and its line in the
+//! registry below, and its weight and table in `default_policy.toml`.
+//!
+//! - `signal`: what a signal is given, and what it answers
+//! - `onboarding`: how long from registration to the first production success
+//! - `errors`: days on which the partner's own errors raised the alarm
+//! - `steadiness`: the days it called of those its weekday pattern expects
+//! - `growth`: the trend of its weekly calls
 
 mod errors;
 mod growth;
 mod onboarding;
+mod signal;
 mod steadiness;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use lake_types::Day;
+use domain::SignalName;
+use serde::Deserialize;
 
-use crate::input::{DayCalls, Partner};
-use crate::policy::Policy;
+use crate::input::ScoreError;
+use crate::value_check::ValueCheck;
+use crate::windows::Windows;
 
-/// Days the metric `error_trend` goes back; before them its silence says nothing.
-pub(crate) const TREND_DAYS: i32 = 90;
+pub(crate) use errors::ERROR_TREND_DAYS;
+pub(crate) use signal::{MetricFrames, Reading, SegmentCv, Signal, SignalContext};
+pub(crate) use steadiness::segment_cv;
 
-/// A signal of the score.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Signal {
-    Onboarding,
-    Errors,
-    Steadiness,
-    Growth,
-    Revenue,
-    Dormancy,
-    Throttling,
-    Latency,
-    Deprecated,
-    Support,
+#[cfg(test)]
+pub(crate) use signal::Measurement;
+
+/// Makes the registry: from each line `name: Type`, a table of the policy, the signal's data, and
+/// its place in every list.
+macro_rules! registry {
+    ($($name:ident: $signal:ty,)+) => {
+        /// The tables of the scoring policy that belong to one signal each.
+        #[derive(Debug, Clone, PartialEq, Deserialize)]
+        pub(crate) struct SignalParameters {
+            $(pub(crate) $name: <$signal as Signal>::Parameters,)+
+        }
+
+        impl SignalParameters {
+            /// Checks the values of all tables.
+            pub(crate) fn checks(&self, windows: &Windows) -> Vec<ValueCheck> {
+                let checks = [$(<$signal>::checks(&self.$name, windows)),+];
+                checks.into_iter().flatten().collect()
+            }
+        }
+
+        /// What the signals keep of the rows of their metrics.
+        pub(crate) struct SignalData {
+            $($name: <$signal as Signal>::Data,)+
+        }
+
+        impl SignalData {
+            /// Reads the rows of all metrics that signals read.
+            pub(crate) fn load(metrics: &MetricFrames<'_>) -> Result<Self, ScoreError> {
+                Ok(Self { $($name: <$signal>::load(metrics)?,)+ })
+            }
+        }
+
+        /// Measures a partner by every signal that this version computes, in their order.
+        pub(crate) fn read_all(
+            context: &SignalContext<'_>,
+            parameters: &SignalParameters,
+            data: &SignalData,
+        ) -> Vec<(SignalName, Reading)> {
+            vec![$((
+                SignalName::new(stringify!($name)),
+                <$signal>::read(context, &parameters.$name, &data.$name),
+            )),+]
+        }
+
+        /// The signals that this version computes, in the order they are shown.
+        const COMPUTED: &[&str] = &[$(stringify!($name)),+];
+
+        /// The metrics of each signal.
+        const METRICS: &[&[&str]] = &[$(<$signal as Signal>::METRICS),+];
+    };
 }
 
-/// Reads a signal off what is known of a partner.
-type Read = fn(&Question<'_>) -> Reading;
-
-/// The one list of signals, in the order they are shown: each with its name in the policy and in
-/// `partner_signals`, and how it is read; one without counts for nothing in this version.
-const REGISTRY: [(Signal, &str, Option<Read>); 10] = [
-    (Signal::Onboarding, "onboarding", Some(onboarding::read)),
-    (Signal::Errors, "errors", Some(errors::read)),
-    (Signal::Steadiness, "steadiness", Some(steadiness::read)),
-    (Signal::Growth, "growth", Some(growth::read)),
-    (Signal::Revenue, "revenue", None),
-    (Signal::Dormancy, "dormancy", None),
-    (Signal::Throttling, "throttling", None),
-    (Signal::Latency, "latency", None),
-    (Signal::Deprecated, "deprecated", None),
-    (Signal::Support, "support", None),
-];
-
-impl Signal {
-    /// Every signal that a policy weighs.
-    pub fn all() -> impl Iterator<Item = Self> {
-        REGISTRY.iter().map(|(signal, ..)| *signal)
-    }
-
-    /// Those that this version computes.
-    pub fn computed() -> impl Iterator<Item = Self> {
-        REGISTRY.iter().filter(|(.., read)| read.is_some()).map(|(signal, ..)| *signal)
-    }
-
-    /// The signal of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        REGISTRY.iter().find(|(_, known, _)| *known == name).map(|(signal, ..)| *signal)
-    }
-
-    /// The name in the policy and in `partner_signals`.
-    pub fn name(self) -> &'static str {
-        REGISTRY.iter().find(|(signal, ..)| *signal == self).map_or("", |(_, name, _)| name)
-    }
+registry! {
+    onboarding: onboarding::Onboarding,
+    errors: errors::Errors,
+    steadiness: steadiness::Steadiness,
+    growth: growth::Growth,
 }
 
-/// What a signal says.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Reading {
-    /// It cannot be asked of this partner.
-    NotApplicable,
-    /// It could be asked, but there is too little to answer from; why.
-    Missing(String),
-    Measured(Measured),
+/// Signals that a policy weighs and that this version does not compute: they neither raise nor
+/// lower a score.
+const NOT_COMPUTED: [&str; 6] =
+    ["revenue", "dormancy", "throttling", "latency", "deprecated", "support"];
+
+/// Returns the names of all signals that a policy weighs, in the order they are shown.
+pub fn signal_names() -> impl Iterator<Item = SignalName> {
+    computed_signal_names().chain(NOT_COMPUTED.iter().map(|name| SignalName::new(name)))
 }
 
-/// An answer: the raw value, 0–100, what it rests on, and the sentence.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Measured {
-    pub value: f64,
-    pub score: f64,
-    pub n: i64,
-    pub reason: String,
+/// Returns the metrics whose rows signals read, for [`crate::ScoreInput::metrics`].
+pub fn signal_metrics() -> BTreeSet<&'static str> {
+    METRICS.iter().flat_map(|metrics| metrics.iter().copied()).collect()
 }
 
-/// What is usual in a segment on a day: the median cv of its partners' daily calls.
-pub(crate) type SegmentCv<'a> = BTreeMap<Option<&'a str>, f64>;
-
-/// Everything a signal is asked with: the partner, the first day not seen, and the policy.
-#[derive(Clone, Copy)]
-pub(crate) struct Question<'a> {
-    pub partner: &'a Partner,
-    /// W ends with the day before.
-    pub day: Day,
-    /// As of when the whole run looks, which is later for a frozen score.
-    pub run_day: Day,
-    pub policy: &'a Policy,
-    pub segment_cv: &'a SegmentCv<'a>,
+/// Returns the names of the signals that this version computes.
+pub(crate) fn computed_signal_names() -> impl Iterator<Item = SignalName> {
+    COMPUTED.iter().map(|name| SignalName::new(name))
 }
 
-impl<'a> Question<'a> {
-    /// Days with calls from `from` to the day before `to`.
-    pub(crate) fn calls(&self, from: Day, to: Day) -> &'a [DayCalls] {
-        between(&self.partner.days, |d| d.day, from, to)
-    }
-
-    /// The first day of W.
-    pub(crate) fn recent_from(&self) -> Day {
-        self.day.plus(-self.policy.windows.recent_days)
-    }
-
-    /// The first day of B.
-    pub(crate) fn baseline_from(&self) -> Day {
-        self.recent_from().plus(-self.policy.windows.baseline_days)
-    }
-
-    /// The first whole day the partner was live, on or after its go-live.
-    pub(crate) fn first_live_day(&self) -> Option<Day> {
-        let live = self.partner.live_at?;
-        let day = Day::of_micros(live);
-        Some(if day.start_micros() == live { day } else { day.plus(1) })
-    }
-}
-
-/// The readings of all signals that are computed, in their order.
-pub(crate) fn read_all(question: &Question<'_>) -> Vec<(Signal, Reading)> {
-    let computed = REGISTRY.iter().filter_map(|(signal, _, read)| Some((*signal, (*read)?)));
-    computed.map(|(signal, read)| (signal, read(question))).collect()
-}
-
-/// The median cv of each segment over its partners with a success in W.
-pub(crate) fn segment_cv<'a>(
-    partners: impl Iterator<Item = &'a Partner>,
-    day: Day,
-    policy: &Policy,
-) -> SegmentCv<'a> {
-    steadiness::segment_cv(partners, day, policy)
-}
-
-/// The part of a sorted list that falls into [from, to).
-pub(crate) fn between<T>(sorted: &[T], day: impl Fn(&T) -> Day, from: Day, to: Day) -> &[T] {
-    let start = sorted.partition_point(|item| day(item) < from);
-    let end = sorted.partition_point(|item| day(item) < to);
-    sorted.get(start..end).unwrap_or_default()
+/// Returns the tables of the policy that belong to one signal each.
+pub(crate) fn signal_tables() -> impl Iterator<Item = &'static str> {
+    COMPUTED.iter().copied()
 }
 
 #[cfg(test)]
@@ -155,14 +118,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_signal_is_registered_once_under_a_name_of_its_own() {
-        let all: Vec<Signal> = Signal::all().collect();
-        assert!(all.is_sorted_by(|a, b| a < b), "as declared, none twice");
-        assert_eq!(all.last(), Some(&Signal::Support), "the last one declared");
-        for signal in all {
-            assert_eq!(Signal::named(signal.name()), Some(signal));
+    fn a_name_is_registered_once() {
+        let all: Vec<SignalName> = signal_names().collect();
+        let distinct: BTreeSet<&SignalName> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len(), "{all:?}");
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_registered() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/signals");
+        let files = std::fs::read_dir(folder).expect("the folder of signals");
+        let names = files.map(|file| file.expect("a file").path());
+        let names = names.map(|path| path.file_stem().expect("a name").to_string_lossy().into());
+        let mut found: BTreeSet<String> = names.collect();
+        for other in ["mod", "signal"] {
+            found.remove(other);
         }
-        assert_eq!(Signal::named("error"), None);
-        assert_eq!(Signal::computed().count(), 4);
+        let registered: BTreeSet<String> = COMPUTED.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(found, registered, "files of signals, and lines of the registry");
     }
 }

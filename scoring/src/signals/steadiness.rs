@@ -1,61 +1,85 @@
-//! Steadiness: the days a partner called of those its weekday pattern expects, and how even they are.
+//! Steadiness: the days a partner called of those its weekday pattern expects, and how even its
+//! daily calls are.
 
 use std::collections::BTreeMap;
 
-use lake_types::{Day, counted};
+use domain::format::plain_percent_with_places;
+use domain::{Day, counted};
+use serde::Deserialize;
 
-use super::{Measured, Question, Reading, SegmentCv, between};
+use super::signal::{Measurement, Reading, SegmentCv, Signal, SignalContext, between};
 use crate::input::{DayCalls, Partner};
-use crate::policy::Policy;
-use crate::robust::{MAD_TO_SIGMA, mad, median};
+use crate::robust_statistics::{MAD_TO_SIGMA, median, median_absolute_deviation};
+use crate::value_check::{ValueCheck, value_check};
+use crate::windows::Windows;
 
-/// The value is active days / expected days, at most 1; n the days of B the pattern rests on.
+/// The signal `steadiness`. Its value is active days / expected days, at most 1; its n is the
+/// number of days of B that the weekday pattern rests on.
 ///
-/// The days expected of W are the sum, over its days, of the share of the same weekday's days in B
-/// on which the partner was active. A day is active with a production success.
-pub(super) fn read(question: &Question<'_>) -> Reading {
-    let needed = question.policy.steadiness.pattern_days;
-    let Some(live) = question.first_live_day() else { return Reading::NotApplicable };
-    let from = question.baseline_from().max(live);
-    let to = question.recent_from();
-    let pattern_days = (to.0 - from.0).max(0);
-    if pattern_days < needed {
-        let recent = question.policy.windows.recent_days;
-        return Reading::Missing(format!(
-            "A weekday pattern needs {} of traffic",
-            counted(i64::from(needed + recent), "day")
-        ));
-    }
-    let shares = weekday_shares(question.calls(from, to), from, to);
-    let expected: f64 = days(to, question.day).map(|d| shares[weekday(d)]).sum();
-    if expected == 0.0 {
-        let silent = counted(i64::from(pattern_days), "day");
-        return Reading::Missing(format!("No usual weekday: silent for {silent} before"));
-    }
-    let recent = question.calls(to, question.day);
-    let active = recent.iter().filter(|d| d.successes > 0).count();
-    let ratio = (active as f64 / expected).min(1.0);
-    let usual = question.segment_cv.get(&question.partner.segment.as_deref()).copied();
-    let own = cv(recent);
-    let excess = own.zip(usual).map_or(0.0, |(own, usual)| (own - usual).max(0.0));
-    Reading::Measured(Measured {
-        value: ratio,
-        score: 100.0 * ratio * (-excess).exp(),
-        n: i64::from(pattern_days),
-        reason: reason(active, expected, ratio, own.zip(usual)),
-    })
+/// A day is active if it has a production success. The number of days expected in W is the sum,
+/// over the days of W, of the share of the same weekday's days in B that were active.
+pub(crate) struct Steadiness;
+
+/// The table `[steadiness]` of the scoring policy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Parameters {
+    /// Days of B since go-live that a weekday pattern needs.
+    pattern_days: i32,
 }
 
-/// The larger of the two losses, in words.
+impl Signal for Steadiness {
+    type Parameters = Parameters;
+    type Data = ();
+
+    fn checks(parameters: &Parameters, windows: &Windows) -> Vec<ValueCheck> {
+        let pattern = parameters.pattern_days;
+        let is_in_baseline = (7..=windows.baseline_days).contains(&pattern);
+        let expected = "7 to windows.baseline_days";
+        vec![value_check("steadiness.pattern_days", &pattern, expected, is_in_baseline)]
+    }
+
+    fn read(context: &SignalContext<'_>, parameters: &Parameters, (): &()) -> Reading {
+        let needed = parameters.pattern_days;
+        let Some(live) = context.first_live_day() else { return Reading::NotApplicable };
+        let from = context.baseline_start().max(live);
+        let to = context.recent_start();
+        let pattern_days = (to.0 - from.0).max(0);
+        if pattern_days < needed {
+            let days = counted(needed + context.windows.recent_days, "day");
+            return Reading::Missing(format!("A weekday pattern needs {days} of traffic"));
+        }
+        let shares = weekday_shares(context.calls(from, to), from, to);
+        let expected: f64 = days(to, context.day).map(|d| shares[weekday(d)]).sum();
+        if expected == 0.0 {
+            let silent = counted(pattern_days, "day");
+            return Reading::Missing(format!("No usual weekday: silent for {silent} before"));
+        }
+        let recent = context.calls(to, context.day);
+        let active = recent.iter().filter(|d| d.successes > 0).count();
+        let ratio = (active as f64 / expected).min(1.0);
+        let peers = context.segment_cv.get(&context.partner.segment.as_deref()).copied();
+        let own = cv(recent);
+        let excess = own.zip(peers).map_or(0.0, |(own, peers)| (own - peers).max(0.0));
+        Reading::Measured(Measurement {
+            value: ratio,
+            score: 100.0 * ratio * (-excess).exp(),
+            n: i64::from(pattern_days),
+            reason: reason(active, expected, ratio, own.zip(peers)),
+        })
+    }
+}
+
+/// Says which loss is larger: missed days, or uneven calls. `cvs` are the partner's own and its
+/// segment's.
 fn reason(active: usize, expected: f64, ratio: f64, cvs: Option<(f64, f64)>) -> String {
-    let uneven = cvs.filter(|(own, usual)| (usual - own).exp() < ratio.min(0.95));
-    if let Some((own, usual)) = uneven {
-        let (own, usual) = (own * 100.0, usual * 100.0);
-        let told = format!("Daily calls vary by {own:.0} %");
-        // The median of peers: where it is nothing, half of them vary by that little.
-        return match usual.round() {
-            0.0 => format!("{told}, half of its peers' hardly"),
-            _ => format!("{told}, its peers' by {usual:.0} %"),
+    let uneven = cvs.filter(|(own, peers)| (peers - own).exp() < ratio.min(0.95));
+    if let Some((own, peers)) = uneven {
+        let varies = format!("Daily calls vary by {}", plain_percent_with_places(own, 0));
+        // The median of the peers: where it rounds to nothing, half of them vary by that little.
+        return match (peers * 100.0).round() {
+            0.0 => format!("{varies}, half of its peers' hardly"),
+            _ => format!("{varies}, its peers' by {}", plain_percent_with_places(peers, 0)),
         };
     }
     let expected = expected.round().max(1.0);
@@ -65,13 +89,13 @@ fn reason(active: usize, expected: f64, ratio: f64, cvs: Option<(f64, f64)>) -> 
     format!("Called on {active} of {}", counted(expected as i64, "expected day"))
 }
 
-/// The median cv of each segment on a day, over its partners with a success in W.
-pub(super) fn segment_cv<'a>(
+/// Returns the median cv of each segment on a day, over its partners with a success in W.
+pub(crate) fn segment_cv<'a>(
     partners: impl Iterator<Item = &'a Partner>,
     day: Day,
-    policy: &Policy,
+    windows: &Windows,
 ) -> SegmentCv<'a> {
-    let from = day.plus(-policy.windows.recent_days);
+    let from = windows.recent_start(day);
     let mut by_segment: BTreeMap<Option<&str>, Vec<f64>> = BTreeMap::new();
     for partner in partners {
         let recent = between(&partner.days, |d| d.day, from, day);
@@ -86,16 +110,17 @@ pub(super) fn segment_cv<'a>(
     medians.collect()
 }
 
-/// 1.4826 · MAD / median of the calls of days with calls; `None` under two such days.
+/// Returns the robust coefficient of variation of the calls on days with calls, 1.4826 · MAD /
+/// median, or `None` with fewer than two such days.
 fn cv(days: &[DayCalls]) -> Option<f64> {
     let calls: Vec<f64> = days.iter().filter(|d| d.calls > 0).map(|d| d.calls as f64).collect();
     if calls.len() < 2 {
         return None;
     }
-    Some(MAD_TO_SIGMA * mad(&calls)? / median(&calls)?)
+    Some(MAD_TO_SIGMA * median_absolute_deviation(&calls)? / median(&calls)?)
 }
 
-/// Of the days from `from` to before `to`, the share of each weekday's that were active.
+/// Returns for each weekday the share of its days from `from` to before `to` that were active.
 fn weekday_shares(calls: &[DayCalls], from: Day, to: Day) -> [f64; 7] {
     let (mut active, mut all) = ([0.0; 7], [0.0; 7]);
     for day in days(from, to) {
@@ -111,7 +136,7 @@ fn days(from: Day, to: Day) -> impl Iterator<Item = Day> {
     (from.0..to.0).map(Day)
 }
 
-/// Any numbering of weekdays serves: the same weekday has the same number.
+/// Numbers the weekdays from 0; which one is 0 does not matter.
 fn weekday(day: Day) -> usize {
     day.0.rem_euclid(7) as usize
 }
@@ -119,9 +144,16 @@ fn weekday(day: Day) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{asked_with, at, day, default_policy, measured, partner, traffic};
+    use crate::test_input::{
+        at, day, default_policy, measured, partner, read_signal_with_cv, traffic,
+    };
 
     const AS_OF: &str = "2026-09-15";
+
+    fn read(partner: &Partner, segment_cv: &SegmentCv<'_>) -> Reading {
+        let parameters = default_policy().signals.steadiness;
+        read_signal_with_cv::<Steadiness>(partner, AS_OF, segment_cv, &parameters, &())
+    }
 
     /// A partner that called on the days (counted back from the day before `as_of`) and as often
     /// as `calls` says.
@@ -135,9 +167,9 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(p: &Partner, usual: f64, value: f64, score: f64, reason: &str) {
-        let usual = SegmentCv::from([(None, usual)]);
-        let answer = measured(asked_with(p, AS_OF, &usual, read));
+    fn check(p: &Partner, peers: f64, value: f64, score: f64, reason: &str) {
+        let peers = SegmentCv::from([(None, peers)]);
+        let answer = measured(read(p, &peers));
         assert!((answer.value - value).abs() < 1e-9, "{}", answer.value);
         assert!((answer.score - score).abs() < 1e-6, "{}", answer.score);
         assert_eq!(answer.reason, reason);
@@ -167,17 +199,17 @@ mod tests {
     fn uneven_calls_cost_against_the_segment() {
         // Half the days 50, half 150: median 100, MAD 50, cv 0.7413.
         let p = caller("2026-01-01", |ago| if ago % 2 == 0 { 50 } else { 150 });
-        let words = "Daily calls vary by 74 %, half of its peers' hardly";
-        check(&p, 0.0, 1.0, 100.0 * (-0.7413f64).exp(), words);
-        let words = "Daily calls vary by 74 %, its peers' by 50 %";
-        check(&p, 0.5, 1.0, 100.0 * (-0.2413f64).exp(), words);
+        let reason = "Daily calls vary by 74 %, half of its peers' hardly";
+        check(&p, 0.0, 1.0, 100.0 * (-0.7413f64).exp(), reason);
+        let reason = "Daily calls vary by 74 %, its peers' by 50 %";
+        check(&p, 0.5, 1.0, 100.0 * (-0.2413f64).exp(), reason);
         check(&p, 0.9, 1.0, 100.0, "Called on every expected day");
     }
 
     #[test]
-    fn days_in_words() {
-        let check = |active, expected, due: &str| {
-            assert_eq!(reason(active, expected, active as f64 / expected, None), due);
+    fn days_as_sentences() {
+        let check = |active, expected, sentence: &str| {
+            assert_eq!(reason(active, expected, active as f64 / expected, None), sentence);
         };
         check(0, 0.3, "Called on 0 of 1 expected day");
         check(0, 2.0, "Called on 0 of 2 expected days");
@@ -190,7 +222,7 @@ mod tests {
     fn a_pattern_needs_evidence() {
         #[track_caller]
         fn missing(p: &Partner, part: &str) {
-            match asked_with(p, AS_OF, &SegmentCv::new(), read) {
+            match read(p, &SegmentCv::new()) {
                 Reading::Missing(reason) => assert!(reason.contains(part), "{reason}"),
                 other => panic!("{other:?}"),
             }
@@ -202,7 +234,7 @@ mod tests {
             &caller("2026-01-01", |ago| i64::from(!(28..112).contains(&ago))),
             "No usual weekday",
         );
-        let unborn = asked_with(&partner("p"), AS_OF, &SegmentCv::new(), read);
+        let unborn = read(&partner("p"), &SegmentCv::new());
         assert_eq!(unborn, Reading::NotApplicable);
     }
 
@@ -213,12 +245,12 @@ mod tests {
         let once = caller("2026-01-01", |ago| i64::from(ago == 1));
         let silent = caller("2026-01-01", |ago| i64::from(ago > 40));
         let policy = default_policy();
-        let usual = |partners: &[&Partner]| {
-            segment_cv(partners.iter().copied(), day(AS_OF), &policy).get(&None).copied()
+        let median_cv = |partners: &[&Partner]| {
+            segment_cv(partners.iter().copied(), day(AS_OF), &policy.windows).get(&None).copied()
         };
-        assert_eq!(usual(&[&silent, &once]), None);
-        assert_eq!(usual(&[&even, &even, &uneven, &silent, &once]), Some(0.0));
-        let between = usual(&[&even, &uneven]).expect("a median");
+        assert_eq!(median_cv(&[&silent, &once]), None);
+        assert_eq!(median_cv(&[&even, &even, &uneven, &silent, &once]), Some(0.0));
+        let between = median_cv(&[&even, &uneven]).expect("a median");
         assert!((between - 0.7413 / 2.0).abs() < 1e-12, "{between}");
     }
 }

@@ -1,26 +1,26 @@
-//! The doctor's questions to the broker: the cluster, the topics, and where the lake stands in them.
+//! The checks of the Kafka cluster: the broker, the topics, and where the lake stands in them.
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use domain::counted;
 use ingest::{Inspection, TopicState};
 use lake::Transactions;
-use lake_types::counted;
 
+use super::checks::{CheckList, CheckState};
 use super::lake::Positions;
-use super::{Checks, State};
 use crate::config::Config;
 
-/// Nobody waits longer than this for a broker that may not be meant.
-const LISTENS: Duration = Duration::from_secs(1);
+/// How long to wait for a broker that the project does not name.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks the broker, and holds what the lake has read against what it says. A project need not have
-/// one: it may load files only.
-pub(super) fn look(
+/// Compares the broker's topics with what the lake has read. A project that only loads files needs
+/// no broker.
+pub(super) fn check_broker(
     config: &Config,
     positions: &Positions,
     runtime: &tokio::runtime::Runtime,
-    checks: &mut Checks,
+    checks: &mut CheckList,
 ) {
     let settings = match config.kafka() {
         Ok(settings) => settings,
@@ -32,16 +32,16 @@ pub(super) fn look(
     }
     let was_read = |txns: &Transactions| lake::partitions(txns).any(|(id, _)| !id.is_file());
     let needed = config.names_kafka || positions.values().any(was_read);
-    if !needed && !listens(&servers) {
+    if !needed && !accepts_connections(&servers) {
         let none = "none is named in [kafka] of rapport.toml: events come from files";
         return checks.ok("broker", none);
     }
-    let found = match ingest::inspect(&settings, runtime.handle()) {
-        Ok(found) => found,
+    let inspection = match ingest::inspect(&settings, runtime.handle()) {
+        Ok(inspection) => inspection,
         Err(error) if needed => return checks.fail("broker", error.to_string(), ""),
         Err(error) => return checks.warn("broker", error.to_string(), ""),
     };
-    match &found.cluster_id {
+    match &inspection.cluster_id {
         Some(id) => checks.ok("broker", format!("{servers}, cluster {id}")),
         None => checks.fail(
             "broker",
@@ -49,31 +49,32 @@ pub(super) fn look(
             "use a broker of version 0.10.1 or later",
         ),
     }
-    for topic in &found.topics {
-        let none = Transactions::new();
-        let known = positions.get(&topic.stream).unwrap_or(&none);
-        look_at_topic(&found, topic, known, needed, checks);
+    for topic in &inspection.topics {
+        let unread = Transactions::new();
+        let read_positions = positions.get(&topic.stream).unwrap_or(&unread);
+        check_topic(&inspection, topic, read_positions, needed, checks);
     }
 }
 
-/// Whether anybody takes connections at one of these addresses.
-fn listens(servers: &str) -> bool {
+/// Returns whether one of these addresses accepts connections.
+fn accepts_connections(servers: &str) -> bool {
     let addresses = servers.split(',').filter_map(|server| server.trim().to_socket_addrs().ok());
-    addresses.flatten().any(|address| TcpStream::connect_timeout(&address, LISTENS).is_ok())
+    addresses.flatten().any(|address| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok())
 }
 
-fn look_at_topic(
-    found: &Inspection,
+/// Compares one topic with the positions of its raw table.
+fn check_topic(
+    inspection: &Inspection,
     topic: &TopicState,
-    known: &Transactions,
+    read_positions: &Transactions,
     needed: bool,
-    checks: &mut Checks,
+    checks: &mut CheckList,
 ) {
     let name = &topic.name;
     if topic.partitions.is_empty() {
         return checks.add(
             "topic",
-            if needed { State::Fail } else { State::Warn },
+            if needed { CheckState::Fail } else { CheckState::Warn },
             format!("there is no topic {name}"),
             format!(
                 "create it, or name another one for {} in [kafka.topics]; an empty name turns the stream off",
@@ -89,9 +90,9 @@ fn look_at_topic(
             "that is their arrival then; set message.timestamp.type=CreateTime to have the producer's",
         );
     }
-    let cluster = found.cluster_id.as_deref().unwrap_or_default();
+    let cluster = inspection.cluster_id.as_deref().unwrap_or_default();
     let prefix = format!("{cluster}/{name}/");
-    for (id, position) in lake::partitions(known) {
+    for (id, position) in lake::partitions(read_positions) {
         let place = id.as_str().strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('/'));
         let Some((topic_id, number)) = place else { continue };
         if topic_id != topic.id {
@@ -140,15 +141,15 @@ fn look_at_topic(
 
 #[cfg(test)]
 mod tests {
+    use domain::Stream;
     use ingest::PartitionState;
-    use lake_types::Stream;
 
     use super::*;
 
     #[test]
-    fn topics_against_positions() {
+    fn topics_are_compared_with_positions() {
         #[track_caller]
-        fn check(known: &[(&str, i64)], id: &str, expected: State, words: &str) {
+        fn check(read_positions: &[(&str, i64)], id: &str, expected: CheckState, words: &str) {
             let topic = TopicState {
                 stream: Stream::ApiCalls,
                 name: "calls".to_owned(),
@@ -156,19 +157,20 @@ mod tests {
                 partitions: vec![PartitionState { partition: 0, first: Some(10), end: Some(20) }],
                 timestamps: Some("CreateTime".to_owned()),
             };
-            let found = Inspection { cluster_id: Some("c".to_owned()), topics: Vec::new() };
-            let known = known.iter().map(|(id, v)| ((*id).to_owned(), *v)).collect();
-            let mut checks = Checks::default();
-            look_at_topic(&found, &topic, &known, true, &mut checks);
+            let inspection = Inspection { cluster_id: Some("c".to_owned()), topics: Vec::new() };
+            let read_positions =
+                read_positions.iter().map(|(id, v)| ((*id).to_owned(), *v)).collect();
+            let mut checks = CheckList::default();
+            check_topic(&inspection, &topic, &read_positions, true, &mut checks);
             assert_eq!(checks.0.len(), 1, "{:?}", checks.0);
             assert_eq!(checks.0[0].state, expected, "{:?}", checks.0);
             assert!(checks.0[0].found.contains(words), "{:?}", checks.0);
         }
-        check(&[], "t", State::Ok, "10 records");
-        check(&[("c/calls/t/0", 10), ("c/other/x/0", 1)], "t", State::Ok, "1 partition,");
-        check(&[("c/calls/t/0", 9)], "t", State::Fail, "records 9 to 9 are gone");
-        check(&[("c/calls/t/0", 21)], "t", State::Fail, "ends at 20");
-        check(&[("c/calls/t/1", 3)], "t", State::Fail, "calls/1 does not answer");
-        check(&[("c/calls/old/0", 3)], "t", State::Fail, "made anew");
+        check(&[], "t", CheckState::Ok, "10 records");
+        check(&[("c/calls/t/0", 10), ("c/other/x/0", 1)], "t", CheckState::Ok, "1 partition,");
+        check(&[("c/calls/t/0", 9)], "t", CheckState::Fail, "records 9 to 9 are gone");
+        check(&[("c/calls/t/0", 21)], "t", CheckState::Fail, "ends at 20");
+        check(&[("c/calls/t/1", 3)], "t", CheckState::Fail, "calls/1 does not answer");
+        check(&[("c/calls/old/0", 3)], "t", CheckState::Fail, "made anew");
     }
 }

@@ -1,43 +1,49 @@
-//! The doctor's look at the lake: its key, its disk, what its tables hold, and the clock.
+//! The checks of the lake: key, disk, tables, clock and exchange rates.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::AsArray;
-use lake::{FORMAT_VERSION, Finding, Lake, LakeError, LakeKey, LakeOptions, Transactions, schema};
-use lake_types::{Day, Rates, Stream, counted, format_instant};
+use domain::{Day, ExchangeRates, Stream, counted, format_instant, thousands};
+use lake::{
+    FORMAT_VERSION, IntegrityFinding, Lake, LakeError, LakeKey, LakeOptions, Transactions, schema,
+};
 
-use super::Checks;
+use super::checks::CheckList;
 use crate::config::Config;
-use crate::progress::count;
 
-/// Less free space than this stops the next commits.
+/// With less free space than this the next commits fail, bytes.
 const DISK_FULL: u64 = 512 << 20;
+/// With less free space than this there is a warning, bytes.
 const DISK_LOW: u64 = 5 << 30;
-/// Records may come from clocks that are this much ahead, µs.
+/// How far the clocks of producers may be ahead, µs.
 const CLOCK_SLACK: i64 = 60_000_000;
-/// So many bytes are read in a moment; of a larger lake the logs alone.
-const READ_WHOLE: u64 = 1 << 30;
+/// The largest lake whose files are read as a whole, bytes: that takes seconds.
+const MAX_FULL_CHECK_BYTES: u64 = 1 << 30;
 
 /// The transaction ids of each raw table.
 pub(super) type Positions = BTreeMap<Stream, Transactions>;
 
-/// Looks at the lake, if there is one; where its raw tables stand.
-pub(super) async fn look(config: &Config, rates: Option<&Rates>, checks: &mut Checks) -> Positions {
+/// Checks the lake, where there is one, and returns the positions of its raw tables.
+pub(super) async fn check_lake(
+    config: &Config,
+    rates: Option<&ExchangeRates>,
+    checks: &mut CheckList,
+) -> Positions {
     let Some(lake) = open(config, checks).await else { return Positions::new() };
-    tables(&lake, checks).await;
-    let positions = positions_of(&lake, checks).await;
-    clock(&positions, chrono::Utc::now().timestamp_micros(), checks);
+    check_tables(&lake, checks).await;
+    let positions = read_positions(&lake, checks).await;
+    check_clock(&positions, chrono::Utc::now().timestamp_micros(), checks);
     if let Some(rates) = rates {
-        match currencies(&lake).await {
-            Ok(seen) => covers(rates, config.reporting_currency(), &seen, checks),
+        match billed_currencies(&lake).await {
+            Ok(billed) => check_rates(rates, config.reporting_currency(), &billed, checks),
             Err(error) => checks.fail("rates", error.to_string(), ""),
         }
     }
     positions
 }
 
-async fn open(config: &Config, checks: &mut Checks) -> Option<Lake> {
+async fn open(config: &Config, checks: &mut CheckList) -> Option<Lake> {
     match Lake::open(&config.lake()).await {
         Ok(lake) => {
             checks.ok("lake", format!("{}, format {FORMAT_VERSION}", config.lake().root));
@@ -58,12 +64,12 @@ async fn open(config: &Config, checks: &mut Checks) -> Option<Lake> {
     }
 }
 
-/// Reads every table: its log and the sizes of its files, and where that takes a moment only what they
-/// hold.
-async fn tables(lake: &Lake, checks: &mut Checks) {
-    match read(lake).await {
+/// Checks the log of every table and the sizes of its files. The contents of the files are read
+/// only where the lake is small.
+async fn check_tables(lake: &Lake, checks: &mut CheckList) {
+    match read_tables(lake).await {
         Err(error) => checks.fail("tables", error.to_string(), ""),
-        Ok(Reading { findings, found }) => match findings.as_slice() {
+        Ok(TablesCheck { findings, found }) => match findings.as_slice() {
             [] => checks.ok("tables", found),
             [first, rest @ ..] => {
                 let more = match rest.len() {
@@ -77,34 +83,35 @@ async fn tables(lake: &Lake, checks: &mut Checks) {
     }
 }
 
-/// What came of reading the tables.
-struct Reading {
-    findings: Vec<Finding>,
-    /// What was read.
+/// What the tables were found to be.
+struct TablesCheck {
+    findings: Vec<IntegrityFinding>,
+    /// How much was read.
     found: String,
 }
 
-async fn read(lake: &Lake) -> Result<Reading, LakeError> {
-    let over = lake.look_over().await?;
-    let found = format!("{} with {}", counted(over.tables, "table"), counted(over.files, "file"));
-    if !over.findings.is_empty() {
-        return Ok(Reading { findings: over.findings, found });
+async fn read_tables(lake: &Lake) -> Result<TablesCheck, LakeError> {
+    let quick = lake.quick_check().await?;
+    let found = format!("{} with {}", counted(quick.tables, "table"), counted(quick.files, "file"));
+    if !quick.findings.is_empty() {
+        return Ok(TablesCheck { findings: quick.findings, found });
     }
     let mut bytes = 0;
     for name in lake.tables().await? {
         let snapshot = lake.snapshot(&name, None).await?;
         bytes += snapshot.iter().flat_map(|s| &s.files).map(|file| file.size).sum::<u64>();
     }
-    if bytes > READ_WHOLE {
-        let unread = format!("{} MB in them were not read", count(bytes >> 20));
+    if bytes > MAX_FULL_CHECK_BYTES {
+        let unread = format!("{} MB in them were not read", thousands(bytes >> 20));
         let found = format!("{found} are there; {unread}: `rapport lake verify` reads all");
-        return Ok(Reading { findings: Vec::new(), found });
+        return Ok(TablesCheck { findings: Vec::new(), found });
     }
     let findings = lake.verify().await?.findings;
-    Ok(Reading { findings, found: format!("{found} were read") })
+    Ok(TablesCheck { findings, found: format!("{found} were read") })
 }
 
-pub(super) fn key(options: &LakeOptions, checks: &mut Checks) {
+/// Checks that the key file can be read, and only by its owner.
+pub(super) fn check_key(options: &LakeOptions, checks: &mut CheckList) {
     let path = &options.key_file;
     if !path.exists() {
         return checks.warn(
@@ -115,7 +122,7 @@ pub(super) fn key(options: &LakeOptions, checks: &mut Checks) {
     }
     match LakeKey::read(path) {
         Err(error) => checks.fail("key", error.to_string(), ""),
-        Ok(key) => match open_to_others(path) {
+        Ok(key) => match mode_open_to_others(path) {
             Some(mode) => checks.warn(
                 "key",
                 format!("others may read {} (mode {mode:o})", path.display()),
@@ -126,29 +133,30 @@ pub(super) fn key(options: &LakeOptions, checks: &mut Checks) {
     }
 }
 
-/// The file's mode where it lets others than its owner in.
+/// Returns the file's mode where others than its owner have access.
 #[cfg(unix)]
-fn open_to_others(path: &Path) -> Option<u32> {
+fn mode_open_to_others(path: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then_some(mode)
 }
 
 #[cfg(not(unix))]
-fn open_to_others(_path: &Path) -> Option<u32> {
+fn mode_open_to_others(_path: &Path) -> Option<u32> {
     None
 }
 
-pub(super) fn disk(options: &LakeOptions, checks: &mut Checks) {
+/// Checks the free space of the lake's disk.
+pub(super) fn check_disk(options: &LakeOptions, checks: &mut CheckList) {
     if options.root.contains("://") {
         return checks.ok("disk", "the lake is not on a local disk");
     }
-    // The nearest folder that exists: the lake may still have to be made.
+    // The lake may not exist yet, so the nearest folder above it that exists counts.
     let Some(folder) = Path::new(&options.root).ancestors().find(|f| f.is_dir()) else { return };
     match fs4::available_space(folder) {
         Err(error) => checks.warn("disk", format!("{}: {error}", folder.display()), ""),
         Ok(free) => {
-            let found = format!("{} MB free at {}", count(free >> 20), folder.display());
+            let found = format!("{} MB free at {}", thousands(free >> 20), folder.display());
             match free {
                 ..DISK_FULL => checks.fail("disk", found, "make room: the next commits will fail"),
                 DISK_FULL..DISK_LOW => checks.warn(
@@ -162,8 +170,8 @@ pub(super) fn disk(options: &LakeOptions, checks: &mut Checks) {
     }
 }
 
-/// The transaction ids of each raw table.
-async fn positions_of(lake: &Lake, checks: &mut Checks) -> Positions {
+/// Returns the transaction ids of each raw table.
+async fn read_positions(lake: &Lake, checks: &mut CheckList) -> Positions {
     let mut positions = Positions::new();
     for stream in Stream::ALL {
         match lake.transactions(&schema::raw(stream).name).await {
@@ -174,8 +182,8 @@ async fn positions_of(lake: &Lake, checks: &mut Checks) -> Positions {
     positions
 }
 
-/// The clock against what has arrived: an instant that was reached lies in the past.
-fn clock(positions: &Positions, now: i64, checks: &mut Checks) {
+/// Compares the clock with the arrivals that the lake has read, which lie in the past.
+fn check_clock(positions: &Positions, now: i64, checks: &mut CheckList) {
     let reached = positions
         .values()
         .flat_map(|txns| lake::partitions(txns).filter_map(|(_, p)| p.reached).collect::<Vec<_>>())
@@ -194,9 +202,9 @@ fn clock(positions: &Positions, now: i64, checks: &mut Checks) {
     }
 }
 
-/// The currencies that were billed, with the first day of each: from the events, for a rollup may be
-/// older than they are.
-async fn currencies(lake: &Lake) -> Result<BTreeMap<String, Day>, LakeError> {
+/// Returns the currencies that were billed, with the first day of each. It reads the events,
+/// because rollups may be stale.
+async fn billed_currencies(lake: &Lake) -> Result<BTreeMap<String, Day>, LakeError> {
     let mut seen = BTreeMap::new();
     let events = schema::raw(Stream::BillingEvents).name;
     let Some(snapshot) = lake.snapshot(&events, None).await? else { return Ok(seen) };
@@ -214,15 +222,21 @@ async fn currencies(lake: &Lake) -> Result<BTreeMap<String, Day>, LakeError> {
     Ok(seen)
 }
 
-fn covers(rates: &Rates, reporting: &str, seen: &BTreeMap<String, Day>, checks: &mut Checks) {
-    let missing: Vec<String> = seen
+/// Checks that there is a rate for each billed currency from its first day on.
+fn check_rates(
+    rates: &ExchangeRates,
+    reporting: &str,
+    billed: &BTreeMap<String, Day>,
+    checks: &mut CheckList,
+) {
+    let missing: Vec<String> = billed
         .iter()
         .filter(|(currency, _)| currency.as_str() != reporting)
         .filter(|(currency, first)| rates.on(currency, **first).is_none())
         .map(|(currency, first)| format!("{currency} on {first}"))
         .collect();
     if missing.is_empty() {
-        let covered = match seen.len() {
+        let covered = match billed.len() {
             0 => "nothing was billed yet".to_owned(),
             1 => "the one currency that was billed is covered".to_owned(),
             n => format!("the {n} currencies that were billed are covered"),
@@ -230,26 +244,26 @@ fn covers(rates: &Rates, reporting: &str, seen: &BTreeMap<String, Day>, checks: 
         return checks.ok("rates", covered);
     }
     let found = format!("no rate for {}", missing.join(", "));
-    checks.fail("rates", found, "add rows to rates.csv: revenue can't be told without them");
+    checks.fail("rates", found, "add rows to rates.csv: revenue can't be computed without them");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::doctor::State;
+    use crate::commands::doctor::checks::CheckState;
 
     #[test]
-    fn rates_cover_what_was_billed() {
-        let check = |seen: &[(&str, &str)], expected: Option<&str>| {
-            let mut rates = Rates::default();
+    fn every_billed_currency_needs_a_rate() {
+        let check = |billed: &[(&str, &str)], expected: Option<&str>| {
+            let mut rates = ExchangeRates::default();
             rates.add("2026-01-01", "EUR", "1.1").expect("a rate");
-            let seen = seen
+            let billed = billed
                 .iter()
                 .map(|(currency, day)| ((*currency).to_owned(), day.parse().expect("a day")))
                 .collect();
-            let mut checks = Checks::default();
-            covers(&rates, "USD", &seen, &mut checks);
-            let failed = checks.0.iter().find(|c| c.state == State::Fail);
+            let mut checks = CheckList::default();
+            check_rates(&rates, "USD", &billed, &mut checks);
+            let failed = checks.0.iter().find(|c| c.state == CheckState::Fail);
             assert_eq!(failed.map(|c| c.found.as_str()), expected);
         };
         check(&[], None);
@@ -261,16 +275,16 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_behind_the_records_is_told() {
-        let check = |reached: i64, expected: State| {
+    fn a_clock_behind_the_records_is_a_warning() {
+        let check = |reached: i64, expected: CheckState| {
             let txns = [("c/t/i/0", 1), ("c/t/i/0#reached", reached)];
             let txns = txns.map(|(id, v)| (id.to_owned(), v)).into();
-            let mut checks = Checks::default();
-            clock(&[(Stream::ApiCalls, txns)].into(), 1_000_000_000, &mut checks);
+            let mut checks = CheckList::default();
+            check_clock(&[(Stream::ApiCalls, txns)].into(), 1_000_000_000, &mut checks);
             assert_eq!(checks.0[0].state, expected);
         };
-        check(999_000_000, State::Ok);
-        check(1_059_000_000, State::Ok);
-        check(1_061_000_000, State::Warn);
+        check(999_000_000, CheckState::Ok);
+        check(1_059_000_000, CheckState::Ok);
+        check(1_061_000_000, CheckState::Warn);
     }
 }

@@ -1,52 +1,61 @@
-//! `rapport metrics check`: what is wrong with the queries, each with its place and the fix.
+//! `rapport metrics check`: prints the errors and warnings of queries, with position and fix.
 
-use lake_types::counted;
 use std::sync::Arc;
 
-use transform::{Catalog, Level, Mistake};
+use domain::counted;
+use transform::{Catalog, Diagnostic, Severity};
 
 use crate::args::TextFormat;
-use crate::failure::{Found, usage};
-use crate::output::{exact, line, on_terminal};
+use crate::errors::{CheckFailed, usage_error};
+use crate::output::{print_line, print_verbatim, stdout_is_terminal};
 
+/// Checks the queries of these names, or all without names, and prints what is wrong.
+///
+/// # Errors
+/// [`CheckFailed`] where there is an error.
 pub(super) async fn run(
     catalog: &Arc<Catalog>,
     names: &[String],
     format: TextFormat,
 ) -> anyhow::Result<()> {
     for name in names {
-        if !catalog.left_out().contains_key(name) {
-            catalog.find(name).map_err(|e| usage(e.to_string()))?;
+        if !catalog.unreadable().contains_key(name) {
+            catalog.find(name).map_err(|e| usage_error(e.to_string()))?;
         }
     }
-    let findings = transform::check(catalog, names).await?;
-    let errors = findings.iter().filter(|f| f.severity == Level::Error).count();
+    let diagnostics = transform::lint_queries(catalog, names).await?;
+    let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     match format {
-        TextFormat::Json => exact(&serde_json::to_string_pretty(&findings)?)?,
-        TextFormat::Text => show(catalog, names, &findings, errors)?,
+        TextFormat::Json => print_verbatim(&serde_json::to_string_pretty(&diagnostics)?)?,
+        TextFormat::Text => print_text(catalog, names, &diagnostics, errors)?,
     }
     if errors > 0 {
-        return Err(Found(format!("{} found", errors_and_warnings(errors, findings.len()))).into());
+        return Err(CheckFailed(format!(
+            "{} found",
+            errors_and_warnings(errors, diagnostics.len())
+        ))
+        .into());
     }
     Ok(())
 }
 
-fn show(
+fn print_text(
     catalog: &Catalog,
     names: &[String],
-    findings: &[Mistake],
+    diagnostics: &[Diagnostic],
     errors: usize,
 ) -> anyhow::Result<()> {
-    let colour = on_terminal();
-    for finding in findings {
-        exact(&format!("{}\n", finding.render(colour)))?;
+    let colour = stdout_is_terminal();
+    for diagnostic in diagnostics {
+        print_verbatim(&format!("{}\n", diagnostic.render(colour)))?;
     }
-    let all = catalog.queries().count() + catalog.left_out().len();
+    let all = catalog.queries().count() + catalog.unreadable().len();
     let queries = if names.is_empty() { all } else { names.len() };
     let queries = counted(queries, "query");
-    line(&format!("{queries} checked, {}", errors_and_warnings(errors, findings.len())))
+    print_line(&format!("{queries} checked, {}", errors_and_warnings(errors, diagnostics.len())))
 }
 
+/// Returns "2 errors, 1 warning".
 pub(super) fn errors_and_warnings(errors: usize, all: usize) -> String {
     format!("{}, {}", counted(errors, "error"), counted(all - errors, "warning"))
 }

@@ -1,52 +1,46 @@
 //! `rapport metrics functions`: the SQL functions that DataFusion lacks.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
-use transform::{Function, functions};
+use transform::{FunctionDoc, functions};
 
 use crate::args::Format;
-use crate::output::{self, Rows, Table, line};
+use crate::output::{self, print_line};
+use crate::rows::text_batch;
+use crate::table::Table;
 
-/// One cell of the list.
-type Text = fn(&Function) -> &'static str;
+/// Returns a cell of the list.
+type FunctionText = fn(&FunctionDoc) -> &'static str;
 
+/// Lists the functions.
 pub(super) fn list(format: Format) -> anyhow::Result<()> {
     let all = functions();
     if format == Format::Table {
-        return all.iter().try_for_each(block);
+        return all.iter().try_for_each(print_function);
     }
-    let columns: [(&str, Text); 7] = [
-        ("name", Function::name),
+    let columns: [(&str, FunctionText); 7] = [
+        ("name", FunctionDoc::name),
         ("signature", |f| f.signature),
-        ("does", |f| f.does),
+        ("does", |f| f.description),
         ("unit", |f| f.unit),
         ("source", |f| f.source),
         ("example", |f| f.example),
-        ("gives", |f| f.gives),
+        ("gives", |f| f.example_result),
     ];
-    let fields: Vec<_> =
-        columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, false)).collect();
-    let texts = columns
-        .iter()
-        .map(|(_, of)| -> ArrayRef { Arc::new(StringArray::from_iter_values(all.iter().map(of))) });
-    let schema = Arc::new(Schema::new(fields));
-    let batch = RecordBatch::try_new(schema.clone(), texts.collect())?;
-    output::print(&Rows { schema: &schema, batches: &[batch] }, format)
+    let texts = |of: FunctionText| all.iter().map(|f| of(f).to_owned()).collect();
+    let rows = text_batch(columns.map(|(name, of)| (name, texts(of))))?;
+    output::print_batch(&rows, format)
 }
 
-/// A function as a block of its own: its signature, then what there is to say of it.
-fn block(function: &Function) -> anyhow::Result<()> {
-    line(function.signature)?;
+/// Prints a function: its signature, then a line for each of its texts.
+fn print_function(function: &FunctionDoc) -> anyhow::Result<()> {
+    print_line(function.signature)?;
     let mut table = Table::new(["", ""], &[]);
-    table.row(["  does", function.does]);
+    table.row(["  does", function.description]);
     table.row(["  unit", function.unit]);
     if !function.source.is_empty() {
         table.row(["  source", function.source]);
     }
     table.row(["  example", function.example]);
-    table.row(["  gives", function.gives]);
-    output::show(&table)?;
-    line("")
+    table.row(["  gives", function.example_result]);
+    output::print_table(&table)?;
+    print_line("")
 }

@@ -1,4 +1,4 @@
-//! `rapport metrics lineage`: what a query is made of, or who is made of it.
+//! `rapport metrics lineage`: what a query reads, or what reads it, down to the streams.
 
 use std::fmt::Write as _;
 
@@ -6,44 +6,46 @@ use serde_json::json;
 use transform::{Catalog, ColumnLineage, Lineage};
 
 use crate::args::LineageFormat;
-use crate::failure::usage;
-use crate::output::{exact, line};
+use crate::errors::usage_error;
+use crate::output::{print_line, print_verbatim};
 
-pub(super) struct Wanted {
+/// The options of `rapport metrics lineage`.
+pub(super) struct LineageOptions {
     pub(super) name: String,
     pub(super) format: LineageFormat,
     pub(super) columns: bool,
     pub(super) down: bool,
 }
 
-pub(super) async fn run(catalog: &Catalog, wanted: &Wanted) -> anyhow::Result<()> {
-    let Wanted { name, format, columns, down } = wanted;
+/// Prints the lineage of a query.
+pub(super) async fn run(catalog: &Catalog, options: &LineageOptions) -> anyhow::Result<()> {
+    let LineageOptions { name, format, columns, down } = options;
     let tables = if *down {
         transform::downstream(catalog, name)
     } else {
         transform::upstream(catalog, name)
     };
-    let tables = tables.map_err(|e| usage(e.to_string()))?;
+    let tables = tables.map_err(|e| usage_error(e.to_string()))?;
     if *columns {
-        catalog.find(name).map_err(|e| usage(e.to_string()))?;
-        let columns = transform::columns(catalog, name).await?;
+        catalog.find(name).map_err(|e| usage_error(e.to_string()))?;
+        let columns = transform::column_lineage(catalog, name).await?;
         return match format {
-            LineageFormat::Text => line(column_text(&columns).trim_end()),
-            LineageFormat::Dot => line(column_dot(name, &columns).trim_end()),
+            LineageFormat::Text => print_line(column_text(&columns).trim_end()),
+            LineageFormat::Dot => print_line(column_dot(name, &columns).trim_end()),
             LineageFormat::Json => {
                 let value = json!({ "name": name, "nodes": tables.nodes, "columns": columns });
-                exact(&serde_json::to_string_pretty(&value)?)
+                print_verbatim(&serde_json::to_string_pretty(&value)?)
             }
         };
     }
     match format {
-        LineageFormat::Text => line(tree(&tables).trim_end()),
-        LineageFormat::Dot => line(dot(&tables, *down).trim_end()),
-        LineageFormat::Json => exact(&serde_json::to_string_pretty(&tables)?),
+        LineageFormat::Text => print_line(tree(&tables).trim_end()),
+        LineageFormat::Dot => print_line(dot(&tables, *down).trim_end()),
+        LineageFormat::Json => print_verbatim(&serde_json::to_string_pretty(&tables)?),
     }
 }
 
-/// A tree; what stands in it twice is taken apart once.
+/// Returns the lineage as a tree. What a query reads is shown at its first place only.
 fn tree(lineage: &Lineage) -> String {
     let mut text = String::new();
     branch(lineage, &lineage.name, "", "", &mut Vec::new(), &mut text);
@@ -81,7 +83,7 @@ fn dot(lineage: &Lineage, down: bool) -> String {
     }
     for node in &lineage.nodes {
         for next in &node.next {
-            // Arrows follow the data.
+            // Arrows point in the direction of the data.
             let (from, to) = if down { (&node.name, next) } else { (next, &node.name) };
             let _ = writeln!(text, "  \"{from}\" -> \"{to}\";");
         }
@@ -113,12 +115,12 @@ fn column_dot(name: &str, columns: &[ColumnLineage]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use transform::Node;
+    use transform::LineageNode;
 
     use super::*;
 
     fn lineage() -> Lineage {
-        let node = |name: &str, kind, next: &[&str]| Node {
+        let node = |name: &str, kind, next: &[&str]| LineageNode {
             name: name.to_owned(),
             kind,
             next: next.iter().map(|&n| n.to_owned()).collect(),
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_takes_each_query_apart_once() {
+    fn a_tree_shows_the_inputs_of_each_query_once() {
         assert_eq!(
             tree(&lineage()),
             "m (metric)\n├─ v (view)\n│  └─ calls (stream)\n└─ w (view)\n   ├─ calls (stream)\n   └─ v (view, see above)\n"

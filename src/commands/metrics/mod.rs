@@ -1,4 +1,8 @@
-//! `rapport metrics …`: one file a subcommand.
+//! `rapport metrics`: one file or folder a subcommand; `diff` and `docs` are beside this folder.
+//!
+//! - Looking: `list`, `functions`, `lineage`, `plan`, `preview`
+//! - Writing: `new`, `check`, `test`, `watch`
+//! - Computing: `run`
 
 mod check;
 mod functions;
@@ -15,77 +19,82 @@ use std::sync::Arc;
 
 use transform::Catalog;
 
-use crate::args::Metrics;
+use crate::args::MetricsCommand;
 use crate::commands::{diff, docs};
 use crate::config::Config;
-use crate::failure::usage;
-use crate::output::note;
+use crate::errors::usage_error;
+use crate::output::print_note;
 use crate::project::Project;
 
+/// Runs a subcommand; `config` reads the configuration where it is needed.
 pub(crate) fn run(
-    command: Metrics,
+    command: MetricsCommand,
     config: &dyn Fn() -> anyhow::Result<Config>,
     runtime: &tokio::runtime::Runtime,
     quiet: bool,
 ) -> anyhow::Result<()> {
     match command {
-        Metrics::List { format } => list::list(&said(catalog(config)?), format),
-        Metrics::Show { name } => list::show(&catalog(config)?, &name),
-        Metrics::Functions { format } => functions::list(format),
-        Metrics::Check { names, format } => {
+        MetricsCommand::List { format } => list::list(&with_notes(catalog(config)?), format),
+        MetricsCommand::Show { name } => list::show(&catalog(config)?, &name),
+        MetricsCommand::Functions { format } => functions::list(format),
+        MetricsCommand::Check { names, format } => {
             runtime.block_on(check::run(&Arc::new(catalog(config)?), &names, format))
         }
-        Metrics::New { name, kind } => {
+        MetricsCommand::New { name, kind } => {
             let config = config()?;
             new::run(&catalog(&|| Ok(config.clone()))?, &config, &name, kind)
         }
-        Metrics::Lineage { name, format, columns, down } => {
-            let wanted = lineage::Wanted { name, format, columns, down };
-            runtime.block_on(lineage::run(&said(catalog(config)?), &wanted))
+        MetricsCommand::Lineage { name, format, columns, down } => {
+            let options = lineage::LineageOptions { name, format, columns, down };
+            runtime.block_on(lineage::run(&with_notes(catalog(config)?), &options))
         }
-        Metrics::Plan { format } => runtime
+        MetricsCommand::Plan { format } => runtime
             .block_on(async { plan::run(&Project::open(config()?, quiet).await?, format).await }),
-        Metrics::Preview { name, as_of, limit, format } => runtime.block_on(async {
+        MetricsCommand::Preview { name, as_of, limit, format } => runtime.block_on(async {
             let project = Project::open(config()?, quiet).await?;
             preview::run(&project, &name, as_of.as_deref(), limit, format).await
         }),
-        Metrics::Test { names, record: true } => {
-            runtime.block_on(test::record(&Arc::new(said(catalog(config)?)), &names))
+        MetricsCommand::Test { names, record: true } => {
+            runtime.block_on(test::record(&Arc::new(with_notes(catalog(config)?)), &names))
         }
-        Metrics::Test { names, record: false } => {
+        MetricsCommand::Test { names, record: false } => {
             runtime.block_on(test::run(&Arc::new(catalog(config)?), &names))
         }
-        Metrics::Watch { names, format } => {
+        MetricsCommand::Watch { names, format } => {
             runtime.block_on(watch::run(&config()?, &names, format))
         }
-        Metrics::Diff(options) => runtime.block_on(async {
+        MetricsCommand::Diff(options) => runtime.block_on(async {
             let project = Project::open(config()?, quiet).await?;
             diff::run(&project, &options).await
         }),
-        Metrics::Docs { out } => docs::run(&said(catalog(config)?), &out),
-        Metrics::Run { names, as_of, format, out, slice } => runtime.block_on(async {
+        MetricsCommand::Docs { out } => docs::run(&with_notes(catalog(config)?), &out),
+        MetricsCommand::Run { names, as_of, format, out, breakdown } => runtime.block_on(async {
             let project = Project::open(config()?, quiet).await?;
-            let wanted = run::Wanted { names: &names, format, out: out.as_deref(), slice: &slice };
-            run::run(&project, &wanted, as_of.as_deref()).await
+            let options = run::MetricsRunOptions {
+                names: &names,
+                format,
+                out: out.as_deref(),
+                breakdown: &breakdown,
+            };
+            run::run(&project, &options, as_of.as_deref()).await
         }),
     }
 }
 
-/// The built-in queries, with the project's where there is one.
+/// Returns the built-in queries, with those of the project where there is one.
 fn catalog(config: &dyn Fn() -> anyhow::Result<Config>) -> anyhow::Result<Catalog> {
     let built_in = Catalog::built_in()?;
-    // Without a project the built-in queries are all there are.
     let Some(folder) = config().ok().and_then(|c| c.queries()) else { return Ok(built_in) };
-    built_in.with_project(&folder).map_err(|e| usage(e.to_string()))
+    built_in.with_project(&folder).map_err(|e| usage_error(e.to_string()))
 }
 
-/// The catalog, after what is left out of it has been said.
-fn said(catalog: Catalog) -> Catalog {
-    for (name, fault) in catalog.left_out() {
-        note(&format!("rapport: {name} is left out: {}", fault.headline()));
+/// Prints which queries are left out of a catalog, and returns it.
+fn with_notes(catalog: Catalog) -> Catalog {
+    for (name, diagnostic) in catalog.unreadable() {
+        print_note(&format!("rapport: {name} is left out: {}", diagnostic.headline()));
     }
-    for fault in catalog.misplaced() {
-        note(&format!("rapport: not read: {}", fault.told()));
+    for diagnostic in catalog.misplaced() {
+        print_note(&format!("rapport: not read: {}", diagnostic.one_line()));
     }
     catalog
 }

@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lake_types::Day;
+use domain::Day;
 use serde_json::{Value, json};
-use transform::{Reason, RollupPlan};
+use transform::{RollupPlan, StaleReason};
 
 use crate::args::TextFormat;
-use crate::output::{self, Table, exact, note};
+use crate::output::{self, print_note, print_verbatim};
 use crate::project::Project;
+use crate::table::Table;
 
+/// Prints the stale days of each rollup.
 pub(super) async fn run(project: &Project, format: TextFormat) -> anyhow::Result<()> {
-    let plans = project.engine.plan().await?;
+    let plans = project.engine.plan_refresh().await?;
     if format == TextFormat::Json {
         let plans: Vec<Value> = plans.iter().map(json_of).collect();
-        return exact(&serde_json::to_string_pretty(&plans)?);
+        return print_verbatim(&serde_json::to_string_pretty(&plans)?);
     }
     let mut table = Table::new(["rollup", "days", "stale", "why"], &[1, 2]);
     for plan in &plans {
@@ -28,14 +30,14 @@ pub(super) async fn run(project: &Project, format: TextFormat) -> anyhow::Result
             });
         }
     }
-    output::show(&table)?;
+    output::print_table(&table)?;
     if plans.iter().any(|plan| !plan.stale.is_empty()) {
-        note("\nThe next run, report or query computes them; `rapport metrics run` does.");
+        print_note("\nThe next run, report or query computes them; `rapport metrics run` does.");
     }
     Ok(())
 }
 
-/// A line for each reason: the days it holds for, then why.
+/// Returns a line for each reason: the days it applies to, then why.
 fn reasons(plan: &RollupPlan) -> Vec<String> {
     if let Some(error) = &plan.error {
         return vec![error.clone()];
@@ -51,41 +53,41 @@ fn reasons(plan: &RollupPlan) -> Vec<String> {
     }
     let line = |(reason, (days, changed)): (String, (Vec<Day>, BTreeSet<Day>))| {
         let changed: Vec<Day> = changed.into_iter().collect();
-        // Days that are made of themselves alone have been named.
+        // Where only the days themselves changed, they are named already.
         if changed.is_empty() || changed == days {
-            return format!("{}: {reason}", spans(&days));
+            return format!("{}: {reason}", day_ranges(&days));
         }
-        format!("{}: {reason} on {}", spans(&days), spans(&changed))
+        format!("{}: {reason} on {}", day_ranges(&days), day_ranges(&changed))
     };
     groups.into_iter().map(line).collect()
 }
 
-fn reason(reason: &Reason) -> String {
+fn reason(reason: &StaleReason) -> String {
     match reason {
-        Reason::NeverBuilt => "never built".to_owned(),
-        Reason::EngineVersion => "built by another version of the program".to_owned(),
-        Reason::SqlChanged => "its SQL changed".to_owned(),
-        Reason::SchemaChanged => "its columns changed".to_owned(),
-        Reason::InputChanged(tables) => format!("{} changed", tables.join(", ")),
-        Reason::InputGone => "nothing left to make it of".to_owned(),
+        StaleReason::NeverBuilt => "never built".to_owned(),
+        StaleReason::EngineVersion => "built by another version of the program".to_owned(),
+        StaleReason::SqlChanged => "its SQL changed".to_owned(),
+        StaleReason::SchemaChanged => "its columns changed".to_owned(),
+        StaleReason::InputChanged(tables) => format!("{} changed", tables.join(", ")),
+        StaleReason::InputGone => "nothing left to make it of".to_owned(),
     }
 }
 
-/// Days that follow each other as one span; of many spans the first few.
-fn spans(days: &[Day]) -> String {
-    const MOST: usize = 4;
-    let mut spans: Vec<(Day, Day)> = Vec::new();
+/// Returns consecutive days as one range each; of many ranges the first few.
+fn day_ranges(days: &[Day]) -> String {
+    const MAX_RANGES: usize = 4;
+    let mut ranges: Vec<(Day, Day)> = Vec::new();
     for day in days {
-        match spans.last_mut() {
+        match ranges.last_mut() {
             Some((_, to)) if to.plus(1) == *day => *to = *day,
-            _ => spans.push((*day, *day)),
+            _ => ranges.push((*day, *day)),
         }
     }
     let text = |(from, to): &(Day, Day)| {
         if from == to { from.to_string() } else { format!("{from} to {to}") }
     };
-    let shown: Vec<String> = spans.iter().take(MOST).map(text).collect();
-    let more = spans.len().saturating_sub(MOST);
+    let shown: Vec<String> = ranges.iter().take(MAX_RANGES).map(text).collect();
+    let more = ranges.len().saturating_sub(MAX_RANGES);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     format!("{}{more}", shown.join(", "))
 }
@@ -96,12 +98,12 @@ fn json_of(plan: &RollupPlan) -> Value {
         .iter()
         .map(|stale| {
             let (reason, tables) = match &stale.reason {
-                Reason::InputChanged(tables) => ("input_changed", tables.as_slice()),
-                Reason::NeverBuilt => ("never_built", &[][..]),
-                Reason::EngineVersion => ("engine_version", &[][..]),
-                Reason::SqlChanged => ("sql_changed", &[][..]),
-                Reason::SchemaChanged => ("schema_changed", &[][..]),
-                Reason::InputGone => ("input_gone", &[][..]),
+                StaleReason::InputChanged(tables) => ("input_changed", tables.as_slice()),
+                StaleReason::NeverBuilt => ("never_built", &[][..]),
+                StaleReason::EngineVersion => ("engine_version", &[][..]),
+                StaleReason::SqlChanged => ("sql_changed", &[][..]),
+                StaleReason::SchemaChanged => ("schema_changed", &[][..]),
+                StaleReason::InputGone => ("input_gone", &[][..]),
             };
             json!({
                 "day": stale.day.to_string(),
@@ -123,8 +125,8 @@ mod tests {
     #[test]
     fn a_line_names_the_days_and_what_changed() {
         #[track_caller]
-        fn check(stale: &[(i32, Reason, &[i32])], lines: &[&str]) {
-            let day = |(day, reason, input): &(i32, Reason, &[i32])| StaleDay {
+        fn check(stale: &[(i32, StaleReason, &[i32])], lines: &[&str]) {
+            let day = |(day, reason, input): &(i32, StaleReason, &[i32])| StaleDay {
                 day: Day(*day),
                 reason: reason.clone(),
                 input_days: input.iter().map(|day| Day(*day)).collect(),
@@ -133,10 +135,10 @@ mod tests {
             let plan = RollupPlan { name: "r".to_owned(), days: 9, stale, error: None };
             assert_eq!(reasons(&plan), lines);
         }
-        let calls = || Reason::InputChanged(vec!["api_calls".to_owned()]);
+        let calls = || StaleReason::InputChanged(vec!["api_calls".to_owned()]);
         check(&[], &["up to date"]);
         check(
-            &[(0, Reason::NeverBuilt, &[]), (1, calls(), &[1]), (3, calls(), &[3])],
+            &[(0, StaleReason::NeverBuilt, &[]), (1, calls(), &[1]), (3, calls(), &[3])],
             &["1970-01-02, 1970-01-04: api_calls changed", "1970-01-01: never built"],
         );
         check(
@@ -147,10 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn days_that_follow_each_other_are_one_span() {
+    fn consecutive_days_are_one_range() {
         let days: Vec<Day> = [0, 1, 2, 5, 7, 9, 11, 13].map(Day).to_vec();
         assert_eq!(
-            spans(&days),
+            day_ranges(&days),
             "1970-01-01 to 1970-01-03, 1970-01-06, 1970-01-08, 1970-01-10 and 2 more"
         );
     }

@@ -1,14 +1,16 @@
-//! `rapport metrics preview`: the first rows of a query, with no more brought up to date than it
-//! reads, and no run noted.
+//! `rapport metrics preview`: the first rows of a query. It refreshes only the rollups that the
+//! query reads, and records no run.
 
-use lake_types::counted;
-use transform::{Kind, QueryResult};
+use domain::counted;
+use transform::QueryKind;
 
 use crate::args::Format;
-use crate::failure::usage;
-use crate::output::{self, Rows, note};
+use crate::errors::usage_error;
+use crate::output::{self, print_note};
 use crate::project::Project;
+use crate::rows::{Rows, first_rows};
 
+/// Prints the first rows of a query.
 pub(super) async fn run(
     project: &Project,
     name: &str,
@@ -17,36 +19,26 @@ pub(super) async fn run(
     format: Format,
 ) -> anyhow::Result<()> {
     let catalog = project.engine.catalog();
-    let query = catalog.find(name).map_err(|e| usage(e.to_string()))?;
+    let query = catalog.find(name).map_err(|e| usage_error(e.to_string()))?;
     let as_of = project.as_of(as_of).await?;
-    let made_of = transform::upstream(catalog, name)?;
-    let names: Vec<String> = made_of.nodes.into_iter().map(|node| node.name).collect();
-    project.refresh_only(&names).await?;
-    let session = project.answers().at(as_of, None).await?;
-    let result = if query.kind == Kind::Rollup {
-        let order = match query.header.grain.as_slice() {
-            [] => String::new(),
-            grain => format!(" ORDER BY {}", grain.join(", ")),
-        };
-        session.sql(&format!("SELECT * FROM {name}{order} LIMIT {}", limit + 1)).await?
+    let lineage = transform::upstream(catalog, name)?;
+    let names: Vec<String> = lineage.nodes.into_iter().map(|node| node.name).collect();
+    project.refresh_named(&names).await?;
+    let session = project.reading_engine().open_session(as_of, None).await?;
+    let result = if query.kind == QueryKind::Rollup {
+        session.ordered_rows(name, &query.header.grain, Some(limit + 1)).await?
     } else {
         session.metric(name).await?
     };
-    let rows = result.rows();
-    let first = first(&result, limit)?;
-    output::print(&Rows { schema: &first.schema, batches: &first.batches }, format)?;
-    if rows > limit {
+    let rows = Rows { schema: &result.schema, batches: &result.batches };
+    let first = [first_rows(&rows, limit)?];
+    output::print_rows(&Rows { schema: &result.schema, batches: &first }, format)?;
+    if result.rows() > limit {
         let shown = match query.kind {
-            Kind::Rollup => format!("The first {}", counted(limit, "row")),
-            _ => format!("{limit} of {}", counted(rows, "row")),
+            QueryKind::Rollup => format!("The first {}", counted(limit, "row")),
+            _ => format!("{limit} of {}", counted(result.rows(), "row")),
         };
-        note(&format!("{shown} as of {as_of}; more with --limit"));
+        print_note(&format!("{shown} as of {as_of}; more with --limit"));
     }
     Ok(())
-}
-
-fn first(result: &QueryResult, limit: usize) -> anyhow::Result<QueryResult> {
-    let all = arrow::compute::concat_batches(&result.schema, &result.batches)?;
-    let batches = vec![all.slice(0, limit.min(all.num_rows()))];
-    Ok(QueryResult { schema: result.schema.clone(), batches })
 }

@@ -1,202 +1,213 @@
-//! `rapport metrics run`: metrics computed, to stdout or a file each.
+//! `rapport metrics run`: computes metrics, to stdout or into a file each.
 
-use lake_types::counted;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use anyhow::Context;
+use domain::{counted, thousands};
 use futures::StreamExt;
-use transform::{Catalog, Kind, QueryResult, TransformError};
+use transform::{Catalog, QueryKind, QueryResult, TransformError};
 
-use crate::args::{Format, Slice};
-use crate::failure::{Found, Usage, usage};
-use crate::output::{self, Rows, line, note};
-use crate::progress::count;
+use crate::args::{BreakdownArgs, Format};
+use crate::breakdown::Breakdown;
+use crate::errors::{CheckFailed, UsageError, usage_error};
+use crate::metric_pipeline::{HeldBack, MetricPipeline, OutcomePrinter};
+use crate::output::{self, print_line, print_note};
 use crate::project::Project;
-use crate::published::{Held, Metrics, Told};
-use crate::slices::Slices;
+use crate::rows::{Rows, first_rows};
 
-pub(super) struct Wanted<'a> {
+/// The options of `rapport metrics run`.
+pub(super) struct MetricsRunOptions<'a> {
     pub(super) names: &'a [String],
     pub(super) format: Option<Format>,
     pub(super) out: Option<&'a Path>,
-    pub(super) slice: &'a Slice,
+    pub(super) breakdown: &'a BreakdownArgs,
 }
 
+/// Computes the metrics and writes those that are not held back.
+///
+/// # Errors
+/// [`CheckFailed`] where a check held a metric back; another error where one could not be computed.
 pub(super) async fn run(
     project: &Project,
-    wanted: &Wanted<'_>,
+    options: &MetricsRunOptions<'_>,
     as_of: Option<&str>,
 ) -> anyhow::Result<()> {
     let catalog = project.engine.catalog();
-    let names = names(catalog, wanted.names)?;
-    let default = if wanted.out.is_some() { Format::Csv } else { Format::Table };
-    let format = wanted.format.unwrap_or(default);
-    if wanted.out.is_none() && names.len() > 1 && format != Format::Table {
-        return Err(usage("several metrics in one stream: name one, or give --out DIR"));
+    let names = names(catalog, options.names)?;
+    let default = if options.out.is_some() { Format::Csv } else { Format::Table };
+    let format = options.format.unwrap_or(default);
+    if options.out.is_none() && names.len() > 1 && format != Format::Table {
+        return Err(usage_error("several metrics in one stream: name one, or give --out DIR"));
     }
     let as_of = project.as_of(as_of).await?;
     let session = project.session(as_of).await?;
-    let metrics = Metrics::of(Slices::of(session, wanted.slice).await?).await;
-    let show = Show { format, out: wanted.out, titled: names.len() > 1 };
-    let mut done = Done { total: names.len(), ..Done::default() };
-    if wanted.names.is_empty() {
-        let left_out = catalog.left_out_of(Kind::Metric).map(|(name, _)| name.to_owned());
-        done.failed.extend(left_out);
-        done.total += done.failed.len();
+    let metrics = MetricPipeline::of(Breakdown::new(session, options.breakdown).await?).await;
+    let writer = MetricWriter { format, out: options.out, has_titles: names.len() > 1 };
+    let mut summary = RunSummary { total: names.len(), ..RunSummary::default() };
+    if options.names.is_empty() {
+        let left_out = catalog.unreadable_of(QueryKind::Metric).map(|(name, _)| name.to_owned());
+        summary.failed.extend(left_out);
+        summary.total += summary.failed.len();
     }
-    show_all(project, &metrics, names, &show, &mut done).await?;
-    for name in done.held.iter().chain(&done.failed) {
-        done.aside |= show.set_aside(name)?;
+    write_all(project, &metrics, names, &writer, &mut summary).await?;
+    for name in summary.held_back.iter().chain(&summary.failed) {
+        summary.has_renamed |= writer.set_aside(name)?;
     }
-    if let Some(dir) = wanted.out {
-        note(&format!("{} as of {as_of} in {}", counted(done.shown, "metric"), dir.display()));
+    if let Some(dir) = options.out {
+        print_note(&format!(
+            "{} as of {as_of} in {}",
+            counted(summary.shown, "metric"),
+            dir.display()
+        ));
     }
-    done.ended()
+    summary.into_result()
 }
 
-/// The metrics that are meant, all without names.
+/// Returns the metrics of the command line; without names, all.
 fn names(catalog: &Catalog, given: &[String]) -> anyhow::Result<Vec<String>> {
     for name in given {
-        let query = catalog.find(name).map_err(|e| usage(e.to_string()))?;
-        if query.kind != Kind::Metric {
-            return Err(usage(format!(
+        let query = catalog.find(name).map_err(|e| usage_error(e.to_string()))?;
+        if query.kind != QueryKind::Metric {
+            return Err(usage_error(format!(
                 "{name} is no metric; `rapport sql \"SELECT * FROM {name}\"` reads it"
             )));
         }
     }
     if given.is_empty() {
-        return Ok(catalog.names(Kind::Metric).into_iter().map(str::to_owned).collect());
+        return Ok(catalog.names(QueryKind::Metric).into_iter().map(str::to_owned).collect());
     }
     Ok(given.to_vec())
 }
 
-/// Computes the metrics and shows those that may be shown.
-async fn show_all(
+/// Writes each metric as soon as it is computed, and counts the others in `summary`.
+async fn write_all(
     project: &Project,
-    metrics: &Metrics,
+    metrics: &MetricPipeline,
     names: Vec<String>,
-    show: &Show<'_>,
-    done: &mut Done,
+    writer: &MetricWriter<'_>,
+    summary: &mut RunSummary,
 ) -> anyhow::Result<()> {
-    let mut told = Told::default();
-    let mut outcomes = pin!(metrics.outcomes(names));
+    let mut printer = OutcomePrinter::default();
+    let mut outcomes = pin!(metrics.compute_all(names));
     while let Some(outcome) = outcomes.next().await {
-        let alone = !show.titled;
-        if !(alone && matches!(outcome.rows, Err(Held::Failed { .. }))) {
-            told.tell(&outcome, "");
+        let alone = !writer.has_titles;
+        if !(alone && matches!(outcome.rows, Err(HeldBack::Failed { .. }))) {
+            printer.print_outcome(&outcome, "");
         }
         match outcome.rows {
             Ok(rows) => {
-                // What is refused or held back answers nothing, and is no run.
-                if done.shown == 0 {
-                    project.note_run(metrics.session()).await?;
+                // A run is recorded once a metric of it is shown.
+                if summary.shown == 0 {
+                    project.record_run(metrics.session()).await?;
                 }
-                show.rows(&outcome.name, &rows)?;
-                done.shown += 1;
+                writer.write(&outcome.name, &rows)?;
+                summary.shown += 1;
             }
-            Err(Held::Check(_)) => done.held.push(outcome.name),
-            // A broken metric never stops the others; alone, it is all there is to say.
-            Err(Held::Failed { metric, error }) if alone => {
-                if let Some(TransformError::PastTheViews { .. }) = error.downcast_ref() {
-                    return Err(usage(format!("{metric}: {error}")));
+            Err(HeldBack::Check(_)) => summary.held_back.push(outcome.name),
+            // A failed metric never stops the others. The error of a single one is that of the
+            // command.
+            Err(HeldBack::Failed { metric, error }) if alone => {
+                if let Some(TransformError::BypassesViews { .. }) = error.downcast_ref() {
+                    return Err(usage_error(format!("{metric}: {error}")));
                 }
-                if error.downcast_ref::<Usage>().is_none() {
-                    show.set_aside(&metric)?;
+                if error.downcast_ref::<UsageError>().is_none() {
+                    writer.set_aside(&metric)?;
                 }
                 return Err(error);
             }
-            Err(Held::Failed { metric, .. }) => done.failed.push(metric),
+            Err(HeldBack::Failed { metric, .. }) => summary.failed.push(metric),
         }
     }
     let others = metrics.of_no_metric();
-    others.0.iter().for_each(|finding| told.finding(finding));
-    done.held.extend(others.holding().map(|finding| finding.query.clone()));
+    others.0.iter().for_each(|violation| printer.print_violation(violation));
+    summary.held_back.extend(others.blocking().map(|violation| violation.query.clone()));
     Ok(())
 }
 
-/// What became of the metrics.
+/// How many metrics were shown, and which were not.
 #[derive(Default)]
-struct Done {
+struct RunSummary {
     total: usize,
     shown: usize,
-    /// By a check.
-    held: Vec<String>,
+    /// Held back by a check.
+    held_back: Vec<String>,
     failed: Vec<String>,
-    /// Files of an earlier run were renamed.
-    aside: bool,
+    /// Whether files of an earlier run were renamed.
+    has_renamed: bool,
 }
 
-impl Done {
-    /// 3 where checks held something back, 1 where something could not be computed.
-    fn ended(&self) -> anyhow::Result<()> {
-        let aside = match self.aside {
-            true => format!("; what an earlier run wrote of them ends in .{ASIDE} now"),
+impl RunSummary {
+    /// Returns an error where a check held a metric back, or one could not be computed.
+    fn into_result(self) -> anyhow::Result<()> {
+        let aside = match self.has_renamed {
+            true => format!("; what an earlier run wrote of them ends in .{HELD_SUFFIX} now"),
             false => String::new(),
         };
-        let (held, failed) = (self.held.join(", "), self.failed.join(", "));
+        let (held_back, failed) = (self.held_back.join(", "), self.failed.join(", "));
         if self.failed.is_empty() {
-            return match self.held.is_empty() {
+            return match self.held_back.is_empty() {
                 true => Ok(()),
-                false => Err(Found(format!("held back by a check: {held}{aside}")).into()),
+                false => {
+                    Err(CheckFailed(format!("held back by a check: {held_back}{aside}")).into())
+                }
             };
         }
-        let held = match self.held.is_empty() {
+        let held_back = match self.held_back.is_empty() {
             true => String::new(),
-            false => format!("; held back by a check: {held}"),
+            false => format!("; held back by a check: {held_back}"),
         };
         anyhow::bail!(
-            "{} of {} failed: {failed}{held}{aside}",
+            "{} of {} failed: {failed}{held_back}{aside}",
             self.failed.len(),
             counted(self.total, "metric")
         )
     }
 }
 
-/// Of several metrics on a terminal this many rows each are shown.
+/// How many rows of each of several metrics are shown on a terminal.
 const ROWS_EACH: usize = 20;
 
-/// The ending of the files of an earlier run whose metric is held back: nobody who collects files
-/// takes them for new ones.
-const ASIDE: &str = "held";
+/// The suffix of files of an earlier run whose metric is held back now, so that nobody takes them
+/// for new ones.
+const HELD_SUFFIX: &str = "held";
 
-/// How the rows of metrics are shown.
-struct Show<'a> {
+/// Writes the rows of metrics to stdout or into files.
+struct MetricWriter<'a> {
     format: Format,
     out: Option<&'a Path>,
-    /// There are several.
-    titled: bool,
+    /// Whether there are several, each below its name.
+    has_titles: bool,
 }
 
-impl Show<'_> {
-    fn rows(&self, name: &str, result: &QueryResult) -> anyhow::Result<()> {
+impl MetricWriter<'_> {
+    fn write(&self, name: &str, result: &QueryResult) -> anyhow::Result<()> {
         let rows = Rows { schema: &result.schema, batches: &result.batches };
         if let Some(dir) = self.out {
-            output::write(&rows, self.format, dir, name)?;
-            return remove(&self.aside(dir, name));
+            output::write_rows_file(&rows, self.format, dir, name)?;
+            return remove_if_there(&self.held_file(dir, name));
         }
-        if !self.titled {
-            return output::print(&rows, self.format);
+        if !self.has_titles {
+            return output::print_rows(&rows, self.format);
         }
-        line(&format!("{name}\n"))?;
+        print_line(&format!("{name}\n"))?;
         let all = result.rows();
-        if all > ROWS_EACH && output::on_terminal() {
-            let first = arrow::compute::concat_batches(&result.schema, &result.batches)?;
-            let first = [first.slice(0, ROWS_EACH)];
-            output::print(&Rows { schema: &result.schema, batches: &first }, self.format)?;
-            let more = count((all - ROWS_EACH) as u64);
-            return line(&format!("and {more} more: rapport metrics run {name}\n"));
+        if all > ROWS_EACH && output::stdout_is_terminal() {
+            let first = [first_rows(&rows, ROWS_EACH)?];
+            output::print_rows(&Rows { schema: &result.schema, batches: &first }, self.format)?;
+            let more = thousands((all - ROWS_EACH) as u64);
+            return print_line(&format!("and {more} more: rapport metrics run {name}\n"));
         }
-        output::print(&rows, self.format)?;
-        line("")
+        output::print_rows(&rows, self.format)?;
+        print_line("")
     }
 
-    /// Renames the file that an earlier run wrote of a metric; whether there was one.
+    /// Renames the file of a metric from an earlier run, and returns whether there was one.
     fn set_aside(&self, name: &str) -> anyhow::Result<bool> {
         let Some(dir) = self.out else { return Ok(false) };
-        let file = output::file_of(self.format, dir, name);
-        match std::fs::rename(&file, self.aside(dir, name)) {
+        let file = output::rows_file(self.format, dir, name);
+        match std::fs::rename(&file, self.held_file(dir, name)) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => {
@@ -205,15 +216,15 @@ impl Show<'_> {
         }
     }
 
-    fn aside(&self, dir: &Path, name: &str) -> PathBuf {
-        let mut file = output::file_of(self.format, dir, name).into_os_string();
+    fn held_file(&self, dir: &Path, name: &str) -> PathBuf {
+        let mut file = output::rows_file(self.format, dir, name).into_os_string();
         file.push(".");
-        file.push(ASIDE);
+        file.push(HELD_SUFFIX);
         file.into()
     }
 }
 
-fn remove(file: &Path) -> anyhow::Result<()> {
+fn remove_if_there(file: &Path) -> anyhow::Result<()> {
     match std::fs::remove_file(file) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("{} can't be removed", file.display()))

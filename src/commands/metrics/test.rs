@@ -1,98 +1,105 @@
-//! `rapport metrics test`: the cases beside the queries, run or written anew.
+//! `rapport metrics test`: runs the test cases beside the queries, or records what they expect.
 
-use lake_types::counted;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Context;
+use domain::counted;
 use transform::{CaseResult, Catalog, Query};
 
-use crate::failure::{Found, usage};
-use crate::output::{line, note, write_file};
+use crate::atomic_file::write_file;
+use crate::errors::{CheckFailed, usage_error};
+use crate::output::{print_line, print_note};
+use crate::text_file::without_bom;
 
+/// Runs the cases of the queries of these names, or all without names.
+///
+/// # Errors
+/// [`CheckFailed`] where a case fails, or a query that is named has none.
 pub(super) async fn run(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Result<()> {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
     for name in names {
-        // A query that is left out is said below, with its place.
-        if !catalog.left_out().contains_key(name) {
-            catalog.find(name).map_err(|e| usage(e.to_string()))?;
+        // The error of a query that is left out is printed below.
+        if !catalog.unreadable().contains_key(name) {
+            catalog.find(name).map_err(|e| usage_error(e.to_string()))?;
         }
     }
     let mut failures = 0;
-    let mut wrong = BTreeSet::new();
-    let checks = transform::check_header_checks(catalog, wanted).await?;
-    let faults = catalog.faults().iter().filter(|fault| wanted(&fault.query));
-    for fault in faults.chain(&checks) {
+    let mut failing = BTreeSet::new();
+    let checks = transform::lint_header_checks(catalog, wanted).await?;
+    let diagnostics = catalog.diagnostics().iter().filter(|diagnostic| wanted(&diagnostic.query));
+    for diagnostic in diagnostics.chain(&checks) {
         failures += 1;
-        line(&format!("FAIL  {}\n{}", fault.query, fault.render(false)))?;
+        print_line(&format!("FAIL  {}\n{}", diagnostic.query, diagnostic.render(false)))?;
     }
     let results = transform::run_tests(catalog, wanted).await;
     let total = results.len() + failures;
     for result in &results {
         if result.failure.is_none() {
-            line(&format!("ok    {} · {}", result.query, result.case))?;
+            print_line(&format!("ok    {} · {}", result.query, result.case))?;
         } else {
             failures += 1;
-            wrong.insert(result.query.as_str());
-            line(&failed(result))?;
+            failing.insert(result.query.as_str());
+            print_line(&describe_failure(result))?;
         }
     }
     let untested = untested(catalog, names);
     for query in &untested {
-        line(&format!(
+        print_line(&format!(
             "none  {} · no cases: write them in {}",
             query.name,
             query.file.replace(".sql", ".test.toml")
         ))?;
     }
-    line(&format!("{} passed, {failures} failed", total - failures))?;
+    print_line(&format!("{} passed, {failures} failed", total - failures))?;
     if failures > 0 {
-        if !wrong.is_empty() {
-            let wrong = wrong.into_iter().collect::<Vec<_>>().join(" ");
-            note(&format!(
-                "Mend the query; or, where it is right: rapport metrics test {wrong} --record"
+        if !failing.is_empty() {
+            let failing = failing.into_iter().collect::<Vec<_>>().join(" ");
+            print_note(&format!(
+                "Mend the query; or, where it is right: rapport metrics test {failing} --record"
             ));
         }
-        return Err(Found(format!("{failures} of {} failed", counted(total, "case"))).into());
+        return Err(CheckFailed(format!("{failures} of {} failed", counted(total, "case"))).into());
     }
     if !untested.is_empty() {
-        note(
+        print_note(
             "A case is a [[case]] with name, as_of, rows given and expected; `rapport metrics new` writes one to begin with",
         );
-        // Who names a query wants it tested.
+        // A query that is named must have cases.
         if !names.is_empty() {
             let untested: Vec<&str> = untested.iter().map(|query| query.name.as_str()).collect();
-            return Err(Found(format!("no cases: {}", untested.join(", "))).into());
+            return Err(CheckFailed(format!("no cases: {}", untested.join(", "))).into());
         }
     }
     Ok(())
 }
 
-/// Queries without cases: those named, else those of the project.
+/// Returns the queries without cases: of those named, else of the project.
 fn untested<'a>(catalog: &'a Catalog, names: &[String]) -> Vec<&'a Query> {
     let asked = |query: &&Query| match names.is_empty() {
         true => query.path.is_some(),
         false => names.contains(&query.name),
     };
     let without = |query: &&Query| {
-        let broken = catalog.faults().iter().any(|fault| fault.query == query.name);
-        query.cases.is_empty() && !broken
+        let has_error =
+            catalog.diagnostics().iter().any(|diagnostic| diagnostic.query == query.name);
+        query.cases.is_empty() && !has_error
     };
     catalog.queries().filter(asked).filter(without).collect()
 }
 
-/// A case that failed: which, where, and what differs.
-pub(super) fn failed(result: &CaseResult) -> String {
+/// Describes a failed case: its name, its position, and what differs.
+pub(super) fn describe_failure(result: &CaseResult) -> String {
     let why = result.failure.as_deref().unwrap_or_default();
-    format!("FAIL  {} · {} ({})\n{why}", result.query, result.case, result.place)
+    format!("FAIL  {} · {} ({})\n{why}", result.query, result.case, result.location)
 }
 
-/// Writes what the queries of the project give into their cases.
+/// Records the results of the project's queries as what their cases expect.
 pub(super) async fn record(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::Result<()> {
     for name in names {
-        let query = catalog.find(name).map_err(|e| usage(e.to_string()))?;
+        let query = catalog.find(name).map_err(|e| usage_error(e.to_string()))?;
         if query.path.is_none() {
-            return Err(usage(format!(
+            return Err(usage_error(format!(
                 "{name} is built in; only a project's own cases are written"
             )));
         }
@@ -104,7 +111,7 @@ pub(super) async fn record(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::
             continue;
         };
         if query.cases.is_empty() {
-            note(&format!(
+            print_note(&format!(
                 "{} has no cases; `rapport metrics new` shows how they look",
                 query.name
             ));
@@ -112,30 +119,29 @@ pub(super) async fn record(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::
         }
         let shown = || path.display().to_string();
         let text = std::fs::read_to_string(&path).with_context(shown)?;
-        let plain = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let recording = transform::record(catalog, query, plain).await;
+        let recording = transform::record(catalog, query, without_bom(&text)).await;
         let recording = recording.map_err(anyhow::Error::msg).with_context(shown)?;
         for change in &recording.changes {
             recorded += 1;
-            line(&format!(
+            print_line(&format!(
                 "written  {} · {} ({})\n{}",
-                query.name, change.case, change.place, change.text
+                query.name, change.case, change.location, change.text
             ))?;
         }
         for change in &recording.failures {
             failed += 1;
-            line(&format!(
+            print_line(&format!(
                 "FAIL  {} · {} ({})\n{}",
-                query.name, change.case, change.place, change.text
+                query.name, change.case, change.location, change.text
             ))?;
         }
         if !recording.changes.is_empty() {
             write_file(&path, recording.text.as_bytes())?;
         }
     }
-    line(&format!("{recorded} written, {failed} failed"))?;
+    print_line(&format!("{recorded} written, {failed} failed"))?;
     if failed > 0 {
-        return Err(Found(format!("not recorded: {failed} of the cases")).into());
+        return Err(CheckFailed(format!("not recorded: {failed} of the cases")).into());
     }
     Ok(())
 }

@@ -1,3 +1,4 @@
+use super::files::SourceFile;
 use super::*;
 
 const HEAD: &str = "/*---\ndescription = \"d\"\n[columns]\na = { type = \"Int64\" }\n---*/\n";
@@ -9,28 +10,28 @@ fn source(path: &str, text: &str) -> SourceFile {
 #[test]
 fn the_folder_is_the_kind_and_the_file_the_name() {
     let files = [source("metrics/m.sql", HEAD), source("views/v.sql", HEAD)];
-    let catalog = read(&files, "queries");
-    assert_eq!(catalog.queries["m"].kind, Kind::Metric);
-    assert_eq!(catalog.queries["v"].kind, Kind::View);
+    let catalog = Catalog::parse(&files, "queries");
+    assert_eq!(catalog.queries["m"].kind, QueryKind::Metric);
+    assert_eq!(catalog.queries["v"].kind, QueryKind::View);
     assert_eq!(catalog.queries["v"].file, "queries/views/v.sql");
-    assert_eq!(catalog.faults, []);
+    assert_eq!(catalog.diagnostics, []);
 }
 
 #[test]
-fn what_is_wrong_with_one_file_does_not_hide_the_others() {
+fn a_wrong_file_does_not_hide_the_others() {
     #[track_caller]
-    fn check(wrong: &[SourceFile], headline: &str, left_out: &[&str]) {
+    fn check(wrong: &[SourceFile], headline: &str, unreadable: &[&str]) {
         let mut files = vec![source("metrics/good.sql", HEAD)];
         files.extend(
             wrong.iter().map(|f| SourceFile { is_utf8: f.is_utf8, ..source(&f.path, &f.text) }),
         );
-        let catalog = read(&files, "q");
-        let headlines: Vec<String> = catalog.faults.iter().map(Mistake::headline).collect();
+        let catalog = Catalog::parse(&files, "q");
+        let headlines: Vec<String> = catalog.diagnostics.iter().map(Diagnostic::headline).collect();
         assert_eq!(headlines, [headline]);
-        assert_eq!(catalog.left_out.keys().collect::<Vec<_>>(), left_out);
+        assert_eq!(catalog.unreadable.keys().collect::<Vec<_>>(), unreadable);
         assert!(catalog.get("good").is_some());
-        for name in left_out {
-            let error = catalog.find(name).expect_err("left out").to_string();
+        for name in unreadable {
+            let error = catalog.find(name).expect_err("unreadable").to_string();
             assert!(headline.starts_with("q/") && error.starts_with("q/"), "{error}");
         }
     }
@@ -50,7 +51,7 @@ fn what_is_wrong_with_one_file_does_not_hide_the_others() {
         &["My"],
     );
     check(&[source("m.sql", HEAD)], "q/m.sql:1:1: its folder says what a query is", &[]);
-    for (path, said) in [
+    for (path, message) in [
         ("metrics/old/m.sql", "folders below it are not read; move it to metrics/"),
         ("metrics/old/m.test.toml", "folders below it are not read; move it to metrics/"),
         (
@@ -59,14 +60,14 @@ fn what_is_wrong_with_one_file_does_not_hide_the_others() {
         ),
         ("metrics/m.SQL", "files of queries end in lower case; rename it to m.sql"),
     ] {
-        let catalog = read(&[source(path, HEAD)], "q");
-        let found: Vec<String> = catalog.misplaced().map(Mistake::told).collect();
-        assert_eq!(found, [format!("q/{path}:1:1: {said}")]);
+        let catalog = Catalog::parse(&[source(path, HEAD)], "q");
+        let found: Vec<String> = catalog.misplaced().map(Diagnostic::one_line).collect();
+        assert_eq!(found, [format!("q/{path}:1:1: {message}")]);
     }
     let broken = SourceFile { is_utf8: false, ..source("metrics/m.sql", HEAD) };
     check(&[broken], "q/metrics/m.sql:1:1: the file is not UTF-8, or is broken", &["m"]);
     let marked = source("metrics/m.sql", &format!("\u{feff}{HEAD}"));
-    assert_eq!(read(&[marked], "q").faults, []);
+    assert_eq!(Catalog::parse(&[marked], "q").diagnostics, []);
     check(
         &[source("metrics/m.test.toml", "")],
         "q/metrics/m.test.toml:1:1: there is no m.sql beside it",
@@ -88,7 +89,7 @@ fn what_is_wrong_with_one_file_does_not_hide_the_others() {
 }
 
 #[test]
-fn what_was_saved_is_told() {
+fn changed_files_are_listed() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |path: &str, text: &str| {
         let path = folder.path().join(path);
@@ -100,23 +101,23 @@ fn what_was_saved_is_told() {
     write("metrics/m.sql", HEAD);
     write("metrics/m.test.toml", "case = []\n");
     let before = read();
-    assert_eq!(read().saved_since(&before), []);
+    assert_eq!(read().changed_files_since(&before), []);
     write("metrics/m.sql", &HEAD.replace("\"d\"", "\"e\""));
     std::fs::remove_file(folder.path().join("metrics/m.test.toml")).expect("a file");
     write("views/v.sql", HEAD);
-    // What editors leave beside is none of ours.
+    // Temporary files of editors are ignored.
     write("views/.#w.sql", HEAD);
     write("views/v.sql~", HEAD);
-    let saved = read().saved_since(&before);
-    let told: Vec<String> = saved
+    let saved = read().changed_files_since(&before);
+    let lines: Vec<String> = saved
         .iter()
         .map(|s| {
             let file = s.file.strip_prefix(&folder.path().display().to_string());
-            format!("{} {} {}", file.expect("below it"), s.query, s.change.word())
+            format!("{} {} {}", file.expect("below it"), s.query, s.change.as_str())
         })
         .collect();
     assert_eq!(
-        told,
+        lines,
         ["/metrics/m.sql m changed", "/metrics/m.test.toml m deleted", "/views/v.sql v new"]
     );
     assert!(saved[1].is_cases() && !saved[0].is_cases());
@@ -124,10 +125,10 @@ fn what_was_saved_is_told() {
 
 #[test]
 fn a_replacement_keeps_kind_and_columns() {
-    let built_in = read(&[source("metrics/m.sql", HEAD)], "q");
+    let built_in = Catalog::parse(&[source("metrics/m.sql", HEAD)], "q");
     let check = |path: &str, text: &str, expected: Option<&str>| {
-        let other = read(&[source(path, text)], "p");
-        let found = misfit(&built_in.queries["m"], &other.queries["m"]);
+        let other = Catalog::parse(&[source(path, text)], "p");
+        let found = replacement_error(&built_in.queries["m"], &other.queries["m"]);
         assert_eq!(found.map(|f| f.headline()).as_deref(), expected);
     };
     check("metrics/m.sql", HEAD, None);

@@ -1,7 +1,7 @@
 //! Calendar months: `month_start`, `next_month`, `months_apart` and `month_series`.
 //!
-//! Months are UTC and written as the date of their first day. Instants may be given where a date
-//! is due: their UTC date counts.
+//! Months are UTC and are written as the date of their first day. Every argument may be a date or
+//! an instant; of an instant the UTC date counts.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,45 +15,45 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::Result;
 use datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
-use lake_types::{Day, month_of, next_month as month_after};
+use domain::{Day, month_of, next_month as month_after};
 
-use super::document::Function;
 use super::scalar::scalar;
+use crate::functions::documentation::FunctionDoc;
 
-pub(super) const MONTH_START: Function = Function {
+pub(super) const MONTH_START: FunctionDoc = FunctionDoc {
     signature: "month_start(date or instant) → Date32",
-    does: "The first day of its month",
+    description: "The first day of its month",
     unit: "UTC date",
     source: "",
     example: "SELECT month_start(DATE '2026-01-31')",
-    gives: "2026-01-01",
+    example_result: "2026-01-01",
 };
 
-pub(super) const NEXT_MONTH: Function = Function {
+pub(super) const NEXT_MONTH: FunctionDoc = FunctionDoc {
     signature: "next_month(date or instant) → Date32",
-    does: "The first day of the month after its own, where its month ends",
+    description: "The first day of the month after its own, where its month ends",
     unit: "UTC date",
     source: "",
     example: "SELECT next_month(TIMESTAMP '2025-12-31T23:59:59Z')",
-    gives: "2026-01-01",
+    example_result: "2026-01-01",
 };
 
-pub(super) const MONTHS_APART: Function = Function {
+pub(super) const MONTHS_APART: FunctionDoc = FunctionDoc {
     signature: "months_apart(a, b: date or instant) → Int64",
-    does: "How many months b's month is after a's; negative when it is before",
+    description: "How many months b's month is after a's; negative when it is before",
     unit: "calendar months",
     source: "",
     example: "SELECT months_apart(DATE '2025-11-30', DATE '2026-01-01')",
-    gives: "2",
+    example_result: "2",
 };
 
-pub(super) const MONTH_SERIES: Function = Function {
+pub(super) const MONTH_SERIES: FunctionDoc = FunctionDoc {
     signature: "month_series(a, b: date or instant) → List(Date32)",
-    does: "Every month from a's to b's, both included, for unnest; empty when b's is before a's, NULL when one of them is",
+    description: "Every month from a's to b's, both included, for unnest; empty when b's is before a's, NULL when one of them is",
     unit: "UTC dates",
     source: "",
     example: "SELECT month_series(DATE '2025-12-31', DATE '2026-01-01')",
-    gives: "[2025-12-01, 2026-01-01]",
+    example_result: "[2025-12-01, 2026-01-01]",
 };
 
 pub(super) fn month_start() -> ScalarUDF {
@@ -68,7 +68,7 @@ pub(super) fn next_month() -> ScalarUDF {
     })
 }
 
-/// Rows mostly come many of a day after each other.
+/// Applies `of` to each day. The last result is kept, because rows often come sorted by day.
 fn each_day(days: &Date32Array, of: impl Fn(Day) -> Day) -> ArrayRef {
     let last = Cell::new((0, of(Day(0)).0));
     Arc::new(days.unary::<_, Date32Type>(|day| {
@@ -82,8 +82,8 @@ fn each_day(days: &Date32Array, of: impl Fn(Day) -> Day) -> ArrayRef {
 pub(super) fn months_apart() -> ScalarUDF {
     scalar(MONTHS_APART.name(), dates(2), DataType::Int64, |args| {
         let (a, b) = (days(&args[0])?, days(&args[1])?);
-        let apart = a.iter().zip(b.iter()).map(|(a, b)| Some(index(b?) - index(a?)));
-        Ok(Arc::new(apart.collect::<Int64Array>()))
+        let months = a.iter().zip(b.iter()).map(|(a, b)| Some(month_number(b?) - month_number(a?)));
+        Ok(Arc::new(months.collect::<Int64Array>()))
     })
 }
 
@@ -112,19 +112,19 @@ fn dates(count: usize) -> Signature {
     Signature::any(count, Volatility::Immutable)
 }
 
-/// Dates as they are, instants as their UTC date.
+/// Returns dates as they are and instants as their UTC date.
 fn days(array: &ArrayRef) -> Result<Date32Array> {
     let DataType::Timestamp(..) = array.data_type() else {
         return Ok(cast(array, &DataType::Date32)?.as_primitive::<Date32Type>().clone());
     };
-    // By way of microseconds without a zone, which is what a UTC instant holds.
+    // A timestamp without a zone is taken as UTC.
     let utc = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
     let micros = utc.as_primitive::<TimestampMicrosecondType>();
     Ok(micros.unary::<_, Date32Type>(|t| Day::of_micros(t).0))
 }
 
-/// Months since the year 0.
-fn index(day: i32) -> i64 {
+/// Returns the number of months since the year 0.
+fn month_number(day: i32) -> i64 {
     use chrono::Datelike;
     let date = Day(day).date();
     i64::from(date.year()) * 12 + i64::from(date.month0())
@@ -132,7 +132,7 @@ fn index(day: i32) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::check;
+    use crate::functions::test_queries::check;
 
     #[tokio::test]
     async fn months_start_and_end() {

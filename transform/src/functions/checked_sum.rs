@@ -1,8 +1,8 @@
 //! `checked_sum`: an exact sum of integers or decimals that fails on overflow.
 //!
-//! DataFusion's own SUM wraps around on overflow, for integers and decimals alike; a wrapped total
-//! of money looks like any other number. The result is Decimal(38, scale of the input), 0 over
-//! nothing (the convention of every count and sum of the metrics).
+//! DataFusion's own SUM wraps around on overflow, for integers and for decimals, and a wrapped
+//! total of money looks like any other number. The result is Decimal(38, scale of the input). The
+//! sum of no rows is 0, as it is in every metric.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::document::Function;
+use crate::functions::documentation::FunctionDoc;
 
-/// Digits of the widest Arrow decimal of 128 bits.
+/// The most digits that a 128-bit Arrow decimal holds.
 const PRECISION: u8 = 38;
-/// The first value that has more than 38 digits.
-const LIMIT: i128 = 10i128.pow(38);
+/// The smallest value that has more than 38 digits.
+const OVERFLOW: i128 = 10i128.pow(38);
 
-pub(super) const CHECKED_SUM: Function = Function {
+pub(super) const CHECKED_SUM: FunctionDoc = FunctionDoc {
     signature: "checked_sum(integer or decimal) → Decimal(38, scale of the argument)",
-    does: "The exact sum, 0 over nothing; an error where it does not fit 38 digits, where DataFusion's SUM wraps around",
+    description: "The exact sum, 0 over nothing; an error where it does not fit 38 digits, where DataFusion's SUM wraps around",
     unit: "that of the argument",
     source: "",
     example: "SELECT checked_sum(x) FROM (VALUES (1), (2), (NULL)) AS t(x)",
-    gives: "3",
+    example_result: "3",
 };
 
 pub(super) fn checked_sum() -> AggregateUDF {
@@ -86,7 +86,7 @@ impl AggregateUDFImpl for CheckedSum {
         if args.is_distinct {
             return plan_err!("checked_sum has no DISTINCT");
         }
-        Ok(Box::new(Sum { total: 0, scale: scale_of(&args)? }))
+        Ok(Box::new(CheckedSumAccumulator { total: 0, scale: scale_of(&args)? }))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
@@ -97,7 +97,7 @@ impl AggregateUDFImpl for CheckedSum {
         &self,
         args: AccumulatorArgs,
     ) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(GroupSums { totals: Vec::new(), scale: scale_of(&args)? }))
+        Ok(Box::new(CheckedSumGroupsAccumulator { totals: Vec::new(), scale: scale_of(&args)? }))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -126,17 +126,17 @@ fn overflow<T>() -> Result<T> {
 }
 
 fn within_precision(total: i128) -> Result<i128> {
-    if total.unsigned_abs() >= LIMIT.unsigned_abs() { overflow() } else { Ok(total) }
+    if total.unsigned_abs() >= OVERFLOW.unsigned_abs() { overflow() } else { Ok(total) }
 }
 
-/// One running total.
+/// The sum of one group or of one window.
 #[derive(Debug)]
-struct Sum {
+struct CheckedSumAccumulator {
     total: i128,
     scale: i8,
 }
 
-impl Accumulator for Sum {
+impl Accumulator for CheckedSumAccumulator {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for value in values[0].as_primitive::<Decimal128Type>().iter().flatten() {
             self.total = add(self.total, value)?;
@@ -173,13 +173,13 @@ impl Accumulator for Sum {
     }
 }
 
-/// A running total for each group of a GROUP BY.
-struct GroupSums {
+/// The sums of all groups of a GROUP BY.
+struct CheckedSumGroupsAccumulator {
     totals: Vec<i128>,
     scale: i8,
 }
 
-impl GroupsAccumulator for GroupSums {
+impl GroupsAccumulator for CheckedSumGroupsAccumulator {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -190,7 +190,7 @@ impl GroupsAccumulator for GroupSums {
         self.totals.resize(total_num_groups, 0);
         let values = values[0].as_primitive::<Decimal128Type>();
         for (row, &group) in group_indices.iter().enumerate() {
-            if values.is_valid(row) && passes(filter, row) {
+            if values.is_valid(row) && passes_filter(filter, row) {
                 self.totals[group] = add(self.totals[group], values.value(row))?;
             }
         }
@@ -225,7 +225,9 @@ impl GroupsAccumulator for GroupSums {
     ) -> Result<Vec<ArrayRef>> {
         let values = values[0].as_primitive::<Decimal128Type>();
         let kept = (0..values.len())
-            .map(|row| (values.is_valid(row) && passes(filter, row)).then(|| values.value(row)))
+            .map(|row| {
+                (values.is_valid(row) && passes_filter(filter, row)).then(|| values.value(row))
+            })
             .collect::<Decimal128Array>();
         Ok(vec![Arc::new(kept.with_precision_and_scale(PRECISION, self.scale)?)])
     }
@@ -235,14 +237,14 @@ impl GroupsAccumulator for GroupSums {
     }
 }
 
-/// Whether a row is kept by an aggregate's FILTER clause.
-pub(super) fn passes(filter: Option<&BooleanArray>, row: usize) -> bool {
+/// Returns whether a row passes_filter an aggregate's FILTER clause.
+pub(super) fn passes_filter(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|f| f.is_valid(row) && f.value(row))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{check, check_error};
+    use crate::functions::test_queries::{check, check_error};
 
     #[tokio::test]
     async fn sums_are_exact() {

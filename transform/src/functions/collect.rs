@@ -1,7 +1,7 @@
-//! Aggregates that need all their values at once: collected, then handed to one plain function.
+//! Aggregates that collect all values of a group and then call one plain function on them.
 //!
-//! What the function gets is in no particular order (threads and files decide it), so every
-//! function here sorts before it adds up floats: the same rows give the same bits.
+//! The values come in no particular order, because threads and files decide it. Each function
+//! therefore sorts its values before it adds up floats, so that the same rows give the same bits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, Signature, SimpleAggregateUDF, Volatility,
 };
 
-/// From all rows of a group, one array an argument, to the aggregate's value.
+/// Computes the aggregate's value from all rows of a group, given as one array per argument.
 pub(super) type Finish = fn(&[ArrayRef]) -> Result<ScalarValue>;
 
-/// An aggregate over columns of exactly the given types.
-pub(super) fn collected(
+/// Builds an aggregate whose arguments have exactly the given types.
+pub(super) fn collecting_aggregate(
     name: &str,
     arguments: Vec<DataType>,
     result: DataType,
@@ -37,26 +37,30 @@ pub(super) fn collected(
         Signature::exact(arguments, Volatility::Immutable),
         result,
         Arc::new(move |_| {
-            Ok(Box::new(Collected { types: types.clone(), batches: Vec::new(), finish }))
+            Ok(Box::new(CollectingAccumulator {
+                types: types.clone(),
+                batches: Vec::new(),
+                finish,
+            }))
         }),
         state,
     ))
 }
 
-/// Batches of rows as they came.
-struct Collected {
+/// Keeps the batches of one group until the value is asked for.
+struct CollectingAccumulator {
     types: Vec<DataType>,
     batches: Vec<Vec<ArrayRef>>,
     finish: Finish,
 }
 
-impl fmt::Debug for Collected {
+impl fmt::Debug for CollectingAccumulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Collected").field("types", &self.types).finish_non_exhaustive()
+        f.debug_struct("CollectingAccumulator").field("types", &self.types).finish_non_exhaustive()
     }
 }
 
-impl Collected {
+impl CollectingAccumulator {
     fn columns(&self) -> Result<Vec<ArrayRef>> {
         let column = |(i, of): (usize, &DataType)| {
             let parts: Vec<_> = self.batches.iter().map(|batch| batch[i].as_ref()).collect();
@@ -66,7 +70,7 @@ impl Collected {
     }
 }
 
-impl Accumulator for Collected {
+impl Accumulator for CollectingAccumulator {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         if !values[0].is_empty() {
             self.batches.push(values.to_vec());

@@ -1,37 +1,37 @@
-//! How unevenly money is spread: the aggregates `gini` and `hhi`.
+//! The aggregates `gini` and `hhi`, which measure how unevenly money is spread.
 
 use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, Decimal128Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::AggregateUDF;
-use lake_types::{MONEY_SCALE, to_f64};
+use domain::{MONEY_SCALE, to_f64};
 
-use super::collect::collected;
-use super::document::Function;
+use super::collect::collecting_aggregate;
+use crate::functions::documentation::FunctionDoc;
 
-pub(super) const GINI: Function = Function {
+pub(super) const GINI: FunctionDoc = FunctionDoc {
     signature: "gini(money) → Float64",
-    does: "How unevenly money is spread: 2Σ i·xᵢ / (nΣx) − (n + 1)/n, x ascending from i = 1; 0 is even, 1 − 1/n is all with one; NULL without values or where Σx is 0",
+    description: "How unevenly money is spread: 2Σ i·xᵢ / (nΣx) − (n + 1)/n, x ascending from i = 1; 0 is even, 1 − 1/n is all with one; NULL without values or where Σx is 0",
     unit: "0–1",
     source: "Gini 1912, in the form of Sen 1973",
     example: "SELECT gini(CAST(x AS DECIMAL(38, 12))) FROM (VALUES (1), (3)) AS t(x)",
-    gives: "0.25",
+    example_result: "0.25",
 };
 
-pub(super) const HHI: Function = Function {
+pub(super) const HHI: FunctionDoc = FunctionDoc {
     signature: "hhi(money) → Float64",
-    does: "How concentrated money is: Σ (xᵢ/Σx)², from 1/n to 1; NULL without values or where Σx is 0",
+    description: "How concentrated money is: Σ (xᵢ/Σx)², from 1/n to 1; NULL without values or where Σx is 0",
     unit: "0–1",
     source: "the Herfindahl–Hirschman index",
     example: "SELECT hhi(CAST(x AS DECIMAL(38, 12))) FROM (VALUES (1), (3)) AS t(x)",
-    gives: "0.625",
+    example_result: "0.625",
 };
 
 pub(super) fn gini() -> AggregateUDF {
-    collected(GINI.name(), vec![money()], DataType::Float64, |columns| {
+    collecting_aggregate(GINI.name(), vec![money()], DataType::Float64, |columns| {
         let x = ascending(&columns[0]);
         let n = x.len() as i128;
-        // 2Σ i·xᵢ − (n + 1)Σx as one exact sum, so that even shares give exactly 0.
+        // 2Σ i·xᵢ − (n + 1)Σx is computed as one exact sum, so that even shares give exactly 0.
         let spread = x
             .iter()
             .zip(1i128..)
@@ -43,7 +43,7 @@ pub(super) fn gini() -> AggregateUDF {
 }
 
 pub(super) fn hhi() -> AggregateUDF {
-    collected(HHI.name(), vec![money()], DataType::Float64, |columns| {
+    collecting_aggregate(HHI.name(), vec![money()], DataType::Float64, |columns| {
         let x = ascending(&columns[0]);
         let Some(total) = total(&x) else { return overflow() };
         let whole = to_f64(total, MONEY_SCALE);
@@ -56,7 +56,7 @@ fn money() -> DataType {
     DataType::Decimal128(38, 12)
 }
 
-/// Ascending: the order that makes a float sum the same whatever order the rows came in.
+/// Returns the values sorted, so that a float sum over them does not depend on the order of rows.
 fn ascending(column: &ArrayRef) -> Vec<i128> {
     let mut values: Vec<i128> = column.as_primitive::<Decimal128Type>().iter().flatten().collect();
     values.sort_unstable();
@@ -73,7 +73,7 @@ fn overflow<T>() -> Result<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::check;
+    use crate::functions::test_queries::check;
 
     async fn check_both(values: &str, expected: &str) {
         let sql = format!(

@@ -1,9 +1,10 @@
-//! The latency histogram: its buckets, its layout in Arrow and `histogram_percentile`.
+//! The latency histogram: its buckets, its Arrow type and the function `histogram_percentile`.
 //!
-//! Buckets are logarithmic with 64 steps to a doubling, as in HdrHistogram (Tene): for v µs,
-//! 0 → 0, else k = max(0, ⌊log₂ v⌋ − 6) and bucket = 64k + (v >> k). A bucket is at most 1/64 of
-//! its lower end wide, so its middle is within 1/128 of every value in it. Histograms merge by
-//! adding counts, which is why a percentile of a month can be had from days.
+//! Buckets are logarithmic with 64 steps per doubling, as in HdrHistogram (Tene,
+//! <https://hdrhistogram.org>): a value v in µs falls into bucket 0 for v = 0, else into bucket
+//! 64k + (v >> k) with k = max(0, ⌊log₂ v⌋ − 6). The width of a bucket is at most 1/64 of its lower
+//! end, so its middle is within 1/128 of every value in it. Histograms are merged by adding their
+//! counts, so the percentile of a month is computed from the histograms of its days.
 
 use std::sync::Arc;
 
@@ -18,17 +19,17 @@ use datafusion::arrow::datatypes::{
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{ScalarUDF, Signature, Volatility};
 
-use super::document::Function;
 use super::histogram_counts::Histogram;
 use super::scalar::scalar;
+use crate::functions::documentation::FunctionDoc;
 
-pub(super) const HISTOGRAM_PERCENTILE: Function = Function {
+pub(super) const HISTOGRAM_PERCENTILE: FunctionDoc = FunctionDoc {
     signature: "histogram_percentile(buckets, p) → Float64",
-    does: "The nearest-rank percentile: the middle of the bucket that holds the ⌈p·n⌉-th smallest value, within 1/128 of it; NULL for an empty histogram; 0 < p ≤ 1, to six decimals. Also called percentile_from_histogram",
+    description: "The nearest-rank percentile: the middle of the bucket that holds the ⌈p·n⌉-th smallest value, within 1/128 of it; NULL for an empty histogram; 0 < p ≤ 1, to six decimals. Also called percentile_from_histogram",
     unit: "µs",
     source: "buckets as in HdrHistogram (Tene)",
     example: "SELECT histogram_percentile(latency_histogram(x), 0.5) FROM (VALUES (10), (20), (30)) AS t(x)",
-    gives: "20.0",
+    example_result: "20.0",
 };
 
 pub(super) fn histogram_percentile() -> ScalarUDF {
@@ -48,7 +49,8 @@ pub(super) fn histogram_percentile() -> ScalarUDF {
     percentile.with_aliases(["percentile_from_histogram"])
 }
 
-/// The Arrow type of a histogram: a list of (bucket, count), by bucket, without empty ones.
+/// Returns the Arrow type of a histogram: a list of (bucket, count) in the order of the buckets,
+/// without empty buckets.
 pub(super) fn histogram_type() -> DataType {
     DataType::List(list_item())
 }
@@ -64,14 +66,14 @@ fn bucket_fields() -> Fields {
     ])
 }
 
-/// The bucket of `v` µs.
+/// Returns the bucket of `v` µs.
 pub(super) fn bucket_of(v: u64) -> i32 {
     let k = v.checked_ilog2().unwrap_or(0).saturating_sub(6);
     // At most 64·57 + 127.
     i32::try_from(64 * u64::from(k) + (v >> k)).unwrap_or(i32::MAX)
 }
 
-/// The middle of the whole numbers that share a bucket, in µs.
+/// Returns the middle of the whole numbers that share a bucket, in µs.
 fn middle_of(bucket: i32) -> f64 {
     let k = (bucket / 64 - 1).max(0);
     let first = f64::from(bucket - 64 * k) * 2f64.powi(k);
@@ -80,7 +82,7 @@ fn middle_of(bucket: i32) -> f64 {
 
 fn percentile(histogram: &Histogram, p: f64) -> Option<f64> {
     let total: i64 = histogram.iter().map(|(_, count)| count).sum();
-    // In millionths: as floats 0.07·100 is above 7, and its ceiling 8.
+    // Whole millionths are used because 0.07·100 as a float is above 7, and its ceiling is 8.
     let millionths = (p * 1e6).round() as i128;
     let mut seen = 0;
     for (bucket, count) in histogram.iter() {
@@ -92,14 +94,14 @@ fn percentile(histogram: &Histogram, p: f64) -> Option<f64> {
     None
 }
 
-/// Lists of (bucket, count) as they come from a table; NULL is the empty histogram.
-pub(super) struct Lists<'a> {
+/// A column of histograms as Arrow lists of (bucket, count). NULL is the empty histogram.
+pub(super) struct HistogramColumn<'a> {
     list: &'a ListArray,
     buckets: &'a Int32Array,
     counts: &'a Int64Array,
 }
 
-impl<'a> Lists<'a> {
+impl<'a> HistogramColumn<'a> {
     pub(super) fn of(array: &'a ArrayRef) -> Result<Self> {
         let wrong = || {
             plan_err!(
@@ -134,7 +136,7 @@ fn histograms_of(array: &ArrayRef) -> Result<Vec<Histogram>> {
     if array.data_type().is_null() {
         return Ok(vec![Histogram::default(); array.len()]);
     }
-    let lists = Lists::of(array)?;
+    let lists = HistogramColumn::of(array)?;
     let row = |row| {
         let mut histogram = Histogram::default();
         lists.add_row(row, &mut histogram).map(|()| histogram)
@@ -192,13 +194,13 @@ mod tests {
 
     #[test]
     fn percentiles_are_nearest_rank() {
-        let ones = |to: i32| Histogram::Few((1..=to).map(|v| (v, 1)).collect());
+        let ones = |to: i32| Histogram::Sparse((1..=to).map(|v| (v, 1)).collect());
         let ten = ones(10);
         for (p, expected) in [(0.5, 5.0), (0.51, 6.0), (0.9, 9.0), (0.95, 10.0), (1.0, 10.0)] {
             assert_eq!(percentile(&ten, p), Some(expected), "{p}");
         }
         assert_eq!(percentile(&ones(100), 0.07), Some(7.0));
-        assert_eq!(percentile(&Histogram::Few(vec![(3, 1)]), 0.01), Some(3.0));
+        assert_eq!(percentile(&Histogram::Sparse(vec![(3, 1)]), 0.01), Some(3.0));
         assert_eq!(percentile(&Histogram::default(), 0.5), None);
     }
 }

@@ -11,46 +11,46 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::checked_sum::passes;
-use super::document::Function;
-use super::histogram::{Lists, bucket_of, histogram_type, to_array};
+use super::checked_sum::passes_filter;
+use super::histogram::{HistogramColumn, bucket_of, histogram_type, to_array};
 use super::histogram_counts::Histogram;
+use crate::functions::documentation::FunctionDoc;
 
-pub(super) const LATENCY_HISTOGRAM: Function = Function {
+pub(super) const LATENCY_HISTOGRAM: FunctionDoc = FunctionDoc {
     signature: "latency_histogram(us: Int64) → List(bucket Int32, count Int64)",
-    does: "How many values fall into each bucket, none empty: v → 0 for 0, else 64k + (v >> k) with k = max(0, ⌊log₂ v⌋ − 6); NULLs are left out, a negative value is an error",
+    description: "How many values fall into each bucket, none empty: v → 0 for 0, else 64k + (v >> k) with k = max(0, ⌊log₂ v⌋ − 6); NULLs are left out, a negative value is an error",
     unit: "values",
     source: "buckets as in HdrHistogram (Tene)",
     example: "SELECT latency_histogram(x) FROM (VALUES (7), (128), (129)) AS t(x)",
-    gives: "[{bucket: 7, count: 1}, {bucket: 128, count: 2}]",
+    example_result: "[{bucket: 7, count: 1}, {bucket: 128, count: 2}]",
 };
 
-pub(super) const MERGE_HISTOGRAMS: Function = Function {
+pub(super) const MERGE_HISTOGRAMS: FunctionDoc = FunctionDoc {
     signature: "merge_histograms(buckets) → List(bucket Int32, count Int64)",
-    does: "The histogram of all that its inputs hold, so that days add up to months",
+    description: "The histogram of all that its inputs hold, so that days add up to months",
     unit: "values",
     source: "",
     example: "SELECT merge_histograms(h) FROM (SELECT latency_histogram(x) AS h FROM (VALUES (7), (128)) AS t(x) GROUP BY x) AS days",
-    gives: "[{bucket: 7, count: 1}, {bucket: 128, count: 1}]",
+    example_result: "[{bucket: 7, count: 1}, {bucket: 128, count: 1}]",
 };
 
 pub(super) fn latency_histogram() -> AggregateUDF {
-    histogram_aggregate(LATENCY_HISTOGRAM.name(), Input::Values)
+    histogram_aggregate(LATENCY_HISTOGRAM.name(), HistogramInput::Values)
 }
 
 pub(super) fn merge_histograms() -> AggregateUDF {
-    histogram_aggregate(MERGE_HISTOGRAMS.name(), Input::Buckets)
+    histogram_aggregate(MERGE_HISTOGRAMS.name(), HistogramInput::Buckets)
 }
 
-/// What an aggregate's argument holds.
+/// What the argument of an aggregate holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Input {
+enum HistogramInput {
     Values,
     Buckets,
 }
 
-impl Input {
-    /// Adds the rows that `group_of` names a histogram for.
+impl HistogramInput {
+    /// Adds each row to the histogram whose index `group_of` returns; rows with `None` are skipped.
     fn add(
         self,
         values: &ArrayRef,
@@ -60,7 +60,7 @@ impl Input {
         let rows = (0..values.len()).filter_map(|row| Some((row, group_of(row)?)));
         match self {
             Self::Buckets => {
-                let lists = Lists::of(values)?;
+                let lists = HistogramColumn::of(values)?;
                 for (row, group) in rows {
                     lists.add_row(row, &mut histograms[group])?;
                 }
@@ -79,10 +79,10 @@ impl Input {
     }
 }
 
-fn histogram_aggregate(name: &'static str, input: Input) -> AggregateUDF {
+fn histogram_aggregate(name: &'static str, input: HistogramInput) -> AggregateUDF {
     let signature = match input {
-        Input::Values => Signature::exact(vec![DataType::Int64], Volatility::Immutable),
-        Input::Buckets => Signature::any(1, Volatility::Immutable),
+        HistogramInput::Values => Signature::exact(vec![DataType::Int64], Volatility::Immutable),
+        HistogramInput::Buckets => Signature::any(1, Volatility::Immutable),
     };
     AggregateUDF::from(HistogramAggregate { name, input, signature })
 }
@@ -90,7 +90,7 @@ fn histogram_aggregate(name: &'static str, input: Input) -> AggregateUDF {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct HistogramAggregate {
     name: &'static str,
-    input: Input,
+    input: HistogramInput,
     signature: Signature,
 }
 
@@ -113,7 +113,7 @@ impl AggregateUDFImpl for HistogramAggregate {
     }
 
     fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(One { input: self.input, histogram: Histogram::default() }))
+        Ok(Box::new(HistogramAccumulator { input: self.input, histogram: Histogram::default() }))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
@@ -121,24 +121,25 @@ impl AggregateUDFImpl for HistogramAggregate {
     }
 
     fn create_groups_accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Grouped { input: self.input, histograms: Vec::new() }))
+        Ok(Box::new(HistogramGroupsAccumulator { input: self.input, histograms: Vec::new() }))
     }
 }
 
-/// The histogram of a whole table or window.
+/// The histogram of one group or of one window.
 #[derive(Debug)]
-struct One {
-    input: Input,
+struct HistogramAccumulator {
+    input: HistogramInput,
     histogram: Histogram,
 }
 
-impl Accumulator for One {
+impl Accumulator for HistogramAccumulator {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.input.add(&values[0], std::slice::from_mut(&mut self.histogram), |_| Some(0))
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        Input::Buckets.add(&states[0], std::slice::from_mut(&mut self.histogram), |_| Some(0))
+        HistogramInput::Buckets
+            .add(&states[0], std::slice::from_mut(&mut self.histogram), |_| Some(0))
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
@@ -151,17 +152,17 @@ impl Accumulator for One {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.histogram.bytes()
+        size_of::<Self>() + self.histogram.heap_bytes()
     }
 }
 
-/// A histogram for each group of a GROUP BY.
-struct Grouped {
-    input: Input,
+/// The histograms of all groups of a GROUP BY.
+struct HistogramGroupsAccumulator {
+    input: HistogramInput,
     histograms: Vec<Histogram>,
 }
 
-impl GroupsAccumulator for Grouped {
+impl GroupsAccumulator for HistogramGroupsAccumulator {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -171,7 +172,7 @@ impl GroupsAccumulator for Grouped {
     ) -> Result<()> {
         self.histograms.resize(total_num_groups, Histogram::default());
         self.input.add(&values[0], &mut self.histograms, |row| {
-            passes(filter, row).then(|| group_indices[row])
+            passes_filter(filter, row).then(|| group_indices[row])
         })
     }
 
@@ -182,7 +183,8 @@ impl GroupsAccumulator for Grouped {
         total_num_groups: usize,
     ) -> Result<()> {
         self.histograms.resize(total_num_groups, Histogram::default());
-        Input::Buckets.add(&values[0], &mut self.histograms, |row| Some(group_indices[row]))
+        HistogramInput::Buckets
+            .add(&values[0], &mut self.histograms, |row| Some(group_indices[row]))
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
@@ -199,18 +201,19 @@ impl GroupsAccumulator for Grouped {
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
         let mut histograms = vec![Histogram::default(); values[0].len()];
-        self.input.add(&values[0], &mut histograms, |row| passes(filter, row).then_some(row))?;
+        self.input
+            .add(&values[0], &mut histograms, |row| passes_filter(filter, row).then_some(row))?;
         Ok(vec![Arc::new(to_array(&histograms))])
     }
 
     fn size(&self) -> usize {
-        self.histograms.iter().map(|h| size_of::<Histogram>() + h.bytes()).sum()
+        self.histograms.iter().map(|h| size_of::<Histogram>() + h.heap_bytes()).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{check, check_error};
+    use crate::functions::test_queries::{check, check_error};
 
     #[tokio::test]
     async fn histograms_are_built_and_merged_in_sql() {
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn wrong_input_is_named() {
+    async fn wrong_input_is_an_error() {
         check_error("SELECT latency_histogram(v) FROM (VALUES (-1)) AS t(v)", "-1 µs is below 0")
             .await;
         check_error("SELECT merge_histograms(v) FROM (VALUES (1)) AS t(v)", "not Int64").await;

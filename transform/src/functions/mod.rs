@@ -1,9 +1,14 @@
-//! The SQL functions that the queries need beyond DataFusion's own.
+//! The SQL functions that the queries need and DataFusion lacks.
 //!
-//! Reading order: `document` (what a function says of itself), `checked_sum` (money and counts),
-//! `histogram`, `histogram_counts` and `histogram_aggregate` (latency), `calendar` (months),
-//! `concentration` (gini, HHI), `survival` (Kaplan–Meier), `trend` (error_trend), `trailing` (the
-//! days before a row's); `collect` and `scalar` turn plain functions into DataFusion's.
+//! - `documentation`: the documentation of a function
+//! - `checked_sum`: exact sums of money and counts
+//! - `histogram`, `histogram_counts`, `histogram_aggregate`: latency histograms and percentiles
+//! - `calendar`: calendar months
+//! - `concentration`: the Gini coefficient and the Herfindahl–Hirschman index
+//! - `survival`: Kaplan–Meier curves
+//! - `trend`: CUSUM, median absolute deviation and the Wilson interval
+//! - `trailing`: sums and deviations over the days before a row
+//! - `collect`, `scalar`: adapters from plain functions to DataFusion's aggregates and scalars
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
@@ -12,28 +17,28 @@ mod calendar;
 mod checked_sum;
 mod collect;
 mod concentration;
-mod document;
+mod documentation;
 mod histogram;
 mod histogram_aggregate;
 mod histogram_counts;
 mod scalar;
 mod survival;
 #[cfg(test)]
-mod testing;
+mod test_queries;
 mod trailing;
 mod trend;
 
-pub use document::Function;
+pub use documentation::FunctionDoc;
 
-/// Every function of ours, by subject.
-pub fn functions() -> Vec<Function> {
+/// Returns the documentation of every function: first scalars, then aggregates, then windows.
+pub fn functions() -> Vec<FunctionDoc> {
     let scalars = scalars().into_iter().map(|(function, _)| function);
     let aggregates = aggregates().into_iter().map(|(function, _)| function);
     let windows = windows().into_iter().map(|(function, _)| function);
     scalars.chain(aggregates).chain(windows).collect()
 }
 
-/// Makes every function known to a session.
+/// Registers every function in a session.
 pub(crate) fn register(context: &SessionContext) {
     for (_, function) in scalars() {
         context.register_udf(function);
@@ -46,7 +51,7 @@ pub(crate) fn register(context: &SessionContext) {
     }
 }
 
-fn scalars() -> Vec<(Function, ScalarUDF)> {
+fn scalars() -> Vec<(FunctionDoc, ScalarUDF)> {
     vec![
         (calendar::MONTH_START, calendar::month_start()),
         (calendar::NEXT_MONTH, calendar::next_month()),
@@ -59,7 +64,7 @@ fn scalars() -> Vec<(Function, ScalarUDF)> {
     ]
 }
 
-fn aggregates() -> Vec<(Function, AggregateUDF)> {
+fn aggregates() -> Vec<(FunctionDoc, AggregateUDF)> {
     vec![
         (checked_sum::CHECKED_SUM, checked_sum::checked_sum()),
         (histogram_aggregate::LATENCY_HISTOGRAM, histogram_aggregate::latency_histogram()),
@@ -72,7 +77,7 @@ fn aggregates() -> Vec<(Function, AggregateUDF)> {
     ]
 }
 
-fn windows() -> Vec<(Function, WindowUDF)> {
+fn windows() -> Vec<(FunctionDoc, WindowUDF)> {
     vec![
         (trailing::TRAILING_SUM, trailing::trailing_sum()),
         (trailing::TRAILING_DEVIATION, trailing::trailing_deviation()),
@@ -106,10 +111,10 @@ mod tests {
     async fn every_example_gives_what_it_says() {
         for function in functions() {
             assert!(function.example.contains(function.name()), "{}", function.example);
-            testing::check(function.example, &[function.gives]).await;
+            test_queries::check(function.example, &[function.example_result]).await;
         }
         let alias =
             "SELECT percentile_from_histogram(latency_histogram(x), 1) FROM (VALUES (64)) AS t(x)";
-        testing::check(alias, &["64.0"]).await;
+        test_queries::check(alias, &["64.0"]).await;
     }
 }

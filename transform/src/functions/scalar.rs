@@ -1,4 +1,4 @@
-//! Scalar functions over whole columns, from one plain function each.
+//! Scalar functions that are built from one plain function over whole columns.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, SimpleScalarUDF};
 
-/// A function whose arguments come as arrays of one length.
+/// Builds a scalar function from `function`, which gets its arguments as arrays of one length.
 pub(super) fn scalar(
     name: &str,
     signature: Signature,

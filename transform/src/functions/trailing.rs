@@ -1,8 +1,8 @@
-//! What the days before a row's hold: `trailing_sum` and `trailing_deviation`.
+//! The window functions `trailing_sum` and `trailing_deviation` over the days before a row's day.
 //!
-//! SQL's own words for it, `RANGE BETWEEN INTERVAL '84 days' PRECEDING AND INTERVAL '1 day'
-//! PRECEDING`, find the ends of each row's frame by comparing boxed values; here two indices move
-//! along the dates.
+//! The frame is that of `RANGE BETWEEN INTERVAL '84 days' PRECEDING AND INTERVAL '1 day'
+//! PRECEDING`. DataFusion finds the ends of such a frame by comparing boxed values for each row;
+//! here two indices move along the sorted dates, which is several times as fast.
 
 use std::sync::Arc;
 
@@ -15,43 +15,43 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::expressions::Literal;
 
-use super::document::Function;
-use super::trend::Deviation;
+use super::trend::MedianDeviation;
+use crate::functions::documentation::FunctionDoc;
 
-pub(super) const TRAILING_SUM: Function = Function {
+pub(super) const TRAILING_SUM: FunctionDoc = FunctionDoc {
     signature: "trailing_sum(x: Int64, day: Date, days) OVER (… ORDER BY day) → Int64",
-    does: "The sum of x over the rows of the 1 to so many days before the row's own, however many days lack one; 0 where there are none. The same as a sum over RANGE BETWEEN INTERVAL 'n days' PRECEDING AND INTERVAL '1 day' PRECEDING, several times as fast. One that does not fit 64 bits is an error",
+    description: "The sum of x over the rows of the 1 to so many days before the row's own, however many days lack one; 0 where there are none. The same as a sum over RANGE BETWEEN INTERVAL 'n days' PRECEDING AND INTERVAL '1 day' PRECEDING, several times as fast. One that does not fit 64 bits is an error",
     unit: "that of x",
     source: "",
     example: "SELECT last_value(s ORDER BY d) FROM (SELECT d, trailing_sum(x, d, 7) OVER (ORDER BY d) AS s FROM (VALUES (DATE '2026-01-01', 1), (DATE '2026-01-02', 2), (DATE '2026-01-05', 3), (DATE '2026-01-09', 4)) AS v(d, x)) AS sums",
-    gives: "5",
+    example_result: "5",
 };
 
-pub(super) const TRAILING_DEVIATION: Function = Function {
+pub(super) const TRAILING_DEVIATION: FunctionDoc = FunctionDoc {
     signature: "trailing_deviation(x: Float64, day: Date, days) OVER (… ORDER BY day) → Float64",
-    does: "The median_deviation of x over the rows of the 1 to so many days before the row's own: 0 for fewer than seven values",
+    description: "The median_deviation of x over the rows of the 1 to so many days before the row's own: 0 for fewer than seven values",
     unit: "that of x",
     source: "MAD, Hampel 1974",
     example: "SELECT last_value(s ORDER BY d) FROM (SELECT d, trailing_deviation(x, d, 84) OVER (ORDER BY d) AS s FROM (SELECT DATE '2026-01-01' + CAST(value AS INT) AS d, value AS x FROM generate_series(1, 8)) AS v) AS deviations",
-    gives: "2.0",
+    example_result: "2.0",
 };
 
 pub(super) fn trailing_sum() -> WindowUDF {
-    trailing(TRAILING_SUM.name(), Kind::Sum)
+    trailing(TRAILING_SUM.name(), TrailingValue::Sum)
 }
 
 pub(super) fn trailing_deviation() -> WindowUDF {
-    trailing(TRAILING_DEVIATION.name(), Kind::Deviation)
+    trailing(TRAILING_DEVIATION.name(), TrailingValue::Deviation)
 }
 
-/// What is made of the values.
+/// The value that is computed over a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+enum TrailingValue {
     Sum,
     Deviation,
 }
 
-impl Kind {
+impl TrailingValue {
     fn value_type(self) -> DataType {
         match self {
             Self::Sum => DataType::Int64,
@@ -60,20 +60,20 @@ impl Kind {
     }
 }
 
-fn trailing(name: &'static str, kind: Kind) -> WindowUDF {
+fn trailing(name: &'static str, kind: TrailingValue) -> WindowUDF {
     let arguments = vec![kind.value_type(), DataType::Date32, DataType::Int64];
     let signature = Signature::exact(arguments, Volatility::Immutable);
-    WindowUDF::from(Trailing { name, kind, signature })
+    WindowUDF::from(TrailingWindow { name, kind, signature })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Trailing {
+struct TrailingWindow {
     name: &'static str,
-    kind: Kind,
+    kind: TrailingValue,
     signature: Signature,
 }
 
-impl WindowUDFImpl for Trailing {
+impl WindowUDFImpl for TrailingWindow {
     fn name(&self) -> &str {
         self.name
     }
@@ -94,7 +94,7 @@ impl WindowUDFImpl for Trailing {
         let Some(days) = days else {
             return plan_err!("{}: give how many days as a whole number above 0", self.name);
         };
-        Ok(Box::new(Frames { name: self.name, kind: self.kind, days }))
+        Ok(Box::new(TrailingEvaluator { name: self.name, kind: self.kind, days }))
     }
 
     fn field(&self, args: WindowUDFFieldArgs<'_>) -> Result<FieldRef> {
@@ -102,15 +102,15 @@ impl WindowUDFImpl for Trailing {
     }
 }
 
-/// One partition of a window.
+/// Evaluates one partition of a window.
 #[derive(Debug)]
-struct Frames {
+struct TrailingEvaluator {
     name: &'static str,
-    kind: Kind,
+    kind: TrailingValue,
     days: i32,
 }
 
-impl PartitionEvaluator for Frames {
+impl PartitionEvaluator for TrailingEvaluator {
     fn evaluate_all(&mut self, values: &[ArrayRef], _: usize) -> Result<ArrayRef> {
         let dates = values[1].as_primitive::<Date32Type>();
         if dates.null_count() > 0 || !dates.values().is_sorted() {
@@ -121,52 +121,52 @@ impl PartitionEvaluator for Frames {
         }
         let dates = dates.values();
         Ok(match self.kind {
-            Kind::Sum => {
-                let inside = Sums { values: values[0].as_primitive::<Int64Type>(), sum: 0 };
-                Arc::new(Int64Array::from(slide(dates, self.days, inside)?))
+            TrailingValue::Sum => {
+                let window = SlidingSum { values: values[0].as_primitive::<Int64Type>(), sum: 0 };
+                Arc::new(Int64Array::from(slide(dates, self.days, window)?))
             }
-            Kind::Deviation => {
+            TrailingValue::Deviation => {
                 let values = values[0].as_primitive::<Float64Type>();
-                let inside = Deviations { values, inside: Deviation::default() };
-                Arc::new(Float64Array::from(slide(dates, self.days, inside)?))
+                let window = SlidingDeviation { values, window: MedianDeviation::default() };
+                Arc::new(Float64Array::from(slide(dates, self.days, window)?))
             }
         })
     }
 }
 
-/// What rows that come and go add up to.
-trait Sliding {
-    type Out;
+/// A value over a frame that rows enter and leave.
+trait SlidingValue {
+    type Value;
 
     fn enter(&mut self, row: usize) -> Result<()>;
     fn leave(&mut self, row: usize) -> Result<()>;
-    fn out(&self) -> Self::Out;
+    fn value(&self) -> Self::Value;
 }
 
-/// The answer of each row, for dates that ascend.
-fn slide<S: Sliding>(dates: &[i32], days: i32, mut inside: S) -> Result<Vec<S::Out>> {
+/// Returns the value of each row; `dates` are sorted.
+fn slide<S: SlidingValue>(dates: &[i32], days: i32, mut window: S) -> Result<Vec<S::Value>> {
     let (mut from, mut to) = (0, 0);
     let mut answers = Vec::with_capacity(dates.len());
     for date in dates {
         while dates[to] < *date {
-            inside.enter(to)?;
+            window.enter(to)?;
             to += 1;
         }
         while dates[from] < date.saturating_sub(days) {
-            inside.leave(from)?;
+            window.leave(from)?;
             from += 1;
         }
-        answers.push(inside.out());
+        answers.push(window.value());
     }
     Ok(answers)
 }
 
-struct Sums<'a> {
+struct SlidingSum<'a> {
     values: &'a Int64Array,
     sum: i64,
 }
 
-impl Sums<'_> {
+impl SlidingSum<'_> {
     fn change(&mut self, row: usize, change: impl Fn(i64, i64) -> Option<i64>) -> Result<()> {
         let value = if self.values.is_null(row) { 0 } else { self.values.value(row) };
         match change(self.sum, value) {
@@ -177,8 +177,8 @@ impl Sums<'_> {
     }
 }
 
-impl Sliding for Sums<'_> {
-    type Out = i64;
+impl SlidingValue for SlidingSum<'_> {
+    type Value = i64;
 
     fn enter(&mut self, row: usize) -> Result<()> {
         self.change(row, i64::checked_add)
@@ -188,50 +188,50 @@ impl Sliding for Sums<'_> {
         self.change(row, i64::checked_sub)
     }
 
-    fn out(&self) -> i64 {
+    fn value(&self) -> i64 {
         self.sum
     }
 }
 
-struct Deviations<'a> {
+struct SlidingDeviation<'a> {
     values: &'a Float64Array,
-    inside: Deviation,
+    window: MedianDeviation,
 }
 
-impl Sliding for Deviations<'_> {
-    type Out = f64;
+impl SlidingValue for SlidingDeviation<'_> {
+    type Value = f64;
 
     fn enter(&mut self, row: usize) -> Result<()> {
         if self.values.is_valid(row) {
-            self.inside.insert(self.values.value(row));
+            self.window.insert(self.values.value(row));
         }
         Ok(())
     }
 
     fn leave(&mut self, row: usize) -> Result<()> {
         if self.values.is_valid(row) {
-            self.inside.remove(self.values.value(row));
+            self.window.remove(self.values.value(row));
         }
         Ok(())
     }
 
-    fn out(&self) -> f64 {
-        self.inside.median()
+    fn value(&self) -> f64 {
+        self.window.median()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{check, check_error};
+    use crate::functions::test_queries::{check, check_error};
 
-    /// Rows of (p, day, x, f): some days twice, some not at all, some values NULL.
+    /// Rows of (p, day, x, f): some days occur twice, some not at all, and some values are NULL.
     const ROWS: &str = "(SELECT i % 3 AS p, DATE '2026-01-01' + CAST(i * i % 997 / 3 AS INT) AS day, x, \
          CAST(x AS DOUBLE) / 7 AS f \
          FROM (SELECT value AS i, CASE WHEN value % 11 > 0 THEN value * 7919 % 1009 - 400 END AS x \
                FROM generate_series(1, 700)) AS v)";
 
     #[tokio::test]
-    async fn they_are_as_a_range_of_days() {
+    async fn equal_to_a_range_frame() {
         for days in [1, 7, 84] {
             let own = "OVER (PARTITION BY p ORDER BY day)";
             let range = format!(
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn wrong_use_is_named() {
+    async fn wrong_use_is_an_error() {
         let sum = |call: &str| format!("SELECT {call} FROM {ROWS}");
         check_error(&sum("trailing_sum(x, day, 7) OVER ()"), "ORDER BY day").await;
         check_error(&sum("trailing_sum(x, day, 7)"), "trailing_sum").await;

@@ -1,4 +1,5 @@
-//! Parts of `error_trend`: `median_deviation`, `cusum` and `wilson_lower`.
+//! The functions `median_deviation`, `cusum` and `wilson_lower`, which the metric `error_trend`
+//! uses.
 
 use std::sync::Arc;
 
@@ -10,43 +11,43 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, ScalarUDF, Signature, SimpleAggregateUDF, Volatility,
 };
 
-use super::document::Function;
 use super::scalar::scalar;
+use crate::functions::documentation::FunctionDoc;
 
-pub(super) const MEDIAN_DEVIATION: Function = Function {
+pub(super) const MEDIAN_DEVIATION: FunctionDoc = FunctionDoc {
     signature: "median_deviation(Float64) → Float64",
-    does: "The median of |xᵢ − median x|, an even number's median being the mean of the middle two; 0 for fewer than seven values. Slides over a window",
+    description: "The median of |xᵢ − median x|, an even number's median being the mean of the middle two; 0 for fewer than seven values. Slides over a window",
     unit: "that of the argument",
     source: "MAD, Hampel 1974",
     example: "SELECT median_deviation(x) FROM (VALUES (1), (2), (3), (4), (5), (6), (7)) AS t(x)",
-    gives: "2.0",
+    example_result: "2.0",
 };
 
-pub(super) const CUSUM: Function = Function {
+pub(super) const CUSUM: FunctionDoc = FunctionDoc {
     signature: "cusum(z: Float64) OVER (… ORDER BY …) → Float64",
-    does: "The one-sided cumulative sum C = min(10, max(0, C + z − 0.5)) from 0; a NULL leaves C as it was. Only over a window with an order, from its first row on",
+    description: "The one-sided cumulative sum C = min(10, max(0, C + z − 0.5)) from 0; a NULL leaves C as it was. Only over a window with an order, from its first row on",
     unit: "standard deviations",
     source: "Page 1954",
     example: "SELECT max(c) FROM (SELECT cusum(z) OVER (ORDER BY t) AS c FROM (VALUES (1, 2.5), (2, 1.0), (3, -9.0)) AS v(t, z)) AS sums",
-    gives: "2.5",
+    example_result: "2.5",
 };
 
-pub(super) const WILSON_LOWER: Function = Function {
+pub(super) const WILSON_LOWER: FunctionDoc = FunctionDoc {
     signature: "wilson_lower(k, n) → Float64",
-    does: "The lower end of the 95 % interval for the share k/n; NULL for n = 0",
+    description: "The lower end of the 95 % interval for the share k/n; NULL for n = 0",
     unit: "0–1",
     source: "Wilson 1927",
     example: "SELECT round(wilson_lower(5, 10), 4)",
-    gives: "0.2366",
+    example_result: "0.2366",
 };
 
-/// z of a two-sided 95 % interval.
+/// The z value of a two-sided 95 % interval.
 const Z_95: f64 = 1.959964;
-/// What a CUSUM lets pass a step, in standard deviations.
+/// The slack of the CUSUM per step, in standard deviations.
 const CUSUM_SLACK: f64 = 0.5;
-/// Where a CUSUM stops rising, so that an incident's end shows within days.
-const CUSUM_CAP: f64 = 10.0;
-/// With fewer values a median of deviations says nothing and is 0.
+/// The upper limit of the CUSUM, so that the end of an incident shows within days.
+const CUSUM_LIMIT: f64 = 10.0;
+/// The fewest values that have a median deviation; that of fewer values is 0.
 const MIN_VALUES: usize = 7;
 
 pub(super) fn median_deviation() -> AggregateUDF {
@@ -56,7 +57,7 @@ pub(super) fn median_deviation() -> AggregateUDF {
         vec![DataType::Float64],
         DataType::Float64,
         Volatility::Immutable,
-        Arc::new(|_| Ok(Box::new(Deviation::default()))),
+        Arc::new(|_| Ok(Box::new(MedianDeviation::default()))),
         vec![Arc::new(state)],
     ))
 }
@@ -96,33 +97,33 @@ fn wilson(k: f64, n: f64) -> Option<f64> {
     Some((centre - spread) / (1.0 + z2 / n))
 }
 
-/// The values of a window, ascending.
+/// The values of a window, sorted, whose median absolute deviation is computed.
 #[derive(Debug, Default)]
-pub(super) struct Deviation {
+pub(super) struct MedianDeviation {
     values: Vec<f64>,
 }
 
-impl Deviation {
+impl MedianDeviation {
     pub(super) fn insert(&mut self, value: f64) {
-        self.values.insert(self.place(value), value);
+        self.values.insert(self.index_of(value), value);
     }
 
-    /// Of a value that is among them.
+    /// Removes one value, which must be present.
     pub(super) fn remove(&mut self, value: f64) {
-        self.values.remove(self.place(value));
+        self.values.remove(self.index_of(value));
     }
 
     pub(super) fn median(&self) -> f64 {
         deviation(&self.values)
     }
 
-    /// Where a value is, or belongs.
-    fn place(&self, value: f64) -> usize {
+    /// Returns the index where a value is or belongs.
+    fn index_of(&self, value: f64) -> usize {
         self.values.partition_point(|other| other.total_cmp(&value).is_lt())
     }
 }
 
-impl Accumulator for Deviation {
+impl Accumulator for MedianDeviation {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         values[0].as_primitive::<Float64Type>().iter().flatten().for_each(|x| self.insert(x));
         Ok(())
@@ -155,7 +156,8 @@ impl Accumulator for Deviation {
     }
 }
 
-/// Of ascending values: their distances from the middle ascend outwards, to both sides.
+/// Returns the median absolute deviation of sorted values. The distances from the median ascend
+/// to both sides, so merging both sides gives them sorted.
 fn deviation(x: &[f64]) -> f64 {
     if x.len() < MIN_VALUES {
         return 0.0;
@@ -172,20 +174,20 @@ fn deviation(x: &[f64]) -> f64 {
     median(x.len(), ascending)
 }
 
-/// Of so many ascending values, at least one.
+/// Returns the median of `count` sorted values, of which there is at least one.
 fn median(count: usize, mut ascending: impl Iterator<Item = f64>) -> f64 {
     let lower = ascending.nth((count - 1) / 2).unwrap_or(f64::NAN);
     if count % 2 == 1 { lower } else { (lower + ascending.next().unwrap_or(f64::NAN)) / 2.0 }
 }
 
-/// The sum so far.
+/// The cumulative sum up to the current row.
 #[derive(Debug)]
 struct Cusum(f64);
 
 impl Accumulator for Cusum {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         for z in values[0].as_primitive::<Float64Type>().iter().flatten() {
-            self.0 = (self.0 + z - CUSUM_SLACK).clamp(0.0, CUSUM_CAP);
+            self.0 = (self.0 + z - CUSUM_SLACK).clamp(0.0, CUSUM_LIMIT);
         }
         Ok(())
     }
@@ -209,8 +211,8 @@ impl Accumulator for Cusum {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{check, check_error};
     use super::{deviation, wilson};
+    use crate::functions::test_queries::{check, check_error};
 
     #[test]
     fn deviations_are_robust() {

@@ -1,20 +1,20 @@
-//! An Avro schema as its writer registered it, as far as reading needs it: types by number, names
-//! resolved.
+//! An Avro schema as its writer registered it, reduced to what reading needs: numbered types with
+//! resolved names.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-/// The types of one schema. Names are resolved to numbers, so that a type may contain itself.
+/// The types of one schema. References are resolved to numbers, so that a type may contain itself.
 #[derive(Debug)]
-pub struct Schema {
-    pub(super) types: Vec<Type>,
+pub struct AvroSchema {
+    pub(super) types: Vec<AvroType>,
     pub(super) root: usize,
 }
 
-/// A type, by what its values become here: logical types that change nothing are left out.
+/// A type, by what its values become here. Logical types that change nothing are left out.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Type {
+pub(super) enum AvroType {
     Null,
     Boolean,
     Int,
@@ -26,12 +26,12 @@ pub(super) enum Type {
     Text,
     /// 16 bytes.
     Uuid,
-    /// An int: days since 1970.
+    /// An int of days since 1970.
     Date,
     /// A long of these units since 1970 UTC.
-    Instant(Unit),
-    /// A long of these units on some clock that is not told.
-    Local(Unit),
+    Instant(TimeUnit),
+    /// A long of these units in an unknown time zone.
+    Local(TimeUnit),
     Enum(Vec<String>),
     Array(usize),
     Map(usize),
@@ -39,15 +39,17 @@ pub(super) enum Type {
     Record(Vec<(String, usize)>),
 }
 
+/// The unit of a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(super) enum TimeUnit {
     Millis,
     Micros,
     Nanos,
 }
 
-impl Unit {
-    /// Microseconds; what is finer is cut off, what does not fit is the farthest there is.
+impl TimeUnit {
+    /// Converts to microseconds. Finer digits are dropped, and a value that does not fit becomes
+    /// the greatest or least one.
     pub(super) fn micros(self, value: i64) -> i64 {
         match self {
             Self::Millis => value.saturating_mul(1000),
@@ -57,42 +59,43 @@ impl Unit {
     }
 }
 
-impl Schema {
-    /// Reads a schema's JSON. `referenced` are the schemas that define names it uses, each after
+impl AvroSchema {
+    /// Parses a schema's JSON. `referenced` are the schemas that define types it uses, each after
     /// those that it needs itself.
     ///
     /// # Errors
-    /// What is wrong with it, for people.
+    /// Fails with a message for people.
     pub fn parse(text: &str, referenced: &[String]) -> Result<Self, String> {
-        let mut builder = Builder { types: Vec::new(), names: HashMap::new() };
+        let mut builder = SchemaBuilder { types: Vec::new(), names: HashMap::new() };
         for text in referenced {
-            builder.text(text)?;
+            builder.parse_text(text)?;
         }
-        let root = builder.text(text)?;
+        let root = builder.parse_text(text)?;
         Ok(Self { types: builder.types, root })
     }
 }
 
-struct Builder {
-    types: Vec<Type>,
-    /// Named types by their full names.
+/// Collects the types of a schema.
+struct SchemaBuilder {
+    types: Vec<AvroType>,
+    /// The named types by their full names.
     names: HashMap<String, usize>,
 }
 
-impl Builder {
-    fn text(&mut self, text: &str) -> Result<usize, String> {
+impl SchemaBuilder {
+    fn parse_text(&mut self, text: &str) -> Result<usize, String> {
         let json: Value = serde_json::from_str(text).map_err(|e| format!("no JSON: {e}"))?;
         self.add(&json, "")
     }
 
-    /// Adds a type that stands inside a namespace; its number.
+    /// Adds a type inside of a namespace, and returns its number.
     fn add(&mut self, json: &Value, namespace: &str) -> Result<usize, String> {
         match json {
-            Value::String(name) => self.named(name, namespace),
+            Value::String(name) => self.resolve(name, namespace),
             Value::Array(branches) => {
                 let branches = branches.iter().map(|branch| self.add(branch, namespace));
                 let branches = branches.collect::<Result<_, _>>()?;
-                Ok(self.push(Type::Union(branches)))
+                Ok(self.push(AvroType::Union(branches)))
             }
             Value::Object(object) => match object.get("type") {
                 Some(Value::String(name)) => self.complex(name, object, namespace),
@@ -103,13 +106,13 @@ impl Builder {
         }
     }
 
-    fn push(&mut self, kind: Type) -> usize {
-        self.types.push(kind);
+    fn push(&mut self, avro_type: AvroType) -> usize {
+        self.types.push(avro_type);
         self.types.len() - 1
     }
 
-    /// A primitive type, or one that was defined before.
-    fn named(&mut self, name: &str, namespace: &str) -> Result<usize, String> {
+    /// Returns the number of a primitive type, or of one that was defined before.
+    fn resolve(&mut self, name: &str, namespace: &str) -> Result<usize, String> {
         if let Some(primitive) = primitive(name) {
             return Ok(self.push(primitive));
         }
@@ -123,41 +126,42 @@ impl Builder {
         json: &Map<String, Value>,
         namespace: &str,
     ) -> Result<usize, String> {
-        let part =
+        let attribute =
             |key: &str| json.get(key).ok_or_else(|| format!("a type {name} without \"{key}\""));
         match name {
             "record" | "error" => self.record(json, namespace),
             "enum" => {
-                let symbols = part("symbols")?.as_array().into_iter().flatten();
+                let symbols = attribute("symbols")?.as_array().into_iter().flatten();
                 let symbols = symbols.filter_map(Value::as_str).map(str::to_owned).collect();
-                let number = self.push(Type::Enum(symbols));
+                let number = self.push(AvroType::Enum(symbols));
                 self.define(json, namespace, number).map(|_| number)
             }
             "fixed" => {
-                let size = part("size")?.as_u64().and_then(|size| usize::try_from(size).ok());
+                let size = attribute("size")?.as_u64().and_then(|size| usize::try_from(size).ok());
                 let size = size.ok_or("a fixed type whose size is no number")?;
-                let is_uuid = size == 16 && logical(json) == "uuid";
-                let number = self.push(if is_uuid { Type::Uuid } else { Type::Fixed(size) });
+                let is_uuid = size == 16 && logical_type_of(json) == "uuid";
+                let number =
+                    self.push(if is_uuid { AvroType::Uuid } else { AvroType::Fixed(size) });
                 self.define(json, namespace, number).map(|_| number)
             }
             "array" => {
-                let items = self.add(part("items")?, namespace)?;
-                Ok(self.push(Type::Array(items)))
+                let items = self.add(attribute("items")?, namespace)?;
+                Ok(self.push(AvroType::Array(items)))
             }
             "map" => {
-                let values = self.add(part("values")?, namespace)?;
-                Ok(self.push(Type::Map(values)))
+                let values = self.add(attribute("values")?, namespace)?;
+                Ok(self.push(AvroType::Map(values)))
             }
-            _ => match annotated(name, logical(json)) {
-                Some(kind) => Ok(self.push(kind)),
-                None => self.named(name, namespace),
+            _ => match logical_type(name, logical_type_of(json)) {
+                Some(avro_type) => Ok(self.push(avro_type)),
+                None => self.resolve(name, namespace),
             },
         }
     }
 
     fn record(&mut self, json: &Map<String, Value>, namespace: &str) -> Result<usize, String> {
-        // Its name is known inside of it.
-        let number = self.push(Type::Null);
+        // The name is defined first, because the record may contain itself.
+        let number = self.push(AvroType::Null);
         let inside = self.define(json, namespace, number)?;
         let Some(Value::Array(members)) = json.get("fields") else {
             return Err("a record without \"fields\"".to_owned());
@@ -165,16 +169,16 @@ impl Builder {
         let mut fields = Vec::with_capacity(members.len());
         for member in members {
             let name = member.get("name").and_then(Value::as_str);
-            let (Some(name), Some(kind)) = (name, member.get("type")) else {
+            let (Some(name), Some(field_type)) = (name, member.get("type")) else {
                 return Err("a field without \"name\" or \"type\"".to_owned());
             };
-            fields.push((name.to_owned(), self.add(kind, &inside)?));
+            fields.push((name.to_owned(), self.add(field_type, &inside)?));
         }
-        self.types[number] = Type::Record(fields);
+        self.types[number] = AvroType::Record(fields);
         Ok(number)
     }
 
-    /// Notes a type's full name; the namespace inside of it.
+    /// Defines a type's full name, and returns the namespace for the types inside of it.
     fn define(
         &mut self,
         json: &Map<String, Value>,
@@ -190,7 +194,7 @@ impl Builder {
     }
 }
 
-/// A name with a dot is full already.
+/// Returns the full name of a type. A name with a dot is full already.
 fn full_name(name: &str, namespace: &str) -> String {
     if name.contains('.') || namespace.is_empty() {
         return name.to_owned();
@@ -198,34 +202,35 @@ fn full_name(name: &str, namespace: &str) -> String {
     format!("{namespace}.{name}")
 }
 
-fn logical(json: &Map<String, Value>) -> &str {
+fn logical_type_of(json: &Map<String, Value>) -> &str {
     json.get("logicalType").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn primitive(name: &str) -> Option<Type> {
+fn primitive(name: &str) -> Option<AvroType> {
     Some(match name {
-        "null" => Type::Null,
-        "boolean" => Type::Boolean,
-        "int" => Type::Int,
-        "long" => Type::Long,
-        "float" => Type::Float,
-        "double" => Type::Double,
-        "bytes" => Type::Bytes,
-        "string" => Type::Text,
+        "null" => AvroType::Null,
+        "boolean" => AvroType::Boolean,
+        "int" => AvroType::Int,
+        "long" => AvroType::Long,
+        "float" => AvroType::Float,
+        "double" => AvroType::Double,
+        "bytes" => AvroType::Bytes,
+        "string" => AvroType::Text,
         _ => return None,
     })
 }
 
-/// A primitive type with a logical one that matters; one that we do not know counts for nothing.
-fn annotated(name: &str, logical: &str) -> Option<Type> {
+/// Returns the type for a logical type that matters here. Unknown logical types are ignored, as the
+/// specification requires.
+fn logical_type(name: &str, logical: &str) -> Option<AvroType> {
     Some(match (name, logical) {
-        ("int", "date") => Type::Date,
-        ("long", "timestamp-millis") => Type::Instant(Unit::Millis),
-        ("long", "timestamp-micros") => Type::Instant(Unit::Micros),
-        ("long", "timestamp-nanos") => Type::Instant(Unit::Nanos),
-        ("long", "local-timestamp-millis") => Type::Local(Unit::Millis),
-        ("long", "local-timestamp-micros") => Type::Local(Unit::Micros),
-        ("long", "local-timestamp-nanos") => Type::Local(Unit::Nanos),
+        ("int", "date") => AvroType::Date,
+        ("long", "timestamp-millis") => AvroType::Instant(TimeUnit::Millis),
+        ("long", "timestamp-micros") => AvroType::Instant(TimeUnit::Micros),
+        ("long", "timestamp-nanos") => AvroType::Instant(TimeUnit::Nanos),
+        ("long", "local-timestamp-millis") => AvroType::Local(TimeUnit::Millis),
+        ("long", "local-timestamp-micros") => AvroType::Local(TimeUnit::Micros),
+        ("long", "local-timestamp-nanos") => AvroType::Local(TimeUnit::Nanos),
         _ => return None,
     })
 }
@@ -238,7 +243,7 @@ mod tests {
     fn schemas() {
         #[track_caller]
         fn check(text: &str, expected: Result<&str, &str>) {
-            let found = Schema::parse(text, &[]).map(|s| format!("{:?}", s.types[s.root]));
+            let found = AvroSchema::parse(text, &[]).map(|s| format!("{:?}", s.types[s.root]));
             assert_eq!(found.as_ref().map(String::as_str).map_err(String::as_str), expected);
         }
         check(r#""string""#, Ok("Text"));
@@ -267,7 +272,8 @@ mod tests {
 
     #[test]
     fn names_are_resolved() {
-        // Inside its own namespace, by its full name, in itself, and from another schema.
+        // The references are by a name inside its own namespace, by a full name, by the record to
+        // itself, and to another schema.
         let address = r#"{"type":"record","name":"com.x.Address","fields":[
             {"name":"kind","type":{"type":"enum","name":"Kind","symbols":["home"]}}]}"#;
         let text = r#"{"type":"record","name":"Person","namespace":"com.x","fields":[
@@ -276,14 +282,14 @@ mod tests {
             {"name":"friend","type":["null","Person"]},
             {"name":"far","type":{"type":"fixed","name":"F","namespace":"z","size":2}},
             {"name":"near","type":"z.F"}]}"#;
-        let schema = Schema::parse(text, &[address.to_owned()]).expect("a schema");
-        let Type::Record(fields) = &schema.types[schema.root] else { panic!("a record") };
-        let kind = |field: usize| &schema.types[fields[field].1];
-        assert!(matches!(kind(0), Type::Record(_)));
-        assert_eq!(kind(1), &Type::Enum(vec!["home".to_owned()]));
-        let Type::Union(branches) = kind(2) else { panic!("a union") };
+        let schema = AvroSchema::parse(text, &[address.to_owned()]).expect("a schema");
+        let AvroType::Record(fields) = &schema.types[schema.root] else { panic!("a record") };
+        let type_of = |field: usize| &schema.types[fields[field].1];
+        assert!(matches!(type_of(0), AvroType::Record(_)));
+        assert_eq!(type_of(1), &AvroType::Enum(vec!["home".to_owned()]));
+        let AvroType::Union(branches) = type_of(2) else { panic!("a union") };
         assert_eq!(branches[1], schema.root);
-        assert_eq!((kind(3), kind(4)), (&Type::Fixed(2), &Type::Fixed(2)));
-        assert!(Schema::parse(text, &[]).is_err(), "without the schema it refers to");
+        assert_eq!((type_of(3), type_of(4)), (&AvroType::Fixed(2), &AvroType::Fixed(2)));
+        assert!(AvroSchema::parse(text, &[]).is_err(), "without the schema it refers to");
     }
 }

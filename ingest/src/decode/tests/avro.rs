@@ -1,15 +1,16 @@
-//! Avro by the schema it was written with: the same rules as JSON.
+//! Tests of Avro records, which are read by the schema they were written with and keep the same
+//! rules as JSON.
 
 use proptest::prelude::*;
 
-use super::super::avro::{self, NoRecord};
-use super::super::json::Object;
-use super::super::{Attributes, Input, Reason, Schema, schema_id};
+use super::super::avro::{self, AvroError};
+use super::super::json::ParsedObject;
+use super::super::{AvroSchema, CloudEventAttributes, RecordInput, RejectReason, schema_id};
 use super::{ARRIVAL, ApiCalls, BillingEvents, cell, decoder};
-use crate::decode::{Days, Event, Origin, Rejection, Rows};
-use lake_types::Stream;
+use crate::decode::{DayBatches, Event, RecordOrigin, Rejection, Rows};
+use domain::Stream;
 
-/// An integer as Avro writes it.
+/// Encodes an integer.
 pub(crate) fn long(value: i64) -> Vec<u8> {
     let mut left = ((value << 1) ^ (value >> 63)) as u64;
     let mut bytes = Vec::new();
@@ -21,30 +22,34 @@ pub(crate) fn long(value: i64) -> Vec<u8> {
     bytes
 }
 
-/// A string, or bytes.
+/// Encodes a string or bytes.
 pub(crate) fn sized(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let bytes = bytes.as_ref();
     [long(bytes.len() as i64), bytes.to_vec()].concat()
 }
 
-fn schema(fields: &str) -> Schema {
+fn schema(fields: &str) -> AvroSchema {
     let text = format!(r#"{{"type":"record","name":"Call","namespace":"x","fields":[{fields}]}}"#);
-    Schema::parse(&text, &[]).unwrap_or_else(|e| panic!("{text}: {e}"))
+    AvroSchema::parse(&text, &[]).unwrap_or_else(|e| panic!("{text}: {e}"))
 }
 
-/// The wire format: a zero, the schema's id, the record.
+/// Adds the header of the wire format: a zero byte and the schema's id.
 fn framed(body: &[u8]) -> Vec<u8> {
     [&[0, 0, 0, 0, 7], body].concat()
 }
 
-fn parse<'a>(stream: Stream, schema: &'a Schema, value: &'a [u8]) -> Result<Event<'a>, Rejection> {
+fn parse<'a>(
+    stream: Stream,
+    schema: &'a AvroSchema,
+    value: &'a [u8],
+) -> Result<Event<'a>, Rejection> {
     let schema = Some(schema);
-    decoder(stream).parse(&Input { value, arrival: ARRIVAL, attributes: None, schema })
+    decoder(stream).parse(&RecordInput { value, arrival: ARRIVAL, attributes: None, schema })
 }
 
-/// A record of which no field is asked for.
-fn object<'a>(body: &'a [u8], schema: &'a Schema) -> Result<Object<'a>, NoRecord> {
-    let mut object = Object::default();
+/// Reads a record without known fields.
+fn object<'a>(body: &'a [u8], schema: &'a AvroSchema) -> Result<ParsedObject<'a>, AvroError> {
+    let mut object = ParsedObject::default();
     avro::object(body, schema, &[], &mut object).map(|()| object)
 }
 
@@ -56,8 +61,8 @@ fn common() -> Vec<u8> {
     [sized("e1"), sized("p1"), long(NOON)].concat()
 }
 
-/// An API call with one more field of this type and these bytes is stored so; `Err` holds reason
-/// and field.
+/// Asserts how an API call with one more field of this type and these bytes is stored. `Err`
+/// contains the reason and the field of a rejection.
 #[track_caller]
 fn check(
     name: &str,
@@ -72,9 +77,9 @@ fn check(
     let value = framed(&[common(), status, bytes.to_vec()].concat());
     let found = parse(ApiCalls, &schema, &value).map(|event| {
         let mut rows = Rows::new(ApiCalls);
-        let origin = Origin { topic: "t", partition: 0, offset: 0, arrival: ARRIVAL };
+        let origin = RecordOrigin { topic: "t", partition: 0, offset: 0, arrival: ARRIVAL };
         rows.push(&event, &origin, false);
-        let batch = Days::new(vec![&rows]).batch(0..1, ARRIVAL);
+        let batch = DayBatches::new(vec![&rows]).batch(0..1, ARRIVAL);
         cell(&batch.expect("columns of one length"), column, 0)
     });
     let found = found.as_ref().map(Option::as_deref);
@@ -159,7 +164,8 @@ fn known_fields() {
         check("latency_ms", kind, bytes, "latency_us", expected);
     };
     latency(r#""double""#, &1.001f64.to_le_bytes(), Ok(Some("1001")));
-    // As the decimal number it stands for: as a double it would be 12.34549999 and so 12345.
+    // It is read as the decimal number that it is printed as. As a double it would be 12.34549999,
+    // and so 12345.
     latency(r#""float""#, &12.3455f32.to_le_bytes(), Ok(Some("12346")));
     latency(r#""long""#, &long(7), Ok(Some("7000")));
     latency(r#""long""#, &long(i64::MAX), Err(("out_of_range", "latency_ms")));
@@ -182,7 +188,7 @@ fn instants() {
         let schema = schema(&fields);
         let value = framed(&[sized("e1"), bytes.to_vec(), sized("p1"), long(200)].concat());
         let found = parse(ApiCalls, &schema, &value);
-        let found = found.map(|event| lake_types::format_instant(event.occurred_at));
+        let found = found.map(|event| domain::format_instant(event.occurred_at));
         let found = found.as_deref().map_err(|r| r.reason.as_str());
         assert_eq!(found, expected, "{kind}");
     };
@@ -200,7 +206,7 @@ fn instants() {
     at(r#"["null","long"]"#, &long(0), Err("missing_field"));
     at(&logical("timestamp-millis"), &long(i64::MAX), Err("out_of_range"));
     at(&logical("timestamp-micros"), &long(0), Err("out_of_range"));
-    // Of no known offset.
+    // These have no known offset.
     at(&logical("local-timestamp-millis"), &long(NOON), Err("wrong_type"));
     at(r#"{"type":"int","logicalType":"date"}"#, &long(20_604), Err("wrong_type"));
 }
@@ -231,7 +237,7 @@ fn unknown_fields_are_kept() {
         r#""2026-05-31T12:00:00""#,
     );
     kept(r#"["null",{"type":"enum","name":"E","symbols":["a"]}]"#, &[2, 0], r#""a""#);
-    // One block, one with its size told, the end.
+    // One block, one block with its size in bytes, and the end.
     let array = [long(2), long(1), long(2), long(-1), long(1), long(3), long(0)].concat();
     kept(r#"{"type":"array","items":"int"}"#, &array, "[1,2,3]");
     let map = [long(2), sized("k"), long(1), sized("api_key"), long(2), long(0)].concat();
@@ -244,7 +250,7 @@ fn unknown_fields_are_kept() {
 }
 
 #[test]
-fn a_schema_may_grow() {
+fn a_schema_may_get_new_fields() {
     let before = schema(&format!(r#"{COMMON},{{"name":"status","type":"int"}}"#));
     let after = schema(&format!(
         r#"{COMMON},{{"name":"status","type":"int"}},
@@ -260,25 +266,25 @@ fn a_schema_may_grow() {
 }
 
 #[test]
-fn headers_count_in_binary_mode() {
+fn headers_are_used_in_binary_mode() {
     let schema = schema(r#"{"name":"partner_id","type":"string"},{"name":"status","type":"int"}"#);
     let value = framed(&[sized("p1"), long(200)].concat());
-    let attributes = Attributes::read(|name| match name.to_str() {
+    let attributes = CloudEventAttributes::read(|name| match name.to_str() {
         Ok("ce_specversion") => Some(b"1.0".as_slice()),
         Ok("ce_id") => Some(b"e7".as_slice()),
         Ok("ce_time") => Some(b"2026-05-31T12:00:00Z".as_slice()),
         _ => None,
     });
-    let input = Input { value: &value, arrival: ARRIVAL, attributes, schema: Some(&schema) };
+    let input = RecordInput { value: &value, arrival: ARRIVAL, attributes, schema: Some(&schema) };
     let mut decoder = decoder(ApiCalls);
     let event = decoder.parse(&input).expect("an event");
     assert_eq!((event.event_id(), event.occurred_at), ("e7", NOON * 1000));
 }
 
 #[test]
-fn what_is_no_record() {
+fn invalid_avro_records() {
     let refused = |schema: &str, body: &[u8], reason: &str| {
-        let schema = Schema::parse(schema, &[]).unwrap_or_else(|e| panic!("{schema}: {e}"));
+        let schema = AvroSchema::parse(schema, &[]).unwrap_or_else(|e| panic!("{schema}: {e}"));
         let rejection = parse(BillingEvents, &schema, &framed(body)).expect_err("no record");
         assert_eq!(rejection.reason.as_str(), reason, "{rejection}");
     };
@@ -299,7 +305,7 @@ fn what_is_no_record() {
     refused(&one(r#""boolean""#), &[2], "not_json");
     refused(&one(r#""double""#), &[0; 7], "not_json");
     refused(&one(r#"["null","int"]"#), &long(2), "not_json");
-    // Members of no bytes, as many as an integer can say; and values without a bottom.
+    // The greatest number of members of no bytes, and values that are nested for ever.
     refused(&one(r#"{"type":"array","items":"null"}"#), &long(i64::MAX), "not_json");
     refused(
         &one(r#"{"type":"array","items":"null"}"#),
@@ -309,35 +315,35 @@ fn what_is_no_record() {
     refused(&one(r#""R""#), &[], "not_json");
     let list = one(r#"["null","R"]"#);
     refused(&list, &[2; 1 << 16], "not_json");
-    // No schema, or no whole id.
+    // There is no schema, or no complete id.
     for value in [&[0, 0, 0, 0, 7, 1][..], &[0, 0], &[0]] {
-        let input = Input { value, arrival: ARRIVAL, attributes: None, schema: None };
+        let input = RecordInput { value, arrival: ARRIVAL, attributes: None, schema: None };
         let rejection = decoder(ApiCalls).parse(&input).expect_err("no schema");
-        assert_eq!(rejection.reason, Reason::SchemaUnknown);
+        assert_eq!(rejection.reason, RejectReason::SchemaUnknown);
     }
     assert_eq!(schema_id(&[0, 1, 2, 3, 4]), Some(0x0102_0304));
     assert_eq!((schema_id(&[0, 1, 2, 3]), schema_id(b"{}"), schema_id(b"")), (None, None, None));
 }
 
 #[test]
-fn much_text_is_left_out() {
+fn long_json_is_left_out() {
     let long_name = "n".repeat(1000);
     let text = format!(
         r#"{{"type":"record","name":"R","fields":[{{"name":"x","type":{{"type":"array","items":
         {{"type":"record","name":"I","fields":[{{"name":"{long_name}","type":"null"}}]}}}}}}]}}"#
     );
-    let schema = Schema::parse(&text, &[]).expect("a schema");
+    let schema = AvroSchema::parse(&text, &[]).expect("a schema");
     let body = [long(500_000), long(0)].concat();
     let unknown = |body: &[u8]| object(body, &schema).map(|o| o.unknown.len());
     assert_eq!(unknown(&body), Ok(0));
     assert_eq!(unknown(&[long(3), long(0)].concat()), Ok(1));
-    assert!(matches!(unknown(&body[..2]), Err(NoRecord::NotAvro(_))));
+    assert!(matches!(unknown(&body[..2]), Err(AvroError::Malformed(_))));
 }
 
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        let schema = Schema::parse(
+        let schema = AvroSchema::parse(
             r#"{"type":"record","name":"R","fields":[
                 {"name":"event_id","type":["null","string","R"]},
                 {"name":"occurred_at","type":{"type":"long","logicalType":"timestamp-micros"}},

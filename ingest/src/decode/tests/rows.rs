@@ -1,11 +1,11 @@
-//! Accepted events as rows: columns, days, and every value the way it came.
+//! Tests of accepted events as rows: columns, days, and unchanged values.
 
 use arrow::array::RecordBatch;
-use lake_types::{Day, Stream};
+use domain::{Day, Stream};
 use proptest::prelude::*;
 
 use super::{ARRIVAL, batch_of, cell, event, rows_of};
-use crate::decode::{Days, Rows, fields};
+use crate::decode::{DayBatches, Rows, fields};
 
 use Stream::{ApiCalls, SupportEvents};
 
@@ -14,10 +14,10 @@ fn fields_and_columns_have_one_order() {
     for stream in Stream::ALL {
         let schema = lake::schema::raw(stream).file_schema();
         let columns = schema.fields().iter().skip(3).map(|column| column.name().as_str());
-        for (field, column) in fields::of(stream).iter().zip(columns) {
+        for (field, column) in fields::own_fields(stream).iter().zip(columns) {
             assert_eq!(column, field.column(), "{stream}");
         }
-        assert_eq!(schema.fields().len(), 3 + fields::of(stream).len() + 7, "{stream}");
+        assert_eq!(schema.fields().len(), 3 + fields::own_fields(stream).len() + 7, "{stream}");
     }
 }
 
@@ -43,7 +43,7 @@ fn rows_have_the_raw_tables_columns() {
 }
 
 fn by_day(parts: Vec<&Rows>) -> Vec<(Day, RecordBatch)> {
-    let days = Days::new(parts);
+    let days = DayBatches::new(parts);
     let batch = |rows| days.batch(rows, ARRIVAL).expect("columns of one length");
     days.iter().map(|(day, rows)| (day, batch(rows))).collect()
 }
@@ -93,7 +93,7 @@ proptest! {
         status in 100..=599i64,
         latency in proptest::option::of(0..=10_000_000i64),
         bytes in proptest::option::of(0..=i64::MAX),
-        // A text that could be a URL or an assignment may lose a part.
+        // A text that looks like a URL or an assignment could be redacted.
         unknown in proptest::option::of("[\\PC&&[^?=@:%#]]{0,20}"),
     ) {
         let micros = latency.map(|us| format!("{}.{:03}", us / 1000, us % 1000));
@@ -108,7 +108,7 @@ proptest! {
         let at = |column: &str| cell(&batch, column, 0);
         prop_assert_eq!(at("event_id"), Some(ids.0));
         prop_assert_eq!(at("partner_id"), Some(ids.1));
-        let occurred_at = at("occurred_at").and_then(|text| lake_types::parse_instant(&text));
+        let occurred_at = at("occurred_at").and_then(|text| domain::parse_instant(&text));
         prop_assert_eq!(occurred_at, Some(millis * 1000));
         prop_assert_eq!(at("product"), product);
         prop_assert_eq!(at("status"), Some(status.to_string()));
@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn days_hold_every_row(hours in proptest::collection::vec(0..240i64, 0..40)) {
+    fn day_batches_contain_every_row(hours in proptest::collection::vec(0..240i64, 0..40)) {
         let records: Vec<String> = hours.iter().map(|hour| {
             let millis = 1_779_000_000_000 + hour * 3_600_000;
             event(SupportEvents, &format!(r#""occurred_at":{millis},"partner_id":"p{}""#, hour % 3))

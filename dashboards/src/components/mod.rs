@@ -1,0 +1,41 @@
+//! The parts that pages are built from.
+//!
+//! - `shell`: the page around its sections, and the frame of a section
+//! - `freshness`: whether the data of the report is recent enough
+//! - `held_back`: the notice that the rows of a metric are held back
+//! - `lead_paragraph`: the sentences at the top of a page
+//! - `figure`: numbers in sentences, each with its query
+//! - `clipped_text`: texts of any length from events
+//! - `tile`: a figure with its change and a sparkline
+//! - `table`: tables of numbers
+//! - `glyph`: the shapes of the tiers
+//! - `partner_link`: the name of a partner as a link
+//! - `cohorts`: which registration cohorts can be compared
+//! - `funnel_stages`: the section with the stages of the funnel
+//! - `growth_by_month`: the section on growth accounting
+//! - `revenue_change`: the change of gross revenue in a sentence
+//! - `retention`: the sections on go-live cohorts
+//! - `health_summary`: the number of partners in each tier
+//! - `contributions`: the contributions of signals to a score
+//! - `traffic`: the traffic of a partner
+//! - `proposed_actions`: sentences about proposed actions
+
+pub(crate) mod clipped_text;
+pub(crate) mod cohorts;
+pub(crate) mod contributions;
+pub(crate) mod figure;
+pub(crate) mod freshness;
+pub(crate) mod funnel_stages;
+pub(crate) mod glyph;
+pub(crate) mod growth_by_month;
+pub(crate) mod health_summary;
+pub(crate) mod held_back;
+pub(crate) mod lead_paragraph;
+pub(crate) mod partner_link;
+pub(crate) mod proposed_actions;
+pub(crate) mod retention;
+pub(crate) mod revenue_change;
+pub(crate) mod shell;
+pub(crate) mod table;
+pub(crate) mod tile;
+pub(crate) mod traffic;

@@ -1,0 +1,87 @@
+//! Sentences about proposed actions.
+
+use domain::{ActionKind, format};
+use maud::{Markup, html};
+
+use crate::components::figure;
+use crate::health_rows::PlanRow;
+
+/// Returns a headline: `Quota 600 → 900 calls a minute`.
+pub(crate) fn headline(row: &PlanRow) -> String {
+    let [from, to] = [&row.from, &row.to]
+        .map(|setting| setting.as_ref().map(|setting| format::plain_setting(Some(setting))));
+    let text = match (row.kind, from, to) {
+        (ActionKind::SetQuota, from, to) => {
+            let change = match (from, to) {
+                (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
+                (from, to) => to.or(from).unwrap_or_default(),
+            };
+            let until = row.until.map(format::plain_date_with_year);
+            let until = until.map_or_else(String::new, |day| format!(" until {day}"));
+            format!("Quota {change} calls a minute{until}")
+        }
+        (ActionKind::RouteSupport, _, Some(queue)) => format!("Support queue {queue}"),
+        (ActionKind::RouteSupport, Some(queue), None) => {
+            format!("Leave the support queue {queue}")
+        }
+        (ActionKind::RouteSupport, None, None) => "To support".to_owned(),
+        (ActionKind::Notify, from, to) => format!("Tell {}", to.or(from).unwrap_or_default()),
+    };
+    format::truncate_to_chars(&format::name_or_id(None, text.trim()), HEADLINE_LENGTH)
+}
+
+/// The length of the longest headline in characters. Names of queues and people have no limit.
+const HEADLINE_LENGTH: usize = 80;
+
+/// Returns a sentence: `Proposed: quota 600 → 900 calls a minute.`
+pub(crate) fn sentence(row: &PlanRow) -> Markup {
+    let text = headline(row);
+    let mut chars = text.chars();
+    let lower: String =
+        chars.next().into_iter().flat_map(char::to_lowercase).chain(chars).collect();
+    html! { "Proposed: " (figure::prewritten(&lower)) "." }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Setting, SupportRoute};
+
+    use super::*;
+
+    #[test]
+    fn actions_are_named() {
+        #[track_caller]
+        fn check(
+            kind: ActionKind,
+            from: Option<Setting>,
+            to: Option<Setting>,
+            until: Option<&str>,
+            expected: &str,
+        ) {
+            let row = PlanRow {
+                partner_id: "p".to_owned(),
+                kind,
+                from,
+                to,
+                until: until.map(|day| day.parse().expect("a date")),
+                why: String::new(),
+                guardrails: Vec::new(),
+            };
+            assert_eq!(headline(&row), expected);
+        }
+        use ActionKind::{Notify, RouteSupport, SetQuota};
+        let quota = |per_minute| Some(Setting::Quota { per_minute });
+        let queue = "integration-help".to_owned();
+        let route =
+            || Setting::Support(SupportRoute { queue: queue.clone(), priority: 2, sla_hours: 24 });
+        let manager = Setting::Notify { who: "manager".to_owned() };
+        check(SetQuota, quota(600), quota(900), None, "Quota 600 → 900 calls a minute");
+        let raise = "Quota 5 → 7 calls a minute until 21 Dec 2026";
+        check(SetQuota, quota(5), quota(7), Some("2026-12-21"), raise);
+        let routed = "Support queue integration-help P2, 24 h";
+        check(RouteSupport, None, Some(route()), None, routed);
+        let left = "Leave the support queue integration-help P2, 24 h";
+        check(RouteSupport, Some(route()), None, None, left);
+        check(Notify, None, Some(manager), None, "Tell its manager");
+    }
+}

@@ -1,0 +1,416 @@
+//! The Health pages: tiers over time, partners at risk, and lists of all partners.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDate;
+use domain::{Tier, format};
+use maud::{Markup, PreEscaped, html};
+
+use crate::charts::areas::{TierCounts, area_chart};
+use crate::charts::spark::score_trend;
+use crate::charts::{ChartFrame, NARROW, last};
+use crate::components::figure::{self, Figure};
+use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
+use crate::components::table::{Column, bar, header_cell};
+use crate::components::{
+    clipped_text, glyph, health_summary, lead_paragraph, partner_link, proposed_actions,
+};
+use crate::health_rows::{HealthRow, HistoryRow};
+use crate::input::{PartnerIndex, ReportInput};
+use crate::policy_in_force::PolicyInForce;
+use crate::site::{PageContext, RenderedPages};
+use crate::{paths, tiers};
+
+/// The number of rows on a page of a list. 50 rows take about 40 kB, and less than 200 kB whatever
+/// characters the names consist of.
+const ROWS: usize = 50;
+/// The number of rows in a short list.
+const SHORT_LIST_ROWS: usize = 8;
+/// The length of the longest reason that fits on one line of a table, in characters.
+const REASON_LENGTH: usize = 56;
+
+/// Returns the pages of the list of all partners, and of the list of each tier.
+pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> RenderedPages<'a> {
+    let lists = std::iter::once(None).chain(Tier::ALL.map(Some));
+    Box::new(lists.flat_map(move |tier| {
+        let rows = health_summary::partners_in(context.input, tier);
+        let count = rows.len().div_ceil(ROWS).max(1);
+        (0..count).map(move |number| {
+            let list = ListPage { tier, number, count, total: rows.len() };
+            let shown =
+                &rows[(number * ROWS).min(rows.len())..((number + 1) * ROWS).min(rows.len())];
+            (list.path(number), page(context, &list, shown))
+        })
+    }))
+}
+
+/// A page of a list of partners.
+struct ListPage {
+    /// The tier of the partners. `None`: the list has all partners.
+    tier: Option<Tier>,
+    /// The number of the page, from 0.
+    number: usize,
+    /// The number of pages of the list.
+    count: usize,
+    /// The number of partners in the list.
+    total: usize,
+}
+
+impl ListPage {
+    /// Returns the path of another page of the same list.
+    fn path(&self, number: usize) -> String {
+        let tier = self.tier.map_or_else(String::new, |tier| format!("-{}", tiers::slug(tier)));
+        let number = if number == 0 { String::new() } else { format!("-{}", number + 1) };
+        format!("health{tier}{number}.html")
+    }
+}
+
+fn page(context: &PageContext, list: &ListPage, rows: &[&HealthRow]) -> String {
+    let first = list.tier.is_none() && list.number == 0;
+    let title = match list.tier {
+        Some(tier) => format!("{}: {}", context.page.title, tiers::label(tier).to_lowercase()),
+        None => context.page.title.to_owned(),
+    };
+    let lead = if first { lead(context.input) } else { list_lead(list) };
+    let page = Page { title, shows_scores: true, ..Page::new(context, lead) };
+    let sections = html! {
+        @if first { (grid(&[tiers_section(&page), attention_section(&page)])) }
+        (grid(&[list_section(&page, list, rows)]))
+        @if first { (grid(&[proposals_section(&page), proof_section(&page)])) }
+    };
+    page.html(&sections)
+}
+
+fn lead(input: &ReportInput) -> Markup {
+    if input.health.is_empty() {
+        return html! { "No partner has been scored yet. Run " code { "rapport score run" } ", then the report again." };
+    }
+    let at_risk = health_summary::partners_in(input, Some(Tier::AtRisk));
+    if at_risk.is_empty() {
+        let live = input.health.iter().filter(|row| tiers::is_live(row.tier)).count() as i64;
+        let live = Figure::counted(live, "live partner", health_summary::count_query(&tiers::LIVE));
+        return html! { b { "Nobody is at risk" } " among the " (live) "." };
+    }
+    let n = at_risk.len() as i64;
+    let share: f64 = at_risk.iter().filter_map(|row| row.impact_share).sum();
+    let of_gross = figure::of_scores("sum(impact_share)", "tier = 'at_risk'");
+    let count = Figure::counted(n, "partner", health_summary::count_query(&[Tier::AtRisk]));
+    let sentence = html! {
+        b { (count) " " (format::agree(n, "is", "are")) " at risk" }
+        (change_since_week_ago(input, n))
+        @if share > 0.0 {
+            "; " (format::agree(n, "it holds ", "together they hold "))
+            b { (Figure::percent_1(share, of_gross)) } " of gross"
+        }
+        "."
+    };
+    let names: Vec<Markup> =
+        at_risk.iter().take(3).map(|row| clipped_text::name(&row.label(), 28)).collect();
+    let which = match n {
+        1 => "It is ",
+        2 | 3 => "They are ",
+        _ => "The largest are ",
+    };
+    lead_paragraph::lead([sentence, html! { (which) (listed(&names)) "." }])
+}
+
+/// Returns `A`, `A and B`, `A, B and C`.
+fn listed(names: &[Markup]) -> Markup {
+    html! {
+        @for (i, name) in names.iter().enumerate() {
+            @if i > 0 { (if i + 1 == names.len() { " and " } else { ", " }) }
+            (name)
+        }
+    }
+}
+
+fn change_since_week_ago(input: &ReportInput, now: i64) -> Markup {
+    let Some(day) = input.week_ago() else { return html! {} };
+    let was_at_risk = |r: &&HistoryRow| r.as_of == day && r.tier == Tier::AtRisk;
+    let then = input.history.iter().filter(was_at_risk).count() as i64;
+    let change = now - then;
+    let query = |sign: &str| {
+        let now = health_summary::count_query(&[Tier::AtRisk]);
+        let then = figure::of_scores_on("count(*)", day, "tier = 'at_risk'");
+        format!("SELECT {sign}(({now}) - ({then}))")
+    };
+    html! {
+        @match change {
+            0 => ", as many as",
+            n if n > 0 => { ", " (Figure::new(format::count_in_words(n), n, query(""))) " more than" }
+            n => { ", " (Figure::new(format::count_in_words(-n), -n, query("-"))) " fewer than" }
+        }
+        " on " (format::date(day))
+    }
+}
+
+fn list_lead(list: &ListPage) -> Markup {
+    let (what, query) = match list.tier {
+        Some(tier) => (tiers::label(tier).to_lowercase(), health_summary::count_query(&[tier])),
+        None => ("in all".to_owned(), health_summary::count_query(&Tier::ALL)),
+    };
+    let count = Figure::counted(list.total as i64, "partner", query);
+    html! { b { (count) } " " (what) ", by share of gross." }
+}
+
+/// Returns the section with the tiers over time, or with those of today if few days were scored.
+fn tiers_section(page: &Page) -> Markup {
+    let input = page.context.input;
+    let days = input.score_days();
+    if days.len() < 3 {
+        return health_summary::section(page, 5);
+    }
+    let mut counts: HashMap<NaiveDate, [i64; 4]> = HashMap::new();
+    for row in &input.history {
+        let layer = match row.tier {
+            Tier::AtRisk => 0,
+            Tier::Watch => 1,
+            Tier::Healthy => 2,
+            Tier::InsufficientEvidence => 3,
+            _ => continue,
+        };
+        counts.entry(row.as_of).or_default()[layer] += 1;
+    }
+    let days = thinned(last(&days, TIER_DAYS), TIER_POINTS);
+    let counts: Vec<TierCounts> = days
+        .iter()
+        .map(|day| TierCounts { date: *day, counts: counts.get(day).copied().unwrap_or_default() })
+        .collect();
+    let section = Section {
+        subtitle: html! {
+            "Live partners, " (format::long_date(days[0])) " to " (format::long_date(days[days.len() - 1])) "; thresholds are provisional"
+        },
+        ..Section::new("tiers", "Tiers over time", 5, "partner_health")
+    };
+    let draw = |size: (f64, f64)| {
+        let frame = ChartFrame {
+            size,
+            title: "Live partners by tier",
+            desc: "At risk, watch, healthy and too little evidence",
+        };
+        area_chart(&frame, &counts)
+    };
+    page.section(&section, &wide_and_narrow(draw((465.0, 330.0)), draw((NARROW, 280.0))))
+}
+
+/// The number of days in the chart of tiers: three years, as in every history.
+const TIER_DAYS: usize = 1_096;
+/// The number of points that the chart draws at most.
+const TIER_POINTS: usize = 120;
+
+/// Returns every n-th day, counted back from the newest, such that there are at most `most`.
+fn thinned(days: &[NaiveDate], most: usize) -> Vec<NaiveDate> {
+    let every = days.len().div_ceil(most).max(1);
+    let newest = days.len().saturating_sub(1);
+    let kept = days.iter().enumerate().filter(|(i, _)| (newest - i).is_multiple_of(every));
+    kept.map(|(_, day)| *day).collect()
+}
+
+fn attention_section(page: &Page) -> Markup {
+    let rows = health_summary::partners_in(page.context.input, Some(Tier::AtRisk));
+    let section = Section {
+        subtitle: html! { "At risk, by share of gross" },
+        first_on_phone: true,
+        ..Section::new("attention", "Who is at risk", 7, "partner_health")
+    };
+    if rows.is_empty() {
+        let sentence = match page.context.input.health.len() {
+            0 => "No partner has been scored yet.",
+            _ => "Nobody is at risk.",
+        };
+        return page.section(&section, &empty_state(sentence));
+    }
+    let body = html! {
+        table.people {
+            thead { tr { (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Score"))) (header_cell(Column::Text("Why"))) th.num.wide-only scope="col" { "Share" } } }
+            tbody { @for row in rows.iter().take(SHORT_LIST_ROWS) {
+                tr {
+                    td.name { (partner_link::with_id(row)) }
+                    td.num { b { (score_or_none(row.current_score())) } }
+                    (reason_cell(row.reason()))
+                    td.num.wide-only { (format::known_or_unknown(row.impact_share, |r| format::percent_with_places(r, 1))) }
+                }
+            } }
+        }
+        @if rows.len() > SHORT_LIST_ROWS { p.more { a href=(paths::health_list(Tier::AtRisk)) { "All " (format::thousands(rows.len())) " at risk" } } }
+    };
+    page.section(&section, &body)
+}
+
+/// Returns a cell with a reason on one line. The page of the partner has all of it.
+fn reason_cell(reason: &str) -> Markup {
+    html! { td.why title=[clipped_text::tooltip(reason, REASON_LENGTH)] { (format::truncate_to_chars(reason, REASON_LENGTH)) } }
+}
+
+fn score_or_none(score: Option<f64>) -> String {
+    score.map_or_else(|| "none".to_owned(), |s| format::decimal(s, 0))
+}
+
+fn list_section(page: &Page, list: &ListPage, rows: &[&HealthRow]) -> Markup {
+    let title = match list.tier {
+        Some(tier) => format!("{}: all partners", tiers::label(tier)),
+        None => "All partners".to_owned(),
+    };
+    let first = list.number * ROWS;
+    let [low, high] = page.context.input.policy.thresholds();
+    let section = Section {
+        subtitle: html! { "Tiers stand on provisional thresholds: " (page.context.input.policy.thresholds_text()) },
+        note: Some(
+            html! { "Share is of gross, the score of production traffic. Lines in a trend mark " (low) " and " (high) "." },
+        ),
+        ..Section::new("all", &title, 12, "partner_health")
+    };
+    if rows.is_empty() {
+        let advice = match list.tier {
+            Some(_) => {
+                html! { p.empty { "No partner stands here today. " a href="health.html" { "All partners" } } }
+            }
+            None => empty_state(
+                "No partner has been scored yet. Run rapport score run, then the report again.",
+            ),
+        };
+        return page.section(&section, &html! { (filters(page.context.input, list)) (advice) });
+    }
+    let most = rows.iter().filter_map(|row| row.impact_share).fold(1e-9, f64::max);
+    let days = page.context.input.score_days();
+    let days = if days.len() >= 2 { days } else { Vec::new() };
+    let body = html! {
+        (filters(page.context.input, list))
+        div.scroll { table.all #partners {
+            thead { tr {
+                (header_cell(Column::Text("Tier"))) (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Score")))
+                @if !days.is_empty() { th.wide-only scope="col" { "Trend" } }
+                th.num.sorted.wide-only scope="col" { "Share of gross ▾" } th.wide-only {}
+                th.wide-only scope="col" { "Manager" } (header_cell(Column::Text("Top reason"))) th.num.wide-only scope="col" { "Since" }
+            } }
+            tbody { @for row in rows { (list_row(page.context, row, most, &days)) } }
+        } }
+        p.pager {
+            span { (format::thousands(first as i64 + 1)) "–" (format::thousands((first + rows.len()) as i64)) " of " (format::thousands(list.total as i64)) }
+            @if list.number > 0 { a href=(list.path(list.number - 1)) { "Previous " (ROWS) } }
+            @if list.number + 1 < list.count { a href=(list.path(list.number + 1)) { "Next " (ROWS) } }
+        }
+        (PreEscaped(SCRIPT))
+    };
+    page.section(&section, &body)
+}
+
+/// Returns the links to the lists of the tiers. The script adds a search field to them.
+fn filters(input: &ReportInput, list: &ListPage) -> Markup {
+    html! {
+        div.filters {
+            span #search {}
+            a aria-current=[list.tier.is_none().then_some("true")] href="health.html" {
+                "All " (format::thousands(input.health.len() as i64))
+            }
+            @for (tier, n, _) in input.tier_counts() {
+                a aria-current=[(list.tier == Some(tier)).then_some("true")]
+                    href=(paths::health_list(tier)) {
+                    (glyph::glyph(tier)) (tiers::short_label(tier)) " " (format::thousands(n))
+                }
+            }
+        }
+    }
+}
+
+fn list_row(context: &PageContext, row: &HealthRow, most: f64, days: &[NaiveDate]) -> Markup {
+    html! {
+        tr {
+            td { (glyph::with_short_label(row.tier)) }
+            td.name { (partner_link::with_id(row)) }
+            td.num { @match row.current_score() { Some(s) => b { (format::decimal(s, 0)) }, None => span.quiet { "none" } } }
+            @if !days.is_empty() { td.wide-only { (trend(&context.input.policy, row, context.partners, days)) } }
+            td.num.wide-only { (format::known_or_unknown(row.impact_share, |r| format::percent_with_places(r, 1))) }
+            td.share.wide-only { (bar(row.impact_share.unwrap_or(0.0) / most, "retained-line", false)) }
+            td.wide-only.clip { @match &row.manager { Some(name) => bdi { (format::truncate_to_chars(name, 24)) }, None => span.quiet { "unassigned" } } }
+            td.why { (format::truncate_to_chars(row.reason(), REASON_LENGTH)) }
+            td.num.wide-only { (row.tier_since.map_or_else(String::new, format::date)) }
+        }
+    }
+}
+
+/// The number of days in a trend.
+const TREND_DAYS: usize = 90;
+/// The number of points in a trend. Every third day draws the same line in a third of the bytes.
+const TREND_POINTS: usize = 30;
+
+fn trend(
+    policy: &PolicyInForce,
+    row: &HealthRow,
+    partners: &PartnerIndex,
+    days: &[NaiveDate],
+) -> Markup {
+    let history = partners.history.get(row.partner_id.as_str()).map_or(&[][..], Vec::as_slice);
+    let days = last(days, TREND_DAYS);
+    let every = days.len().div_ceil(TREND_POINTS).max(1);
+    let newest = days.len().saturating_sub(1);
+    let score = |day: &NaiveDate| {
+        let at = history.binary_search_by_key(day, |row| row.as_of).ok();
+        at.and_then(|i| history[i].current_score())
+    };
+    let values: Vec<Option<f64>> = (0..days.len())
+        .filter(|i| (newest - i).is_multiple_of(every))
+        .map(|i| score(&days[i]))
+        .collect();
+    if values.iter().all(Option::is_none) {
+        return html! { span.unscored title="no score yet" {} };
+    }
+    let colour = tiers::colour(row.tier);
+    html! { (PreEscaped(score_trend(&values, colour, policy.thresholds()))) }
+}
+
+/// Returns the section with the proposed actions of the pending plan.
+fn proposals_section(page: &Page) -> Markup {
+    let rows = &page.context.input.plan;
+    let section = Section {
+        subtitle: html! { "Nothing is sent before a person applies the plan" },
+        ..Section::new("proposed", "Proposed actions", 7, "actions_plan")
+    };
+    if rows.is_empty() {
+        return page.section(
+            &section,
+            &empty_state("No action is proposed. Make a plan with rapport actions plan."),
+        );
+    }
+    let body = html! {
+        table.people {
+            thead { tr { (header_cell(Column::Text("Partner"))) (header_cell(Column::Text("Action"))) (header_cell(Column::Text("Why"))) } }
+            tbody { @for row in rows.iter().take(SHORT_LIST_ROWS) {
+                tr {
+                    td.name { (partner_link::by_id(page.context.partners, &row.partner_id)) }
+                    td { (proposed_actions::headline(row)) }
+                    (reason_cell(&row.why))
+                }
+            } }
+        }
+        @if rows.len() > SHORT_LIST_ROWS { p.note { (SHORT_LIST_ROWS) " of " (figure::plan_changes(rows.len())) " shown; the plan file and the partners’ pages have all." } }
+    };
+    page.section(&section, &body)
+}
+
+/// Returns the section on how well the score predicts. It says that this is not known yet.
+fn proof_section(page: &Page) -> Markup {
+    let section = Section {
+        subtitle: html! { "What the tiers rest on so far" },
+        ..Section::new("proof", "Does the score work?", 5, "partner_health")
+    };
+    let names: std::collections::BTreeSet<&str> = page
+        .context
+        .input
+        .health
+        .iter()
+        .flat_map(|row| row.signals.iter().map(|signal| signal.name.as_str()))
+        .collect();
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    let body = html! {
+        p.body {
+            @if names.is_empty() { "No signal has been measured yet." }
+            @else { "The score weighs " (format::counted(names.len() as i64, "signal")) ": " (format::joined_with_and(&names)) "." }
+            " It has not been tested against partners that stopped, so its thresholds are provisional: read the reason before the tier."
+        }
+    };
+    page.section(&section, &body)
+}
+
+/// The script that searches the rows of the page and sorts them by a column.
+const SCRIPT: &str = include_str!("health_script.html");

@@ -1,0 +1,66 @@
+//! The lists of pages, and a file for each page.
+//!
+//! A new page is a file in this folder and one line in [`REPORT_SITE`]. The report writes its files
+//! and draws its navigation from these lists.
+//!
+//! - `overview`: the figures of the last complete month, and what needs attention today
+//! - `funnel`: from registration to revenue, by registration cohort
+//! - `growth`: growth accounting, churn and retention
+//! - `revenue`: revenue by month and its concentration
+//! - `health`: health scores, and the lists of all partners
+//! - `partner`: a page for each partner
+//! - `metrics`: the list of all queries, with their rows as files
+//! - `query`: a page for each query
+
+mod funnel;
+mod growth;
+mod health;
+mod metrics;
+mod overview;
+mod partner;
+mod query;
+mod revenue;
+
+use crate::site::Navigation::{Group, Parent};
+use crate::site::{Site, family, single};
+
+/// The pages of the report.
+pub(crate) static REPORT_SITE: Site = Site {
+    has_figures: true,
+    pages: &[
+        single("overview", "Overview", "index.html", Group("Programme"), overview::page),
+        single("funnel", "Funnel", "funnel.html", Group("Programme"), funnel::page),
+        single("growth", "Growth and churn", "growth.html", Group("Programme"), growth::page),
+        single("revenue", "Revenue", "revenue.html", Group("Programme"), revenue::page),
+        family("health", "Health", "health.html", Group("Partners"), health::pages),
+        family("partner", "Partner", "partners", Parent("health"), partner::pages),
+        single("metrics", "Metrics", "metrics.html", Group("Evidence"), metrics::page),
+        family("query", "Query", "sql", Parent("metrics"), query::pages),
+    ],
+};
+
+/// The pages of the documentation of queries, which needs no lake.
+pub(crate) static DOCS_SITE: Site = Site {
+    has_figures: false,
+    pages: &[
+        single("queries", "Queries", "index.html", Group("Evidence"), metrics::docs_page),
+        family("query", "Query", "sql", Parent("queries"), query::pages),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_parent_is_a_page_with_a_link() {
+        for site in [&REPORT_SITE, &DOCS_SITE] {
+            for page in site.pages {
+                let Parent(name) = page.navigation else { continue };
+                let parent = site.pages.iter().find(|page| page.name == name);
+                let parent = parent.unwrap_or_else(|| panic!("{}: no page {name}", page.name));
+                assert!(matches!(parent.navigation, Group(_)), "{name} has no link");
+            }
+        }
+    }
+}

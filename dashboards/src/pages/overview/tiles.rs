@@ -1,0 +1,284 @@
+//! The tiles of the Overview page: the last complete period, its change, and the current period.
+
+use chrono::NaiveDate;
+use domain::format;
+use maud::{Markup, html};
+
+use crate::components::cohorts::{SMALL_COHORT, mature_cohorts, matures_on};
+use crate::components::figure::{self, Figure};
+use crate::components::tile::{Tile, TileChange, TileValue, Tone, row_of_tiles, tone};
+use crate::input::{ReportInput, last_two};
+use crate::metric_rows::{ActivationRow, RevenueSummaryRow, TimeToFirstCallRow};
+use crate::months;
+
+/// The number of periods in a sparkline.
+const SPARK_PERIODS: usize = 8;
+
+/// Returns the six tiles.
+pub(super) fn all(input: &ReportInput) -> Markup {
+    let mut tiles = vec![
+        active(input),
+        gross(input),
+        paying(input),
+        churn(input),
+        activation(input),
+        first_call(input),
+    ];
+    if input.is_empty() {
+        tiles.iter_mut().for_each(|tile| tile.footer = html! { "No data yet" });
+    }
+    row_of_tiles(&tiles)
+}
+
+fn spark_values(values: impl Iterator<Item = Option<f64>>) -> Vec<Option<f64>> {
+    let values: Vec<Option<f64>> = values.collect();
+    crate::charts::last(&values, SPARK_PERIODS).to_vec()
+}
+
+/// Returns `Sep so far 248`, or the day from which the current month will be shown.
+fn so_far(input: &ReportInput, figure: Option<Figure>) -> Markup {
+    html! {
+        @match (input.incomplete_month(), figure) {
+            (Some(month), Some(figure)) => { (format::month(month)) " so far " (figure) }
+            (Some(month), None) => (shown_from(month)),
+            (None, _) => "The month is whole",
+        }
+    }
+}
+
+fn shown_from(month: NaiveDate) -> String {
+    format!("{} shown from {}", format::month(month), format::date(months::next_month(month)))
+}
+
+fn on(month: NaiveDate) -> String {
+    format!("on {}", format::month(month))
+}
+
+/// A column of a metric that counts partners by month.
+struct PartnerCount {
+    label: &'static str,
+    metric: &'static str,
+    column: &'static str,
+    /// In order of time.
+    rows: Vec<MonthCount>,
+}
+
+/// A month, its count, and whether the month is complete.
+type MonthCount = (NaiveDate, i64, bool);
+
+fn count_tile(input: &ReportInput, of: &PartnerCount) -> Tile {
+    let (now, before) = last_two(&of.rows, |row| row.2);
+    // Months without a row are missing, so the row before may belong to an earlier month.
+    let is_next =
+        |(now, before): &(&MonthCount, &MonthCount)| months::next_month(before.0) == now.0;
+    let change = now.zip(before).filter(is_next).map(|(now, before)| {
+        let by = now.1 - before.1;
+        let query = figure::between_months(
+            &format!("a.{0} - b.{0}", of.column),
+            of.metric,
+            now.0,
+            before.0,
+        );
+        TileChange {
+            by: Figure::new(format::signed_integer(by), by, query),
+            base: on(before.0),
+            tone: tone(by as f64, true),
+        }
+    });
+    let current = of.rows.last().filter(|row| !row.2);
+    let query = |month| figure::of_month(of.column, of.metric, month);
+    Tile {
+        label: of.label,
+        period: now.map_or_else(String::new, |row| format::month(row.0)),
+        value: now.map(|row| TileValue {
+            number: format::thousands(row.1),
+            unit: String::new(),
+            exact: row.1.to_string(),
+            query: query(row.0),
+        }),
+        change,
+        history: spark_values(of.rows.iter().filter(|row| row.2).map(|row| Some(row.1 as f64))),
+        footer: so_far(input, current.map(|row| Figure::count(row.1, query(row.0)))),
+    }
+}
+
+fn active(input: &ReportInput) -> Tile {
+    let rows = input.growth.iter().map(|r| (r.month, r.active, r.complete)).collect();
+    let (metric, column) = ("growth", "active");
+    count_tile(input, &PartnerCount { label: "Active partners", metric, column, rows })
+}
+
+fn paying(input: &ReportInput) -> Tile {
+    let of = |r: &RevenueSummaryRow| (r.month, r.paying_partners, r.complete);
+    let rows = input.revenue_summary.iter().map(of).collect();
+    let (metric, column) = ("revenue_summary", "paying_partners");
+    count_tile(input, &PartnerCount { label: "Paying partners", metric, column, rows })
+}
+
+fn gross(input: &ReportInput) -> Tile {
+    let (now, before) = input.last_revenue();
+    let change = now.zip(before).filter(|(_, b)| b.gross > 0.0).map(|(now, before)| {
+        let by = now.gross / before.gross - 1.0;
+        let ratio = "CAST(a.gross AS DOUBLE) / CAST(b.gross AS DOUBLE) - 1";
+        let query = figure::between_months(ratio, "revenue_summary", now.month, before.month);
+        TileChange {
+            by: Figure::new(format::signed_percent(by), by, query),
+            base: on(before.month),
+            tone: tone(by, true),
+        }
+    });
+    let current = input.revenue_summary.last().filter(|row| !row.complete);
+    let query = |month| figure::of_month("gross", "revenue_summary", month);
+    let current = current.map(|row| Figure::money(row.gross, &input.currency, query(row.month)));
+    Tile {
+        label: "Gross revenue",
+        period: now.map_or_else(String::new, |row| format::month(row.month)),
+        value: now.map(|row| {
+            let (number, unit) = format::money_parts(row.gross, &input.currency);
+            let (exact, query) = (row.gross.to_string(), query(row.month));
+            TileValue { number, unit: unit.to_owned(), exact, query }
+        }),
+        change,
+        history: spark_values(
+            input.revenue_summary.iter().filter(|r| r.complete).map(|r| Some(r.gross)),
+        ),
+        footer: so_far(input, current),
+    }
+}
+
+/// Returns the change of a ratio in percentage points. A change that rounds to zero has no tone.
+fn points(by: f64, base: &str, query: String, up_is_good: bool) -> TileChange {
+    let number = format::signed_decimal(by * 100.0, 1);
+    let is_visible = number.starts_with(['+', format::MINUS]);
+    let tone = if is_visible { tone(by, up_is_good) } else { Tone::Neutral };
+    let shown = format!("{number}{}pp", format::NARROW_NO_BREAK_SPACE);
+    let base = format!("{base}{}", better_or_worse(tone));
+    TileChange { by: Figure::new(shown, by, query), base, tone }
+}
+
+fn better_or_worse(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => ", better",
+        Tone::Bad => ", worse",
+        Tone::Neutral => "",
+    }
+}
+
+fn percent_value(ratio: f64, query: String) -> TileValue {
+    let shown = format::percent_with_places(ratio, 1);
+    let number = shown.trim_end_matches(['%', format::NARROW_NO_BREAK_SPACE]).to_owned();
+    TileValue { number, unit: "%".to_owned(), exact: ratio.to_string(), query }
+}
+
+fn churn(input: &ReportInput) -> Tile {
+    let (now, before) = input.last_growth();
+    let rate = now.and_then(|row| Some((row.churn_rate?, row.month)));
+    let change = rate.zip(before.and_then(|row| Some((row.churn_rate?, row.month))));
+    Tile {
+        label: "Churn rate",
+        period: now.map_or_else(String::new, |row| format::month(row.month)),
+        value: rate
+            .map(|(r, month)| percent_value(r, figure::of_month("churn_rate", "growth", month))),
+        change: change.map(|((now, month), (before, then))| {
+            let query =
+                figure::between_months("a.churn_rate - b.churn_rate", "growth", month, then);
+            points(now - before, &on(then), query, false)
+        }),
+        history: spark_values(input.growth.iter().filter(|r| r.complete).map(|r| r.churn_rate)),
+        footer: so_far(input, None),
+    }
+}
+
+/// Returns the query for the difference of two registration cohorts of a metric.
+fn cohort_difference(column: &str, metric: &str, a: NaiveDate, b: NaiveDate) -> String {
+    format!(
+        "SELECT a.{column} - b.{column} FROM {metric} a, {metric} b \
+         WHERE a.cohort_month = '{a}' AND b.cohort_month = '{b}'"
+    )
+}
+
+fn activation(input: &ReportInput) -> Tile {
+    let cohorts = mature_cohorts(&input.activation);
+    let (now, before) = last_two(&cohorts, |_| true);
+    let of = |row: &&ActivationRow| Some((row.activation_rate?, row.cohort_month?));
+    let rate = now.and_then(of);
+    let next = input.activation.iter().find(|row| !row.mature && row.cohort_month.is_some());
+    let matures = next.and_then(|row| row.cohort_month).map(|month| {
+        format!("{} matures on {}", format::month(month), format::date(matures_on(month)))
+    });
+    Tile {
+        label: "Activation rate",
+        period: now.and_then(|row| row.cohort_month).map_or_else(String::new, format::month),
+        value: rate.map(|(rate, month)| {
+            percent_value(rate, figure::of_cohort("activation_rate", "activation", Some(month)))
+        }),
+        change: rate.zip(before.and_then(of)).map(|((now, month), (before, then))| {
+            let query = cohort_difference("activation_rate", "activation", month, then);
+            points(now - before, &on(then), query, true)
+        }),
+        history: spark_values(cohorts.iter().map(|r| r.activation_rate)),
+        footer: match rate {
+            None => no_large_cohort(),
+            Some(_) => html! { (matures.unwrap_or_else(|| "Live within 30 days".to_owned())) },
+        },
+    }
+}
+
+/// Returns the footer of a tile without a cohort that is large enough.
+fn no_large_cohort() -> Markup {
+    html! { "No whole cohort of " (SMALL_COHORT) " yet" }
+}
+
+fn first_call(input: &ReportInput) -> Tile {
+    let months: Vec<_> =
+        mature_cohorts(&input.activation).iter().filter_map(|r| r.cohort_month).collect();
+    let rows: Vec<_> = input
+        .time_to_first_call
+        .iter()
+        .filter(|row| row.cohort_month.is_some_and(|month| months.contains(&month)))
+        .collect();
+    let (now, before) = last_two(&rows, |_| true);
+    let of = |row: &&TimeToFirstCallRow| Some((row.median_seconds?, row.cohort_month?));
+    let median = now.and_then(of);
+    let young = input.time_to_first_call.iter().rev().find(|row| {
+        row.cohort_month.is_some_and(|m| !months.contains(&m)) && row.partners >= SMALL_COHORT
+    });
+    let query = |month| figure::of_cohort("median_seconds", "time_to_first_call", Some(month));
+    let foot = young.as_ref().and_then(of).map(|(seconds, month)| {
+        html! { "Median; " (format::month(month)) " so far " (Figure::duration(seconds, query(month))) }
+    });
+    Tile {
+        label: "Time to first call",
+        period: now.and_then(|row| row.cohort_month).map_or_else(String::new, format::month),
+        value: median.map(|(seconds, month)| {
+            let (number, unit) = format::duration_parts(seconds);
+            let (exact, query) = (seconds.to_string(), query(month));
+            TileValue { number, unit: unit.to_owned(), exact, query }
+        }),
+        change: median.zip(before.and_then(of)).map(duration_change),
+        history: spark_values(rows.iter().map(|r| r.median_seconds)),
+        footer: match (now, median) {
+            (None, _) => no_large_cohort(),
+            (_, None) => html! { "Fewer than half have called" },
+            _ => foot.unwrap_or_else(|| html! { "Median by cohort" }),
+        },
+    }
+}
+
+/// Returns how much longer the newer of two cohorts took. Each is given as `(median, cohort)`, the
+/// newer first.
+fn duration_change(
+    ((now, month), (before, then)): ((f64, NaiveDate), (f64, NaiveDate)),
+) -> TileChange {
+    let by = now - before;
+    let tone = tone(by, false);
+    let sign = match by {
+        by if by > 0.0 => "+",
+        by if by < 0.0 => "\u{2212}",
+        _ => "",
+    };
+    let shown = format!("{sign}{}", format::duration(by.abs()));
+    let query = cohort_difference("median_seconds", "time_to_first_call", month, then);
+    let base = format!("{}{}", on(then), better_or_worse(tone));
+    TileChange { by: Figure::new(shown, by, query), base, tone }
+}

@@ -1,0 +1,111 @@
+//! No page is large, whatever events contain, and pages fetch nothing.
+
+use domain::Setting;
+
+use super::MAX_PAGE_BYTES;
+use crate::months::{month_start, next_month};
+use crate::sample::programme;
+use crate::{ReportInput, pages, stylesheet};
+
+#[test]
+fn pages_stand_alone_and_are_small() {
+    let input = programme(2000, 60);
+    for (path, html) in pages(&input) {
+        assert!(html.len() < MAX_PAGE_BYTES, "{path} has {} bytes", html.len());
+        for fetched in ["http://", "https://", "//cdn", "@import", "url(", " src="] {
+            assert!(!html.contains(fetched), "{path} holds {fetched}");
+        }
+    }
+    assert!(stylesheet().len() < 40_000);
+}
+
+/// Returns a programme with very long names and reasons of quotes, which take six bytes each in
+/// HTML.
+fn hostile(n: usize) -> ReportInput {
+    let mut input = programme(n, 120);
+    for (i, row) in input.health.iter_mut().enumerate() {
+        let long = "\"'&<".repeat(75_000);
+        row.name = Some(format!("{i}{long}"));
+        row.manager = Some(long.clone());
+        row.segment = Some(long.clone());
+        row.region = Some(long.clone());
+        row.plan = Some(long.clone());
+        row.top_reason = Some(long.clone());
+        for signal in &mut row.signals {
+            signal.reason.clone_from(&long);
+        }
+    }
+    for row in &mut input.plan {
+        row.why = "<".repeat(300_000);
+        row.to = Some(Setting::Notify { who: "&".repeat(300_000) });
+        row.guardrails = vec!["\"".repeat(300_000); 8];
+    }
+    for rows in input.first_rows.values_mut() {
+        *rows = vec![vec!["<".repeat(300_000); 2]; 12];
+    }
+    for query in input.queries.values_mut() {
+        query.sql = "-- '<'\n".repeat(40_000);
+    }
+    input
+}
+
+#[test]
+fn no_page_is_large_whatever_events_bring() {
+    for (path, html) in pages(&hostile(180)) {
+        assert!(html.len() < MAX_PAGE_BYTES, "{path} has {} bytes", html.len());
+    }
+}
+
+/// An event of long ago makes a row of every month since.
+#[test]
+fn a_long_history_ends_with_its_newest_months() {
+    let mut input = programme(60, 30);
+    let mut month: chrono::NaiveDate = "2000-01-01".parse().expect("a date");
+    let (growth, revenue) = (input.growth[0].clone(), input.revenue_summary[0].clone());
+    let (funnel, first) = (input.funnel[0].clone(), input.time_to_first_call[0].clone());
+    let (activation, cohort) = (input.activation[0].clone(), input.cohort_retention[0].clone());
+    let of_partner = input.revenue_per_partner[0].clone();
+    let mut since = 0;
+    let mut old = ReportInput::default();
+    while month < growth.month {
+        old.growth.push(crate::GrowthRow { month, ..growth.clone() });
+        old.revenue_summary.push(crate::RevenueSummaryRow { month, ..revenue.clone() });
+        old.revenue_per_partner.push(crate::RevenuePerPartnerRow { month, ..of_partner.clone() });
+        old.funnel.push(crate::FunnelRow { cohort_month: Some(month), ..funnel.clone() });
+        let first = crate::TimeToFirstCallRow { cohort_month: Some(month), ..first.clone() };
+        old.time_to_first_call.push(first);
+        let activation = crate::ActivationRow { cohort_month: Some(month), ..activation.clone() };
+        old.activation.push(activation);
+        let row = crate::CohortRetentionRow { cohort_month: month, ..cohort.clone() };
+        old.cohort_retention.push(row);
+        let first_cohort = "2000-01-01".parse().expect("a date");
+        let row = crate::CohortRetentionRow {
+            cohort_month: first_cohort,
+            months_since: since,
+            cohort_size: 12,
+            ..cohort.clone()
+        };
+        old.cohort_retention.push(row);
+        since += 1;
+        month = next_month(month_start(month));
+    }
+    input.growth.splice(0..0, old.growth);
+    input.revenue_summary.splice(0..0, old.revenue_summary);
+    input.revenue_per_partner.splice(0..0, old.revenue_per_partner);
+    input.funnel.splice(0..0, old.funnel);
+    input.time_to_first_call.splice(0..0, old.time_to_first_call);
+    input.activation.splice(0..0, old.activation);
+    input.cohort_retention.splice(0..0, old.cohort_retention);
+    for day in 0..2_000 {
+        let mut row = input.history[0].clone();
+        row.as_of = input.as_of - chrono::Days::new(2_100 - day);
+        input.history.push(row);
+    }
+    for (path, html) in pages(&input) {
+        assert!(html.len() < MAX_PAGE_BYTES, "{path} has {} bytes", html.len());
+    }
+    let pages = pages(&input);
+    let growth = &pages.iter().find(|(path, _)| path == "growth.html").expect("a page").1;
+    assert!(growth.contains("earlier rows are in the <a href=\"data/growth.csv\">CSV</a> only."));
+    assert!(!growth.contains("<td>Jan\u{a0}2000"));
+}

@@ -1,0 +1,228 @@
+//! The command line. Doc comments of arguments are the texts of `--help`.
+//!
+//! - `ingest`: `rapport ingest` and `rapport bench`
+//! - `metrics`: `rapport metrics`
+//! - `lake`: `rapport lake`
+
+mod ingest;
+mod lake;
+mod metrics;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use ingest::{
+    BenchCommand, BenchIngestArgs, DeadLettersArgs, FieldsArgs, IngestCommand, IngestLoadArgs,
+    IngestRunArgs,
+};
+pub(crate) use lake::{EraseArgs, LakeCommand};
+pub(crate) use metrics::{
+    BreakdownArgs, DiffArgs, DiffFormat, LineageFormat, MetricsCommand, ScaffoldKind,
+};
+
+/// The heading in `--help` of the options that every command has.
+const EVERYWHERE: &str = "Everywhere";
+
+/// Turns a platform's API traffic into partner decisions.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rapport",
+    version,
+    arg_required_else_help = true,
+    after_help = "Start here:\n  rapport demo                 simulate a partner programme and open its report\n  rapport init my-programme    make an empty project\n\nExit codes: 0 done; 1 it failed; 2 the call or the configuration is wrong; 3 a check found something."
+)]
+pub(crate) struct Arguments {
+    /// The project's configuration [default: rapport.toml here or in a folder above]
+    #[arg(long, global = true, value_name = "FILE", env = "RAPPORT_CONFIG", hide_env_values = true, help_heading = EVERYWHERE)]
+    pub(crate) config: Option<PathBuf>,
+    /// Log more to stderr; twice for more still
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = EVERYWHERE)]
+    pub(crate) verbose: u8,
+    /// Show no progress
+    #[arg(short, long, global = true, help_heading = EVERYWHERE)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Simulate a partner programme and take it all the way to a report, on embedded defaults
+    Demo(DemoArgs),
+    /// Make an empty project: rapport.toml, policy.toml, queries/ and the lake's key
+    Init {
+        /// The folder; made when it does not exist
+        dir: PathBuf,
+    },
+    /// Do everything once on a real cluster: ingest, rollups, scores, plan, report
+    Run(RunArgs),
+    /// Bring events into the lake, exactly once
+    #[command(subcommand)]
+    Ingest(IngestCommand),
+    /// The metrics: write, check, test and run them
+    #[command(subcommand)]
+    Metrics(MetricsCommand),
+    /// Query the lake with SQL, read-only: a shell, one query, or a file of them
+    #[command(
+        after_help = "Examples:\n  rapport sql\n  rapport sql -f monthly.sql --format csv | gzip > monthly.csv.gz\n  rapport sql --at 2026-11-01 \"SELECT * FROM growth\"\n  rapport sql \"SELECT * FROM funnel ORDER BY cohort_month\" --format csv\n  rapport sql \"SELECT partner_id, calls FROM partner_reliability ORDER BY 2 DESC LIMIT 5\"\n  rapport sql \"SELECT reason, count(*) FROM dead_letters GROUP BY 1\"\n\nTables: api_calls, partner_events, billing_events, support_events (each event once), raw.api_calls …\n(as they arrived), dead_letters, runs, partner_health, partner_signals, the rollups, views and metrics by name."
+    )]
+    Sql(SqlArgs),
+    /// Score the health of partners
+    #[command(subcommand)]
+    Score(ScoreCommand),
+    /// Plan support routing and quota changes
+    #[command(subcommand)]
+    Actions(ActionsCommand),
+    /// Write the report as static pages
+    Report {
+        /// The folder of the pages
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Up to this UTC midnight [default: the last one the data is complete to]
+        #[arg(long, value_name = "T")]
+        as_of: Option<String>,
+    },
+    /// Write a simulated partner programme as NDJSON files, or produce it to Kafka
+    #[command(
+        after_help = "Examples:\n  rapport generate --partners 50 --events 10000 --out world\n  rapport generate --seed 7 --days 90 --kafka 127.0.0.1:9092"
+    )]
+    Generate(GenerateArgs),
+    /// Look after the lake
+    #[command(subcommand)]
+    Lake(LakeCommand),
+    /// Measure what an event costs
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Check that everything is there, and say what to do where it is not
+    #[command(
+        after_help = "Looks at the configuration and the files beside it, plans the queries, looks at the key, the\ndisk and the clock, reads the lake, and asks the broker for its topics and where the lake stands\nin them; a project that names no broker needs none. Changes nothing; ends with 3 when a check\nfails.\n\nExamples:\n  rapport doctor\n  rapport doctor --format json | jq '.[] | select(.state != \"ok\")'"
+    )]
+    Doctor {
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WorldArgs {
+    /// The same seed gives the same bytes
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many partners
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) partners: u32,
+    /// About how many API calls
+    #[arg(long, default_value_t = 200_000)]
+    pub(crate) events: u64,
+    /// How many days
+    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub(crate) days: u32,
+    /// The first day [default: so that the last one is yesterday, at the first call]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) from: Option<domain::Day>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  rapport demo\n  rapport demo --partners 2000 --events 5000000 --dir big\n\nRunning it again continues and doubles nothing; another world needs another --dir."
+)]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    pub(crate) world: WorldArgs,
+    /// The demo's folder, a project of its own
+    #[arg(long, default_value = "demo")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    #[command(flatten)]
+    pub(crate) world: WorldArgs,
+    /// Write NDJSON files here, one a stream, and the CSV files of rates, targets and sunsets
+    #[arg(long, value_name = "DIR", required_unless_present = "kafka")]
+    pub(crate) out: Option<PathBuf>,
+    /// Produce to this cluster, in a project to its topics and with its properties; the topics
+    /// must exist
+    #[arg(long, value_name = "SERVERS", conflicts_with = "out")]
+    pub(crate) kafka: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example, from cron:\n  rapport run --config /srv/rapport/rapport.toml --plan plan.json --out /srv/www/rapport"
+)]
+pub(crate) struct RunArgs {
+    /// Where the plan goes
+    #[arg(long, value_name = "FILE", default_value = "plan.json")]
+    pub(crate) plan: PathBuf,
+    /// The folder of the report's pages
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Csv,
+    Json,
+    Parquet,
+}
+
+/// The format of output that is no table of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SqlArgs {
+    /// SELECTs, separated by ; [default: at a terminal a shell, else those of standard input]
+    pub(crate) query: Option<String>,
+    /// Those of a file; - is standard input
+    #[arg(short, long, value_name = "FILE", conflicts_with = "query")]
+    pub(crate) file: Option<PathBuf>,
+    /// What $as_of is, and how far metrics look [default: the last UTC midnight the data is complete to]
+    #[arg(long, value_name = "T")]
+    pub(crate) as_of: Option<String>,
+    /// Read the tables as a run of before read them, by its id or number in the table runs, or as
+    /// the newest run did that had begun at an instant; $as_of is then the run's
+    #[arg(long, value_name = "RUN|TIME")]
+    pub(crate) at: Option<String>,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScoreCommand {
+    /// Score every partner and keep the scores
+    Run {
+        /// Up to this UTC midnight [default: the last one the data is complete to]
+        #[arg(long, value_name = "T")]
+        as_of: Option<String>,
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Why a partner has its score
+    Show {
+        /// The partner's id
+        partner: String,
+        /// Up to this UTC midnight [default: the last one the data is complete to]
+        #[arg(long, value_name = "T")]
+        as_of: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ActionsCommand {
+    /// Propose support queues and quotas from policy.toml, for a person to review
+    Plan {
+        /// Where the plan goes
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Up to this UTC midnight [default: the last one the data is complete to]
+        #[arg(long, value_name = "T")]
+        as_of: Option<String>,
+    },
+}

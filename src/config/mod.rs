@@ -1,0 +1,281 @@
+//! The configuration of a project: flags win over the environment, the environment over
+//! `rapport.toml`, and that over the defaults. Paths are relative to the file's folder.
+//!
+//! - `file`: the sections of `rapport.toml` and the commented defaults below it
+//! - `check`: what must hold of the values
+//! - `reference_data`: the CSV files beside it
+
+mod check;
+mod file;
+mod reference_data;
+
+pub(crate) use check::check_servers;
+pub(crate) use file::template;
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::Context;
+use domain::{Stream, toml_error};
+use ingest::{KafkaSettings, RegistrySettings};
+use lake::{LakeOptions, StoreOptions};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::errors::usage_error;
+use crate::text_file::without_bom;
+use crate::{secret_settings, store_options};
+use file::{OptionalFile, RapportToml};
+
+const FILE: &str = "rapport.toml";
+
+/// The configuration of a project. It may hold secrets, so it has no `Debug`.
+#[derive(Clone)]
+pub(crate) struct Config {
+    /// The folder that paths are relative to.
+    pub(crate) folder: PathBuf,
+    /// Whether the file or the environment sets anything of Kafka: a project may only load files.
+    pub(crate) names_kafka: bool,
+    values: RapportToml,
+    store: StoreOptions,
+}
+
+/// Holds for how many days records are kept; `None` means for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retention {
+    pub(crate) api_calls: Option<u32>,
+    pub(crate) dead_letters: Option<u32>,
+}
+
+impl Config {
+    /// Reads the file given, or the nearest `rapport.toml` in this folder or one above.
+    pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Self> {
+        Self::find_if_any(given)?.ok_or_else(|| {
+            usage_error(format!(
+                "no {FILE} here or in a folder above: run `rapport init DIR` to make a project, or give --config FILE"
+            ))
+        })
+    }
+
+    /// Reads what [`Config::find`] does, or returns `None` where there is no project.
+    pub(crate) fn find_if_any(given: Option<&Path>) -> anyhow::Result<Option<Self>> {
+        if let Some(path) = given {
+            return Self::read(path).map(Some);
+        }
+        let here = std::env::current_dir().context("the current folder")?;
+        let found = here.ancestors().map(|folder| folder.join(FILE)).find(|path| path.is_file());
+        found.map(|path| Self::read(&path)).transpose()
+    }
+
+    /// Returns the defaults, for commands that run without a project.
+    pub(crate) fn without_project() -> anyhow::Result<Self> {
+        let values = RapportToml::parse("").context("the defaults of rapport.toml")?;
+        Ok(Self {
+            folder: PathBuf::new(),
+            names_kafka: false,
+            values,
+            store: StoreOptions::default(),
+        })
+    }
+
+    /// Reads one configuration file and what the environment sets over it.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => usage_error(format!(
+                "there is no configuration {}; `rapport init DIR` makes one",
+                path.display()
+            )),
+            _ => usage_error(format!("the configuration {} can't be read: {e}", path.display())),
+        })?;
+        let text = without_bom(&text);
+        let values = RapportToml::parse(text).map_err(|e| {
+            let (at, what) = toml_error(text, e.span(), e.message());
+            usage_error(format!("{}:{at}: {what}", path.display()))
+        })?;
+        check::check(&values, path, text)?;
+        let path = std::path::absolute(path).context("the configuration's folder")?;
+        // Object-store paths can't hold `..`.
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = folder.canonicalize().context("the configuration's folder")?;
+        let names_kafka = values.kafka.is_set;
+        let mut config = Self { folder, names_kafka, values, store: StoreOptions::default() };
+        config.apply_environment()?;
+        if config.values.lake.root.starts_with("s3://") {
+            // A variable that is not UTF-8 is none of the program's.
+            let variables = std::env::vars_os().filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.into_string().ok()?))
+            });
+            let section = &config.values.lake.store;
+            config.store = store_options::read(section, &config.folder, variables)?;
+        }
+        Ok(config)
+    }
+
+    /// Puts the values of environment variables over those of the file.
+    fn apply_environment(&mut self) -> anyhow::Result<()> {
+        let RapportToml { lake, kafka, .. } = &mut self.values;
+        let settings = [
+            ("RAPPORT_LAKE_ROOT", &mut lake.root),
+            ("RAPPORT_KAFKA_BOOTSTRAP_SERVERS", &mut kafka.bootstrap_servers),
+            ("RAPPORT_SCHEMA_REGISTRY_URL", &mut kafka.schema_registry.url),
+        ];
+        for (name, setting) in settings {
+            let Ok(value) = std::env::var(name) else { continue };
+            check::check_variable(name, &value)?;
+            *setting = value;
+            self.names_kafka |= name == "RAPPORT_KAFKA_BOOTSTRAP_SERVERS";
+        }
+        Ok(())
+    }
+
+    /// Returns how the lake is opened.
+    pub(crate) fn lake(&self) -> LakeOptions {
+        let lake = &self.values.lake;
+        let root = if lake.root.contains("://") {
+            lake.root.clone()
+        } else {
+            resolve_path(&self.folder, Path::new(&lake.root)).display().to_string()
+        };
+        LakeOptions { root, key_file: self.folder.join(&lake.key_file), store: self.store.clone() }
+    }
+
+    /// Returns for how long records are kept.
+    pub(crate) fn retention(&self) -> Retention {
+        let section = &self.values.lake.retention;
+        Retention {
+            api_calls: section.api_calls.map(|days| days.0),
+            dead_letters: section.dead_letters.map(|days| days.0),
+        }
+    }
+
+    /// Returns how the Kafka cluster is reached and which topics are read.
+    pub(crate) fn kafka(&self) -> anyhow::Result<KafkaSettings> {
+        let kafka = &self.values.kafka;
+        let enabled = kafka.topics.iter().filter(|(_, topic)| !topic.is_empty());
+        let topics: BTreeMap<Stream, String> = enabled.map(|(s, t)| (s, t.to_owned())).collect();
+        let distinct: std::collections::BTreeSet<_> = topics.values().collect();
+        if distinct.len() < topics.len() {
+            return Err(usage_error(
+                "[kafka.topics]: two streams have the same topic; each needs its own",
+            ));
+        }
+        Ok(KafkaSettings {
+            bootstrap_servers: kafka.bootstrap_servers.clone(),
+            group_id: kafka.group_id.clone(),
+            topics,
+            properties: self.kafka_properties()?,
+            registry: self.registry(),
+            embedded: false,
+        })
+    }
+
+    /// Returns librdkafka's properties, with secrets read from where the file says they are.
+    fn kafka_properties(&self) -> anyhow::Result<BTreeMap<String, SecretString>> {
+        let mut properties = BTreeMap::new();
+        for (name, value) in &self.values.kafka.properties {
+            let label = format!("[kafka.properties] \"{name}\"");
+            let mut value = secret_settings::resolve(&label, value, &self.folder)?;
+            let text = value.expose_secret();
+            // Paths of certificates and keys are relative to the configuration, as all its paths.
+            if name.starts_with("ssl.") && name.ends_with(".location") && text != "probe" {
+                value = resolve_path(&self.folder, Path::new(text)).display().to_string().into();
+            }
+            properties.insert(name.clone(), value);
+        }
+        Ok(properties)
+    }
+
+    /// Returns how the Schema Registry is reached. Its user and password come from the environment
+    /// only.
+    pub(crate) fn registry(&self) -> Option<RegistrySettings> {
+        let url = Some(&self.values.kafka.schema_registry.url).filter(|url| !url.is_empty())?;
+        let secret = |name: &str| {
+            let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+            let value = value.map(SecretString::from);
+            value.iter().for_each(secret_settings::register);
+            value
+        };
+        Some(RegistrySettings {
+            user: secret("RAPPORT_SCHEMA_REGISTRY_USER"),
+            password: secret("RAPPORT_SCHEMA_REGISTRY_PASSWORD"),
+            ..RegistrySettings::new(url)
+        })
+    }
+
+    /// Returns the currency that money is shown in, an ISO 4217 code.
+    pub(crate) fn reporting_currency(&self) -> &str {
+        &self.values.metrics.reporting_currency
+    }
+
+    /// Returns the folder of the project's own queries, where it has any.
+    pub(crate) fn queries(&self) -> Option<PathBuf> {
+        Some(self.queries_folder()).filter(|folder| folder.is_dir())
+    }
+
+    /// Returns where the project's own queries are, or would be.
+    pub(crate) fn queries_folder(&self) -> PathBuf {
+        self.folder.join("queries")
+    }
+
+    /// Returns the path and the text of the scoring policy; `None` means the built-in one.
+    pub(crate) fn scoring_policy(&self) -> anyhow::Result<Option<(PathBuf, String)>> {
+        self.policy(&self.values.scoring.policy)
+    }
+
+    /// Returns the path and the text of the action policy; `None` means the built-in one.
+    pub(crate) fn actions_policy(&self) -> anyhow::Result<Option<(PathBuf, String)>> {
+        self.policy(&self.values.actions.policy)
+    }
+
+    fn policy(&self, file: &OptionalFile) -> anyhow::Result<Option<(PathBuf, String)>> {
+        let Some(path) = file.find_in(&self.folder) else { return Ok(None) };
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            usage_error(format!("the policy {} can't be read: {e}", path.display()))
+        })?;
+        Ok(Some((path, text)))
+    }
+
+    /// Returns a digest of everything besides the lake that a run's figures depend on.
+    pub(crate) fn digest(&self) -> anyhow::Result<String> {
+        let mut text = toml::to_string(&self.values).context("the configuration as text")?;
+        let metrics = &self.values.metrics;
+        for file in [&metrics.rates, &metrics.sla, &metrics.sunsets] {
+            let path = self.folder.join(&file.path);
+            text.push_str(&std::fs::read_to_string(path).unwrap_or_default());
+        }
+        for policy in [self.scoring_policy()?, self.actions_policy()?].into_iter().flatten() {
+            text.push_str(&policy.1);
+        }
+        Ok(lake::sha256_hex(text.as_bytes()))
+    }
+}
+
+/// Joins a path to a folder and takes `.` and `..` out of it.
+fn resolve_path(folder: &Path, path: &Path) -> PathBuf {
+    let mut whole = folder.to_owned();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(whole.pop()),
+            Component::CurDir => {}
+            part => whole.push(part),
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_resolved_from_the_project() {
+        let check = |path: &str, whole: &str| {
+            assert_eq!(resolve_path(Path::new("/srv/project"), Path::new(path)), Path::new(whole));
+        };
+        check("lake", "/srv/project/lake");
+        check("./lake", "/srv/project/lake");
+        check("../lake", "/srv/lake");
+        check("../../../lake", "/lake");
+        check("/data/../lake", "/lake");
+    }
+}

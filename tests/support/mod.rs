@@ -1,0 +1,23 @@
+//! What the tests share: the program in a project, simulated worlds, and real servers.
+//!
+//! - `program`: runs the compiled program in a project of its own
+//! - `simulated_world`: simulated worlds, and what a lake must hold of them
+//! - `metric_files`: the files of a run of all metrics
+//! - `files`: listings of folders
+//! - `seeded_random`: random choices that a seed repeats
+//! - `kafka_broker`: a real Kafka broker
+//! - `kafka_project`: projects that read a broker
+//! - `schema_registry`: a real Schema Registry
+//! - `s3_server`: a real server that speaks S3
+//! - `lossy_proxy`: a proxy that loses some of a server's answers
+
+pub(crate) mod files;
+pub(crate) mod kafka_broker;
+pub(crate) mod kafka_project;
+pub(crate) mod lossy_proxy;
+pub(crate) mod metric_files;
+pub(crate) mod program;
+pub(crate) mod s3_server;
+pub(crate) mod schema_registry;
+pub(crate) mod seeded_random;
+pub(crate) mod simulated_world;

@@ -1,0 +1,311 @@
+//! The tables that exist without a query file: names, keys, columns and folders in the lake.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Float64Array, Int32Array};
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use domain::{Day, ExchangeRates, Stream, minor_units};
+
+use crate::catalog::header::Header;
+
+/// The SQL schema of the raw tables, which contain the rows as they arrived, with duplicates.
+pub(crate) const RAW_SCHEMA: &str = "raw";
+
+/// The tables of the lake that are neither events nor rollups.
+pub(crate) const LAKE_TABLES: [&str; 4] =
+    ["dead_letters", "runs", "partner_health", "partner_signals"];
+
+/// The tables that are made from the configuration.
+pub(crate) const SETTING_TABLES: [&str; 5] = ["rates", "currencies", "sla", "sunsets", "settings"];
+
+/// The table with the number of records that arrived for each day of a stream.
+pub(crate) const ARRIVALS: &str = "arrivals";
+
+/// A table that exists without a query file.
+struct BuiltInTable {
+    name: &'static str,
+    /// The columns that identify a row. The empty key means that the table has one row, and `None`
+    /// that no key is known.
+    key: Option<&'static [&'static str]>,
+    description: &'static str,
+}
+
+const EVENT_KEY: &[&str] = &["event_date", "partner_id", "event_id"];
+const RECORD_KEY: &[&str] = &["topic", "kafka_partition", "kafka_offset"];
+
+/// All such tables but those of the streams, which follow from their definitions.
+const BUILT_IN_TABLES: [BuiltInTable; 10] = [
+    BuiltInTable {
+        name: ARRIVALS,
+        key: Some(&["stream", "event_date"]),
+        description: "How many records arrived for each day of a stream, copies included",
+    },
+    BuiltInTable {
+        name: "dead_letters",
+        key: Some(RECORD_KEY),
+        description: "Records that broke a rule, with the reason; what they held is sealed",
+    },
+    BuiltInTable {
+        name: "runs",
+        key: Some(&["run_id"]),
+        description: "Which table versions each run answered from",
+    },
+    BuiltInTable {
+        name: "partner_health",
+        key: None,
+        description: "Every score ever given, with its reason; the newest revision of a day counts",
+    },
+    BuiltInTable {
+        name: "partner_signals",
+        key: None,
+        description: "The signals behind every score, a row each, by as_of and revision of partner_health",
+    },
+    BuiltInTable {
+        name: "rates",
+        key: Some(&["currency", "valid_from"]),
+        description: "Exchange rates of the configuration: reporting units for one unit",
+    },
+    BuiltInTable {
+        name: "currencies",
+        key: Some(&["code"]),
+        description: "ISO 4217: digits after the point, and one minor unit in major ones",
+    },
+    BuiltInTable {
+        name: "sla",
+        key: Some(&["plan"]),
+        description: "What each plan promises, of the configuration",
+    },
+    BuiltInTable {
+        name: "sunsets",
+        key: Some(&["api_version"]),
+        description: "When API versions end, of the configuration",
+    },
+    BuiltInTable { name: "settings", key: Some(&[]), description: "The reporting currency" },
+];
+
+/// Returns whether a query may not have this name, because a table has it.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    BUILT_IN_TABLES.iter().any(|table| table.name == name)
+        || stream_of(name).is_some()
+        || name == RAW_SCHEMA
+        || name == "this"
+}
+
+/// Returns whether a table, by the name that SQL uses, is stored in the lake and is not a rollup.
+/// Such a table contains the rows of every partner.
+pub(crate) fn is_of_lake(name: &str) -> bool {
+    let plain = name.strip_prefix("raw.").unwrap_or(name);
+    stream_of(plain).is_some() || LAKE_TABLES.contains(&name)
+}
+
+/// Returns the stream whose events a table contains, each once.
+fn stream_of(table: &str) -> Option<Stream> {
+    Stream::ALL.into_iter().find(|stream| stream.table() == table)
+}
+
+/// Returns the columns that identify a row of a built-in table, by the name that SQL uses; `None`
+/// for other tables and for those without a known key.
+pub(crate) fn key(name: &str) -> Option<&'static [&'static str]> {
+    if name.starts_with("raw.") {
+        return Some(RECORD_KEY);
+    }
+    if stream_of(name).is_some() {
+        return Some(EVENT_KEY);
+    }
+    BUILT_IN_TABLES.iter().find(|table| table.name == name)?.key
+}
+
+/// Returns the description of a built-in table, by the name that SQL uses; of another name nothing.
+pub(crate) fn description(name: &str) -> &'static str {
+    if name.starts_with("raw.") {
+        return "As they arrived, with copies";
+    }
+    if let Some(stream) = stream_of(name) {
+        return stream.definition().description;
+    }
+    let table = BUILT_IN_TABLES.iter().find(|table| table.name == name);
+    table.map_or("", |table| table.description)
+}
+
+/// The service level that a partner's plan promises.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SlaRow {
+    pub plan: String,
+    /// Availability, 0–1.
+    pub target: Option<f64>,
+    pub latency_target_ms: Option<f64>,
+}
+
+/// The day on which an API version ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SunsetRow {
+    pub api_version: String,
+    pub sunset_on: Day,
+}
+
+/// The part of the configuration that queries can read.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// An ISO 4217 code.
+    pub reporting_currency: String,
+    pub rates: ExchangeRates,
+    pub sla: Vec<SlaRow>,
+    pub sunsets: Vec<SunsetRow>,
+}
+
+/// Returns the [`SETTING_TABLES`] with one batch each: `rates` (currency, valid_from, rate),
+/// `currencies` (code, minor_units, unit), `sla`, `sunsets` and `settings` (reporting_currency).
+///
+/// # Errors
+/// Arrow's checks of the batches, which pass for settings that were parsed.
+pub(crate) fn setting_tables(
+    settings: &Settings,
+) -> Result<Vec<(&'static str, RecordBatch)>, ArrowError> {
+    Ok(vec![
+        ("rates", rates(&settings.rates)?),
+        ("currencies", currencies()?),
+        ("sla", sla(&settings.sla)?),
+        ("sunsets", sunsets(&settings.sunsets)?),
+        (
+            "settings",
+            batch(vec![(
+                "reporting_currency",
+                Arc::new(StringArray::from(vec![settings.reporting_currency.as_str()])),
+            )])?,
+        ),
+    ])
+}
+
+fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch, ArrowError> {
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, c)| Field::new(*name, c.data_type().clone(), true)).collect();
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    RecordBatch::try_new(schema, columns.into_iter().map(|(_, c)| c).collect())
+}
+
+fn rates(rates: &ExchangeRates) -> Result<RecordBatch, ArrowError> {
+    let rows: Vec<_> = rates.rows().collect();
+    batch(vec![
+        ("currency", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.0)))),
+        ("valid_from", Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| r.1.0)))),
+        (
+            "rate",
+            Arc::new(
+                Decimal128Array::from_iter_values(rows.iter().map(|r| r.2))
+                    .with_precision_and_scale(16, 8)?,
+            ),
+        ),
+    ])
+}
+
+/// Every currency that an event may have, with the number of its decimal digits.
+static CURRENCIES: LazyLock<Vec<(String, u32)>> = LazyLock::new(|| {
+    let mut codes: Vec<String> = Vec::new();
+    for a in b'A'..=b'Z' {
+        for b in b'A'..=b'Z' {
+            for c in b'A'..=b'Z' {
+                codes.push([a, b, c].map(char::from).iter().collect());
+            }
+        }
+    }
+    codes
+        .into_iter()
+        .filter_map(|code| minor_units(&code).ok().map(|digits| (code, digits)))
+        .collect()
+});
+
+/// Returns the table of currencies. `unit` is the value of one minor unit in major units (0.01 for
+/// USD) as Decimal(5, 4), whose product with a rate is exact in twelve decimals.
+fn currencies() -> Result<RecordBatch, ArrowError> {
+    let rows = &*CURRENCIES;
+    batch(vec![
+        ("code", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.0)))),
+        (
+            "minor_units",
+            Arc::new(Int32Array::from_iter_values(rows.iter().map(|r| r.1.cast_signed()))),
+        ),
+        (
+            "unit",
+            Arc::new(
+                Decimal128Array::from_iter_values(rows.iter().map(|r| 10_i128.pow(4 - r.1)))
+                    .with_precision_and_scale(5, 4)?,
+            ),
+        ),
+    ])
+}
+
+fn sla(rows: &[SlaRow]) -> Result<RecordBatch, ArrowError> {
+    batch(vec![
+        ("plan", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.plan)))),
+        ("target", Arc::new(rows.iter().map(|r| r.target).collect::<Float64Array>())),
+        (
+            "latency_target_ms",
+            Arc::new(rows.iter().map(|r| r.latency_target_ms).collect::<Float64Array>()),
+        ),
+    ])
+}
+
+fn sunsets(rows: &[SunsetRow]) -> Result<RecordBatch, ArrowError> {
+    batch(vec![
+        (
+            "api_version",
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.api_version))),
+        ),
+        ("sunset_on", Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| r.sunset_on.0)))),
+    ])
+}
+
+/// Returns the schema with which a rollup is stored: the columns of its header, the partition
+/// column last.
+pub(crate) fn stored_schema(header: &Header, planned: &Schema) -> SchemaRef {
+    let mut fields = Vec::new();
+    let mut last = Vec::new();
+    for column in &header.columns {
+        let Ok(field) = planned.field_with_name(&column.name) else { continue };
+        let field = Field::new(&column.name, stored_type(field.data_type()), true);
+        if column.name == "event_date" { last.push(field) } else { fields.push(field) }
+    }
+    fields.extend(last);
+    Arc::new(Schema::new(fields))
+}
+
+fn stored_type(of: &DataType) -> DataType {
+    match of {
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        other => other.clone(),
+    }
+}
+
+/// Returns the folder in the lake of one of the [`LAKE_TABLES`].
+pub(crate) fn lake_table(name: &str) -> &str {
+    match name {
+        "dead_letters" => "raw/dead_letters",
+        "partner_health" => "scores/partner_health",
+        "partner_signals" => "scores/partner_signals",
+        other => other,
+    }
+}
+
+/// Returns the schema of one of the [`LAKE_TABLES`].
+pub(crate) fn lake_schema(name: &str) -> SchemaRef {
+    match name {
+        "dead_letters" => lake::schema::dead_letters().schema,
+        "runs" => lake::schema::runs().schema,
+        "partner_signals" => lake::schema::partner_signals().schema,
+        _ => lake::schema::partner_health().schema,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_in_the_list() {
+        let names: Vec<&str> = BUILT_IN_TABLES.iter().map(|table| table.name).collect();
+        let all = [ARRIVALS].into_iter().chain(LAKE_TABLES).chain(SETTING_TABLES);
+        assert_eq!(names, all.collect::<Vec<_>>());
+    }
+}

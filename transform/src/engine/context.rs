@@ -1,0 +1,92 @@
+//! DataFusion contexts as this crate uses them: their options, memory pools and functions.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use datafusion::catalog::MemorySchemaProvider;
+use datafusion::common::Result;
+use datafusion::common::format::MetricType;
+use datafusion::execution::memory_pool::{
+    GreedyMemoryPool, MemoryLimit, MemoryPool, UnboundedMemoryPool,
+};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::catalog::built_in_tables;
+use crate::engine::optimizer::lookup_join::LookupJoinRule;
+
+/// The share of the machine that one query may use.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct QueryLimits {
+    /// Memory in bytes; without a limit by default.
+    pub memory: Option<usize>,
+    /// Threads; one for each core by default.
+    pub threads: Option<usize>,
+}
+
+impl QueryLimits {
+    pub(crate) fn threads(self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        self.threads.unwrap_or_else(cores).max(1)
+    }
+}
+
+/// Returns the options of every query: the time zone is UTC, and filters are pushed into Parquet.
+pub(crate) fn new_config(limits: QueryLimits) -> SessionConfig {
+    let mut config = SessionConfig::new().with_target_partitions(limits.threads());
+    let options = config.options_mut();
+    options.execution.time_zone = Some("UTC".to_owned());
+    options.execution.parquet.pushdown_filters = true;
+    options.sql_parser.collect_spans = true;
+    // EXPLAIN ANALYZE shows rows and times, not every counter.
+    options.explain.analyze_level = MetricType::Summary;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    config
+}
+
+/// Returns a context with the functions and optimizer rules of this crate.
+pub(crate) fn new_context(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(LookupJoinRule))
+        .build();
+    let ctx = SessionContext::new_with_state(state);
+    crate::functions::register(&ctx);
+    ctx
+}
+
+/// Returns a context for queries that read no lake.
+pub(crate) fn context_without_lake() -> SessionContext {
+    new_context(new_config(QueryLimits::default()), Arc::default())
+}
+
+/// Returns a memory pool with a limit in bytes, or without a limit.
+pub(crate) fn new_memory_pool(limit: Option<usize>) -> Arc<dyn MemoryPool> {
+    match limit {
+        Some(bytes) => Arc::new(GreedyMemoryPool::new(bytes)),
+        None => Arc::new(UnboundedMemoryPool::default()),
+    }
+}
+
+/// Returns a runtime with the same object stores and cached footers, and with a memory pool of its
+/// own. The new pool is as large as the given one.
+pub(crate) fn with_own_memory_pool(runtime: &RuntimeEnv) -> Arc<RuntimeEnv> {
+    let limit = match runtime.memory_pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => Some(bytes),
+        MemoryLimit::Infinite | MemoryLimit::Unknown => None,
+    };
+    Arc::new(RuntimeEnv { memory_pool: new_memory_pool(limit), ..runtime.clone() })
+}
+
+/// Registers the schema of `raw.api_calls` and the other raw tables.
+pub(crate) fn add_raw_schema(ctx: &SessionContext) -> Result<()> {
+    let options = ctx.copied_config().options().catalog.clone();
+    if let Some(catalog) = ctx.catalog(&options.default_catalog) {
+        catalog
+            .register_schema(built_in_tables::RAW_SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! The engine: the queries over one lake, and the DataFusion plans that answer them.
+//!
+//! - `context`: DataFusion contexts, their options and memory pools
+//! - `table_names`: the names of all tables that a query may read
+//! - `file_list`: the data files of a table at one version, and their Parquet scan
+//! - `scan`: the table providers of the lake
+//! - `dedup`: the removal of duplicate events
+//! - `column_cache`: decoded columns that queries share
+//! - `utf8_view`: the types of strings in tables and results
+//! - `score_tables`: tables of scores, also those of an older program
+//! - `arrivals`: the table `arrivals`, which counts records by stream and day
+//! - `optimizer`: rewrites of plans
+//! - `query_columns`: a result's columns compared with the header's
+//! - `session`: one consistent set of tables, and queries over it
+//! - `predicate` and `slice`: sessions of some partners
+//! - `read_only`: queries over a lake that can't be written
+
+pub(crate) mod arrivals;
+pub(crate) mod column_cache;
+pub(crate) mod context;
+pub(crate) mod dedup;
+pub(crate) mod file_list;
+pub(crate) mod optimizer;
+pub(crate) mod predicate;
+pub(crate) mod query_columns;
+pub(crate) mod read_only;
+pub(crate) mod scan;
+pub(crate) mod score_tables;
+pub(crate) mod session;
+pub(crate) mod slice;
+pub(crate) mod table_names;
+pub(crate) mod utf8_view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::catalog::TableProvider;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::SessionContext;
+use domain::{AsOf, ExchangeRates, Stream};
+use futures::future::join_all;
+use lake::{Lake, TableSnapshot};
+use tokio::sync::Semaphore;
+
+use crate::catalog::built_in_tables::ARRIVALS;
+use crate::catalog::built_in_tables::{self, Settings, SlaRow, SunsetRow};
+use crate::catalog::statement::Statement;
+use crate::catalog::{Catalog, QueryKind};
+use crate::engine::arrivals::{Arrivals, arrivals_table};
+use crate::engine::column_cache::ColumnCache;
+use crate::engine::context::{
+    QueryLimits, new_config, new_context, new_memory_pool, with_own_memory_pool,
+};
+use crate::engine::dedup::duplicate_free_days::DuplicateFreeDays;
+use crate::engine::file_list::{FileList, store_url};
+use crate::engine::scan::{EventSource, EventTable, StoredTable, empty_table, stored_table};
+use crate::engine::session::Session;
+use crate::error::{Result, TransformError};
+
+/// The size of the column cache, which all sessions of an engine share.
+const COLUMN_CACHE_BYTES: usize = 512 << 20;
+
+/// The settings of an engine.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// An ISO 4217 code.
+    pub reporting_currency: String,
+    pub rates: ExchangeRates,
+    pub sla: Vec<SlaRow>,
+    pub sunsets: Vec<SunsetRow>,
+    /// The folder `queries/` of the project, where there is one.
+    pub project_queries: Option<PathBuf>,
+    /// The memory of one query in bytes; without a limit by default.
+    pub memory_limit: Option<usize>,
+    /// The threads of one query; one for each core by default.
+    pub threads: Option<usize>,
+    /// The folder for rows that do not fit the memory of a query. The default is the system's
+    /// folder for temporary files, in which a killed process leaves them.
+    pub spill_folder: Option<PathBuf>,
+}
+
+/// A lake and the queries over it.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) lake: Lake,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) limits: QueryLimits,
+    /// One permit for each thread. A query that runs on one thread takes one.
+    pub(crate) compute_permits: Arc<Semaphore>,
+    /// Shared by all sessions: the lake's object store, cached footers, the folder for spilling.
+    runtime: Arc<RuntimeEnv>,
+    column_cache: Arc<ColumnCache>,
+    settings: Settings,
+    /// Rollups whose stored rows were not computed by the current SQL. They are computed from the
+    /// events at each read.
+    pub(crate) stored_by_other_sql: BTreeSet<String>,
+    /// Rollups that the last refresh could not compute, each with the reason. No session reads
+    /// them.
+    pub(crate) failed_rollups: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+impl Engine {
+    /// Creates an engine with the built-in queries and those of the project. The catalog keeps a
+    /// diagnostic for each query that is wrong.
+    ///
+    /// # Errors
+    /// Files that can't be opened.
+    pub fn new(lake: Lake, options: EngineOptions) -> Result<Self> {
+        let mut catalog = Catalog::built_in()?;
+        if let Some(folder) = &options.project_queries {
+            catalog = catalog.with_project(folder)?;
+        }
+        let limits = QueryLimits { memory: options.memory_limit, threads: options.threads };
+        let memory_pool = new_memory_pool(limits.memory);
+        let mut runtime = RuntimeEnv { memory_pool, ..RuntimeEnv::default() };
+        if let Some(folder) = options.spill_folder {
+            let mode = DiskManagerMode::Directories(vec![folder]);
+            let manager = DiskManagerBuilder::default().with_mode(mode).build();
+            let fail = TransformError::sql("the folder for what queries spill");
+            runtime.disk_manager = Arc::new(manager.map_err(fail)?);
+        }
+        runtime.register_object_store(store_url().as_ref(), lake.store());
+        Ok(Self {
+            lake,
+            catalog: Arc::new(catalog),
+            limits,
+            compute_permits: Arc::new(Semaphore::new(limits.threads())),
+            runtime: Arc::new(runtime),
+            column_cache: Arc::new(ColumnCache::new(COLUMN_CACHE_BYTES)),
+            settings: Settings {
+                reporting_currency: options.reporting_currency,
+                rates: options.rates,
+                sla: options.sla,
+                sunsets: options.sunsets,
+            },
+            stored_by_other_sql: BTreeSet::new(),
+            failed_rollups: Arc::default(),
+        })
+    }
+
+    /// Returns an engine over the same lake with other queries, for a comparison. A rollup whose
+    /// SQL differs is computed from the events at each read; its stored rows are not read.
+    pub fn with_catalog(&self, catalog: Catalog) -> Self {
+        let sql = |catalog: &Catalog, name: &str| {
+            let query = catalog.get(name)?;
+            Some(Statement::parse(&query.sql, &query.file).ok()?.normalized())
+        };
+        let stored_by_other_sql: BTreeSet<String> = catalog
+            .names(QueryKind::Rollup)
+            .into_iter()
+            .filter(|name| {
+                self.stored_by_other_sql.contains(*name)
+                    || sql(&catalog, name) != sql(&self.catalog, name)
+            })
+            .map(str::to_owned)
+            .collect();
+        let mut failed = self.failed_rollups.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failed.retain(|name, _| !stored_by_other_sql.contains(name));
+        let failed_rollups = Arc::new(Mutex::new(failed));
+        let catalog = Arc::new(catalog);
+        Self { catalog, stored_by_other_sql, failed_rollups, ..self.clone() }
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Opens a session over all tables, at their newest versions or at those of an earlier run. A
+    /// table without a version in `versions` did not exist then.
+    ///
+    /// # Errors
+    /// A version that no longer exists; errors of the lake.
+    pub async fn open_session(
+        &self,
+        as_of: AsOf,
+        versions: Option<&BTreeMap<String, u64>>,
+    ) -> Result<Session> {
+        let config = new_config(self.limits).with_extension(Arc::clone(&self.column_cache));
+        let ctx = new_context(config, with_own_memory_pool(&self.runtime));
+        let rollups = self.catalog.of_kind(QueryKind::Rollup);
+        let rollups: Vec<&str> = rollups
+            .map(|r| r.name.as_str())
+            .filter(|r| !self.stored_by_other_sql.contains(*r))
+            .collect();
+        // Rollups are pinned before the tables of events that they are computed from. So no rollup
+        // counts an event that the session's tables lack.
+        let stored_rollups = rollups.iter().map(|rollup| rollup_table(rollup));
+        let mut pinned = self.pin(stored_rollups.collect(), versions).await?;
+        pinned.extend(self.pin(tables_beside_rollups(), versions).await?);
+        let providers = self.providers(&rollups, &pinned).await?;
+        let versions =
+            pinned.into_iter().map(|(table, snapshot)| (table, snapshot.version)).collect();
+        let catalog = Arc::clone(&self.catalog);
+        let mut session = Session::new(ctx, catalog, as_of, &self.settings, providers, versions)?;
+        let failed = self.failed_rollups.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (name, reason) in failed {
+            session.make_unavailable(&name, reason)?;
+        }
+        Ok(session)
+    }
+
+    /// Returns the tables of a session by their names in SQL: the stored ones of `rollups`, and all
+    /// others of the lake.
+    async fn providers(
+        &self,
+        rollups: &[&str],
+        pinned: &BTreeMap<String, TableSnapshot>,
+    ) -> Result<Vec<(String, Arc<dyn TableProvider>)>> {
+        let mut providers: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+        for rollup in rollups {
+            // A rollup that was never stored is computed at each read.
+            if let Some(snapshot) = pinned.get(&rollup_table(rollup)) {
+                providers.push(((*rollup).to_owned(), stored_table(snapshot)));
+            }
+        }
+        let mut arrivals = Arrivals::default();
+        for stream in Stream::ALL {
+            let def = lake::schema::raw(stream);
+            let list = match pinned.get(&def.name) {
+                Some(snapshot) => {
+                    arrivals.add_files(stream, &snapshot.files);
+                    FileList::of_snapshot(snapshot)
+                }
+                None => FileList::of_def(&def, Vec::new()).with_utf8_view(),
+            };
+            let raw = format!("{}.{}", built_in_tables::RAW_SCHEMA, stream.table());
+            providers.push((raw, Arc::new(StoredTable(list.clone()))));
+            let events = Arc::new(EventTable(EventSource::Files(list)));
+            providers.push((stream.table().to_owned(), events));
+        }
+        providers.push((ARRIVALS.to_owned(), arrivals_table(&arrivals, |_| true)?));
+        let scores = score_tables::tables(pinned).await?;
+        providers.extend(scores.map(|(name, table)| (name.to_owned(), table)));
+        for name in built_in_tables::LAKE_TABLES {
+            if providers.iter().any(|(provided, _)| provided == name) {
+                continue;
+            }
+            let provider = match pinned.get(built_in_tables::lake_table(name)) {
+                Some(snapshot) => stored_table(snapshot),
+                None => empty_table(built_in_tables::lake_schema(name))?,
+            };
+            providers.push((name.to_owned(), provider));
+        }
+        Ok(providers)
+    }
+
+    /// Returns a DataFusion context that can read the lake's files.
+    pub(crate) fn context(&self) -> SessionContext {
+        new_context(new_config(self.limits), with_own_memory_pool(&self.runtime))
+    }
+
+    /// Returns a context with one thread, for queries that run side by side over the same days of
+    /// events. They share what is known about duplicates.
+    pub(crate) fn single_threaded_context(
+        &self,
+        duplicate_free_days: &Arc<DuplicateFreeDays>,
+    ) -> SessionContext {
+        let limits = QueryLimits { threads: Some(1), ..self.limits };
+        let config = new_config(limits).with_extension(Arc::clone(duplicate_free_days));
+        new_context(config, with_own_memory_pool(&self.runtime))
+    }
+
+    /// Reads the logs of all tables at once, before a refresh or a session reads them one after the
+    /// other.
+    pub async fn prefetch(&self) {
+        let rollups =
+            self.catalog.of_kind(QueryKind::Rollup).map(|rollup| rollup_table(&rollup.name));
+        self.lake.prefetch(tables_beside_rollups().into_iter().chain(rollups)).await;
+    }
+
+    /// Returns a table at its newest version or at that of `versions`. A table that does not exist,
+    /// or that has no version in `versions`, is `None`.
+    pub(crate) async fn snapshot_at(
+        &self,
+        table: &str,
+        versions: Option<&BTreeMap<String, u64>>,
+    ) -> Result<Option<TableSnapshot>> {
+        match versions.map(|versions| versions.get(table).copied()) {
+            Some(None) => Ok(None),
+            version => Ok(self.lake.snapshot(table, version.flatten()).await?),
+        }
+    }
+
+    /// Returns the existing tables of a list at their newest or at given versions.
+    async fn pin(
+        &self,
+        tables: Vec<String>,
+        versions: Option<&BTreeMap<String, u64>>,
+    ) -> Result<BTreeMap<String, TableSnapshot>> {
+        let read = tables.into_iter().map(|table| async move {
+            let snapshot = self.snapshot_at(&table, versions).await?;
+            Ok::<_, TransformError>(snapshot.map(|snapshot| (table, snapshot)))
+        });
+        // Every read ends before an error is returned, because the Delta library panics when a read
+        // of the log is cancelled.
+        let read = join_all(read).await.into_iter();
+        Ok(read.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+}
+
+/// Returns the lake's tables other than rollups. Those of events come first, because their logs are
+/// the longest.
+fn tables_beside_rollups() -> Vec<String> {
+    let streams = Stream::ALL.into_iter().map(|stream| lake::schema::raw(stream).name);
+    let others = built_in_tables::LAKE_TABLES
+        .into_iter()
+        .map(|name| built_in_tables::lake_table(name).to_owned());
+    streams.chain(others).collect()
+}
+
+/// Returns the name of a rollup's table in the lake, which is also its folder.
+pub(crate) fn rollup_table(name: &str) -> String {
+    format!("rollup/{name}")
+}

@@ -1,0 +1,283 @@
+//! Replaces a left join with a few rows in memory by a projection that looks them up in a map.
+//!
+//! The views of days join `merge_map`, which has rows for a few partners only. A hash join copies
+//! all columns of its probe side, histograms too. A projection passes its input columns on without
+//! a copy and computes only the joined ones.
+
+use std::collections::HashMap;
+use std::fmt::{Display, Formatter};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, RecordBatch, StringViewArray, UInt32Array, new_null_array,
+};
+use arrow::compute::{concat_batches, take};
+use arrow::datatypes::{FieldRef, Schema};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::hash_utils::RandomState;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{JoinType, NullEquality, Result, exec_err};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+
+/// The most rows of a lookup map. A table with more rows is joined as usual.
+const MAX_LOOKUP_ROWS: usize = 65_536;
+
+/// The optimizer rule that replaces such joins.
+#[derive(Debug)]
+pub(crate) struct LookupJoinRule;
+
+impl PhysicalOptimizerRule for LookupJoinRule {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let replaced = plan.transform_up(|node| {
+            let lookup =
+                node.downcast_ref::<HashJoinExec>().map(lookup_projection).transpose()?.flatten();
+            Ok(lookup.map_or_else(|| Transformed::no(node), Transformed::yes))
+        });
+        replaced.map(|done| done.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "lookups"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Returns the join as a projection, where the rows on its left are in memory and have unique keys.
+/// Each row on its right then has exactly one row in the result, in the same order.
+fn lookup_projection(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let plain = *join.join_type() == JoinType::Right
+        && *join.partition_mode() == PartitionMode::CollectLeft
+        && join.null_equality() == NullEquality::NullEqualsNothing
+        && join.filter().is_none()
+        && join.fetch().is_none();
+    let [(key, probe_key)] = join.on() else { return Ok(None) };
+    let Some(key) = key.downcast_ref::<Column>().filter(|_| plain) else { return Ok(None) };
+    let Some(rows) = rows_in_memory(join.left())? else { return Ok(None) };
+    let Some(row_by_key) = index_keys(rows.column(key.index())) else { return Ok(None) };
+    let row_by_key = Arc::new(row_by_key);
+    let (left_columns, right) = (rows.num_columns(), join.right().schema());
+    let column = |at: usize| -> Arc<dyn PhysicalExpr> {
+        if at >= left_columns {
+            let at = at - left_columns;
+            return Arc::new(Column::new(right.field(at).name(), at));
+        }
+        Arc::new(LookupExpr {
+            key: Arc::clone(probe_key),
+            row_by_key: Arc::clone(&row_by_key),
+            values: Arc::clone(rows.column(at)),
+            field: Arc::new(rows.schema().field(at).clone().with_nullable(true)),
+        })
+    };
+    let all = || (0..left_columns + right.fields().len()).collect::<Vec<_>>();
+    let output = join.projection.as_ref().map_or_else(all, |some| some.to_vec());
+    let schema = join.schema();
+    let named = output.into_iter().zip(schema.fields());
+    let columns: Vec<ProjectionExpr> =
+        named.map(|(at, field)| ProjectionExpr::new(column(at), field.name())).collect();
+    Ok(Some(Arc::new(ProjectionExec::try_new(columns, Arc::clone(join.right()))?)))
+}
+
+/// Returns the rows of a plan that only scans memory, or `None` where they are too many.
+fn rows_in_memory(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<RecordBatch>> {
+    // The keys are unique, so the order of the rows does not matter.
+    let plan = plan.downcast_ref::<CoalescePartitionsExec>().map_or(plan, |all| all.input());
+    let source = plan.downcast_ref::<DataSourceExec>().map(DataSourceExec::data_source);
+    let source = source.and_then(|source| source.downcast_ref::<MemorySourceConfig>());
+    let Some(source) = source.filter(|_| plan.fetch().is_none()) else { return Ok(None) };
+    let batches = || source.partitions().iter().flatten();
+    if batches().map(RecordBatch::num_rows).sum::<usize>() > MAX_LOOKUP_ROWS {
+        return Ok(None);
+    }
+    let rows = concat_batches(&source.original_schema(), batches())?;
+    Ok(Some(match source.projection() {
+        Some(columns) => rows.project(columns)?,
+        None => rows,
+    }))
+}
+
+/// The row of each key.
+type RowByKey = HashMap<String, u32, RandomState>;
+
+/// Returns the row of each key, or `None` where a key is in two rows or the keys are no strings. A
+/// NULL equals no key.
+fn index_keys(keys: &ArrayRef) -> Option<RowByKey> {
+    let keys = keys.as_string_view_opt()?;
+    let mut row_by_key = RowByKey::with_capacity_and_hasher(keys.len(), RandomState::with_seed(0));
+    for (row, key) in (0..).zip(keys) {
+        if let Some(key) = key
+            && row_by_key.insert(key.to_owned(), row).is_some()
+        {
+            return None;
+        }
+    }
+    Some(row_by_key)
+}
+
+/// The value of a column in the row with a given key; NULL where no row has the key.
+#[derive(Debug)]
+struct LookupExpr {
+    key: Arc<dyn PhysicalExpr>,
+    row_by_key: Arc<RowByKey>,
+    values: ArrayRef,
+    field: FieldRef,
+}
+
+impl LookupExpr {
+    /// Returns the row of each key, or `None` where no key is found.
+    fn find(&self, keys: &StringViewArray) -> Option<UInt32Array> {
+        let mut any = false;
+        // Sorted input repeats a key many times. Equal views are equal strings.
+        let mut last = None;
+        let mut find_row = |row: usize| {
+            if keys.is_null(row) {
+                return None;
+            }
+            let view = keys.views()[row];
+            let found = match last {
+                Some((before, found)) if before == view => found,
+                _ => self.row_by_key.get(keys.value(row)).copied(),
+            };
+            last = Some((view, found));
+            any |= found.is_some();
+            found
+        };
+        let rows = (0..keys.len()).map(&mut find_row).collect();
+        any.then_some(rows)
+    }
+}
+
+impl PhysicalExpr for LookupExpr {
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        let keys = self.key.evaluate(batch)?.into_array(batch.num_rows())?;
+        let Some(keys) = keys.as_string_view_opt() else {
+            return exec_err!("the lookup key {} is no string", self.key);
+        };
+        let values = match self.find(keys) {
+            Some(rows) => take(&self.values, &rows, None)?,
+            None => new_null_array(self.values.data_type(), batch.num_rows()),
+        };
+        Ok(ColumnarValue::Array(values))
+    }
+
+    fn return_field(&self, _: &Schema) -> Result<FieldRef> {
+        Ok(Arc::clone(&self.field))
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.key]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let [key] = children.as_slice() else {
+            return exec_err!("a lookup has one key, not {}", children.len());
+        };
+        Ok(Arc::new(Self {
+            key: Arc::clone(key),
+            row_by_key: Arc::clone(&self.row_by_key),
+            values: Arc::clone(&self.values),
+            field: Arc::clone(&self.field),
+        }))
+    }
+
+    fn fmt_sql(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+impl Display for LookupExpr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "lookup({}, {} of {} rows)", self.key, self.field.name(), self.row_by_key.len())
+    }
+}
+
+impl PartialEq for LookupExpr {
+    fn eq(&self, other: &Self) -> bool {
+        self.key.eq(&other.key)
+            && Arc::ptr_eq(&self.row_by_key, &other.row_by_key)
+            && Arc::ptr_eq(&self.values, &other.values)
+    }
+}
+
+impl Eq for LookupExpr {}
+
+impl Hash for LookupExpr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+        self.field.name().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+    use datafusion::prelude::SessionContext;
+
+    /// Joins twenty thousand rows with `few`; returns the rows and whether the plan has a lookup.
+    async fn joined(ctx: &SessionContext, few: &str) -> (String, bool) {
+        let table = ctx.sql(few).await.expect("a query").cache().await.expect("rows").into_view();
+        ctx.deregister_table("few").expect("a name");
+        ctx.register_table("few", table).expect("a table");
+        let sql = "SELECT m.i, f.name, f.k, f.n FROM many m LEFT JOIN few f ON f.k = m.k";
+        let frame = ctx.sql(sql).await.expect("a query");
+        let plan = frame.clone().create_physical_plan().await.expect("a plan");
+        let plan = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
+        let rows = frame.sort_by(vec![datafusion::prelude::col("i")]).expect("i");
+        let rows = rows.collect().await.expect("rows");
+        (pretty_format_batches(&rows).expect("a table").to_string(), plan.contains("lookup("))
+    }
+
+    #[tokio::test]
+    async fn a_lookup_gives_the_rows_of_the_join() {
+        let ours = crate::engine::context::context_without_lake();
+        let plain = SessionContext::new();
+        let texts = |kind: &str| format!("arrow_cast({kind}, 'Utf8View')");
+        // Keys that a view inlines, longer keys, and NULL.
+        let key = texts(
+            "CASE WHEN i % 7 = 0 THEN NULL WHEN i % 2 = 0 THEN 'k' || i ELSE 'a longer key ' || (i / 3) END",
+        );
+        let many = format!(
+            "SELECT value AS i, {key} AS k FROM (SELECT value, value AS i FROM generate_series(0, 20000))"
+        );
+        for ctx in [&ours, &plain] {
+            let table = ctx.sql(&many).await.expect("a query").cache().await.expect("rows");
+            ctx.register_table("many", table.into_view()).expect("a table");
+        }
+        let few = |rows: &str| {
+            let (k, name) = (texts("k"), texts("name"));
+            format!("SELECT {k} AS k, {name} AS name, n FROM (VALUES {rows}) AS t(k, name, n)")
+        };
+        let check = async |rows: &str, lookup: bool| {
+            let (found, is_lookup) = joined(&ours, &few(rows)).await;
+            let (expected, _) = joined(&plain, &few(rows)).await;
+            assert!(found == expected, "{rows}");
+            assert_eq!(is_lookup, lookup, "{rows}");
+        };
+        check("('k2', 'two', 1), ('a longer key 1', 'three', 2), (NULL, 'none', 3)", true).await;
+        check("('k2', NULL, 1), ('k4', 'four', NULL), ('a longer key 6000', 'late', 4)", true)
+            .await;
+        check("('nobody', 'nothing', 1)", true).await;
+        check("(NULL, 'a', 1), (NULL, 'b', 2), ('k6', 'six', 3)", true).await;
+        // The key is in two rows, so the join gives two rows for one.
+        check("('k2', 'two', 1), ('k2', 'also two', 1)", false).await;
+    }
+}

@@ -1,0 +1,219 @@
+//! Computes days of a rollup and writes their files.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::prelude::{SessionContext, col};
+use domain::Day;
+use futures::{Stream, StreamExt, stream};
+use lake::{Lake, PendingFile, TableDef};
+
+use crate::analysis::day_range;
+use crate::catalog::Query;
+use crate::catalog::built_in_tables;
+use crate::catalog::header::Check;
+use crate::catalog::statement::Statement;
+use crate::data_checks::unproven;
+use crate::engine::context::add_raw_schema;
+use crate::engine::dedup::duplicate_free_days::DuplicateFreeDays;
+use crate::engine::query_columns::check_columns;
+use crate::engine::{Engine, rollup_table};
+use crate::error::{Result, TransformError};
+use crate::rollups::day_writer::{DayWriter, split_days};
+use crate::rollups::inputs::RollupInput;
+use crate::rollups::tags::file_tags;
+
+/// The partition column of every rollup.
+const DAY_COLUMN: &str = "event_date";
+
+/// The most input rows of days that one query computes. With fewer, planning takes a large share of
+/// the time; with more, the groups no longer fit the memory.
+const MAX_CHUNK_ROWS: u64 = 1_000_000;
+
+/// The files of days, written and not committed yet.
+pub(crate) type DayFiles = Vec<(Day, Vec<PendingFile>)>;
+
+/// A rollup with its current query and inputs.
+#[derive(Clone, Copy)]
+pub(crate) struct RollupQuery<'a> {
+    pub query: &'a Query,
+    pub statement: &'a Statement,
+    pub inputs: &'a [RollupInput],
+    pub def: &'a TableDef,
+    /// The checks that the plan does not already prove.
+    pub checks: &'a [Check],
+    /// Shared by the queries of a refresh.
+    pub duplicate_free_days: &'a Arc<DuplicateFreeDays>,
+}
+
+impl Engine {
+    /// Returns the table of a rollup, and the checks that its plan does not already prove.
+    ///
+    /// # Errors
+    /// A query with other columns than its header, or one that reads days outside of its header's
+    /// `reads`.
+    pub(crate) async fn definition(
+        &self,
+        query: &Query,
+        statement: &Statement,
+        inputs: &[RollupInput],
+    ) -> Result<(TableDef, Vec<Check>)> {
+        let ctx = self.context();
+        let frame = frame(&ctx, query, statement, inputs, &[]).await?;
+        check_columns(query, frame.schema().as_arrow())?;
+        let undeclared = day_range::undeclared_reads(query, frame.logical_plan());
+        if let Some(read) = undeclared.into_iter().next() {
+            return Err(TransformError::File {
+                file: query.file.clone(),
+                line: query.header.reads_position.line,
+                message: format!("{}; {}", read.message, read.help),
+            });
+        }
+        let schema = built_in_tables::stored_schema(&query.header, frame.schema().as_arrow());
+        if schema.field_with_name(DAY_COLUMN).is_err() {
+            return Err(TransformError::File {
+                file: query.file.clone(),
+                line: 1,
+                message: format!("a rollup is kept by day and needs a column {DAY_COLUMN}"),
+            });
+        }
+        let def = TableDef {
+            name: rollup_table(&query.name),
+            schema,
+            partition_by: Some(DAY_COLUMN.to_owned()),
+        };
+        Ok((def, unproven(&query.header.checks, frame.schema())))
+    }
+
+    /// Computes days and writes their files, some days at a time on each thread. Returns the files
+    /// in the order of the days. A day without rows gets an empty file, which carries the tags.
+    pub(crate) fn compute_in_chunks<'a>(
+        &'a self,
+        rollup: RollupQuery<'a>,
+        days: &[Day],
+        tags: &'a BTreeMap<Day, String>,
+    ) -> impl Stream<Item = Result<DayFiles>> + use<'a> {
+        let chunks = chunks(days, rollup.inputs).into_iter();
+        let computed = chunks.map(move |days| self.compute_chunk(rollup, days, tags));
+        stream::iter(computed).buffered(self.limits.threads())
+    }
+
+    /// Computes some days with one query on one thread.
+    async fn compute_chunk(
+        &self,
+        RollupQuery { query, statement, inputs, def, duplicate_free_days, .. }: RollupQuery<'_>,
+        days: Vec<Day>,
+        tags: &BTreeMap<Day, String>,
+    ) -> Result<DayFiles> {
+        let fail = || TransformError::sql(&query.file);
+        let permit = Arc::clone(&self.compute_permits).acquire_owned().await;
+        tracing::debug!(rollup = query.name, days = days.len(), "starts to compute");
+        let ctx = self.single_threaded_context(duplicate_free_days);
+        let rows = frame(&ctx, query, statement, inputs, &days).await?;
+        let rows = rows.execute_stream().await.map_err(fail())?;
+        tracing::debug!(rollup = query.name, "planned");
+        let tags_of =
+            |day: Day| tags.get(&day).map(|tag| file_tags(tag, inputs)).unwrap_or_default();
+        let days: DayTags = days.into_iter().map(|day| (day, tags_of(day))).collect();
+        let (lake, def, file) = (self.lake.clone(), def.clone(), query.file.clone());
+        let written = SpawnedTask::spawn(async move {
+            let mut writer = DayWriter::new(&lake, &def);
+            compute_days(&mut writer, &file, rows, &days).await?;
+            // Another chunk may compute while this one waits for the disk.
+            drop(permit);
+            write_days(writer, &lake, &def, days).await
+        });
+        written.join_unwind().await.map_err(|e| fail()(DataFusionError::External(e.into())))?
+    }
+}
+
+/// Returns the rollup's query over the rows that these days may read, sorted by day and then by the
+/// grain.
+async fn frame(
+    ctx: &SessionContext,
+    query: &Query,
+    statement: &Statement,
+    inputs: &[RollupInput],
+    days: &[Day],
+) -> Result<DataFrame> {
+    let fail = || TransformError::sql(&query.file);
+    add_raw_schema(ctx).map_err(fail())?;
+    for input in inputs {
+        ctx.register_table(input.name.as_str(), input.table(days)?).map_err(fail())?;
+    }
+    // A rollup has no `as_of`. A query with `$as_of` fails here.
+    let parsed = statement.clone().unbound();
+    let plan = ctx.state().statement_to_plan(parsed).await.map_err(fail())?;
+    let frame = ctx.execute_logical_plan(plan).await.map_err(fail())?;
+    let mut order = vec![DAY_COLUMN];
+    order.extend(query.header.grain.iter().map(String::as_str).filter(|g| *g != DAY_COLUMN));
+    frame.sort(order.into_iter().map(|c| col(c).sort(true, false)).collect()).map_err(fail())
+}
+
+/// The tags of the files of each day.
+type DayTags = BTreeMap<Day, BTreeMap<String, String>>;
+
+/// Writes the rows of a query, which come sorted by day.
+async fn compute_days(
+    writer: &mut DayWriter<'_>,
+    query_file: &str,
+    mut rows: SendableRecordBatchStream,
+    days: &DayTags,
+) -> Result<()> {
+    let fail = || TransformError::sql(query_file);
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(fail())?;
+        for (day, rows) in split_days(&batch, DAY_COLUMN).map_err(fail())? {
+            // A query that reads earlier days also returns rows for them, which are dropped.
+            if let Some(tags) = days.get(&day) {
+                writer.push(day, rows, tags).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns one file for each day, an empty one for a day without rows.
+async fn write_days(
+    writer: DayWriter<'_>,
+    lake: &Lake,
+    def: &TableDef,
+    days: DayTags,
+) -> Result<DayFiles> {
+    let mut files = writer.finish().await?;
+    for (day, tags) in days {
+        if let Entry::Vacant(missing) = files.entry(day) {
+            let empty = [RecordBatch::new_empty(def.file_schema())];
+            missing.insert(lake.write_file(def, Some(day), &empty, tags).await?);
+        }
+    }
+    Ok(files.into_iter().map(|(day, file)| (day, vec![file])).collect())
+}
+
+/// Divides days into chunks of at most [`MAX_CHUNK_ROWS`] input rows, but at least one day.
+fn chunks(days: &[Day], inputs: &[RollupInput]) -> Vec<Vec<Day>> {
+    let mut by_day: BTreeMap<Day, u64> = BTreeMap::new();
+    for (day, rows) in inputs.iter().flat_map(RollupInput::row_counts) {
+        *by_day.entry(day).or_default() += rows;
+    }
+    let mut chunks: Vec<Vec<Day>> = Vec::new();
+    let mut filled = 0;
+    for day in days {
+        let rows = by_day.get(day).copied().unwrap_or_default();
+        if chunks.is_empty() || filled + rows > MAX_CHUNK_ROWS {
+            chunks.push(Vec::new());
+            filled = 0;
+        }
+        filled += rows;
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.push(*day);
+        }
+    }
+    chunks
+}

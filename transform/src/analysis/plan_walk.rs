@@ -161,7 +161,7 @@ mod tests {
         check(
             "SELECT code, unit, count(*) FROM currencies GROUP BY ROLLUP (code, unit)",
             is_aggregate,
-            &["set of 1", "set of 1", "set of 1", "aggregate count(*)"],
+            &["set of 1", "set of 1", "set of 1", "aggregate count(Int64(1))"],
         );
         let is_join = |node: &LogicalPlan| matches!(node, LogicalPlan::Join(_));
         let join = |kind: &str| {

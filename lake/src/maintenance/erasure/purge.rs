@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use chrono::Utc;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::log::cleanup::LogRetention;
 use crate::log::paths::LOG_FOLDER;
-use crate::maintenance::erasure::scan::{FileMatch, FileRole};
+use crate::maintenance::erasure::scan::{CONCURRENT_FILES, FileMatch, FileRole};
 
 impl Lake {
     /// Deletes the unreferenced files of a scan, and removes ids from the logs. Queries of older
@@ -78,8 +78,11 @@ impl Lake {
         let folder = Path::from(format!("{table}/{LOG_FOLDER}"));
         let entries: Vec<_> = self.store().list(Some(&folder)).try_collect().await?;
         let mut files = BTreeSet::new();
-        for entry in entries.iter().filter(|e| e.location.as_ref().ends_with(".json")) {
-            let bytes: Bytes = self.bytes(entry.location.as_ref()).await?;
+        let entries = entries.iter().filter(|e| e.location.as_ref().ends_with(".json"));
+        let reads: Vec<_> = entries.map(|entry| self.bytes(entry.location.as_ref())).collect();
+        let mut reads = futures::stream::iter(reads).buffered(CONCURRENT_FILES);
+        while let Some(bytes) = reads.next().await {
+            let bytes: Bytes = bytes?;
             for line in bytes.split(|b| *b == b'\n') {
                 let Ok(action) = serde_json::from_slice::<Value>(line) else { continue };
                 let file = action.get("add").or_else(|| action.get("remove"));

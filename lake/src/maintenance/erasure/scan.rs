@@ -6,14 +6,15 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 use domain::counted;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
 use parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use crate::error::LakeError;
 use crate::files::parquet::{batches, corrupt};
 use crate::lake::Lake;
-use crate::log::paths::LOG_FOLDER;
+use crate::log::paths::{LOG_FOLDER, parse_log_file};
 use crate::maintenance::erasure::cells::token_for;
 use crate::maintenance::erasure::dead_letters::match_dead_letters;
 use crate::maintenance::erasure::id_matcher::IdMatcher;
@@ -70,7 +71,12 @@ enum ScanOutcome {
     Unread(UnreadReason, String),
 }
 
-/// The state of repeated scans. Data files never change, so a clean one is not searched again.
+/// The number of files that are fetched at once: a bucket answers a single request late, and many
+/// requests at a time.
+pub(super) const CONCURRENT_FILES: usize = 8;
+
+/// The state of repeated scans. Data files, log entries and checkpoints never change, so a clean one
+/// is not searched again.
 #[derive(Default)]
 pub struct ErasureScan {
     clean: BTreeSet<String>,
@@ -98,31 +104,37 @@ impl Lake {
     ) -> Result<Vec<FileMatch>, LakeError> {
         let tables = self.tables().await?;
         let files: Vec<_> = self.store().list(None).try_collect().await?;
-        (scan.files, scan.bytes) = (0, 0);
+        scan.files = files.len() as u64;
+        scan.bytes = files.iter().map(|file| file.size).sum();
         let mut matches = Vec::new();
-        for file in files {
-            let path = file.location.to_string();
-            scan.files += 1;
-            scan.bytes += file.size;
-            if scan.clean.contains(&path) {
-                continue;
-            }
-            let table = tables.iter().find(|t| path.starts_with(&format!("{t}/")));
-            let in_log = table.is_some_and(|t| path.starts_with(&format!("{t}/{LOG_FOLDER}/")));
-            let found =
-                match self.search_file(erasure, &path, table.map(String::as_str), in_log).await {
-                    Err(error) if error.is_gone() => continue,
-                    // A damaged data file is no error: an unreferenced one is deleted.
-                    Err(error) if !in_log && is_damage(&error) => {
-                        Some(ScanOutcome::Unread(UnreadReason::Damaged, DAMAGED.into()))
-                    }
-                    other => other?,
-                };
+        let unclean = files.into_iter().filter(|f| !scan.clean.contains(f.location.as_ref()));
+        let searches: Vec<_> = unclean
+            .map(|file| {
+                let path = file.location.to_string();
+                let table = tables.iter().find(|t| path.starts_with(&format!("{t}/")));
+                let in_log = table.is_some_and(|t| path.starts_with(&format!("{t}/{LOG_FOLDER}/")));
+                async move {
+                    let of_table = table.map(String::as_str);
+                    let found = self.search_file(erasure, &path, of_table, in_log).await;
+                    (file, path, table, in_log, found)
+                }
+            })
+            .collect();
+        let mut searches = futures::stream::iter(searches).buffered(CONCURRENT_FILES);
+        while let Some((file, path, table, in_log, found)) = searches.next().await {
+            let found = match found {
+                Err(error) if error.is_gone() => continue,
+                // A damaged data file is no error: an unreferenced one is deleted.
+                Err(error) if !in_log && is_damage(&error) => {
+                    Some(ScanOutcome::Unread(UnreadReason::Damaged, DAMAGED.into()))
+                }
+                other => other?,
+            };
             let (what, unread) = match found {
                 Some(ScanOutcome::Found(what)) => (what, None),
                 Some(ScanOutcome::Unread(reason, what)) => (what, Some(reason)),
                 None => {
-                    if !in_log && path.ends_with(".parquet") {
+                    if is_immutable(&path, in_log) {
                         scan.clean.insert(path);
                     }
                     continue;
@@ -225,6 +237,11 @@ impl Lake {
         }
         Ok(find_in_parquet(matcher, &bytes, path)?.map(ScanOutcome::Found))
     }
+}
+
+/// Returns whether a file never changes once it is written.
+fn is_immutable(path: &str, in_log: bool) -> bool {
+    if in_log { parse_log_file(&Path::from(path)).is_some() } else { path.ends_with(".parquet") }
 }
 
 const DAMAGED: &str = "it is damaged, so nobody could look into it";

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use domain::{Day, Stream};
+use futures::StreamExt;
 
 use crate::error::LakeError;
 use crate::files::parquet::{FileWriter, PendingFile, batches};
@@ -13,6 +14,7 @@ use crate::log::snapshot::{COMPACTED_FROM_TAG, DataFile, TableSnapshot};
 use crate::maintenance::erasure::cells::replace_ids;
 use crate::maintenance::erasure::dead_letters::match_dead_letters;
 use crate::maintenance::erasure::partners::Erasure;
+use crate::maintenance::erasure::scan::CONCURRENT_FILES;
 use crate::schema::{self, TableDef};
 
 /// The number of new attempts after another process has rewritten a day.
@@ -129,8 +131,14 @@ impl Lake {
         let def = base.definition();
         let (mut old, mut new) = (Vec::new(), Vec::new());
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        for file in base.files.iter().filter(|f| days.contains(&f.day) && task.concerns(f)) {
-            let Some(cleaned) = self.erase_file(task, &def, file).await? else { continue };
+        let files = base.files.iter().filter(|f| days.contains(&f.day) && task.concerns(f));
+        let table_def = &def;
+        let cleanings: Vec<_> = files
+            .map(|file| async move { (file, self.erase_file(task, table_def, file).await) })
+            .collect();
+        let mut cleanings = futures::stream::iter(cleanings).buffered(CONCURRENT_FILES);
+        while let Some((file, cleaned)) = cleanings.next().await {
+            let Some(cleaned) = cleaned? else { continue };
             done.dropped += cleaned.dropped.values().sum::<u64>();
             done.replaced += cleaned.replaced;
             done.files += 1;

@@ -104,12 +104,15 @@ impl LogFollower {
                 return Ok(follower);
             }
         }
-        if let Some(version) = up_to {
-            return Err(LakeError::LogCleanedUp { table: table.to_owned(), version });
-        }
         let store = log.object_store(None);
-        let version = newest_checkpoint(store.as_ref(), None).await?.unwrap_or_default();
-        Err(Damage::gone(format!("{table}/{}", entry_path(version))).into())
+        let newest = newest_checkpoint(store.as_ref(), None).await?.unwrap_or_default();
+        match up_to {
+            Some(version) if version < newest => {
+                Err(LakeError::LogCleanedUp { table: table.to_owned(), version })
+            }
+            // The entry of the newest checkpoint is never cleaned up.
+            _ => Err(Damage::gone(format!("{table}/{}", entry_path(newest))).into()),
+        }
     }
 
     /// Reads the entries after this version, up to `up_to` or to the newest one.

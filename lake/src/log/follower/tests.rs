@@ -150,3 +150,17 @@ async fn an_interrupted_clean_up_and_an_old_hint_do_no_harm() {
     assert_eq!(read_anew(&dir).await, whole, "without a hint");
     live.steps(1).await;
 }
+
+/// A log that lost its newest entry is damaged, also where a checkpoint stands for that entry.
+#[tokio::test]
+async fn a_lost_newest_entry_is_damage() {
+    for newest in [1, 9, 10, 11, 20] {
+        let dir = tempfile::tempdir().expect("a folder");
+        Worker::open(&dir).await.steps(newest).await;
+        std::fs::remove_file(log_path(&dir, newest)).expect("an entry");
+        let lake = Lake::open_or_create(&options(&dir)).await.expect("a lake");
+        let error = lake.snapshot(TABLE, None).await.expect_err("damaged");
+        let names_the_log = error.to_string().contains("raw/things/_delta_log");
+        assert!(matches!(error, LakeError::Damaged(_)) && names_the_log, "{newest}: {error}");
+    }
+}

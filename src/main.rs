@@ -11,6 +11,7 @@
 //! - `csv_file`, `text_file`: small CSV files with the position of each error; byte-order marks
 //! - `store_options`, `secrets`: options of the object store; secrets, and how messages hide them
 //! - `project`: an open lake with its query engine
+//! - `event_days`: the days that have events, and why an instant shows none
 //!
 //! Metrics and scores:
 //! - `breakdown`: the partners that `--where` and `--by` choose
@@ -39,6 +40,7 @@ mod commands;
 mod config;
 mod csv_file;
 mod errors;
+mod event_days;
 mod exit_code;
 #[cfg(debug_assertions)]
 mod failpoint;

@@ -5,7 +5,6 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::Context;
 use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
 use domain::{AsOf, counted, format_instant};
 use lake::{Lake, TableDef, error_chain, is_write_denied, schema};
@@ -13,6 +12,7 @@ use transform::{CheckSeverity, Engine, EngineOptions, Session, Violation};
 
 use crate::config::Config;
 use crate::errors::usage_error;
+use crate::event_days::{EventDays, Viewpoint};
 use crate::memory_limit::{self, QUERY_MEMORY};
 use crate::output::{print_message, print_note};
 use crate::progress::Spinner;
@@ -48,6 +48,7 @@ impl Project {
             rates: config.rates()?,
             sla: config.sla()?,
             sunsets: config.sunsets()?,
+            programme: config.programme()?,
             project_queries: config.queries(),
             memory_limit: Some(QUERY_MEMORY),
             threads: None,
@@ -70,11 +71,18 @@ impl Project {
         let given = given.map(|text| self.parse_as_of(text)).transpose()?;
         let watermark = self.watermark().await?;
         let Some(as_of) = given else {
-            let watermark = watermark.with_context(|| {
-                format!("{NO_API_CALLS}: run `rapport ingest` first, or give --as-of")
-            })?;
-            return Ok(AsOf::at_or_before(watermark));
+            let Some(watermark) = watermark else {
+                let end = self.event_days().await?.end();
+                let example = end.map_or(String::new(), |end| format!(" {}", end.day()));
+                anyhow::bail!(
+                    "{NO_API_CALLS}: run `rapport ingest` first, or give --as-of{example}"
+                )
+            };
+            let as_of = AsOf::at_or_before(watermark);
+            self.explain_instant(as_of, true).await?;
+            return Ok(as_of);
         };
+        self.explain_instant(as_of, false).await?;
         match watermark {
             Some(watermark) if as_of.micros() > watermark => print_note(&format!(
                 "Incomplete: {as_of} is past the watermark {}, events may still be missing.",
@@ -83,6 +91,24 @@ impl Project {
             _ => {}
         }
         Ok(as_of)
+    }
+
+    /// Returns the days on which each stream has events.
+    pub(crate) async fn event_days(&self) -> anyhow::Result<EventDays> {
+        EventDays::of(&self.lake).await
+    }
+
+    /// Prints why an instant shows nothing, or only little, where that is so.
+    pub(crate) async fn explain_instant(
+        &self,
+        as_of: AsOf,
+        is_default: bool,
+    ) -> anyhow::Result<()> {
+        let viewpoint = Viewpoint { as_of, is_default, now: self.now };
+        if let Some(text) = self.event_days().await?.explain_instant(viewpoint) {
+            print_note(&text);
+        }
+        Ok(())
     }
 
     /// Returns the lake's watermark. It also reads the logs of the tables ahead, because callers

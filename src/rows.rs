@@ -111,9 +111,13 @@ fn align_decimals(column: &mut [String], min: usize, max: usize) {
 }
 
 /// Rounds a decimal number, half away from zero. It works on the text, so it is exact where a float
-/// is not. Returns `None` for text that is no plain decimal number.
+/// is not. Of a number with an exponent it rounds the digits before that. Returns `None` for text
+/// that is no decimal number.
 fn round_decimal(text: &str, digits: usize) -> Option<String> {
     let (sign, number) = text.strip_prefix('-').map_or(("", text), |number| ("-", number));
+    if let Some((digits_before, exponent)) = number.split_once('e') {
+        return Some(format!("{sign}{}e{exponent}", round_decimal(digits_before, digits)?));
+    }
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.is_empty() {
         return None;
@@ -161,7 +165,10 @@ mod tests {
         check("-0.001", 2, Some("0.00"));
         check("12345678901234567890123456.785000000000", 2, Some("12345678901234567890123456.79"));
         check("7.5", 0, Some("8"));
-        check("1e-7", 4, None);
+        // A share of millions is no share of one.
+        check("3.96826939607e-6", 4, Some("3.9683e-6"));
+        check("-1.5e-7", 4, Some("-1.5000e-7"));
+        check("1e-7", 4, Some("1.0000e-7"));
         check("NaN", 4, None);
         check("", 4, None);
     }

@@ -143,7 +143,7 @@ fn text_width(text: &str) -> u16 {
 }
 
 /// Returns the width of the terminal, where stdout is one.
-fn terminal_width() -> Option<u16> {
+pub(crate) fn terminal_width() -> Option<u16> {
     if !stdout().is_terminal() {
         return None;
     }

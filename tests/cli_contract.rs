@@ -61,10 +61,16 @@ fn cells_are_formatted_in_csv_json_and_parquet() {
 }
 
 /// Every metric with its columns in order.
-const METRICS: [(&str, &str); 19] = [
+const METRICS: [(&str, &str); 34] = [
     (
         "activation",
         "cohort_month,partners,observed,activated,activation_rate,ever_activated,mature",
+    ),
+    ("attention", "partner_id,tickets,ticket_share,gross,gross_share,calls,gap"),
+    ("breadth", "partner_id,products,endpoints,versions,credentials"),
+    (
+        "churn_causes",
+        "partner_id,last_success_at,cause,calls,client_error_rate,throttled_rate,server_error_rate,gross",
     ),
     (
         "churned_partners",
@@ -74,10 +80,22 @@ const METRICS: [(&str, &str); 19] = [
         "cohort_retention",
         "cohort_month,months_since,cohort_size,active,retention,churned,calls,gross,complete",
     ),
+    (
+        "credential_hygiene",
+        "partner_id,credential_id,first_seen,last_seen,age_days,days_unused,calls_28d,auth_failure_rate_28d,unused,old",
+    ),
     ("data_quality", "check,failing,sample"),
+    (
+        "endpoint_usage",
+        "month,product,method,endpoint,partners,calls,share,success_rate,throttled_rate,server_error_rate,mean_latency_ms",
+    ),
     (
         "error_trend",
         "partner_id,event_date,calls,client_error_rate,server_error_rate,throttled_rate,baseline_rate,alarm",
+    ),
+    (
+        "free_to_paid",
+        "cohort_month,partners,live,paid,paid_rate,median_seconds,within_30d,within_90d,unpaid_live,unpaid_calls,unpaid_tickets",
     ),
     (
         "funnel",
@@ -88,19 +106,33 @@ const METRICS: [(&str, &str); 19] = [
         "month,active,new,retained,resurrected,churned,growth_rate,churn_rate,quick_ratio,complete",
     ),
     (
+        "onboarding_steps",
+        "cohort_month,step,name,reached,median_seconds,step_median_seconds,waiting,median_waiting_days",
+    ),
+    (
         "partner_reliability",
         "partner_id,calls,success_rate,client_error_rate,auth_failure_rate,throttled_rate,server_error_rate,p50_ms,p95_ms,p99_ms,calls_per_day",
     ),
+    ("payment_failures", "partner_id,failed,last_failed_at,open"),
     ("product_usage", "month,product,partners,calls,success_rate,p95_ms"),
+    ("programme_stage", "measure,value,stage"),
+    ("programme_value", "month,gross,company_revenue,share_of_company,cost,return_on_cost"),
+    ("reconciliation", "month,partner_id,product,metered,billed,difference,difference_rate"),
+    ("retry_hygiene", "partner_id,throttled,retried_1s,retried_rate"),
     (
         "revenue_bridge",
         "month,start,new,reactivation,expansion,contraction,churn,end,nrr,grr,complete",
     ),
+    ("revenue_by_kind", "month,kind,amount,partners,share"),
     ("revenue_by_product", "month,product,gross,net,paying_partners,gross_per_partner"),
     ("revenue_per_partner", "month,partner_id,gross,credits,refunds,net,share,rank"),
     (
         "revenue_summary",
         "month,gross,net,paying_partners,mean_gross,median_gross,top10_share,hhi,gini,complete",
+    ),
+    (
+        "self_service",
+        "cohort_month,live,touchless,touchless_rate,tickets_before_live,median_days_to_live",
     ),
     ("sla_breaches", "month,partner_id,target,availability,latency_target_ms,p99_ms,breached"),
     ("stuck_partners", "partner_id,stage,since,days_in_stage,registered_at,last_call_at"),
@@ -114,7 +146,11 @@ const METRICS: [(&str, &str); 19] = [
     ),
     (
         "time_to_first_call",
-        "cohort_month,partners,reached,median_seconds,p90_seconds,within_30m,within_1d,within_7d,within_30d",
+        "cohort_month,partners,reached,median_seconds,p90_seconds,within_5m,within_30m,within_1d,within_7d,within_30d",
+    ),
+    (
+        "time_to_production",
+        "cohort_month,partners,reached,median_seconds,p90_seconds,within_1d,within_7d,within_30d,within_90d",
     ),
     ("version_adoption", "month,api_version,partners,calls,share,sunset_on,days_to_sunset"),
 ];
@@ -235,7 +271,7 @@ fn sql_is_read_only() {
 fn csv_tables_are_optional_unless_configured() {
     let project = project_with_one_call();
     assert_eq!(project.query_rows("SELECT * FROM sla"), Vec::<String>::new());
-    for section in ["rates", "sla", "sunsets"] {
+    for section in ["rates", "sla", "sunsets", "programme"] {
         project.write("rapport.toml", format!("[metrics]\n{section} = \"elsewhere.csv\"\n"));
         project.run(&["sql", "SELECT 1"]).expect_error(2, &["elsewhere.csv", "can't be read"]);
     }

@@ -62,12 +62,16 @@ fn doctor_reads_rates_queries_and_tables() {
             r#"{{"event_id":"{id}","partner_id":"p","occurred_at":"{day}T00:00:00Z","kind":"usage","amount_minor":1,"currency":"{currency}"}}"#
         ) + "\n"
     };
+    let failed_payment = |id: &str, day: &str, currency: &str| {
+        billing_event(id, day, currency).replace("usage", "payment_failed")
+    };
     let load = |text: String| {
         project.write("bills.ndjson", text);
         project.run_ok(&["ingest", "load", "--stream", "billing-events", "bills.ndjson"]);
     };
     project.write("rates.csv", "date,currency,rate\n2026-01-01,EUR,1.1\n");
-    load(billing_event("b-1", "2026-01-02", "EUR"));
+    // A payment needs no rate.
+    load(billing_event("b-1", "2026-01-02", "EUR") + &failed_payment("b-0", "2024-01-02", "JPY"));
     // The rollups hold the one currency.
     project.run_ok(&["sql", "SELECT * FROM billing_day"]);
     let answer = run_doctor();

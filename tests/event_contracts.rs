@@ -163,6 +163,9 @@ fn an_option_with_fixed_values_lists_them_when_refused() {
     check(&["ingest", "dead-letters", "--stream"], "billing-events");
     check(&["ingest", "dead-letters", "--format"], "parquet");
     check(&["ingest", "replay", "--stream"], "billing-events");
+    check(&["ingest", "load", "calls.ndjson", "--stream", "api-calls", "--format"], "json");
+    check(&["ingest", "try", "calls.ndjson", "--stream"], "billing-events");
+    check(&["ingest", "mappings", "--format"], "parquet");
     check(&["ingest", "fields"], "billing-events");
     check(&["ingest", "load", "calls.ndjson", "--stream"], "billing-events");
     check(&["ingest", "run", "--from"], "latest");

@@ -1,12 +1,14 @@
 //! Lakes that an older program wrote are upgraded by `rapport lake upgrade`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use domain::Stream;
+use arrow::array::RecordBatch;
+use lake::{parquet_bytes, parquet_rows};
 
 use crate::damaged_lake::{EVENTS_AND_DERIVED, is_log_entry, live_files, query, sorted_files};
 use crate::support::program::Project;
-use crate::support::simulated_world::{SimulatedWorld, WorldSize, ndjson};
+use crate::support::simulated_world::{SimulatedWorld, WorldSize};
 
 const SIZE: WorldSize = WorldSize { seed: 23, partners: 6, events: 300, days: 20 };
 
@@ -54,49 +56,102 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Turns a lake into one of format 2: without witnesses and checksums.
-fn downgrade_to_format_2(root: &Path) {
-    for file in sorted_files(root) {
+/// Turns a lake into one of format 2 or 3: without the newer columns of the dead letters, and for
+/// format 2 without witnesses and checksums.
+fn downgrade(root: &Path, format: u32) {
+    let files = sorted_files(root);
+    let mut sizes = BTreeMap::new();
+    for file in files.iter().filter(|file| is_dead_letter_file(file)) {
+        let path = root.join(file);
+        let (_, rows) = parquet_rows(std::fs::read(&path).expect("a file")).expect("its rows");
+        let rows: Vec<RecordBatch> = rows.iter().map(without_new_columns).collect();
+        let bytes = parquet_bytes(&rows[0].schema(), &rows).expect("a file");
+        std::fs::write(&path, &bytes).expect("written");
+        let below = file.strip_prefix("raw/dead_letters/").expect("a dead letter file");
+        sizes.insert(below.to_owned(), bytes.len());
+    }
+    for file in files {
         let path = root.join(&file);
-        if file.contains("/_witness/") {
+        if file.contains("/_witness/") && format == 2 {
             std::fs::remove_file(path).expect("removed");
         } else if is_log_entry(&file) {
             let text = std::fs::read_to_string(&path).expect("an entry");
-            let lines: Vec<String> = text.lines().map(downgrade_entry).collect();
-            std::fs::write(path, lines.join("\n")).expect("written");
+            let lines: Vec<String> =
+                text.lines().map(|line| downgrade_action(line, format, &sizes)).collect();
+            let mut entry = lines.join("\n");
+            if format == 3 {
+                entry = with_checksum(&file, &entry);
+            }
+            std::fs::write(path, entry).expect("written");
         }
     }
 }
 
-fn downgrade_entry(line: &str) -> String {
+const NEW_COLUMNS: [&str; 2] = ["mapping", "detail"];
+
+fn is_dead_letter_file(file: &str) -> bool {
+    file.starts_with("raw/dead_letters/arrival_date=") && file.ends_with(".parquet")
+}
+
+fn without_new_columns(rows: &RecordBatch) -> RecordBatch {
+    let schema = rows.schema();
+    let fields = schema.fields().iter().enumerate();
+    let old = fields.filter(|(_, field)| !NEW_COLUMNS.contains(&field.name().as_str()));
+    let old: Vec<usize> = old.map(|(at, _)| at).collect();
+    assert_eq!(old.len() + NEW_COLUMNS.len(), schema.fields().len());
+    rows.project(&old).expect("columns")
+}
+
+/// Turns an action of a log into one of an older format. `sizes` are those of rewritten files.
+fn downgrade_action(line: &str, format: u32, sizes: &BTreeMap<String, usize>) -> String {
     let mut action: serde_json::Value = serde_json::from_str(line).expect("JSON");
-    for (pointer, field) in [("/commitInfo", "rapportChecksum"), ("/add/tags", "checksum")] {
+    let mut remove = |pointer: &str, field: &str| {
         if let Some(fields) = action.pointer_mut(pointer).and_then(|v| v.as_object_mut()) {
             fields.remove(field);
         }
+    };
+    remove("/commitInfo", "rapportChecksum");
+    if format == 2 {
+        remove("/add/tags", "checksum");
     }
-    let format = "/metaData/configuration/rapport.formatVersion";
-    if let Some(version) = action.pointer_mut(format) {
-        *version = "2".into();
+    let path = action.pointer("/add/path").and_then(|path| path.as_str());
+    if let Some(size) = path.and_then(|path| sizes.get(path)).copied() {
+        action["add"]["size"] = size.into();
+        action["add"]["tags"].as_object_mut().expect("tags").remove("checksum");
+    }
+    if let Some(version) = action.pointer_mut("/metaData/configuration/rapport.formatVersion") {
+        *version = format.to_string().into();
+    }
+    if let Some(schema) = action.pointer_mut("/metaData/schemaString") {
+        let text = schema.as_str().expect("a schema");
+        let mut columns: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let fields = columns["fields"].as_array_mut().expect("columns");
+        fields.retain(|field| !NEW_COLUMNS.contains(&field["name"].as_str().expect("a name")));
+        *schema = columns.to_string().into();
     }
     action.to_string()
 }
 
+/// Puts an entry's checksum into its first action, as a program of format 3 does.
+fn with_checksum(file: &str, entry: &str) -> String {
+    let checksum = lake::sha256_hex(format!("{file}\n{entry}").as_bytes());
+    let end = entry.find('\n').unwrap_or(entry.len()) - 2;
+    let (before, after) = entry.split_at(end);
+    format!("{before},\"rapportChecksum\":\"{}\"{after}", &checksum[..16])
+}
+
 #[test]
-fn a_lake_of_format_2_works_and_can_be_upgraded() {
+fn a_lake_of_format_2_must_be_upgraded_before_use() {
     let world = SimulatedWorld::from_options(SIZE.options());
     let project = Project::new();
     world.load(&project);
     let end = world.end();
     let before = query(&project, &end, EVENTS_AND_DERIVED).expect_success().stdout_text();
     let root = project.path("lake");
-    downgrade_to_format_2(&root);
-    let verified = project.run(&["lake", "verify"]).expect_success();
-    assert!(verified.stdout_text().contains("without checksums"), "{verified}");
-    assert_eq!(query(&project, &end, EVENTS_AND_DERIVED).expect_success().stdout_text(), before);
-    project.write("more.ndjson", ndjson(&world.records(Stream::PartnerEvents)[..2]));
-    world.load_file(&project, Stream::PartnerEvents, "more.ndjson");
-    let before = query(&project, &end, EVENTS_AND_DERIVED).expect_success().stdout_text();
+    downgrade(&root, 2);
+    let messages = ["format 2", "stop all workers", "rapport lake upgrade"];
+    query(&project, &end, EVENTS_AND_DERIVED).expect_error(1, &messages);
+    project.run(&["lake", "verify"]).expect_error(1, &messages);
 
     assert!(project.run_ok(&["lake", "upgrade"]).contains("had format 2"));
     let verified = project.run(&["lake", "verify"]).expect_success();
@@ -116,4 +171,50 @@ fn a_lake_of_format_2_works_and_can_be_upgraded() {
         verified.code == Some(3) && verified.stdout_text().contains("raw/api_calls/"),
         "{verified}"
     );
+}
+
+#[test]
+fn dead_letters_of_format_3_are_upgraded_and_replayed() {
+    let project = Project::new();
+    let call = |n: u32, partner: &str| {
+        format!(
+            "{{\"call\":{{\"event_id\":\"e-{n}\",\"partner_id\":\"{partner}\",\"status\":200,\"occurred_at\":\"2026-03-02T11:00:00Z\"}}}}\n"
+        )
+    };
+    let load = |name: &str, text: String| {
+        project.write(name, text);
+        let arrival = ["--arrival", "2026-03-02T12:00:00Z"];
+        let load = ["ingest", "load", "--stream", "api-calls", name];
+        project.run_ok(&[&load[..], &arrival].concat())
+    };
+    load("old.ndjson", [call(1, "acme"), call(2, "bolt"), "{}\n".to_owned()].concat());
+    let root = project.path("lake");
+    downgrade(&root, 3);
+    let messages = ["format 3", "rapport lake upgrade"];
+    let list = ["ingest", "dead-letters", "--format", "csv"];
+    project.run(&list).expect_error(1, &messages);
+    project.run(&["ingest", "run"]).expect_error(1, &messages);
+
+    assert!(project.run_ok(&["lake", "upgrade"]).contains("had format 3"));
+    assert!(project.run_ok(&["lake", "upgrade"]).contains("already"));
+    project.run_ok(&["lake", "verify"]);
+    load("new.ndjson", call(3, "core"));
+    let details = "SELECT count(*), count(mapping), count(detail) FROM dead_letters";
+    assert_eq!(project.query_rows(details), ["4,0,1"]);
+    assert_eq!(project.run_ok(&list).lines().count(), 5);
+
+    // Each of these rewrites the old file.
+    let erase = ["lake", "erase", "--partner", "bolt", "--yes"];
+    project.run_ok(&erase);
+    assert_eq!(project.query_rows(details), ["3,0,1"]);
+    project.write("unwrap.jq", "if . == {} then empty else .call end\n");
+    let replay = ["ingest", "replay", "--stream", "api-calls"];
+    assert!(project.run_ok(&replay).starts_with("0 dead letters accepted, 3 still rejected"));
+    let replayed = project.run_ok(&[&replay[..], &["--mapping", "unwrap.jq"]].concat());
+    assert!(replayed.starts_with("2 dead letters accepted, 0 still rejected"), "{replayed}");
+    assert!(replayed.contains("1 record is left out by the mapping now"), "{replayed}");
+    assert_eq!(project.query_rows(details), ["0,0,0"]);
+    let partners = "SELECT partner_id FROM api_calls ORDER BY 1";
+    assert_eq!(project.query_rows(partners), ["acme", "core"]);
+    project.run_ok(&["lake", "verify"]);
 }

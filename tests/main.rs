@@ -11,6 +11,8 @@
 //! - `project_files`: `rapport.toml`, the CSV files and the policies, with a position for each
 //!   error
 //! - `doctor`: `rapport doctor`
+//! - `documentation`: the pages agree with each other, with the files and with the program
+//! - `first_run`: why a first run shows nothing, and which instant shows something
 //! - `sql_shell`: `rapport sql` at a terminal, from files and through pipes
 //! - `terminal_escapes`: output for people holds no control characters
 //! - `resource_limits`: memory and temporary files of a query
@@ -21,7 +23,9 @@
 //!
 //! - `event_contracts`: the fields of each stream, as printed, documented and enforced
 //! - `record_encodings`: JSON, CloudEvents and Avro on one topic
-//! - `file_loading`: files that are loaded again, have grown, or are loaded by several processes
+//! - `file_loading`: files that are loaded again, have grown, or are loaded by several processes;
+//!   folders, pipes, compression, and what a rejected file looks like
+//! - `mappings`: records in other formats, by recipes and by a project's own programs
 //! - `arrival_order`: the order and the repetition of events change no metric
 //! - `consumer_group`: workers of a consumer group
 //! - `crash_recovery`: workers and brokers that are killed
@@ -61,15 +65,18 @@ mod damaged_lake;
 mod data_checks;
 mod demo;
 mod doctor;
+mod documentation;
 mod erasure;
 mod event_contracts;
 mod fault_injection;
 mod file_loading;
+mod first_run;
 mod held_back_metrics;
 mod invalid_input;
 mod kafka_authentication;
 mod lake_maintenance;
 mod lake_upgrade;
+mod mappings;
 mod metric_slices;
 mod metrics_against_reference;
 mod metrics_diff;

@@ -155,6 +155,81 @@ fn errors_in_sunsets_csv_are_reported_with_their_position() {
 }
 
 #[test]
+fn errors_in_programme_csv_are_reported_with_their_position() {
+    let project = loaded();
+    let check_row = |row: &str, messages: &[&str]| {
+        check_refused(
+            &project,
+            "programme.csv",
+            format!("month,company_revenue,cost\n2026-01-01,1000,\n{row}\n"),
+            &SQL_QUERY,
+            messages,
+        );
+    };
+    check_row("2026-02-30,1,1", &["programme.csv:3:1: month \"2026-02-30\"", "no such day"]);
+    check_row("2026-02-28,1,1", &["programme.csv:3:1:", "did you mean 2026-02-01?"]);
+    check_row("2026-02,1,1", &["programme.csv:3:1:", "its first day", "did you mean 2026-02-01?"]);
+    check_row("2026-13,1,1", &["programme.csv:3:1: month \"2026-13\"", "write 2026-01-31"]);
+    check_row("Feb 2026,1,1", &["programme.csv:3:1:", "write 2026-01-31"]);
+    check_row(",1,1", &["programme.csv:3:1: month \"\"", "write 2026-01-31"]);
+    check_row("1926-02-01,1,1", &["programme.csv:3:1:", "1970 to 2199"]);
+    check_row("2026-01-01,2,2", &["programme.csv:3:1:", "a second row of this month", "line 2"]);
+    let due = "a plain number from 0 to 1000000000000000000 with a point and at most 12 decimals";
+    let values = [
+        "-1",
+        "NaN",
+        "inf",
+        "1e6",
+        "x",
+        "$5",
+        "+1",
+        ".5",
+        "1000000000000000000.1",
+        "0.1234567890123",
+        "999999999999999999999999999999999999999999",
+    ];
+    for value in values {
+        let revenue = format!("programme.csv:3:12: company_revenue \"{value}");
+        // A message quotes the first forty characters.
+        let revenue: String = revenue.chars().take(70).collect();
+        check_row(
+            &format!("2026-02-01,{value},1"),
+            &[&revenue, due, "nothing where it is not known"],
+        );
+        let cost = format!("programme.csv:3:14: cost \"{value}");
+        let cost: String = cost.chars().take(58).collect();
+        check_row(&format!("2026-02-01,1,{value}"), &[&cost, due]);
+    }
+    check_row(
+        "2026-02-01,\"1,234,567.50\",1",
+        &["programme.csv:3:12:", "did you mean 1234567.50?"],
+    );
+    check_row("2026-02-01,1,\"1.234.567,5\"", &["programme.csv:3:14:", "did you mean 1234567.5?"]);
+    check_row("2026-02-01,1 000,1", &["programme.csv:3:12:", "did you mean 1000?"]);
+    check_row("2026-02-01,1,234,5", &["programme.csv:3:1: 4 columns, and 3 are due"]);
+    check_refused(
+        &project,
+        "programme.csv",
+        "month,revenue,cost\n",
+        &SQL_QUERY,
+        &["programme.csv:1:7: the first line must be month,company_revenue,cost"],
+    );
+    // Columns in another order; amounts are exact, and an empty one is NULL.
+    project.write(
+        "programme.csv",
+        "cost,month,company_revenue\n0.000000000001,2026-01-01,\n,2026-02-01,1000000000000000000\n0,2026-03-01,0.0\n",
+    );
+    assert_eq!(
+        project.query_rows("SELECT * FROM programme ORDER BY month"),
+        [
+            "2026-01-01,,0.000000000001",
+            "2026-02-01,1000000000000000000.000000000000,",
+            "2026-03-01,0.000000000000,0.000000000000",
+        ]
+    );
+}
+
+#[test]
 fn errors_in_rapport_toml_are_reported_with_their_position() {
     let project = loaded();
     let check_row = |text: &str, messages: &[&str]| {
@@ -202,6 +277,7 @@ fn doctor_checks_every_project_file() {
     project.write("sla.csv", "plan,target,latency_target_ms\ngold,99.9,\n");
     project.write("rates.csv", "date,currency,rate\n2026-02-30,EUR,1\n");
     project.write("sunsets.csv", "api_version,sunset\n");
+    project.write("programme.csv", "month,company_revenue,cost\n2026-01-31,1,1\n");
     project.write("scoring.toml", "version = 1\n");
     project.write("policy.toml", "version = \"1\"\nrulse = []\n");
     let doctor = project.run(&["doctor"]);
@@ -210,6 +286,7 @@ fn doctor_checks_every_project_file() {
         "sla.csv:2:6: target",
         "rates.csv:2:1: date",
         "sunsets.csv:1:13: the first line must be api_version,sunset_on",
+        "programme.csv:2:1: month \"2026-01-31\": is no first day of a month",
         "scoring.toml:1:11: invalid type",
         "policy.toml:2:1: unknown field `rulse`; did you mean `rules`?",
     ] {

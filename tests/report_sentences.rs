@@ -233,7 +233,8 @@ fn figures_in_sentences_agree_with_sql() {
     // A lake without partners: its one record is rejected.
     let empty = Project::new();
     empty.write("bad.ndjson", "{\n");
-    empty.run_ok(&["ingest", "load", "--stream", "api-calls", "bad.ndjson"]);
+    let load = ["ingest", "load", "--stream", "api-calls", "--accept-rejects", "bad.ndjson"];
+    empty.run_ok(&load);
     let none = check_report(&empty, "2026-03-10", 100);
     let one = check_report(&small_project(1), "2026-03-10", 100);
     let two = check_report(&small_project(2), "2026-03-10", 100);

@@ -42,7 +42,7 @@ pub use named_enum::UnknownName;
 pub use redact::{has_credentials, redact};
 pub use signal::SignalName;
 pub use stage::Stage;
-pub use stream::{COMMON_FIELDS, FieldDef, FieldRule, Stream, StreamDef};
+pub use stream::{COMMON_FIELDS, FieldDef, FieldRule, PAYMENT_KINDS, Stream, StreamDef};
 pub use text_position::Position;
 pub use tier::Tier;
 pub use time::{

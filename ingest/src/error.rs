@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use domain::{Day, closest_name};
+use domain::{Day, Stream, closest_name};
 use lake::LakeError;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
+
+use crate::status::IngestCounts;
 
 /// An error that stops ingest. Its message says what an operator can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -50,14 +52,27 @@ pub enum IngestError {
          right topic for {stream}? Nothing further was committed. Run with --accept-rejects to go \
          on all the same"
     )]
-    MostlyRejected { stream: String, records: u64, rejected: u64, reason: String },
+    MostlyRejected {
+        stream: String,
+        records: u64,
+        rejected: u64,
+        reason: String,
+        /// The counts up to the record at which ingest stopped.
+        counts: Box<IngestCounts>,
+    },
 
     #[error(
         "{sealed} of the first {records} records are of days before {first}, which retention has \
          sealed: nothing is counted for them any longer. Nothing further was committed. Leave these \
          days out, or run with --accept-rejects to keep them as dead letters"
     )]
-    MostlySealed { records: u64, sealed: u64, first: Day },
+    MostlySealed {
+        records: u64,
+        sealed: u64,
+        first: Day,
+        /// The counts up to the record at which ingest stopped.
+        counts: Box<IngestCounts>,
+    },
 
     #[error(
         "{topic}/{partition}: record {offset} came past its partition's queue; run ingest again"
@@ -86,6 +101,12 @@ pub enum IngestError {
         #[source]
         source: std::io::Error,
     },
+
+    #[error(
+        "dead letters of {stream} came through the mapping \"{name}\", which can't be used now: \
+         {reason}. Bring it back, or give another with --mapping (none for none)"
+    )]
+    MappingGone { stream: Stream, name: String, reason: String },
 
     #[error("Kafka setting {0}")]
     Setting(String),

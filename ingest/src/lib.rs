@@ -11,6 +11,7 @@
 //! - `flush`: commits what was buffered to the lake's tables
 //! - `dead_letters`: writes rejected records, lists them and replays them
 //! - `kafka`: the consumer, the producer, the embedded broker and what the broker is asked
+//! - `mapping`: turns records in other formats into events, by jq programs
 //! - `load`: reads NDJSON files
 //! - `settings`: the cluster, the topics and the options of a run
 //! - `status`: counts, positions and commit times of a run
@@ -26,6 +27,7 @@ mod flush;
 mod kafka;
 mod lateness;
 mod load;
+pub mod mapping;
 mod partition_buffer;
 mod paused;
 mod registry;
@@ -36,14 +38,23 @@ mod status;
 mod tests;
 
 pub use dead_letters::read::{DeadLetter, dead_letter_table, dead_letters_of_day};
-pub use dead_letters::replay::{ReplayCounts, replay};
+pub use dead_letters::replay::{
+    MappingResolver, ReplayCounts, ReplayMapping, ReplayOptions, replay,
+};
 pub use error::IngestError;
 pub use kafka::consumer::run;
 pub use kafka::embedded::{EMBEDDED_CLUSTER_ID, EmbeddedBroker, MAX_PRODUCER_LEAD};
 pub use kafka::inspect::{Inspection, PartitionState, TopicState, inspect};
 pub use kafka::producer::RecordProducer;
 pub use kafka::raw_drain::{RawDrainCounts, TemporaryTopic, raw_drain};
+pub use load::file_identity::topic_of_file;
+pub use load::file_trial::{FileTrial, FileTrialOptions, TriedRecord, try_file};
+pub use load::format_detection::{
+    Container, Delimited, FileFormat, FileHead, FileShape, RecordFit, detect_format,
+};
 pub use load::{LoadOptions, SourceFile, load};
 pub use registry::{RegistrySettings, check_registry};
 pub use settings::{FlushLimits, KafkaSettings, RunOptions, StartPosition};
-pub use status::{CommitTimes, IngestCounts, PartitionStatus, Status};
+pub use status::{
+    BrokenRule, CommitTimes, IngestCounts, PartitionStatus, RecordPosition, Rejections, Status,
+};

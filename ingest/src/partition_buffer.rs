@@ -8,6 +8,7 @@ use lake::{ALLOWED_LATENESS, FileProgress, PartitionId, PositionAdvance};
 use crate::dead_letters::rejected_record::RejectedRecord;
 use crate::decode::{Event, RecordOrigin, Rows};
 use crate::lateness::is_late;
+use crate::mapping::Mapping;
 
 /// The state of one partition or file: its position, and what was read since the last flush.
 pub(crate) struct PartitionBuffer {
@@ -35,7 +36,10 @@ pub(crate) struct PartitionBuffer {
     /// The newest event time that decides which events are late, see [`is_late`].
     pub(crate) newest: Option<i64>,
     pub(crate) reached: Option<i64>,
+    /// Tombstones, and records that the mapping left out.
     pub(crate) skipped: i64,
+    /// What turns the records into events, where they are none themselves.
+    pub(crate) mapping: Option<Mapping>,
     /// Whether a position or `reached` moved so that a commit without records is needed.
     pub(crate) dirty: bool,
     pub(crate) rows: Rows,

@@ -10,6 +10,7 @@ use rdkafka::error::KafkaError;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::IngestError;
+use crate::mapping::Mapping;
 use crate::registry::RegistrySettings;
 
 /// The cluster and its topics, from `[kafka]` of rapport.toml.
@@ -26,6 +27,8 @@ pub struct KafkaSettings {
     pub properties: BTreeMap<String, SecretString>,
     /// The registry with the schemas of Avro records. Without it Avro records are rejected.
     pub registry: Option<RegistrySettings>,
+    /// The mappings of the streams whose records are no events.
+    pub mappings: BTreeMap<Stream, Mapping>,
     /// Whether the broker is the embedded one, which is empty at every start, see
     /// [`crate::EmbeddedBroker`].
     pub embedded: bool,
@@ -85,6 +88,7 @@ impl fmt::Debug for KafkaSettings {
             .field("topics", &self.topics)
             .field("properties", &self.properties.keys())
             .field("registry", &self.registry)
+            .field("mappings", &self.mappings)
             .field("embedded", &self.embedded)
             .finish()
     }
@@ -183,6 +187,7 @@ mod tests {
                 topics: BTreeMap::new(),
                 properties: [(name.to_owned(), value.into())].into(),
                 registry: None,
+                mappings: BTreeMap::new(),
                 embedded: false,
             };
             let made: Result<rdkafka::consumer::BaseConsumer, _> = settings.consumer().create();

@@ -1,6 +1,7 @@
 //! Sorts accepted and rejected records into partition buffers, and commits the buffers together
 //! with their positions, a [flush](crate::flush) at a time.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,11 +10,12 @@ use domain::Stream;
 use lake::{Lake, PartitionId};
 use tokio::task::JoinHandle;
 
-use crate::dead_letters::rejected_record::{RecordMetadata, RejectedRecord};
+use crate::dead_letters::rejected_record::{RecordMetadata, RejectedRecord, RejectionCause};
 use crate::dead_letters::write;
 use crate::decode::{CloudEventAttributes, Decoder, Event, RecordInput, Rows, schema_id};
 use crate::error::IngestError;
 use crate::flush::{Committer, FlushOutcome};
+use crate::mapping::{Mapped, Mapping, MappingContext, MappingFailure, record_position};
 use crate::partition_buffer::{FlushSlice, PartitionBuffer};
 use crate::registry::{SchemaLookup, SchemaRegistry};
 use crate::settings::FlushLimits;
@@ -47,6 +49,9 @@ pub(crate) struct Sink {
     pub(crate) counts: IngestCounts,
     /// The registry with the schemas of Avro records. Without it Avro records are rejected.
     pub(crate) registry: Option<SchemaRegistry>,
+    /// The mappings of the streams whose records are no events. A buffer takes its mapping when it
+    /// is opened.
+    pub(crate) mappings: BTreeMap<Stream, Mapping>,
     pub(crate) commit_times: CommitTimes,
     /// `None` while a flush is in flight.
     committer: Option<Committer>,
@@ -77,6 +82,7 @@ impl Sink {
             buffers: Vec::new(),
             counts: IngestCounts::default(),
             registry: None,
+            mappings: BTreeMap::new(),
             commit_times: CommitTimes::default(),
             committer: Some(Committer::open(lake, streams).await?),
             in_flight: None,
@@ -140,6 +146,7 @@ impl Sink {
             newest: stored.newest.min(stored.reached),
             reached: stored.reached,
             skipped: stored.skipped,
+            mapping: self.mappings.get(&stream).cloned(),
             dirty: false,
             rows: Rows::new(stream),
             spare_rows: None,
@@ -181,13 +188,40 @@ impl Sink {
         let Some(decoder) = self.decoders.get_mut(&buffer.stream) else { return Ok(()) };
         let (arrival, attributes) = (record.arrival, record.attributes);
         let input = RecordInput { value, arrival, attributes, schema: schema.as_deref() };
+        let metadata = LazyCell::new(metadata);
+        let is_known_dead_letter = !buffer.known_dead_letters.is_empty()
+            && buffer.known_dead_letters.contains(&record.offset);
+        let mapped = buffer.mapping.as_ref().map(|mapping| {
+            let position = record_position(&buffer.topic, buffer.partition, record.offset);
+            map_record(&self.lake, mapping, &input, &metadata, (&buffer.topic, &position))
+        });
         let mut event = Event::default();
-        match decoder.parse_into(&input, &mut event) {
-            // It was rejected before a crash, when its schema was unknown. It stays a dead letter.
-            Ok(())
-                if !buffer.known_dead_letters.is_empty()
-                    && buffer.known_dead_letters.contains(&record.offset) =>
-            {
+        let mut message = None;
+        let decoded = match &mapped {
+            None => decoder.parse_into(&input, &mut event),
+            Some(Ok(Mapped::Event(json))) => {
+                let value = json.as_bytes();
+                let input = RecordInput { value, arrival, attributes: None, schema: None };
+                decoder.parse_into(&input, &mut event)
+            }
+            Some(Ok(Mapped::Skipped)) if is_known_dead_letter => {
+                self.counts.rejected += 1;
+                return Ok(());
+            }
+            Some(Ok(Mapped::Skipped)) => {
+                buffer.skipped += 1;
+                self.counts.skipped += 1;
+                return Ok(());
+            }
+            Some(Err(failure)) => {
+                message.clone_from(&failure.message);
+                Err(failure.rejection.clone())
+            }
+        };
+        match decoded {
+            // It was rejected before a crash, when its schema was unknown or its mapping another.
+            // It stays a dead letter.
+            Ok(()) if is_known_dead_letter => {
                 self.counts.rejected += 1;
             }
             Ok(()) => {
@@ -196,22 +230,16 @@ impl Sink {
                 self.counts.late += u64::from(late);
             }
             Err(rejection) => {
-                self.counts.rejected += 1;
-                *self.counts.by_reason.entry(rejection.reason.as_str()).or_default() += 1;
-                self.counts.sealed_days += u64::from(rejection.sealed_before.is_some());
-                self.counts.sealed_before = self.counts.sealed_before.max(rejection.sealed_before);
+                let position = (buffer.topic.as_str(), buffer.partition, record.offset);
+                self.counts.record_rejection(buffer.stream, position, &rejection);
                 tracing::debug!(topic = buffer.topic, partition = buffer.partition, offset = record.offset, %rejection, "rejected");
-                if !buffer.known_dead_letters.contains(&record.offset) {
+                if !is_known_dead_letter {
                     let (offset, arrival) = (record.offset, record.arrival);
-                    let lake = &self.lake;
-                    buffer.rejected.push(RejectedRecord::seal(
-                        lake,
-                        offset,
-                        arrival,
-                        rejection,
-                        value,
-                        &metadata(),
-                    ));
+                    let mapping = buffer.mapping.as_ref().map(|m| m.name().to_owned());
+                    let cause = RejectionCause { rejection, mapping, message };
+                    let sealed =
+                        RejectedRecord::seal(&self.lake, offset, arrival, cause, value, &metadata);
+                    buffer.rejected.push(sealed);
                 }
             }
         }
@@ -334,7 +362,8 @@ impl Sink {
         let worst = self.buffers.iter().max_by_key(|p| p.rejected.len());
         let sealed = counts.sealed_days;
         if let Some(first) = counts.sealed_before.filter(|_| sealed * 2 > counts.rejected) {
-            return Err(IngestError::MostlySealed { records: counts.records, sealed, first });
+            let (records, counts) = (counts.records, Box::new(counts.clone()));
+            return Err(IngestError::MostlySealed { records, sealed, first, counts });
         }
         let reason = counts.by_reason.iter().max_by_key(|(_, n)| **n);
         Err(IngestError::MostlyRejected {
@@ -342,6 +371,21 @@ impl Sink {
             records: counts.records,
             rejected: counts.rejected,
             reason: reason.map_or_else(String::new, |(reason, _)| (*reason).to_owned()),
+            counts: Box::new(counts.clone()),
         })
     }
+}
+
+/// Maps a record. One of Avro is turned into its JSON first.
+fn map_record(
+    lake: &Lake,
+    mapping: &Mapping,
+    record: &RecordInput<'_>,
+    metadata: &RecordMetadata<'_>,
+    (topic, position): (&str, &str),
+) -> Result<Mapped, Box<MappingFailure>> {
+    let (key, headers, arrival) = (metadata.key, metadata.headers.as_slice(), record.arrival);
+    let pseudonym = &|credential: &str| lake.key().pseudonym(credential);
+    let context = MappingContext { key, headers, topic, position, arrival, pseudonym };
+    mapping.run_encoded(record.value, record.schema, &context)
 }

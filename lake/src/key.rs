@@ -46,6 +46,9 @@ pub struct SealedRecord {
     pub headers: Vec<(String, Option<String>)>,
     /// The record's bytes, in base64.
     pub value: String,
+    /// The message of the mapping's error, which may quote the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 impl SealedRecord {
@@ -57,6 +60,7 @@ impl SealedRecord {
                 .map(|(name, value)| (name.clone(), value.as_ref().map(|v| STANDARD.encode(v))))
                 .collect(),
             value: STANDARD.encode(value),
+            message: None,
         }
     }
 
@@ -158,6 +162,15 @@ impl LakeKey {
     pub fn hash_credential(&self, credential: &str) -> String {
         let tag = hmac::sign(&self.in_use().credentials, credential.as_bytes());
         format!("k:{}:{}", self.id(), hex::encode(tag))
+    }
+
+    /// Returns a name for whoever uses a credential: `key-` and the first 16 hex digits of the
+    /// credential's HMAC-SHA256. It is made with the oldest key of the file, so that rotating the
+    /// key gives nobody another name.
+    pub fn pseudonym(&self, credential: &str) -> String {
+        let oldest = self.keys.last().unwrap_or(&self.keys[0]);
+        let tag = hmac::sign(&oldest.credentials, credential.as_bytes());
+        format!("key-{}", hex::encode(&tag.as_ref()[..8]))
     }
 
     /// Encrypts a record by AES-256-GCM; the result begins with the random nonce.
@@ -272,11 +285,15 @@ mod tests {
         let renewed = LakeKey::rotate(&path).expect("another key before it");
         assert_eq!(renewed.ids().skip(1).collect::<Vec<_>>(), [made.id()]);
         assert_ne!(renewed.hash_credential("ck_1"), made.hash_credential("ck_1"));
+        assert_eq!(renewed.pseudonym("ck_1"), made.pseudonym("ck_1"));
+        assert_ne!(made.pseudonym("ck_1"), made.pseudonym("ck_2"));
+        let renewed_again = LakeKey::rotate(&path).expect("a third key");
+        assert_eq!(renewed_again.pseudonym("ck_1"), made.pseudonym("ck_1"));
         assert_eq!(renewed.open(&sealed, made.id()).expect("what the old one sealed"), record);
         let sealed = renewed.seal(&record);
         assert_eq!(renewed.open(&sealed, renewed.id()).expect("opens"), record);
         assert!(made.open(&sealed, renewed.id()).is_err());
-        assert_eq!(LakeKey::read(&path).expect("both").ids().count(), 2);
+        assert_eq!(LakeKey::read(&path).expect("all").ids().count(), 3);
         fs::write(&path, "no key").expect("written");
         assert!(LakeKey::read(&path).is_err());
     }

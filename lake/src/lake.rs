@@ -25,7 +25,7 @@ use crate::log::load::{has_log, load};
 use crate::log::paths::{LOG_FOLDER, entry_path};
 use crate::log::snapshot::TableSnapshot;
 use crate::object_files::delete_if_exists;
-use crate::schema::{self, FORMAT_VERSION, OPENED_FROM, TableDef};
+use crate::schema::{self, FORMAT_VERSION, TableDef};
 use crate::store::{LakeLocation, StoreOptions};
 use crate::table_cache::TableCache;
 use crate::table_properties::{CLEAN_UP_PROPERTY, FORMAT_PROPERTY, KEY_PROPERTY, format_of};
@@ -356,7 +356,7 @@ impl Lake {
         let ours = FORMAT_VERSION;
         match found.cmp(&ours) {
             Ordering::Greater => return Err(LakeError::NewerFormat { table: name, found, ours }),
-            Ordering::Less if !any_format && found < OPENED_FROM => {
+            Ordering::Less if !any_format => {
                 return Err(LakeError::OlderFormat { found, ours });
             }
             _ => {}

@@ -9,10 +9,9 @@ use domain::{FieldRule, Stream};
 ///
 /// - 2: logs are cleaned up. An older program that slept would commit into the gap.
 /// - 3: every written file has a checksum, and every log has a witness.
-pub const FORMAT_VERSION: u32 = 3;
-
-/// The oldest layout that is used without an upgrade. Its files without a checksum are not checked.
-pub(crate) const OPENED_FROM: u32 = 2;
+/// - 4: dead letters have a mapping and a detail, and billing events may be payments, which an older
+///   program would count as revenue.
+pub const FORMAT_VERSION: u32 = 4;
 
 /// The name and the columns of a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +112,8 @@ pub fn dead_letters() -> TableDef {
             optional("field", Utf8),
             required("sealed", Binary),
             required("key_id", Utf8),
+            optional("mapping", Utf8),
+            optional("detail", Utf8),
             required("arrival_date", Date32),
         ])),
         partition_by: Some("arrival_date".to_owned()),

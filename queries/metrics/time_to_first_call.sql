@@ -10,7 +10,8 @@ partners = { type = "Int64", unit = "partners" }
 reached = { type = "Int64", unit = "partners", description = "With a success in any environment" }
 median_seconds = { type = "Float64", unit = "seconds", description = "NULL while fewer than half have got there" }
 p90_seconds = { type = "Float64", unit = "seconds", description = "NULL while fewer than 90 % have got there" }
-within_30m = { type = "Float64", unit = "ratio", description = "Share with a first call within 30 minutes; NULL while nobody has been watched for so long, as for the next three" }
+within_5m = { type = "Float64", unit = "ratio", description = "Share with a first call within 5 minutes; NULL while nobody has been watched for so long, as for the next four" }
+within_30m = { type = "Float64", unit = "ratio" }
 within_1d = { type = "Float64", unit = "ratio" }
 within_7d = { type = "Float64", unit = "ratio" }
 within_30d = { type = "Float64", unit = "ratio" }
@@ -20,7 +21,7 @@ unique = ["cohort_month"]
 [[checks]]
 not_null = ["partners", "reached"]
 [[checks]]
-sql = "SELECT * FROM this WHERE reached > partners OR within_30m > within_1d OR within_1d > within_7d OR within_7d > within_30d"
+sql = "SELECT * FROM this WHERE reached > partners OR within_5m > within_30m OR within_30m > within_1d OR within_1d > within_7d OR within_7d > within_30d"
 ---*/
 WITH waits AS (
     SELECT
@@ -55,6 +56,7 @@ SELECT
     reached,
     survival_quantile(curve, 0.5) / 1e6 AS median_seconds,
     survival_quantile(curve, 0.9) / 1e6 AS p90_seconds,
+    CASE WHEN watched_us >= 300000000 THEN 1 - survival_at(curve, 300000000) END AS within_5m,
     CASE WHEN watched_us >= 1800000000 THEN 1 - survival_at(curve, 1800000000) END AS within_30m,
     CASE WHEN watched_us >= 86400000000 THEN 1 - survival_at(curve, 86400000000) END AS within_1d,
     CASE WHEN watched_us >= 604800000000 THEN 1 - survival_at(curve, 604800000000) END AS within_7d,

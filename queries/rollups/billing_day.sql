@@ -9,10 +9,10 @@ reads = { billing_events = "same" }
 event_date = { type = "Date32" }
 partner_id = { type = "Utf8", description = "as sent; merges are applied when it is read" }
 product = { type = "Utf8" }
-kind = { type = "Utf8", description = "usage, subscription, commission, credit or refund" }
+kind = { type = "Utf8", description = "usage, subscription, commission, credit, refund, payment_failed or payment_succeeded" }
 currency = { type = "Utf8", description = "ISO 4217" }
 events = { type = "Int64", unit = "events" }
-amount_minor = { type = "Decimal(38, 0)", unit = "minor units of the currency", description = "positive for credits and refunds too" }
+amount_minor = { type = "Decimal(38, 0)", unit = "minor units of the currency", description = "positive for credits and refunds too; of payments what was due" }
 units = { type = "Decimal(38, 0)", unit = "units" }
 
 [[checks]]

@@ -1,5 +1,5 @@
 /*---
-description = "billing_day before as_of, with merges and in the reporting currency, exact: minor units × the latest rate on or before the day. Credits and refunds are positive here and subtracted by who reads them"
+description = "billing_day before as_of, with merges and in the reporting currency, exact: minor units × the latest rate on or before the day. Credits and refunds are positive here and subtracted by who reads them; payments are no money and left out"
 owner = "partner-analytics"
 grain = ["event_date", "partner_id", "product", "kind"]
 slice = "partner_id"
@@ -31,10 +31,15 @@ dated AS (
   SELECT reporting_currency, CAST(1 AS DECIMAL(16, 8)), CAST('1970-01-01' AS DATE), NULL
   FROM settings
 ),
+charged AS (
+  SELECT event_date, partner_id, product, kind, currency, amount_minor
+  FROM billing_day
+  WHERE event_date < $as_of AND kind NOT IN ('payment_failed', 'payment_succeeded')
+),
 -- What one minor unit was worth, for the days and currencies that were billed.
 priced AS (
   SELECT d.currency, d.event_date, r.rate * c.unit AS price
-  FROM (SELECT DISTINCT currency, event_date FROM billing_day WHERE event_date < $as_of) d
+  FROM (SELECT DISTINCT currency, event_date FROM charged) d
   JOIN currencies c ON c.code = d.currency
   JOIN dated r
     ON r.currency = d.currency
@@ -48,10 +53,9 @@ converted AS (
     b.product,
     b.kind,
     b.amount_minor * p.price AS amount
-  FROM billing_day b
+  FROM charged b
   JOIN priced p ON p.currency = b.currency AND p.event_date = b.event_date
   LEFT JOIN merge_map m ON m.partner_id = b.partner_id
-  WHERE b.event_date < $as_of
 )
 SELECT
   event_date,

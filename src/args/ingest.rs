@@ -7,20 +7,30 @@ use clap::{Args, Subcommand};
 use domain::Stream;
 use ingest::decode::RejectReason;
 
-use super::Format;
+use super::{Format, TextFormat};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IngestCommand {
     /// Read the topics of the cluster in a consumer group
     #[command(
-        after_help = "Examples:\n  rapport ingest run\n  rapport ingest run --until-caught-up --from 2026-01-01\n  rapport ingest run --metrics 127.0.0.1:9464"
+        after_help = "A stream whose records come in another format has a mapping, in [ingest.mapping] of rapport.toml.\nRejected records are explained at the end: the rule that was broken, how often, and where first.\n\nExamples:\n  rapport ingest run\n  rapport ingest run --until-caught-up --from 2026-01-01\n  rapport ingest run --metrics 127.0.0.1:9464\n  rapport ingest run --until-caught-up --format json | jq .rejections"
     )]
     Run(IngestRunArgs),
-    /// Load NDJSON files, plain, gzip or zstd, through the same checks; the same bytes again add nothing
+    /// Load files of one record a line, plain or compressed, through the same checks; the same bytes again add nothing
     #[command(
-        after_help = "A file is known by its bytes, not by its name. One that has grown since it was loaded goes on\nwhere it ended; a last line that was cut off then is read again, whole.\n\nExamples:\n  rapport ingest load --stream api-calls calls-*.ndjson calls-*.ndjson.gz\n  curl -s https://example.com/calls.zst | rapport ingest load --stream api-calls -"
+        after_help = "A file is known by its bytes, not by its name. One that has grown since it was loaded goes on\nwhere it ended; a last line that was cut off then is read again, whole. Each file is judged by\nitself: one that is rejected whole ends the load with 3, and what it looks like is said; the\nothers are loaded all the same. Of a folder every file below it is loaded, hidden ones left out.\n\nRecords in another format go through a mapping, which is a recipe or a jq program of your own\n(`rapport ingest mappings`). A file that was loaded without it is loaded anew with it.\n\nExamples:\n  rapport ingest load --stream api-calls calls-*.ndjson calls-*.ndjson.gz\n  rapport ingest load --mapping kong-http-log /var/log/kong/\n  rapport ingest load --mapping gateway.jq --stream api-calls gateway.log.zst\n  curl -s https://example.com/calls.zst | rapport ingest load --stream api-calls -\n  rapport ingest load --stream support-events <(jq -c '.tickets[]' export.json)"
     )]
     Load(IngestLoadArgs),
+    /// Show what a mapping would make of a file, and what would be rejected and why; writes nothing
+    #[command(
+        after_help = "Needs no project. The first records are shown before and after, then every kind of rejected\nrecord with its lines; the counts are those of the whole file. Without --mapping the records are\nchecked as they are. What is shown of records is your own file: mind secrets before you share it.\n\nExamples:\n  rapport ingest try --mapping kong-http-log kong.log\n  rapport ingest try --mapping gateway.jq --stream api-calls gateway.log --limit 20\n  rapport ingest try --stream billing-events bills.ndjson --format json | jq .rejections"
+    )]
+    Try(IngestTryArgs),
+    /// List the recipes, which are the built-in mappings, or print one
+    #[command(
+        after_help = "A mapping is a jq program: its input is one record, its output one event of the contract, `empty`\nto leave the record out. $position is an event_id where the source has none; $arrival, $topic, $key\nand $headers tell the rest. Its header, the TOML in its first comment, names the stream.\n\nExamples:\n  rapport ingest mappings\n  rapport ingest mappings kong-http-log > gateway.jq\n  rapport ingest mappings --functions\n  rapport ingest try --mapping gateway.jq gateway.log"
+    )]
+    Mappings(MappingsArgs),
     /// The contracts: which fields an event has, and what each may be
     #[command(
         after_help = "A record is JSON with these fields, CloudEvents JSON whose data has them (id and time are\nevent_id and occurred_at), or Avro. Fields of other names are kept in the column extra. What\nbreaks a rule is a dead letter: `rapport ingest dead-letters`.\n\nExamples:\n  rapport ingest fields\n  rapport ingest fields billing-events\n  rapport ingest fields --format json"
@@ -32,11 +42,10 @@ pub(crate) enum IngestCommand {
     )]
     DeadLetters(DeadLettersArgs),
     /// Put the dead letters through the checks again; what passes now moves to its raw table
-    Replay {
-        /// Only those of one stream
-        #[arg(long, value_name = "STREAM")]
-        stream: Option<Stream>,
-    },
+    #[command(
+        after_help = "A dead letter goes through the mapping that rejected it, as it is now: correct the mapping's file\nand replay. --mapping puts them all through another one, `--mapping none` through none.\n\nExamples:\n  rapport ingest replay\n  rapport ingest replay --stream api-calls --mapping gateway.jq"
+    )]
+    Replay(ReplayArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -62,22 +71,76 @@ pub(crate) struct IngestRunArgs {
     /// Answer Prometheus at http://ADDR/metrics, and /healthz; a port alone is 127.0.0.1
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<String>,
+    /// Print the counts and what was rejected as text or as JSON
+    #[arg(long, value_enum, default_value_t = TextFormat::Text)]
+    pub(crate) format: TextFormat,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct IngestLoadArgs {
-    /// Which stream the files hold
-    #[arg(long, value_name = "api-calls|partner-events|billing-events|support-events")]
-    pub(crate) stream: Stream,
+    /// Which stream the files hold [default: that of the mapping]
+    #[arg(
+        long,
+        value_name = "api-calls|partner-events|billing-events|support-events",
+        required_unless_present = "mapping"
+    )]
+    pub(crate) stream: Option<Stream>,
+    /// Put the records through a recipe or a jq program; none for none [default: that of the stream in rapport.toml]
+    #[arg(long, value_name = "RECIPE|FILE.jq|none")]
+    pub(crate) mapping: Option<String>,
     /// The arrival of the events [default: the instant of the run that first reads the file]
     #[arg(long, value_name = "INSTANT")]
     pub(crate) arrival: Option<String>,
-    /// Go on although most records are rejected
+    /// Go on although most records are rejected, and end with 0 also where a whole file is
     #[arg(long)]
     pub(crate) accept_rejects: bool,
-    /// NDJSON files, plain or compressed by gzip or zstd; - is standard input
+    /// Print the counts and what was rejected as text or as JSON
+    #[arg(long, value_enum, default_value_t = TextFormat::Text)]
+    pub(crate) format: TextFormat,
+    /// Files of one record a line, plain or compressed by gzip, zstd, xz or bzip2; pipes, or folders
+    /// of files; - is standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IngestTryArgs {
+    /// A recipe, or a jq program of your own
+    #[arg(long, value_name = "RECIPE|FILE.jq|none")]
+    pub(crate) mapping: Option<String>,
+    /// Which stream the events belong to [default: that of the mapping]
+    #[arg(long, value_name = "STREAM", required_unless_present = "mapping")]
+    pub(crate) stream: Option<Stream>,
+    /// How many records are shown, and how many of those that are rejected
+    #[arg(long, default_value_t = 5)]
+    pub(crate) limit: usize,
+    #[arg(long, value_enum, default_value_t = TextFormat::Text)]
+    pub(crate) format: TextFormat,
+    /// A file of one record a line, plain or compressed; - is standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MappingsArgs {
+    /// Print the program of this one
+    #[arg(value_name = "RECIPE", conflicts_with = "format")]
+    pub(crate) name: Option<String>,
+    /// Print the functions that every mapping may call beside those of jq
+    #[arg(long, conflicts_with_all = ["name", "format"])]
+    pub(crate) functions: bool,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Only those of one stream
+    #[arg(long, value_name = "STREAM")]
+    pub(crate) stream: Option<Stream>,
+    /// Put them through this mapping; none for none [default: the one that rejected each]
+    #[arg(long, value_name = "RECIPE|FILE.jq|none")]
+    pub(crate) mapping: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -111,7 +174,7 @@ pub(crate) struct DeadLettersArgs {
 pub(crate) enum BenchCommand {
     /// Ingest's CPU time an event, beside that of librdkafka alone on the same topic
     #[command(
-        after_help = "Makes a topic rapport-bench-…, fills it with simulated calls, and reads it in turns: drained by\nlibrdkafka with nothing done to the records, and by ingest into a temporary lake. Topic and lakes\nare deleted at the end. What counts is the CPU time of this process; the broker must be another.\n\nExamples:\n  rapport bench ingest\n  rapport bench ingest --events 1000000 --bootstrap 127.0.0.1:9092 --format json"
+        after_help = "Makes a topic rapport-bench-…, fills it with simulated calls, and reads it in turns: drained by\nlibrdkafka with nothing done to the records, and by ingest into a temporary lake. Topic and lakes\nare deleted at the end. What counts is the CPU time of this process; the broker must be another.\n\nWith --mapping each round also ingests the same events through it, and the cost of a mapped event\nis given as a multiple of a plain one's of that round. For kong-http-log they are produced once\nmore in Kong's shape, about three times as long, to a topic of their own; any other mapping reads\nthe events as they are, so a program of one dot shows what mapping costs by itself.\n\nExamples:\n  rapport bench ingest\n  rapport bench ingest --mapping kong-http-log\n  rapport bench ingest --events 1000000 --bootstrap 127.0.0.1:9092 --format json"
     )]
     Ingest(BenchIngestArgs),
 }
@@ -127,6 +190,9 @@ pub(crate) struct BenchIngestArgs {
     /// How often both read the topic
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
+    /// Measure the cost of this mapping too
+    #[arg(long, value_name = "RECIPE|FILE.jq")]
+    pub(crate) mapping: Option<String>,
     /// The brokers [default: those of the project]
     #[arg(long, value_name = "SERVERS")]
     pub(crate) bootstrap: Option<String>,

@@ -27,7 +27,7 @@ pub(crate) enum MetricsCommand {
     },
     /// Write a new query with its cases, which works as it stands
     #[command(
-        after_help = "Examples:\n  rapport metrics new calls_by_month\n  rapport metrics new endpoint_day --kind rollup"
+        after_help = "Examples:\n  rapport metrics new calls_by_month\n  rapport metrics new region_day --kind rollup"
     )]
     New {
         /// a-z, 0-9 and _

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use ingest::{
     BenchCommand, BenchIngestArgs, DeadLettersArgs, FieldsArgs, IngestCommand, IngestLoadArgs,
-    IngestRunArgs,
+    IngestRunArgs, IngestTryArgs, MappingsArgs, ReplayArgs,
 };
 pub(crate) use lake::{EraseArgs, LakeCommand};
 pub(crate) use metrics::{
@@ -30,7 +30,7 @@ const EVERYWHERE: &str = "Everywhere";
     name = "rapport",
     version,
     arg_required_else_help = true,
-    after_help = "Start here:\n  rapport demo                 simulate a partner programme and open its report\n  rapport init my-programme    make an empty project\n\nExit codes: 0 done; 1 it failed; 2 the call or the configuration is wrong; 3 a check found something."
+    after_help = "Start here:\n  rapport demo                 simulate a partner programme and open its report\n  rapport init my-programme    make an empty project\n\nExit codes: 0 done; 1 it failed; 2 the call or the configuration is wrong; 3 a check found something, or a file was rejected whole."
 )]
 pub(crate) struct Arguments {
     /// The project's configuration [default: rapport.toml here or in a folder above]
@@ -139,7 +139,8 @@ pub(crate) struct DemoArgs {
 pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) world: WorldArgs,
-    /// Write NDJSON files here, one a stream, and the CSV files of rates, targets and sunsets
+    /// Write NDJSON files here, one a stream, and the CSV files of rates, targets, sunsets and
+    /// the programme
     #[arg(long, value_name = "DIR", required_unless_present = "kafka")]
     pub(crate) out: Option<PathBuf>,
     /// Produce to this cluster, in a project to its topics and with its properties; the topics

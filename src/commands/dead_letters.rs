@@ -8,11 +8,12 @@ use arrow::array::TimestampMicrosecondArray;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use domain::{Day, Stream, agree, counted, thousands};
-use ingest::{DeadLetter, ReplayCounts};
+use ingest::{DeadLetter, ReplayCounts, ReplayMapping, ReplayOptions};
 use lake::Lake;
 
-use crate::args::DeadLettersArgs;
-use crate::config::Config;
+use crate::args::{DeadLettersArgs, ReplayArgs};
+use crate::config::{Config, NO_MAPPING, given_mapping};
+use crate::errors::usage_error;
 use crate::output::{self, print_line};
 use crate::progress::Spinner;
 
@@ -54,6 +55,8 @@ fn rows(lake: &Lake, dead_letters: &[DeadLetter], open: bool) -> anyhow::Result<
         Field::new("kafka_offset", DataType::Int64, false),
         Field::new("reason", DataType::Utf8, false),
         Field::new("field", DataType::Utf8, true),
+        Field::new("mapping", DataType::Utf8, true),
+        Field::new("detail", DataType::Utf8, true),
     ];
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(TimestampMicrosecondArray::from(arrivals).with_timezone("UTC")),
@@ -63,10 +66,13 @@ fn rows(lake: &Lake, dead_letters: &[DeadLetter], open: bool) -> anyhow::Result<
         Arc::new(Int64Array::from_iter_values(dead_letters.iter().map(|l| l.offset))),
         text(&|l| Some(l.reason.clone())),
         text(&|l| l.field.clone()),
+        text(&|l| l.mapping.clone()),
+        text(&|l| l.detail.clone()),
     ];
     if open {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let (mut keys, mut headers, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let mut messages = Vec::new();
         for dead_letter in dead_letters {
             let record = dead_letter.open(lake)?;
             keys.push(record.key_bytes().map(text));
@@ -75,11 +81,13 @@ fn rows(lake: &Lake, dead_letters: &[DeadLetter], open: bool) -> anyhow::Result<
             // They are pairs because a record may have several headers of one name.
             headers.push((!pairs.is_empty()).then(|| serde_json::json!(pairs).to_string()));
             values.push(text(record.bytes()));
+            messages.push(record.message);
         }
         for (name, column) in [
             ("key", StringArray::from(keys)),
             ("headers", StringArray::from(headers)),
             ("value", StringArray::from(values)),
+            ("message", StringArray::from(messages)),
         ] {
             fields.push(Field::new(name, DataType::Utf8, true));
             columns.push(Arc::new(column));
@@ -88,23 +96,49 @@ fn rows(lake: &Lake, dead_letters: &[DeadLetter], open: bool) -> anyhow::Result<
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
-/// Checks the dead letters of one stream, or of all, again.
+/// Maps and checks the dead letters of one stream, or of all, again.
 pub(crate) async fn replay(
     config: &Config,
-    stream: Option<Stream>,
+    options: &ReplayArgs,
     quiet: bool,
 ) -> anyhow::Result<()> {
+    let mapping = match options.mapping.as_deref() {
+        None => ReplayMapping::AsRecorded,
+        Some(NO_MAPPING) => ReplayMapping::Absent,
+        Some(given) => ReplayMapping::Use(given_mapping(Some(config), given)?),
+    };
+    // A mapping fits the stream that it names and no other.
+    let only = match (&mapping, options.stream) {
+        (ReplayMapping::Use(mapping), given) => match (mapping.stream(), given) {
+            (Some(of), Some(given)) if of != given => {
+                let name = mapping.name();
+                return Err(usage_error(format!(
+                    "--mapping {name} gives {of}, and --stream is {given}"
+                )));
+            }
+            (None, None) => {
+                let message = "--mapping needs --stream here, because this mapping names none";
+                return Err(usage_error(message.to_owned()));
+            }
+            (of, given) => given.or(of),
+        },
+        (_, given) => given,
+    };
     let lake = Lake::open(&config.lake()).await?;
     let registry = config.registry();
+    let resolve = |name: &str| config.named_mapping(name).map_err(|error| format!("{error:#}"));
     let spinner = Spinner::start("replay", quiet);
     let mut total = ReplayCounts::default();
-    for stream in Stream::ALL.into_iter().filter(|s| stream.is_none_or(|only| only == *s)) {
-        let done = ingest::replay(&lake, stream, registry.as_ref(), &mut |done| {
+    for stream in Stream::ALL.into_iter().filter(|s| only.is_none_or(|only| only == *s)) {
+        let (registry, mapping) = (registry.as_ref(), &mapping);
+        let options = ReplayOptions { stream, registry, mapping, resolve: &resolve };
+        let done = ingest::replay(&lake, &options, &mut |done| {
             spinner.set_message(format!("{stream}: {} accepted", thousands(done.accepted)));
         })
         .await?;
         total.accepted += done.accepted;
         total.rejected += done.rejected;
+        total.left_out += done.left_out;
         total.skipped += done.skipped;
         total.finished += done.finished;
     }
@@ -115,6 +149,14 @@ pub(crate) async fn replay(
         thousands(total.rejected),
         thousands(total.skipped)
     ))?;
+    if total.left_out > 0 {
+        print_line(&format!(
+            "{} {} left out by the mapping now, and no dead {} any longer",
+            counted(total.left_out, "record"),
+            agree(total.left_out, "is", "are"),
+            agree(total.left_out, "letter", "letters")
+        ))?;
+    }
     if total.finished > 0 {
         print_line(&format!(
             "{} of a replay that had died {} finished",

@@ -53,7 +53,9 @@ fn to_files(world: &World, dir: &Path, quiet: bool) -> anyhow::Result<()> {
         table.row([file.path.display().to_string(), thousands(file.records)]);
     }
     print_table(&table)?;
-    print_note("With rates.csv, sla.csv and sunsets.csv beside them, for a project's folder.");
+    print_note(
+        "With rates.csv, sla.csv, sunsets.csv and programme.csv beside them, for a project's folder.",
+    );
     Ok(())
 }
 
@@ -61,7 +63,8 @@ fn to_files(world: &World, dir: &Path, quiet: bool) -> anyhow::Result<()> {
 pub(crate) fn write_csv_files(options: &WorldOptions, dir: &Path) -> anyhow::Result<()> {
     write_file(&dir.join("rates.csv"), fixtures::rates_csv(options).as_bytes())?;
     write_file(&dir.join("sla.csv"), fixtures::sla_csv().as_bytes())?;
-    write_file(&dir.join("sunsets.csv"), fixtures::sunsets_csv(options).as_bytes())
+    write_file(&dir.join("sunsets.csv"), fixtures::sunsets_csv(options).as_bytes())?;
+    write_file(&dir.join("programme.csv"), fixtures::programme_csv(options).as_bytes())
 }
 
 fn to_kafka(

@@ -69,12 +69,17 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         Command::Ingest(IngestCommand::Load(options)) => {
             runtime.block_on(ingest::load(&config()?, &options, quiet))
         }
+        Command::Ingest(IngestCommand::Try(options)) => {
+            let project = Config::find_if_any(arguments.config.as_deref())?;
+            ingest::try_file(project.as_ref(), &options)
+        }
+        Command::Ingest(IngestCommand::Mappings(options)) => ingest::list_mappings(&options),
         Command::Ingest(IngestCommand::Fields(options)) => fields::run(&options),
         Command::Ingest(IngestCommand::DeadLetters(options)) => {
             runtime.block_on(dead_letters::list(&config()?, &options))
         }
-        Command::Ingest(IngestCommand::Replay { stream }) => {
-            runtime.block_on(dead_letters::replay(&config()?, stream, quiet))
+        Command::Ingest(IngestCommand::Replay(options)) => {
+            runtime.block_on(dead_letters::replay(&config()?, &options, quiet))
         }
         Command::Metrics(command) => metrics::run(command, &config, runtime, quiet),
         Command::Sql(options) => sql::run(&open(config()?)?, &options, runtime),

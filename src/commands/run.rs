@@ -6,7 +6,7 @@ use anyhow::Context;
 use domain::{Stream, counted, thousands};
 use lake::Lake;
 
-use crate::args::{IngestRunArgs, RunArgs};
+use crate::args::{IngestRunArgs, RunArgs, TextFormat};
 use crate::commands::{ingest, plan, report};
 use crate::config::Config;
 use crate::errors::report_refusal;
@@ -30,6 +30,7 @@ pub(crate) fn run(
         flush_rows: None,
         flush_seconds: None,
         metrics: None,
+        format: TextFormat::Text,
     };
     let topics = config.kafka()?.topics;
     let calls = topics.get(&Stream::ApiCalls).cloned().unwrap_or_default();
@@ -40,6 +41,7 @@ pub(crate) fn run(
         thousands(counts.accepted),
         thousands(counts.rejected)
     ))?;
+    ingest::print_rejections(&counts.rejections)?;
     ingest::print_sealed_note(&counts);
     // The next run does again what follows, so nobody has to wait for its end.
     shutdown::exit_on_signals(TerminationSignals::All);

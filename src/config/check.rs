@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use domain::{Position, has_credentials, printable};
+use domain::{Position, closest_name, has_credentials, printable};
 use toml::de::{DeTable, DeValue};
 
 use super::file::RapportToml;
+use super::mappings::is_file_name;
 use crate::errors::usage_error;
 
 /// The longest topic name that Kafka allows.
@@ -25,11 +26,14 @@ pub(super) fn check(values: &RapportToml, path: &Path, text: &str) -> anyhow::Re
     ];
     let topics = values.kafka.topics.iter();
     problems.extend(topics.map(|(s, t)| (vec!["kafka", "topics", s.table()], topic(t))));
+    let mappings = values.ingest.mappings();
+    problems.extend(mappings.map(|(s, m)| (vec!["ingest", "mapping", s.table()], mapping(m))));
     problems.extend([
         (vec!["metrics", "reporting_currency"], currency(&metrics.reporting_currency)),
         (vec!["metrics", "rates"], file(&metrics.rates.path)),
         (vec!["metrics", "sla"], file(&metrics.sla.path)),
         (vec!["metrics", "sunsets"], file(&metrics.sunsets.path)),
+        (vec!["metrics", "programme"], file(&metrics.programme.path)),
         (vec!["scoring", "policy"], file(&values.scoring.policy.path)),
         (vec!["actions", "policy"], file(&values.actions.policy.path)),
     ]);
@@ -110,6 +114,23 @@ fn topic(topic: &str) -> Option<String> {
     })
 }
 
+fn mapping(name: &str) -> Option<String> {
+    if name.trim().is_empty() {
+        return Some("is empty; name a recipe or a file, or remove the line".to_owned());
+    }
+    let recipes = ingest::mapping::recipes();
+    if is_file_name(name) || recipes.iter().any(|recipe| recipe.name == name) {
+        return None;
+    }
+    let closest = closest_name(name, recipes.iter().map(|recipe| recipe.name));
+    let meant = closest.map_or_else(String::new, |other| format!("; did you mean \"{other}\"?"));
+    Some(format!(
+        "= \"{}\": there is no such recipe{meant}. `rapport ingest mappings` lists them; the name of \
+         a file of your own ends in .jq",
+        printable(name)
+    ))
+}
+
 fn name(name: &str) -> Option<String> {
     name.trim().is_empty().then(|| "is empty; give it a name".to_owned())
 }
@@ -129,7 +150,7 @@ fn currency(code: &str) -> Option<String> {
 }
 
 /// Returns the position of a value, or of the nearest table above it that the text has.
-fn position_of(text: &str, key: &[&str]) -> Position {
+pub(super) fn position_of(text: &str, key: &[&str]) -> Position {
     let find = || {
         let root = DeTable::parse(text).ok()?;
         let mut table = root.get_ref();
@@ -181,6 +202,11 @@ mod tests {
             "[metrics]\nreporting_currency = \"usd\"",
             "2:22: [metrics] reporting_currency = \"usd\" is no active ISO 4217 currency code; did you mean \"USD\"?",
         );
+        refuses(
+            "[ingest.mapping]\napi_calls = \"kong-http-logs\"",
+            "2:13: [ingest.mapping] api_calls = \"kong-http-logs\": there is no such recipe; did you mean \"kong-http-log\"?",
+        );
+        refuses("ingest.mapping.api_calls = \"\"", "1:28: [ingest.mapping] api_calls is empty");
         refuses("[metrics]\nsla = \"\"", "2:7: [metrics] sla is empty");
         assert!(check_variable("RAPPORT_LAKE_ROOT", "s3://me:hunter2@x").is_err());
         assert!(check_variable("RAPPORT_LAKE_ROOT", "lake").is_ok());

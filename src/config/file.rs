@@ -19,6 +19,9 @@ pub(super) struct RapportToml {
     pub(super) lake: LakeSection,
     #[serde(skip_serializing)]
     pub(super) kafka: KafkaSection,
+    // What a mapping makes of records is in the lake.
+    #[serde(skip_serializing)]
+    pub(super) ingest: IngestSection,
     pub(super) metrics: MetricsSection,
     pub(super) scoring: PolicySection,
     pub(super) actions: PolicySection,
@@ -65,10 +68,23 @@ pub(super) struct RegistrySection {
     pub(super) url: String,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IngestSection {
+    mapping: BTreeMap<StreamKey, String>,
+}
+
+impl IngestSection {
+    /// Returns the streams that have a mapping, each with the name of its recipe or file.
+    pub(super) fn mappings(&self) -> impl Iterator<Item = (Stream, &str)> {
+        self.mapping.iter().map(|(key, name)| (key.0, name.as_str()))
+    }
+}
+
 /// The topic of each stream. An empty name turns the stream off.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Topics(BTreeMap<TopicKey, String>);
+pub(super) struct Topics(BTreeMap<StreamKey, String>);
 
 impl Topics {
     pub(super) fn iter(&self) -> impl Iterator<Item = (Stream, &str)> {
@@ -76,11 +92,11 @@ impl Topics {
     }
 }
 
-/// A stream as a key of `[kafka.topics]`: the name of its table.
+/// A stream as a key of a section: the name of its table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct TopicKey(Stream);
+struct StreamKey(Stream);
 
-impl TopicKey {
+impl StreamKey {
     const ALL: [&str; Stream::ALL.len()] = {
         let mut names = [""; Stream::ALL.len()];
         let mut i = 0;
@@ -92,7 +108,7 @@ impl TopicKey {
     };
 }
 
-impl<'de> Deserialize<'de> for TopicKey {
+impl<'de> Deserialize<'de> for StreamKey {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let key = String::deserialize(deserializer)?;
         let stream = Stream::ALL.into_iter().find(|stream| stream.table() == key);
@@ -110,6 +126,8 @@ pub(super) struct MetricsSection {
     pub(super) sla: OptionalFile,
     #[serde(skip_serializing_if = "OptionalFile::is_default")]
     pub(super) sunsets: OptionalFile,
+    #[serde(skip_serializing_if = "OptionalFile::is_default")]
+    pub(super) programme: OptionalFile,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -179,6 +197,7 @@ impl RapportToml {
             ("metrics", "rates", &mut parsed.metrics.rates),
             ("metrics", "sla", &mut parsed.metrics.sla),
             ("metrics", "sunsets", &mut parsed.metrics.sunsets),
+            ("metrics", "programme", &mut parsed.metrics.programme),
             ("scoring", "policy", &mut parsed.scoring.policy),
             ("actions", "policy", &mut parsed.actions.policy),
         ];

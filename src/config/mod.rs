@@ -3,14 +3,17 @@
 //!
 //! - `file`: the sections of `rapport.toml` and the commented defaults below it
 //! - `check`: what must hold of the values
+//! - `mappings`: the mappings of streams, and those that a command line names
 //! - `reference_data`: the CSV files beside it
 
 mod check;
 mod file;
+mod mappings;
 mod reference_data;
 
 pub(crate) use check::check_servers;
 pub(crate) use file::template;
+pub(crate) use mappings::{NO_MAPPING, given_mapping};
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -38,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) names_kafka: bool,
     values: RapportToml,
     store: StoreOptions,
+    /// Where the file names each stream's mapping.
+    mapping_positions: BTreeMap<Stream, String>,
 }
 
 /// Holds for how many days records are kept; `None` means for ever.
@@ -75,6 +80,7 @@ impl Config {
             names_kafka: false,
             values,
             store: StoreOptions::default(),
+            mapping_positions: BTreeMap::new(),
         })
     }
 
@@ -93,12 +99,14 @@ impl Config {
             usage_error(format!("{}:{at}: {what}", path.display()))
         })?;
         check::check(&values, path, text)?;
+        let mapping_positions = mappings::positions(&values, path, text);
         let path = std::path::absolute(path).context("the configuration's folder")?;
         // Object-store paths can't hold `..`.
         let folder = path.parent().unwrap_or(Path::new("/"));
         let folder = folder.canonicalize().context("the configuration's folder")?;
         let names_kafka = values.kafka.is_set;
-        let mut config = Self { folder, names_kafka, values, store: StoreOptions::default() };
+        let store = StoreOptions::default();
+        let mut config = Self { folder, names_kafka, values, store, mapping_positions };
         config.apply_environment()?;
         if config.values.lake.root.starts_with("s3://") {
             // A variable that is not UTF-8 is none of the program's.
@@ -165,6 +173,8 @@ impl Config {
             topics,
             properties: self.kafka_properties()?,
             registry: self.registry(),
+            // A command that reads the topics adds them; the others need none.
+            mappings: BTreeMap::new(),
             embedded: false,
         })
     }
@@ -239,7 +249,7 @@ impl Config {
     pub(crate) fn digest(&self) -> anyhow::Result<String> {
         let mut text = toml::to_string(&self.values).context("the configuration as text")?;
         let metrics = &self.values.metrics;
-        for file in [&metrics.rates, &metrics.sla, &metrics.sunsets] {
+        for file in [&metrics.rates, &metrics.sla, &metrics.sunsets, &metrics.programme] {
             let path = self.folder.join(&file.path);
             text.push_str(&std::fs::read_to_string(path).unwrap_or_default());
         }

@@ -6,7 +6,7 @@ use domain::Stream;
 
 use crate::fault_injection::background_producer::avro_id;
 use crate::fault_injection::kafka_admin::TopicRecord;
-use crate::fault_injection::lake_under_test::LakeUnderTest;
+use crate::fault_injection::lake_under_test::{LakeUnderTest, MAPPING_FILE};
 use crate::fault_injection::positions::Offsets;
 
 /// The position of a record: topic, partition, offset.
@@ -49,6 +49,7 @@ pub(crate) fn account_for_all_records(test: &mut LakeUnderTest<'_>) -> Discrepan
             check_events(test, stream, &records);
         }
     }
+    check_mapping_failures(test);
     assert_eq!(known_positions, rows_by_position.len(), "positions in the lake that no topic has");
     discrepancies
 }
@@ -108,7 +109,8 @@ fn event_id(record: &TopicRecord) -> String {
         return avro_id(&record.value);
     }
     let event: serde_json::Value = serde_json::from_slice(&record.value).expect("an event");
-    event["event_id"].as_str().expect("an id").to_owned()
+    let id = event.pointer("/gateway/id").unwrap_or(&event["event_id"]);
+    id.as_str().expect("an id").to_owned()
 }
 
 /// Whether an erasure was right to delete the record.
@@ -125,6 +127,17 @@ fn was_erased(
         record.partner == partner || in_bytes
     };
     test.erased.iter().any(|(partner, positions)| was_read(positions) && names(partner))
+}
+
+/// Checks that the dead letters tell which mapping failed, and quote nothing of the record.
+fn check_mapping_failures(test: &LakeUnderTest<'_>) {
+    let of_mapping = "SELECT count(*) FROM dead_letters WHERE reason = 'mapping_failed'";
+    let failures = test.project.query_number(of_mapping);
+    let expected = format!(
+        "{of_mapping} AND mapping = '{MAPPING_FILE}' AND detail NOT LIKE '%timeout%' AND field IS NULL"
+    );
+    assert_eq!(test.project.query_number(&expected), failures, "dead letters of the mapping");
+    assert!(failures == 0 || test.with_mapping, "{failures} failures without a mapping");
 }
 
 /// Checks that the queried events are those that were sent, each once.
@@ -154,7 +167,8 @@ fn check_events(
     assert!(unexpected.is_empty(), "{stream}: events that were never sent {unexpected:?}");
 }
 
-/// Checks that the log counts the tombstones, which have no rows.
+/// Checks that the log counts the tombstones and the records that the mapping leaves out, which have
+/// no rows.
 fn check_tombstones(
     test: &mut LakeUnderTest<'_>,
     topic: &str,
@@ -162,13 +176,13 @@ fn check_tombstones(
 ) {
     test.positions.refresh();
     let mut expected: BTreeMap<i32, i64> = BTreeMap::new();
-    for ((partition, _), _) in
-        records.iter().filter(|(_, record)| record.expected_outcome == "tombstone")
-    {
+    let has_no_row =
+        |record: &TopicRecord| matches!(record.expected_outcome.as_str(), "tombstone" | "skipped");
+    for ((partition, _), _) in records.iter().filter(|(_, record)| has_no_row(record)) {
         *expected.entry(*partition).or_default() += 1;
     }
     let counted =
-        test.positions.tombstones.iter().filter(|((of_topic, _), n)| of_topic == topic && **n > 0);
+        test.positions.without_row.iter().filter(|((of_topic, _), n)| of_topic == topic && **n > 0);
     let counted: BTreeMap<i32, i64> = counted.map(|((_, p), n)| (*p, *n)).collect();
-    assert_eq!(counted, expected, "{topic}: tombstones counted by partition");
+    assert_eq!(counted, expected, "{topic}: tombstones and skipped records counted by partition");
 }

@@ -1,4 +1,5 @@
-//! A producer that sends simulated worlds, tombstones and Avro records without a pause.
+//! A producer that sends simulated worlds, tombstones, Avro records and records of a gateway without
+//! a pause.
 //!
 //! A header of every record names its expected outcome, so that a reader of the topic knows it
 //! without having seen the producer.
@@ -22,6 +23,21 @@ const RATE: u32 = 250;
 /// One call in this many is Avro, which is rejected until a replay knows the schema.
 const AVRO_EVERY: u64 = 60;
 const TOMBSTONE_EVERY: u64 = 90;
+/// In a round with a mapping, one record in about this many is a gateway's.
+const GATEWAY_EVERY: u64 = 15;
+/// The mapping of the calls. It turns a gateway's calls into events, leaves its health checks out,
+/// fails at its errors, and changes nothing else.
+pub(crate) const GATEWAY_MAPPING: &str = r#"#---
+# description = "Calls of a gateway among events of the contract"
+# stream = "api-calls"
+#---
+if type != "object" or (has("gateway") | not) then .
+elif .gateway.health then empty
+else .gateway
+  | if .failure then error("failed: \(.failure)") else . end
+  | { event_id: .id, partner_id: $key, occurred_at: .at, status }
+end
+"#;
 
 /// A thread that produces to the topics of a round until it is stopped.
 pub(crate) struct BackgroundProducer {
@@ -46,13 +62,14 @@ impl ProducerContext for RefusedRecords {
 }
 
 impl BackgroundProducer {
-    /// Starts to produce to the topics `<prefix><stream>`.
-    pub(crate) fn start(bootstrap: &str, prefix: &str, seed: u64) -> Self {
+    /// Starts to produce to the topics `<prefix><stream>`, with records of a gateway if they have a
+    /// mapping.
+    pub(crate) fn start(bootstrap: &str, prefix: &str, seed: u64, with_mapping: bool) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (stop_flag, prefix) = (Arc::clone(&stop), prefix.to_owned());
         let topic_producer = TopicProducer::new(bootstrap);
         let thread = std::thread::spawn(move || {
-            produce_until_stopped(&topic_producer, &prefix, seed, &stop_flag)
+            produce_until_stopped(&topic_producer, &prefix, seed, with_mapping, &stop_flag)
         });
         Self { stop, thread }
     }
@@ -106,10 +123,11 @@ fn produce_until_stopped(
     topic_producer: &TopicProducer,
     prefix: &str,
     seed: u64,
+    with_mapping: bool,
     stop: &AtomicBool,
 ) -> u64 {
     let started = Instant::now();
-    let mut sent = 0;
+    let (mut sent, mut of_gateway) = (0, 0);
     for options in worlds(seed) {
         let world = fixtures::world(options).expect("a world");
         for record in world.records().filter(is_time_independent) {
@@ -132,6 +150,12 @@ fn produce_until_stopped(
                 topic_producer.send(&calls, record.key, Some(&value), "avro");
                 sent += 1;
             }
+            if with_mapping && sent / GATEWAY_EVERY > of_gateway {
+                of_gateway += 1;
+                let (value, outcome) = gateway_record(of_gateway, record.arrival / 1_000);
+                topic_producer.send(&calls, record.key, Some(value.as_bytes()), outcome);
+                sent += 1;
+            }
             let send_at = started + Duration::from_secs(sent) / RATE;
             while let Some(left) = send_at.checked_duration_since(Instant::now()) {
                 std::thread::park_timeout(left);
@@ -143,6 +167,16 @@ fn produce_until_stopped(
         }
     }
     sent
+}
+
+/// Returns a record of a gateway, and its outcome.
+fn gateway_record(number: u64, millis: i64) -> (String, &'static str) {
+    let call = format!(r#""id":"gateway-{number}","at":{millis},"status":200"#);
+    match number % 4 {
+        0 => (r#"{"gateway":{"health":true}}"#.to_owned(), "skipped"),
+        1 => (format!(r#"{{"gateway":{{{call},"failure":"timeout"}}}}"#), "malformed"),
+        _ => (format!(r#"{{"gateway":{{{call}}}}}"#), "event"),
+    }
 }
 
 /// Returns world after world, each of which begins where the last one ends. A day passes every

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::Stream;
 
-use crate::fault_injection::background_producer::BackgroundProducer;
+use crate::fault_injection::background_producer::{BackgroundProducer, GATEWAY_MAPPING};
 use crate::fault_injection::kafka_admin::{KafkaAdmin, config};
 use crate::fault_injection::positions::{LakePositions, Offsets, newest_version};
 use crate::support::kafka_broker::KafkaBroker;
@@ -18,6 +18,8 @@ use crate::support::seeded_random::SeededRandom;
 /// How long a wait may take; a machine that compiles at the same time is slow.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(240);
 pub(crate) const API_CALLS_TABLE: &str = "api_calls";
+/// The file of the mapping of the calls, in rounds that have one.
+pub(crate) const MAPPING_FILE: &str = "gateway.jq";
 const PARTITIONS: [(Stream, i32); 4] = [
     (Stream::ApiCalls, 3),
     (Stream::PartnerEvents, 1),
@@ -40,6 +42,8 @@ pub(crate) struct LakeUnderTest<'b> {
     /// The prefix of the names of its topics.
     pub(crate) prefix: String,
     pub(crate) positions: LakePositions,
+    /// Whether the calls come through a mapping.
+    pub(crate) with_mapping: bool,
     /// Produces until the round ends.
     pub(crate) producer: Option<BackgroundProducer>,
     /// The partners that were erased, with the positions at the end of the erasure.
@@ -92,8 +96,11 @@ impl<'b> LakeUnderTest<'b> {
         let project = Project::new();
         let lake = bucket.as_ref().map_or_else(|| project.path("lake"), |b| b.folder(&name));
         let positions = LakePositions::new(&lake, project.path("lake.key"));
-        let producer =
-            BackgroundProducer::start(broker.bootstrap(), &prefix, random.below(1 << 40));
+        // Every other round has a mapping, the first one too.
+        let with_mapping = number % 2 == 1;
+        project.write(MAPPING_FILE, GATEWAY_MAPPING);
+        let seed = random.below(1 << 40);
+        let producer = BackgroundProducer::start(broker.bootstrap(), &prefix, seed, with_mapping);
         let mut test = Self {
             broker,
             admin,
@@ -105,6 +112,7 @@ impl<'b> LakeUnderTest<'b> {
             name,
             prefix,
             positions,
+            with_mapping,
             producer: Some(producer),
             erased: Vec::new(),
             compacted: false,
@@ -151,7 +159,12 @@ impl<'b> LakeUnderTest<'b> {
         let name = format!("{group}.toml");
         let group = format!("{}{}-{group}", self.prefix, self.fault_number);
         let kafka = config(self.broker.bootstrap(), &group, &topics);
-        self.project.write(&name, format!("{}{kafka}", self.lake_section));
+        let mapping = if self.with_mapping {
+            format!("[ingest.mapping]\napi_calls = \"{MAPPING_FILE}\"\n")
+        } else {
+            String::new()
+        };
+        self.project.write(&name, format!("{}{kafka}{mapping}", self.lake_section));
         let run = ["--config", &name, "ingest", "run", "--flush-seconds", "1", "--quiet"];
         self.project.command(&[&run[..], flags].concat())
     }

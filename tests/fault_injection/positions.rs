@@ -18,8 +18,8 @@ pub(crate) struct LakePositions {
     lake: Option<Lake>,
     /// The offset to read next.
     pub(crate) next: Offsets,
-    /// How many tombstones were counted.
-    pub(crate) tombstones: Offsets,
+    /// How many tombstones and skipped records were counted.
+    pub(crate) without_row: Offsets,
 }
 
 impl LakePositions {
@@ -31,7 +31,7 @@ impl LakePositions {
             runtime: Runtime::new().expect("a runtime"),
             lake: None,
             next: Offsets::new(),
-            tombstones: Offsets::new(),
+            without_row: Offsets::new(),
         }
     }
 
@@ -49,7 +49,7 @@ impl LakePositions {
                 let [_, topic, _, partition] = parts[..] else { continue };
                 let partition_key = (topic.to_owned(), partition.parse().expect("a partition"));
                 self.next.insert(partition_key.clone(), position.next);
-                self.tombstones.insert(partition_key, position.skipped);
+                self.without_row.insert(partition_key, position.skipped);
             }
         }
         &self.next

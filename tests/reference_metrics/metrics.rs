@@ -1,26 +1,11 @@
-//! Five metrics, computed by their definitions from the partners' histories.
+//! Funnel, growth, retention and revenue, computed by their definitions from the partners'
+//! histories.
 
 use std::collections::BTreeSet;
 
 use domain::{Day, MONEY_SCALE, month_of, next_month, to_f64};
 
-use super::{Cell, History, PartnerHistories, Table};
-
-const SECOND: i64 = 1_000_000;
-const DAY: i64 = 86_400 * SECOND;
-
-/// Returns the partners of each registration month, and last all of them, without a month.
-fn cohorts(histories: &PartnerHistories) -> Vec<(Cell, Vec<&History>)> {
-    let month = |p: &History| p.registered.map(|at| month_of(Day::of_micros(at)));
-    let registered: Vec<&History> =
-        histories.partners.values().filter(|p| p.registered.is_some()).collect();
-    let months: BTreeSet<Day> = registered.iter().filter_map(|p| month(p)).collect();
-    let of = |m: Day| registered.iter().copied().filter(|p| month(p) == Some(m)).collect();
-    let mut cohorts: Vec<(Cell, Vec<&History>)> =
-        months.into_iter().map(|m| (Cell::Date(m), of(m))).collect();
-    cohorts.push((Cell::Null, registered));
-    cohorts
-}
+use super::{Cell, History, PartnerHistories, Table, cohorts, count};
 
 /// Returns every month from the given one to the one that holds `as_of` − 1 µs.
 fn months_from(first: Day, histories: &PartnerHistories) -> Vec<Day> {
@@ -46,17 +31,14 @@ fn month_before(month: Day) -> Day {
     month_of(month.plus(-1))
 }
 
-fn count(partners: &[&History], is: impl Fn(&History) -> bool) -> i64 {
-    partners.iter().filter(|p| is(p)).count() as i64
-}
-
-pub(crate) fn funnel(histories: &PartnerHistories) -> Table {
+pub(super) fn funnel(histories: &PartnerHistories) -> Table {
     let row = |(month, partners): (Cell, Vec<&History>)| {
         let registered = partners.len() as i64;
-        let revenue = count(&partners, |p| p.charged);
-        let production = count(&partners, |p| p.live.is_some() || p.charged);
-        let sandbox =
-            count(&partners, |p| p.first_sandbox.is_some() || p.live.is_some() || p.charged);
+        let revenue = count(&partners, |p| p.first_charge.is_some());
+        let production = count(&partners, |p| p.live.is_some() || p.first_charge.is_some());
+        let sandbox = count(&partners, |p| {
+            p.first_sandbox.is_some() || p.live.is_some() || p.first_charge.is_some()
+        });
         vec![
             month,
             Cell::Int(registered),
@@ -81,11 +63,11 @@ pub(crate) fn funnel(histories: &PartnerHistories) -> Table {
             "revenue_rate",
             "overall_rate",
         ],
-        rows: cohorts(histories).into_iter().map(row).collect(),
+        rows: cohorts(histories, |p| p.registered).into_iter().map(row).collect(),
     }
 }
 
-pub(crate) fn growth(histories: &PartnerHistories) -> Table {
+pub(super) fn growth(histories: &PartnerHistories) -> Table {
     let partners: Vec<&History> = histories.partners.values().collect();
     let active_months = partners
         .iter()
@@ -133,7 +115,7 @@ pub(crate) fn growth(histories: &PartnerHistories) -> Table {
     }
 }
 
-pub(crate) fn cohort_retention(histories: &PartnerHistories) -> Table {
+pub(super) fn cohort_retention(histories: &PartnerHistories) -> Table {
     let cohort_of = |p: &History| p.live.map(|at| month_of(Day::of_micros(at)));
     let cohorts: BTreeSet<Day> = histories.partners.values().filter_map(cohort_of).collect();
     let mut rows = Vec::new();
@@ -174,7 +156,7 @@ pub(crate) fn cohort_retention(histories: &PartnerHistories) -> Table {
     }
 }
 
-pub(crate) fn revenue_summary(histories: &PartnerHistories) -> Table {
+pub(super) fn revenue_summary(histories: &PartnerHistories) -> Table {
     let months: BTreeSet<Day> =
         histories.partners.values().flat_map(|p| p.billing.keys().copied()).collect();
     let row = |month: Day| {
@@ -231,80 +213,6 @@ fn concentration(x: &[i128]) -> Vec<Cell> {
         Cell::Float(hhi),
         Cell::Float(2.0 * weighted / (n * total) - (n + 1.0) / n),
     ]
-}
-
-pub(crate) fn time_to_first_call(histories: &PartnerHistories) -> Table {
-    let as_of = histories.as_of.micros();
-    let row = |(month, partners): (Cell, Vec<&History>)| {
-        // (time until the first call or as_of, whether there was a call)
-        let mut waits: Vec<(i64, bool)> = partners
-            .iter()
-            .filter_map(|p| {
-                let from = p.registered?;
-                Some(((p.first_call.unwrap_or(as_of) - from).max(0), p.first_call.is_some()))
-            })
-            .collect();
-        waits.sort_by_key(|(t, called)| (*t, !called));
-        let longest_observed = partners.iter().filter_map(|p| Some(as_of - p.registered?)).max();
-        let within = |x: i64| {
-            let known = longest_observed.is_some_and(|longest_observed| longest_observed >= x);
-            Cell::float(known.then(|| 1.0 - survival(&waits, x)))
-        };
-        let quantile = |p: f64| {
-            let mut times = waits.iter().filter(|(_, called)| *called).map(|(t, _)| *t);
-            let found = times.find(|t| survival(&waits, *t) <= 1.0 - p + 1e-12);
-            Cell::float(found.map(|t| t as f64 / SECOND as f64))
-        };
-        vec![
-            month,
-            Cell::Int(partners.len() as i64),
-            Cell::Int(count(&partners, |p| p.first_call.is_some())),
-            quantile(0.5),
-            quantile(0.9),
-            within(1800 * SECOND),
-            within(DAY),
-            within(7 * DAY),
-            within(30 * DAY),
-        ]
-    };
-    Table {
-        columns: vec![
-            "cohort_month",
-            "partners",
-            "reached",
-            "median_seconds",
-            "p90_seconds",
-            "within_30m",
-            "within_1d",
-            "within_7d",
-            "within_30d",
-        ],
-        rows: cohorts(histories).into_iter().map(row).collect(),
-    }
-}
-
-/// Returns the Kaplan–Meier estimate, one partner at a time, events before censored partners at the
-/// same time. Each event removes 1/(partners left) of the estimate, which for d of n events at one
-/// time multiplies to 1 − d/n.
-fn survival(waits: &[(i64, bool)], until: i64) -> f64 {
-    let mut survival = 1.0;
-    for (gone, (_, called)) in waits.iter().take_while(|(t, _)| *t <= until).enumerate() {
-        if *called {
-            let left = waits.len() - gone;
-            survival *= (left - 1) as f64 / left as f64;
-        }
-    }
-    survival
-}
-
-#[test]
-fn survival_matches_a_worked_example() {
-    // Events at 1 and 3 (two), censored at 3 and 5: 4/5, then 4/5 · 3/4 · 2/3 = 2/5.
-    let waits = [(1, true), (3, true), (3, true), (3, false), (5, false)];
-    assert_eq!(survival(&waits, 0), 1.0);
-    assert_eq!(survival(&waits, 1), 0.8);
-    assert!((survival(&waits, 3) - 0.4).abs() < 1e-15);
-    assert!((survival(&waits, 9) - 0.4).abs() < 1e-15);
 }
 
 #[test]

@@ -1,234 +1,106 @@
 //! Metrics recomputed in plain Rust from the true events of a world, without SQL.
 //!
 //! The code follows the definitions, partner by partner. The results are compared with what the
-//! program computes from the same events by Kafka, Parquet, rollups and SQL. This file collects the
-//! events into one history for each partner, with merges and currencies.
+//! program computes from the same events by Kafka, Parquet, rollups and SQL.
 //!
-//! - `metrics`: the metrics of those histories
+//! - `history`: collects the events into one history for each partner
+//! - `merges`: which partner survives a merge
+//! - `survival`: the Kaplan–Meier estimate
+//! - `metrics`: funnel, growth, retention, revenue
+//! - `onboarding`: how partners come to production and to paying
+//! - `money`: kinds of revenue, payments, reconciliation, the programme's value
+//! - `traffic`: credentials, retries, endpoints
+//! - `support`: tickets against revenue, causes of churn
+//! - `programme_stage`: the stage of the programme
 //! - `table`: compares rows with a CSV file
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use domain::{AsOf, Day, ExchangeRates, MONEY_SCALE, minor_units, month_of};
-use fixtures::{Body, Charge, Environment, Event, World};
+use domain::{Day, month_of};
 
+mod history;
+mod merges;
 mod metrics;
+mod money;
+mod onboarding;
+mod programme_stage;
+mod support;
+mod survival;
 mod table;
+mod traffic;
 
-pub(crate) use metrics::{cohort_retention, funnel, growth, revenue_summary, time_to_first_call};
+pub(crate) use history::{History, PartnerHistories, partner_histories};
 pub(crate) use table::{Cell, Table};
 
+/// What the metrics are told beside the events.
+pub(crate) struct Settings<'a> {
+    /// The CSV table of the programme's cost and the company's revenue.
+    pub(crate) programme_csv: &'a str,
+    /// Returns what the lake stores of a credential.
+    pub(crate) hash_credential: &'a dyn Fn(&str) -> String,
+}
+
 /// Recomputes the metrics, and returns them by name.
-pub(crate) fn all(partner_histories: &PartnerHistories) -> Vec<(&'static str, Table)> {
+pub(crate) fn all(
+    histories: &PartnerHistories,
+    settings: &Settings<'_>,
+) -> Vec<(&'static str, Table)> {
     vec![
-        ("funnel", funnel(partner_histories)),
-        ("growth", growth(partner_histories)),
-        ("revenue_summary", revenue_summary(partner_histories)),
-        ("cohort_retention", cohort_retention(partner_histories)),
-        ("time_to_first_call", time_to_first_call(partner_histories)),
+        ("funnel", metrics::funnel(histories)),
+        ("growth", metrics::growth(histories)),
+        ("revenue_summary", metrics::revenue_summary(histories)),
+        ("cohort_retention", metrics::cohort_retention(histories)),
+        ("time_to_first_call", onboarding::time_to_first_call(histories)),
+        ("onboarding_steps", onboarding::onboarding_steps(histories)),
+        ("time_to_production", onboarding::time_to_production(histories)),
+        ("self_service", onboarding::self_service(histories)),
+        ("free_to_paid", onboarding::free_to_paid(histories)),
+        ("revenue_by_kind", money::revenue_by_kind(histories)),
+        ("payment_failures", money::payment_failures(histories)),
+        ("reconciliation", money::reconciliation(histories)),
+        ("programme_value", money::programme_value(histories, settings.programme_csv)),
+        ("attention", support::attention(histories)),
+        ("churn_causes", support::churn_causes(histories)),
+        ("credential_hygiene", traffic::credential_hygiene(histories, settings.hash_credential)),
+        ("retry_hygiene", traffic::retry_hygiene(histories)),
+        ("endpoint_usage", traffic::endpoint_usage(histories)),
+        ("breadth", traffic::breadth(histories)),
+        ("programme_stage", programme_stage::programme_stage(histories)),
     ]
 }
 
-/// Holds the history of every partner as of an instant; a merged partner is part of its survivor.
-pub(crate) struct PartnerHistories {
-    pub(crate) as_of: AsOf,
-    pub(crate) partners: BTreeMap<String, History>,
+/// Returns the partners of each month of an instant, such as their registration, and last all that
+/// have one, without a month.
+fn cohorts(
+    histories: &PartnerHistories,
+    instant: impl Fn(&History) -> Option<i64>,
+) -> Vec<(Cell, Vec<&History>)> {
+    let month = |p: &History| instant(p).map(|at| month_of(Day::of_micros(at)));
+    let all: Vec<&History> = histories.partners.values().filter(|p| month(p).is_some()).collect();
+    let months: BTreeSet<Day> = all.iter().filter_map(|p| month(p)).collect();
+    let of = |m: Day| all.iter().copied().filter(|p| month(p) == Some(m)).collect();
+    let mut cohorts: Vec<(Cell, Vec<&History>)> =
+        months.into_iter().map(|m| (Cell::Date(m), of(m))).collect();
+    cohorts.push((Cell::Null, all));
+    cohorts
 }
 
-/// What a partner did before `as_of`. Instants are in microseconds.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct History {
-    pub(crate) registered: Option<i64>,
-    /// The earliest successful call in any environment.
-    pub(crate) first_call: Option<i64>,
-    pub(crate) first_sandbox: Option<i64>,
-    pub(crate) live: Option<i64>,
-    /// Whether a charge above 0 was made.
-    pub(crate) charged: bool,
-    /// Production calls by month.
-    pub(crate) usage: BTreeMap<Day, Usage>,
-    /// Billing by month.
-    pub(crate) billing: BTreeMap<Day, Billing>,
+fn count(partners: &[&History], is: impl Fn(&History) -> bool) -> i64 {
+    partners.iter().filter(|p| is(p)).count() as i64
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Usage {
-    pub(crate) calls: i64,
-    pub(crate) successes: i64,
-}
-
-/// In 10⁻¹² of the reporting currency.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Billing {
-    pub(crate) gross: i128,
-    /// Credits and refunds.
-    pub(crate) credited: i128,
-}
-
-/// The merges that were sent: partner, instant, event id, surviving partner.
-#[derive(Debug, Default)]
-pub(crate) struct Merges(Vec<(String, i64, String, String)>);
-
-/// Collects everything that a world sent before `as_of`, in the reporting currency.
-pub(crate) fn partner_histories(
-    world: &World,
-    as_of: AsOf,
-    rates: &ExchangeRates,
-    reporting_currency: &str,
-) -> PartnerHistories {
-    let mut sent: Vec<History> = vec![History::default(); world.partners.len()];
-    let mut merges = Merges::default();
-    for event in world.events().filter(|event| event.occurred_at < as_of.micros()) {
-        let id = &world.partners[event.partner as usize].id;
-        if let Body::Partner(change) = &event.body
-            && change.kind == "merged"
-            && let Some(into) = &change.merged_into
-        {
-            merges.add(id, event.occurred_at, &world.event_id(&event), into);
-        }
-        add_event(&mut sent[event.partner as usize], &event, |charge, day| {
-            amount(charge, day, rates, reporting_currency)
-        });
+/// Returns the nearest-rank median, NULL of nothing.
+fn median(mut values: Vec<i64>) -> Cell {
+    values.sort_unstable();
+    match values.len() {
+        0 => Cell::Null,
+        n => Cell::Int(values[n.div_ceil(2) - 1]),
     }
-    let by_id = world.partners.iter().map(|partner| partner.id.clone()).zip(sent);
-    PartnerHistories { as_of, partners: merge_histories(by_id, &merges) }
-}
-
-fn add_event(history: &mut History, event: &Event, amount: impl Fn(&Charge, Day) -> i128) {
-    let at = event.occurred_at;
-    let day = Day::of_micros(at);
-    match &event.body {
-        Body::Partner(change) if change.kind == "registered" => {
-            history.registered = earlier(history.registered, Some(at));
-        }
-        Body::Call(call) => {
-            let production = call.environment == Environment::Production;
-            if production {
-                let usage = history.usage.entry(month_of(day)).or_default();
-                usage.calls += 1;
-                usage.successes += i64::from(call.is_success());
-            }
-            if call.is_success() {
-                let own = if production { &mut history.live } else { &mut history.first_sandbox };
-                *own = earlier(*own, Some(at));
-                history.first_call = earlier(history.first_call, Some(at));
-            }
-        }
-        Body::Billing(charge) => {
-            let billing = history.billing.entry(month_of(day)).or_default();
-            match charge.kind {
-                "credit" | "refund" => billing.credited += amount(charge, day),
-                _ => {
-                    billing.gross += amount(charge, day);
-                    history.charged |= charge.amount_minor > 0;
-                }
-            }
-        }
-        Body::Partner(_) | Body::Support(_) => {}
-    }
-}
-
-/// Returns amount_minor / 10^minor units × rate, scaled by 10¹².
-fn amount(charge: &Charge, day: Day, rates: &ExchangeRates, reporting_currency: &str) -> i128 {
-    let digits = minor_units(charge.currency).expect("a currency");
-    let rate = match charge.currency == reporting_currency {
-        true => 10i128.pow(ExchangeRates::SCALE),
-        false => rates.on(charge.currency, day).expect("a rate for every charge"),
-    };
-    let scale = 10i128.pow(MONEY_SCALE - ExchangeRates::SCALE - digits);
-    i128::from(charge.amount_minor) * rate * scale
-}
-
-fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
-    a.into_iter().chain(b).min()
-}
-
-impl Merges {
-    pub(crate) fn add(&mut self, partner: &str, at: i64, event_id: &str, into: &str) {
-        self.0.push((partner.to_owned(), at, event_id.to_owned(), into.to_owned()));
-    }
-
-    /// Returns the latest merge of each partner that is not into itself.
-    fn latest(&self) -> BTreeMap<&str, &str> {
-        let mut sorted: Vec<_> = self.0.iter().filter(|(id, _, _, into)| id != into).collect();
-        sorted.sort_by_key(|(_, at, event_id, _)| (*at, event_id));
-        sorted.into_iter().map(|(id, _, _, into)| (id.as_str(), into.as_str())).collect()
-    }
-}
-
-/// Follows a chain of merges to its end. Merges on a circle are void, so a chain that leads into a
-/// circle ends where it meets the circle.
-fn surviving_partner<'a>(id: &'a str, latest: &BTreeMap<&'a str, &'a str>) -> &'a str {
-    let mut at = id;
-    while let Some(&next) = latest.get(at) {
-        if is_on_circle(at, latest) {
-            break;
-        }
-        at = next;
-    }
-    at
-}
-
-fn is_on_circle(id: &str, latest: &BTreeMap<&str, &str>) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut at = id;
-    while let Some(&next) = latest.get(at) {
-        if next == id {
-            return true;
-        }
-        if !seen.insert(next) {
-            return false;
-        }
-        at = next;
-    }
-    false
-}
-
-fn merge_histories(
-    sent: impl Iterator<Item = (String, History)>,
-    merges: &Merges,
-) -> BTreeMap<String, History> {
-    let latest = merges.latest();
-    let mut partners: BTreeMap<String, History> = BTreeMap::new();
-    for (id, from) in sent {
-        let into = partners.entry(surviving_partner(&id, &latest).to_owned()).or_default();
-        into.registered = earlier(into.registered, from.registered);
-        into.first_call = earlier(into.first_call, from.first_call);
-        into.first_sandbox = earlier(into.first_sandbox, from.first_sandbox);
-        into.live = earlier(into.live, from.live);
-        into.charged |= from.charged;
-        for (month, usage) in from.usage {
-            let sum = into.usage.entry(month).or_default();
-            sum.calls += usage.calls;
-            sum.successes += usage.successes;
-        }
-        for (month, billing) in from.billing {
-            let sum = into.billing.entry(month).or_default();
-            sum.gross += billing.gross;
-            sum.credited += billing.credited;
-        }
-    }
-    partners
 }
 
 #[test]
-fn merges_follow_chains_and_void_circles() {
-    let mut merges = Merges::default();
-    for (partner, at, into) in [
-        ("a", 1, "b"), // a chain: a → b → c
-        ("b", 2, "c"),
-        ("d", 1, "c"), // an earlier merge counts where the latest is into itself
-        ("d", 2, "d"),
-        ("e", 1, "f"), // a circle e ⇄ f, with g leading into it
-        ("f", 2, "e"),
-        ("g", 3, "e"),
-        ("h", 1, "a"), // the latest merge counts
-        ("h", 2, "i"),
-    ] {
-        merges.add(partner, at, "id", into);
-    }
-    let latest = merges.latest();
-    let ends = "abcdefghi".split("").filter(|id| !id.is_empty());
-    let ends: Vec<_> = ends.map(|id| surviving_partner(id, &latest)).collect();
-    assert_eq!(ends, ["c", "c", "c", "c", "e", "f", "e", "i", "i"]);
+fn the_median_is_nearest_rank() {
+    assert_eq!(median(vec![]), Cell::Null);
+    assert_eq!(median(vec![9, 1]), Cell::Int(1));
+    assert_eq!(median(vec![9, 1, 5]), Cell::Int(5));
 }

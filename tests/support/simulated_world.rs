@@ -1,12 +1,13 @@
 //! Simulated worlds, the files that the program writes of them, and what a lake must hold of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use domain::{AsOf, Day, ExchangeRates, MICROS_PER_DAY, Stream, parse_instant};
 use fixtures::{ExpectedRejection, RecordKind, World, WorldOptions};
+use lake::LakeKey;
 
-use crate::reference_metrics;
+use crate::reference_metrics::{self, Settings};
 use crate::support::program::{Project, rapport_command, run};
 
 /// The first day of every simulated world.
@@ -113,19 +114,21 @@ impl SimulatedWorld {
         self.records(stream).into_iter().filter(|sent| !is_from_the_future(sent)).collect()
     }
 
-    /// Writes this world's exchange rates, targets and sunsets into a project.
+    /// Writes this world's exchange rates, targets, sunsets and figures of the company into a
+    /// project.
     pub(crate) fn write_csv_files(&self, project: &Project) {
         for (name, text) in self.tables() {
             project.write(name, text);
         }
     }
 
-    fn tables(&self) -> [(&'static str, String); 3] {
+    fn tables(&self) -> [(&'static str, String); 4] {
         let options = &self.world.options;
         [
             ("rates.csv", fixtures::rates_csv(options)),
             ("sla.csv", fixtures::sla_csv()),
             ("sunsets.csv", fixtures::sunsets_csv(options)),
+            ("programme.csv", fixtures::programme_csv(options)),
         ]
     }
 
@@ -151,25 +154,41 @@ impl SimulatedWorld {
         project.run_ok(&["ingest", "load", "--stream", &stream, "--arrival", &end, name]);
     }
 
-    /// Compares five metrics with their recomputation at these days.
-    pub(crate) fn check_metrics(&self, project: &Project, days: &[&str]) {
-        check_metrics(&self.world, project, days);
+    /// Compares metrics with their recomputation at these days. Returns those that had no row on any
+    /// of them.
+    pub(crate) fn check_metrics(&self, project: &Project, days: &[&str]) -> BTreeSet<&'static str> {
+        check_metrics(&self.world, project, days)
     }
 }
 
-/// Compares five metrics of a project with their recomputation from a world, at these days.
-pub(crate) fn check_metrics(world: &World, project: &Project, days: &[&str]) {
+/// Compares metrics of a project with their recomputation from a world, at these days. Returns those
+/// that had no row on any of them.
+pub(crate) fn check_metrics(
+    world: &World,
+    project: &Project,
+    days: &[&str],
+) -> BTreeSet<&'static str> {
     let rates = rates(world);
+    let programme_csv = fixtures::programme_csv(&world.options);
+    let key = LakeKey::read(&project.path("lake.key")).expect("the lake's key");
+    let settings = Settings {
+        programme_csv: &programme_csv,
+        hash_credential: &|credential| key.hash_credential(credential),
+    };
+    let (mut empty, mut filled) = (BTreeSet::new(), BTreeSet::new());
     for day in days {
         let as_of = AsOf::of_day(day.parse::<Day>().expect("a day"));
         let histories = reference_metrics::partner_histories(world, as_of, &rates, "USD");
         let written: BTreeMap<_, _> = project.run_all_metrics(day).into_iter().collect();
-        for (name, table) in reference_metrics::all(&histories) {
+        for (name, table) in reference_metrics::all(&histories, &settings) {
             if let Some(difference) = table.difference(&written[name]) {
                 panic!("{name} as of {day} is not what plain Rust makes of it:\n{difference}");
             }
+            let seen = if table.rows.is_empty() { &mut empty } else { &mut filled };
+            seen.insert(name);
         }
     }
+    empty.difference(&filled).copied().collect()
 }
 
 fn rates(world: &World) -> ExchangeRates {

@@ -27,7 +27,7 @@ pub use analysis::lineage::{
     ColumnLineage, Lineage, LineageNode, affected_queries, column_lineage, downstream, upstream,
 };
 pub use analysis::lint::{lint_header_checks, lint_queries};
-pub use catalog::built_in_tables::{Settings, SlaRow, SunsetRow};
+pub use catalog::built_in_tables::{ProgrammeRow, Settings, SlaRow, SunsetRow};
 pub use catalog::diagnostics::{Diagnostic, Severity};
 pub use catalog::graph::DependencyGraph;
 pub use catalog::header::{

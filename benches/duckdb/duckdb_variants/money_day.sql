@@ -10,7 +10,8 @@ dated AS (
 ),
 priced AS (
   SELECT d.currency, d.event_date, r.rate * c.unit AS price
-  FROM (SELECT DISTINCT currency, event_date FROM billing_day WHERE event_date < $as_of) d
+  FROM (SELECT DISTINCT currency, event_date FROM billing_day
+    WHERE event_date < $as_of AND kind NOT IN ('payment_failed', 'payment_succeeded')) d
   JOIN currencies c ON c.code = d.currency
   JOIN dated r
     ON r.currency = d.currency
@@ -28,5 +29,5 @@ SELECT
 FROM billing_day b
 JOIN priced p ON p.currency = b.currency AND p.event_date = b.event_date
 LEFT JOIN merge_map m ON m.partner_id = b.partner_id
-WHERE b.event_date < $as_of
+WHERE b.event_date < $as_of AND b.kind NOT IN ('payment_failed', 'payment_succeeded')
 GROUP BY ALL

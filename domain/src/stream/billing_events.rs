@@ -1,7 +1,15 @@
-//! The stream `billing-events`: charges: usage, subscriptions, commissions, credits, refunds.
+//! The stream `billing-events`: usage, subscriptions, commissions, credits, refunds, and whether
+//! payments came.
 
 use super::StreamDef;
 use super::field::{COUNT, FieldRule, optional, required};
+
+/// The kinds that say whether a payment came. They are in no amount of money, so they need no
+/// exchange rate.
+pub const PAYMENT_KINDS: [&str; 2] = ["payment_failed", "payment_succeeded"];
+
+const KINDS: [&str; 7] =
+    ["usage", "subscription", "commission", "credit", "refund", PAYMENT_KINDS[0], PAYMENT_KINDS[1]];
 
 pub(super) const DEF: StreamDef = StreamDef {
     name: "billing-events",
@@ -10,13 +18,13 @@ pub(super) const DEF: StreamDef = StreamDef {
     fields: &[
         required(
             "kind",
-            FieldRule::OneOf(&["usage", "subscription", "commission", "credit", "refund"], None),
-            "What was billed; credits and refunds are subtracted",
+            FieldRule::OneOf(&KINDS, None),
+            "What was billed, or how its payment went; credits and refunds are subtracted, payments are in no revenue",
         ),
         required(
             "amount_minor",
             COUNT,
-            "The amount in the currency's minor unit: 1999 is 19.99 EUR",
+            "The amount in the currency's minor unit: 1999 is 19.99 EUR; of a payment what was due",
         ),
         required("currency", FieldRule::Currency, "The currency of the amount"),
         optional("product", FieldRule::Text, "The API product that was billed"),

@@ -12,6 +12,7 @@ mod support_events;
 use std::fmt;
 use std::str::FromStr;
 
+pub use self::billing_events::PAYMENT_KINDS;
 pub use self::field::{COMMON_FIELDS, FieldDef, FieldRule};
 use crate::named_enum::UnknownName;
 

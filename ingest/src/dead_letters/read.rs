@@ -1,6 +1,6 @@
 //! Reads dead letters: lists them, opens them, and finds those that a replay may take.
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use domain::{Day, Stream};
 use lake::{Lake, SealedRecord, TableSnapshot, Transactions, schema};
@@ -26,6 +26,11 @@ pub struct DeadLetter {
     pub field: Option<String>,
     /// The id of the key that the record is sealed with.
     pub key_id: String,
+    /// The name of the mapping that the record came through.
+    pub mapping: Option<String>,
+    /// The rule that was broken, in a sentence that quotes nothing of the record. Dead letters of
+    /// older versions have none.
+    pub detail: Option<String>,
     sealed: Vec<u8>,
 }
 
@@ -76,7 +81,7 @@ pub async fn dead_letters_of_day(
     Ok(dead_letters)
 }
 
-/// Returns the newest snapshot of the dead-dead_letter table.
+/// Returns the newest snapshot of the dead-letter table.
 ///
 /// # Errors
 /// Fails when the table's log can't be read.
@@ -91,6 +96,12 @@ fn dead_letters_of(batch: &RecordBatch) -> Result<Vec<DeadLetter>, IngestError> 
         })
     };
     let text = |name: &str| Ok::<_, IngestError>(column(name)?.as_string::<i32>().clone());
+    // Files of older formats lack the newer columns.
+    let newer = |name: &str| batch.column_by_name(name).map(|found| found.as_string::<i32>());
+    let value = |column: Option<&StringArray>, row: usize| {
+        column.filter(|column| column.is_valid(row)).map(|column| column.value(row).to_owned())
+    };
+    let (mappings, details) = (newer("mapping"), newer("detail"));
     let (streams, topics, reasons) = (text("stream")?, text("topic")?, text("reason")?);
     let (fields, key_ids) = (text("field")?, text("key_id")?);
     let partitions = column("kafka_partition")?.as_primitive::<Int32Type>();
@@ -105,7 +116,9 @@ fn dead_letters_of(batch: &RecordBatch) -> Result<Vec<DeadLetter>, IngestError> 
             offset: offsets.value(row),
             arrival: arrivals.value(row),
             reason: reasons.value(row).to_owned(),
-            field: fields.is_valid(row).then(|| fields.value(row).to_owned()),
+            field: value(Some(&fields), row),
+            mapping: value(mappings, row),
+            detail: value(details, row),
             key_id: key_ids.value(row).to_owned(),
             sealed: sealed.value(row).to_vec(),
         })
@@ -116,12 +129,13 @@ fn dead_letters_of(batch: &RecordBatch) -> Result<Vec<DeadLetter>, IngestError> 
 pub(crate) fn record_batch(dead_letters: &[&DeadLetter]) -> Result<RecordBatch, IngestError> {
     use std::sync::Arc;
 
-    use arrow::array::{
-        ArrayRef, BinaryArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
-    };
+    use arrow::array::{ArrayRef, BinaryArray, Int32Array, Int64Array, TimestampMicrosecondArray};
 
     let text = |of: fn(&DeadLetter) -> &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(dead_letters.iter().map(|l| of(l))))
+    };
+    let optional = |of: fn(&DeadLetter) -> Option<&str>| -> ArrayRef {
+        Arc::new(dead_letters.iter().map(|l| of(l)).collect::<StringArray>())
     };
     let arrivals: Vec<i64> = dead_letters.iter().map(|l| l.arrival).collect();
     let columns: Vec<ArrayRef> = vec![
@@ -131,9 +145,11 @@ pub(crate) fn record_batch(dead_letters: &[&DeadLetter]) -> Result<RecordBatch, 
         Arc::new(Int64Array::from_iter_values(dead_letters.iter().map(|l| l.offset))),
         Arc::new(TimestampMicrosecondArray::from(arrivals).with_timezone("UTC")),
         text(|l| &l.reason),
-        Arc::new(dead_letters.iter().map(|l| l.field.as_deref()).collect::<StringArray>()),
+        optional(|l| l.field.as_deref()),
         Arc::new(BinaryArray::from_iter_values(dead_letters.iter().map(|l| &l.sealed))),
         text(|l| &l.key_id),
+        optional(|l| l.mapping.as_deref()),
+        optional(|l| l.detail.as_deref()),
     ];
     Ok(RecordBatch::try_new(schema::dead_letters().file_schema(), columns)?)
 }

@@ -13,7 +13,18 @@ pub(crate) struct RejectedRecord {
     pub(crate) offset: i64,
     pub(crate) arrival: i64,
     pub(crate) rejection: Rejection,
+    /// The name of the mapping that it came through.
+    pub(crate) mapping: Option<String>,
     pub(crate) sealed: Vec<u8>,
+}
+
+/// Why a record was rejected.
+pub(crate) struct RejectionCause {
+    pub(crate) rejection: Rejection,
+    /// The name of the mapping that it came through.
+    pub(crate) mapping: Option<String>,
+    /// The message of the mapping's error, which may quote the record.
+    pub(crate) message: Option<String>,
 }
 
 /// The parts of a record beside its value.
@@ -23,17 +34,20 @@ pub(crate) struct RecordMetadata<'a> {
 }
 
 impl RejectedRecord {
-    /// Encrypts a rejected record with the lake's key. A record that is too large is truncated.
+    /// Encrypts a rejected record with the lake's key, and the message of its mapping with it. A
+    /// record that is too large is truncated.
     pub(crate) fn seal(
         lake: &Lake,
         offset: i64,
         arrival: i64,
-        rejection: Rejection,
+        cause: RejectionCause,
         value: &[u8],
         metadata: &RecordMetadata<'_>,
     ) -> Self {
+        let RejectionCause { rejection, mapping, message } = cause;
         let kept = if value.len() > MAX_RECORD_BYTES { &value[..MAX_KEPT_BYTES] } else { value };
         let record = SealedRecord::new(metadata.key, &metadata.headers, kept);
-        Self { offset, arrival, rejection, sealed: lake.key().seal(&record) }
+        let record = SealedRecord { message, ..record };
+        Self { offset, arrival, rejection, mapping, sealed: lake.key().seal(&record) }
     }
 }

@@ -25,7 +25,33 @@ use crate::decode::{
 use crate::error::IngestError;
 use crate::flush::write_rows;
 use crate::kafka::native::Headers;
+use crate::mapping::{Mapped, Mapping, MappingContext, record_position};
 use crate::registry::{RegistrySettings, SchemaRegistry};
+
+/// Returns the mapping of a name, a recipe or a file of the project, or says why there is none.
+pub type MappingResolver<'r> = dyn Fn(&str) -> Result<Mapping, String> + 'r;
+
+/// The options of a replay.
+#[derive(Clone, Copy)]
+pub struct ReplayOptions<'r> {
+    pub stream: Stream,
+    /// Gives the schemas of Avro records, where there is one.
+    pub registry: Option<&'r RegistrySettings>,
+    pub mapping: &'r ReplayMapping,
+    /// Finds the mappings that dead letters name.
+    pub resolve: &'r MappingResolver<'r>,
+}
+
+/// The mapping that dead letters go through.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplayMapping {
+    /// The one that each dead letter names, or none.
+    AsRecorded,
+    /// None, whatever the dead letters name.
+    Absent,
+    /// This one, whatever the dead letters name.
+    Use(Mapping),
+}
 
 /// The counts of a replay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,6 +60,8 @@ pub struct ReplayCounts {
     pub accepted: u64,
     /// Dead letters that still break a rule.
     pub rejected: u64,
+    /// Dead letters that the mapping leaves out now, which were removed.
+    pub left_out: u64,
     /// Dead letters that were not decoded, because they were truncated when they were stored, or
     /// because their partition has not been read past them yet.
     pub skipped: u64,
@@ -43,20 +71,20 @@ pub struct ReplayCounts {
 
 type RecordPosition = (String, i32, i64);
 
-/// Decodes the dead letters of a stream again, those of Avro with the registry, where there is one.
+/// Maps and decodes the dead letters of a stream again. A dead letter that the mapping leaves out
+/// now is removed without a row.
 ///
 /// # Errors
-/// Fails with [`IngestError::SchemaUnavailable`] when the registry does not answer, and with
+/// Fails with [`IngestError::SchemaUnavailable`] when the registry does not answer, with
+/// [`IngestError::MappingGone`] when a dead letter names a mapping that there is no more, and with
 /// [`LakeError::Conflict`] when another replay of the stream runs.
 pub async fn replay(
     lake: &Lake,
-    stream: Stream,
-    registry: Option<&RegistrySettings>,
+    options: &ReplayOptions<'_>,
     progress: &mut dyn FnMut(&ReplayCounts),
 ) -> Result<ReplayCounts, IngestError> {
+    let stream = options.stream;
     let mut done = ReplayCounts::default();
-    let runtime = tokio::runtime::Handle::current();
-    let mut registry = registry.map(|r| SchemaRegistry::new(r, &runtime)).transpose()?;
     let mut raw = Appender::open(lake, schema::raw(stream)).await?;
     let mut dead_letters = Appender::open(lake, schema::dead_letters()).await?;
     let marker = PartitionId::replay(stream);
@@ -64,68 +92,138 @@ pub async fn replay(
     if at(&raw) > at(&dead_letters) {
         finish_interrupted(lake, stream, at(&raw), &mut done).await?;
     }
+    let mut reader = RecordReader::new(lake, options)?;
     let days: BTreeSet<Day> =
         read::dead_letter_table(lake).await?.files.iter().filter_map(|f| f.day).collect();
     for day in days {
         raw.refresh().await?;
         dead_letters.refresh().await?;
-        replay_day(lake, stream, day, &mut raw, registry.as_mut(), &mut done).await?;
+        replay_day(lake, day, &mut raw, &mut reader, &mut done).await?;
         progress(&done);
     }
     Ok(done)
 }
 
+/// Maps and decodes dead letters.
+struct RecordReader<'r> {
+    lake: &'r Lake,
+    options: &'r ReplayOptions<'r>,
+    registry: Option<SchemaRegistry>,
+    decoder: Decoder,
+    /// The mappings by the names that dead letters have for them.
+    mappings: BTreeMap<String, Mapping>,
+}
+
+/// What became of a dead letter.
+enum Replayed {
+    Accepted,
+    LeftOut,
+    Rejected,
+}
+
+impl<'r> RecordReader<'r> {
+    fn new(lake: &'r Lake, options: &'r ReplayOptions<'r>) -> Result<Self, IngestError> {
+        let runtime = tokio::runtime::Handle::current();
+        let registry = options.registry.map(|r| SchemaRegistry::new(r, &runtime)).transpose()?;
+        let keyed = lake.clone();
+        let hash = Arc::new(move |credential: &str| keyed.key().hash_credential(credential));
+        let decoder = Decoder::new(options.stream, hash);
+        Ok(Self { lake, options, registry, decoder, mappings: BTreeMap::new() })
+    }
+
+    /// Adds the event of a dead letter to the rows, if it is valid now.
+    async fn replay(
+        &mut self,
+        dead_letter: &DeadLetter,
+        rows: &mut Rows,
+    ) -> Result<Replayed, IngestError> {
+        let record = dead_letter.open(self.lake)?;
+        let (value, key, headers) = (record.bytes(), record.key_bytes(), record.header_bytes());
+        let schema = match self.registry.as_mut().zip(schema_id(&value)) {
+            Some((registry, id)) => registry.fetch(id).await?,
+            None => None,
+        };
+        let DeadLetter { topic, partition, offset, arrival, .. } = dead_letter;
+        let (partition, offset, arrival) = (*partition, *offset, *arrival);
+        let schema = schema.as_deref();
+        let json;
+        let input = match self.mapping(dead_letter)? {
+            None => {
+                let attributes = CloudEventAttributes::read(|name| last_header(&headers, name));
+                RecordInput { value: &value, arrival, attributes, schema }
+            }
+            Some(mapping) => {
+                let (key, headers) = (key.as_deref(), headers.as_slice());
+                let position = &record_position(topic, partition, offset);
+                let pseudonym = &|credential: &str| self.lake.key().pseudonym(credential);
+                let context = MappingContext { key, headers, topic, position, arrival, pseudonym };
+                match mapping.run_encoded(&value, schema, &context) {
+                    Ok(Mapped::Event(event)) => json = event,
+                    Ok(Mapped::Skipped) => return Ok(Replayed::LeftOut),
+                    Err(_) => return Ok(Replayed::Rejected),
+                }
+                RecordInput { value: json.as_bytes(), arrival, attributes: None, schema: None }
+            }
+        };
+        let Ok(event) = self.decoder.parse(&input) else { return Ok(Replayed::Rejected) };
+        let origin = RecordOrigin { topic, partition, offset, arrival };
+        // The records before it in its partition are not known any longer, so lateness is measured
+        // from its own arrival.
+        rows.push(&event, &origin, event.occurred_at < arrival - ALLOWED_LATENESS);
+        Ok(Replayed::Accepted)
+    }
+
+    /// Returns the mapping that a dead letter goes through.
+    fn mapping(&mut self, dead_letter: &DeadLetter) -> Result<Option<Mapping>, IngestError> {
+        let name = match (self.options.mapping, &dead_letter.mapping) {
+            (ReplayMapping::Use(mapping), _) => return Ok(Some(mapping.clone())),
+            (ReplayMapping::Absent, _) | (ReplayMapping::AsRecorded, None) => return Ok(None),
+            (ReplayMapping::AsRecorded, Some(name)) => name,
+        };
+        if !self.mappings.contains_key(name) {
+            let found = (self.options.resolve)(name).map_err(|reason| {
+                let (stream, name) = (self.options.stream, name.clone());
+                IngestError::MappingGone { stream, name, reason }
+            })?;
+            self.mappings.insert(name.clone(), found);
+        }
+        Ok(self.mappings.get(name).cloned())
+    }
+}
+
 async fn replay_day(
     lake: &Lake,
-    stream: Stream,
     day: Day,
     raw: &mut Appender,
-    mut registry: Option<&mut SchemaRegistry>,
+    reader: &mut RecordReader<'_>,
     done: &mut ReplayCounts,
 ) -> Result<(), IngestError> {
+    let stream = reader.options.stream;
     let base = read::dead_letter_table(lake).await?;
     let all = read::dead_letters_of_day(lake, &base, day).await?;
-    let keyed = lake.clone();
-    let hash = Arc::new(move |credential: &str| keyed.key().hash_credential(credential));
-    let mut decoder = Decoder::new(stream, hash);
     if let Some(first) = lake::sealed_before(raw.transactions()) {
-        decoder.seal_before(first);
+        reader.decoder.seal_before(first);
     }
     let mut rows = Rows::new(stream);
-    let mut accepted: BTreeSet<RecordPosition> = BTreeSet::new();
+    let (mut accepted, mut left_out) = (0, 0);
+    let mut removed: BTreeSet<RecordPosition> = BTreeSet::new();
     for dead_letter in all.iter().filter(|l| l.stream == stream.name()) {
         let cut_off = dead_letter.reason == RejectReason::TooLarge.as_str();
         if cut_off || !dead_letter.is_read_past(stream, raw.transactions()) {
             done.skipped += 1;
             continue;
         }
-        let record = dead_letter.open(lake)?;
-        let (value, headers) = (record.bytes(), record.header_bytes());
-        let attributes = CloudEventAttributes::read(|name| last_header(&headers, name));
-        let schema = match registry.as_mut().zip(schema_id(&value)) {
-            Some((registry, id)) => registry.fetch(id).await?,
-            None => None,
-        };
-        let (arrival, schema) = (dead_letter.arrival, schema.as_deref());
-        match decoder.parse(&RecordInput { value: &value, arrival, attributes, schema }) {
-            Ok(event) => {
-                let (partition, offset) = (dead_letter.partition, dead_letter.offset);
-                let origin = RecordOrigin {
-                    topic: &dead_letter.topic,
-                    partition,
-                    offset,
-                    arrival: dead_letter.arrival,
-                };
-                // The records before it in its partition are not known any longer, so lateness is
-                // measured from its own arrival.
-                let late = event.occurred_at < dead_letter.arrival - ALLOWED_LATENESS;
-                rows.push(&event, &origin, late);
-                accepted.insert(position_of(dead_letter));
+        match reader.replay(dead_letter, &mut rows).await? {
+            Replayed::Rejected => {
+                done.rejected += 1;
+                continue;
             }
-            Err(_) => done.rejected += 1,
+            Replayed::Accepted => accepted += 1,
+            Replayed::LeftOut => left_out += 1,
         }
+        removed.insert(position_of(dead_letter));
     }
-    if accepted.is_empty() {
+    if removed.is_empty() {
         return Ok(());
     }
     let now = chrono::Utc::now().timestamp_micros();
@@ -147,8 +245,9 @@ async fn replay_day(
         return Err(LakeError::Conflict { table: raw.def().name.clone() }.into());
     }
     lake::failpoint::hit("replayed", stream.name());
-    remove(lake, stream, day, &accepted, to).await?;
-    done.accepted += accepted.len() as u64;
+    remove(lake, stream, day, &removed, to).await?;
+    done.accepted += accepted;
+    done.left_out += left_out;
     Ok(())
 }
 
@@ -250,14 +349,14 @@ async fn positions_in_raw(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dead_letters::rejected_record::{RecordMetadata, RejectedRecord};
+    use crate::dead_letters::rejected_record::{RecordMetadata, RejectedRecord, RejectionCause};
     use crate::decode::Rejection;
     use crate::settings::FlushLimits;
     use crate::sink::Sink;
     use crate::tests::{NOON, lake};
 
     /// Writes dead letters as an older version would have: it rejects calls that are valid now.
-    async fn reject(lake: &Lake, values: &[&str]) {
+    async fn reject(lake: &Lake, values: &[&str], mapping: Option<&str>) {
         let stream = Stream::ApiCalls;
         let limits = FlushLimits::default();
         let mut sink = Sink::open(lake, [stream], limits, true).await.expect("a sink");
@@ -272,19 +371,28 @@ mod tests {
             };
             let metadata = RecordMetadata { key: None, headers: Vec::new() };
             let value = value.as_bytes();
-            buffer.rejected.push(RejectedRecord::seal(
-                lake,
-                buffer.next_offset,
-                NOON,
-                rejection,
-                value,
-                &metadata,
-            ));
+            let cause =
+                RejectionCause { rejection, mapping: mapping.map(str::to_owned), message: None };
+            let offset = buffer.next_offset;
+            buffer.rejected.push(RejectedRecord::seal(lake, offset, NOON, cause, value, &metadata));
             buffer.next_offset += 1;
         }
         sink.buffers = vec![buffer];
         assert_eq!(sink.flush().await.expect("a commit"), [0usize; 0]);
     }
+
+    /// Replays a stream's dead letters. The only mapping that there is skips `{}`, and takes an
+    /// event from the member `call`.
+    async fn replay_stream(lake: &Lake, stream: Stream, mapping: &ReplayMapping) -> ReplayCounts {
+        let resolve = |name: &str| match name {
+            "calls.jq" => Mapping::compile(name, CALLS_MAPPING).map_err(|e| e.to_string()),
+            _ => Err("there is none".to_owned()),
+        };
+        let options = ReplayOptions { stream, registry: None, mapping, resolve: &resolve };
+        replay(lake, &options, &mut |_| {}).await.expect("replayed")
+    }
+
+    const CALLS_MAPPING: &str = "if . == {} then empty else .call end";
 
     async fn rows(lake: &Lake) -> (u64, u64) {
         let mut rows = [0; 2];
@@ -301,15 +409,14 @@ mod tests {
     async fn valid_dead_letters_are_replayed_once() {
         let dir = tempfile::tempdir().expect("a folder");
         let lake = lake(&dir).await;
-        reject(&lake, &[VALID_CALL, "{broken", VALID_CALL]).await;
+        reject(&lake, &[VALID_CALL, "{broken", VALID_CALL], None).await;
         assert_eq!(rows(&lake).await, (0, 3));
-        let done = replay(&lake, Stream::ApiCalls, None, &mut |_| {}).await.expect("replayed");
+        let done = replay_stream(&lake, Stream::ApiCalls, &ReplayMapping::AsRecorded).await;
         assert_eq!((done.accepted, done.rejected, done.skipped), (2, 1, 0));
         assert_eq!(rows(&lake).await, (2, 1));
-        let again = replay(&lake, Stream::ApiCalls, None, &mut |_| {}).await.expect("replayed");
+        let again = replay_stream(&lake, Stream::ApiCalls, &ReplayMapping::AsRecorded).await;
         assert_eq!((again.accepted, again.rejected), (0, 1));
-        let other =
-            replay(&lake, Stream::BillingEvents, None, &mut |_| {}).await.expect("replayed");
+        let other = replay_stream(&lake, Stream::BillingEvents, &ReplayMapping::AsRecorded).await;
         assert_eq!(other, ReplayCounts::default());
         assert_eq!(lake.verify().await.expect("verified").findings, []);
     }
@@ -318,7 +425,7 @@ mod tests {
     async fn an_interrupted_replay_is_finished() {
         let dir = tempfile::tempdir().expect("a folder");
         let lake = lake(&dir).await;
-        reject(&lake, &[VALID_CALL, VALID_CALL]).await;
+        reject(&lake, &[VALID_CALL, VALID_CALL], None).await;
         // Only the first commit is made: the first record is in both tables.
         let mut rows_now = Rows::new(Stream::ApiCalls);
         let mut decoder = Decoder::new(Stream::ApiCalls, Arc::new(str::to_owned));
@@ -347,7 +454,7 @@ mod tests {
         raw.append(&[advance], &files.expect("a file")).await.expect("a commit");
         assert_eq!(lake.verify().await.expect("verified").findings.len(), 1);
 
-        let done = replay(&lake, Stream::ApiCalls, None, &mut |_| {}).await.expect("replayed");
+        let done = replay_stream(&lake, Stream::ApiCalls, &ReplayMapping::AsRecorded).await;
         assert_eq!((done.finished, done.accepted), (1, 1));
         assert_eq!(rows(&lake).await, (2, 0));
         assert_eq!(lake.verify().await.expect("verified").findings, []);
@@ -357,7 +464,7 @@ mod tests {
     async fn dead_letters_not_read_past_are_not_replayed() {
         let dir = tempfile::tempdir().expect("a folder");
         let lake = lake(&dir).await;
-        reject(&lake, &[VALID_CALL]).await;
+        reject(&lake, &[VALID_CALL], None).await;
         let day = Day::of_micros(NOON);
         let base = read::dead_letter_table(&lake).await.expect("the table");
         let dead_letter = &read::dead_letters_of_day(&lake, &base, day).await.expect("letters")[0];
@@ -371,5 +478,36 @@ mod tests {
         check("c/other/t/3", 9, false);
         check("c/calls/t/3#newest", 9, false);
         assert_eq!(dead_letter.open(&lake).expect("opens").bytes(), VALID_CALL.as_bytes());
+    }
+
+    #[tokio::test]
+    async fn dead_letters_go_through_the_mapping_they_name() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let lake = lake(&dir).await;
+        let call = format!(r#"{{"call":{VALID_CALL}}}"#);
+        reject(&lake, &[&call, "{}", "[]"], Some("calls.jq")).await;
+        let absent = replay_stream(&lake, Stream::ApiCalls, &ReplayMapping::Absent).await;
+        assert_eq!((absent.accepted, absent.rejected), (0, 3));
+        let done = replay_stream(&lake, Stream::ApiCalls, &ReplayMapping::AsRecorded).await;
+        assert_eq!((done.accepted, done.left_out, done.rejected), (1, 1, 1));
+        assert_eq!(rows(&lake).await, (1, 1));
+        let other = Mapping::compile("other.jq", "empty").expect("compiled");
+        let done = replay_stream(&lake, Stream::ApiCalls, &ReplayMapping::Use(other)).await;
+        assert_eq!((done.accepted, done.left_out, done.rejected), (0, 1, 0));
+        assert_eq!(rows(&lake).await, (1, 0));
+        assert_eq!(lake.verify().await.expect("verified").findings, []);
+    }
+
+    #[tokio::test]
+    async fn a_mapping_that_is_gone_is_an_error() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let lake = lake(&dir).await;
+        reject(&lake, &[VALID_CALL], Some("kong-http-lgo")).await;
+        let resolve = |name: &str| Mapping::built_in(name).map_err(|error| error.to_string());
+        let (stream, mapping) = (Stream::ApiCalls, &ReplayMapping::AsRecorded);
+        let options = ReplayOptions { stream, registry: None, mapping, resolve: &resolve };
+        let error = replay(&lake, &options, &mut |_| {}).await.expect_err("an error").to_string();
+        assert!(error.contains("kong-http-lgo") && error.contains("kong-http-log"), "{error}");
+        assert_eq!(rows(&lake).await, (0, 1));
     }
 }

@@ -55,6 +55,8 @@ fn record_batch(
         Arc::new(StringArray::from_iter(records.iter().map(|(_, r)| r.rejection.field))),
         Arc::new(BinaryArray::from_iter_values(records.iter().map(|(_, r)| &r.sealed))),
         Arc::new(text(&|_, _| lake.key().id().to_owned())),
+        Arc::new(StringArray::from_iter(records.iter().map(|(_, r)| r.mapping.as_deref()))),
+        Arc::new(text(&|_, record| record.rejection.detail.clone())),
     ];
     Ok(RecordBatch::try_new(schema::dead_letters().file_schema(), columns)?)
 }

@@ -117,13 +117,19 @@ pub(super) fn object<'a>(
 fn explain(text: &str, error: &serde_json::Error) -> ObjectError {
     let value = match serde_json::from_str::<&RawValue>(text) {
         Ok(raw) => raw.get(),
-        Err(error) => return ObjectError::NotJson(error.to_string()),
+        Err(error) => return ObjectError::NotJson(json_error(&error)),
     };
     match Slot::read(value) {
         Err(unkeepable) => unkeepable.into(),
-        Ok(Slot::Object) => ObjectError::NotJson(error.to_string()),
+        Ok(Slot::Object) => ObjectError::NotJson(json_error(error)),
         Ok(other) => ObjectError::NotAnObject(other.type_name()),
     }
+}
+
+/// Returns what is wrong with a JSON text. A record is one line as a rule, whose number would
+/// mislead beside that of a file's line.
+pub(super) fn json_error(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
 }
 
 /// Visits the members of an object and fills the slots.

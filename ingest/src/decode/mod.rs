@@ -14,8 +14,8 @@
 //! - `interner`: stores repeated texts once
 //! - `day_batches`: rows as Arrow batches by day
 //!
-//! A record is rejected for the first rule that it breaks, in this order: size, encoding, JSON,
-//! object, event_id, occurred_at, partner_id, then the stream's fields in the order of its table.
+//! A record is rejected for the first rule that it breaks, in this order: size, encoding, JSON, the
+//! stream's mapping, object, event_id, occurred_at, partner_id, then the stream's fields in the order of its table.
 //! The type of a field is checked before its range.
 
 mod avro;
@@ -52,6 +52,7 @@ use self::json::{ObjectError, ParsedObject, Slot};
 use self::json_fast_path::FieldNames;
 pub use self::rows::{RecordOrigin, Rows};
 use self::rules::{check_id, check_occurred_at, check_text, integer_in_range, millis_to_micros};
+pub(crate) use self::unknown_fields::{JsonTree, NodeValue};
 
 /// The greatest length of a record's value in bytes. A longer one is rejected as `too_large`.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
@@ -67,6 +68,7 @@ pub enum RejectReason {
     TooLarge,
     SchemaUnknown,
     NotJson,
+    MappingFailed,
     NotAnObject,
     MissingField,
     WrongType,
@@ -92,10 +94,11 @@ impl FromStr for RejectReason {
 
 impl RejectReason {
     /// All reasons, in the order in which records are checked.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::TooLarge,
         Self::SchemaUnknown,
         Self::NotJson,
+        Self::MappingFailed,
         Self::NotAnObject,
         Self::MissingField,
         Self::WrongType,
@@ -109,6 +112,7 @@ impl RejectReason {
             Self::TooLarge => "too_large",
             Self::SchemaUnknown => "schema_unknown",
             Self::NotJson => "not_json",
+            Self::MappingFailed => "mapping_failed",
             Self::NotAnObject => "not_an_object",
             Self::MissingField => "missing_field",
             Self::WrongType => "wrong_type",
@@ -196,6 +200,21 @@ impl Event<'_> {
     }
 }
 
+/// A field of an event as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredField {
+    /// The name of its column.
+    pub column: &'static str,
+    /// A number, a text or null. Instants are RFC 3339 in UTC.
+    pub value: serde_json::Value,
+}
+
+impl StoredField {
+    fn text(column: &'static str, text: &str) -> Self {
+        Self { column, value: text.into() }
+    }
+}
+
 /// Hashes a credential with the lake's key.
 pub type HashCredential = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
@@ -270,10 +289,9 @@ impl Decoder {
     ) -> Result<CloudEventMode, Rejection> {
         let bytes = input.value;
         if bytes.len() > MAX_RECORD_BYTES {
-            let detail = format!("{} bytes; at most {MAX_RECORD_BYTES} are taken", bytes.len());
-            return Err(reject(RejectReason::TooLarge, None, detail));
+            return Err(too_large(bytes));
         }
-        if bytes.first() == Some(&0) {
+        if is_avro(bytes) {
             self.read_avro(bytes, input.schema, object)?;
         } else {
             let text = simdutf8::basic::from_utf8(bytes).map_err(|_| not_utf8(bytes))?;
@@ -308,17 +326,7 @@ impl Decoder {
         schema: Option<&'a AvroSchema>,
         object: &mut ParsedObject<'a>,
     ) -> Result<(), Rejection> {
-        let known = schema.zip(bytes.get(avro::WIRE_HEADER_BYTES..));
-        let (schema, body) = known.ok_or_else(|| {
-            let detail = "Avro whose schema no Schema Registry knows, or none is configured";
-            reject(RejectReason::SchemaUnknown, None, detail)
-        })?;
-        avro::object(body, schema, self.names.list(), object).map_err(|why| match why {
-            AvroError::Malformed(what) => {
-                reject(RejectReason::NotJson, None, format!("Avro: {what}"))
-            }
-            AvroError::NotARecord(kind) => reject_object(ObjectError::NotAnObject(kind)),
-        })
+        read_avro(bytes, schema, self.names.list(), object)
     }
 
     /// Returns the event under `data`, with `id` and `time` of its CloudEvents envelope.
@@ -375,6 +383,27 @@ impl Decoder {
         Ok(())
     }
 
+    /// Returns the fields of an event by their columns, as they are stored.
+    pub fn stored_fields(&self, event: &Event<'_>) -> Vec<StoredField> {
+        let occurred_at = domain::format_instant(event.occurred_at);
+        let mut fields = vec![
+            StoredField::text(COMMON_NAMES[0], event.event_id()),
+            StoredField::text(COMMON_NAMES[2], event.partner_id()),
+            StoredField { column: COMMON_NAMES[1], value: occurred_at.into() },
+        ];
+        fields.extend(self.fields.iter().zip(event.own_slots()).map(|(field, slot)| {
+            let value = match slot {
+                Slot::Text(text) => (&**text).into(),
+                Slot::Hash(hash) => (&**hash).into(),
+                Slot::Long(number) => (*number).into(),
+                _ => serde_json::Value::Null,
+            };
+            StoredField { column: field.column(), value }
+        }));
+        fields.push(StoredField { column: "extra", value: event.extra.clone().into() });
+        fields
+    }
+
     fn hash(&mut self, credential: &str) -> Arc<str> {
         if self.hashes.len() >= MAX_CACHED_HASHES {
             self.credentials.clear();
@@ -386,6 +415,51 @@ impl Decoder {
         }
         Arc::clone(&self.hashes[number as usize])
     }
+}
+
+/// Whether a value is in the Confluent wire format of Avro.
+pub(crate) fn is_avro(value: &[u8]) -> bool {
+    value.first() == Some(&0)
+}
+
+/// Returns an Avro record as a JSON object.
+pub(crate) fn avro_json(value: &[u8], schema: Option<&AvroSchema>) -> Result<String, Rejection> {
+    if value.len() > MAX_RECORD_BYTES {
+        return Err(too_large(value));
+    }
+    let mut object = ParsedObject::default();
+    read_avro(value, schema, &[], &mut object)?;
+    let too_long = || {
+        let detail = "as JSON the record is longer than the 1 MiB that a mapping takes";
+        reject(RejectReason::MappingFailed, None, detail)
+    };
+    // Members that are too long together are all left out.
+    if object.unknown.is_empty() && value.len() > avro::WIRE_HEADER_BYTES {
+        return Err(too_long());
+    }
+    let members = object.unknown.iter().map(|(name, json)| {
+        let name = serde_json::Value::from(&**name);
+        format!("{name}:{json}")
+    });
+    let json = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+    if json.len() > MAX_RECORD_BYTES { Err(too_long()) } else { Ok(json) }
+}
+
+fn read_avro<'a>(
+    bytes: &'a [u8],
+    schema: Option<&'a AvroSchema>,
+    names: &[&str],
+    object: &mut ParsedObject<'a>,
+) -> Result<(), Rejection> {
+    let known = schema.zip(bytes.get(avro::WIRE_HEADER_BYTES..));
+    let (schema, body) = known.ok_or_else(|| {
+        let detail = "Avro whose schema no Schema Registry knows, or none is configured";
+        reject(RejectReason::SchemaUnknown, None, detail)
+    })?;
+    avro::object(body, schema, names, object).map_err(|why| match why {
+        AvroError::Malformed(what) => reject(RejectReason::NotJson, None, format!("Avro: {what}")),
+        AvroError::NotARecord(kind) => reject_object(ObjectError::NotAnObject(kind)),
+    })
 }
 
 /// Whether the members of an object make it a CloudEvents envelope.
@@ -422,7 +496,13 @@ impl CloudEventMode {
     }
 }
 
-fn reject(
+#[cold]
+pub(crate) fn too_large(bytes: &[u8]) -> Rejection {
+    let detail = format!("{} bytes; at most {MAX_RECORD_BYTES} are taken", bytes.len());
+    reject(RejectReason::TooLarge, None, detail)
+}
+
+pub(crate) fn reject(
     reason: RejectReason,
     field: Option<&'static str>,
     detail: impl Into<String>,
@@ -431,7 +511,7 @@ fn reject(
 }
 
 #[cold]
-fn not_utf8(bytes: &[u8]) -> Rejection {
+pub(crate) fn not_utf8(bytes: &[u8]) -> Rejection {
     let valid = std::str::from_utf8(bytes).map_or_else(|e| e.valid_up_to(), str::len);
     reject(RejectReason::NotJson, None, format!("not UTF-8 after {valid} bytes"))
 }

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
+use super::json::json_error;
 use super::{number, secrets};
 
 /// The greatest length of the column in bytes. A longer one is left out as a whole.
@@ -109,22 +111,22 @@ fn clean_text(text: &str, depth: usize) -> Cow<'_, str> {
 
 /// A JSON value as a list of nodes in the order of the text. It is not nested, because a record may
 /// be nested deeper than a thread's stack allows.
-struct JsonTree<'j> {
-    nodes: Vec<JsonNode<'j>>,
+pub(crate) struct JsonTree<'j> {
+    pub(crate) nodes: Vec<JsonNode<'j>>,
 }
 
 /// A value inside of a JSON value, with its name where it is a member.
-struct JsonNode<'j> {
+pub(crate) struct JsonNode<'j> {
     /// The name of an object's member.
-    name: Option<Cow<'j, str>>,
-    value: NodeValue<'j>,
+    pub(crate) name: Option<Cow<'j, str>>,
+    pub(crate) value: NodeValue<'j>,
     /// The index of the node after this one and its descendants.
-    end: usize,
+    pub(crate) end: usize,
     is_dropped: bool,
 }
 
 /// The value of a node. The children of an object or array follow it in the list.
-enum NodeValue<'j> {
+pub(crate) enum NodeValue<'j> {
     Object,
     Array,
     Text(Cow<'j, str>),
@@ -133,6 +135,12 @@ enum NodeValue<'j> {
 }
 
 impl<'j> JsonTree<'j> {
+    /// Parses a JSON text. Fails with what is wrong with it, which quotes nothing of it.
+    pub(crate) fn parse(text: &'j str) -> Result<Self, String> {
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| json_error(&error))?;
+        Self::read(raw.get()).map_err(|UnstorableJson(what)| what.to_owned())
+    }
+
     /// Reads one value that the JSON parser has accepted.
     fn read(json: &'j str) -> Result<Self, UnstorableJson> {
         let mut nodes: Vec<JsonNode<'j>> = Vec::new();
@@ -208,7 +216,7 @@ impl<'j> JsonTree<'j> {
     }
 
     /// Returns the direct children of a node.
-    fn children(&self, at: usize) -> impl Iterator<Item = usize> {
+    pub(crate) fn children(&self, at: usize) -> impl Iterator<Item = usize> {
         let end = self.nodes[at].end;
         let first = Some(at + 1).filter(|first| *first < end);
         std::iter::successors(first, move |at| Some(self.nodes[*at].end).filter(|next| *next < end))

@@ -16,6 +16,7 @@ use crate::error::IngestError;
 use crate::kafka::cluster::{Cluster, Topic};
 use crate::kafka::native::{self, BATCH_RECORDS, Message, PartitionQueue};
 use crate::kafka::rebalance::{RebalanceEvent, RebalanceListener};
+use crate::mapping::with_room;
 use crate::partition_buffer::PartitionBuffer;
 use crate::paused::{self, PausedPartition};
 use crate::registry::SchemaRegistry;
@@ -41,6 +42,18 @@ pub fn run(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(&Status),
 ) -> Result<IngestCounts, IngestError> {
+    let mut run = || run_worker(lake, settings, options, runtime, stop, progress);
+    if settings.mappings.is_empty() { run() } else { with_room(run) }
+}
+
+fn run_worker(
+    lake: &Lake,
+    settings: &KafkaSettings,
+    options: &RunOptions,
+    runtime: &tokio::runtime::Handle,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(&Status),
+) -> Result<IngestCounts, IngestError> {
     let consumer: BaseConsumer<RebalanceListener> = create(settings)?;
     let cluster = Cluster::inspect(&consumer, settings)?;
     consumer.context().connected();
@@ -48,6 +61,7 @@ pub fn run(
     let mut sink =
         runtime.block_on(Sink::open(lake, streams, options.limits, options.accept_rejects))?;
     let registry = settings.registry.as_ref();
+    sink.mappings.clone_from(&settings.mappings);
     sink.registry = registry.map(|settings| SchemaRegistry::new(settings, runtime)).transpose()?;
     let ends = if options.until_caught_up { Some(cluster.end_offsets(&consumer)?) } else { None };
     let mut worker = Worker {

@@ -53,6 +53,7 @@ impl EmbeddedBroker {
             topics: self.topics.clone(),
             properties: BTreeMap::new(),
             registry: None,
+            mappings: BTreeMap::new(),
             embedded: true,
         }
     }

@@ -10,11 +10,13 @@ use domain::Stream;
 use lake::{PartitionId, Transactions, partitions};
 
 use crate::load::lines::READ_BUFFER_BYTES;
+use crate::mapping::Mapping;
 
 /// The identity of a file.
 #[derive(Debug)]
 pub(crate) struct FileIdentity {
-    /// The SHA-256 digest of its bytes in hexadecimal.
+    /// The SHA-256 digest in hexadecimal of its bytes, or of the mapping's name, a zero byte and
+    /// its bytes: one file may be loaded through several mappings.
     pub(crate) sha256: String,
     pub(crate) bytes: u64,
     /// The longest file that was loaded before and that is a prefix of this one.
@@ -25,12 +27,42 @@ pub(crate) struct FileIdentity {
 /// before.
 pub(crate) fn identify(
     path: &Path,
+    mapping: Option<&Mapping>,
     stream: Stream,
     known: &Transactions,
 ) -> io::Result<FileIdentity> {
-    let mut shorter_files = loaded_files(stream, known).into_iter().peekable();
+    identify_among(path, mapping, loaded_files(stream, known))
+}
+
+/// Returns the topic that a file has in the lake, of which [`crate::mapping::record_position`]
+/// makes `$position`. Reads the whole file.
+///
+/// # Errors
+/// Fails when the file can't be read.
+pub fn topic_of_file(path: &Path, name: &str, mapping: Option<&Mapping>) -> io::Result<String> {
+    Ok(identify_among(path, mapping, BTreeMap::new())?.topic(name))
+}
+
+impl FileIdentity {
+    /// Returns the topic of the file by this name.
+    pub(crate) fn topic(&self, name: &str) -> String {
+        format!("file:{name}#{}", &self.sha256[..12])
+    }
+}
+
+/// Reads the file once, and compares its prefixes with files by their lengths.
+fn identify_among(
+    path: &Path,
+    mapping: Option<&Mapping>,
+    shorter_files: BTreeMap<u64, Vec<PartitionId>>,
+) -> io::Result<FileIdentity> {
+    let mut shorter_files = shorter_files.into_iter().peekable();
     let mut file = File::open(path)?;
     let mut context = Context::new(&SHA256);
+    if let Some(mapping) = mapping {
+        context.update(mapping.name().as_bytes());
+        context.update(&[0]);
+    }
     let mut buffer = vec![0; READ_BUFFER_BYTES];
     let (mut bytes, mut begins_with) = (0, None);
     loop {

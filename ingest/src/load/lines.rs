@@ -1,13 +1,11 @@
 //! Reads the lines of a file, decompressed where needed, with their positions in the text.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-use zstd::stream::read::Decoder as ZstdDecoder;
-
 use crate::decode::MAX_RECORD_BYTES;
+use crate::load::compression::{Compression, MAGIC_BYTES};
 
 /// The number of bytes that are read from a file at once.
 pub(crate) const READ_BUFFER_BYTES: usize = 1 << 20;
@@ -73,24 +71,21 @@ impl Lines {
     }
 }
 
-/// Opens a file's text. It is decompressed where its first bytes are those of gzip or zstd,
-/// whatever its name is.
-fn open(path: &Path, bytes: u64) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut file = File::open(path)?;
-    let mut magic = Vec::with_capacity(4);
-    Read::by_ref(&mut file).take(4).read_to_end(&mut magic)?;
-    file.rewind()?;
-    let file = BufReader::with_capacity(READ_BUFFER_BYTES, file.take(bytes));
-    Ok(match magic.as_slice() {
-        // A file may have several gzip members or zstd frames one after the other.
-        [0x1f, 0x8b, ..] => {
-            Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, MultiGzDecoder::new(file)))
-        }
-        [0x28, 0xb5, 0x2f, 0xfd] => {
-            Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, ZstdDecoder::with_buffer(file)?))
-        }
-        _ => Box::new(file),
-    })
+/// Opens the text of a file's first `bytes` bytes, decompressed where it is compressed.
+pub(super) fn open(path: &Path, bytes: u64) -> io::Result<Box<dyn BufRead + Send>> {
+    let compression = compression_of(path)?;
+    let file = BufReader::with_capacity(READ_BUFFER_BYTES, File::open(path)?.take(bytes));
+    match compression {
+        Some(compression) => compression.reader(file),
+        None => Ok(Box::new(file)),
+    }
+}
+
+/// Returns how a file is compressed.
+pub(super) fn compression_of(path: &Path) -> io::Result<Option<Compression>> {
+    let mut magic = Vec::with_capacity(MAGIC_BYTES);
+    File::open(path)?.take(MAGIC_BYTES as u64).read_to_end(&mut magic)?;
+    Ok(Compression::of(&magic))
 }
 
 #[cfg(test)]

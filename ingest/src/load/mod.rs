@@ -1,10 +1,16 @@
-//! Loads NDJSON files, plain or compressed. A file is a partition of its own, and a file that has
+//! Loads files line by line, plain or compressed. A file is a partition of its own, and a file that has
 //! grown is read from where it ended before.
 //!
 //! - `file_identity`: the digest of a file, and the shorter files that it has grown from
+//! - `file_trial`: what a load would make of a file
 //! - `lines`: the lines of a file
+//! - `compression`: gzip, zstd, xz and bzip2
+//! - `format_detection`: what a file looks like that holds no events
 
+pub(crate) mod compression;
 pub(crate) mod file_identity;
+pub(crate) mod file_trial;
+pub(crate) mod format_detection;
 pub(crate) mod lines;
 
 use std::io;
@@ -17,6 +23,7 @@ use crate::dead_letters::rejected_record::RecordMetadata;
 use crate::error::IngestError;
 use crate::load::file_identity::{FileIdentity, identify};
 use crate::load::lines::Lines;
+use crate::mapping::{Mapping, poll_with_room};
 use crate::settings::FlushLimits;
 use crate::sink::{Sink, SourceRecord};
 use crate::status::IngestCounts;
@@ -26,6 +33,8 @@ use crate::status::IngestCounts;
 pub struct LoadOptions {
     /// The stream of all files.
     pub stream: Stream,
+    /// What turns the lines into events, where they are none themselves.
+    pub mapping: Option<Mapping>,
     /// The arrival of every record in µs. Without it the arrival is the start of the run that first
     /// reads the file.
     pub arrival: Option<i64>,
@@ -50,7 +59,7 @@ impl SourceFile {
     }
 }
 
-/// Loads files line by line. Offsets are line numbers from 0, of the decompressed text. Lines that
+/// Loads files line by line, each through the mapping if there is one. Offsets are line numbers from 0, of the decompressed text. Lines that
 /// were committed before from a file with the same bytes on disk, under any name, are skipped, and
 /// so are the lines of a shorter file that this one begins with. A load that was killed is resumed.
 /// Several processes may load the same file at once.
@@ -66,12 +75,24 @@ pub async fn load(
     options: &LoadOptions,
     progress: &mut dyn FnMut(&IngestCounts, u64),
 ) -> Result<IngestCounts, IngestError> {
+    let loaded = load_sources(lake, sources, options, progress);
+    if options.mapping.is_none() { loaded.await } else { poll_with_room(loaded).await }
+}
+
+async fn load_sources(
+    lake: &Lake,
+    sources: &[SourceFile],
+    options: &LoadOptions,
+    progress: &mut dyn FnMut(&IngestCounts, u64),
+) -> Result<IngestCounts, IngestError> {
     let streams = [options.stream];
     let mut sink = Sink::open(lake, streams, options.limits, options.accept_rejects).await?;
+    sink.mappings.extend(options.mapping.clone().map(|mapping| (options.stream, mapping)));
     let mut read = 0;
     for source in sources {
         let known = sink.transactions(options.stream).await?;
-        let file = identify(&source.path, options.stream, known).map_err(|e| source.failed(e))?;
+        let file = identify(&source.path, options.mapping.as_ref(), options.stream, known)
+            .map_err(|e| source.failed(e))?;
         let before = sink.counts.records;
         let mut progress = |counts: &IngestCounts, bytes| progress(counts, read + bytes);
         let (lines, bytes) = loop {
@@ -96,7 +117,7 @@ async fn open_file(
     options: &LoadOptions,
 ) -> Result<(), IngestError> {
     let id = PartitionId::file(options.stream, &file.sha256);
-    let topic = format!("file:{}#{}", source.name, &file.sha256[..12]);
+    let topic = file.topic(&source.name);
     let mut buffer = sink.open_partition(options.stream, &topic, 0, id).await?;
     let known = sink.transactions(options.stream).await?;
     let shorter = file.begins_with.as_ref().and_then(|id| id.position(known));

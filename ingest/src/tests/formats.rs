@@ -15,14 +15,13 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::runtime::Runtime;
 
 use super::{NOON, call, lake, rows};
-use crate::dead_letters::rejected_record::{RecordMetadata, RejectedRecord};
-use crate::dead_letters::replay::replay;
+use crate::dead_letters::rejected_record::{RecordMetadata, RejectedRecord, RejectionCause};
 use crate::decode::{RejectReason, Rejection};
 use crate::registry::{SchemaLookup, SchemaRegistry};
 use crate::sink::{Sink, SourceRecord};
 use crate::{
     EmbeddedBroker, FlushLimits, IngestCounts, IngestError, KafkaSettings, RegistrySettings,
-    RunOptions, Status,
+    ReplayCounts, ReplayMapping, ReplayOptions, RunOptions, Status, replay,
 };
 
 /// A Schema Registry inside the test, with its answers by path and the requests that it received.
@@ -160,6 +159,15 @@ async fn dead_letters(lake: &Lake) -> Vec<(i64, String, Option<String>)> {
     dead_letters.into_iter().map(|l| (l.offset, l.reason, l.field)).collect()
 }
 
+async fn replay_calls(
+    lake: &Lake,
+    registry: Option<&RegistrySettings>,
+) -> Result<ReplayCounts, IngestError> {
+    let (stream, mapping) = (Stream::ApiCalls, &ReplayMapping::AsRecorded);
+    let resolve = |_: &str| Err("there is none".to_owned());
+    replay(lake, &ReplayOptions { stream, registry, mapping, resolve: &resolve }, &mut |_| {}).await
+}
+
 #[test]
 fn cloud_events_in_binary_mode() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -187,7 +195,7 @@ fn cloud_events_in_binary_mode() {
         let missing = (3, "missing_field".to_owned(), Some("ce_time".to_owned()));
         assert_eq!(dead_letters(&lake).await, [missing]);
         // The headers are sealed with the record, so a replay rejects it for the same reason.
-        let again = replay(&lake, Stream::ApiCalls, None, &mut |_| {}).await.expect("replayed");
+        let again = replay_calls(&lake, None).await.expect("replayed");
         assert_eq!((again.accepted, again.rejected), (0, 1));
     });
 }
@@ -289,12 +297,12 @@ fn an_unknown_schema_is_a_dead_letter_until_it_is_known() {
         assert_eq!(dead_letters(&lake).await, [unknown(0), unknown(1)]);
         stub.register(7, CALL);
         let registry = stub.settings();
-        let done = replay(&lake, Stream::ApiCalls, Some(&registry), &mut |_| {}).await;
+        let done = replay_calls(&lake, Some(&registry)).await;
         let done = done.expect("replayed");
         assert_eq!((done.accepted, done.rejected), (1, 1));
         assert_eq!(event_ids(&lake).await, ["a-1", "e-1"]);
         stub.answer("/schemas/ids/3", 500, "");
-        let error = replay(&lake, Stream::ApiCalls, Some(&registry), &mut |_| {}).await;
+        let error = replay_calls(&lake, Some(&registry)).await;
         let error = error.expect_err("the registry fails").to_string();
         assert!(error.contains("schema 3") && error.contains("500"), "{error}");
     });
@@ -319,7 +327,8 @@ async fn a_dead_letter_stays_one_after_a_crash() {
         sealed_before: None,
     };
     let (bytes, sealed) = (value.as_bytes(), metadata());
-    buffer.rejected.push(RejectedRecord::seal(&lake, 0, NOON, rejection, bytes, &sealed));
+    let cause = RejectionCause { rejection, mapping: None, message: None };
+    buffer.rejected.push(RejectedRecord::seal(&lake, 0, NOON, cause, bytes, &sealed));
     buffer.next_offset = 1;
     let slice = buffer.take_slice(0);
     let advance = slice.dead_letters.clone();

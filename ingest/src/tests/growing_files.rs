@@ -14,6 +14,7 @@ use crate::{FlushLimits, IngestCounts, LoadOptions, SourceFile, load};
 fn options(rows: usize) -> LoadOptions {
     LoadOptions {
         stream: Stream::ApiCalls,
+        mapping: None,
         arrival: Some(NOON),
         accept_rejects: true,
         limits: FlushLimits { rows, ..FlushLimits::default() },

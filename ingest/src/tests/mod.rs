@@ -3,6 +3,7 @@
 mod flushes;
 mod formats;
 mod growing_files;
+mod mapped;
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,6 +96,7 @@ async fn a_file_is_loaded_once_under_any_name() {
     std::fs::write(&path, &text).expect("written");
     let options = LoadOptions {
         stream: Stream::ApiCalls,
+        mapping: None,
         arrival: Some(NOON),
         accept_rejects: false,
         limits: FlushLimits::default(),
@@ -118,6 +120,7 @@ async fn compressed_files_are_loaded_by_line() {
     let lake = lake(&dir).await;
     let options = LoadOptions {
         stream: Stream::ApiCalls,
+        mapping: None,
         arrival: Some(NOON),
         accept_rejects: false,
         limits: FlushLimits::default(),
@@ -183,6 +186,7 @@ async fn a_wrong_topic_stops_before_it_fills_the_dead_letters() {
     }
     let mut options = LoadOptions {
         stream: Stream::ApiCalls,
+        mapping: None,
         arrival: Some(NOON),
         accept_rejects: false,
         limits: FlushLimits::default(),

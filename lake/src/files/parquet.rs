@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::compute::{cast, max, max_string, min, min_string};
 use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef, TimestampMicrosecondType};
 use bytes::Bytes;
@@ -231,7 +231,8 @@ pub(crate) fn for_each_batch(
 }
 
 /// Casts rows to the table's types, and matches columns by name. A dictionary of texts stays: in
-/// the file it is the same as texts.
+/// the file it is the same as texts. A column that the rows lack, because their file is older than
+/// it, is NULL.
 fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeError> {
     if batch.schema_ref() == schema {
         return Ok(batch.clone());
@@ -239,9 +240,15 @@ fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, LakeE
     let mut fields = Vec::with_capacity(schema.fields().len());
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
-        let column = batch.column_by_name(field.name()).ok_or_else(|| {
-            arrow::error::ArrowError::SchemaError(format!("no column {}", field.name()))
-        })?;
+        let lacking = || new_null_array(field.data_type(), batch.num_rows());
+        let column = match batch.column_by_name(field.name()) {
+            Some(column) => column,
+            None if field.is_nullable() => &lacking(),
+            None => {
+                let what = format!("no column {}", field.name());
+                return Err(arrow::error::ArrowError::SchemaError(what).into());
+            }
+        };
         let stays = match column.data_type() {
             DataType::Dictionary(_, values) => values.as_ref() == field.data_type(),
             other => other == field.data_type(),

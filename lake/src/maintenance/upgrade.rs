@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use deltalake::DeltaTableError;
 use deltalake::kernel::{Action, Metadata, MetadataExt};
 
+use crate::delta_schema::delta_schema;
 use crate::error::LakeError;
 use crate::files::parquet::for_each_batch;
 use crate::integrity::block_checksum::{BlockChecksums, CHECKSUM_TAG};
@@ -14,7 +15,9 @@ use crate::log::commit::{CommitOutcome, commit};
 use crate::log::snapshot::{DataFile, add_actions};
 use crate::log::transactions::Transactions;
 use crate::schema::{self, FORMAT_VERSION};
-use crate::table_properties::{CHECKED_PROPERTY, CLEAN_UP_PROPERTY, FORMAT_PROPERTY, format_of};
+use crate::table_properties::{
+    CHECKED_PROPERTY, CLEAN_UP_PROPERTY, FORMAT_PROPERTY, checked_from, format_of,
+};
 
 /// The largest number of files that one commit gives checksums.
 const FILES_PER_COMMIT: usize = 5_000;
@@ -52,7 +55,8 @@ impl Lake {
 
     /// Upgrades a table. From format 1 to 2: other programs no longer clean up the log. From 2 to
     /// 3: every file in use gets checksums, and from the entry with the new format on, every
-    /// written file has one.
+    /// written file has one. From 3 to 4: the dead letters get two columns, which are NULL in the
+    /// files that were written before.
     async fn upgrade_table(&self, table: &str) -> Result<(), LakeError> {
         while self.add_checksums(table).await? {}
         let first = self.inspect_log(table).await?.first_contiguous();
@@ -60,14 +64,8 @@ impl Lake {
         let version = loop {
             let Some((now, mut follower)) = self.latest(table).await? else { return Ok(()) };
             let Some(delta) = self.delta(table).await? else { return Ok(()) };
-            let metadata = delta.snapshot().map_err(LakeError::delta(table))?.metadata().clone();
-            let set = |metadata: Metadata, name: &str, value: String| {
-                metadata.add_config_key(name.to_owned(), value)
-            };
-            let metadata = set(metadata, FORMAT_PROPERTY, FORMAT_VERSION.to_string())
-                .and_then(|m| set(m, CLEAN_UP_PROPERTY, "false".to_owned()))
-                .and_then(|m| set(m, CHECKED_PROPERTY, (follower.version + 1).to_string()))
-                .map_err(|e| LakeError::delta(table)(DeltaTableError::from(e)))?;
+            let old = delta.snapshot().map_err(LakeError::delta(table))?.metadata().clone();
+            let metadata = upgraded(table, old, follower.version + 1)?;
             let (def, actions) = (now.definition(), vec![Action::Metadata(metadata)]);
             let none = Transactions::new();
             if let CommitOutcome::Committed { version } =
@@ -123,6 +121,29 @@ impl Lake {
     }
 }
 
+/// Returns the metadata of a table in this program's format. `version` is that of the entry that
+/// will hold it.
+fn upgraded(table: &str, old: Metadata, version: u64) -> Result<Metadata, LakeError> {
+    let failed = |error| LakeError::delta(table)(DeltaTableError::from(error));
+    let mut properties = vec![
+        (FORMAT_PROPERTY, FORMAT_VERSION.to_string()),
+        (CLEAN_UP_PROPERTY, "false".to_owned()),
+    ];
+    // A table that has had checksums is checked from where it was.
+    if checked_from(old.configuration()).is_none() {
+        properties.push((CHECKED_PROPERTY, version.to_string()));
+    }
+    let mut metadata = old;
+    for (name, value) in properties {
+        metadata = metadata.add_config_key(name.to_owned(), value).map_err(failed)?;
+    }
+    let dead_letters = schema::dead_letters();
+    if table != dead_letters.name {
+        return Ok(metadata);
+    }
+    metadata.with_schema(&delta_schema(&dead_letters)?).map_err(failed)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -131,10 +152,10 @@ mod tests {
     use crate::tests::{def, options};
     use crate::{Appender, PartitionId};
 
-    /// Gives a table the properties of format 1.
-    async fn downgrade(lake: &Lake, table: &str) {
+    /// Gives a table the properties of an older format.
+    async fn downgrade(lake: &Lake, table: &str, format: u32) {
         let delta = lake.delta(table).await.expect("read").expect("a table");
-        let properties = HashMap::from([(FORMAT_PROPERTY.to_owned(), "1".to_owned())]);
+        let properties = HashMap::from([(FORMAT_PROPERTY.to_owned(), format.to_string())]);
         let set = delta.set_tbl_properties().with_properties(properties);
         set.with_raise_if_not_exists(false).await.expect("set");
     }
@@ -147,17 +168,18 @@ mod tests {
         let id = PartitionId::kafka("c", "t", "i", 0);
         table.append(&[crate::tests::advance(&id, None, 5)], &[]).await.expect("a commit");
         let dead_letters = schema::dead_letters().name;
-        downgrade(&lake, &def().name).await;
-        downgrade(&lake, &dead_letters).await;
-        for opened in [Lake::open(&options(&dir)).await, Lake::open_or_create(&options(&dir)).await]
-        {
-            let refused = opened.err();
-            assert!(
-                matches!(refused, Some(LakeError::OlderFormat { found: 1, .. })),
-                "{refused:?}"
-            );
+        for format in 1..FORMAT_VERSION {
+            downgrade(&lake, &def().name, format).await;
+            downgrade(&lake, &dead_letters, format).await;
+            for opened in
+                [Lake::open(&options(&dir)).await, Lake::open_or_create(&options(&dir)).await]
+            {
+                let refused = opened.err();
+                let older = matches!(&refused, Some(LakeError::OlderFormat { found, .. }) if *found == format);
+                assert!(older, "{format}: {refused:?}");
+            }
+            assert_eq!(Lake::upgrade(&options(&dir)).await.expect("upgraded"), format);
         }
-        assert_eq!(Lake::upgrade(&options(&dir)).await.expect("upgraded"), 1);
         let lake = Lake::open(&options(&dir)).await.expect("the lake");
         let table = Appender::open(&lake, def()).await.expect("the table");
         assert_eq!(table.position(&id).map(|p| p.next), Some(5));

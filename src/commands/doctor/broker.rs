@@ -4,8 +4,8 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use domain::counted;
-use ingest::{Inspection, TopicState};
-use lake::Transactions;
+use ingest::{EMBEDDED_CLUSTER_ID, Inspection, TopicState};
+use lake::{PartitionId, Transactions};
 
 use super::checks::{CheckList, CheckState};
 use super::lake::Positions;
@@ -30,10 +30,15 @@ pub(super) fn check_broker(
     if settings.topics.is_empty() {
         return checks.ok("broker", "every stream is turned off: events come from files");
     }
-    let was_read = |txns: &Transactions| lake::partitions(txns).any(|(id, _)| !id.is_file());
+    // The demo's broker is gone with its process.
+    let of_demo = |id: &PartitionId| {
+        id.as_str().strip_prefix(EMBEDDED_CLUSTER_ID).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let was_read =
+        |txns: &Transactions| lake::partitions(txns).any(|(id, _)| !id.is_file() && !of_demo(&id));
     let needed = config.names_kafka || positions.values().any(was_read);
     if !needed && !accepts_connections(&servers) {
-        let none = "none is named in [kafka] of rapport.toml: events come from files";
+        let none = "none is named in [kafka] of rapport.toml, and none is needed";
         return checks.ok("broker", none);
     }
     let inspection = match ingest::inspect(&settings, runtime.handle()) {

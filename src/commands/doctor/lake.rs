@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use arrow::array::AsArray;
-use domain::{Day, ExchangeRates, Stream, counted, format_instant, thousands};
+use arrow::array::{AsArray, RecordBatch};
+use domain::{Day, ExchangeRates, PAYMENT_KINDS, Stream, counted, format_instant, thousands};
 use lake::{
     FORMAT_VERSION, IntegrityFinding, Lake, LakeError, LakeKey, LakeOptions, Transactions, schema,
 };
@@ -202,16 +202,19 @@ fn check_clock(positions: &Positions, now: i64, checks: &mut CheckList) {
     }
 }
 
-/// Returns the currencies that were billed, with the first day of each. It reads the events,
-/// because rollups may be stale.
+/// Returns the currencies that were billed, with the first day of each; payments bill nothing. It
+/// reads the events, because rollups may be stale.
 async fn billed_currencies(lake: &Lake) -> Result<BTreeMap<String, Day>, LakeError> {
     let mut seen = BTreeMap::new();
     let events = schema::raw(Stream::BillingEvents).name;
     let Some(snapshot) = lake.snapshot(&events, None).await? else { return Ok(seen) };
     for file in &snapshot.files {
         let Some(day) = file.day else { continue };
-        for batch in lake.read_file(&file.path, &["currency"]).await? {
-            for currency in batch.column(0).as_string::<i32>().iter().flatten() {
+        for batch in lake.read_file(&file.path, &["kind", "currency"]).await? {
+            let (kinds, currencies) =
+                (text_column(&batch, "kind"), text_column(&batch, "currency"));
+            let charges = kinds.zip(currencies).filter(|(kind, _)| !PAYMENT_KINDS.contains(kind));
+            for (_, currency) in charges {
                 match seen.get_mut(currency) {
                     Some(first) => *first = day.min(*first),
                     None => drop(seen.insert(currency.to_owned(), day)),
@@ -220,6 +223,12 @@ async fn billed_currencies(lake: &Lake) -> Result<BTreeMap<String, Day>, LakeErr
         }
     }
     Ok(seen)
+}
+
+/// Returns the texts of a column; of a column that is absent or holds no text there are none.
+fn text_column<'b>(batch: &'b RecordBatch, name: &str) -> impl Iterator<Item = &'b str> {
+    let texts = batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+    texts.into_iter().flat_map(|texts| texts.iter().map(Option::unwrap_or_default))
 }
 
 /// Checks that there is a rate for each billed currency from its first day on.

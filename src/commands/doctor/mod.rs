@@ -69,6 +69,12 @@ fn check_files(
     let rates = checks.result("rates.csv", rates, |r| counted(r.rows().count(), "rate"));
     checks.result("sla.csv", config.sla(), |rows| counted(rows.len(), "plan"));
     checks.result("sunsets.csv", config.sunsets(), |rows| counted(rows.len(), "version"));
+    checks.result("programme.csv", config.programme(), |rows| counted(rows.len(), "month"));
+    checks.result("mappings", config.mappings(), |mappings| {
+        let named = mappings.iter().map(|(stream, m)| format!("{stream} by {}", m.name()));
+        let all = named.collect::<Vec<_>>().join(", ");
+        if all.is_empty() { "none; records are events of the contract".to_owned() } else { all }
+    });
     let scoring = policy(config.scoring_policy(), |text| {
         scoring::Policy::parse(text).map(drop).map_err(|e| e.to_string())
     });

@@ -12,6 +12,7 @@ use transform::{Catalog, QueryKind, QueryResult, TransformError};
 use crate::args::{BreakdownArgs, Format};
 use crate::breakdown::Breakdown;
 use crate::errors::{CheckFailed, UsageError, usage_error};
+use crate::event_days::{MetricsWithoutRows, Viewpoint};
 use crate::metric_pipeline::{HeldBack, MetricPipeline, OutcomePrinter};
 use crate::output::{self, print_line, print_note};
 use crate::project::Project;
@@ -41,6 +42,7 @@ pub(super) async fn run(
     if options.out.is_none() && names.len() > 1 && format != Format::Table {
         return Err(usage_error("several metrics in one stream: name one, or give --out DIR"));
     }
+    let is_default = as_of.is_none();
     let as_of = project.as_of(as_of).await?;
     let session = project.session(as_of).await?;
     let metrics = MetricPipeline::of(Breakdown::new(session, options.breakdown).await?).await;
@@ -61,6 +63,10 @@ pub(super) async fn run(
             counted(summary.shown, "metric"),
             dir.display()
         ));
+    }
+    let viewpoint = Viewpoint { as_of, is_default, now: project.now };
+    for sentence in summary.without_rows.explain(project, viewpoint).await? {
+        print_note(&sentence);
     }
     summary.into_result()
 }
@@ -103,6 +109,8 @@ async fn write_all(
                     project.record_run(metrics.session()).await?;
                 }
                 writer.write(&outcome.name, &rows)?;
+                let catalog = project.engine.catalog();
+                summary.without_rows.add_if_blank(catalog, &outcome.name, &rows);
                 summary.shown += 1;
             }
             Err(HeldBack::Check(_)) => summary.held_back.push(outcome.name),
@@ -134,6 +142,8 @@ struct RunSummary {
     /// Held back by a check.
     held_back: Vec<String>,
     failed: Vec<String>,
+    /// Shown without anything in them.
+    without_rows: MetricsWithoutRows,
     /// Whether files of an earlier run were renamed.
     has_renamed: bool,
 }

@@ -60,7 +60,11 @@ impl<'a> Shell<'a> {
             (None, Some(run)) => run.as_of,
             // A lake without calls may have dead letters.
             (None, None) => match project.watermark().await? {
-                Some(watermark) => AsOf::at_or_before(watermark),
+                Some(watermark) => {
+                    let as_of = AsOf::at_or_before(watermark);
+                    project.explain_instant(as_of, true).await?;
+                    as_of
+                }
                 None => AsOf::at_or_before(project.now),
             },
         };

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Date32Array, Decimal128Array, Float64Array, Int32Ar
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use domain::{Day, ExchangeRates, Stream, minor_units};
+use domain::{Day, ExchangeRates, Money, Stream, minor_units};
 
 use crate::catalog::header::Header;
 
@@ -18,7 +18,8 @@ pub(crate) const LAKE_TABLES: [&str; 4] =
     ["dead_letters", "runs", "partner_health", "partner_signals"];
 
 /// The tables that are made from the configuration.
-pub(crate) const SETTING_TABLES: [&str; 5] = ["rates", "currencies", "sla", "sunsets", "settings"];
+pub(crate) const SETTING_TABLES: [&str; 6] =
+    ["rates", "currencies", "sla", "sunsets", "programme", "settings"];
 
 /// The table with the number of records that arrived for each day of a stream.
 pub(crate) const ARRIVALS: &str = "arrivals";
@@ -36,7 +37,7 @@ const EVENT_KEY: &[&str] = &["event_date", "partner_id", "event_id"];
 const RECORD_KEY: &[&str] = &["topic", "kafka_partition", "kafka_offset"];
 
 /// All such tables but those of the streams, which follow from their definitions.
-const BUILT_IN_TABLES: [BuiltInTable; 10] = [
+const BUILT_IN_TABLES: [BuiltInTable; 11] = [
     BuiltInTable {
         name: ARRIVALS,
         key: Some(&["stream", "event_date"]),
@@ -81,6 +82,11 @@ const BUILT_IN_TABLES: [BuiltInTable; 10] = [
         name: "sunsets",
         key: Some(&["api_version"]),
         description: "When API versions end, of the configuration",
+    },
+    BuiltInTable {
+        name: "programme",
+        key: Some(&["month"]),
+        description: "What the company earned and the programme cost in each month, of the configuration",
     },
     BuiltInTable { name: "settings", key: Some(&[]), description: "The reporting currency" },
 ];
@@ -145,6 +151,16 @@ pub struct SunsetRow {
     pub sunset_on: Day,
 }
 
+/// What the whole company earned in a month, and what the programme cost it, in the reporting
+/// currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgrammeRow {
+    /// The first day of the month.
+    pub month: Day,
+    pub company_revenue: Option<Money>,
+    pub cost: Option<Money>,
+}
+
 /// The part of the configuration that queries can read.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -153,10 +169,12 @@ pub struct Settings {
     pub rates: ExchangeRates,
     pub sla: Vec<SlaRow>,
     pub sunsets: Vec<SunsetRow>,
+    pub programme: Vec<ProgrammeRow>,
 }
 
 /// Returns the [`SETTING_TABLES`] with one batch each: `rates` (currency, valid_from, rate),
-/// `currencies` (code, minor_units, unit), `sla`, `sunsets` and `settings` (reporting_currency).
+/// `currencies` (code, minor_units, unit), `sla`, `sunsets`, `programme` and `settings`
+/// (reporting_currency).
 ///
 /// # Errors
 /// Arrow's checks of the batches, which pass for settings that were parsed.
@@ -168,6 +186,7 @@ pub(crate) fn setting_tables(
         ("currencies", currencies()?),
         ("sla", sla(&settings.sla)?),
         ("sunsets", sunsets(&settings.sunsets)?),
+        ("programme", programme(&settings.programme)?),
         (
             "settings",
             batch(vec![(
@@ -254,6 +273,17 @@ fn sunsets(rows: &[SunsetRow]) -> Result<RecordBatch, ArrowError> {
             Arc::new(StringArray::from_iter_values(rows.iter().map(|r| &r.api_version))),
         ),
         ("sunset_on", Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| r.sunset_on.0)))),
+    ])
+}
+
+fn programme(rows: &[ProgrammeRow]) -> Result<RecordBatch, ArrowError> {
+    let money = |amounts: Decimal128Array| amounts.with_precision_and_scale(38, 12);
+    let revenues = rows.iter().map(|r| r.company_revenue.map(|amount| amount.0));
+    let costs = rows.iter().map(|r| r.cost.map(|amount| amount.0));
+    batch(vec![
+        ("month", Arc::new(Date32Array::from_iter_values(rows.iter().map(|r| r.month.0)))),
+        ("company_revenue", Arc::new(money(revenues.collect())?)),
+        ("cost", Arc::new(money(costs.collect())?)),
     ])
 }
 

@@ -45,7 +45,7 @@ use lake::{Lake, TableSnapshot};
 use tokio::sync::Semaphore;
 
 use crate::catalog::built_in_tables::ARRIVALS;
-use crate::catalog::built_in_tables::{self, Settings, SlaRow, SunsetRow};
+use crate::catalog::built_in_tables::{self, ProgrammeRow, Settings, SlaRow, SunsetRow};
 use crate::catalog::statement::Statement;
 use crate::catalog::{Catalog, QueryKind};
 use crate::engine::arrivals::{Arrivals, arrivals_table};
@@ -70,6 +70,7 @@ pub struct EngineOptions {
     pub rates: ExchangeRates,
     pub sla: Vec<SlaRow>,
     pub sunsets: Vec<SunsetRow>,
+    pub programme: Vec<ProgrammeRow>,
     /// The folder `queries/` of the project, where there is one.
     pub project_queries: Option<PathBuf>,
     /// The memory of one query in bytes; without a limit by default.
@@ -134,6 +135,7 @@ impl Engine {
                 rates: options.rates,
                 sla: options.sla,
                 sunsets: options.sunsets,
+                programme: options.programme,
             },
             stored_by_other_sql: BTreeSet::new(),
             failed_rollups: Arc::default(),

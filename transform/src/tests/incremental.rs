@@ -37,7 +37,7 @@ enum HistoryStep {
 #[derive(Debug, Clone)]
 struct RandomEvent {
     day: i32,
-    second: i64,
+    millis: i64,
     partner: u8,
     id: u8,
     what: u8,
@@ -79,7 +79,7 @@ fn text(value: impl Into<String>) -> Value {
 
 impl RandomEvent {
     fn row(&self, stream: Stream, offset: i64) -> Table {
-        let micros = Day(FIRST_DAY + self.day).start_micros() + self.second * 1_000_000;
+        let micros = Day(FIRST_DAY + self.day).start_micros() + self.millis * 1_000;
         let at = format_instant(micros);
         let mut row = Table::new();
         let mut put = |name: &str, value: Value| row.insert(name.to_owned(), value);
@@ -92,11 +92,31 @@ impl RandomEvent {
                 put("status", Value::Integer([200, 404, 429, 500][usize::from(self.what % 4)]));
                 put("environment", text(["production", "sandbox"][usize::from(self.what % 2)]));
                 put("latency_us", Value::Integer(i64::from(self.id) * 1_000));
+                let optional = [
+                    ("product", ["payments", "identity", ""][usize::from(self.id % 3)]),
+                    ("method", ["GET", "POST", ""][usize::from(self.what / 4)]),
+                    ("endpoint", ["/v1/items", "", "/v1/items/{id}"][usize::from(self.id / 4)]),
+                    ("credential_id", ["key-1", "key-2", "key-3", ""][usize::from(self.id % 4)]),
+                ];
+                for (name, value) in optional.into_iter().filter(|(_, value)| !value.is_empty()) {
+                    put(name, text(value));
+                }
             }
             Stream::BillingEvents => {
-                let kinds = ["usage", "subscription", "credit", "refund"];
-                put("kind", text(kinds[usize::from(self.what % 4)]));
-                put("currency", text(["USD", "JPY", "KWD"][usize::from(self.what % 3)]));
+                let kinds = [
+                    "usage",
+                    "subscription",
+                    "credit",
+                    "refund",
+                    "payment_failed",
+                    "payment_succeeded",
+                ];
+                put("kind", text(kinds[usize::from(self.what % 6)]));
+                if self.what == 0 {
+                    put("units", Value::Integer(i64::from(self.id)));
+                    put("product", text("payments"));
+                }
+                put("currency", text(["USD", "JPY", "KWD"][usize::from(self.id % 3)]));
                 put("amount_minor", Value::Integer(i64::from(self.id) * 100));
             }
             Stream::PartnerEvents if self.what < 6 => {
@@ -104,7 +124,10 @@ impl RandomEvent {
                 put("merged_into", text(format!("partner-{}", self.what % PARTNERS)));
             }
             Stream::PartnerEvents => {
-                put("type", text("registered"));
+                let types = ["registered", "registered", "terms_signed", "sandbox_key_issued"];
+                let more = ["production_approved", "payment_method_added"];
+                let kind = types.iter().chain(&more).nth(usize::from(self.what - 6));
+                put("type", text(*kind.unwrap_or(&"registered")));
                 put("segment", text(["retail", "travel"][usize::from(self.what % 2)]));
             }
             Stream::SupportEvents => {
@@ -120,8 +143,11 @@ impl RandomEvent {
 
 fn steps() -> impl Strategy<Value = Vec<HistoryStep>> {
     let stream = || (0..Stream::ALL.len()).prop_map(|i| Stream::ALL[i]);
-    let event = (0..DAYS, 0..86_400_i64, 0..PARTNERS, 0..12_u8, 0..12_u8).prop_map(
-        |(day, second, partner, id, what)| RandomEvent { day, second, partner, id, what },
+    // Half of the events crowd into a few seconds, in steps of half a second, so that some calls come
+    // within a second after a throttled one, some exactly a second, and some at the same instant.
+    let millis = prop_oneof![0..86_400_000_i64, (0..12_i64).prop_map(|n| 43_200_000 + 500 * n)];
+    let event = (0..DAYS, millis, 0..PARTNERS, 0..12_u8, 0..12_u8).prop_map(
+        |(day, millis, partner, id, what)| RandomEvent { day, millis, partner, id, what },
     );
     let calls = proptest::collection::vec(event.clone(), 1..20)
         .prop_map(|events| HistoryStep::Arrive(Stream::ApiCalls, events));

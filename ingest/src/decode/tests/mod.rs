@@ -3,6 +3,7 @@
 mod avro;
 mod cloud_events;
 mod corpus;
+mod details;
 mod duplicate_keys;
 mod fields;
 mod rows;

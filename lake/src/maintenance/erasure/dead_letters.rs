@@ -1,4 +1,5 @@
-//! Finding ids in dead letters: in the key, the headers and the bytes of each sealed record.
+//! Finding ids in dead letters: in the key, the headers and the bytes of each sealed record, and in
+//! the message of its mapping.
 
 use arrow::array::{AsArray, RecordBatch};
 
@@ -45,7 +46,8 @@ pub(super) fn open_sealed_records(key: &LakeKey, batch: &RecordBatch) -> Vec<Opt
     (0..batch.num_rows()).map(|row| key.open(sealed.value(row), keys.value(row)).ok()).collect()
 }
 
-/// Returns whether a record contains one of the ids in its key, its headers or its bytes.
+/// Returns whether a record contains one of the ids in its key, its headers, its bytes or the
+/// message of its mapping.
 fn is_in_sealed_record(matcher: &IdMatcher, record: &SealedRecord) -> bool {
     let is_id = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| matcher.is_id(text));
     record.key_bytes().is_some_and(|key| is_id(&key) || matcher.is_in_bytes(&key))
@@ -56,6 +58,7 @@ fn is_in_sealed_record(matcher: &IdMatcher, record: &SealedRecord) -> bool {
                 || matcher.is_in_bytes(value)
                 || (is_about_partner && is_id(value))
         })
+        || record.message.as_ref().is_some_and(|text| matcher.is_in_bytes(text.as_bytes()))
         || matcher.is_in_record(&record.bytes())
 }
 

@@ -12,12 +12,14 @@ use crate::error::{Result, TransformError};
 /// The view that converts amounts: whoever reads it needs every rate.
 pub(super) const MONEY_VIEW: &str = "money_day";
 
-/// Returns the first day and currency of a billing event that has no rate.
+/// Returns the first day and currency of a billing event that has no rate. Payments need none: they
+/// are in no amount of money.
 const FIRST_MISSING_RATE: &str = "SELECT b.currency, min(b.event_date) AS event_date \
      FROM billing_day b \
      LEFT JOIN (SELECT currency, min(valid_from) AS valid_from FROM rates GROUP BY currency) r \
        ON r.currency = b.currency \
      WHERE b.event_date < $as_of \
+       AND b.kind NOT IN ('payment_failed', 'payment_succeeded') \
        AND b.currency NOT IN (SELECT reporting_currency FROM settings) \
        AND (r.valid_from IS NULL OR b.event_date < r.valid_from) \
      GROUP BY b.currency ORDER BY event_date, b.currency LIMIT 1";

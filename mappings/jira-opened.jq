@@ -1,0 +1,44 @@
+#---
+# description = "Jira issues: when each was created"
+# stream = "support-events"
+#---
+# The partner is the organization of Jira Service Management. Texts and people are not taken.
+
+# Returns the fields of an issue, and refuses what is not an issue.
+def fields:
+  if type == "object" and (.issues | type) == "array"
+  then error("a page of issues; split it first: jq -c '.issues[]'")
+  elif type != "object" or (.key | text) == null or first_of(.fields.created?) == null
+  then error("not a Jira issue")
+  else .fields end;
+
+# Returns the partner: partner_id, a field that you may add to the issue, or else the name of the
+# first organization. Jira gives its field of organizations a number of its own in every site, so
+# it is known by the address of what it holds.
+def partner:
+  first_of(.partner_id,
+    (.fields[] | arrays | .[0] | objects
+      | select(._links.self? | text // "" | test("/rest/servicedeskapi/organization/")) | .name))
+  // error("no organization in the issue");
+
+# Returns an instant as RFC 3339; Jira writes its offsets without a colon.
+def instant:
+  if type == "string"
+  then sub("(?<hours>[+-][0-9]{2})(?<minutes>[0-9]{2})$"; "\(.hours):\(.minutes)")
+  else . end;
+
+# Returns the severity of a priority, with Jira's default names, old and new.
+def severity:
+  {highest: 1, blocker: 1, high: 2, critical: 2, medium: 3, major: 3, low: 4, lowest: 4, minor: 4,
+   trivial: 4}[first_of(.priority.name?) // "" | ascii_downcase];
+
+fields as $fields
+| {
+    event_id: "jira-\(.key)-opened",
+    occurred_at: ($fields.created | instant),
+    partner_id: partner,
+    type: "opened",
+    ticket_id: .key,
+    severity: ($fields | severity)
+  }
+| present

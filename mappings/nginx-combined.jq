@@ -1,0 +1,28 @@
+#---
+# description = "nginx access logs in the combined format"
+# stream = "api-calls"
+# input = "text"
+#---
+# The partner is the user that the server authenticated ($remote_user). Without one it is a pseudonym of the
+# API key in the query, unless the key was refused (401). The key itself becomes the credential_id, of
+# which only a keyed hash is stored; the rest of the query, the referrer, the address and the browser
+# are not taken. A line has no id: its position is the event_id. A connection without a request is
+# left out, and the status 000 or - (the client went away before there was one) is 499.
+
+# Returns who made the call. The input has the parts of the line: user, target (path and query),
+# method, status, time, bytes and agent.
+def consumer: first_of(.user, (select(.status != 401) | .target | key_of_query | pseudonym));
+
+combined_line
+| (consumer as $consumer | . as $line | $consumer | known($line.status; $line.agent) | no_key) as $partner
+| {
+    event_id: $position,
+    occurred_at: (.time | log_time),
+    partner_id: $partner,
+    credential_id: (.target | key_of_query),
+    endpoint: (.target | route),
+    method,
+    status,
+    response_bytes: .bytes
+  }
+| present

@@ -2,13 +2,15 @@
 # description = "nginx access logs in JSON, in the log_format that docs/sources.md shows"
 # stream = "api-calls"
 #---
-# The partner is `consumer` (or partner_id, partner, consumer_id, remote_user, user), which nginx
-# knows from its own map or from the user it authenticated, or else a pseudonym of the API key, unless
-# that was refused (401). Other common names of the fields are understood too. Request times are in seconds, and the status 000 is 499: the client went away.
+# The partner is `consumer` (or partner_id, partner, consumer_id), which nginx knows from its own map, or
+# remote_user or user, unless the status is 401, or else whoever has the API key, under a pseudonym,
+# unless the status is 401 or 403. Other common names of the fields are understood too. Request times are
+# in seconds, and the status 000 is 499: the client went away.
 
 # Returns who made the call.
 def consumer:
-  first_of(.consumer, .partner_id, .partner, .consumer_id, .remote_user, .user);
+  first_of(.consumer, .partner_id, .partner, .consumer_id,
+    (select(.status | tostring != "401") | .remote_user, .user));
 
 if type != "object" then error("not an nginx log in JSON") else . end
 | (first_of(.status, .response_status, .status_code) // error("no status in the record")) as $code
@@ -19,7 +21,9 @@ if type != "object" then error("not an nginx log in JSON") else . end
 | (first_of(.request_uri, .uri, .path, .url) // $request.target) as $target
 | first_of(.credential_id, .api_key, .apikey, ($target | key_of_query),
     ("?" + (first_of(.args, .query_string) // "") | key_of_query)) as $credential
-| (first_of(consumer, (select($status != 401) | $credential | pseudonym))
+| (first_of(consumer, (select($status | is_refused | not)
+      | first_of((first_of(.credential_id, .api_key, .apikey) | pseudonym), ($target | holder_of_query),
+        ("?" + (first_of(.args, .query_string) // "") | holder_of_query))))
     | known($status; $agent) | no_key) as $partner
 | {
     event_id: first_of(.request_id, .req_id, $position),

@@ -11,7 +11,7 @@ def event_id:
   (first_of(.id) // error("no id in the event")) as $id
   | first_of(.source) as $source
   | if $source == null then $id else "\($source)/\($id)" end
-  | if length > 128 then $id else . end;
+  | if length > 128 then $position else . end;
 
 # Returns who used it.
 def consumer: first_of(.subject);

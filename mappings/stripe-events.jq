@@ -26,6 +26,14 @@ def id_of: if type == "object" then .id | text else text end;
 # Returns whose charge, refund, credit note or invoice it is.
 def customer: first_of(.metadata.partner_id?, (.customer | id_of));
 
+# Returns the part of a charge that was never captured: Stripe counts it as refunded.
+def released:
+  if (.amount | whole) == null or (.amount_captured | whole) == null then 0
+  else .amount - .amount_captured end;
+
+# Returns how much of an amount goes beyond another.
+def beyond($other): if . > $other then . - $other else 0 end;
+
 # Returns the kind and the amount that an event stands for, or nothing.
 def entry($type; $before):
   if $type == "charge.succeeded" and .captured == false then empty
@@ -37,9 +45,12 @@ def entry($type; $before):
   elif $type == "charge.refunded" and .captured == false then empty
   elif $type == "charge.refunded" then
     {kind: "refund",
-     amount: ((.amount_refunded | whole // error("no amount_refunded in the charge"))
-       - (first_of($before.amount_refunded?) | whole
-         // error("no amount_refunded in the previous_attributes")))}
+     amount: (released as $released
+       | ((.amount_refunded | whole // error("no amount_refunded in the charge"))
+         | beyond($released))
+       - ((first_of($before.amount_refunded?) | whole
+           // error("no amount_refunded in the previous_attributes"))
+         | beyond($released)))}
   elif $type == "credit_note.created" then
     {kind: "credit", amount: (.out_of_band_amount // 0)}
   elif $type == "invoice.payment_failed" then {kind: "payment_failed", amount: .amount_due}

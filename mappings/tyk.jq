@@ -2,10 +2,10 @@
 # description = "Tyk Pump analytics in JSON: the stdout, Kafka and Elasticsearch pumps"
 # stream = "api-calls"
 #---
-# The partner is the alias of the key, or the OAuth client, or else a pseudonym of the key, unless that
-# was refused (401). The key becomes the credential_id, of which only a keyed hash is stored; Tyk writes
-# 00000000 where there is no key. The raw request
-# and response, the address and the browser are not taken.
+# The partner is the alias of the key, or the OAuth client, or else whoever has the key, under a
+# pseudonym, unless the status is 401 or 403: such a key may be made up. The key becomes the
+# credential_id, of which only a keyed hash is stored; Tyk writes 00000000 where there is no key. The raw
+# request and response, the address and the browser are not taken.
 
 # Returns who made the call.
 def consumer: first_of(.alias, .oauth_id);
@@ -16,7 +16,7 @@ def consumer: first_of(.alias, .oauth_id);
   then error("not a record of Tyk Pump") else . end
 | ((.response_code | whole) // error("the response_code is not a number")) as $status
 | (first_of(.api_key) | if . == "00000000" then null else . end) as $credential
-| (first_of(consumer, (select($status != 401) | $credential | pseudonym)) | known($status)) as $partner
+| (first_of(consumer, (select($status | is_refused | not) | $credential | pseudonym)) | known($status)) as $partner
 | {
     event_id: first_of(._id?, $position),
     occurred_at: (first_of(.timestamp, .["@timestamp"]) | instant),

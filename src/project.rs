@@ -71,14 +71,10 @@ impl Project {
         let given = given.map(|text| self.parse_as_of(text)).transpose()?;
         let watermark = self.watermark().await?;
         let Some(as_of) = given else {
-            let Some(watermark) = watermark else {
-                let end = self.event_days().await?.end();
-                let example = end.map_or(String::new(), |end| format!(" {}", end.day()));
-                anyhow::bail!(
-                    "{NO_API_CALLS}: run `rapport ingest` first, or give --as-of{example}"
-                )
+            let as_of = match watermark {
+                Some(watermark) => AsOf::at_or_before(watermark),
+                None => self.end_of_other_events().await?,
             };
-            let as_of = AsOf::at_or_before(watermark);
             self.explain_instant(as_of, true).await?;
             return Ok(as_of);
         };
@@ -91,6 +87,28 @@ impl Project {
             _ => {}
         }
         Ok(as_of)
+    }
+
+    /// Returns the instant to look up to in a lake without API calls, which has no watermark.
+    async fn end_of_other_events(&self) -> anyhow::Result<AsOf> {
+        let Some(end) = self.data_end().await? else {
+            anyhow::bail!("{NO_API_CALLS}: run `rapport ingest` first, or give --as-of")
+        };
+        let as_of = AsOf::at_or_before(end);
+        print_note(&format!(
+            "The lake holds no API calls; its other events are seen up to {as_of}."
+        ));
+        Ok(as_of)
+    }
+
+    /// Returns the instant that the data reaches, in µs: the watermark, or without API calls the end
+    /// of the newest day with events, if that day is over.
+    pub(crate) async fn data_end(&self) -> anyhow::Result<Option<i64>> {
+        if let Some(watermark) = self.lake.watermark().await? {
+            return Ok(Some(watermark));
+        }
+        let end = self.event_days().await?.end();
+        Ok(end.map(|end| end.micros().min(self.now)))
     }
 
     /// Returns the days on which each stream has events.

@@ -73,12 +73,19 @@ fn the_events_of_today_are_seen_once_the_day_is_over() {
 }
 
 #[test]
-fn a_lake_without_calls_names_an_instant_for_its_other_events() {
+fn a_lake_without_calls_is_seen_up_to_its_newest_event() {
     let project = Project::new();
     let charge = r#"{"event_id":"1","partner_id":"p","occurred_at":"2026-03-01T10:00:00Z","kind":"usage","amount_minor":100,"currency":"USD"}"#;
     load(&project, "billing-events", &format!("{charge}\n"));
-    project.run(&["metrics", "run"]).expect_error(1, &["no API calls yet", "--as-of 2026-03-02"]);
-    let arguments = ["metrics", "run", "revenue_summary", "--as-of", "2026-03-02"];
-    let run = project.run(&[&arguments[..], &["--format", "csv"]].concat()).expect_success();
+    let arguments = ["metrics", "run", "revenue_summary", "--format", "csv"];
+    let run = project.run(&arguments).expect_success();
     assert!(run.stdout_text().contains("2026-03-01,1"), "{run}");
+    assert!(
+        run.stderr.contains("no API calls; its other events are seen up to 2026-03-02"),
+        "{run}"
+    );
+    project.run_ok(&["report"]);
+    let page = std::fs::read_to_string(project.path("report/index.html")).expect("a page");
+    assert!(!page.contains("No data yet"), "the report has data");
+    Project::new().run(&["metrics", "run"]).expect_error(1, &["no API calls yet"]);
 }

@@ -110,7 +110,7 @@ mod tests {
         let arrival = NOON + arrived * 60_000_000;
         let record =
             SourceRecord { offset, arrival, value: Some(value.as_bytes()), attributes: None };
-        let metadata = || RecordMetadata { key: None, headers: Vec::new() };
+        let metadata = || RecordMetadata { key: None, headers: Vec::new(), position: None };
         sink.accept(0, &record, metadata).expect("no schema is waited for");
     }
 

@@ -39,7 +39,7 @@ mod tests;
 
 pub use dead_letters::read::{DeadLetter, dead_letter_table, dead_letters_of_day};
 pub use dead_letters::replay::{
-    MappingResolver, ReplayCounts, ReplayMapping, ReplayOptions, replay,
+    MappingResolver, RejectedBy, ReplayCounts, ReplayMapping, ReplayOptions, rejected_by, replay,
 };
 pub use error::IngestError;
 pub use kafka::consumer::run;
@@ -47,7 +47,6 @@ pub use kafka::embedded::{EMBEDDED_CLUSTER_ID, EmbeddedBroker, MAX_PRODUCER_LEAD
 pub use kafka::inspect::{Inspection, PartitionState, TopicState, inspect};
 pub use kafka::producer::RecordProducer;
 pub use kafka::raw_drain::{RawDrainCounts, TemporaryTopic, raw_drain};
-pub use load::file_identity::topic_of_file;
 pub use load::file_trial::{FileTrial, FileTrialOptions, TriedRecord, try_file};
 pub use load::format_detection::{
     Container, Delimited, FileFormat, FileHead, FileShape, RecordFit, detect_format,

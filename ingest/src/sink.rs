@@ -192,7 +192,8 @@ impl Sink {
         let is_known_dead_letter = !buffer.known_dead_letters.is_empty()
             && buffer.known_dead_letters.contains(&record.offset);
         let mapped = buffer.mapping.as_ref().map(|mapping| {
-            let position = record_position(&buffer.topic, buffer.partition, record.offset);
+            let of_record = || record_position(&buffer.topic, buffer.partition, record.offset);
+            let position = metadata.position.clone().unwrap_or_else(of_record);
             map_record(&self.lake, mapping, &input, &metadata, (&buffer.topic, &position))
         });
         let mut event = Event::default();

@@ -49,6 +49,9 @@ pub struct SealedRecord {
     /// The message of the mapping's error, which may quote the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// `$position` of a line of a file, for mappings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
 }
 
 impl SealedRecord {
@@ -61,6 +64,7 @@ impl SealedRecord {
                 .collect(),
             value: STANDARD.encode(value),
             message: None,
+            position: None,
         }
     }
 

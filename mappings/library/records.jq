@@ -49,15 +49,25 @@ def environment:
     and (ascii_downcase | split(":")[0] | split(".") | index("sandbox") != null)
   then "sandbox" else null end;
 
-# Returns the API key of a query string, of which only a keyed hash is stored.
-def key_of_query:
+# Returns the first value in a query string whose name is one of some.
+def of_query($names):
   if . == null or (contains("?") | not) then null
   else
     first(split("?")[1:] | join("?") | split("#")[0] // "" | split("&")[] | split("=")
       | (.[0] // "" | ascii_downcase) as $name
-      | select(["api_key", "api-key", "apikey", "key", "access_token", "token"] | index($name) != null)
+      | select($names | index($name) != null)
       | .[1:] | join("=") | select(. != "")) // null
   end;
+
+# Returns the API key of a query string, of which only a keyed hash is stored.
+def key_of_query: of_query(["api_key", "api-key", "apikey", "access_token", "key", "token"]);
+
+# Returns a pseudonym of the API key of a query string. A parameter that is only called key or token may
+# be something else, such as the token of a page, so it is nobody's.
+def holder_of_query: of_query(["api_key", "api-key", "apikey", "access_token"]) | pseudonym;
+
+# Tells whether a server that answers this may not know who called: anybody can make up a name or key.
+def is_refused: . == 401 or . == 403;
 
 # Returns a time such as 10/Oct/2025:13:55:36 -0700 as RFC 3339.
 def log_time:

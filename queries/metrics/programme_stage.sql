@@ -39,25 +39,25 @@ charged AS (
         AND event_date >= month_start(month_start($as_of) - INTERVAL '1 day')
         AND gross > 0
 ),
-standing AS (
+paying_share AS (
     SELECT CAST(count(c.partner_id) AS DOUBLE) / NULLIF(count(*), 0) AS paying
     FROM partners AS p
     LEFT JOIN charged AS c ON c.partner_id = p.partner_id
     WHERE p.last_success >= $as_of - INTERVAL '28 days'
 ),
-helped AS (
+with_ticket_before_live AS (
     SELECT DISTINCT p.partner_id
     FROM partners AS p
     JOIN tickets AS t ON t.partner_id = p.partner_id
     WHERE t.first_opened < p.live
 ),
-arrivals_of_90d AS (
+go_lives_90d AS (
     SELECT
         CAST(count(*) FILTER (WHERE s.terms_signed < p.live) AS DOUBLE) / NULLIF(count(*), 0) AS terms,
         CAST(count(*) FILTER (WHERE h.partner_id IS NULL) AS DOUBLE) / NULLIF(count(*), 0) AS touchless
     FROM partners AS p
     LEFT JOIN first_steps AS s ON s.partner_id = p.partner_id
-    LEFT JOIN helped AS h ON h.partner_id = p.partner_id
+    LEFT JOIN with_ticket_before_live AS h ON h.partner_id = p.partner_id
     WHERE p.live >= $as_of - INTERVAL '90 days'
 ),
 measured AS (
@@ -78,13 +78,13 @@ measured AS (
     FROM speed
     UNION ALL
     SELECT 'paying', paying, paying >= 0.1, paying >= 0.3, paying >= 0.5
-    FROM standing
+    FROM paying_share
     UNION ALL
     SELECT 'terms', terms, terms >= 0.5, terms >= 0.8, terms >= 0.95
-    FROM arrivals_of_90d
+    FROM go_lives_90d
     UNION ALL
     SELECT 'touchless', touchless, touchless >= 0.2, touchless >= 0.5, touchless >= 0.8
-    FROM arrivals_of_90d
+    FROM go_lives_90d
 )
 SELECT
     measure,

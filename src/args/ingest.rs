@@ -43,7 +43,7 @@ pub(crate) enum IngestCommand {
     DeadLetters(DeadLettersArgs),
     /// Put the dead letters through the checks again; what passes now moves to its raw table
     #[command(
-        after_help = "A dead letter goes through the mapping that rejected it, as it is now: correct the mapping's file\nand replay. --mapping puts them all through another one, `--mapping none` through none.\n\nExamples:\n  rapport ingest replay\n  rapport ingest replay --stream api-calls --mapping gateway.jq"
+        after_help = "A dead letter goes through the mapping that rejected it, as it is now: correct the mapping's file\nand replay. --mapping puts them through another one, `--mapping none` through none; where dead\nletters came through several, --from says which of them are meant.\n\nExamples:\n  rapport ingest replay\n  rapport ingest replay --mapping gateway.jq --from nginx-combined"
     )]
     Replay(ReplayArgs),
 }
@@ -141,6 +141,9 @@ pub(crate) struct ReplayArgs {
     /// Put them through this mapping; none for none [default: the one that rejected each]
     #[arg(long, value_name = "RECIPE|FILE.jq|none")]
     pub(crate) mapping: Option<String>,
+    /// Only those that came through this mapping, or through none
+    #[arg(long, value_name = "RECIPE|FILE.jq|none")]
+    pub(crate) from: Option<String>,
 }
 
 #[derive(Debug, Args)]

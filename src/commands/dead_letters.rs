@@ -8,11 +8,11 @@ use arrow::array::TimestampMicrosecondArray;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use domain::{Day, Stream, agree, counted, thousands};
-use ingest::{DeadLetter, ReplayCounts, ReplayMapping, ReplayOptions};
+use ingest::{DeadLetter, RejectedBy, ReplayCounts, ReplayMapping, ReplayOptions};
 use lake::Lake;
 
 use crate::args::{DeadLettersArgs, ReplayArgs};
-use crate::config::{Config, NO_MAPPING, given_mapping};
+use crate::config::{Config, NO_MAPPING, given_mapping, mapping_name};
 use crate::errors::usage_error;
 use crate::output::{self, print_line};
 use crate::progress::Spinner;
@@ -125,13 +125,20 @@ pub(crate) async fn replay(
         (_, given) => given,
     };
     let lake = Lake::open(&config.lake()).await?;
+    let rejected_by = match options.from.as_deref() {
+        None if mapping == ReplayMapping::AsRecorded => None,
+        None => only_origin(&lake, only).await?,
+        Some(NO_MAPPING) => Some(RejectedBy::NoMapping),
+        Some(given) => Some(RejectedBy::Mapping(mapping_name(config, given))),
+    };
     let registry = config.registry();
     let resolve = |name: &str| config.named_mapping(name).map_err(|error| format!("{error:#}"));
     let spinner = Spinner::start("replay", quiet);
     let mut total = ReplayCounts::default();
     for stream in Stream::ALL.into_iter().filter(|s| only.is_none_or(|only| only == *s)) {
         let (registry, mapping) = (registry.as_ref(), &mapping);
-        let options = ReplayOptions { stream, registry, mapping, resolve: &resolve };
+        let rejected_by = rejected_by.as_ref();
+        let options = ReplayOptions { stream, registry, mapping, rejected_by, resolve: &resolve };
         let done = ingest::replay(&lake, &options, &mut |done| {
             spinner.set_message(format!("{stream}: {} accepted", thousands(done.accepted)));
         })
@@ -165,4 +172,26 @@ pub(crate) async fn replay(
         ))?;
     }
     Ok(())
+}
+
+/// Returns the one mapping that the dead letters came through: records of several formats don't go
+/// through one mapping by accident. Returns `None` where there are no dead letters.
+async fn only_origin(lake: &Lake, only: Option<Stream>) -> anyhow::Result<Option<RejectedBy>> {
+    let mut found = BTreeSet::new();
+    for stream in Stream::ALL.into_iter().filter(|s| only.is_none_or(|only| only == *s)) {
+        found.extend(ingest::rejected_by(lake, stream).await?);
+    }
+    if found.len() < 2 {
+        return Ok(found.pop_first());
+    }
+    let name = |origin: &RejectedBy| match origin {
+        RejectedBy::NoMapping => NO_MAPPING.to_owned(),
+        RejectedBy::Mapping(name) => name.clone(),
+    };
+    let names: Vec<String> =
+        found.iter().map(|origin| format!("--from {}", name(origin))).collect();
+    Err(usage_error(format!(
+        "these dead letters came through different mappings; say which of them go through this one: {}",
+        names.join(" or ")
+    )))
 }

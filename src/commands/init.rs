@@ -49,7 +49,9 @@ pub(crate) fn run(dir: &Path) -> anyhow::Result<()> {
     print_line("  lake.key       the lake's key: keep a copy of it in a safe place")?;
     print_line("  .gitignore     leaves the key, the lake and reports out of version control")?;
     print_line("")?;
-    print_line(&format!("Next: cd {}, name your brokers in rapport.toml, then", dir.display()))?;
+    print_line(&format!("Next: cd {}, and load a log or events from files,", dir.display()))?;
+    print_line("  rapport ingest load --mapping RECIPE FILE && rapport report --out report")?;
+    print_line("or name your brokers in rapport.toml, and")?;
     print_line("  rapport ingest run --until-caught-up && rapport report --out report")
 }
 

@@ -74,7 +74,7 @@ async fn header(
     run: Option<u64>,
 ) -> anyhow::Result<ReportInput> {
     let instant = DateTime::<Utc>::from_timestamp_micros;
-    let watermark = project.lake.watermark().await?;
+    let watermark = project.data_end().await?;
     let scored = made.scored.partners.first();
     Ok(ReportInput {
         as_of: made.session.as_of().day().date(),

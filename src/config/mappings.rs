@@ -52,7 +52,8 @@ impl Config {
     /// There is no such mapping, or it can't be used.
     pub(crate) fn named_mapping(&self, name: &str) -> anyhow::Result<Mapping> {
         if is_file_name(name) {
-            read(name, &self.folder.join(name))
+            let path = self.folder.join(name);
+            read(&name_of_file(Some(self), &path), &path)
         } else {
             Mapping::built_in(name).map_err(|error| usage_error(error.to_string()))
         }
@@ -60,7 +61,6 @@ impl Config {
 }
 
 /// Returns the mapping that `--mapping` gives: a recipe, or a file relative to the current folder.
-/// A file in the project's folder is named as `rapport.toml` would name it.
 ///
 /// # Errors
 /// There is no such mapping, or it can't be used.
@@ -75,11 +75,25 @@ pub(crate) fn given_mapping(config: Option<&Config>, given: &str) -> anyhow::Res
             usage_error(format!("--mapping: {error}{file}"))
         });
     }
+    read(&name_of_file(config, path), path)
+        .map_err(|error| usage_error(format!("--mapping: {error}")))
+}
+
+/// Returns the name that dead letters have for a mapping of the command line, which may be gone.
+pub(crate) fn mapping_name(config: &Config, given: &str) -> String {
+    if is_file_name(given) {
+        name_of_file(Some(config), Path::new(given))
+    } else {
+        given.to_owned()
+    }
+}
+
+/// Returns the one name of a file, however it is written: its path without links, relative to the
+/// project's folder where it lies in it.
+fn name_of_file(config: Option<&Config>, path: &Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let inside = config.and_then(|config| whole.strip_prefix(&config.folder).ok());
-    let name = inside.map(Path::to_owned).unwrap_or(whole);
-    read(&name.display().to_string(), path)
-        .map_err(|error| usage_error(format!("--mapping: {error}")))
+    inside.unwrap_or(&whole).display().to_string()
 }
 
 /// Whether the name of a mapping is that of a file; otherwise it is that of a recipe.

@@ -13,7 +13,7 @@ mod reference_data;
 
 pub(crate) use check::check_servers;
 pub(crate) use file::template;
-pub(crate) use mappings::{NO_MAPPING, given_mapping};
+pub(crate) use mappings::{NO_MAPPING, given_mapping, mapping_name};
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

@@ -31,6 +31,8 @@ pub(crate) struct RejectionCause {
 pub(crate) struct RecordMetadata<'a> {
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) headers: Vec<(String, Option<Vec<u8>>)>,
+    /// `$position` of a line of a file. That of a Kafka record follows from its offset.
+    pub(crate) position: Option<String>,
 }
 
 impl RejectedRecord {
@@ -47,7 +49,7 @@ impl RejectedRecord {
         let RejectionCause { rejection, mapping, message } = cause;
         let kept = if value.len() > MAX_RECORD_BYTES { &value[..MAX_KEPT_BYTES] } else { value };
         let record = SealedRecord::new(metadata.key, &metadata.headers, kept);
-        let record = SealedRecord { message, ..record };
+        let record = SealedRecord { message, position: metadata.position.clone(), ..record };
         Self { offset, arrival, rejection, mapping, sealed: lake.key().seal(&record) }
     }
 }

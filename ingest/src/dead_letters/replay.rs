@@ -38,6 +38,8 @@ pub struct ReplayOptions<'r> {
     /// Gives the schemas of Avro records, where there is one.
     pub registry: Option<&'r RegistrySettings>,
     pub mapping: &'r ReplayMapping,
+    /// Only the dead letters that came through this mapping, or through none.
+    pub rejected_by: Option<&'r RejectedBy>,
     /// Finds the mappings that dead letters name.
     pub resolve: &'r MappingResolver<'r>,
 }
@@ -51,6 +53,35 @@ pub enum ReplayMapping {
     Absent,
     /// This one, whatever the dead letters name.
     Use(Mapping),
+}
+
+/// The mapping that a dead letter came through.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RejectedBy {
+    NoMapping,
+    Mapping(String),
+}
+
+impl RejectedBy {
+    fn of(dead_letter: &DeadLetter) -> Self {
+        dead_letter.mapping.clone().map_or(Self::NoMapping, Self::Mapping)
+    }
+}
+
+/// Returns the mappings that the dead letters of a stream came through.
+///
+/// # Errors
+/// When the dead letters can't be read.
+pub async fn rejected_by(lake: &Lake, stream: Stream) -> Result<BTreeSet<RejectedBy>, IngestError> {
+    let table = read::dead_letter_table(lake).await?;
+    let days: BTreeSet<Day> = table.files.iter().filter_map(|file| file.day).collect();
+    let mut found = BTreeSet::new();
+    for day in days {
+        let of_day = read::dead_letters_of_day(lake, &table, day).await?;
+        let of_stream = of_day.iter().filter(|dead_letter| dead_letter.stream == stream.name());
+        found.extend(of_stream.map(RejectedBy::of));
+    }
+    Ok(found)
 }
 
 /// The counts of a replay.
@@ -69,7 +100,7 @@ pub struct ReplayCounts {
     pub finished: u64,
 }
 
-type RecordPosition = (String, i32, i64);
+type RecordKey = (String, i32, i64);
 
 /// Maps and decodes the dead letters of a stream again. A dead letter that the mapping leaves out
 /// now is removed without a row.
@@ -154,11 +185,16 @@ impl<'r> RecordReader<'r> {
             }
             Some(mapping) => {
                 let (key, headers) = (key.as_deref(), headers.as_slice());
-                let position = &record_position(topic, partition, offset);
+                let of_record = || record_position(topic, partition, offset);
+                let position = &record.position.clone().unwrap_or_else(of_record);
                 let pseudonym = &|credential: &str| self.lake.key().pseudonym(credential);
                 let context = MappingContext { key, headers, topic, position, arrival, pseudonym };
                 match mapping.run_encoded(&value, schema, &context) {
                     Ok(Mapped::Event(event)) => json = event,
+                    // A mapping made for other records may leave one out that it knows nothing of.
+                    Ok(Mapped::Skipped) if dead_letter.mapping.is_none() => {
+                        return Ok(Replayed::Rejected);
+                    }
                     Ok(Mapped::Skipped) => return Ok(Replayed::LeftOut),
                     Err(_) => return Ok(Replayed::Rejected),
                 }
@@ -206,8 +242,14 @@ async fn replay_day(
     }
     let mut rows = Rows::new(stream);
     let (mut accepted, mut left_out) = (0, 0);
-    let mut removed: BTreeSet<RecordPosition> = BTreeSet::new();
-    for dead_letter in all.iter().filter(|l| l.stream == stream.name()) {
+    let mut removed: BTreeSet<RecordKey> = BTreeSet::new();
+    let selected = |dead_letter: &&DeadLetter| {
+        let rejected_by = reader.options.rejected_by;
+        dead_letter.stream == stream.name()
+            && rejected_by.is_none_or(|rejected_by| *rejected_by == RejectedBy::of(dead_letter))
+    };
+    let selected: Vec<&DeadLetter> = all.iter().filter(selected).collect();
+    for dead_letter in selected {
         let cut_off = dead_letter.reason == RejectReason::TooLarge.as_str();
         if cut_off || !dead_letter.is_read_past(stream, raw.transactions()) {
             done.skipped += 1;
@@ -256,7 +298,7 @@ fn last_header<'h>(headers: &'h Headers, name: &CStr) -> Option<&'h [u8]> {
     named.and_then(|(_, value)| value.as_deref())
 }
 
-fn position_of(dead_letter: &DeadLetter) -> RecordPosition {
+fn position_of(dead_letter: &DeadLetter) -> RecordKey {
     (dead_letter.topic.clone(), dead_letter.partition, dead_letter.offset)
 }
 
@@ -265,7 +307,7 @@ async fn remove(
     lake: &Lake,
     stream: Stream,
     day: Day,
-    positions: &BTreeSet<RecordPosition>,
+    positions: &BTreeSet<RecordKey>,
     marker: i64,
 ) -> Result<(), IngestError> {
     let def = schema::dead_letters();
@@ -300,16 +342,16 @@ async fn finish_interrupted(
 ) -> Result<(), IngestError> {
     let base = read::dead_letter_table(lake).await?;
     let days: BTreeSet<Day> = base.files.iter().filter_map(|f| f.day).collect();
-    let mut by_day: BTreeMap<Day, BTreeSet<RecordPosition>> = BTreeMap::new();
+    let mut by_day: BTreeMap<Day, BTreeSet<RecordKey>> = BTreeMap::new();
     for day in days {
         let dead_letters = read::dead_letters_of_day(lake, &base, day).await?;
         let of_stream = dead_letters.iter().filter(|l| l.stream == stream.name());
         by_day.insert(day, of_stream.map(position_of).collect());
     }
-    let all: BTreeSet<&RecordPosition> = by_day.values().flatten().collect();
+    let all: BTreeSet<&RecordKey> = by_day.values().flatten().collect();
     let there = positions_in_raw(lake, stream, &all).await?;
     for (day, positions) in &by_day {
-        let double: BTreeSet<RecordPosition> = positions.intersection(&there).cloned().collect();
+        let double: BTreeSet<RecordKey> = positions.intersection(&there).cloned().collect();
         if !double.is_empty() {
             remove(lake, stream, *day, &double, marker.unwrap_or_default()).await?;
             done.finished += double.len() as u64;
@@ -322,8 +364,8 @@ async fn finish_interrupted(
 async fn positions_in_raw(
     lake: &Lake,
     stream: Stream,
-    positions: &BTreeSet<&RecordPosition>,
-) -> Result<BTreeSet<RecordPosition>, IngestError> {
+    positions: &BTreeSet<&RecordKey>,
+) -> Result<BTreeSet<RecordKey>, IngestError> {
     let mut there = BTreeSet::new();
     let Some(snapshot) = lake.snapshot(&schema::raw(stream).name, None).await? else {
         return Ok(there);
@@ -369,7 +411,7 @@ mod tests {
                 detail: String::new(),
                 sealed_before: None,
             };
-            let metadata = RecordMetadata { key: None, headers: Vec::new() };
+            let metadata = RecordMetadata { key: None, headers: Vec::new(), position: None };
             let value = value.as_bytes();
             let cause =
                 RejectionCause { rejection, mapping: mapping.map(str::to_owned), message: None };
@@ -388,7 +430,8 @@ mod tests {
             "calls.jq" => Mapping::compile(name, CALLS_MAPPING).map_err(|e| e.to_string()),
             _ => Err("there is none".to_owned()),
         };
-        let options = ReplayOptions { stream, registry: None, mapping, resolve: &resolve };
+        let options =
+            ReplayOptions { stream, registry: None, mapping, rejected_by: None, resolve: &resolve };
         replay(lake, &options, &mut |_| {}).await.expect("replayed")
     }
 
@@ -505,7 +548,8 @@ mod tests {
         reject(&lake, &[VALID_CALL], Some("kong-http-lgo")).await;
         let resolve = |name: &str| Mapping::built_in(name).map_err(|error| error.to_string());
         let (stream, mapping) = (Stream::ApiCalls, &ReplayMapping::AsRecorded);
-        let options = ReplayOptions { stream, registry: None, mapping, resolve: &resolve };
+        let options =
+            ReplayOptions { stream, registry: None, mapping, rejected_by: None, resolve: &resolve };
         let error = replay(&lake, &options, &mut |_| {}).await.expect_err("an error").to_string();
         assert!(error.contains("kong-http-lgo") && error.contains("kong-http-log"), "{error}");
         assert_eq!(rows(&lake).await, (0, 1));

@@ -506,5 +506,6 @@ fn accept_message(
     sink.accept(index, &record, || RecordMetadata {
         key: message.key(),
         headers: message.headers(),
+        position: None,
     })
 }

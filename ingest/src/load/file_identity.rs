@@ -31,32 +31,7 @@ pub(crate) fn identify(
     stream: Stream,
     known: &Transactions,
 ) -> io::Result<FileIdentity> {
-    identify_among(path, mapping, loaded_files(stream, known))
-}
-
-/// Returns the topic that a file has in the lake, of which [`crate::mapping::record_position`]
-/// makes `$position`. Reads the whole file.
-///
-/// # Errors
-/// Fails when the file can't be read.
-pub fn topic_of_file(path: &Path, name: &str, mapping: Option<&Mapping>) -> io::Result<String> {
-    Ok(identify_among(path, mapping, BTreeMap::new())?.topic(name))
-}
-
-impl FileIdentity {
-    /// Returns the topic of the file by this name.
-    pub(crate) fn topic(&self, name: &str) -> String {
-        format!("file:{name}#{}", &self.sha256[..12])
-    }
-}
-
-/// Reads the file once, and compares its prefixes with files by their lengths.
-fn identify_among(
-    path: &Path,
-    mapping: Option<&Mapping>,
-    shorter_files: BTreeMap<u64, Vec<PartitionId>>,
-) -> io::Result<FileIdentity> {
-    let mut shorter_files = shorter_files.into_iter().peekable();
+    let mut shorter_files = loaded_files(stream, known).into_iter().peekable();
     let mut file = File::open(path)?;
     let mut context = Context::new(&SHA256);
     if let Some(mapping) = mapping {
@@ -85,6 +60,13 @@ fn identify_among(
         }
     }
     Ok(FileIdentity { sha256: hex::encode(context.finish()), bytes, begins_with })
+}
+
+impl FileIdentity {
+    /// Returns the topic of the file by this name.
+    pub(crate) fn topic(&self, name: &str) -> String {
+        format!("file:{name}#{}", &self.sha256[..12])
+    }
 }
 
 /// Returns the digest in the topic of a loaded file, which stays the same when the file is renamed.

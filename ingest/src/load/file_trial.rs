@@ -7,8 +7,9 @@ use domain::Stream;
 use lake::Transactions;
 
 use crate::load::file_identity::identify;
+use crate::load::line_position::LinePositions;
 use crate::load::lines::Lines;
-use crate::mapping::{Mapping, Trial, TrialOutcome, TrialRecord, TrialResult, record_position};
+use crate::mapping::{Mapping, Trial, TrialOutcome, TrialRecord, TrialResult};
 use crate::status::IngestCounts;
 
 /// How a file is tried.
@@ -47,15 +48,19 @@ pub struct TriedRecord {
 pub fn try_file(path: &Path, name: &str, options: &FileTrialOptions) -> io::Result<FileTrial> {
     let &FileTrialOptions { stream, arrival, limit, .. } = options;
     let file = identify(path, options.mapping.as_ref(), stream, &Transactions::default())?;
-    let topic = format!("file:{name}#{}", &file.sha256[..12]);
+    let topic = file.topic(name);
     let mut lines = Lines::open(path, file.bytes)?;
     let mut trial = Trial::new(stream, options.mapping.clone());
     let mut found = FileTrial::default();
     let mut rejected_after = 0;
     let mut offset = 0i64;
+    let mut positions = LinePositions::default();
     while lines.next()? {
-        let position = record_position(&topic, 0, offset);
         let value = lines.line();
+        if offset == 0 {
+            positions.begin(value);
+        }
+        let position = positions.position(value, offset);
         let record = TrialRecord {
             value,
             key: None,

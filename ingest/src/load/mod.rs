@@ -4,6 +4,7 @@
 //! - `file_identity`: the digest of a file, and the shorter files that it has grown from
 //! - `file_trial`: what a load would make of a file
 //! - `lines`: the lines of a file
+//! - `line_position`: the name of a line in events
 //! - `compression`: gzip, zstd, xz and bzip2
 //! - `format_detection`: what a file looks like that holds no events
 
@@ -11,6 +12,7 @@ pub(crate) mod compression;
 pub(crate) mod file_identity;
 pub(crate) mod file_trial;
 pub(crate) mod format_detection;
+pub(crate) mod line_position;
 pub(crate) mod lines;
 
 use std::io;
@@ -22,6 +24,7 @@ use lake::{FileProgress, Lake, PartitionId};
 use crate::dead_letters::rejected_record::RecordMetadata;
 use crate::error::IngestError;
 use crate::load::file_identity::{FileIdentity, identify};
+use crate::load::line_position::LinePositions;
 use crate::load::lines::Lines;
 use crate::mapping::{Mapping, poll_with_room};
 use crate::settings::FlushLimits;
@@ -147,21 +150,31 @@ async fn load_file(
     let arrival = sink.buffers[0].arrival.unwrap_or_default();
     let bytes = i64::try_from(file.bytes).unwrap_or(i64::MAX);
     let mut counted = sink.counts.clone();
+    let mut positions = LinePositions::default();
     let mut offset = 0i64;
     while lines.next().map_err(|e| source.failed(e))? {
+        if offset == 0 {
+            positions.begin(lines.line());
+        }
+        let mut line_at_first = lines.line();
         let buffer = &mut sink.buffers[0];
-        if offset + 1 == buffer.next_offset
-            && buffer.raw_from.is_none()
-            && !is_whole(&lines, buffer.file_progress)
-        {
-            buffer.next_offset = offset;
+        if offset + 1 == buffer.next_offset && buffer.raw_from.is_none() {
+            if let Some(cut) = cut_before(&lines, buffer.file_progress) {
+                buffer.next_offset = offset;
+                // It keeps the position that it had then, so that it is the same event.
+                line_at_first = cut;
+            }
         }
         if offset >= buffer.next_offset {
             buffer.file_progress = Some(FileProgress { bytes, text: lines.end() });
             let record =
                 SourceRecord { offset, arrival, value: Some(lines.line()), attributes: None };
             // Lines never wait for a schema, because files have no Schema Registry.
-            let _ = sink.accept(0, &record, || RecordMetadata { key: None, headers: Vec::new() });
+            let _ = sink.accept(0, &record, || RecordMetadata {
+                key: None,
+                headers: Vec::new(),
+                position: Some(positions.position(line_at_first, offset)),
+            });
         }
         offset += 1;
         if offset % 4096 == 0 {
@@ -183,10 +196,13 @@ async fn load_file(
     Ok(Some((offset.unsigned_abs(), text)))
 }
 
-/// Whether the current line, the last one that was read of a shorter file, had the same length
-/// there. A program may have been in the middle of appending the line.
-fn is_whole(lines: &Lines, shorter: Option<FileProgress>) -> bool {
-    shorter.is_none_or(|shorter| lines.line_end() <= shorter.text)
+/// Returns the part of the current line, the last one that was read of a shorter file, that was there
+/// then, where the line is longer now. A program may have been in the middle of appending it.
+fn cut_before<'l>(lines: &'l Lines, shorter: Option<FileProgress>) -> Option<&'l [u8]> {
+    let missing = lines.line_end() - shorter?.text;
+    let missing = usize::try_from(missing).ok().filter(|missing| *missing > 0)?;
+    let line = lines.line();
+    Some(&line[..line.len().saturating_sub(missing)])
 }
 
 /// Commits what is buffered. Returns `false` when another process has moved the file on: then

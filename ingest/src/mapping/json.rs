@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jaq_json::{Map, Num, Rc, Val};
 
-use crate::decode::{JsonTree, NodeValue};
+use crate::decode::{JsonTree, MAX_RECORD_BYTES, NodeValue};
 
 /// How deep a value of a mapping may be nested, because jq's functions recurse.
 pub(super) const MAX_DEPTH: usize = 128;
@@ -63,6 +63,10 @@ pub(super) fn write(value: &Val, out: &mut String) -> Result<(), &'static str> {
 fn write_nested(value: &Val, out: &mut String, depth: usize) -> Result<(), &'static str> {
     if depth > MAX_DEPTH {
         return Err("the event is nested deeper than 128 levels");
+    }
+    // A value may hold another one many times, and is then far longer as a text.
+    if out.len() > MAX_RECORD_BYTES {
+        return Err("the event is longer than 1 MiB");
     }
     match value {
         Val::Null => out.push_str("null"),

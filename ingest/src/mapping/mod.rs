@@ -6,6 +6,7 @@
 //! - `functions`: the functions that a program may call
 //! - `patterns`: regular expressions
 //! - `budget`: the limits of a run
+//! - `quiet_panic`: catches panics of the jq interpreter
 //! - `json`: JSON as jq's values and back
 //! - `trial`: shows what would become of a record
 //! - `error`: why there is no such mapping
@@ -20,6 +21,7 @@ mod header;
 mod json;
 mod patterns;
 mod program;
+mod quiet_panic;
 #[cfg(test)]
 mod recipe_tests;
 mod recipes;
@@ -188,13 +190,10 @@ impl PartialEq for Mapping {
 /// The longest topic that stands in a position as it is.
 const MAX_TOPIC_IN_POSITION: usize = 64;
 
-/// Returns `$position`: `topic/partition/offset`, at most 100 characters long and the same for a
-/// record whenever it is read. A longer topic is replaced by `#` and the start of its SHA-256, and
-/// that of a file by the start of the file's identity, whatever the file is called.
+/// Returns `$position` of a Kafka record: `topic/partition/offset`, at most 100 characters long and the
+/// same for a record whenever it is read. A longer topic is replaced by `#` and the start of its
+/// SHA-256.
 pub fn record_position(topic: &str, partition: i32, offset: i64) -> String {
-    if let Some(digest) = crate::load::file_identity::digest_of_topic(topic) {
-        return format!("file#{digest}/{partition}/{offset}");
-    }
     if topic.chars().count() > MAX_TOPIC_IN_POSITION {
         let digest = lake::sha256_hex(topic.as_bytes());
         return format!("#{}/{partition}/{offset}", &digest[..12]);

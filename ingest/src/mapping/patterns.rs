@@ -17,6 +17,8 @@ use super::program::Run;
 
 /// The number of compiled expressions from which on they are dropped.
 const MAX_PATTERNS: usize = 256;
+/// The greatest size of a compiled expression.
+const MAX_PATTERN_BYTES: usize = 1 << 20;
 
 thread_local! {
     static PATTERNS: RefCell<HashMap<(Vec<u8>, Vec<u8>), Rc<Pattern>>> = RefCell::default();
@@ -101,7 +103,7 @@ impl Pattern {
                 }
             }
         }
-        let regex = builder.build();
+        let regex = builder.size_limit(MAX_PATTERN_BYTES).build();
         let regex = regex.map_err(|e| Error::str(format_args!("invalid regex: {e}")))?;
         Ok(Self { regex, global, ignores_empty })
     }

@@ -1,7 +1,5 @@
 //! Compiles a program and runs it on one record.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use domain::{Position, closest_name};
 use jaq_core::data::{DataT, HasLut};
 use jaq_core::load::{self, Arena, File, Loader, lex};
@@ -12,6 +10,7 @@ use super::budget::{Budget, Limit, MAX_STEPS, with_room};
 use super::error::MappingError;
 use super::functions::{self, LIBRARY};
 use super::json::{self, UnreadableJson};
+use super::quiet_panic;
 use super::{Mapped, MappingContext, MappingFailure, MappingInput};
 use crate::decode::{MAX_RECORD_BYTES, RejectReason, Rejection, not_utf8, reject, too_large};
 
@@ -66,7 +65,7 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn compile(name: &str, source: &str) -> Result<Self, MappingError> {
-        let compiled = catch_unwind(|| with_room(|| compile(source)));
+        let compiled = quiet_panic::catch(|| with_room(|| compile(source)));
         let broken = || (0, "the program can't be compiled".to_owned());
         let filter = compiled.unwrap_or_else(|_| Err(broken())).map_err(|(offset, message)| {
             let position = Position::at_offset(source, offset);
@@ -93,8 +92,7 @@ impl Program {
                 MappingInput::Text => Val::from(text.to_owned()),
             };
             // Nothing of a run outlives it.
-            let run = AssertUnwindSafe(|| self.outcome(input, context));
-            match catch_unwind(run) {
+            match quiet_panic::catch(|| self.outcome(input, context)) {
                 Ok(outcome) => outcome.map_err(|error| error.into_failure(source)),
                 Err(panic) => Err(failed(match panic.downcast_ref() {
                     Some(Limit::Steps) => format!("the mapping takes more than {MAX_STEPS} steps"),
@@ -149,7 +147,12 @@ impl RunError {
         };
         let mut message = match &value {
             Val::TStr(text) => String::from_utf8_lossy(text).into_owned(),
-            other => other.to_string(),
+            other => {
+                // It ends where an event would be too long.
+                let mut text = String::new();
+                let _ = json::write(other, &mut text);
+                text
+            }
         };
         let literal = serde_json::Value::from(message.as_str()).to_string();
         let is_in = |source: &str| source.contains(&literal) || LIBRARY.contains(&literal);

@@ -32,6 +32,14 @@ pub(super) fn find(name: &str) -> Result<Recipe, MappingError> {
     let found = files().find(|(known, _)| *known == name);
     found.map(|(name, source)| recipe(name, source)).ok_or_else(|| {
         let closest = closest_name(name, files().map(|(known, _)| known)).map(str::to_owned);
+        let closest = closest.or_else(|| {
+            // "nginx" means one of the two recipes for nginx.
+            let of_source: Vec<&str> = files()
+                .map(|(known, _)| known)
+                .filter(|known| known.split('-').next() == name.split('-').next())
+                .collect();
+            (!of_source.is_empty()).then(|| of_source.join("\" or \""))
+        });
         MappingError::UnknownRecipe { name: name.to_owned(), closest }
     })
 }

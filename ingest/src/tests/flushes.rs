@@ -35,7 +35,7 @@ fn read(sink: &mut Sink, index: usize, offsets: Range<i64>) {
         let value = if offset % 10 == 9 { "{".to_owned() } else { call(index * 1_000 + number) };
         let value = Some(value.as_bytes());
         let record = SourceRecord { offset, arrival: NOON, value, attributes: None };
-        let metadata = || RecordMetadata { key: None, headers: Vec::new() };
+        let metadata = || RecordMetadata { key: None, headers: Vec::new(), position: None };
         sink.accept(index, &record, metadata).expect("nothing waits");
     }
 }

@@ -165,7 +165,12 @@ async fn replay_calls(
 ) -> Result<ReplayCounts, IngestError> {
     let (stream, mapping) = (Stream::ApiCalls, &ReplayMapping::AsRecorded);
     let resolve = |_: &str| Err("there is none".to_owned());
-    replay(lake, &ReplayOptions { stream, registry, mapping, resolve: &resolve }, &mut |_| {}).await
+    replay(
+        lake,
+        &ReplayOptions { stream, registry, mapping, rejected_by: None, resolve: &resolve },
+        &mut |_| {},
+    )
+    .await
 }
 
 #[test]
@@ -314,7 +319,7 @@ async fn a_dead_letter_stays_one_after_a_crash() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = lake(&dir).await;
     let value = call(1);
-    let metadata = || RecordMetadata { key: None, headers: Vec::new() };
+    let metadata = || RecordMetadata { key: None, headers: Vec::new(), position: None };
     let id = lake::PartitionId::kafka("c", "calls", "t", 0);
     let open = || Sink::open(&lake, [Stream::ApiCalls], FlushLimits::default(), true);
     let mut sink = open().await.expect("a sink");

@@ -1,8 +1,10 @@
 //! Tests of mapped topics and files.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use arrow::array::AsArray;
 use domain::{Day, Stream};
 use lake::Lake;
 
@@ -11,7 +13,7 @@ use crate::dead_letters::read;
 use crate::mapping::Mapping;
 use crate::{
     DeadLetter, EmbeddedBroker, FlushLimits, IngestCounts, LoadOptions, RecordProducer, RunOptions,
-    SourceFile, load, topic_of_file,
+    SourceFile, load,
 };
 
 /// Takes calls out of an envelope, leaves health checks out, and fails at the rest.
@@ -25,6 +27,19 @@ fn mapping(name: &str, source: &str) -> Mapping {
 async fn dead_letters(lake: &Lake) -> Vec<DeadLetter> {
     let table = read::dead_letter_table(lake).await.expect("the table");
     read::dead_letters_of_day(lake, &table, Day::of_micros(NOON)).await.expect("dead letters")
+}
+
+/// Returns the distinct ids of the calls.
+async fn event_ids(lake: &Lake) -> BTreeSet<String> {
+    let calls = lake.snapshot("raw/api_calls", None).await.expect("read").expect("a table");
+    let mut ids = BTreeSet::new();
+    for file in &calls.files {
+        for batch in lake.read_file(&file.path, &["event_id"]).await.expect("read") {
+            let column = batch.column(0).as_string::<i32>();
+            ids.extend(column.iter().flatten().map(str::to_owned));
+        }
+    }
+    ids
 }
 
 /// Produces `records` records to a new broker, whose positions begin at 0 again, and ingests them.
@@ -119,19 +134,53 @@ async fn one_file_is_loaded_through_several_mappings() {
     std::fs::write(&path, "acme 200\n\nbolt 404\nhealth\ncore 500\n").expect("written");
     assert_eq!(load_as("access.log", Some(&one)).await, (1, 0, 0, 4));
     assert_eq!(rows(&lake, "raw/api_calls").await, 5);
+    // Two mappings and a file that has grown give a line the same event.
+    assert_eq!(event_ids(&lake).await.len(), 3);
 
     let found = dead_letters(&lake).await;
     let mut mappings: Vec<Option<&str>> = found.iter().map(|l| l.mapping.as_deref()).collect();
     mappings.sort_unstable();
     let plain = [None; 4];
     assert_eq!(mappings, [&plain[..], &[Some("one.jq"), Some("other.jq")]].concat());
-    let topics = [None, Some(&one), Some(&other)]
-        .map(|mapping| topic_of_file(&path, "access.log", mapping).expect("read"));
-    assert!(topics[0] != topics[1] && topics[1] != topics[2], "{topics:?}");
     let of_mapping = found.iter().find(|l| l.mapping.is_some()).expect("a dead letter");
     assert_eq!(of_mapping.detail.as_deref(), Some("the mapping rejects it: no status"));
     assert_eq!(of_mapping.offset, 1);
     assert_eq!(lake.verify().await.expect("verified").findings, []);
+}
+
+#[tokio::test]
+async fn a_line_is_the_same_event_in_a_file_that_was_cut_packed_or_fetched_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = lake(&dir).await;
+    let mapping = mapping(
+        "sizes.jq",
+        "#---\n# input = \"text\"\n#---\nsplit(\" \") | {event_id: $position, partner_id: .[0], status: 200, response_bytes: (.[1] | tonumber), occurred_at: $arrival}",
+    );
+    let load_bytes = async |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        let options = LoadOptions {
+            stream: Stream::ApiCalls,
+            mapping: Some(mapping.clone()),
+            arrival: Some(NOON),
+            accept_rejects: false,
+            limits: FlushLimits::default(),
+        };
+        let sources = [SourceFile { name: name.to_owned(), path }];
+        load(&lake, &sources, &options, &mut |_, _| {}).await.expect("loaded").accepted
+    };
+    // The last line is cut off, and a whole line all the same.
+    assert_eq!(load_bytes("access.log", b"acme 12\nbolt 1").await, 2);
+    assert_eq!(load_bytes("access.log", b"acme 12\nbolt 153\ncore 7\n").await, 2);
+    assert_eq!(event_ids(&lake).await.len(), 3);
+    let text = "acme 12\nbolt 153\ncore 7\ndora 9\n".as_bytes();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, text).expect("packed");
+    assert_eq!(load_bytes("access.log.1.gz", &packed.finish().expect("packed")).await, 4);
+    // The line that was cut is another text, so it is another event in a file that never was cut.
+    assert_eq!(event_ids(&lake).await.len(), 5);
+    assert_eq!(load_bytes("again.log", text).await, 4);
+    assert_eq!(event_ids(&lake).await.len(), 5);
 }
 
 #[tokio::test]

@@ -58,9 +58,14 @@ fn stream_and_mapping(
             mapping.as_ref().map_or("", Mapping::name)
         ))),
         (Some(stream), _) | (None, Some(stream)) => Ok((stream, mapping)),
-        (None, None) => Err(usage_error(
+        (None, None) if mapping.is_some() => Err(usage_error(
             "which stream? The mapping names none: give --stream, or name it in the mapping's header",
         )),
+        (None, None) => Err(usage_error(format!(
+            "which stream? Give --stream {} for events of the contract, or --mapping RECIPE for the \
+             log or export of another program (`rapport ingest mappings` lists the recipes)",
+            Stream::ALL.map(Stream::name).join(" | ")
+        ))),
     }
 }
 

@@ -214,9 +214,9 @@ fn sample_lines(text: &str, is_whole: bool) -> Vec<&str> {
 /// Returns whether a text looks like a name of a column or a field, and not like a value.
 fn is_name(text: &str) -> bool {
     let fits =
-        |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '$' | '@' | '/' | ':');
+        |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '$' | '/' | ':');
     text.len() <= LONGEST_NAME
         && text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '$' | '@'))
-        && text.chars().all(fits)
+        && text.strip_prefix('@').unwrap_or(text).chars().all(fits)
         && text.bytes().filter(u8::is_ascii_digit).count() <= MOST_DIGITS
 }

@@ -229,7 +229,6 @@ fn shell_commands(line: &str) -> Vec<Vec<String>> {
     for c in line.chars().chain([' ']) {
         match quote {
             Some(end) if c == end => quote = None,
-            Some(_) => word.push(c),
             None if c == '"' || c == '\'' => quote = Some(c),
             None if c.is_whitespace() => {
                 let finished = std::mem::take(&mut word);
@@ -245,7 +244,7 @@ fn shell_commands(line: &str) -> Vec<Vec<String>> {
                     _ => commands.last_mut().expect("a command").push(finished),
                 }
             }
-            None => word.push(c),
+            _ => word.push(c),
         }
     }
     commands

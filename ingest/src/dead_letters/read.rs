@@ -97,7 +97,7 @@ fn dead_letters_of(batch: &RecordBatch) -> Result<Vec<DeadLetter>, IngestError> 
     };
     let text = |name: &str| Ok::<_, IngestError>(column(name)?.as_string::<i32>().clone());
     // Files of older formats lack the newer columns.
-    let newer = |name: &str| batch.column_by_name(name).map(|found| found.as_string::<i32>());
+    let newer = |name: &str| batch.column_by_name(name).map(AsArray::as_string::<i32>);
     let value = |column: Option<&StringArray>, row: usize| {
         column.filter(|column| column.is_valid(row)).map(|column| column.value(row).to_owned())
     };

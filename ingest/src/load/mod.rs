@@ -158,12 +158,13 @@ async fn load_file(
         }
         let mut line_at_first = lines.line();
         let buffer = &mut sink.buffers[0];
-        if offset + 1 == buffer.next_offset && buffer.raw_from.is_none() {
-            if let Some(cut) = cut_before(&lines, buffer.file_progress) {
-                buffer.next_offset = offset;
-                // It keeps the position that it had then, so that it is the same event.
-                line_at_first = cut;
-            }
+        if offset + 1 == buffer.next_offset
+            && buffer.raw_from.is_none()
+            && let Some(cut) = cut_before(&lines, buffer.file_progress)
+        {
+            buffer.next_offset = offset;
+            // It keeps the position that it had then, so that it is the same event.
+            line_at_first = cut;
         }
         if offset >= buffer.next_offset {
             buffer.file_progress = Some(FileProgress { bytes, text: lines.end() });
@@ -198,7 +199,7 @@ async fn load_file(
 
 /// Returns the part of the current line, the last one that was read of a shorter file, that was there
 /// then, where the line is longer now. A program may have been in the middle of appending it.
-fn cut_before<'l>(lines: &'l Lines, shorter: Option<FileProgress>) -> Option<&'l [u8]> {
+fn cut_before(lines: &Lines, shorter: Option<FileProgress>) -> Option<&[u8]> {
     let missing = lines.line_end() - shorter?.text;
     let missing = usize::try_from(missing).ok().filter(|missing| *missing > 0)?;
     let line = lines.line();

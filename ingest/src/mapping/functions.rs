@@ -111,6 +111,7 @@ fn range<'a>(mut cv: Cv<'a, Run>) -> ValXs<'a, Val> {
 
 /// `fromjson`, by the rules that records are parsed by. Numbers may have leading zeros, as in jq,
 /// because `tonumber` reads those of logs.
+#[expect(clippy::needless_pass_by_value, reason = "jaq takes functions of this type")]
 fn from_json<'a>(cv: Cv<'a, Run>) -> ValXs<'a, Val> {
     let text = match cv.1.try_as_utf8_bytes_owned() {
         Ok(text) => text,
@@ -136,6 +137,7 @@ fn without_zeros(text: &str) -> String {
 }
 
 /// `pseudonym`, which names whoever uses a credential without telling the credential.
+#[expect(clippy::needless_pass_by_value, reason = "jaq takes functions of this type")]
 fn pseudonym<'a>(cv: Cv<'a, Run>) -> ValXs<'a, Val> {
     if matches!(cv.1, Val::Null) {
         return box_once(Ok(Val::Null));

@@ -20,8 +20,11 @@ const MAX_PATTERNS: usize = 256;
 /// The greatest size of a compiled expression.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
+/// Expressions by their texts and flags.
+type Patterns = HashMap<(Vec<u8>, Vec<u8>), Rc<Pattern>>;
+
 thread_local! {
-    static PATTERNS: RefCell<HashMap<(Vec<u8>, Vec<u8>), Rc<Pattern>>> = RefCell::default();
+    static PATTERNS: RefCell<Patterns> = RefCell::default();
 }
 
 /// A compiled expression with its flags.

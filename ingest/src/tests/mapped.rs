@@ -179,7 +179,8 @@ async fn a_line_is_the_same_event_in_a_file_that_was_cut_packed_or_fetched_again
     assert_eq!(load_bytes("access.log.1.gz", &packed.finish().expect("packed")).await, 4);
     // The line that was cut is another text, so it is another event in a file that never was cut.
     assert_eq!(event_ids(&lake).await.len(), 5);
-    assert_eq!(load_bytes("again.log", text).await, 4);
+    // These bytes begin with those of the second load, so only the last line is new.
+    assert_eq!(load_bytes("again.log", text).await, 1);
     assert_eq!(event_ids(&lake).await.len(), 5);
 }
 

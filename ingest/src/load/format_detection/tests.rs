@@ -22,6 +22,7 @@ fn call(more: &str) -> String {
 #[test]
 fn the_shape_of_a_file() {
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "cases are shorter with values")]
     fn check(bytes: impl AsRef<[u8]>, expected: FileShape) {
         assert_eq!(detect(bytes.as_ref()).shape, expected);
     }
@@ -96,6 +97,7 @@ fn archives_and_binary_formats() {
 #[test]
 fn what_accepts_the_records() {
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "cases are shorter with values")]
     fn check(text: &str, expected: Option<RecordFit>) {
         assert_eq!(detect(text.as_bytes()).fit, expected, "{text}");
     }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use domain::Stream;
+use domain::{Stream, thousands};
 
 use crate::support::program::{Project, rapport_command, run};
-use crate::support::simulated_world::{SimulatedWorld, WorldSize, ndjson, raw_table_folder};
+use crate::support::simulated_world::{
+    SimulatedWorld, WorldSize, check_row_counts, expected_counts, ndjson, raw_table_folder,
+};
 
 /// Holds a project with loaded events, and what must stay as it is.
 struct LoadedProject {
@@ -205,18 +207,21 @@ fn first_parquet_file(folder: PathBuf) -> PathBuf {
 fn loading_a_file_of_another_stream_stores_nothing() {
     let project = Project::new();
     let world = SimulatedWorld::new(WorldSize { seed: 6, partners: 30, events: 11_000, days: 30 });
-    project.write("calls.ndjson", ndjson(&world.time_independent_records(Stream::ApiCalls)));
+    let records = world.time_independent_records(Stream::ApiCalls);
+    project.write("calls.ndjson", ndjson(&records));
     let wrong = ["ingest", "load", "--stream", "billing-events", "calls.ndjson"];
     let output = project.run(&wrong);
     assert_eq!(output.code, Some(3), "{output}");
     let command = "rapport ingest load --stream api-calls calls.ndjson";
-    for word in ["11,000 of its first 11,000 records", "--accept-rejects", command] {
+    let count = thousands(records.len() as u64);
+    let all = format!("{count} of its first {count} records");
+    for word in [all.as_str(), "--accept-rejects", command] {
         assert!(output.stderr.contains(word), "no \"{word}\" in {output}");
     }
     assert!(output.stdout_text().contains("kind: absent or null"), "{output}");
     let right = ["ingest", "load", "--stream", "api-calls", "calls.ndjson"];
     project.run_ok(&right);
-    assert_eq!(project.query_number("SELECT count(*) FROM api_calls"), 11_000);
+    check_row_counts(&project, Stream::ApiCalls, &expected_counts(&records));
     assert_eq!(project.query_number("SELECT count(*) FROM raw.billing_events"), 0);
     let dead_letters = "SELECT count(*) FROM dead_letters WHERE stream = 'billing-events'";
     assert_eq!(project.query_number(dead_letters), 0);

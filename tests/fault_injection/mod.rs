@@ -33,6 +33,7 @@ mod positions;
 mod stub_registry;
 mod zombies;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::fault_injection::accounting::{Discrepancies, account_for_all_records};
@@ -45,8 +46,13 @@ use crate::support::kafka_broker::{KafkaBroker, print_note};
 use crate::support::s3_server::S3Server;
 use crate::support::seeded_random::SeededRandom;
 
+/// Lets one test inject faults at a time. Each drives workers, an erasure and a producer without a
+/// pause, so that two of them would only wait for each other's processes.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 #[test]
 fn injected_faults_lose_and_duplicate_nothing() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(mut broker) = KafkaBroker::start() else { return };
     let admin = KafkaAdmin::new(broker.bootstrap());
     let servers = Servers { broker: &mut broker, admin: &admin, bucket: None };
@@ -55,6 +61,7 @@ fn injected_faults_lose_and_duplicate_nothing() {
 
 #[test]
 fn injected_faults_on_s3_lose_and_duplicate_nothing() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (Some(mut broker), Some(mut bucket)) = (KafkaBroker::start(), S3Server::start()) else {
         return;
     };

@@ -88,5 +88,5 @@ fn a_lake_without_calls_is_seen_up_to_its_newest_event() {
     project.run_ok(&["report", "--out", "report"]);
     let page = std::fs::read_to_string(project.path("report/index.html")).expect("a page");
     assert!(!page.contains("No data yet"), "the report has data");
-    Project::new().run(&["metrics", "run"]).expect_error(1, &["no API calls yet"]);
+    Project::new().run(&["metrics", "run"]).expect_error(1, &["run `rapport ingest` first"]);
 }

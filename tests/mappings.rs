@@ -151,6 +151,11 @@ fn a_mapping_that_cannot_be_used_is_refused_with_its_position() {
     // What needs no mapping goes on.
     project.write("rapport.toml", config);
     project.write("gateway.jq", "{a: .b");
+    let call =
+        r#"{"event_id":"1","partner_id":"p","occurred_at":"2026-03-01T10:00:00Z","status":200}"#;
+    project.write("one.ndjson", format!("{call}\n"));
+    let load = ["ingest", "load", "--stream", "api-calls", "--mapping", "none", "one.ndjson"];
+    project.run_ok(&load);
     project.run_ok(&["sql", "SELECT count(*) FROM api_calls"]);
     let doctor = project.run(&["doctor", "--format", "json"]);
     assert_eq!(doctor.code, Some(3), "{doctor}");

@@ -106,7 +106,9 @@ fn the_groups_of_by_add_up_to_the_whole() {
         sums.iter().map(of).collect()
     };
     let whole = run(&[]);
+    // Few payments fail in this world; the first metrics have more rows.
     assert!(whole.iter().all(|sums| sums.len() > 1), "{whole:?}");
+    assert!(whole[..6].iter().all(|sums| sums.len() > 3), "{whole:?}");
     for by in ["segment", "manager", "integration_level,region"] {
         assert_eq!(run(&["--by", by]), whole, "by {by}");
     }

@@ -125,7 +125,7 @@ impl<'f, const N: usize> Row<'f, N> {
 pub(crate) fn read<const N: usize>(
     path: &Path,
     columns: [&'static str; N],
-    mut take: impl FnMut(&Row<'_, N>) -> Result<(), CellError>,
+    take: impl FnMut(&Row<'_, N>) -> Result<(), CellError>,
 ) -> anyhow::Result<()> {
     let bytes = std::fs::read(path).map_err(|e| {
         usage_error(format!(
@@ -133,9 +133,22 @@ pub(crate) fn read<const N: usize>(
             path.display()
         ))
     })?;
+    parse(path, &bytes, columns, take)
+}
+
+/// Reads the content of a file as [`read`] does.
+///
+/// # Errors
+/// A usage error for other columns, and for what `take` refuses.
+pub(crate) fn parse<const N: usize>(
+    path: &Path,
+    bytes: &[u8],
+    columns: [&'static str; N],
+    mut take: impl FnMut(&Row<'_, N>) -> Result<(), CellError>,
+) -> anyhow::Result<()> {
     let error_at =
         |at: Position, what: &str| usage_error(format!("{}:{at}: {what}", path.display()));
-    let text = std::str::from_utf8(&bytes).map_err(|e| {
+    let text = std::str::from_utf8(bytes).map_err(|e| {
         let before = String::from_utf8_lossy(&bytes[..e.valid_up_to()]);
         error_at(
             Position::at_offset(&before, before.len()),

@@ -51,6 +51,7 @@
 //! - `metrics_plan`, `metrics_diff`, `metrics_watch`: the commands of these names
 //! - `metric_slices`, `where_conditions`: `--where` and `--by`
 //! - `data_checks`, `held_back_metrics`: what is not published, and what goes on without it
+//! - `score_records`: overrides, judgements, notes and annotations
 //! - `scores`: scores, signals and plans
 //! - `report_folder`, `report_sentences`: the report's files, and its figures against SQL
 //!
@@ -93,6 +94,7 @@ mod report_folder;
 mod report_sentences;
 mod resource_limits;
 mod s3_lake;
+mod score_records;
 mod scores;
 mod secrets_in_events;
 mod secrets_in_messages;

@@ -147,8 +147,15 @@ pub fn partner_health() -> TableDef {
         required("stage", Utf8),
         required("tier", Utf8),
         optional("tier_since", instant()),
+        optional("gate", Utf8),
         optional("score", Float64),
+        optional("score_low", Float64),
+        optional("score_high", Float64),
         required("coverage", Float64),
+        optional("cap", Float64),
+        optional("gates_met", Utf8),
+        optional("risk", Float64),
+        optional("risk_model", Utf8),
         optional("impact_share", Float64),
         optional("impact_rank", Int64),
         required("top_reason", Utf8),
@@ -188,4 +195,97 @@ pub fn partner_signals() -> TableDef {
         schema: Arc::new(Schema::new(fields)),
         partition_by: None,
     }
+}
+
+/// Returns the table of evaluations: which inputs each revision of a day's scores was made from.
+pub fn evaluations() -> TableDef {
+    use DataType::{Int64, Utf8};
+    let fields = vec![
+        required("as_of", instant()),
+        required("revision", Int64),
+        required("inputs", Utf8),
+        required("policy", Utf8),
+        required("policy_version", Utf8),
+        optional("dormancy_fitted_at", instant()),
+        optional("risk_fitted_at", instant()),
+        required("scored_at", instant()),
+    ];
+    unpartitioned("scores/evaluations", fields)
+}
+
+/// Returns the table of fitted models, append-only. `parameters` is JSON.
+pub fn models() -> TableDef {
+    use DataType::{Float64, Int64, Utf8};
+    let fields = vec![
+        required("kind", Utf8),
+        required("fitted_at", instant()),
+        required("as_of", instant()),
+        required("parameters", Utf8),
+        optional("log_likelihood", Float64),
+        required("n", Int64),
+        optional("adopted_by", Utf8),
+    ];
+    unpartitioned("scores/models", fields)
+}
+
+/// Returns the table of tiers that a person set, append-only. A row without a tier ends the one
+/// before it.
+pub fn overrides() -> TableDef {
+    use DataType::Utf8;
+    let fields = vec![
+        required("at", instant()),
+        required("by", Utf8),
+        required("partner_id", Utf8),
+        optional("tier", Utf8),
+        required("reason", Utf8),
+        optional("until", instant()),
+    ];
+    unpartitioned("scores/overrides", fields)
+}
+
+/// Returns the table of a manager's judgement of a partner, from 1, poor, to 5; append-only.
+pub fn sentiment() -> TableDef {
+    use DataType::{Int64, Utf8};
+    let fields = vec![
+        required("at", instant()),
+        required("by", Utf8),
+        required("partner_id", Utf8),
+        required("sentiment", Int64),
+        optional("note", Utf8),
+    ];
+    unpartitioned("scores/sentiment", fields)
+}
+
+/// Returns the table of notes about partners, append-only.
+pub fn notes() -> TableDef {
+    use DataType::Utf8;
+    let fields = vec![
+        required("at", instant()),
+        required("by", Utf8),
+        required("partner_id", Utf8),
+        required("note", Utf8),
+    ];
+    unpartitioned("scores/notes", fields)
+}
+
+/// Returns the table of days that scores leave out, append-only: of one partner, or without one of
+/// the whole platform. The newest row of an `annotation_id` counts; one that is `withdrawn` covers
+/// no day.
+pub fn annotations() -> TableDef {
+    use DataType::{Boolean, Date32, Utf8};
+    let fields = vec![
+        required("at", instant()),
+        required("by", Utf8),
+        required("annotation_id", Utf8),
+        optional("partner_id", Utf8),
+        required("first_day", Date32),
+        required("last_day", Date32),
+        required("text", Utf8),
+        required("withdrawn", Boolean),
+    ];
+    unpartitioned("scores/annotations", fields)
+}
+
+fn unpartitioned(name: &str, fields: Vec<Field>) -> TableDef {
+    TableDef { name: name.to_owned(), schema: Arc::new(Schema::new(fields)), partition_by: None }
 }

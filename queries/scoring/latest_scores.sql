@@ -11,8 +11,15 @@ partner_id = { type = "Utf8" }
 stage = { type = "Utf8" }
 tier = { type = "Utf8" }
 tier_since = { type = "Timestamp" }
+gate = { type = "Utf8", description = "the gate that decides the tier" }
 score = { type = "Float64", unit = "points" }
+score_low = { type = "Float64", unit = "points", description = "the least with one week of W left out" }
+score_high = { type = "Float64", unit = "points", description = "the greatest with one week of W left out" }
 coverage = { type = "Float64", unit = "share" }
+cap = { type = "Float64", unit = "points", description = "the greatest score that this coverage allows" }
+gates_met = { type = "Utf8", description = "conditions of gates that hold" }
+risk = { type = "Float64", unit = "share", description = "the probability that it leaves" }
+risk_model = { type = "Utf8", description = "what the risk is computed by" }
 impact_share = { type = "Float64", unit = "share" }
 impact_rank = { type = "Int64" }
 top_reason = { type = "Utf8" }
@@ -31,8 +38,15 @@ SELECT
   stage,
   tier,
   tier_since,
+  gate,
   score,
+  score_low,
+  score_high,
   coverage,
+  cap,
+  gates_met,
+  risk,
+  risk_model,
   impact_share,
   impact_rank,
   top_reason,

@@ -1,43 +1,70 @@
 //! Partner health: frames in, scores with their reasons out. The only home of polars.
 //!
-//! Pure: no clock, no files, no randomness; the same input gives the same bytes.
+//! Pure: no clock, no files; the same input gives the same bytes.
 //!
 //! - `policy`: the scoring policy, read from `scoring.toml`
-//! - `windows`: the 28 days that signals look at, and the baseline before them
 //! - `value_check`: a value of the policy compared with its allowed range
-//! - `input`: the frames, and the partners read from them
+//! - `frames`: the frames that a run is given, and their rows in the order of the partners
+//! - `columns`: arithmetic on columns
+//! - `robust_statistics`: medians and deviations that outliers do not move
 //! - `lifecycle`: the stage of a partner
+//! - `partner_columns`: what is known of each partner, whichever signals are computed
+//! - `peers`: what is usual among a partner's peers
 //! - `signals`: the registry of health signals, and a file for each
+//! - `dormancy`: the chance that a partner calls again, by a fitted model or observed rates
+//! - `formulas`: formulas that several signals share
 //! - `incident`: incidents found in a partner's error rates
-//! - `weighted_score`: coverage, score, tier, and the median scores of a segment
-//! - `impact`: what a partner is worth
-//! - `top_reason`: the one sentence beside a partner
+//! - `error_details`: the rows that the sentences on errors are made from
+//! - `weighted_score`: coverage, weighted mean, cap, and the scores with one week left out
+//! - `gates`: conditions that a mean cannot see
+//! - `risk`: the probability that a partner leaves, by a model that a person adopted
+//! - `evaluation`: all of that for all partners of a day
+//! - `tier`: the fold over days, from scores and gates to tiers
+//! - `gate_reason`, `top_reason`: the one sentence beside a partner
 //! - `score`: a whole run
 //! - `output`: the rows of `partner_health` and `partner_signals`
-//! - `robust_statistics`: medians, deviations and slopes that outliers do not move
+//! - `backtest`: what scores of the past were worth
 
-mod impact;
+pub mod backtest;
+mod columns;
+mod dormancy;
+mod error_details;
+mod evaluation;
+mod formulas;
+mod frames;
+mod gate_reason;
+mod gates;
 mod incident;
-mod input;
 mod lifecycle;
 mod output;
+mod partner_columns;
+mod peers;
 mod policy;
+pub mod risk;
 mod robust_statistics;
 mod score;
-#[cfg(test)]
-mod score_tests;
 mod signals;
 #[cfg(test)]
 mod test_input;
+mod tier;
 mod top_reason;
 mod value_check;
 mod weighted_score;
-mod windows;
 
-pub use input::{ScoreError, ScoreInput};
+pub use dormancy::{
+    BetaGeometric, DormancyModel, EmpiricalRate, FittedModel, NotFitted, Outcome, RepeatHistory,
+    count_histories, fit as fit_beta_geometric, fit_dormancy,
+};
+pub use evaluation::{ACTIVITY, EvaluationInput, PARTNERS, evaluation_queries};
+pub use frames::ScoreError;
+pub use gates::Gate;
 pub use lifecycle::{CHURN_DAYS, OnboardingStep, STUCK_DAYS};
 pub use output::{PartnerScore, ScoreOutput, SignalScore};
-pub use policy::{DEFAULT_POLICY, MinimumEvidence, Policy, PolicyError, TierThresholds};
-pub use score::score;
-pub use signals::{signal_metrics, signal_names};
-pub use windows::Windows;
+pub use policy::{DEFAULT_POLICY, MinimumEvidence, Policy, PolicyError};
+pub use risk::{
+    FeatureColumns, ProposedWeight, RiskModel, TestOptions, TestResult, TrainingRows,
+    WeightsProposal, propose_weights,
+};
+pub use score::{ScoreInput, empty_history, score};
+pub use signals::signal_names;
+pub use tier::{HISTORY_DAYS, TierPolicy};

@@ -1,10 +1,9 @@
 //! The lifecycle of a partner: its stage, since when, and its step of onboarding.
 
-use domain::{AsOf, Day, MICROS_PER_DAY, Stage};
+use domain::{Day, MICROS_PER_DAY, Stage};
 
-use crate::input::Partner;
-
-/// Days without a production success after which a live partner has churned (metrics.md, "Words").
+/// The least number of days without a production success after which a live partner has churned; of a
+/// partner that calls rarely it is three times its cadence.
 pub const CHURN_DAYS: i32 = 28;
 /// Days in one step of onboarding after which a partner is stuck (metric `stuck_partners`).
 pub const STUCK_DAYS: i64 = 30;
@@ -27,6 +26,34 @@ impl OnboardingStep {
     }
 }
 
+/// The dates of a partner as of its evaluated day. Instants are in µs.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct PartnerDates {
+    pub registered_at: Option<i64>,
+    /// The first success in any environment.
+    pub first_call_at: Option<i64>,
+    /// The last call of any status in any environment.
+    pub last_call_at: Option<i64>,
+    /// The first production success.
+    pub live_at: Option<i64>,
+    /// The last date with a production success.
+    pub last_success: Option<Day>,
+    /// The median gap between active days, in days.
+    pub cadence: f64,
+}
+
+impl PartnerDates {
+    /// Returns the whole days without a production success before `day`; `None` before go-live.
+    pub(crate) fn silent_days(&self, day: Day) -> Option<i32> {
+        Some(day.0 - self.last_success?.0 - 1)
+    }
+
+    /// Returns the number of whole silent days after which the partner counts as churned.
+    fn churn_days(&self) -> i32 {
+        CHURN_DAYS.max((3.0 * self.cadence).ceil() as i32)
+    }
+}
+
 /// A stage, and the instant it began where that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lifecycle {
@@ -35,102 +62,97 @@ pub(crate) struct Lifecycle {
     pub since: Option<i64>,
     /// `None` from go-live on.
     pub step: Option<OnboardingStep>,
+    /// When the step of onboarding began, µs.
+    pub step_since: Option<i64>,
 }
 
-/// Returns the lifecycle of a partner at `as_of`.
-pub(crate) fn lifecycle(partner: &Partner, as_of: AsOf) -> Lifecycle {
-    if let Some(live) = partner.live_at {
-        let (stage, since) = match churn_day(partner).filter(|day| *day <= as_of.day()) {
-            Some(day) => (Stage::Churned, day.start_micros()),
-            None => (Stage::Live, live),
-        };
-        return Lifecycle { stage, since: Some(since), step: None };
+/// Returns the lifecycle of a partner as of a day.
+pub(crate) fn lifecycle(dates: &PartnerDates, day: Day) -> Lifecycle {
+    let none = Lifecycle { stage: Stage::Live, since: dates.live_at, step: None, step_since: None };
+    if dates.live_at.is_some() {
+        let churn_days = dates.churn_days();
+        let silent = dates.silent_days(day).filter(|silent| *silent >= churn_days);
+        let Some((_, last)) = silent.zip(dates.last_success) else { return none };
+        let since = Some(last.plus(churn_days + 1).start_micros());
+        return Lifecycle { stage: Stage::Churned, since, ..none };
     }
-    let step = match (partner.first_call_at, partner.last_call_at) {
+    let step = match (dates.first_call_at, dates.last_call_at) {
         (Some(_), _) => OnboardingStep::Sandbox,
         (None, Some(_)) => OnboardingStep::Failing,
         (None, None) => OnboardingStep::NeverCalled,
     };
-    let onboarding = |since| Lifecycle { stage: Stage::Onboarding, since, step: Some(step) };
-    // Without a registration nothing says since when the partner is expected to get on.
-    let Some(registered) = partner.registered_at else {
-        return onboarding(partner.first_call_at);
-    };
-    let step_since = partner.first_call_at.map_or(registered, |first| first.max(registered));
-    if as_of.micros() - step_since < STUCK_DAYS * MICROS_PER_DAY {
-        return onboarding(Some(registered));
-    }
-    Lifecycle {
-        stage: Stage::Stuck,
-        since: Some(step_since + STUCK_DAYS * MICROS_PER_DAY),
-        step: Some(step),
-    }
-}
-
-/// Returns the first midnight at which a live partner counts as churned, if no success follows.
-pub(crate) fn churn_day(partner: &Partner) -> Option<Day> {
-    // It has churned from the instant after last success + 28 days; the next midnight sees it.
-    let last = partner.last_success_at?;
-    Some(Day::of_micros(last).plus(CHURN_DAYS + 1))
-}
-
-/// Returns the instant at which the present step of onboarding began, in µs.
-pub(crate) fn step_since(partner: &Partner) -> Option<i64> {
-    match (partner.first_call_at, partner.registered_at) {
+    let step_since = match (dates.first_call_at, dates.registered_at) {
         (Some(first), Some(registered)) => Some(first.max(registered)),
         (first, registered) => first.or(registered),
+    };
+    let onboarding =
+        |since| Lifecycle { stage: Stage::Onboarding, since, step: Some(step), step_since };
+    // Without a registration nothing says since when the partner is expected to get on.
+    let Some(registered) = dates.registered_at else {
+        return onboarding(dates.first_call_at);
+    };
+    let stuck_at = step_since.unwrap_or(registered) + STUCK_DAYS * MICROS_PER_DAY;
+    if day.start_micros() < stuck_at {
+        return onboarding(Some(registered));
     }
+    Lifecycle { stage: Stage::Stuck, since: Some(stuck_at), step: Some(step), step_since }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_input::{at, day, partner};
+    use domain::parse_instant;
+
+    fn day(text: &str) -> Day {
+        text.parse().expect("a day")
+    }
 
     #[test]
     fn every_partner_has_one_stage() {
         #[track_caller]
         fn check(
             [registered, first_call, last_call, live, last_success]: [&str; 5],
+            cadence: f64,
             stage: Stage,
             step: Option<OnboardingStep>,
         ) {
-            let given = |text: &str| (!text.is_empty()).then(|| at(text));
-            let mut p = partner("p");
-            p.registered_at = given(registered);
-            p.first_call_at = given(first_call);
-            p.last_call_at = given(last_call);
-            p.live_at = given(live);
-            p.last_success_at = given(last_success);
-            let found = lifecycle(&p, AsOf::of_day(day("2026-09-15")));
+            let given = |text: &str| {
+                let instant =
+                    if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+                (!text.is_empty()).then(|| parse_instant(&instant).expect("an instant"))
+            };
+            let dates = PartnerDates {
+                registered_at: given(registered),
+                first_call_at: given(first_call),
+                last_call_at: given(last_call),
+                live_at: given(live),
+                last_success: (!last_success.is_empty()).then(|| day(last_success)),
+                cadence,
+            };
+            let found = lifecycle(&dates, day("2026-09-15"));
             assert_eq!((found.stage, found.step), (stage, step));
         }
         use OnboardingStep::{Failing, NeverCalled, Sandbox};
         use Stage::{Churned, Live, Onboarding, Stuck};
-        check(["2026-09-01", "", "", "", ""], Onboarding, Some(NeverCalled));
+        check(["2026-09-01", "", "", "", ""], 1.0, Onboarding, Some(NeverCalled));
         // Thirty days to the microsecond, and one short of it.
-        check(["2026-08-16", "", "", "", ""], Stuck, Some(NeverCalled));
-        check(["2026-08-16T00:00:00.000001Z", "", "", "", ""], Onboarding, Some(NeverCalled));
-        check(["2026-08-01", "", "2026-09-10", "", ""], Stuck, Some(Failing));
-        check(["2026-08-01", "2026-08-10", "2026-09-10", "", ""], Stuck, Some(Sandbox));
-        check(["2026-08-01", "2026-09-10", "2026-09-10", "", ""], Onboarding, Some(Sandbox));
+        check(["2026-08-16", "", "", "", ""], 1.0, Stuck, Some(NeverCalled));
+        let later = "2026-08-16T00:00:00.000001Z";
+        check([later, "", "", "", ""], 1.0, Onboarding, Some(NeverCalled));
+        check(["2026-08-01", "", "2026-09-10", "", ""], 1.0, Stuck, Some(Failing));
+        check(["2026-08-01", "2026-08-10", "2026-09-10", "", ""], 1.0, Stuck, Some(Sandbox));
+        check(["2026-08-01", "2026-09-10", "2026-09-10", "", ""], 1.0, Onboarding, Some(Sandbox));
         // A call before the registration counts from the registration.
-        check(["2026-09-10", "2026-01-10", "2026-09-10", "", ""], Onboarding, Some(Sandbox));
-        check(["", "2026-01-10", "2026-01-10", "", ""], Onboarding, Some(Sandbox));
-        check(["", "", "", "", ""], Onboarding, Some(NeverCalled));
+        check(["2026-09-10", "2026-01-10", "2026-09-10", "", ""], 1.0, Onboarding, Some(Sandbox));
+        check(["", "2026-01-10", "2026-01-10", "", ""], 1.0, Onboarding, Some(Sandbox));
+        check(["", "", "", "", ""], 1.0, Onboarding, Some(NeverCalled));
         let live = |last| ["2026-01-01", "2026-01-02", last, "2026-01-03", last];
-        check(live("2026-09-14T23:00:00Z"), Live, None);
-        check(live("2026-08-18"), Live, None);
-        check(live("2026-08-17T23:59:59.999999Z"), Churned, None);
-        check(["", "2026-01-02", "2026-09-10", "2026-01-03", "2026-09-10"], Live, None);
-    }
-
-    #[test]
-    fn churn_shows_at_the_midnight_after() {
-        let mut p = partner("p");
-        p.last_success_at = Some(at("2026-08-18"));
-        assert_eq!(churn_day(&p), Some(day("2026-09-16")));
-        p.last_success_at = Some(at("2026-08-17T23:59:59.999999Z"));
-        assert_eq!(churn_day(&p), Some(day("2026-09-15")));
+        // 28 whole days from 18 August to 14 September.
+        check(live("2026-08-18"), 1.0, Live, None);
+        check(live("2026-08-17"), 1.0, Churned, None);
+        // A monthly caller is not dying every month: three of its gaps are 90 days.
+        check(live("2026-08-01"), 30.0, Live, None);
+        check(live("2026-06-17"), 30.0, Live, None);
+        check(live("2026-06-16"), 30.0, Churned, None);
     }
 }

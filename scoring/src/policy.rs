@@ -7,15 +7,10 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use toml::de::{DeTable, DeValue};
 
-use crate::signals::{
-    ERROR_TREND_DAYS, SignalParameters, computed_signal_names, signal_names, signal_tables,
-};
+use crate::gates::GatePolicy;
+use crate::signals::{SignalParameters, signal_names, signal_tables};
+use crate::tier::TierPolicy;
 use crate::value_check::{ValueCheck, value_check};
-use crate::windows::Windows;
-
-/// Days of traffic that are read beyond the windows, so that a lake without traffic on some days is
-/// not taken for a young one.
-const SPARE_DAYS: i32 = 112;
 
 /// The policy shipped with the binary, with a comment for every key.
 pub const DEFAULT_POLICY: &str = include_str!("../default_policy.toml");
@@ -24,10 +19,10 @@ pub const DEFAULT_POLICY: &str = include_str!("../default_policy.toml");
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub version: String,
-    pub windows: Windows,
     weights: Weights,
     pub evidence: MinimumEvidence,
-    pub tiers: TierThresholds,
+    pub tiers: TierPolicy,
+    pub(crate) gates: GatePolicy,
     pub(crate) signals: SignalParameters,
 }
 
@@ -35,16 +30,16 @@ pub struct Policy {
 #[derive(Deserialize)]
 struct GeneralTables {
     version: String,
-    windows: Windows,
     weights: Weights,
     evidence: MinimumEvidence,
-    tiers: TierThresholds,
+    tiers: TierPolicy,
+    gates: GatePolicy,
 }
 
 /// The keys of [`GeneralTables`].
-const GENERAL_TABLES: [&str; 5] = ["version", "windows", "weights", "evidence", "tiers"];
+const GENERAL_TABLES: [&str; 5] = ["version", "weights", "evidence", "tiers", "gates"];
 
-/// The weight of every signal, those that this version does not compute included.
+/// The weight of every signal.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(transparent)]
 struct Weights(BTreeMap<RegisteredSignal, f64>);
@@ -71,16 +66,8 @@ pub struct MinimumEvidence {
     /// 0–1.
     pub min_coverage: f64,
     pub min_live_days: i32,
-    /// The highest score while coverage is below 1.
-    pub partial_coverage_cap: f64,
-}
-
-/// The scores at which a tier is entered, 0–100.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TierThresholds {
-    pub at_risk_below: f64,
-    pub healthy_above: f64,
+    /// The highest score at the minimum coverage; it rises to 100 at full coverage.
+    pub cap_at_min_coverage: f64,
 }
 
 /// Why a scoring policy was refused, with line and column (`5:1`); the caller knows its file.
@@ -90,7 +77,7 @@ pub enum PolicyError {
     Toml { at: Position, message: String },
     #[error("{at}: {key} = {given} must be {expected}")]
     Value { key: String, at: Position, given: String, expected: &'static str },
-    #[error("{at}: all weights of signals that are computed are 0; give at least one of {names}")]
+    #[error("{at}: all weights are 0; give at least one of {names}")]
     AllWeightsZero { at: Position, names: String },
     #[error("{at}: [weights] lacks `{signal}`; {signal} = 0 leaves it out")]
     MissingWeight { at: Position, signal: SignalName },
@@ -109,10 +96,15 @@ impl Policy {
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         check_tables(text)?;
         let general: GeneralTables = parse_toml(text)?;
-        let GeneralTables { version, windows, weights, evidence, tiers } = general;
+        let GeneralTables { version, weights, evidence, tiers, gates } = general;
         let signals = parse_toml(text)?;
-        let policy = Self { version, windows, weights, evidence, tiers, signals };
-        let checks = [policy.general_checks(), policy.signals.checks(&policy.windows)];
+        let policy = Self { version, weights, evidence, tiers, gates, signals };
+        let checks = [
+            policy.general_checks(),
+            policy.tiers.checks(),
+            policy.gates.checks(),
+            policy.signals.checks(),
+        ];
         if let Some(refused) = checks.into_iter().flatten().find(|check| !check.is_allowed) {
             let ValueCheck { key, given, expected, .. } = refused;
             return Err(PolicyError::Value { at: key_position(text, &key), key, given, expected });
@@ -121,8 +113,8 @@ impl Policy {
         if let Some(signal) = signal_names().find(|signal| policy.given_weight(signal).is_none()) {
             return Err(PolicyError::MissingWeight { at, signal });
         }
-        if computed_signal_names().all(|signal| policy.weight(&signal) == 0.0) {
-            let names = joined(computed_signal_names());
+        if signal_names().all(|signal| policy.weight(&signal) == 0.0) {
+            let names = joined(signal_names());
             return Err(PolicyError::AllWeightsZero { at, names });
         }
         Ok(policy)
@@ -137,38 +129,19 @@ impl Policy {
         self.weights.0.get(&RegisteredSignal(signal.clone())).copied()
     }
 
-    /// Returns how many days of traffic a run reads, those for partners that churned lately
-    /// included.
-    pub fn lookback_days(&self) -> i32 {
-        let windows = &self.windows;
-        ERROR_TREND_DAYS.max(windows.recent_days) + windows.baseline_days + SPARE_DAYS
-    }
-
-    /// Checks every value outside the tables of signals.
+    /// Checks the values of the tables that belong to neither signals, tiers nor gates.
     fn general_checks(&self) -> Vec<ValueCheck> {
-        let (windows, evidence, tiers) = (&self.windows, &self.evidence, &self.tiers);
-        let is_weeks = |days: i32, most: i32| (7..=most).contains(&days) && days % 7 == 0;
-        // The metric `error_trend` has no alarms from longer ago.
-        let recent_weeks = "whole weeks in days, 7 to 84";
-        let whole_weeks = "whole weeks in days, 7 to 3650";
-        let is_score = |value: f64| (0.0..=100.0).contains(&value);
-        let (recent, baseline) = (windows.recent_days, windows.baseline_days);
-        let (low, high) = (tiers.at_risk_below, tiers.healthy_above);
-        let (coverage, cap) = (evidence.min_coverage, evidence.partial_coverage_cap);
+        let evidence = &self.evidence;
+        let (coverage, cap) = (evidence.min_coverage, evidence.cap_at_min_coverage);
         let live = evidence.min_live_days;
         let is_version = !self.version.trim().is_empty();
-        let are_ordered = is_score(high) && high >= low;
-        let is_recent = is_weeks(recent, ERROR_TREND_DAYS);
         let is_share = (0.0..=1.0).contains(&coverage);
+        let is_score = (0.0..=100.0).contains(&cap);
         let mut checks = vec![
             value_check("version", &self.version, "a name", is_version),
-            value_check("windows.recent_days", &recent, recent_weeks, is_recent),
-            value_check("windows.baseline_days", &baseline, whole_weeks, is_weeks(baseline, 3_650)),
             value_check("evidence.min_coverage", &coverage, "0 to 1", is_share),
             value_check("evidence.min_live_days", &live, "0 or more", live >= 0),
-            value_check("evidence.partial_coverage_cap", &cap, "0 to 100", is_score(cap)),
-            value_check("tiers.at_risk_below", &low, "0 to 100", is_score(low)),
-            value_check("tiers.healthy_above", &high, "at_risk_below to 100", are_ordered),
+            value_check("evidence.cap_at_min_coverage", &cap, "0 to 100", is_score),
         ];
         checks.extend(signal_names().map(|signal| {
             let weight = self.weight(&signal);
@@ -231,9 +204,9 @@ mod tests {
     fn the_default_policy_has_every_weight_and_table() {
         let policy = Policy::parse(DEFAULT_POLICY).expect("the shipped policy");
         let weight = |name| policy.weight(&SignalName::new(name));
-        assert_eq!(["onboarding", "errors", "dormancy"].map(weight), [10.0, 20.0, 20.0]);
-        assert_eq!((policy.windows.recent_days, policy.windows.baseline_days), (28, 84));
+        assert_eq!(["onboarding", "errors", "dormancy"].map(weight), [5.0, 20.0, 20.0]);
         assert_eq!((policy.tiers.at_risk_below, policy.tiers.healthy_above), (40.0, 75.0));
+        assert_eq!((policy.evidence.min_coverage, policy.evidence.min_live_days), (0.6, 28));
     }
 
     #[test]
@@ -251,22 +224,21 @@ mod tests {
             let at = DEFAULT_POLICY.lines().position(|l| l.starts_with(key)).expect("a key");
             format!("{}:1: ", at + 1)
         };
-        check("growth = 10", "growth = -1", &[&line("growth"), "weights.growth = -1", "0 or more"]);
-        check("scale = 0.25", "scale = nan", &[&line("scale"), "growth.scale", "more than 0"]);
-        check("recent_days = 28", "recent_days = 30", &[&line("recent_days"), "whole weeks"]);
-        check("recent_days = 28", "recent_days = 91", &[&line("recent_days"), "7 to 84"]);
-        check("healthy_above = 75", "healthy_above = 30", &["tiers.healthy_above = 30"]);
+        check("growth = 15", "growth = -1", &[&line("growth"), "weights.growth = -1", "0 or more"]);
+        let fall = line("zero_fall");
+        check("zero_fall = 0.5", "zero_fall = nan", &[&fall, "growth.zero_fall", "more than 0"]);
+        check("healthy_above = 75", "healthy_above = 30", &["tiers.healthy_", " = "]);
         check("errors = 20", "error = 20", &["unknown signal `error`; did you mean `errors`?"]);
         check("errors = 20\n", "", &["[weights] lacks `errors`; errors = 0 leaves it out"]);
         let value = line("alarm_days").replace(":1: ", ":14: ");
         check("alarm_days = 7", "alarm_days = seven", &[&value, "string values must be quoted"]);
         check("alarm_days = 7", "alarm_days = \"seven\"", &["invalid type: text, expected i32"]);
-        check("version = \"1\"", "version = \"\"", &["5:1: version", "a name"]);
+        check("version = \"2\"", "version = \"\"", &["5:1: version", "a name"]);
         let table = line("[growth]").replace(":1: ", ":2: ");
         let meant = "unknown field `grwth`; did you mean `growth`?";
         check("[growth]", "[grwth]", &[&table, meant]);
-        check("shrink_weeks = 4", "shrink_week = 4", &["did you mean `shrink_weeks`?"]);
-        check("scale = 0.25", "", &["missing field `scale`"]);
+        check("min_weeks_before = 4", "min_week_before = 4", &["did you mean `min_weeks_before`?"]);
+        check("min_live_weeks = 8\n", "", &["missing field `min_live_weeks`"]);
     }
 
     #[test]
@@ -276,6 +248,6 @@ mod tests {
         let zero: String = signal_names().map(|signal| format!("{signal} = 0\n")).collect();
         let error = Policy::parse(&format!("{general}[weights]\n{zero}\n{rest}"));
         let error = error.expect_err("no weight").to_string();
-        assert!(error.contains("onboarding, errors, steadiness, growth"), "{error}");
+        assert!(error.contains("onboarding, errors, steadiness, growth, revenue"), "{error}");
     }
 }

@@ -1,32 +1,22 @@
-//! Small partners and days for the tests of this crate, and readings of one signal.
+//! Small partners and frames for the tests of this crate, and measurements by one signal.
 
-use domain::{Day, parse_instant};
+use domain::{Day, MICROS_PER_DAY, parse_instant};
+use polars::df;
+use polars::prelude::DataFrame;
 
-use crate::input::{DayCalls, Partner};
+use crate::dormancy::{BetaGeometric, DormancyModel, FittedModel};
+use crate::frames::InputFrame;
+use crate::partner_columns::PartnerColumns;
+use crate::peers::Peers;
 use crate::policy::{DEFAULT_POLICY, Policy};
-use crate::signals::{Measurement, Reading, SegmentCv, Signal, SignalContext};
+use crate::signals::{Measured, Signal, SignalInput};
+
+/// The day as of which the partners of these tests are evaluated.
+pub(crate) const DAY: &str = "2026-09-15";
 
 /// The shipped policy.
 pub(crate) fn default_policy() -> Policy {
     Policy::parse(DEFAULT_POLICY).expect("the shipped policy")
-}
-
-/// The shipped policy with the weights of four signals only, so that the tests of whole runs stay
-/// as they are when a signal is added.
-pub(crate) fn four_signal_policy() -> Policy {
-    let (general, weights) = DEFAULT_POLICY.split_once("[weights]\n").expect("weights");
-    let (weights, rest) = weights.split_once("\n\n").expect("the next table");
-    let weights = weights.lines().map(|line| match line.split_once(" = ") {
-        Some(("onboarding", _)) => "onboarding = 10\n".to_owned(),
-        Some(("errors", _)) => "errors = 20\n".to_owned(),
-        Some(("steadiness", _)) => "steadiness = 15\n".to_owned(),
-        Some(("growth", _)) => "growth = 10\n".to_owned(),
-        Some((other, _)) => format!("{other} = 0\n"),
-        None => format!("{line}\n"),
-    });
-    let weights: String = weights.collect();
-    let text = format!("{general}[weights]\n{weights}\n{rest}");
-    Policy::parse(&text).expect("the shipped policy with other weights")
 }
 
 pub(crate) fn day(text: &str) -> Day {
@@ -37,43 +27,183 @@ pub(crate) fn at(text: &str) -> i64 {
     parse_instant(text).expect("an instant")
 }
 
-pub(crate) fn partner(id: &str) -> Partner {
-    Partner { id: id.to_owned(), ..Partner::default() }
+/// A partner as of [`DAY`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TestPartner {
+    pub segment: Option<&'static str>,
+    pub registered_at: Option<i64>,
+    pub live_at: Option<i64>,
+    pub last_success: Option<Day>,
+    pub quota_per_minute: Option<i64>,
+    pub cadence: Option<f64>,
 }
 
-/// Makes days with calls, all of them successes.
-pub(crate) fn traffic(days: impl Iterator<Item = (Day, i64)>) -> Vec<DayCalls> {
-    let called = days.filter(|(_, calls)| *calls > 0);
-    called.map(|(day, calls)| DayCalls { day, calls, successes: calls }).collect()
-}
-
-/// Reads a signal of a partner as of a day.
-pub(crate) fn read_signal<S: Signal>(
-    partner: &Partner,
-    as_of: &str,
-    parameters: &S::Parameters,
-    data: &S::Data,
-) -> Reading {
-    read_signal_with_cv::<S>(partner, as_of, &SegmentCv::new(), parameters, data)
-}
-
-/// Reads a signal of a partner as of a day, with the cv of its segment.
-pub(crate) fn read_signal_with_cv<S: Signal>(
-    partner: &Partner,
-    as_of: &str,
-    segment_cv: &SegmentCv<'_>,
-    parameters: &S::Parameters,
-    data: &S::Data,
-) -> Reading {
-    let (day, windows) = (day(as_of), default_policy().windows);
-    let context = SignalContext { partner, day, run_day: day, windows: &windows, segment_cv };
-    S::read(&context, parameters, data)
-}
-
-#[track_caller]
-pub(crate) fn measured(reading: Reading) -> Measurement {
-    match reading {
-        Reading::Measured(measured) => measured,
-        other => panic!("not measured: {other:?}"),
+/// Returns a partner that went live so many days before [`DAY`], and called on the day before it.
+pub(crate) fn live_for(days: f64) -> TestPartner {
+    let now = day(DAY).start_micros();
+    TestPartner {
+        live_at: Some(now - (days * MICROS_PER_DAY as f64) as i64),
+        last_success: Some(day(DAY).plus(-1)),
+        ..TestPartner::default()
     }
+}
+
+/// Returns a partner that has been live for a year.
+pub(crate) fn live() -> TestPartner {
+    live_for(365.0)
+}
+
+/// Returns the id of the partner of a row.
+pub(crate) fn id(row: usize) -> String {
+    format!("p{row:03}")
+}
+
+/// Returns the partners' columns.
+pub(crate) fn partner_columns(partners: &[TestPartner]) -> PartnerColumns {
+    let instants = |of: fn(&TestPartner) -> Option<i64>| -> Vec<Option<i64>> {
+        partners.iter().map(of).collect()
+    };
+    let mut frame = keys(partners.len());
+    let columns = df!(
+        "segment" => partners.iter().map(|p| p.segment).collect::<Vec<_>>(),
+        "registered_at" => instants(|p| p.registered_at),
+        "first_call_at" => instants(|p| p.live_at),
+        "last_call_at" => instants(|p| p.last_success.map(Day::start_micros)),
+        "live_at" => instants(|p| p.live_at),
+        "last_success_date" => partners.iter().map(|p| p.last_success.map(|d| d.0)).collect::<Vec<_>>(),
+        "quota_per_minute" => instants(|p| p.quota_per_minute),
+    );
+    frame.hstack_mut(columns.expect("columns").columns()).expect("columns of one length");
+    let mut activity = keys(partners.len());
+    let cadences = df!("cadence" => partners.iter().map(|p| p.cadence).collect::<Vec<_>>());
+    activity.hstack_mut(cadences.expect("a column").columns()).expect("columns of one length");
+    let named = |name: &str, frame| InputFrame::new(name, frame);
+    PartnerColumns::of(&named("scoring_partner", frame), &named("scoring_activity", activity))
+        .expect("columns of partners")
+}
+
+/// Returns the day and the id of so many partners.
+fn keys(rows: usize) -> DataFrame {
+    let ids: Vec<String> = (0..rows).map(id).collect();
+    df!("day" => vec![day(DAY).0; rows], "partner_id" => ids).expect("keys")
+}
+
+/// A dormancy model with the parameters of the paper's donations.
+fn donations_model() -> DormancyModel {
+    let parameters = BetaGeometric { alpha: 1.204, beta: 0.750, gamma: 0.657, delta: 2.783 };
+    DormancyModel::BetaGeometric(FittedModel {
+        parameters,
+        log_likelihood: -33_225.6,
+        partners: 11_104,
+    })
+}
+
+/// What a signal says of partners: a row each.
+pub(crate) struct Answers {
+    measured: Measured,
+    reasons: Vec<Option<String>>,
+}
+
+/// What a signal says of one partner.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    pub applies: bool,
+    pub value: Option<f64>,
+    pub score: Option<f64>,
+    pub n: i64,
+    pub weight_share: f64,
+    pub reason: Option<String>,
+}
+
+impl Answers {
+    /// Returns what a signal says of the partner of a row.
+    pub(crate) fn of(&self, row: usize) -> Answer {
+        let (measured, shares) = (&self.measured, &self.measured.weight_share);
+        Answer {
+            applies: measured.applies.get(row).expect("known whether it applies"),
+            value: measured.value.get(row),
+            score: measured.score.get(row),
+            n: measured.n.get(row).unwrap_or(0),
+            weight_share: shares.as_ref().map_or(1.0, |s| s.get(row).expect("a share")),
+            reason: self.reasons[row].clone(),
+        }
+    }
+}
+
+impl Answer {
+    /// Checks score and sentence; no score means that the signal is not available.
+    #[track_caller]
+    pub(crate) fn check(&self, score: Option<f64>, reason: &str) {
+        assert_eq!(self.reason.as_deref(), Some(reason));
+        match (self.score, score) {
+            (Some(found), Some(expected)) => {
+                assert!((found - expected).abs() < 1e-6, "{reason}: {found}");
+            }
+            (found, expected) => assert_eq!(found, expected, "{reason}"),
+        }
+        assert!(self.applies, "{reason}");
+        assert_eq!(self.value.is_some(), score.is_some(), "{reason}");
+    }
+
+    /// Checks that the signal does not apply, and says nothing.
+    #[track_caller]
+    pub(crate) fn check_not_applicable(&self) {
+        let found = (self.applies, self.value, self.score, self.reason.as_deref());
+        assert_eq!(found, (false, None, None, None));
+    }
+}
+
+/// Measures partners by a signal. `rows` are the columns of the signal's query, a partner a row.
+pub(crate) fn measure<S: Signal>(
+    partners: &[TestPartner],
+    rows: DataFrame,
+    parameters: &S::Parameters,
+) -> Answers {
+    measure_with_details::<S>(partners, rows, &[], parameters)
+}
+
+/// Measures partners by a signal where no dormancy model could be fitted.
+pub(crate) fn measure_without_model<S: Signal>(
+    partners: &[TestPartner],
+    rows: DataFrame,
+    parameters: &S::Parameters,
+) -> Answers {
+    measure_from::<S>(partners, rows, &[], None, parameters)
+}
+
+/// Measures partners by a signal whose reasons read further frames.
+pub(crate) fn measure_with_details<S: Signal>(
+    partners: &[TestPartner],
+    rows: DataFrame,
+    details: &[(&str, DataFrame)],
+    parameters: &S::Parameters,
+) -> Answers {
+    measure_from::<S>(partners, rows, details, Some(&donations_model()), parameters)
+}
+
+fn measure_from<S: Signal>(
+    partners: &[TestPartner],
+    rows: DataFrame,
+    details: &[(&str, DataFrame)],
+    dormancy: Option<&DormancyModel>,
+    parameters: &S::Parameters,
+) -> Answers {
+    let mut frame = keys(partners.len());
+    frame.hstack_mut(rows.columns()).expect("columns of one length");
+    let rows = InputFrame::new(S::INPUT, frame);
+    let partners = partner_columns(partners);
+    let peers = Peers::of(partners.keys.days(), &partners.segment);
+    let details = details
+        .iter()
+        .map(|(name, frame)| ((*name).to_owned(), InputFrame::new(name, frame.clone())));
+    let input = SignalInput {
+        rows: &rows,
+        partners: &partners,
+        peers: &peers,
+        dormancy,
+        details: &details.collect(),
+    };
+    let measured = S::measure(&input, parameters).expect("a measurement");
+    let reasons = S::reasons(&input, &measured, parameters).expect("sentences");
+    Answers { measured, reasons }
 }

@@ -3,47 +3,48 @@
 use domain::format::{plain_date, whole_days};
 use domain::{Day, MICROS_PER_DAY, Stage, Tier};
 
-use crate::input::Partner;
-use crate::lifecycle::{Lifecycle, OnboardingStep, step_since};
-use crate::output::SignalScore;
+use crate::evaluation::{Evaluation, SignalColumns};
+use crate::frames::ScoreError;
+use crate::gate_reason::gate_reason;
+use crate::gates::Gate;
+use crate::lifecycle::OnboardingStep;
+use crate::policy::Policy;
 
 /// Points against the segment from which a signal stands out.
 const STANDS_OUT: f64 = 1.0;
 
-/// What is known of a partner when its reason is chosen.
-pub(crate) struct ReasonContext<'a> {
-    pub partner: &'a Partner,
-    pub lifecycle: Lifecycle,
-    pub tier: Tier,
-    pub coverage: f64,
-    pub signals: &'a [SignalScore],
-    pub day: Day,
-    /// Days a partner must have been live for a score.
-    pub min_live_days: i32,
-}
-
-/// Returns the sentence, which is under 57 characters long for values of usual length.
-pub(crate) fn top_reason(context: &ReasonContext<'_>) -> String {
-    match context.lifecycle.stage {
-        Stage::Onboarding | Stage::Stuck => onboarding_reason(context),
-        Stage::Churned => match context.partner.last_success_at {
-            Some(last) => {
-                let day = plain_date(Day::of_micros(last), context.day);
-                format!("No production success since {day}")
+/// Returns the sentence of one row, which is under 57 characters long for values of usual length.
+pub(crate) fn top_reason(
+    evaluation: &Evaluation,
+    row: usize,
+    (tier, gate): (Tier, Option<Gate>),
+    day: Day,
+    policy: &Policy,
+) -> Result<String, ScoreError> {
+    if let Some(gate) = gate {
+        return gate_reason(gate, evaluation, row);
+    }
+    let lifecycle = &evaluation.partners.lifecycles[row];
+    Ok(match lifecycle.stage {
+        Stage::Onboarding | Stage::Stuck => match lifecycle.step_since {
+            None => "Not registered, and no call has succeeded".to_owned(),
+            Some(since) => {
+                let days = (day.start_micros() - since).max(0) / MICROS_PER_DAY;
+                describe_step(lifecycle.step, days)
+            }
+        },
+        Stage::Churned => match evaluation.partners.silent_days.get(row) {
+            Some(days) => {
+                let last = plain_date(day.plus(-(days as i32) - 1), day);
+                format!("No production success since {last}")
             }
             None => "No production success any more".to_owned(),
         },
-        Stage::Live if context.tier == Tier::InsufficientEvidence => missing_evidence(context),
-        Stage::Live => outstanding_signal(context),
-    }
-}
-
-fn onboarding_reason(context: &ReasonContext<'_>) -> String {
-    let Some(since) = step_since(context.partner) else {
-        return "Not registered, and no call has succeeded".to_owned();
-    };
-    let days = (context.day.start_micros() - since).max(0) / MICROS_PER_DAY;
-    describe_step(context.lifecycle.step, days)
+        Stage::Live if tier == Tier::InsufficientEvidence => {
+            missing_evidence(evaluation, row, policy)
+        }
+        Stage::Live => outstanding_signal(evaluation, row, tier),
+    })
 }
 
 /// Describes a step of onboarding after so many whole days.
@@ -59,42 +60,45 @@ fn describe_step(step: Option<OnboardingStep>, days: i64) -> String {
 }
 
 /// Says which evidence is missing for a score.
-fn missing_evidence(context: &ReasonContext<'_>) -> String {
-    let needed = context.min_live_days;
-    let live = context.partner.live_at.map(|live| live_days(live, context.day));
-    if let Some(days) = live.filter(|days| *days < i64::from(needed)) {
-        return format!("Live for {}; a score needs {needed}", whole_days(days));
+fn missing_evidence(evaluation: &Evaluation, row: usize, policy: &Policy) -> String {
+    let needed = policy.evidence.min_live_days;
+    let live_days = evaluation.partners.live_days.get(row).map(f64::floor);
+    if let Some(days) = live_days.filter(|days| *days < f64::from(needed)) {
+        return format!("Live for {}; a score needs {needed}", whole_days(days as i64));
     }
     // The heaviest signal that is missing says why.
-    let missing = context.signals.iter().filter(|s| s.applicable && s.score.is_none());
-    let heaviest = missing.reduce(|kept, next| if next.weight > kept.weight { next } else { kept });
-    let reason = heaviest.and_then(|s| s.reason.clone());
-    reason.unwrap_or_else(|| format!("Coverage {:.2}: too little to score", context.coverage))
-}
-
-/// Returns the number of whole days since go-live.
-pub(crate) fn live_days(live: i64, day: Day) -> i64 {
-    (day.start_micros() - live).max(0) / MICROS_PER_DAY
+    let is_missing = |signal: &&SignalColumns| {
+        signal.applies.get(row) == Some(true) && signal.score.get(row).is_none()
+    };
+    let weight = |signal: &SignalColumns| signal.weight.get(row).unwrap_or_default();
+    let missing = evaluation.signals.iter().filter(is_missing);
+    let heaviest = missing.reduce(|kept, next| if weight(next) > weight(kept) { next } else { kept });
+    let reason = heaviest.and_then(|signal| signal.reasons.get(row).cloned().flatten());
+    let coverage = evaluation.weighted.coverage.get(row).unwrap_or_default();
+    reason.unwrap_or_else(|| format!("Coverage {coverage:.2}: too little to score"))
 }
 
 /// Returns the reason of the signal that pulls the score down most against the segment. Where none
 /// does, it is the one that costs most points, or, of a healthy partner, the one that lifts it
 /// most.
-fn outstanding_signal(context: &ReasonContext<'_>) -> String {
-    let measured = || context.signals.iter().filter(|s| s.score.is_some());
-    let reason_of_most = |points: &dyn Fn(&SignalScore) -> f64| {
-        let with_points = measured().map(|s| (points(s), s));
+fn outstanding_signal(evaluation: &Evaluation, row: usize, tier: Tier) -> String {
+    let measured = || evaluation.signals.iter().filter(|signal| signal.score.get(row).is_some());
+    let reason_of_most = |points: &dyn Fn(&SignalColumns) -> f64| {
+        let with_points = measured().map(|signal| (points(signal), signal));
         with_points
             .reduce(|kept, next| if next.0 > kept.0 { next } else { kept })
             .filter(|(points, _)| *points >= STANDS_OUT)
-            .and_then(|(_, s)| s.reason.clone())
+            .and_then(|(_, signal)| signal.reasons.get(row).cloned().flatten())
     };
-    let weight: f64 = measured().map(|s| s.weight).sum();
-    let below = |s: &SignalScore| -s.contribution.unwrap_or(0.0);
-    let lost = |s: &SignalScore| s.weight * (100.0 - s.score.unwrap_or(100.0)) / weight;
-    let above = |s: &SignalScore| s.contribution.unwrap_or(0.0);
-    let found = match context.tier {
-        Tier::Healthy => reason_of_most(&below).or_else(|| reason_of_most(&above)),
+    let total = evaluation.weighted.weight.get(row).filter(|weight| *weight > 0.0).unwrap_or(1.0);
+    let contribution = |signal: &SignalColumns| signal.contribution.get(row).unwrap_or_default();
+    let below = |signal: &SignalColumns| -contribution(signal);
+    let lost = |signal: &SignalColumns| {
+        let weight = signal.weight.get(row).unwrap_or_default();
+        weight * (100.0 - signal.score.get(row).unwrap_or(100.0)) / total
+    };
+    let found = match tier {
+        Tier::Healthy => reason_of_most(&below).or_else(|| reason_of_most(&contribution)),
         _ => reason_of_most(&below).or_else(|| reason_of_most(&lost)),
     };
     found.unwrap_or_else(|| "Nothing stands out".to_owned())

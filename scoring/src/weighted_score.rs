@@ -1,165 +1,161 @@
-//! From readings to a score: coverage, the weighted mean, the tier, and the median scores of a
-//! segment.
+//! From the signals' columns to a score: coverage, the weighted mean, its cap, and the scores with
+//! one week left out.
 
-use std::collections::BTreeMap;
+use polars::prelude::BooleanChunked;
 
-use domain::{SignalName, Tier};
+use crate::columns::{ColumnMath, Numbers, choose, constant};
+use crate::policy::MinimumEvidence;
 
-use crate::policy::Policy;
-use crate::robust_statistics::median;
-use crate::signals::Reading;
+/// One signal as the score weighs it, a partner a row.
+pub(crate) struct WeighedSignal<'a> {
+    /// The weight of the policy, as far as it counts for each partner.
+    pub weight: &'a Numbers,
+    pub applies: &'a BooleanChunked,
+    /// 0–100; NULL where it is not available.
+    pub score: &'a Numbers,
+    /// The scores with one week of W left out; empty for a signal that does not look at single
+    /// weeks.
+    pub without_week: &'a [Numbers],
+}
 
-/// The weighted mean of the signals that were measured, and how much of the weight that is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// The number of weeks in W, each of which the jackknife leaves out once.
+pub(crate) const WEEKS: i64 = 4;
+
+/// Scores before any gate, a partner a row.
 pub(crate) struct WeightedScore {
-    /// Σ wᵢsᵢ / Σ wᵢ over the signals measured; `None` if none was.
-    pub mean: Option<f64>,
-    /// Σ weights measured / Σ weights applicable; 0 if no signal applies.
-    pub coverage: f64,
-    /// Σ weights measured.
-    pub weight: f64,
+    /// Σ weights of available signals.
+    pub weight: Numbers,
+    /// Σ available weights / Σ applicable weights, 0–1; 0 where no signal applies.
+    pub coverage: Numbers,
+    /// Σ wᵢsᵢ / Σ wᵢ over the available signals; NULL where none is.
+    pub mean: Numbers,
+    /// The greatest score that this coverage allows.
+    pub cap: Numbers,
+    /// The lesser of mean and cap; NULL where the coverage is below the minimum.
+    pub score: Numbers,
+    /// The least and the greatest score with any one week left out.
+    pub low: Numbers,
+    pub high: Numbers,
 }
 
-/// Weighs the readings of one partner.
-pub(crate) fn weighted_score(readings: &[(SignalName, Reading)], policy: &Policy) -> WeightedScore {
-    let (mut applicable, mut weight, mut points) = (0.0, 0.0, 0.0);
-    for (signal, reading) in readings {
-        let w = policy.weight(signal);
-        match reading {
-            Reading::NotApplicable => {}
-            Reading::Missing(_) => applicable += w,
-            Reading::Measured(measured) => {
-                applicable += w;
-                weight += w;
-                points += w * measured.score;
-            }
-        }
+/// Weighs the signals.
+pub(crate) fn weighted_score(
+    signals: &[WeighedSignal<'_>],
+    evidence: &MinimumEvidence,
+    rows: usize,
+) -> WeightedScore {
+    let mut applicable = constant(0.0, rows);
+    for signal in signals {
+        applicable = applicable + signal.weight.only_where(signal.applies).or(0.0);
     }
-    WeightedScore {
-        mean: (weight > 0.0).then(|| points / weight),
-        coverage: if applicable > 0.0 { weight / applicable } else { 0.0 },
-        weight,
+    let (points, weight) = sums(signals, rows, |signal| signal.score);
+    let coverage = weight.over(&applicable).or(0.0);
+    let least = evidence.min_coverage;
+    let lowest_cap = evidence.cap_at_min_coverage;
+    let span = (1.0 - least).max(f64::EPSILON);
+    let cap = coverage.map(|c| lowest_cap + (100.0 - lowest_cap) * ((c - least) / span).min(1.0));
+    let mean = points.over(&weight);
+    let is_enough = coverage.is(|coverage| coverage >= least);
+    let capped = |mean: &Numbers| mean.lesser(&cap).only_where(&is_enough);
+    let score = capped(&mean);
+    let (mut low, mut high) = (score.clone(), score.clone());
+    for week in 0..WEEKS as usize {
+        let (points, weight) =
+            sums(signals, rows, |signal| signal.without_week.get(week).unwrap_or(signal.score));
+        let without = capped(&points.over(&weight));
+        let known = without.is(|_| true);
+        low = choose(&known, &low.lesser(&without), &low);
+        high = choose(&known, &high.greater(&without), &high);
     }
+    WeightedScore { weight, coverage, mean, cap, score, low, high }
 }
 
-impl WeightedScore {
-    /// Returns the score, which is the mean, capped while coverage is partial, or `None` with too
-    /// little evidence.
-    pub(crate) fn score(&self, policy: &Policy) -> Option<f64> {
-        if self.coverage < policy.evidence.min_coverage {
-            return None;
-        }
-        let cap = policy.evidence.partial_coverage_cap;
-        self.mean.map(|mean| if self.coverage < 1.0 { mean.min(cap) } else { mean })
+/// Returns Σ wᵢsᵢ and Σ wᵢ over the signals whose score is known.
+fn sums<'a>(
+    signals: &'a [WeighedSignal<'a>],
+    rows: usize,
+    score: impl Fn(&'a WeighedSignal<'a>) -> &'a Numbers,
+) -> (Numbers, Numbers) {
+    let (mut points, mut weights) = (constant(0.0, rows), constant(0.0, rows));
+    for signal in signals {
+        let score = score(signal);
+        points = points + (signal.weight * score).or(0.0);
+        weights = weights + signal.weight.zip(score, |weight, _| weight).or(0.0);
     }
-}
-
-/// Returns the tier of the score of a live partner.
-pub(crate) fn tier_of_score(score: Option<f64>, policy: &Policy) -> Tier {
-    match score {
-        None => Tier::InsufficientEvidence,
-        Some(s) if s < policy.tiers.at_risk_below => Tier::AtRisk,
-        Some(s) if s > policy.tiers.healthy_above => Tier::Healthy,
-        Some(_) => Tier::Watch,
-    }
-}
-
-/// The median score of each signal in each segment.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct SegmentMedians<'a>(BTreeMap<Option<&'a str>, BTreeMap<SignalName, f64>>);
-
-impl<'a> SegmentMedians<'a> {
-    /// Takes the medians over these partners, each given by its segment and its readings.
-    pub(crate) fn of(
-        partners: impl Iterator<Item = (Option<&'a str>, &'a [(SignalName, Reading)])>,
-    ) -> Self {
-        let mut scores: BTreeMap<Option<&str>, BTreeMap<&SignalName, Vec<f64>>> = BTreeMap::new();
-        for (segment, readings) in partners {
-            for (signal, reading) in readings {
-                if let Reading::Measured(measured) = reading {
-                    let of_segment = scores.entry(segment).or_default();
-                    of_segment.entry(signal).or_default().push(measured.score);
-                }
-            }
-        }
-        let medians = |scores: BTreeMap<&SignalName, Vec<f64>>| {
-            let medians = scores.into_iter();
-            medians.filter_map(|(signal, s)| Some((signal.clone(), median(&s)?))).collect()
-        };
-        Self(scores.into_iter().map(|(segment, scores)| (segment, medians(scores))).collect())
-    }
-
-    /// Returns the median score of a signal in a segment.
-    pub(crate) fn get(&self, segment: Option<&str>, signal: &SignalName) -> Option<f64> {
-        self.0.get(&segment)?.get(signal).copied()
-    }
+    (points, weights)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signals::Measurement;
-    use crate::test_input::default_policy;
+    use crate::columns::everywhere;
 
-    fn measured(score: f64) -> Reading {
-        Reading::Measured(Measurement { value: 0.0, score, n: 1, reason: String::new() })
-    }
+    const EVIDENCE: MinimumEvidence =
+        MinimumEvidence { min_coverage: 0.6, min_live_days: 28, cap_at_min_coverage: 70.0 };
 
-    fn missing() -> Reading {
-        Reading::Missing(String::new())
+    /// Weighs signals of (weight, applies, score) for one partner.
+    fn weigh(signals: &[(f64, bool, Option<f64>)]) -> WeightedScore {
+        let columns: Vec<_> = signals
+            .iter()
+            .map(|(weight, applies, score)| {
+                let score: Numbers = [*score].into_iter().collect();
+                (constant(*weight, 1), everywhere(*applies, 1), score)
+            })
+            .collect();
+        let weighed: Vec<_> = columns
+            .iter()
+            .map(|(weight, applies, score)| WeighedSignal {
+                weight,
+                applies,
+                score,
+                without_week: &[],
+            })
+            .collect();
+        weighted_score(&weighed, &EVIDENCE, 1)
     }
 
     #[test]
-    fn coverage_and_score() {
-        /// Onboarding 10, errors 20, steadiness 15, growth 10.
+    fn coverage_caps_the_score() {
         #[track_caller]
-        fn check(readings: [Reading; 4], coverage: f64, score: Option<f64>, tier_name: &str) {
-            let names = ["onboarding", "errors", "steadiness", "growth"].map(SignalName::new);
-            let readings: Vec<_> = names.into_iter().zip(readings).collect();
-            let policy = default_policy();
-            let weighted = weighted_score(&readings, &policy);
-            assert!((weighted.coverage - coverage).abs() < 1e-12, "{}", weighted.coverage);
-            assert_eq!(weighted.score(&policy), score);
-            assert_eq!(tier_of_score(weighted.score(&policy), &policy).name(), tier_name);
+        fn check(signals: &[(f64, bool, Option<f64>)], coverage: f64, score: Option<f64>) {
+            let found = weigh(signals);
+            assert!((found.coverage.get(0).unwrap_or(-1.0) - coverage).abs() < 1e-12);
+            match (found.score.get(0), score) {
+                (Some(found), Some(score)) => assert!((found - score).abs() < 1e-9, "{found}"),
+                (found, score) => assert_eq!(found, score),
+            }
         }
-        let none = || Reading::NotApplicable;
-        let all = |s| [measured(s), measured(s), measured(s), measured(s)];
-        check(all(100.0), 1.0, Some(100.0), "healthy");
-        check(all(75.0), 1.0, Some(75.0), "watch");
-        check(all(40.0), 1.0, Some(40.0), "watch");
-        check(all(39.0), 1.0, Some(39.0), "at_risk");
-        check(all(0.0), 1.0, Some(0.0), "at_risk");
-        // 10·40 + 20·100 + 15·80 + 10·50 over 55.
-        let mixed = [measured(40.0), measured(100.0), measured(80.0), measured(50.0)];
-        check(mixed, 1.0, Some(4_100.0 / 55.0), "watch");
-        // A signal that does not apply leaves coverage as it is; a missing one lowers it and caps
-        // at 80.
-        let at_100 = |first, last| [first, measured(100.0), measured(100.0), last];
-        check(at_100(none(), measured(100.0)), 1.0, Some(100.0), "healthy");
-        check(at_100(none(), missing()), 35.0 / 45.0, Some(80.0), "healthy");
-        check(at_100(missing(), missing()), 35.0 / 55.0, Some(80.0), "healthy");
-        check(
-            [none(), measured(30.0), measured(30.0), missing()],
-            35.0 / 45.0,
-            Some(30.0),
-            "at_risk",
-        );
-        let thin = "insufficient_evidence";
-        check([measured(100.0), measured(100.0), missing(), missing()], 30.0 / 55.0, None, thin);
-        check([none(), none(), none(), none()], 0.0, None, thin);
-        check([none(), missing(), missing(), missing()], 0.0, None, thin);
+        let full = Some(100.0);
+        check(&[(20.0, true, full), (20.0, true, Some(50.0))], 1.0, Some(75.0));
+        // A signal that does not apply neither raises nor lowers, one that is missing caps.
+        check(&[(20.0, true, full), (80.0, false, None)], 1.0, full);
+        check(&[(80.0, true, full), (20.0, true, None)], 0.8, Some(85.0));
+        check(&[(60.0, true, full), (40.0, true, None)], 0.6, Some(70.0));
+        check(&[(60.0, true, Some(30.0)), (40.0, true, None)], 0.6, Some(30.0));
+        check(&[(59.0, true, full), (41.0, true, None)], 0.59, None);
+        check(&[(20.0, false, None)], 0.0, None);
+        check(&[], 0.0, None);
     }
 
     #[test]
-    fn a_segments_median_is_over_its_own_partners() {
-        let (errors, growth) = (SignalName::new("errors"), SignalName::new("growth"));
-        let of = |score| vec![(errors.clone(), measured(score)), (growth.clone(), missing())];
-        let (a, b, c, other) = (of(10.0), of(90.0), of(70.0), of(5.0));
-        let shop = Some("shops");
-        let rows = [(shop, &a), (shop, &b), (shop, &c), (None, &other)];
-        let medians = SegmentMedians::of(rows.iter().map(|(s, r)| (*s, r.as_slice())));
-        assert_eq!(medians.get(None, &errors), Some(5.0));
-        assert_eq!(medians.get(shop, &errors), Some(70.0));
-        assert_eq!(medians.get(shop, &growth), None);
+    fn one_week_left_out_moves_the_range() {
+        let (weight, applies) = (constant(10.0, 1), everywhere(true, 1));
+        let score = |value: Option<f64>| -> Numbers { [value].into_iter().collect() };
+        let (whole, steady) = (score(Some(60.0)), score(Some(80.0)));
+        let weeks = [90.0, 50.0, 60.0].map(|value| score(Some(value)));
+        let weeks: Vec<Numbers> = weeks.into_iter().chain([score(None)]).collect();
+        let signals = [
+            WeighedSignal {
+                weight: &weight,
+                applies: &applies,
+                score: &whole,
+                without_week: &weeks,
+            },
+            WeighedSignal { weight: &weight, applies: &applies, score: &steady, without_week: &[] },
+        ];
+        let found = weighted_score(&signals, &EVIDENCE, 1);
+        assert_eq!(found.score.get(0), Some(70.0));
+        // Without the fourth week the first signal is unknown, and the second stands alone.
+        assert_eq!((found.low.get(0), found.high.get(0)), (Some(65.0), Some(85.0)));
     }
 }

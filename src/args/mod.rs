@@ -3,10 +3,12 @@
 //! - `ingest`: `rapport ingest` and `rapport bench`
 //! - `metrics`: `rapport metrics`
 //! - `lake`: `rapport lake`
+//! - `score`: what `rapport score` records
 
 mod ingest;
 mod lake;
 mod metrics;
+mod score;
 
 use std::path::PathBuf;
 
@@ -20,6 +22,7 @@ pub(crate) use lake::{EraseArgs, LakeCommand};
 pub(crate) use metrics::{
     BreakdownArgs, DiffArgs, DiffFormat, LineageFormat, MetricsCommand, ScaffoldKind,
 };
+pub(crate) use score::{AnnotateArgs, NoteArgs, OverrideArgs, RecordCommand, SentimentArgs};
 
 /// The heading in `--help` of the options that every command has.
 const EVERYWHERE: &str = "Everywhere";
@@ -85,7 +88,7 @@ pub(crate) enum Command {
     },
     /// Write a simulated partner programme as NDJSON files, or produce it to Kafka
     #[command(
-        after_help = "Examples:\n  rapport generate --partners 50 --events 10000 --out world\n  rapport generate --seed 7 --days 90 --kafka 127.0.0.1:9092"
+        after_help = "Examples:\n  rapport generate --partners 50 --events 10000 --out world\n  rapport generate --seed 7 --days 90 --kafka 127.0.0.1:9092\n  rapport generate --difficulty hard --seed 3 --partners 400 --days 365 --out world"
     )]
     Generate(GenerateArgs),
     /// Look after the lake
@@ -112,8 +115,8 @@ pub(crate) struct WorldArgs {
     /// How many partners
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) partners: u32,
-    /// About how many API calls
-    #[arg(long, default_value_t = 200_000)]
+    /// About how many API calls; with --difficulty they follow from the partners and days
+    #[arg(long, default_value_t = 200_000, conflicts_with = "difficulty")]
     pub(crate) events: u64,
     /// How many days
     #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=3_650))]
@@ -121,6 +124,11 @@ pub(crate) struct WorldArgs {
     /// The first day [default: so that the last one is yesterday, at the first call]
     #[arg(long, value_name = "DATE")]
     pub(crate) from: Option<domain::Day>,
+    /// Make a world for backtests of the score, how hard it is to foresee who leaves: a quarter of
+    /// the partners leaves in a year (60 % fade over 4 to 10 weeks, 15 % after errors, 10 % by a dead
+    /// credential, 15 % abruptly); from 180 days on
+    #[arg(long, value_name = "easy|medium|hard")]
+    pub(crate) difficulty: Option<fixtures::Difficulty>,
 }
 
 #[derive(Debug, Args)]
@@ -213,6 +221,8 @@ pub(crate) enum ScoreCommand {
         #[arg(long, value_name = "T")]
         as_of: Option<String>,
     },
+    #[command(flatten)]
+    Record(RecordCommand),
 }
 
 #[derive(Debug, Subcommand)]

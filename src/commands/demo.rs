@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use domain::{AsOf, Day, MICROS_PER_DAY, Tier, counted, thousands};
-use fixtures::{World, WorldOptions};
+use domain::{Day, MICROS_PER_DAY, Tier, counted, thousands};
+use fixtures::{Difficulty, World, WorldOptions};
 use ingest::{EmbeddedBroker, IngestCounts, MAX_PRODUCER_LEAD, RecordProducer, RunOptions};
 use lake::Lake;
 use serde::{Deserialize, Serialize};
@@ -24,8 +24,6 @@ use crate::table::Table;
 
 /// The partitions of the calls. They are many because the embedded broker keeps few bytes of each.
 const CALL_PARTITIONS: i32 = 16;
-/// How many earlier weeks are scored.
-const WEEKS_BEFORE: i32 = 4;
 const WORLD_FILE: &str = "world.toml";
 
 /// The simulated world of a demo folder, by which a second run continues the first.
@@ -37,6 +35,7 @@ struct WorldFile {
     events: u64,
     from: String,
     days: u32,
+    difficulty: Option<Difficulty>,
     /// Whether every event has been ingested, so that nothing is produced again.
     finished: bool,
 }
@@ -70,7 +69,7 @@ pub(crate) fn run(
     }
     let mut project = Project::with_lake(config, lake, quiet)?;
     project.now = clock(&world_options);
-    runtime.block_on(analyse(&project, world_options.from, &dir, &mut summary))?;
+    runtime.block_on(analyse(&project, &dir, &mut summary))?;
     summary.print(&dir)
 }
 
@@ -88,6 +87,7 @@ fn world_file(options: &DemoArgs, dir: &Path) -> anyhow::Result<WorldFile> {
         events: requested.events,
         from: requested.from.to_string(),
         days: requested.days,
+        difficulty: requested.difficulty,
         finished: false,
     };
     let path = dir.join(WORLD_FILE);
@@ -126,6 +126,7 @@ fn options_of(file: &WorldFile) -> anyhow::Result<WorldOptions> {
         .map_err(|_| usage_error(format!("{WORLD_FILE}: from = \"{}\"", file.from)))?;
     let mut options = WorldOptions::new(file.seed, file.partners, file.events, from);
     options.days = file.days;
+    options.difficulty = file.difficulty;
     Ok(options)
 }
 
@@ -198,7 +199,6 @@ fn produce_ahead_of_reader(
 /// Refreshes the rollups, scores, plans, and writes the report.
 async fn analyse(
     project: &Project,
-    first_day: Day,
     dir: &Path,
     summary: &mut DemoSummary,
 ) -> anyhow::Result<()> {
@@ -209,13 +209,6 @@ async fn analyse(
 
     let began = Instant::now();
     let as_of = project.as_of(None).await?;
-    // Earlier weeks are scored too, so that the report can compare.
-    for weeks in (1..=WEEKS_BEFORE).rev() {
-        let earlier = AsOf::of_day(as_of.day().plus(-7 * weeks));
-        if earlier > AsOf::of_day(first_day.plus(28)) {
-            plan::scored_session(project, earlier).await?;
-        }
-    }
     let (session, scored) = plan::scored_session(project, as_of).await?;
     summary.tiers = score::tiers(&scored);
     summary.stage("scores", began);

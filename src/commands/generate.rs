@@ -39,6 +39,7 @@ pub(crate) fn world_options(world: &args::WorldArgs) -> WorldOptions {
     let from = world.from.unwrap_or_else(|| today.plus(-days));
     let mut options = WorldOptions::new(world.seed, world.partners, world.events, from);
     options.days = world.days;
+    options.difficulty = world.difficulty;
     options
 }
 

@@ -24,6 +24,7 @@ mod report;
 mod retain;
 mod run;
 mod score;
+mod score_records;
 mod sql;
 mod status;
 
@@ -83,6 +84,9 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Metrics(command) => metrics::run(command, &config, runtime, quiet),
         Command::Sql(options) => sql::run(&open(config()?)?, &options, runtime),
+        Command::Score(ScoreCommand::Record(record)) => {
+            runtime.block_on(score_records::run(&open(config()?)?, &record))
+        }
         Command::Score(ScoreCommand::Run { as_of, format }) => {
             runtime.block_on(score::run(&open(config()?)?, as_of.as_deref(), format))
         }

@@ -8,13 +8,11 @@ use std::sync::Arc;
 use actions::{Contribution, PartnerState, Plan, PlanInput, Policy, QuotaChange};
 use arrow::array::AsArray;
 use domain::{AsOf, counted, parse_instant, printable};
-use lake::schema;
 use scoring::ScoreOutput;
 use serde::Deserialize;
 use transform::{Session, TransformError};
 
 use crate::atomic_file::write_file;
-use crate::commands::score;
 use crate::errors::usage_error;
 use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
 use crate::output::{print_line, print_note, print_table};
@@ -54,13 +52,12 @@ pub(crate) async fn scored_session(
     as_of: AsOf,
 ) -> anyhow::Result<(Arc<Session>, ScoreOutput)> {
     let before = Arc::new(project.session(as_of).await?);
-    let scored = score::score(project, &before).await?;
-    scores::keep(project, &before, &scored).await?;
+    let scored = scores::score_partners(project, &before).await?;
     if project.is_read_only() {
         return Ok((before, scored));
     }
     let mut versions = before.versions().clone();
-    for table in [schema::partner_health().name, schema::partner_signals().name] {
+    for table in scores::tables() {
         if let Some(kept) = project.lake.snapshot(&table, None).await? {
             versions.insert(table, kept.version);
         }

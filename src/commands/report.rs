@@ -20,7 +20,7 @@ use scoring::{PartnerScore, ScoreOutput};
 use serde::Deserialize;
 use transform::{Catalog, Query, QueryKind, QueryResult, Session};
 
-use crate::commands::{docs, plan, score};
+use crate::commands::{docs, plan};
 use crate::errors::report_refusal;
 use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
 use crate::output::print_line;
@@ -30,6 +30,7 @@ use crate::project::Project;
 use crate::report_registry;
 use crate::row_encoder;
 use crate::rows::{self, Rows};
+use crate::scores;
 
 pub(crate) async fn run(project: &Project, out: &Path, as_of: Option<&str>) -> anyhow::Result<()> {
     dashboards::check_report(out).map_err(report_refusal)?;
@@ -94,7 +95,7 @@ async fn header(
 
 /// Returns the values of the policies that pages show.
 fn in_force(project: &Project) -> anyhow::Result<PolicyInForce> {
-    let (scoring, (_, actions)) = (score::policy(project)?, plan::policy(project)?);
+    let (scoring, (_, actions)) = (scores::policy(&project.config)?, plan::policy(project)?);
     Ok(PolicyInForce {
         at_risk_below: scoring.tiers.at_risk_below,
         healthy_above: scoring.tiers.healthy_above,

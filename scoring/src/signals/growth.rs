@@ -1,168 +1,256 @@
-//! Growth: the trend of weekly calls, as the change in four weeks, shrunk towards none.
+//! Growth: the weekly calls of the last four weeks beside those of the weeks before.
 
-use domain::counted;
 use domain::format::{multiple, plain_signed_percent};
+use domain::{counted, thousands};
 use serde::Deserialize;
 
-use super::signal::{Measurement, Reading, Signal, SignalContext};
-use crate::robust_statistics::theil_sen;
+use super::signal::{Measured, Signal, SignalInput};
+use crate::columns::{ColumnMath, Numbers};
+use crate::formulas::{change_beside_peers, fall_score, mixed_change};
+use crate::frames::ScoreError;
 use crate::value_check::{ValueCheck, is_positive, value_check};
-use crate::windows::Windows;
 
-/// The signal `growth`: the Theil–Sen slope of ln(1 + calls) over complete weeks.
+/// Below this many calls a week the sentence tells the calls: a percentage would claim too much.
+const FEW_CALLS: f64 = 100.0;
+
+/// The signal `growth`: 100 · clip(1 + g / 0.5, 0, 1), g = (a + 5) / (b + 5) − 1 less that of the
+/// segment where it is negative. A rise is an opportunity, not health.
 ///
-/// Its value is the change in four weeks before shrinking, a ratio; its n is the number of weeks. A
-/// week is seven days that end with a day before `as_of`, so that each holds every weekday once.
+/// a is the median of calls of the last four seven-day weeks, b of the four to eight weeks before,
+/// both without calm days. Its value is g before that of the segment is taken out; its n is the
+/// number of weeks.
 pub(crate) struct Growth;
 
 /// The table `[growth]` of the scoring policy.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Parameters {
-    min_weeks: i32,
-    max_weeks: i32,
-    /// Weeks of a flat line that the trend is mixed with.
-    shrink_weeks: f64,
-    /// Change in four weeks that moves the score by 50 · tanh(1).
-    scale: f64,
+    /// Weeks since go-live from which the signal applies.
+    min_live_weeks: f64,
+    /// Weeks before the last four that it needs.
+    min_weeks_before: i64,
+    /// Calls a week that are mixed into both medians.
+    mixed_calls: f64,
+    /// The fall, a ratio, at which the score is 0.
+    zero_fall: f64,
 }
 
 impl Signal for Growth {
     type Parameters = Parameters;
-    type Data = ();
 
-    fn checks(parameters: &Parameters, windows: &Windows) -> Vec<ValueCheck> {
-        let (fewest, most) = (parameters.min_weeks, parameters.max_weeks);
-        let both_windows = (windows.recent_days + windows.baseline_days) / 7;
-        let is_in_windows = (fewest..=both_windows).contains(&most);
-        let (shrink, scale) = (parameters.shrink_weeks, parameters.scale);
-        let is_shrinking = shrink.is_finite() && shrink >= 0.0;
-        let max_weeks = "min_weeks to the weeks of both windows";
+    const INPUT: &'static str = "scoring_growth";
+
+    fn checks(parameters: &Parameters) -> Vec<ValueCheck> {
+        let Parameters { min_live_weeks: live, min_weeks_before: before, .. } = *parameters;
+        let (mixed, zero) = (parameters.mixed_calls, parameters.zero_fall);
+        let is_before = (1..=8).contains(&before);
+        let is_fall = zero > 0.0 && zero <= 1.0;
         vec![
-            value_check("growth.min_weeks", &fewest, "2 or more", fewest >= 2),
-            value_check("growth.max_weeks", &most, max_weeks, is_in_windows),
-            value_check("growth.shrink_weeks", &shrink, "0 or more", is_shrinking),
-            value_check("growth.scale", &scale, "more than 0", is_positive(scale)),
+            value_check("growth.min_live_weeks", &live, "more than 0", is_positive(live)),
+            value_check("growth.min_weeks_before", &before, "1 to 8", is_before),
+            value_check("growth.mixed_calls", &mixed, "more than 0", is_positive(mixed)),
+            value_check("growth.zero_fall", &zero, "more than 0, at most 1", is_fall),
         ]
     }
 
-    fn read(context: &SignalContext<'_>, parameters: &Parameters, (): &()) -> Reading {
-        let Some(live) = context.first_live_day() else { return Reading::NotApplicable };
-        let live_weeks = (context.day.0 - live.0).div_euclid(7);
-        let weeks = live_weeks.min(parameters.max_weeks);
-        if weeks < parameters.min_weeks {
-            let seen = match live_weeks.max(0) {
-                0 => "less than a week".to_owned(),
-                weeks => counted(weeks, "whole week"),
-            };
-            let needed = parameters.min_weeks;
-            return Reading::Missing(format!("Live for {seen}; a trend needs {needed}"));
-        }
-        let logs: Vec<f64> = (0..weeks)
-            .map(|week| {
-                let from = context.day.plus(7 * (week - weeks));
-                let calls: i64 = context.calls(from, from.plus(7)).iter().map(|d| d.calls).sum();
-                (calls as f64).ln_1p()
-            })
-            .collect();
-        let slope = theil_sen(&logs).unwrap_or(0.0);
-        let change = (4.0 * slope).exp_m1();
-        let n = f64::from(weeks);
-        let shrunk = change * n / (n + parameters.shrink_weeks);
-        Reading::Measured(Measurement {
-            value: change,
-            score: 50.0 + 50.0 * (shrunk / parameters.scale).tanh(),
-            n: i64::from(weeks),
-            reason: reason(change, weeks),
+    fn measure(input: &SignalInput<'_>, parameters: &Parameters) -> Result<Measured, ScoreError> {
+        let least = parameters.min_live_weeks * 7.0;
+        let applies = input.partners.live_days.is(|days| days >= least);
+        let Change { own, of_peers } = change(input, parameters)?;
+        let own = own.only_where(&applies);
+        let weeks = input.rows.i64("weeks_recent")? + input.rows.i64("weeks_before")?;
+        Ok(Measured {
+            score: fall_score(&change_beside_peers(&own, &of_peers), parameters.zero_fall),
+            value: own,
+            n: weeks,
+            applies,
+            weight_share: None,
         })
+    }
+
+    fn reasons(
+        input: &SignalInput<'_>,
+        measured: &Measured,
+        parameters: &Parameters,
+    ) -> Result<Vec<Option<String>>, ScoreError> {
+        let Change { of_peers, .. } = change(input, parameters)?;
+        let (after, before) = (input.rows.f64("recent_median")?, input.rows.f64("before_median")?);
+        let (weeks, calm_days) = (input.rows.i64("weeks_before")?, input.rows.i64("calm_days")?);
+        Ok(measured.sentences(|row, value| {
+            let Some(_) = value else {
+                return not_comparable(weeks.get(row).unwrap_or(0), parameters.min_weeks_before);
+            };
+            let change = Sentence {
+                before: before.get(row).unwrap_or_default(),
+                after: after.get(row).unwrap_or_default(),
+                of_peers: of_peers.get(row).unwrap_or_default(),
+                weeks: measured.n.get(row).unwrap_or_default(),
+                calm_days: calm_days.get(row).unwrap_or_default(),
+            };
+            change.write()
+        }))
     }
 }
 
-fn reason(change: f64, weeks: i32) -> String {
-    let percent = (change * 100.0).round();
-    if percent == 0.0 {
-        return format!("Calls level over {weeks} weeks");
+/// The change of weekly calls, a ratio.
+struct Change {
+    /// NULL with too few weeks.
+    own: Numbers,
+    /// The median of the segment.
+    of_peers: Numbers,
+}
+
+fn change(input: &SignalInput<'_>, parameters: &Parameters) -> Result<Change, ScoreError> {
+    let least = parameters.min_weeks_before as f64;
+    let is_enough = input.rows.count("weeks_before")?.is(|weeks| weeks >= least);
+    let (after, before) = (input.rows.f64("recent_median")?, input.rows.f64("before_median")?);
+    let own = mixed_change(before, after, parameters.mixed_calls).only_where(&is_enough);
+    let of_peers = input.peers.median(&own.only_where(&input.partners.is_live));
+    Ok(Change { own, of_peers })
+}
+
+/// Says why nothing can be compared: calm days left too few weeks.
+fn not_comparable(weeks_before: i64, needed: i64) -> String {
+    if weeks_before >= needed {
+        return "Calm days leave none of the last four weeks".to_owned();
     }
-    if percent >= 100.0 {
-        return format!("Calls {} as many in four weeks", multiple(1.0 + change));
+    format!("{} before to compare with, {needed} needed", counted(weeks_before, "week"))
+}
+
+/// What a sentence tells of a change of weekly calls.
+struct Sentence {
+    before: f64,
+    after: f64,
+    of_peers: f64,
+    weeks: i64,
+    calm_days: i64,
+}
+
+impl Sentence {
+    fn write(&self) -> String {
+        let mut text = self.change();
+        if (self.of_peers * 100.0).round() < 0.0 {
+            text = format!("{text}, its peers' {}", plain_signed_percent(self.of_peers));
+        }
+        if self.calm_days > 0 {
+            text = format!("{text}, {} left out", counted(self.calm_days, "calm day"));
+        }
+        text
     }
-    format!("Calls {} in four weeks", plain_signed_percent(percent / 100.0))
+
+    fn change(&self) -> String {
+        let Self { before, after, weeks, .. } = *self;
+        if before.max(after) == 0.0 {
+            return "No call in most weeks, as before".to_owned();
+        }
+        if before.max(after) < FEW_CALLS {
+            let [before, after] = [before, after].map(|calls| thousands(calls.round() as i64));
+            if before == after {
+                return format!("Calls level at {after} a week");
+            }
+            return format!("Calls {before} → {after} a week");
+        }
+        let change = after / before - 1.0;
+        let percent = (change * 100.0).round();
+        if percent == 0.0 {
+            return format!("Calls level over {weeks} weeks");
+        }
+        if percent >= 100.0 {
+            return format!("Calls {} as many in four weeks", multiple(1.0 + change));
+        }
+        format!("Calls {} in four weeks", plain_signed_percent(percent / 100.0))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::input::Partner;
-    use crate::test_input::{at, day, default_policy, measured, partner, read_signal, traffic};
+    use polars::df;
 
-    fn read(partner: &Partner, as_of: &str) -> Reading {
-        read_signal::<Growth>(partner, as_of, &default_policy().signals.growth, &())
+    use super::*;
+    use crate::test_input::{Answer, TestPartner, default_policy, live, live_for, measure};
+
+    /// One partner's row: medians of calls a week before and of late, weeks before and of late, calm
+    /// days.
+    type Row = (Option<f64>, Option<f64>, i64, i64, i64);
+
+    fn answers(rows: &[(TestPartner, Row)]) -> Vec<Answer> {
+        let frame = df!(
+            "before_median" => rows.iter().map(|r| r.1.0).collect::<Vec<_>>(),
+            "recent_median" => rows.iter().map(|r| r.1.1).collect::<Vec<_>>(),
+            "weeks_before" => rows.iter().map(|r| r.1.2).collect::<Vec<_>>(),
+            "weeks_recent" => rows.iter().map(|r| r.1.3).collect::<Vec<_>>(),
+            "calm_days" => rows.iter().map(|r| r.1.4).collect::<Vec<_>>(),
+        );
+        let partners: Vec<TestPartner> = rows.iter().map(|r| r.0.clone()).collect();
+        let parameters = default_policy().signals.growth;
+        let found = measure::<Growth>(&partners, frame.expect("a frame"), &parameters);
+        (0..rows.len()).map(|row| found.of(row)).collect()
+    }
+
+    fn medians(before: f64, after: f64) -> (TestPartner, Row) {
+        (live(), (Some(before), Some(after), 8, 4, 0))
     }
 
     #[test]
-    fn the_slope_in_four_weeks() {
-        /// `weekly` calls, oldest first, each week's on its first day.
+    fn a_fall_takes_points_and_a_rise_gives_none() {
         #[track_caller]
-        fn check(live: &str, weekly: &[i64], value: f64, score: f64, n: i64, reason: &str) {
-            let mut p = partner("p");
-            p.live_at = Some(at(live));
-            let first = day("2026-09-15").plus(-7 * weekly.len() as i32);
-            let days = weekly.iter().enumerate();
-            p.days = traffic(days.map(|(i, calls)| (first.plus(7 * i as i32), *calls)));
-            let answer = measured(read(&p, "2026-09-15"));
-            assert!((answer.value - value).abs() < 1e-6, "{}", answer.value);
-            assert!((answer.score - score).abs() < 1e-4, "{}", answer.score);
-            assert_eq!((answer.n, answer.reason.as_str()), (n, reason));
+        fn check(before: f64, after: f64, score: f64, reason: &str) {
+            // Two peers on level calls.
+            let rows = [medians(before, after), medians(700.0, 700.0), medians(700.0, 700.0)];
+            let answer = &answers(&rows)[0];
+            answer.check(Some(score), reason);
+            assert_eq!(answer.n, 12);
         }
-        check("2026-01-01", &[99; 12], 0.0, 50.0, 12, "Calls level over 12 weeks");
-        // ln(1 + calls) rises by ln 2 a week: e^{4 ln 2} − 1 = 15, far beyond the scale.
-        let doubling: Vec<i64> = (1..=12).map(|i| (1 << i) - 1).collect();
-        check("2026-01-01", &doubling, 15.0, 100.0, 12, "Calls 16 times as many in four weeks");
-        // Halving every four weeks: −1/2, shrunk by 12/16 to −0.375; 50 + 50·tanh(−1.5).
-        let halving: Vec<i64> =
-            (0..12).map(|i| (1e12 * 0.5f64.powf(f64::from(i) / 4.0)) as i64).collect();
-        check("2026-01-01", &halving, -0.5, 4.742587, 12, "Calls −50 % in four weeks");
-        // No calls at all: a flat line at 0.
-        check("2026-01-01", &[0; 12], 0.0, 50.0, 12, "Calls level over 12 weeks");
-        // Eight whole weeks since go-live; the shrinkage is 8/12.
-        check("2026-07-21", &[99; 8], 0.0, 50.0, 8, "Calls level over 8 weeks");
-        check(
-            "2026-07-13T09:00:00Z",
-            &halving[..9],
-            -0.5,
-            100.0 / (1.0 + (36.0f64 / 13.0).exp()),
-            9,
-            "Calls −50 % in four weeks",
-        );
+        check(995.0, 995.0, 100.0, "Calls level over 12 weeks");
+        check(995.0, 745.0, 50.0, "Calls −25 % in four weeks");
+        check(995.0, 495.0, 0.0, "Calls −50 % in four weeks");
+        check(995.0, 0.0, 0.0, "Calls −100 % in four weeks");
+        check(995.0, 1_300.0, 100.0, "Calls +31 % in four weeks");
+        check(995.0, 2_500.0, 100.0, "Calls 2.5 times as many in four weeks");
+        // Few calls are told as they are, and five mixed in keep them from large changes.
+        check(20.0, 10.0, 100.0 * (1.0 - 0.4 / 0.5), "Calls 20 → 10 a week");
+        check(3.0, 1.0, 50.0, "Calls 3 → 1 a week");
+        check(0.0, 0.0, 100.0, "No call in most weeks, as before");
+        check(3.5, 3.5, 100.0, "Calls level at 4 a week");
+        check(0.0, 300.0, 100.0, "Calls over 1,000 times as many in four weeks");
+    }
+
+    #[test]
+    fn the_fall_of_the_segment_is_taken_out() {
+        #[track_caller]
+        fn check(peers: f64, score: f64, reason: &str) {
+            let peers = || medians(995.0, 1_000.0 * (1.0 + peers) - 5.0);
+            answers(&[medians(995.0, 595.0), peers(), peers()])[0].check(Some(score), reason);
+        }
+        check(0.0, 20.0, "Calls −40 % in four weeks");
+        check(-0.3, 80.0, "Calls −40 % in four weeks, its peers' −30 %");
+        check(-0.6, 100.0, "Calls −40 % in four weeks, its peers' −40 %");
+        check(0.5, 20.0, "Calls −40 % in four weeks");
+        // One that collapses among many does not excuse itself.
+        let rows = [medians(995.0, 0.0), medians(20.0, 20.0), medians(20.0, 20.0)];
+        answers(&rows)[0].check(Some(0.0), "Calls −100 % in four weeks");
+    }
+
+    #[test]
+    fn weeks_that_are_left_out_are_told() {
+        #[track_caller]
+        fn check(row: Row, score: Option<f64>, reason: &str) {
+            answers(&[(live(), row)])[0].check(score, reason);
+        }
+        let known = Some(500.0);
+        let reason = "Calls level over 10 weeks, 14 calm days left out";
+        check((known, known, 8, 2, 14), Some(100.0), reason);
+        let reason = "Calls level over 8 weeks, 1 calm day left out";
+        check((known, known, 4, 4, 1), Some(100.0), reason);
+        check((known, known, 3, 4, 9), None, "3 weeks before to compare with, 4 needed");
+        check((known, None, 8, 0, 28), None, "Calm days leave none of the last four weeks");
     }
 
     #[test]
     fn fewer_than_eight_weeks_are_no_trend() {
-        let mut p = partner("p");
-        assert_eq!(read(&p, "2026-09-15"), Reading::NotApplicable);
-        p.live_at = Some(at("2026-07-21T00:00:00.000001Z"));
-        let missing = |reason: &str| Reading::Missing(reason.to_owned());
-        let read_at = |as_of: &str| read(&p, as_of);
-        assert_eq!(read_at("2026-09-15"), missing("Live for 7 whole weeks; a trend needs 8"));
-        assert_eq!(read_at("2026-08-05"), missing("Live for 2 whole weeks; a trend needs 8"));
-        assert_eq!(read_at("2026-07-30"), missing("Live for 1 whole week; a trend needs 8"));
-        assert_eq!(read_at("2026-07-23"), missing("Live for less than a week; a trend needs 8"));
-    }
-
-    #[test]
-    fn changes_as_sentences() {
-        #[track_caller]
-        fn check(change: f64, weeks: i32, expected: &str) {
-            assert_eq!(reason(change, weeks), expected);
-        }
-        check(0.0, 12, "Calls level over 12 weeks");
-        check(0.004, 2, "Calls level over 2 weeks");
-        check(-0.5, 12, "Calls −50 % in four weeks");
-        check(0.994, 12, "Calls +99 % in four weeks");
-        check(0.996, 12, "Calls twice as many in four weeks");
-        check(1.5, 12, "Calls 2.5 times as many in four weeks");
-        check(2.0, 12, "Calls 3 times as many in four weeks");
-        check(25.0, 12, "Calls 26 times as many in four weeks");
-        check(12_345.6, 12, "Calls over 1,000 times as many in four weeks");
+        let row = (Some(500.0), Some(500.0), 4, 4, 0);
+        answers(&[(TestPartner::default(), row)])[0].check_not_applicable();
+        answers(&[(live_for(55.99), row)])[0].check_not_applicable();
+        answers(&[(live_for(56.0), row)])[0].check(Some(100.0), "Calls level over 8 weeks");
     }
 }

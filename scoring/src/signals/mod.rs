@@ -1,38 +1,45 @@
 //! The registry of health signals.
 //!
 //! A new signal is a file of this folder with its tests, its `mod` line and its line in the
-//! registry below, and its weight and table in `default_policy.toml`.
+//! registry below, its weight and table in `default_policy.toml`, and its query under
+//! `queries/scoring/`.
 //!
 //! - `signal`: what a signal is given, and what it answers
 //! - `onboarding`: how long from registration to the first production success
-//! - `errors`: days on which the partner's own errors raised the alarm
+//! - `errors`: errors that the partner itself causes: alarms, and their lasting level
 //! - `steadiness`: the days it called of those its weekday pattern expects
-//! - `growth`: the trend of its weekly calls
+//! - `growth`: its weekly calls beside those before
+//! - `revenue`: its gross beside that before
+//! - `dormancy`: the probability that it calls again
+//! - `throttling`: the share of its calls that its quota stopped
+//! - `service`: what the platform does to it: latency and server errors
+//! - `deprecated`: its calls to versions that end
+//! - `support`: its tickets for each ten thousand calls
 
+mod deprecated;
+mod dormancy;
 mod errors;
 mod growth;
 mod onboarding;
+mod revenue;
+mod service;
 mod signal;
 mod steadiness;
+mod support;
+mod throttling;
 
 use std::collections::BTreeSet;
 
 use domain::SignalName;
 use serde::Deserialize;
 
-use crate::input::ScoreError;
+use crate::frames::ScoreError;
 use crate::value_check::ValueCheck;
-use crate::windows::Windows;
 
-pub(crate) use errors::ERROR_TREND_DAYS;
-pub(crate) use signal::{MetricFrames, Reading, SegmentCv, Signal, SignalContext};
-pub(crate) use steadiness::segment_cv;
+pub(crate) use signal::{Measured, Signal, SignalInput};
 
-#[cfg(test)]
-pub(crate) use signal::Measurement;
-
-/// Makes the registry: from each line `name: Type`, a table of the policy, the signal's data, and
-/// its place in every list.
+/// Makes the registry: from each line `name: Type`, a table of the policy and the signal's place in
+/// every list.
 macro_rules! registry {
     ($($name:ident: $signal:ty,)+) => {
         /// The tables of the scoring policy that belong to one signal each.
@@ -43,41 +50,26 @@ macro_rules! registry {
 
         impl SignalParameters {
             /// Checks the values of all tables.
-            pub(crate) fn checks(&self, windows: &Windows) -> Vec<ValueCheck> {
-                let checks = [$(<$signal>::checks(&self.$name, windows)),+];
+            pub(crate) fn checks(&self) -> Vec<ValueCheck> {
+                let checks = [$(<$signal>::checks(&self.$name)),+];
                 checks.into_iter().flatten().collect()
             }
         }
 
-        /// What the signals keep of the rows of their metrics.
-        pub(crate) struct SignalData {
-            $($name: <$signal as Signal>::Data,)+
-        }
+        /// The names of the signals, in the order they are shown.
+        const NAMES: &[&str] = &[$(stringify!($name)),+];
 
-        impl SignalData {
-            /// Reads the rows of all metrics that signals read.
-            pub(crate) fn load(metrics: &MetricFrames<'_>) -> Result<Self, ScoreError> {
-                Ok(Self { $($name: <$signal>::load(metrics)?,)+ })
-            }
-        }
-
-        /// Measures a partner by every signal that this version computes, in their order.
-        pub(crate) fn read_all(
-            context: &SignalContext<'_>,
-            parameters: &SignalParameters,
-            data: &SignalData,
-        ) -> Vec<(SignalName, Reading)> {
-            vec![$((
-                SignalName::new(stringify!($name)),
-                <$signal>::read(context, &parameters.$name, &data.$name),
-            )),+]
-        }
-
-        /// The signals that this version computes, in the order they are shown.
-        const COMPUTED: &[&str] = &[$(stringify!($name)),+];
-
-        /// The metrics of each signal.
-        const METRICS: &[&[&str]] = &[$(<$signal as Signal>::METRICS),+];
+        /// The registered signals, in the order of [`NAMES`].
+        pub(crate) const SIGNALS: &[RegisteredSignal] = &[$(RegisteredSignal {
+            name: stringify!($name),
+            input: <$signal as Signal>::INPUT,
+            by_week: <$signal as Signal>::BY_WEEK,
+            details: <$signal as Signal>::DETAILS,
+            measure: |input, parameters| <$signal>::measure(input, &parameters.$name),
+            reasons: |input, measured, parameters| {
+                <$signal>::reasons(input, measured, &parameters.$name)
+            },
+        }),+];
     };
 }
 
@@ -86,31 +78,45 @@ registry! {
     errors: errors::Errors,
     steadiness: steadiness::Steadiness,
     growth: growth::Growth,
+    revenue: revenue::Revenue,
+    dormancy: dormancy::Dormancy,
+    throttling: throttling::Throttling,
+    service: service::Service,
+    deprecated: deprecated::Deprecated,
+    support: support::Support,
 }
 
-/// Signals that a policy weighs and that this version does not compute: they neither raise nor
-/// lower a score.
-const NOT_COMPUTED: [&str; 6] =
-    ["revenue", "dormancy", "throttling", "latency", "deprecated", "support"];
+/// Measures every partner by one signal.
+type Measure = fn(&SignalInput<'_>, &SignalParameters) -> Result<Measured, ScoreError>;
 
-/// Returns the names of all signals that a policy weighs, in the order they are shown.
+/// Returns the sentences of one signal.
+type Reasons =
+    fn(&SignalInput<'_>, &Measured, &SignalParameters) -> Result<Vec<Option<String>>, ScoreError>;
+
+/// A signal as the evaluation uses it.
+pub(crate) struct RegisteredSignal {
+    pub name: &'static str,
+    pub input: &'static str,
+    pub by_week: bool,
+    pub details: &'static [&'static str],
+    pub measure: Measure,
+    pub reasons: Reasons,
+}
+
+/// Returns the names of all signals, in the order they are shown.
 pub fn signal_names() -> impl Iterator<Item = SignalName> {
-    computed_signal_names().chain(NOT_COMPUTED.iter().map(|name| SignalName::new(name)))
+    NAMES.iter().map(|name| SignalName::new(name))
 }
 
-/// Returns the metrics whose rows signals read, for [`crate::ScoreInput::metrics`].
-pub fn signal_metrics() -> BTreeSet<&'static str> {
-    METRICS.iter().flat_map(|metrics| metrics.iter().copied()).collect()
-}
-
-/// Returns the names of the signals that this version computes.
-pub(crate) fn computed_signal_names() -> impl Iterator<Item = SignalName> {
-    COMPUTED.iter().map(|name| SignalName::new(name))
+/// Returns the queries whose rows signals read, besides those of the partners themselves.
+pub(crate) fn signal_queries() -> BTreeSet<&'static str> {
+    let details = SIGNALS.iter().flat_map(|signal| signal.details.iter().copied());
+    SIGNALS.iter().map(|signal| signal.input).chain(details).collect()
 }
 
 /// Returns the tables of the policy that belong to one signal each.
 pub(crate) fn signal_tables() -> impl Iterator<Item = &'static str> {
-    COMPUTED.iter().copied()
+    NAMES.iter().copied()
 }
 
 #[cfg(test)]
@@ -134,7 +140,7 @@ mod tests {
         for other in ["mod", "signal"] {
             found.remove(other);
         }
-        let registered: BTreeSet<String> = COMPUTED.iter().map(|name| (*name).to_owned()).collect();
+        let registered: BTreeSet<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(found, registered, "files of signals, and lines of the registry");
     }
 }

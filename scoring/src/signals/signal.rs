@@ -1,120 +1,92 @@
-//! What a signal is: what it is given, what it answers, and what it declares of itself.
+//! What a signal is: what it is given, and what it answers, a partner a row.
 
 use std::collections::BTreeMap;
 
-use domain::{AsOf, Day};
-use polars::prelude::DataFrame;
+use polars::prelude::{BooleanChunked, Int64Chunked};
 use serde::de::DeserializeOwned;
 
-use crate::input::{DayCalls, Partner, ScoreError};
+use crate::columns::Numbers;
+use crate::dormancy::DormancyModel;
+use crate::frames::{InputFrame, ScoreError};
+use crate::partner_columns::PartnerColumns;
+use crate::peers::Peers;
 use crate::value_check::ValueCheck;
-use crate::windows::Windows;
+
+/// Why a signal over the calls of W is not available.
+pub(super) const NO_CALLS: &str = "No production call in 28 days";
 
 /// A health signal. Each is an empty type in a file of its own, and is registered in `mod.rs`.
 pub(crate) trait Signal {
     /// Its table of the scoring policy.
     type Parameters: DeserializeOwned;
-    /// What it keeps of the rows of its metrics.
-    type Data: Default;
 
-    /// The metrics whose rows it reads.
-    const METRICS: &'static [&'static str] = &[];
+    /// The query under `queries/scoring/` whose rows it reads, with the grain (day, partner_id).
+    const INPUT: &'static str;
+    /// Its rows have the column `left_out` too: it takes part in the jackknife over the weeks of W.
+    const BY_WEEK: bool = false;
+    /// Further queries that its reasons read, with rows of any grain.
+    const DETAILS: &'static [&'static str] = &[];
 
     /// Checks the values of its table.
-    fn checks(parameters: &Self::Parameters, windows: &Windows) -> Vec<ValueCheck>;
+    fn checks(parameters: &Self::Parameters) -> Vec<ValueCheck>;
 
-    /// Reads the rows of its metrics, for all partners.
+    /// Measures every partner.
     ///
     /// # Errors
     /// Names the column that is missing or of another type.
-    fn load(_metrics: &MetricFrames<'_>) -> Result<Self::Data, ScoreError> {
-        Ok(Self::Data::default())
-    }
-
-    /// Measures a partner.
-    fn read(
-        context: &SignalContext<'_>,
+    fn measure(
+        input: &SignalInput<'_>,
         parameters: &Self::Parameters,
-        data: &Self::Data,
-    ) -> Reading;
+    ) -> Result<Measured, ScoreError>;
+
+    /// Returns a sentence for each row: what was measured, or why nothing was; `None` where the
+    /// signal does not apply.
+    ///
+    /// # Errors
+    /// The same as [`Self::measure`].
+    fn reasons(
+        input: &SignalInput<'_>,
+        measured: &Measured,
+        parameters: &Self::Parameters,
+    ) -> Result<Vec<Option<String>>, ScoreError>;
 }
 
-/// The rows of metrics that signals read.
+/// What a signal measures partners from. All columns have a row for each evaluated partner and day.
 #[derive(Clone, Copy)]
-pub(crate) struct MetricFrames<'a> {
-    /// By the name of the metric; a metric that is held back has no entry.
-    pub frames: &'a BTreeMap<String, DataFrame>,
-    /// Every partner by its id.
-    pub partners: &'a BTreeMap<String, Partner>,
-    /// Rows of this day and later are not seen.
-    pub as_of: AsOf,
+pub(crate) struct SignalInput<'a> {
+    /// The rows of the signal's query, aligned with the partners: NULL where it has no row.
+    pub rows: &'a InputFrame,
+    pub partners: &'a PartnerColumns,
+    pub peers: &'a Peers,
+    /// `None` where too little is known to fit one: the signal is missing then.
+    pub dormancy: Option<&'a DormancyModel>,
+    /// The rows of [`Signal::DETAILS`], not aligned. A query that is held back has no entry.
+    pub details: &'a BTreeMap<String, InputFrame>,
 }
 
-/// What a signal says of a partner.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Reading {
-    /// The signal does not apply to this partner.
-    NotApplicable,
-    /// The signal applies, but there is too little to measure; the text says why.
-    Missing(String),
-    Measured(Measurement),
+/// A measured signal, a partner a row.
+#[derive(Debug, Clone)]
+pub(crate) struct Measured {
+    /// The signal applies to this partner.
+    pub applies: BooleanChunked,
+    /// The raw value, in the unit of the signal; NULL where it is not available.
+    pub value: Numbers,
+    /// 0–100; NULL where the signal does not apply, or applies and is not available.
+    pub score: Numbers,
+    /// How many observations the value rests on; NULL counts as 0.
+    pub n: Int64Chunked,
+    /// The part of the policy's weight that counts, 0–1; `None`: all of it in every row.
+    pub weight_share: Option<Numbers>,
 }
 
-/// A measured signal.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Measurement {
-    /// The raw value, in the unit of the signal.
-    pub value: f64,
-    /// 0–100.
-    pub score: f64,
-    /// How many observations the value rests on.
-    pub n: i64,
-    /// The value as a sentence.
-    pub reason: String,
-}
-
-/// The median coefficient of variation (cv) of the daily calls of a segment's partners, by segment.
-pub(crate) type SegmentCv<'a> = BTreeMap<Option<&'a str>, f64>;
-
-/// What every signal is given: a partner, and the day from which it is looked at.
-#[derive(Clone, Copy)]
-pub(crate) struct SignalContext<'a> {
-    pub partner: &'a Partner,
-    /// The first day that is not seen; the recent window W ends with the day before.
-    pub day: Day,
-    /// The day of the whole run, which is later than `day` for a frozen score.
-    pub run_day: Day,
-    pub windows: &'a Windows,
-    pub segment_cv: &'a SegmentCv<'a>,
-}
-
-impl<'a> SignalContext<'a> {
-    /// Returns the days with calls from `from` to the day before `to`.
-    pub(crate) fn calls(&self, from: Day, to: Day) -> &'a [DayCalls] {
-        between(&self.partner.days, |d| d.day, from, to)
+impl Measured {
+    /// Returns a sentence for each row that the signal applies to, from the row and its value.
+    pub(crate) fn sentences(
+        &self,
+        sentence: impl Fn(usize, Option<f64>) -> String,
+    ) -> Vec<Option<String>> {
+        let rows = self.applies.iter().zip(self.value.iter()).enumerate();
+        rows.map(|(row, (applies, value))| (applies == Some(true)).then(|| sentence(row, value)))
+            .collect()
     }
-
-    /// Returns the first day of W.
-    pub(crate) fn recent_start(&self) -> Day {
-        self.windows.recent_start(self.day)
-    }
-
-    /// Returns the first day of B.
-    pub(crate) fn baseline_start(&self) -> Day {
-        self.windows.baseline_start(self.day)
-    }
-
-    /// Returns the first whole day on which the partner was live.
-    pub(crate) fn first_live_day(&self) -> Option<Day> {
-        let live = self.partner.live_at?;
-        let day = Day::of_micros(live);
-        Some(if day.start_micros() == live { day } else { day.plus(1) })
-    }
-}
-
-/// Returns the part of a list sorted by day that falls into [from, to).
-pub(crate) fn between<T>(sorted: &[T], day: impl Fn(&T) -> Day, from: Day, to: Day) -> &[T] {
-    let start = sorted.partition_point(|item| day(item) < from);
-    let end = sorted.partition_point(|item| day(item) < to);
-    sorted.get(start..end).unwrap_or_default()
 }

@@ -14,12 +14,30 @@ use crate::catalog::header::Header;
 pub(crate) const RAW_SCHEMA: &str = "raw";
 
 /// The tables of the lake that are neither events nor rollups.
-pub(crate) const LAKE_TABLES: [&str; 4] =
-    ["dead_letters", "runs", "partner_health", "partner_signals"];
+pub(crate) const LAKE_TABLES: [&str; 10] = [
+    "dead_letters",
+    "runs",
+    "partner_health",
+    "partner_signals",
+    "evaluations",
+    "models",
+    "overrides",
+    "sentiment",
+    "notes",
+    "annotations",
+];
 
-/// The tables that are made from the configuration.
-pub(crate) const SETTING_TABLES: [&str; 6] =
-    ["rates", "currencies", "sla", "sunsets", "programme", "settings"];
+/// The tables that are made from the configuration, or filled by the program for one session.
+pub(crate) const SETTING_TABLES: [&str; 8] = [
+    "rates",
+    "currencies",
+    "sla",
+    "sunsets",
+    "programme",
+    "settings",
+    "evaluation_day",
+    "late_calls",
+];
 
 /// The table with the number of records that arrived for each day of a stream.
 pub(crate) const ARRIVALS: &str = "arrivals";
@@ -37,7 +55,7 @@ const EVENT_KEY: &[&str] = &["event_date", "partner_id", "event_id"];
 const RECORD_KEY: &[&str] = &["topic", "kafka_partition", "kafka_offset"];
 
 /// All such tables but those of the streams, which follow from their definitions.
-const BUILT_IN_TABLES: [BuiltInTable; 11] = [
+const BUILT_IN_TABLES: [BuiltInTable; 19] = [
     BuiltInTable {
         name: ARRIVALS,
         key: Some(&["stream", "event_date"]),
@@ -62,6 +80,32 @@ const BUILT_IN_TABLES: [BuiltInTable; 11] = [
         name: "partner_signals",
         key: None,
         description: "The signals behind every score, a row each, by as_of and revision of partner_health",
+    },
+    BuiltInTable {
+        name: "evaluations",
+        key: Some(&["as_of", "revision"]),
+        description: "Every scoring of a day: what it was made from, and when",
+    },
+    BuiltInTable {
+        name: "models",
+        key: None,
+        description: "Every model ever fitted: its kind, its parameters, how well it fits",
+    },
+    BuiltInTable {
+        name: "overrides",
+        key: None,
+        description: "Tiers that a person set, and their ends, each with reason and author",
+    },
+    BuiltInTable {
+        name: "sentiment",
+        key: None,
+        description: "How partner managers judge a partner, 1 to 5; never part of a score",
+    },
+    BuiltInTable { name: "notes", key: None, description: "What people noted of a partner" },
+    BuiltInTable {
+        name: "annotations",
+        key: None,
+        description: "Days that scores leave out: the platform's incidents, planned pauses of a partner",
     },
     BuiltInTable {
         name: "rates",
@@ -89,6 +133,16 @@ const BUILT_IN_TABLES: [BuiltInTable; 11] = [
         description: "What the company earned and the programme cost in each month, of the configuration",
     },
     BuiltInTable { name: "settings", key: Some(&[]), description: "The reporting currency" },
+    BuiltInTable {
+        name: "evaluation_day",
+        key: Some(&["day"]),
+        description: "The days as of which a run of scores evaluates the partners; empty elsewhere",
+    },
+    BuiltInTable {
+        name: "late_calls",
+        key: Some(&["day", "partner_id", "event_date"]),
+        description: "Calls that had not arrived by the evaluated day, for a backtest; empty elsewhere",
+    },
 ];
 
 /// Returns whether a query may not have this name, because a table has it.
@@ -174,7 +228,7 @@ pub struct Settings {
 
 /// Returns the [`SETTING_TABLES`] with one batch each: `rates` (currency, valid_from, rate),
 /// `currencies` (code, minor_units, unit), `sla`, `sunsets`, `programme` and `settings`
-/// (reporting_currency).
+/// (reporting_currency), and the empty tables `evaluation_day` (day) and `late_calls`.
 ///
 /// # Errors
 /// Arrow's checks of the batches, which pass for settings that were parsed.
@@ -194,7 +248,31 @@ pub(crate) fn setting_tables(
                 Arc::new(StringArray::from(vec![settings.reporting_currency.as_str()])),
             )])?,
         ),
+        ("evaluation_day", RecordBatch::new_empty(evaluation_days())),
+        ("late_calls", RecordBatch::new_empty(late_calls())),
     ])
+}
+
+/// Returns the columns of `evaluation_day`.
+fn evaluation_days() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("day", DataType::Date32, true)]))
+}
+
+/// Returns the columns of `late_calls`: production calls of a date before `day` that arrived on
+/// `day` or later.
+fn late_calls() -> SchemaRef {
+    let count = |name| Field::new(name, DataType::Int64, true);
+    Arc::new(Schema::new(vec![
+        Field::new("day", DataType::Date32, true),
+        Field::new("partner_id", DataType::Utf8, true),
+        Field::new("event_date", DataType::Date32, true),
+        count("calls"),
+        count("successes"),
+        count("client_errors"),
+        count("auth_failures"),
+        count("throttled"),
+        count("server_errors"),
+    ]))
 }
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch, ArrowError> {
@@ -314,6 +392,12 @@ pub(crate) fn lake_table(name: &str) -> &str {
         "dead_letters" => "raw/dead_letters",
         "partner_health" => "scores/partner_health",
         "partner_signals" => "scores/partner_signals",
+        "evaluations" => "scores/evaluations",
+        "models" => "scores/models",
+        "overrides" => "scores/overrides",
+        "sentiment" => "scores/sentiment",
+        "notes" => "scores/notes",
+        "annotations" => "scores/annotations",
         other => other,
     }
 }
@@ -324,6 +408,12 @@ pub(crate) fn lake_schema(name: &str) -> SchemaRef {
         "dead_letters" => lake::schema::dead_letters().schema,
         "runs" => lake::schema::runs().schema,
         "partner_signals" => lake::schema::partner_signals().schema,
+        "evaluations" => lake::schema::evaluations().schema,
+        "models" => lake::schema::models().schema,
+        "overrides" => lake::schema::overrides().schema,
+        "sentiment" => lake::schema::sentiment().schema,
+        "notes" => lake::schema::notes().schema,
+        "annotations" => lake::schema::annotations().schema,
         _ => lake::schema::partner_health().schema,
     }
 }

@@ -1,6 +1,8 @@
 //! The comparison of a result's columns with those that the query's header declares.
 
-use arrow::datatypes::Schema;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::catalog::{Query, QueryKind};
 use crate::error::{Result, TransformError};
@@ -9,6 +11,15 @@ impl Query {
     /// Whether a result has the columns of the header.
     pub fn accepts(&self, schema: &Schema) -> bool {
         check_columns(self, schema).is_ok()
+    }
+
+    /// Returns the columns of the header, for a result without rows.
+    pub fn declared_schema(&self) -> SchemaRef {
+        let fields = self.header.columns.iter().map(|column| {
+            let data_type = column.column_type.arrow_type().unwrap_or(DataType::Null);
+            Field::new(&column.name, data_type, true)
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }
 

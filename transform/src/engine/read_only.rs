@@ -61,6 +61,19 @@ impl Engine {
 }
 
 impl Session {
+    /// Replaces the rows of a table of this session; the lake is not changed. Call it before
+    /// anything of the session reads the table.
+    ///
+    /// # Errors
+    /// Errors of DataFusion.
+    pub fn replace_rows(&self, table: &str, rows: &RecordBatch) -> Result<()> {
+        let fail = || TransformError::sql(table);
+        let ctx = self.context();
+        let rows = utf8_view::table_of(rows).map_err(fail())?;
+        ctx.deregister_table(table).map_err(fail())?;
+        ctx.register_table(table, rows).map(drop).map_err(fail())
+    }
+
     /// Adds rows to a table of this session; the lake is not changed.
     ///
     /// # Errors

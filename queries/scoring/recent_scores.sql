@@ -1,0 +1,44 @@
+/*---
+description = "The scores of the last 120 days and of as_of without overrides, of each day those of the newest revision: what tiers fold over"
+owner = "partner-analytics"
+grain = ["day", "partner_id"]
+tags = ["internal"]
+
+[columns]
+day = { type = "Date32" }
+partner_id = { type = "Utf8" }
+stage = { type = "Utf8" }
+computed_tier = { type = "Utf8", description = "without overrides" }
+tier_since = { type = "Timestamp" }
+gate = { type = "Utf8" }
+score = { type = "Float64", unit = "points" }
+score_low = { type = "Float64", unit = "points", description = "the least with one week of W left out" }
+score_high = { type = "Float64", unit = "points" }
+coverage = { type = "Float64", unit = "share" }
+gates_met = { type = "Utf8", description = "conditions of gates that hold" }
+
+[[checks]]
+unique = ["partner_id", "day"]
+---*/
+SELECT
+  CAST(h.as_of AS DATE) AS day,
+  h.partner_id,
+  h.stage,
+  h.computed_tier,
+  h.tier_since,
+  h.gate,
+  h.score,
+  h.score_low,
+  h.score_high,
+  h.coverage,
+  h.gates_met
+FROM partner_health AS h
+INNER JOIN (
+  SELECT as_of, max(revision) AS revision
+  FROM partner_health
+  WHERE as_of <= $as_of AND as_of >= $as_of - INTERVAL '120 days'
+  GROUP BY as_of
+) AS newest
+  ON newest.as_of = h.as_of AND newest.revision = h.revision
+WHERE h.as_of <= $as_of AND h.as_of >= $as_of - INTERVAL '120 days'
+ORDER BY day, h.partner_id

@@ -1,0 +1,85 @@
+//! The rows of the scoring queries as frames, for one stretch of evaluated days.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Date32Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+use domain::{AsOf, Day};
+use polars::prelude::DataFrame;
+use scoring::{ACTIVITY, DormancyModel, EvaluationInput, PARTNERS, RiskModel, evaluation_queries};
+use transform::{Catalog, QueryResult, Session};
+
+use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
+use crate::polars_frames::data_frame;
+use crate::project::Project;
+
+/// The rows of each query by its name.
+type QueryFrames = BTreeMap<String, DataFrame>;
+
+/// A session whose table `evaluation_day` holds the days to evaluate.
+pub(crate) struct EvaluatedDays<'a> {
+    pub(crate) session: Arc<Session>,
+    catalog: &'a Catalog,
+}
+
+impl<'a> EvaluatedDays<'a> {
+    /// Opens a session as of `as_of` on the same table versions as another one.
+    pub(crate) async fn open(
+        project: &'a Project,
+        same_versions: &Session,
+        as_of: AsOf,
+        days: &[Day],
+    ) -> anyhow::Result<Self> {
+        let versions = same_versions.versions();
+        let session = project.reading_engine().open_session(as_of, Some(versions)).await?;
+        session.replace_rows("evaluation_day", &day_rows(days)?)?;
+        Ok(Self { session: Arc::new(session), catalog: project.engine.catalog() })
+    }
+}
+
+fn day_rows(days: &[Day]) -> anyhow::Result<RecordBatch> {
+    let schema = Arc::new(Schema::new(vec![Field::new("day", DataType::Date32, true)]));
+    let days: Date32Array = days.iter().map(|day| Some(day.0)).collect();
+    Ok(RecordBatch::try_new(schema, vec![Arc::new(days)])?)
+}
+
+/// Runs the scoring queries. One that is held back is reported, and its signals are not available.
+pub(crate) async fn evaluation_input(
+    evaluated: &EvaluatedDays<'_>,
+    dormancy: Option<DormancyModel>,
+    risk: Option<RiskModel>,
+    printer: &mut OutcomePrinter,
+) -> anyhow::Result<EvaluationInput> {
+    let queries = evaluation_queries();
+    let (frames, held_back) = query_frames(evaluated, &queries, printer).await?;
+    Ok(EvaluationInput { frames, held_back, dormancy, risk })
+}
+
+/// Returns the rows of scoring queries by name, and the names of those that are held back, which
+/// have no rows. Without the rows of all partners there is nothing to score.
+pub(crate) async fn query_frames(
+    evaluated: &EvaluatedDays<'_>,
+    names: &BTreeSet<&'static str>,
+    printer: &mut OutcomePrinter,
+) -> anyhow::Result<(QueryFrames, BTreeSet<String>)> {
+    let session = &evaluated.session;
+    let pipeline = MetricPipeline::of_all_partners(session).await;
+    let mut frames = QueryFrames::new();
+    let mut held_back = BTreeSet::new();
+    for name in names {
+        let outcome = pipeline.compute(name).await;
+        printer.print_outcome(&outcome, "scores are made without it");
+        let rows = match outcome.rows {
+            Ok(rows) => rows,
+            Err(why) if [PARTNERS, ACTIVITY].contains(name) => anyhow::bail!("{why}"),
+            Err(_) => {
+                held_back.insert((*name).to_owned());
+                let schema = evaluated.catalog.find(name)?.declared_schema();
+                QueryResult { schema, batches: Vec::new() }
+            }
+        };
+        frames.insert((*name).to_owned(), data_frame(&rows)?);
+    }
+    Ok((frames, held_back))
+}

@@ -19,6 +19,7 @@
 //! - `ordered_tasks`: parallel work with results in order
 //! - `polars_frames`: polars frames from results, rows of the lake from scores
 //! - `scores`, `runs`: the tables of scores and of runs
+//! - `backtest`: replays of history that test the scores
 //! - `report_registry`: which reports were written from the lake
 //!
 //! Output:
@@ -35,6 +36,7 @@
 
 mod args;
 mod atomic_file;
+mod backtest;
 mod breakdown;
 mod commands;
 mod config;

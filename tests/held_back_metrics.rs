@@ -145,28 +145,29 @@ FROM partners WHERE quota_per_minute > 0 ORDER BY partner_id
 #[test]
 fn a_broken_replacement_of_a_metric_drops_only_its_signals() {
     let project = project();
-    for (name, broken) in [
-        ("error_trend", "SELECT 1"),
-        ("error_trend", FAILING_TREND),
-        ("revenue_per_partner", "SELECT 1"),
-        ("throttling", "SELECT 1"),
-        ("throttling", FAILING_THROTTLING),
+    for (folder, name, broken) in [
+        ("scoring", "scoring_errors", "SELECT 1"),
+        ("metrics", "error_trend", FAILING_TREND),
+        ("metrics", "revenue_per_partner", "SELECT 1"),
+        ("metrics", "throttling", "SELECT 1"),
+        ("metrics", "throttling", FAILING_THROTTLING),
     ] {
-        let file = format!("queries/metrics/{name}.sql");
+        let file = format!("queries/{folder}/{name}.sql");
         project.write(&file, broken);
         let score = project.run(&["score", "run", "--as-of", AS_OF]).expect_success();
         let without = "scores are made without it";
-        assert_eq!(score.stderr.contains(without), name != "throttling", "{score}");
+        let is_read = ["scoring_errors", "revenue_per_partner"].contains(&name);
+        assert_eq!(score.stderr.contains(without), is_read, "{name}: {score}");
         let plan =
             project.run(&["actions", "plan", "--out", "p.json", "--as-of", AS_OF]).expect_success();
         let without = "the plan is made without it";
         assert_eq!(plan.stderr.contains(without), name == "throttling", "{plan}");
         let report = project.run(&["report", "--out", "site", "--as-of", AS_OF]).expect_success();
         assert_messages(&report, &[name]);
-        if name == "error_trend" {
+        if name == "scoring_errors" {
             let show = ["score", "show", "p-000001", "--as-of", AS_OF];
             let shown = project.run(&show).expect_success();
-            assert!(shown.stderr.contains("error_trend"), "{shown}");
+            assert!(shown.stderr.contains("scoring_errors"), "{shown}");
             let measured = format!(
                 "SELECT count(*) FROM partner_signals WHERE signal = 'errors' AND score IS NOT NULL
                  AND as_of = '{AS_OF}' AND revision =

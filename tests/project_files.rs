@@ -343,9 +343,9 @@ fn errors_in_policies_are_reported_with_their_position() {
         &["scoring.toml:", "invalid type: text, expected f64"],
     );
     scoring(
-        "recent_days = 28",
-        "recent_days = 27",
-        &["scoring.toml:", "whole weeks in days, 7 to 84"],
+        "min_live_days = 28",
+        "min_live_days = -1",
+        &["scoring.toml:", "evidence.min_live_days = -1", "0 or more"],
     );
     let actions = |from: &str, to: &str, messages: &[&str]| {
         assert!(actions::DEFAULT_POLICY.contains(from), "{from}");

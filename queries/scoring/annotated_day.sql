@@ -13,15 +13,22 @@ unique = ["event_date"]
 ---*/
 WITH days AS (
   SELECT
+    a.first_day + CAST(n.value AS INT) AS event_date,
     a.annotation_id,
-    a.partner_id,
-    unnest(generate_series(a.first_day, a.last_day, INTERVAL '1 day')) AS event_date
+    coalesce(a.partner_id, '') AS partner_id
+  -- An annotation has 366 days at most.
   FROM annotation AS a
+  CROSS JOIN generate_series(0, 366) AS n
+  WHERE a.first_day + CAST(n.value AS INT) <= a.last_day
+  GROUP BY a.first_day + CAST(n.value AS INT), a.annotation_id, coalesce(a.partner_id, '')
 )
 SELECT
-  CAST(event_date AS DATE) AS event_date,
-  string_agg(concat(annotation_id, ':', coalesce(partner_id, '')), ',' ORDER BY annotation_id)
-    AS annotations
+  event_date,
+  string_agg(
+    concat(annotation_id, ':', partner_id),
+    ','
+    ORDER BY event_date, annotation_id, partner_id
+  ) AS annotations
 FROM days
 GROUP BY event_date
 ORDER BY event_date

@@ -17,13 +17,19 @@ unique = ["kind", "as_of_us"]
 ---*/
 WITH numbered AS (
   SELECT
-    *,
+    kind,
+    as_of,
+    fitted_at,
+    parameters,
+    n,
+    adopted_by,
     row_number() OVER (
       PARTITION BY kind, as_of
-      ORDER BY fitted_at DESC, parameters
+      ORDER BY fitted_at DESC, parameters, n, adopted_by
     ) AS place
   FROM models
   WHERE as_of <= $as_of
+  GROUP BY kind, as_of, fitted_at, parameters, n, adopted_by
 )
 SELECT
   kind,

@@ -12,7 +12,7 @@ use crate::incident::ErrorDay;
 
 /// The query with the days of partners with alarms: day, partner_id, event_date, calls,
 /// client_error_rate?, baseline_rate?, alarm, ordered by the first three.
-pub(crate) const ERROR_DAYS: &str = "scoring_error_days";
+pub const ERROR_DAYS: &str = "scoring_error_days";
 /// The query with what most client errors of a partner come from: day, partner_id, status, method?,
 /// endpoint?, share.
 pub(crate) const ERROR_CAUSE: &str = "scoring_error_cause";
@@ -99,5 +99,46 @@ impl ErrorCauses {
             (None, Some(endpoint)) => format!("{status} on {endpoint}"),
             (_, None) => status.to_string(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::df;
+
+    use super::*;
+
+    fn frame(ids: &[&str], dates: &[i32]) -> InputFrame {
+        let rows = ids.len();
+        let frame = df!(
+            "day" => vec![100; rows],
+            "partner_id" => ids,
+            "event_date" => dates,
+            "calls" => vec![10_i64; rows],
+            "client_error_rate" => vec![0.1; rows],
+            "baseline_rate" => vec![None::<f64>; rows],
+            "alarm" => vec![true; rows],
+        );
+        InputFrame::new(ERROR_DAYS, frame.expect("a frame"))
+    }
+
+    #[test]
+    fn days_are_found_by_partner_and_day() {
+        let frame = frame(&["a", "a", "b"], &[98, 99, 97]);
+        let days = ErrorDays::of(&frame).expect("days");
+        let dates = |day, id| -> Vec<i32> {
+            days.of_partner(Day(day), id).iter().map(|day| day.day.0).collect()
+        };
+        assert_eq!(dates(100, "a"), [98, 99]);
+        assert_eq!(dates(100, "b"), [97]);
+        assert!(dates(100, "c").is_empty());
+        assert!(dates(99, "a").is_empty());
+    }
+
+    #[test]
+    fn the_rows_of_a_partner_must_stand_together() {
+        let frame = frame(&["a", "b", "a"], &[98, 99, 97]);
+        let error = ErrorDays::of(&frame).err().expect("an error").to_string();
+        assert!(error.contains("`scoring_error_days`") && error.contains("row 2"), "{error}");
     }
 }

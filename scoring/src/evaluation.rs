@@ -14,9 +14,7 @@ use crate::partner_columns::PartnerColumns;
 use crate::peers::Peers;
 use crate::policy::Policy;
 use crate::risk::{FeatureColumns, RiskModel};
-use crate::signals::{
-    Measured, RegisteredSignal, SIGNALS, SignalInput, signal_queries,
-};
+use crate::signals::{Measured, RegisteredSignal, SIGNALS, SignalInput, signal_queries};
 use crate::weighted_score::{WEEKS, WeighedSignal, WeightedScore, weighted_score};
 
 /// The query with a row for each partner and day.
@@ -85,14 +83,20 @@ pub(crate) struct Evaluation {
 }
 
 /// Evaluates every partner on every day of the input.
-pub(crate) fn evaluate(
+pub(crate) fn evaluate(input: &EvaluationInput, policy: &Policy) -> Result<Evaluation, ScoreError> {
+    evaluate_beside(input, policy, |partners| Peers::of(partners.keys.days(), &partners.segment))
+}
+
+/// Evaluates every partner on every day of the input beside peers that the caller groups.
+pub(crate) fn evaluate_beside(
     input: &EvaluationInput,
     policy: &Policy,
+    peers: impl FnOnce(&PartnerColumns) -> Peers,
 ) -> Result<Evaluation, ScoreError> {
     let frames = Frames::of(input)?;
     let partners = PartnerColumns::of(&frames.partners, &frames.aligned(ACTIVITY)?)?;
     let rows = partners.len();
-    let peers = Peers::of(partners.keys.days(), &partners.segment);
+    let peers = peers(&partners);
     let mut signals = Vec::with_capacity(SIGNALS.len());
     for signal in SIGNALS {
         let context = Context { frames: &frames, partners: &partners, peers: &peers };
@@ -290,7 +294,11 @@ pub(crate) fn score_of(signals: &[SignalColumns], name: &str, rows: usize) -> Nu
 
 /// Returns the probability that each partner leaves: by the adopted model, or without one from
 /// dormancy alone.
-fn risk(model: Option<&RiskModel>, signals: &[SignalColumns], rows: usize) -> Result<Numbers, ScoreError> {
+fn risk(
+    model: Option<&RiskModel>,
+    signals: &[SignalColumns],
+    rows: usize,
+) -> Result<Numbers, ScoreError> {
     let dormancy = score_of(signals, "dormancy", rows);
     let Some(model) = model else { return Ok(dormancy.map(|score| 1.0 - score / 100.0)) };
     let scores = signals.iter().map(|signal| (signal.signal.name, &signal.score));

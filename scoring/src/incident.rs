@@ -48,7 +48,7 @@ impl Incident {
     }
 
     /// Returns whether it had ended before `day`: the seven days before had no alarm.
-    fn is_over(&self, day: Day) -> bool {
+    pub(crate) fn is_over(&self, day: Day) -> bool {
         is_week_apart(self.last, day)
     }
 }

@@ -6,7 +6,7 @@
 //! - `value_check`: a value of the policy compared with its allowed range
 //! - `frames`: the frames that a run is given, and their rows in the order of the partners
 //! - `columns`: arithmetic on columns
-//! - `robust_statistics`: medians and deviations that outliers do not move
+//! - `robust_statistics`: the median
 //! - `lifecycle`: the stage of a partner
 //! - `partner_columns`: what is known of each partner, whichever signals are computed
 //! - `peers`: what is usual among a partner's peers
@@ -23,6 +23,7 @@
 //! - `gate_reason`, `top_reason`: the one sentence beside a partner
 //! - `score`: a whole run
 //! - `output`: the rows of `partner_health` and `partner_signals`
+//! - `explain`: why a partner has its score, and what made it change
 //! - `backtest`: what scores of the past were worth
 
 pub mod backtest;
@@ -30,6 +31,7 @@ mod columns;
 mod dormancy;
 mod error_details;
 mod evaluation;
+pub mod explain;
 mod formulas;
 mod frames;
 mod gate_reason;

@@ -3,7 +3,7 @@
 
 use domain::{AsOf, Day, SignalName, Stage, Tier};
 use polars::prelude::{
-    Column, DataFrame, IntoColumn, NamedFrom, PolarsResult, Series,
+    Column, DataFrame, Float64Chunked, IntoColumn, NamedFrom, PolarsResult, Series,
 };
 
 use crate::columns::ColumnMath;
@@ -24,6 +24,8 @@ pub struct ScoreOutput {
     pub signals: DataFrame,
     /// The partners of the last day, by id.
     pub partners: Vec<PartnerScore>,
+    /// The score of each signal, with a row for each row of `health`: what models are fitted to.
+    pub scores: Vec<(&'static str, Float64Chunked)>,
 }
 
 impl ScoreOutput {

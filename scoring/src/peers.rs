@@ -18,6 +18,8 @@ pub(crate) struct Peers {
     day: Vec<usize>,
     segments: usize,
     days: usize,
+    /// A row that is compared with the peers of another row instead of its own.
+    compared_as: Option<(usize, usize)>,
 }
 
 impl Peers {
@@ -35,7 +37,14 @@ impl Peers {
                 *by_segment.entry((group, name)).or_insert(next)
             }));
         }
-        Self { segment, day, segments: by_segment.len(), days: by_day.len() }
+        let (segments, days) = (by_segment.len(), by_day.len());
+        Self { segment, day, segments, days, compared_as: None }
+    }
+
+    /// Compares a row with the peers of another one, for example of an earlier day. The row still
+    /// counts among its own peers.
+    pub(crate) fn comparing(self, row: usize, as_row: usize) -> Self {
+        Self { compared_as: Some((row, as_row)), ..self }
     }
 
     /// Returns for each row the median of the known values of its segment on its day, shrunk to
@@ -78,10 +87,11 @@ impl Peers {
     }
 
     fn shrunk(&self, of_segment: &[Option<f64>], n: &[usize], of_day: &[Option<f64>]) -> Numbers {
-        let rows = self.day.iter().zip(&self.segment);
-        rows.map(|(day, segment)| {
-            let all = of_day[*day]?;
-            let Some(group) = *segment else { return Some(all) };
+        let rows = 0..self.day.len();
+        rows.map(|row| {
+            let row = self.compared_as.filter(|(of, _)| *of == row).map_or(row, |(_, other)| other);
+            let all = of_day[self.day[row]]?;
+            let Some(group) = self.segment[row] else { return Some(all) };
             let Some(own) = of_segment[group] else { return Some(all) };
             let n = n[group] as f64;
             Some((n * own + SHRINKAGE * all) / (n + SHRINKAGE))
@@ -121,11 +131,20 @@ mod tests {
     #[test]
     fn a_segment_is_shrunk_to_the_portfolio_of_its_day() {
         let peers = peers(&[(1, Some("a")), (1, Some("a")), (1, Some("b")), (1, None), (2, None)]);
-        let values: Numbers =
-            [Some(1.0), Some(3.0), Some(9.0), None, None].into_iter().collect();
+        let values: Numbers = [Some(1.0), Some(3.0), Some(9.0), None, None].into_iter().collect();
         // Of a: (2 · 2 + 20 · 3) / 22; of b: (9 + 20 · 3) / 21; the median of all is 3.
         let a = Some(64.0 / 22.0);
         close(&peers.median(&values), &[a, a, Some(69.0 / 21.0), Some(3.0), None]);
+    }
+
+    #[test]
+    fn a_row_may_be_compared_with_the_peers_of_another_day() {
+        let rows = [(1, Some("a")), (1, None), (2, None), (2, None)];
+        let values: Numbers = [Some(1.0), Some(3.0), Some(5.0), Some(9.0)].into_iter().collect();
+        let first = Some((1.0 + 20.0 * 2.0) / 21.0);
+        close(&peers(&rows).median(&values), &[first, Some(2.0), Some(7.0), Some(7.0)]);
+        let compared = peers(&rows).comparing(2, 0);
+        close(&compared.median(&values), &[first, Some(2.0), first, Some(7.0)]);
     }
 
     #[test]

@@ -232,7 +232,7 @@ mod tests {
         check("errors = 20\n", "", &["[weights] lacks `errors`; errors = 0 leaves it out"]);
         let value = line("alarm_days").replace(":1: ", ":14: ");
         check("alarm_days = 7", "alarm_days = seven", &[&value, "string values must be quoted"]);
-        check("alarm_days = 7", "alarm_days = \"seven\"", &["invalid type: text, expected i32"]);
+        check("alarm_days = 7", "alarm_days = \"seven\"", &["invalid type: text, expected f64"]);
         check("version = \"2\"", "version = \"\"", &["5:1: version", "a name"]);
         let table = line("[growth]").replace(":1: ", ":2: ");
         let meant = "unknown field `grwth`; did you mean `growth`?";

@@ -59,7 +59,8 @@ pub fn score(input: &ScoreInput, policy: &Policy) -> Result<ScoreOutput, ScoreEr
     }
     let (health, signals) = score_frames(&evaluation, &rows, input, policy)?;
     let partners = partner_scores(&evaluation, &rows, policy);
-    Ok(ScoreOutput { health, signals, partners })
+    let scores = evaluation.signals.into_iter().map(|s| (s.signal.name, s.score)).collect();
+    Ok(ScoreOutput { health, signals, partners, scores })
 }
 
 /// Returns the tiers in force by partner, and until when.

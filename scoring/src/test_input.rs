@@ -53,7 +53,7 @@ pub(crate) fn live() -> TestPartner {
     live_for(365.0)
 }
 
-/// Returns the id of the partner of a row.
+/// Returns the id of the partner of a row, of up to a thousand rows.
 pub(crate) fn id(row: usize) -> String {
     format!("p{row:03}")
 }
@@ -156,7 +156,7 @@ impl Answer {
 /// Measures partners by a signal. `rows` are the columns of the signal's query, a partner a row.
 pub(crate) fn measure<S: Signal>(
     partners: &[TestPartner],
-    rows: DataFrame,
+    rows: &DataFrame,
     parameters: &S::Parameters,
 ) -> Answers {
     measure_with_details::<S>(partners, rows, &[], parameters)
@@ -165,7 +165,7 @@ pub(crate) fn measure<S: Signal>(
 /// Measures partners by a signal where no dormancy model could be fitted.
 pub(crate) fn measure_without_model<S: Signal>(
     partners: &[TestPartner],
-    rows: DataFrame,
+    rows: &DataFrame,
     parameters: &S::Parameters,
 ) -> Answers {
     measure_from::<S>(partners, rows, &[], None, parameters)
@@ -174,7 +174,7 @@ pub(crate) fn measure_without_model<S: Signal>(
 /// Measures partners by a signal whose reasons read further frames.
 pub(crate) fn measure_with_details<S: Signal>(
     partners: &[TestPartner],
-    rows: DataFrame,
+    rows: &DataFrame,
     details: &[(&str, DataFrame)],
     parameters: &S::Parameters,
 ) -> Answers {
@@ -183,7 +183,7 @@ pub(crate) fn measure_with_details<S: Signal>(
 
 fn measure_from<S: Signal>(
     partners: &[TestPartner],
-    rows: DataFrame,
+    rows: &DataFrame,
     details: &[(&str, DataFrame)],
     dormancy: Option<&DormancyModel>,
     parameters: &S::Parameters,

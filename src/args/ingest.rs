@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use domain::Stream;
 use ingest::decode::RejectReason;
 
-use super::{Format, TextFormat};
+use super::{BenchScoreArgs, Format, TextFormat};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IngestCommand {
@@ -180,6 +180,11 @@ pub(crate) enum BenchCommand {
         after_help = "Makes a topic rapport-bench-…, fills it with simulated calls, and reads it in turns: drained by\nlibrdkafka with nothing done to the records, and by ingest into a temporary lake. Topic and lakes\nare deleted at the end. What counts is the CPU time of this process; the broker must be another.\n\nWith --mapping each round also ingests the same events through it, and the cost of a mapped event\nis given as a multiple of a plain one's of that round. For kong-http-log they are produced once\nmore in Kong's shape, about three times as long, to a topic of their own; any other mapping reads\nthe events as they are, so a program of one dot shows what mapping costs by itself.\n\nExamples:\n  rapport bench ingest\n  rapport bench ingest --mapping kong-http-log\n  rapport bench ingest --events 1000000 --bootstrap 127.0.0.1:9092 --format json"
     )]
     Ingest(BenchIngestArgs),
+    /// Scoring's time and memory: the pure function on a million partners of one day, or the queries
+    #[command(
+        after_help = "The partners are made in memory from a seed. Times stand beside that of reading the same columns\nonce and that of sorting one of them, measured in the same run. The budget of a million partners is\n30 s and 4 GiB on two cores.\n\nExamples:\n  rapport bench score\n  rapport bench score --queries --format json"
+    )]
+    Score(BenchScoreArgs),
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 //! - `ingest`: `rapport ingest` and `rapport bench`
 //! - `metrics`: `rapport metrics`
 //! - `lake`: `rapport lake`
-//! - `score`: what `rapport score` records
+//! - `score`: what `rapport score` records, and the test of the scores
 
 mod ingest;
 mod lake;
@@ -22,7 +22,10 @@ pub(crate) use lake::{EraseArgs, LakeCommand};
 pub(crate) use metrics::{
     BreakdownArgs, DiffArgs, DiffFormat, LineageFormat, MetricsCommand, ScaffoldKind,
 };
-pub(crate) use score::{AnnotateArgs, NoteArgs, OverrideArgs, RecordCommand, SentimentArgs};
+pub(crate) use score::{
+    AdoptArgs, AnnotateArgs, BacktestArgs, BenchScoreArgs, FitArgs, HistoryArgs, NoteArgs,
+    OverrideArgs, ProofCommand, RecordCommand, ReportFormat, SentimentArgs,
+};
 
 /// The heading in `--help` of the options that every command has.
 const EVERYWHERE: &str = "Everywhere";
@@ -223,6 +226,8 @@ pub(crate) enum ScoreCommand {
     },
     #[command(flatten)]
     Record(RecordCommand),
+    #[command(flatten)]
+    Proof(ProofCommand),
 }
 
 #[derive(Debug, Subcommand)]

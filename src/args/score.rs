@@ -1,5 +1,5 @@
-//! The command line of what people record beside the scores: `rapport score override`, `sentiment`,
-//! `note` and `annotate`.
+//! The command line of what people record beside the scores (`rapport score override`, `sentiment`,
+//! `note`, `annotate`), and of the test of the scores (`backtest`, `fit`, `adopt`, `bench score`).
 
 use std::path::PathBuf;
 
@@ -151,4 +151,113 @@ pub(crate) struct AnnotateArgs {
     /// Who writes it [default: the user of the environment]
     #[arg(long, value_name = "NAME")]
     pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProofCommand {
+    /// Test the score: replay history and compare what it said with who left
+    #[command(
+        after_help = "At origins at least 28 days apart every partner is scored from what was known there; a partner left\nthat then had no success for 28 days, or twice its cadence. Models are fitted at each origin, and the\nlake is not changed. The score stands beside two baselines, days since the last call and calls a\nday, and what does not beat both says so. Intervals are 95 %, from resampled partners.\n\nA folder of --events holds api-calls.ndjson and, where there are any, partner-events.ndjson,\nbilling-events.ndjson and support-events.ndjson; it needs no project.\n\nExamples:\n  rapport score backtest\n  rapport score backtest --out backtest.json\n  rapport generate --difficulty easy --partners 400 --days 365 --out world\n  rapport score backtest --events world --format json"
+    )]
+    Backtest(BacktestArgs),
+    /// Propose weights and a risk model from history, as files for a person to adopt
+    #[command(
+        after_help = "Weights are fitted on earlier origins and tested on later ones; a weight is never below 0. Writes\nthe present policy with other weights and the next version, and beside it the risk model with its\ntest. Nothing is in force before `rapport score adopt`.\n\nExamples:\n  rapport score fit --out proposed.toml\n  rapport score backtest --policy proposed.toml"
+    )]
+    Fit(FitArgs),
+    /// Take a policy and its risk model into force
+    #[command(
+        after_help = "The policy replaces the project's. The model is appended to the table models; days from --from on\nuse it.\n\nExamples:\n  rapport score adopt proposed.toml --by Ada\n  rapport score adopt proposed.toml --risk proposed.risk.json --by Ada"
+    )]
+    Adopt(AdoptArgs),
+}
+
+/// Which days are replayed, and how the result is tested.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HistoryArgs {
+    /// Replay the NDJSON files of this folder [default: the project's lake]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) events: Option<PathBuf>,
+    /// Score under this policy [default: that of the project, else the built-in one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// The newest so many origins, 6 or more [default: as many as fit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(6..))]
+    pub(crate) origins: Option<u32>,
+    /// No origin is earlier
+    #[arg(long, value_name = "DATE")]
+    pub(crate) from: Option<Day>,
+    /// No origin is later
+    #[arg(long, value_name = "DATE")]
+    pub(crate) to: Option<Day>,
+    /// Days from one origin to the next
+    #[arg(long, default_value_t = 28, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(28..=366))]
+    pub(crate) every: i32,
+    /// What draws the resamples
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many resamples of partners the intervals rest on
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub(crate) resamples: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    /// How many partners the managers can look at in a week
+    #[arg(long, default_value_t = 20, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) capacity: u32,
+    /// Write the whole report here as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
+    pub(crate) format: ReportFormat,
+}
+
+/// The format of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FitArgs {
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    /// Where the policy goes; the risk model goes beside it, with the ending .risk.json
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// The policy
+    #[arg(value_name = "FILE.toml")]
+    pub(crate) policy: PathBuf,
+    /// The risk model
+    #[arg(long, value_name = "FILE.risk.json")]
+    pub(crate) risk: Option<PathBuf>,
+    /// The first UTC date whose scores use the model [default: today]
+    #[arg(long, value_name = "DATE", requires = "risk")]
+    pub(crate) from: Option<Day>,
+    /// Who adopts it [default: the user of the environment]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchScoreArgs {
+    /// How many partners
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
+    pub(crate) partners: u32,
+    /// Measure the scoring queries instead, on a simulated lake of 20,000 partners and 180 days
+    #[arg(long, conflicts_with = "partners")]
+    pub(crate) queries: bool,
+    /// What draws the partners
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
+    pub(crate) format: ReportFormat,
 }

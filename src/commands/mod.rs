@@ -32,7 +32,8 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use crate::args::{
-    ActionsCommand, Arguments, BenchCommand, Command, IngestCommand, MetricsCommand, ScoreCommand,
+    ActionsCommand, Arguments, BenchCommand, Command, IngestCommand, MetricsCommand, ProofCommand,
+    ScoreCommand,
 };
 use crate::config::Config;
 use crate::project::Project;
@@ -87,6 +88,17 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         Command::Score(ScoreCommand::Record(record)) => {
             runtime.block_on(score_records::run(&open(config()?)?, &record))
         }
+        Command::Score(ScoreCommand::Proof(ProofCommand::Backtest(options))) => {
+            let project = Config::find_if_any(arguments.config.as_deref())?;
+            runtime.block_on(score::backtest(project, &options, quiet))
+        }
+        Command::Score(ScoreCommand::Proof(ProofCommand::Fit(options))) => {
+            let project = Config::find_if_any(arguments.config.as_deref())?;
+            runtime.block_on(score::fit(project, &options, quiet))
+        }
+        Command::Score(ScoreCommand::Proof(ProofCommand::Adopt(options))) => {
+            runtime.block_on(score::adopt(&open(config()?)?, &options))
+        }
         Command::Score(ScoreCommand::Run { as_of, format }) => {
             runtime.block_on(score::run(&open(config()?)?, as_of.as_deref(), format))
         }
@@ -103,6 +115,7 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
             let project = Config::find_if_any(arguments.config.as_deref())?;
             bench::ingest(project.as_ref(), &options, runtime, quiet)
         }
+        Command::Bench(BenchCommand::Score(options)) => bench::score(&options, runtime, quiet),
         Command::Doctor { format } => doctor::run(config(), format, runtime, quiet),
         Command::Lake(command) => runtime.block_on(lake::run(&command, config()?, quiet)),
     }

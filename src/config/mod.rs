@@ -232,6 +232,11 @@ impl Config {
         self.policy(&self.values.scoring.policy)
     }
 
+    /// Returns where the scoring policy is, or would be.
+    pub(crate) fn scoring_policy_path(&self) -> PathBuf {
+        self.folder.join(&self.values.scoring.policy.path)
+    }
+
     /// Returns the path and the text of the action policy; `None` means the built-in one.
     pub(crate) fn actions_policy(&self) -> anyhow::Result<Option<(PathBuf, String)>> {
         self.policy(&self.values.actions.policy)

@@ -14,6 +14,7 @@ mod store;
 use std::sync::Arc;
 
 use domain::{AsOf, Day, counted};
+use lake::is_write_denied;
 use polars::prelude::DataFrame;
 use scoring::{Policy, ScoreInput, ScoreOutput, score};
 use transform::Session;
@@ -24,10 +25,12 @@ use crate::metric_pipeline::OutcomePrinter;
 use crate::progress::Spinner;
 use crate::project::Project;
 
+pub(crate) use days::{extended, groups, partner_count};
+pub(crate) use inputs::{EvaluatedDays, evaluation_input};
+pub(crate) use models::{RISK, StoredModel, fit_as_of as fit_dormancy_as_of, model_row};
 pub(crate) use store::{scores_and_signals, tables};
 
 use days::DayInputs;
-use inputs::{EvaluatedDays, evaluation_input};
 use store::Evaluation;
 
 /// Partners times days that one chunk evaluates at most, so that memory stays bounded.
@@ -58,13 +61,13 @@ pub(crate) async fn score_partners(
 ) -> anyhow::Result<ScoreOutput> {
     let policy = policy(&project.config)?;
     let as_of = session.as_of();
-    store::take_over(project, as_of).await?;
+    take_over(project, as_of).await?;
     let inputs = DayInputs::of(project, session).await?;
     let mut history = store::history(session).await?;
     let days = inputs.to_evaluate(as_of.day(), &history)?;
     history = days::before(&history, days.first().copied().unwrap_or(as_of.day()))?;
-    let partners = days::partner_count(session).await?;
-    let groups = days::groups(session, &days, partners, CHUNK_ROWS).await?;
+    let partners = partner_count(session).await?;
+    let groups = groups(session, &days, partners, CHUNK_ROWS).await?;
     let spinner = Spinner::start("scores", project.quiet);
     let (mut printer, mut done) = (OutcomePrinter::default(), 0);
     let mut last = None;
@@ -73,10 +76,23 @@ pub(crate) async fn score_partners(
         done += group.len();
         let group = Group { project, session, policy: &policy, days: &group };
         let scored = group.score(&inputs, &history, &mut printer).await?;
-        history = days::extended(history, &scored, group.days.last().copied())?;
+        history = extended(history, &scored, group.days.last().copied())?;
         last = Some(scored);
     }
     last.ok_or_else(|| anyhow::anyhow!("no day was scored"))
+}
+
+/// Changes the tables of an older program to today's columns, if the lake can be written.
+async fn take_over(project: &Project, as_of: AsOf) -> anyhow::Result<()> {
+    if project.is_read_only() {
+        return Ok(());
+    }
+    match store::take_over(project, as_of).await {
+        Err(error) if is_write_denied(error.as_ref()) => {
+            project.switch_to_read_only(error.as_ref()).await
+        }
+        taken_over => taken_over,
+    }
 }
 
 /// One stretch of days, between which no partner was merged or changed its segment.

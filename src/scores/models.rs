@@ -20,7 +20,7 @@ const OUTCOME_DAYS: i32 = 28;
 
 /// The kinds of models in the table `models`.
 const DORMANCY: &str = "dormancy";
-const RISK: &str = "risk";
+pub(crate) const RISK: &str = "risk";
 
 /// A row of the query `latest_models`.
 #[derive(Deserialize)]
@@ -70,7 +70,7 @@ pub(crate) async fn dormancy_model(
 }
 
 /// Fits the dormancy model to what was known as of a day; `None` where nobody was live long enough.
-async fn fit_as_of(
+pub(crate) async fn fit_as_of(
     project: &Project,
     session: &Session,
     as_of: Day,

@@ -178,7 +178,7 @@ fn tiers_section(page: &Page) -> Markup {
         .collect();
     let section = Section {
         subtitle: html! {
-            "Live partners, " (format::long_date(days[0])) " to " (format::long_date(days[days.len() - 1])) "; thresholds are provisional"
+            "Live partners, " (format::long_date(days[0])) " to " (format::long_date(days[days.len() - 1]))
         },
         ..Section::new("tiers", "Tiers over time", 5, "partner_health")
     };
@@ -254,7 +254,7 @@ fn list_section(page: &Page, list: &ListPage, rows: &[&HealthRow]) -> Markup {
     let first = list.number * ROWS;
     let [low, high] = page.context.input.policy.thresholds();
     let section = Section {
-        subtitle: html! { "Tiers stand on provisional thresholds: " (page.context.input.policy.thresholds_text()) },
+        subtitle: html! { "Tiers by the score: " (page.context.input.policy.thresholds_text()) "; gates may lower them" },
         note: Some(
             html! { "Share is of gross, the score of production traffic. Lines in a trend mark " (low) " and " (high) "." },
         ),
@@ -388,7 +388,7 @@ fn proposals_section(page: &Page) -> Markup {
     page.section(&section, &body)
 }
 
-/// Returns the section on how well the score predicts. It says that this is not known yet.
+/// Returns the section on what the score rests on, and how to test it.
 fn proof_section(page: &Page) -> Markup {
     let section = Section {
         subtitle: html! { "What the tiers rest on so far" },
@@ -406,7 +406,7 @@ fn proof_section(page: &Page) -> Markup {
         p.body {
             @if names.is_empty() { "No signal has been measured yet." }
             @else { "The score weighs " (format::counted(names.len() as i64, "signal")) ": " (format::joined_with_and(&names)) "." }
-            " It has not been tested against partners that stopped, so its thresholds are provisional: read the reason before the tier."
+            " Gates beside it catch what a mean hides. `rapport score backtest` tests it against the partners that left."
         }
     };
     page.section(&section, &body)

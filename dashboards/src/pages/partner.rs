@@ -125,7 +125,7 @@ fn milestones(row: &PartnerRow) -> Markup {
 fn health_section(page: &Page, row: &HealthRow) -> Markup {
     let measured = row.signals.iter().filter(|signal| signal.score.is_some()).count();
     let section = Section {
-        subtitle: html! { "Provisional thresholds: " (page.context.input.policy.thresholds_text()) },
+        subtitle: html! { "By the score: " (page.context.input.policy.thresholds_text()) },
         ..Section::new("health", "Health", 3, "partner_health")
     };
     let body = html! {

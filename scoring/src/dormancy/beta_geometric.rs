@@ -27,8 +27,8 @@ struct Silence {
 }
 
 impl BetaGeometric {
-    /// Returns the logarithm of the likelihood of a history, which is the paper's equation 4: the
-    /// probability of this very sequence of successes and failures.
+    /// Returns the logarithm of the likelihood of a history: the probability of one sequence of
+    /// successes and failures that has these numbers.
     pub fn log_likelihood(&self, history: RepeatHistory) -> f64 {
         let Self { alpha, beta, gamma, delta } = *self;
         let x = f64::from(history.x());

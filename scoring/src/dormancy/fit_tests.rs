@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
-/// The donations of Fader, Hardie & Shang (2010), Table 1: 11,104 donors of the year 1995, by how
+/// The donations of Fader, Hardie & Shang (2010): 11,104 donors of the year 1995, by how
 /// many of the 6 years after it they donated in (x), and in which of them last (t_x).
 const DONATIONS: [(i64, i64, u64); 22] = [
     (0, 0, 3464),

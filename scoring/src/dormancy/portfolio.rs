@@ -10,9 +10,6 @@ use super::history::{RepeatHistory, count_histories};
 use super::model::DormancyModel;
 use crate::frames::{InputFrame, ScoreError};
 
-/// Days that a prediction looks ahead.
-const HORIZON_DAYS: i64 = 28;
-
 /// Fits a model as of a day to rows of that day, or else to what the partners of an earlier day have
 /// done since. Returns `None` where too little is known for either. The rows are those of
 /// `scoring_dormancy`: day, partner_id, length, x, t_x, n, fit_x, fit_t_x, fit_n.

@@ -77,7 +77,7 @@ mod tests {
             "exposure" => [row.map(|r| r.2)],
         );
         let parameters = default_policy().signals.deprecated;
-        measure::<Deprecated>(&[live()], frame.expect("a frame"), &parameters).of(0)
+        measure::<Deprecated>(&[live()], &frame.expect("a frame"), &parameters).of(0)
     }
 
     #[test]

@@ -118,7 +118,7 @@ mod tests {
     /// Measures a partner from the length of its opportunities, and x, t_x and n of them.
     fn answer(partner: TestPartner, row: [i64; 4]) -> Answer {
         let parameters = default_policy().signals.dormancy;
-        measure::<Dormancy>(&[partner], frame(row), &parameters).of(0)
+        measure::<Dormancy>(&[partner], &frame(row), &parameters).of(0)
     }
 
     fn frame([length, x, t_x, n]: [i64; 4]) -> DataFrame {
@@ -167,7 +167,7 @@ mod tests {
         let none = "No whole span of 20 days since go-live yet";
         answer(live_for(35.0), [20, 0, 0, 0]).check(None, none);
         let parameters = default_policy().signals.dormancy;
-        let found = measure_without_model::<Dormancy>(&[live()], frame([7, 9, 9, 9]), &parameters);
+        let found = measure_without_model::<Dormancy>(&[live()], &frame([7, 9, 9, 9]), &parameters);
         found.of(0).check(None, "Too few partners to say who calls again");
     }
 }

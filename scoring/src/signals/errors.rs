@@ -193,7 +193,7 @@ mod tests {
 
     fn answer(counts: Counts, details: &[(&str, DataFrame)]) -> Answer {
         let parameters = default_policy().signals.errors;
-        measure_with_details::<Errors>(&[live()], frame(&[counts]), details, &parameters).of(0)
+        measure_with_details::<Errors>(&[live()], &frame(&[counts]), details, &parameters).of(0)
     }
 
     /// Days that end before the evaluated one, oldest first: `.` calm, `!` alarm, ` ` no calls.
@@ -248,39 +248,48 @@ mod tests {
     }
 
     #[test]
-    fn the_level_of_errors_takes_points_however_long_it_lasts() {
+    fn the_level_is_beside_one_percent_or_that_of_the_peers() {
+        #[track_caller]
+        fn check(calls: i64, errors: i64, score: f64, reason: &str) {
+            // Two peers fail at 0.5 %, so that up to 1 % is usual.
+            let counts = [Some((0, calls, errors)), Some((0, 1_000, 5)), Some((0, 1_000, 5))];
+            let parameters = default_policy().signals.errors;
+            let answers = measure::<Errors>(&vec![live(); 3], &frame(&counts), &parameters);
+            answers.of(0).check(Some(score), reason);
+            answers.of(1).check(Some(100.0), "4xx as usual, 0.5 % of calls");
+        }
+        // r = (21 + 1) / 1,100 = 2 %, one doubling; 43: two; 87: three.
+        let lasting = |rate: &str| format!("4xx {rate} of calls, up to 1.0 % is usual");
+        check(1_000, 21, 200.0 / 3.0, &lasting("2.1 %"));
+        check(1_000, 43, 100.0 / 3.0, &lasting("4.3 %"));
+        check(1_000, 87, 0.0, &lasting("8.7 %"));
+        check(1_000, 1_000, 0.0, &lasting("100 %"));
+        // r = 12 / 1,100: so little more is not worth a sentence of its own.
+        let little = 100.0 * (1.0 - (12.0f64 / 11.0).log2() / 3.0);
+        check(1_000, 11, little, "4xx as usual, 1.1 % of calls");
+        // One call, which fails: r = 2 / 101.
+        let one = 100.0 * (1.0 - (200.0f64 / 101.0).log2() / 3.0);
+        check(1, 1, one, &lasting("100 %"));
+        check(1, 0, 100.0, "4xx as usual, 0 % of calls");
+    }
+
+    #[test]
+    fn what_fails_alike_everywhere_is_usual() {
         #[track_caller]
         fn check(calls: i64, errors: i64, score: f64, reason: &str) {
             answer(Some((0, calls, errors)), &[]).check(Some(score), reason);
         }
-        let score = |calls: f64, errors: f64, usual: f64| {
-            let rate: f64 = (errors + 100.0 * usual) / (calls + 100.0);
-            100.0 * (1.0 - (rate / usual).log2() / 3.0).clamp(0.0, 1.0)
-        };
         check(1_000, 9, 100.0, "4xx as usual, 0.9 % of calls");
         check(1_000, 0, 100.0, "4xx as usual, 0 % of calls");
         // A single partner is its own segment, so that its rate is the usual one.
         check(1_000, 90, 100.0, "4xx as usual, 9.0 % of calls");
-        // One call, whether it fails or not; and all calls failing.
-        check(1, 0, 100.0, "4xx as usual, 0 % of calls");
-        let parameters = default_policy().signals.errors;
-        let partners = vec![live(); 3];
-        let counts = [Some((0, 1_000, 90)), Some((0, 1_000, 5)), Some((0, 1_000, 5))];
-        let answers = measure::<Errors>(&partners, frame(&counts), &parameters);
-        let reason = "4xx 9.0 % of calls, up to 1.0 % is usual";
-        // r = 91 / 1,100 = 8.27 %: 3.05 doublings.
-        answers.of(0).check(Some(score(1_000.0, 90.0, 0.01)), reason);
-        answers.of(0).check(Some(0.0), reason);
-        answers.of(1).check(Some(100.0), "4xx as usual, 0.5 % of calls");
         let counts = [Some((0, 1, 1)), Some((0, 1_000, 5)), Some((0, 500, 500))];
-        let partners: Vec<TestPartner> = partners
-            .into_iter()
-            .zip([None, Some("shops"), None])
-            .map(|(partner, segment)| TestPartner { segment, ..partner })
-            .collect();
+        let segments = [None, Some("shops"), None];
+        let partners = segments.map(|segment| TestPartner { segment, ..live() });
+        let parameters = default_policy().signals.errors;
         // The median rate of all is 1: everything fails as usual. Of the segment of one it is
         // (0.005 + 20 · 1) / 21.
-        let answers = measure::<Errors>(&partners, frame(&counts), &parameters);
+        let answers = measure::<Errors>(&partners, &frame(&counts), &parameters);
         answers.of(0).check(Some(100.0), "4xx as usual, 100 % of calls");
         answers.of(1).check(Some(100.0), "4xx as usual, 0.5 % of calls");
     }
@@ -293,7 +302,7 @@ mod tests {
         let failing = Some((0, 1_000, 300));
         let counts = [Some((0, 1_000, 20)), Some((0, 1_000, 20)), failing, failing, failing];
         let parameters = default_policy().signals.errors;
-        let answers = measure::<Errors>(&partners, frame(&counts), &parameters);
+        let answers = measure::<Errors>(&partners, &frame(&counts), &parameters);
         answers.of(0).check(Some(100.0), "4xx as usual, 2.0 % of calls");
         answers.of(2).check(Some(0.0), "4xx 30 % of calls, up to 2.0 % is usual");
     }
@@ -323,7 +332,7 @@ mod tests {
         answer(Some((2, 4_000, 40)), &[]).check(Some(500.0 / 7.0), told);
         let parameters = default_policy().signals.errors;
         let unborn = [TestPartner::default()];
-        let answers = measure::<Errors>(&unborn, frame(&[Some((0, 9, 9))]), &parameters);
+        let answers = measure::<Errors>(&unborn, &frame(&[Some((0, 9, 9))]), &parameters);
         answers.of(0).check_not_applicable();
     }
 }

@@ -183,7 +183,7 @@ mod tests {
         );
         let partners: Vec<TestPartner> = rows.iter().map(|r| r.0.clone()).collect();
         let parameters = default_policy().signals.growth;
-        let found = measure::<Growth>(&partners, frame.expect("a frame"), &parameters);
+        let found = measure::<Growth>(&partners, &frame.expect("a frame"), &parameters);
         (0..rows.len()).map(|row| found.of(row)).collect()
     }
 
@@ -224,7 +224,7 @@ mod tests {
         }
         check(0.0, 20.0, "Calls −40 % in four weeks");
         check(-0.3, 80.0, "Calls −40 % in four weeks, its peers' −30 %");
-        check(-0.6, 100.0, "Calls −40 % in four weeks, its peers' −40 %");
+        check(-0.6, 100.0, "Calls −40 % in four weeks, its peers' −60 %");
         check(0.5, 20.0, "Calls −40 % in four weeks");
         // One that collapses among many does not excuse itself.
         let rows = [medians(995.0, 0.0), medians(20.0, 20.0), medians(20.0, 20.0)];

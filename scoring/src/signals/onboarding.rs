@@ -117,7 +117,7 @@ mod tests {
             ..TestPartner::default()
         };
         let parameters = default_policy().signals.onboarding;
-        measure::<Onboarding>(&[partner], DataFrame::empty_with_height(1), &parameters).of(0)
+        measure::<Onboarding>(&[partner], &DataFrame::empty_with_height(1), &parameters).of(0)
     }
 
     #[test]

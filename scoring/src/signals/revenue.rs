@@ -138,7 +138,7 @@ mod tests {
         );
         let parameters = default_policy().signals.revenue;
         let partners = vec![live(); rows.len()];
-        let found = measure::<Revenue>(&partners, frame.expect("a frame"), &parameters);
+        let found = measure::<Revenue>(&partners, &frame.expect("a frame"), &parameters);
         (0..rows.len()).map(|row| found.of(row)).collect()
     }
 

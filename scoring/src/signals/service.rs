@@ -144,7 +144,7 @@ mod tests {
             "slow_calls" => [slow],
         );
         let parameters = default_policy().signals.service;
-        measure::<Service>(&[live()], frame.expect("a frame"), &parameters).of(0)
+        measure::<Service>(&[live()], &frame.expect("a frame"), &parameters).of(0)
     }
 
     #[test]

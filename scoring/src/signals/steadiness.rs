@@ -147,7 +147,7 @@ mod tests {
         );
         let partners: Vec<TestPartner> = rows.iter().map(|r| r.0.clone()).collect();
         let parameters = default_policy().signals.steadiness;
-        let found = measure::<Steadiness>(&partners, frame.expect("a frame"), &parameters);
+        let found = measure::<Steadiness>(&partners, &frame.expect("a frame"), &parameters);
         (0..rows.len()).map(|row| found.of(row)).collect()
     }
 

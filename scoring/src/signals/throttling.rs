@@ -77,7 +77,7 @@ mod tests {
         let frame = df!("throttled" => [counts.map(|c| c.0)], "calls" => [counts.map(|c| c.1)]);
         let partner = TestPartner { quota_per_minute: quota, ..live() };
         let parameters = default_policy().signals.throttling;
-        measure::<Throttling>(&[partner], frame.expect("a frame"), &parameters).of(0)
+        measure::<Throttling>(&[partner], &frame.expect("a frame"), &parameters).of(0)
     }
 
     #[test]

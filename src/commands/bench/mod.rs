@@ -3,9 +3,13 @@
 //!
 //! - `kong_record`: the calls as Kong's http-log plugin writes them
 //! - `report`: what was measured
+//! - `score`: `rapport bench score`, the time and memory of the score
+//! - `portfolio`: the partners that it scores
 
 mod kong_record;
+mod portfolio;
 mod report;
+mod score;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -25,6 +29,8 @@ use crate::errors::usage_error;
 use crate::output::print_verbatim;
 use crate::progress::Spinner;
 use crate::scratch_folder;
+
+pub(crate) use score::score;
 
 /// The days of the events: as in production, most are of one day and some of the day before.
 const DAYS: u32 = 2;

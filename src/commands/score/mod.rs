@@ -1,7 +1,12 @@
 //! `rapport score run | show | …`: signals, score and tier of every partner.
 //!
 //! - `show`: why a partner has its score
+//! - `backtest`: what scores of the past were worth
+//! - `fit`, `adopt`: other weights and a risk model, proposed and taken into force
 
+mod adopt;
+mod backtest;
+mod fit;
 mod show;
 
 use std::collections::BTreeMap;
@@ -19,6 +24,9 @@ use crate::project::Project;
 use crate::rows::Rows;
 use crate::table::Table;
 
+pub(crate) use adopt::adopt;
+pub(crate) use backtest::backtest;
+pub(crate) use fit::fit;
 pub(crate) use show::show_partner;
 
 pub(crate) async fn run(

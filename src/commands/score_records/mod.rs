@@ -11,6 +11,8 @@ mod override_tier;
 mod record;
 mod sentiment;
 
+pub(crate) use record::author;
+
 use crate::args::RecordCommand;
 use crate::project::Project;
 

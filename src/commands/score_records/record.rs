@@ -25,7 +25,7 @@ const MAX_NAME: usize = 100;
 const USER_VARIABLES: [&str; 3] = ["USER", "LOGNAME", "USERNAME"];
 
 /// Returns who writes a record: the given name, or the user of the environment.
-pub(super) fn author(given: Option<&str>) -> anyhow::Result<String> {
+pub(crate) fn author(given: Option<&str>) -> anyhow::Result<String> {
     let of_environment = || {
         let values = USER_VARIABLES.iter().filter_map(|name| std::env::var(name).ok());
         values.into_iter().find(|value| !value.trim().is_empty())

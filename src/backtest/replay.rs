@@ -1,0 +1,219 @@
+//! A replay: every day from before the first origin to the last is scored as it would have been
+//! then. Nothing is stored in the lake.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::Context;
+use chrono::NaiveDate;
+use domain::{AsOf, Day, counted, month_of};
+use polars::prelude::{Column, DataFrame};
+use scoring::backtest::DailyRow;
+use scoring::{
+    DormancyModel, HISTORY_DAYS, Policy, RiskModel, ScoreInput, ScoreOutput, TestOptions,
+    empty_history, score,
+};
+use serde::Deserialize;
+use transform::Session;
+
+use super::labels::{Label, OlderLateCalls, labels, take_out_late_calls};
+use super::observations::{Observations, ScoredDays};
+use super::origins::{OriginOptions, origins};
+use super::sample::Sample;
+use crate::errors::usage_error;
+use crate::metric_pipeline::OutcomePrinter;
+use crate::polars_frames::{data_frame, typed_rows};
+use crate::progress::Spinner;
+use crate::project::Project;
+use crate::scores::{self, EvaluatedDays, evaluation_input, fit_dormancy_as_of};
+
+/// Partners times days that are evaluated at once at most.
+const CHUNK_ROWS: usize = 60_000;
+
+/// What is replayed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReplayOptions {
+    pub(crate) origins: OriginOptions,
+    pub(crate) seed: u64,
+}
+
+/// What a replay found.
+pub(crate) struct Replay {
+    /// The end of the data, as of which the labels are known.
+    pub(crate) as_of: AsOf,
+    pub(crate) sample: Sample,
+    pub(crate) daily: Vec<DailyRow>,
+    pub(crate) partners: usize,
+    pub(crate) older_late_calls: Vec<OlderLateCalls>,
+}
+
+/// Replays the days of a project's lake under a policy. At each origin a risk model is fitted to
+/// what was known there, and it is in force until the next one.
+pub(crate) async fn replay(
+    project: &Project,
+    policy: &Policy,
+    options: &ReplayOptions,
+) -> anyhow::Result<Replay> {
+    let as_of = project.as_of(None).await?;
+    let session = Arc::new(project.session(as_of).await?);
+    let first_call = first_traffic_day(&session).await?;
+    let origins = origins(first_call, as_of.day(), &options.origins)?;
+    let (labels, older_late_calls) = labels(project, &session, as_of, &origins).await?;
+    let origins: BTreeSet<Day> = origins.into_iter().collect();
+    let stretches = stretches(&session, first_call, &origins).await?;
+    let mut replaying = Replaying {
+        project,
+        session: &session,
+        policy,
+        labels: &labels,
+        origins: &origins,
+        seed: options.seed,
+        history: empty_history()?,
+        observations: Observations::default(),
+        risk: None,
+        dormancy: BTreeMap::new(),
+        printer: OutcomePrinter::default(),
+    };
+    let spinner = Spinner::start("backtest", project.quiet);
+    let all: usize = stretches.iter().map(Vec::len).sum();
+    let mut done = 0;
+    for days in &stretches {
+        spinner.set_message(format!("{done} of {}", counted(all as u64, "day")));
+        replaying.score(days).await?;
+        done += days.len();
+    }
+    let observations = replaying.observations;
+    Ok(Replay {
+        as_of,
+        sample: Sample::of(&labels, &observations),
+        partners: observations.partners(),
+        daily: observations.daily,
+        older_late_calls,
+    })
+}
+
+#[derive(Deserialize)]
+struct FirstTrafficDay {
+    first_day: Option<NaiveDate>,
+}
+
+async fn first_traffic_day(session: &Session) -> anyhow::Result<Day> {
+    let rows: Vec<FirstTrafficDay> = typed_rows(&session.metric("first_traffic_day").await?)?;
+    let first = rows.first().and_then(|row| row.first_day);
+    let none = || usage_error("there are no production calls, so there is nothing to replay");
+    first.map(Day::of_date).ok_or_else(none)
+}
+
+/// Returns the days from before the first origin to the last, in stretches over which neither
+/// partners' groups nor models change.
+async fn stretches(
+    session: &Session,
+    first_call: Day,
+    origins: &BTreeSet<Day>,
+) -> anyhow::Result<Vec<Vec<Day>>> {
+    let (Some(first), Some(last)) = (origins.first(), origins.last()) else {
+        return Ok(Vec::new());
+    };
+    let begin = first.plus(-HISTORY_DAYS).max(first_call.plus(1));
+    let days: Vec<Day> = (begin.0..=last.0).map(Day).collect();
+    let partners = scores::partner_count(session).await?;
+    let mut stretches = Vec::new();
+    for group in scores::groups(session, &days, partners, CHUNK_ROWS).await? {
+        let mut stretch = Vec::new();
+        for day in group {
+            if origins.contains(&day) && !stretch.is_empty() {
+                stretches.push(std::mem::take(&mut stretch));
+            }
+            stretch.push(day);
+        }
+        stretches.push(stretch);
+    }
+    Ok(stretches)
+}
+
+/// The state of a replay between two stretches of days.
+struct Replaying<'a> {
+    project: &'a Project,
+    session: &'a Session,
+    policy: &'a Policy,
+    labels: &'a [Label],
+    origins: &'a BTreeSet<Day>,
+    seed: u64,
+    history: DataFrame,
+    observations: Observations,
+    /// The risk model of the last origin, where enough labels were known.
+    risk: Option<RiskModel>,
+    /// By the first day of the month.
+    dormancy: BTreeMap<Day, Option<DormancyModel>>,
+    printer: OutcomePrinter,
+}
+
+impl Replaying<'_> {
+    /// Scores a stretch of days.
+    async fn score(&mut self, days: &[Day]) -> anyhow::Result<()> {
+        let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(()) };
+        if self.origins.contains(first) {
+            self.fit_risk(*first);
+        }
+        let dormancy = self.dormancy_of(*last).await?;
+        let as_of = AsOf::of_day(*last);
+        let evaluated = EvaluatedDays::open(self.project, self.session, as_of, days).await?;
+        take_out_late_calls(&evaluated).await?;
+        let risk = self.risk.clone();
+        let evaluation = evaluation_input(&evaluated, dormancy, risk, &mut self.printer).await?;
+        let input = ScoreInput {
+            evaluation,
+            history: self.history.clone(),
+            overrides: no_overrides()?,
+            risk_model: "the model of the last origin".to_owned(),
+        };
+        let scored = score(&input, self.policy)?;
+        let recency = data_frame(&evaluated.session.metric("scoring_recency").await?)?;
+        self.observations.add(&ScoredDays {
+            scored: &scored,
+            input: &input.evaluation,
+            recency: &recency,
+            origins: self.origins,
+            is_risk_fitted: self.risk.is_some(),
+        })?;
+        self.extend_history(&scored, *last)
+    }
+
+    fn extend_history(&mut self, scored: &ScoreOutput, last: Day) -> anyhow::Result<()> {
+        let history = std::mem::take(&mut self.history);
+        self.history = scores::extended(history, scored, Some(last))?;
+        Ok(())
+    }
+
+    /// Fits the risk model to the labels that are known at an origin.
+    fn fit_risk(&mut self, origin: Day) {
+        let earlier = self.labels.iter().filter(|label| label.origin() < origin);
+        let rows = Sample::of(earlier, &self.observations).risk_rows();
+        // Whether it beats both baselines does not depend on resamples.
+        let test = TestOptions { resamples: 0, seed: self.seed };
+        self.risk = RiskModel::fit(&rows, origin, test);
+    }
+
+    /// Returns the dormancy model of a day's month.
+    async fn dormancy_of(&mut self, day: Day) -> anyhow::Result<Option<DormancyModel>> {
+        let month = month_of(day);
+        if let Some(model) = self.dormancy.get(&month) {
+            return Ok(model.clone());
+        }
+        let model = fit_dormancy_as_of(self.project, self.session, month)
+            .await
+            .with_context(|| format!("the dormancy model as of {month}"))?;
+        self.dormancy.insert(month, model.clone());
+        Ok(model)
+    }
+}
+
+/// Makes the frame of overrides, without any: a replay shows the computed tiers.
+pub(crate) fn no_overrides() -> anyhow::Result<DataFrame> {
+    let columns = vec![
+        Column::new("partner_id".into(), Vec::<String>::new()),
+        Column::new("tier".into(), Vec::<String>::new()),
+        Column::new("until".into(), Vec::<i64>::new()),
+    ];
+    Ok(DataFrame::new(0, columns)?)
+}

@@ -1,0 +1,134 @@
+//! Observations at origins with their labels, as rows of a backtest and of a fit.
+
+use std::collections::BTreeMap;
+
+use domain::Day;
+use polars::prelude::Float64Chunked;
+use scoring::backtest::BacktestRow;
+use scoring::{FeatureColumns, TrainingRows, signal_names};
+
+use super::labels::Label;
+use super::observations::Observations;
+
+/// Days before its last success in which a leaver's first sign of trouble is looked for.
+const TROUBLE_DAYS: i32 = 84;
+/// The group of partners whose plan or region is unknown.
+const UNKNOWN: &str = "unknown";
+
+/// The rows with a label, by origin and partner.
+#[derive(Default)]
+pub(crate) struct Sample {
+    pub(crate) rows: Vec<BacktestRow>,
+    /// The scores of the signals, per row.
+    scores: Vec<Vec<Option<f64>>>,
+    /// What was left out, by reason, in rows.
+    pub(crate) excluded: BTreeMap<String, u64>,
+}
+
+impl Sample {
+    /// Puts labels to the observations. Only partners that called in the 28 days before count.
+    pub(crate) fn of<'a>(
+        labels: impl IntoIterator<Item = &'a Label>,
+        observations: &Observations,
+    ) -> Self {
+        let mut sample = Self::default();
+        for label in labels.into_iter().filter(|label| label.was_active) {
+            if let Err(reason) = sample.add(label, observations) {
+                *sample.excluded.entry(reason).or_default() += 1;
+            }
+        }
+        sample
+    }
+
+    /// Adds a row, or returns why it is left out.
+    fn add(&mut self, label: &Label, observations: &Observations) -> Result<(), String> {
+        if let Some(reason) = &label.excluded {
+            return Err(reason.clone());
+        }
+        let left = label.left.ok_or("label not over")?;
+        let origin = label.origin();
+        let partner = observations.number(&label.partner_id).ok_or("not scored")?;
+        let seen = observations.at_origin(origin, partner).ok_or("not scored")?;
+        let last_success = seen.last_success.ok_or("not scored")?;
+        let from = last_success.plus(-TROUBLE_DAYS);
+        let trouble = || observations.first_trouble(partner, from, last_success);
+        let group = |name: &Option<String>| name.clone().unwrap_or_else(|| UNKNOWN.to_owned());
+        self.rows.push(BacktestRow {
+            origin,
+            label_end: origin.plus(label.label_days),
+            partner,
+            left,
+            risk: seen.risk,
+            is_risk_fitted: seen.is_risk_fitted,
+            health: seen.health,
+            tier: seen.tier,
+            days_since_last_call: seen.days_since_last_call,
+            call_frequency: seen.call_frequency,
+            gross_share: seen.gross_share,
+            cadence: label.cadence.unwrap_or(1.0),
+            last_success,
+            warned_on: left.then(trouble).flatten(),
+            // Nothing records yet that an action was delivered.
+            has_action: false,
+            size: group(&label.size),
+            plan: group(&label.plan),
+            region: group(&label.region),
+        });
+        self.scores.push(seen.scores.clone());
+        Ok(())
+    }
+
+    /// Returns the scores of each signal, a row for each row of the sample.
+    fn signals(&self) -> Vec<(String, Float64Chunked)> {
+        let column = |at: usize| -> Float64Chunked {
+            self.scores.iter().map(|row| row.get(at).copied().flatten()).collect()
+        };
+        signal_names().enumerate().map(|(at, name)| (name.to_string(), column(at))).collect()
+    }
+
+    /// Returns the rows that the risk model is fitted to.
+    pub(crate) fn risk_rows(&self) -> TrainingRows {
+        let signals = self.signals();
+        let dormancy = signals.iter().find(|(name, _)| name == "dormancy");
+        let unknown: Float64Chunked = vec![None::<f64>; self.rows.len()].into_iter().collect();
+        let dormancy = dormancy.map_or(&unknown, |(_, column)| column);
+        let named = signals.iter().map(|(name, column)| (name.as_str(), column));
+        self.training_rows(FeatureColumns::of_signals(named, dormancy))
+    }
+
+    /// Returns the rows that the weights of the score are fitted to.
+    pub(crate) fn weight_rows(&self) -> TrainingRows {
+        let signals = self.signals();
+        let named = signals.iter().map(|(name, column)| (name.as_str(), column));
+        self.training_rows(FeatureColumns::of_columns(named, self.rows.len()))
+    }
+
+    fn training_rows(&self, features: FeatureColumns) -> TrainingRows {
+        fn of<T>(rows: &[BacktestRow], value: impl Fn(&BacktestRow) -> T) -> Vec<T> {
+            rows.iter().map(value).collect()
+        }
+        let rows = &self.rows;
+        TrainingRows {
+            features,
+            origin: of(rows, |row| row.origin),
+            label_end: of(rows, |row| row.label_end),
+            partner: of(rows, |row| row.partner),
+            left: of(rows, |row| row.left),
+            weight: vec![1.0; rows.len()],
+            days_since_last_call: of(rows, |row| row.days_since_last_call),
+            call_frequency: of(rows, |row| row.call_frequency),
+        }
+    }
+
+    /// Returns the mean score of each signal of those that left, and of those that stayed, where it
+    /// was available.
+    pub(crate) fn mean_scores(&self, before: Day) -> Vec<[Option<f64>; 2]> {
+        let mean = |at: usize, left: bool| {
+            let rows = self.rows.iter().zip(&self.scores);
+            let rows = rows.filter(|(row, _)| row.left == left && row.label_end <= before);
+            let known: Vec<f64> = rows.filter_map(|(_, scores)| *scores.get(at)?).collect();
+            (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+        };
+        (0..signal_names().count()).map(|at| [mean(at, true), mean(at, false)]).collect()
+    }
+}

@@ -152,9 +152,16 @@ fn a_reader_writes_a_report_and_a_plan() {
     for name in ["funnel", "growth", "partner_health", "actions_plan"] {
         let file = format!("data/{name}.csv");
         let read_file = |folder: PathBuf| fs::read_to_string(folder.join(&file)).expect("a file");
+        // The time of the scores is the last column, and their revision the second: a reader stores
+        // none.
         let without_time = |text: String| {
             let timed = name == "partner_health";
-            let cut = |line: &str| line.rsplit_once(',').map_or(line, |(l, _)| l).to_owned();
+            let cut = |line: &str| {
+                let (line, _) = line.rsplit_once(',').unwrap_or((line, ""));
+                let mut columns: Vec<&str> = line.split(',').collect();
+                columns.remove(1);
+                columns.join(",")
+            };
             text.lines().map(|l| if timed { cut(l) } else { l.to_owned() }).collect::<Vec<_>>()
         };
         let (readers, writers) =

@@ -19,8 +19,20 @@ unique = ["segment", "event_date"]
 sql = "SELECT * FROM this WHERE active > partners OR partners < 0 OR usual < 0 OR usual > 1"
 ---*/
 WITH
+-- Five years at most: a lake may hold a single event of long ago.
 bounds AS (
-  SELECT min(event_date) - 1 AS first_date FROM segment_activity
+  SELECT greatest(min(event_date) - 1, CAST($as_of AS DATE) - 1830) AS first_date
+  FROM segment_activity
+),
+activity AS (
+  SELECT
+    a.segment,
+    greatest(a.event_date, b.first_date) AS event_date,
+    sum(a.entered) AS entered,
+    sum(CASE WHEN a.event_date >= b.first_date THEN a.active ELSE 0 END) AS active
+  FROM bounds AS b
+  CROSS JOIN segment_activity AS a
+  GROUP BY a.segment, greatest(a.event_date, b.first_date)
 ),
 dates AS (
   SELECT unnest(range(first_date, CAST($as_of AS DATE), INTERVAL '1 day')) AS event_date
@@ -34,9 +46,9 @@ counts AS (
     sum(coalesce(c.entered, 0)) OVER (
       PARTITION BY g.segment ORDER BY d.event_date
     ) AS partners
-  FROM (SELECT DISTINCT segment FROM segment_activity) AS g
+  FROM (SELECT DISTINCT segment FROM activity) AS g
   CROSS JOIN dates AS d
-  LEFT JOIN segment_activity AS c
+  LEFT JOIN activity AS c
     ON c.event_date = d.event_date AND c.segment IS NOT DISTINCT FROM g.segment
 ),
 shares AS (

@@ -3,7 +3,7 @@
 //! - `ingest`: `rapport ingest` and `rapport bench`
 //! - `metrics`: `rapport metrics`
 //! - `lake`: `rapport lake`
-//! - `score`: what `rapport score` records, and the test of the scores
+//! - `score`: the explanation of scores, what `rapport score` records, and the test of the scores
 
 mod ingest;
 mod lake;
@@ -23,8 +23,8 @@ pub(crate) use metrics::{
     BreakdownArgs, DiffArgs, DiffFormat, LineageFormat, MetricsCommand, ScaffoldKind,
 };
 pub(crate) use score::{
-    AdoptArgs, AnnotateArgs, BacktestArgs, BenchScoreArgs, FitArgs, HistoryArgs, NoteArgs,
-    OverrideArgs, ProofCommand, RecordCommand, ReportFormat, SentimentArgs,
+    AdoptArgs, AnnotateArgs, BacktestArgs, BenchScoreArgs, FitArgs, HistoryArgs, MoversArgs,
+    NoteArgs, OverrideArgs, ProofCommand, RecordCommand, ReportFormat, SentimentArgs, ShowArgs,
 };
 
 /// The heading in `--help` of the options that every command has.
@@ -216,14 +216,10 @@ pub(crate) enum ScoreCommand {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// Why a partner has its score
-    Show {
-        /// The partner's id
-        partner: String,
-        /// Up to this UTC midnight [default: the last one the data is complete to]
-        #[arg(long, value_name = "T")]
-        as_of: Option<String>,
-    },
+    /// Why a partner has its score, and what made it change
+    Show(ShowArgs),
+    /// The partners whose tier or score changed most, the greatest share of gross first
+    Movers(MoversArgs),
     #[command(flatten)]
     Record(RecordCommand),
     #[command(flatten)]

@@ -1,5 +1,6 @@
-//! The command line of what people record beside the scores (`rapport score override`, `sentiment`,
-//! `note`, `annotate`), and of the test of the scores (`backtest`, `fit`, `adopt`, `bench score`).
+//! The command line of the explanation of scores (`rapport score show`, `movers`), of what people
+//! record beside them (`override`, `sentiment`, `note`, `annotate`), and of their test (`backtest`,
+//! `fit`, `adopt`, `bench score`).
 
 use std::path::PathBuf;
 
@@ -170,6 +171,43 @@ pub(crate) enum ProofCommand {
         after_help = "The policy replaces the project's. The model is appended to the table models; days from --from on\nuse it.\n\nExamples:\n  rapport score adopt proposed.toml --by Ada\n  rapport score adopt proposed.toml --risk proposed.risk.json --by Ada"
     )]
     Adopt(AdoptArgs),
+}
+
+/// What is shown of one partner.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Shows the tier, what decides it, each signal with its points, the opportunities, the incidents of 90\ndays, and the query that lists the events behind each signal that lost points. The points add up to\nthe score. The effective weight is the share of the spread of all scores that goes with the signal.\n\nExamples:\n  rapport score show p-000039\n  rapport score show p-000039 --since 2026-11-01\n  rapport score show p-000039 --format json | jq .signals"
+)]
+pub(crate) struct ShowArgs {
+    /// The partner's id
+    pub(crate) partner: String,
+    /// Also what made the score change since this UTC midnight
+    #[arg(long, value_name = "T")]
+    pub(crate) since: Option<String>,
+    /// Up to this UTC midnight [default: the last one the data is complete to]
+    #[arg(long, value_name = "T")]
+    pub(crate) as_of: Option<String>,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
+    pub(crate) format: ReportFormat,
+}
+
+/// Which changes of scores are listed.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "First those that fell, then those that rose, the greatest change times share of gross first; a step\nbetween tiers counts as 20 points. A tier that a person set changes nothing here.\n\nExamples:\n  rapport score movers\n  rapport score movers --since 2026-11-01 --limit 5\n  rapport score movers --format csv > movers.csv"
+)]
+pub(crate) struct MoversArgs {
+    /// Compare with this UTC midnight [default: 7 days before]
+    #[arg(long, value_name = "T")]
+    pub(crate) since: Option<String>,
+    /// Up to this UTC midnight [default: the last one the data is complete to]
+    #[arg(long, value_name = "T")]
+    pub(crate) as_of: Option<String>,
+    /// At most so many that fell, and so many that rose [default: 20 in a table, else all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
 }
 
 /// Which days are replayed, and how the result is tested.

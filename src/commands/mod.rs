@@ -102,8 +102,12 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         Command::Score(ScoreCommand::Run { as_of, format }) => {
             runtime.block_on(score::run(&open(config()?)?, as_of.as_deref(), format))
         }
-        Command::Score(ScoreCommand::Show { partner, as_of }) => {
-            runtime.block_on(score::show_partner(&open(config()?)?, &partner, as_of.as_deref()))
+        Command::Score(ScoreCommand::Show(options)) => {
+            let given = arguments.config.as_deref();
+            runtime.block_on(score::show(&open(config()?)?, &options, given))
+        }
+        Command::Score(ScoreCommand::Movers(options)) => {
+            runtime.block_on(score::movers(&open(config()?)?, &options))
         }
         Command::Actions(ActionsCommand::Plan { out, as_of }) => {
             runtime.block_on(plan::run(&open(config()?)?, &out, as_of.as_deref()))

@@ -38,7 +38,8 @@ impl<'a> EvaluatedDays<'a> {
     }
 }
 
-fn day_rows(days: &[Day]) -> anyhow::Result<RecordBatch> {
+/// Returns the rows of the table `evaluation_day`.
+pub(crate) fn day_rows(days: &[Day]) -> anyhow::Result<RecordBatch> {
     let schema = Arc::new(Schema::new(vec![Field::new("day", DataType::Date32, true)]));
     let days: Date32Array = days.iter().map(|day| Some(day.0)).collect();
     Ok(RecordBatch::try_new(schema, vec![Arc::new(days)])?)

@@ -3,9 +3,11 @@
 //!
 //! - `days`: the days to evaluate, and what each was made from
 //! - `inputs`: the rows of the scoring queries as frames
+//! - `day_input`: what the scores of one past day were made from
 //! - `models`: the models of dormancy and risk in force on a day
 //! - `store`: the tables of scores
 
+mod day_input;
 mod days;
 mod inputs;
 mod models;
@@ -25,8 +27,9 @@ use crate::metric_pipeline::OutcomePrinter;
 use crate::progress::Spinner;
 use crate::project::Project;
 
+pub(crate) use day_input::{day_input, policy_of_day};
 pub(crate) use days::{extended, groups, partner_count};
-pub(crate) use inputs::{EvaluatedDays, evaluation_input};
+pub(crate) use inputs::{EvaluatedDays, day_rows, evaluation_input, query_frames};
 pub(crate) use models::{RISK, StoredModel, fit_as_of as fit_dormancy_as_of, model_row};
 pub(crate) use store::{scores_and_signals, tables};
 
@@ -113,7 +116,8 @@ impl Group<'_> {
     ) -> anyhow::Result<ScoreOutput> {
         let (project, session) = (self.project, self.session);
         let Some(last) = self.days.last().copied() else { anyhow::bail!("no day to score") };
-        let evaluated = EvaluatedDays::open(project, session, AsOf::of_day(last), self.days).await?;
+        let evaluated =
+            EvaluatedDays::open(project, session, AsOf::of_day(last), self.days).await?;
         let dormancy = models::dormancy_model(project, session, last).await?;
         let risk = models::risk_model(session, last).await?;
         let risk_fitted_at = risk.as_ref().map(|(fitted_at, _)| *fitted_at);

@@ -45,9 +45,10 @@ pub(crate) async fn dormancy_model(
     day: Day,
 ) -> anyhow::Result<Dormancy> {
     let as_of = month_of(day);
-    let stored = stored_models(session).await?.into_iter().find(|row| {
-        row.kind == DORMANCY && row.as_of_us == as_of.start_micros()
-    });
+    let stored = stored_models(session)
+        .await?
+        .into_iter()
+        .find(|row| row.kind == DORMANCY && row.as_of_us == as_of.start_micros());
     if let Some(row) = stored {
         return Ok(Dormancy { model: Some(serde_json::from_str(&row.parameters)?), as_of });
     }
@@ -93,9 +94,10 @@ pub(crate) async fn risk_model(
     session: &Session,
     day: Day,
 ) -> anyhow::Result<Option<(i64, RiskModel)>> {
-    let adopted = stored_models(session).await?.into_iter().filter(|row| {
-        row.kind == RISK && row.as_of_us <= day.start_micros()
-    });
+    let adopted = stored_models(session)
+        .await?
+        .into_iter()
+        .filter(|row| row.kind == RISK && row.as_of_us <= day.start_micros());
     let Some(newest) = adopted.max_by_key(|row| (row.as_of_us, row.fitted_at_us)) else {
         return Ok(None);
     };
@@ -117,7 +119,8 @@ pub(crate) struct StoredModel {
 
 /// Returns the row of a model in the table `models`.
 pub(crate) fn model_row(model: &StoredModel) -> anyhow::Result<RecordBatch> {
-    let instant = |micros| Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC"));
+    let instant =
+        |micros| Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC"));
     let text = |text: Option<&str>| Arc::new(StringArray::from(vec![text]));
     Ok(RecordBatch::try_new(
         schema::models().schema,

@@ -114,10 +114,7 @@ pub(crate) fn tables() -> [String; 4] {
 
 /// Returns the tables of scores in the order in which they are written, with their rows.
 fn score_tables(scored: &ScoreOutput) -> [(TableDef, &DataFrame); 2] {
-    [
-        (schema::partner_signals(), &scored.signals),
-        (schema::partner_health(), &scored.health),
-    ]
+    [(schema::partner_signals(), &scored.signals), (schema::partner_health(), &scored.health)]
 }
 
 /// Writes the scores under a new revision, and what they were made from.

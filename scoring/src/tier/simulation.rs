@@ -13,7 +13,7 @@ use crate::frames::InputFrame;
 use crate::gates::{GateInput, default_gates, gate_conditions};
 use crate::partner_columns::PartnerColumns;
 use crate::peers::Peers;
-use crate::robust_statistics::median;
+use crate::robust_statistics::median_of;
 use crate::tier::policy::default_tiers;
 
 /// Days that a partner is known before its first evaluation.
@@ -39,7 +39,7 @@ impl Series {
     }
 
     fn week_median(&self, day: usize, weeks: std::ops::RangeInclusive<usize>) -> f64 {
-        median(&self.weeks(day, weeks)).expect("a week")
+        median_of(&mut self.weeks(day, weeks)).expect("a week")
     }
 
     /// Returns the days with a success of the 180 before a day.
@@ -74,7 +74,7 @@ impl Inputs {
             baseline_week: series.week_median(day, 5..=16),
             former_week: series.week_median(day, 17..=28),
             growth_score: 100.0 * (1.0 + growth / 0.5).clamp(0.0, 1.0),
-            cadence: median(&gaps),
+            cadence: median_of(&mut gaps.clone()),
             longest_gap: gaps.iter().map(|gap| *gap as i64).max(),
             silent_days: active.last().map(|last| (day - last - 1) as i64),
             active_days_baseline: active

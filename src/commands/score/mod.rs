@@ -1,19 +1,25 @@
 //! `rapport score run | show | …`: signals, score and tier of every partner.
 //!
-//! - `show`: why a partner has its score
+//! - `show`: why a partner has its score, and what made it change
+//! - `movers`: the partners whose tier or score changed most
+//! - `partner_rows`: the rows of a query that are one partner's
+//! - `shell_command`: a command line that runs as it is printed
 //! - `backtest`: what scores of the past were worth
 //! - `fit`, `adopt`: other weights and a risk model, proposed and taken into force
 
 mod adopt;
 mod backtest;
 mod fit;
+mod movers;
+mod partner_rows;
+mod shell_command;
 mod show;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::format::plain_percent_with_places;
-use domain::{AsOf, Tier};
+use domain::{AsOf, Day, Tier};
 use scoring::{PartnerScore, ScoreOutput};
 
 use crate::args::Format;
@@ -27,7 +33,8 @@ use crate::table::Table;
 pub(crate) use adopt::adopt;
 pub(crate) use backtest::backtest;
 pub(crate) use fit::fit;
-pub(crate) use show::show_partner;
+pub(crate) use movers::movers;
+pub(crate) use show::show;
 
 pub(crate) async fn run(
     project: &Project,
@@ -84,6 +91,20 @@ fn print_tiers(scored: &ScoreOutput, as_of: AsOf) -> anyhow::Result<()> {
         as_of.day()
     ));
     Ok(())
+}
+
+/// Returns the day to compare with: the one given with `--since`, or so many days before.
+fn since_day(given: Option<&str>, days_before: i32, as_of: AsOf) -> anyhow::Result<Day> {
+    let Some(given) = given else { return Ok(as_of.day().plus(-days_before)) };
+    let since: AsOf = given.parse().map_err(|e| usage_error(format!("--since: {e}")))?;
+    if since >= as_of {
+        return Err(usage_error(format!(
+            "--since {} must lie before the day that is shown, {}",
+            since.day(),
+            as_of.day()
+        )));
+    }
+    Ok(since.day())
 }
 
 fn unknown_partner(scored: &ScoreOutput, id: &str) -> anyhow::Error {

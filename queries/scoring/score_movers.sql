@@ -1,0 +1,86 @@
+/*---
+description = "How the tier and the score of each partner changed from the day in evaluation_day to as_of: first those that fell, the greatest share of gross first, then those that rose"
+owner = "partner-analytics"
+grain = ["partner_id"]
+tags = ["internal"]
+
+[columns]
+direction = { type = "Utf8", description = "fell, rose, moved (to a tier as good as before, with the same score), same, or new since the day" }
+partner_id = { type = "Utf8" }
+tier_then = { type = "Utf8", description = "without overrides, as tier" }
+tier = { type = "Utf8" }
+score_then = { type = "Float64", unit = "points" }
+score = { type = "Float64", unit = "points" }
+change = { type = "Float64", unit = "points", description = "of the score; NULL without a score on both days" }
+movement = { type = "Float64", unit = "points", description = "change, and 20 points for each step between tiers: churned, at risk or stuck, watch or without a score, healthy" }
+impact_share = { type = "Float64", unit = "share" }
+gate = { type = "Utf8", description = "the gate that decides the tier" }
+reason = { type = "Utf8" }
+set_tier = { type = "Utf8", description = "the tier that a person set" }
+
+[[checks]]
+unique = ["partner_id"]
+---*/
+WITH
+places AS (
+  SELECT *
+  FROM (
+    VALUES
+      ('healthy', 3),
+      ('watch', 2),
+      ('insufficient_evidence', 2),
+      ('onboarding', 2),
+      ('at_risk', 1),
+      ('stuck', 1),
+      ('churned', 0)
+  ) AS steps (tier, place)
+),
+compared AS (
+  SELECT
+    n.partner_id,
+    t.computed_tier AS tier_then,
+    n.computed_tier AS tier,
+    t.score AS score_then,
+    n.score,
+    n.score - t.score AS change,
+    coalesce(n.score - t.score, 0) + 20 * (coalesce(p.place, 2) - coalesce(q.place, 2)) AS movement,
+    n.impact_share,
+    n.gate,
+    n.top_reason AS reason,
+    CASE WHEN n.tier <> n.computed_tier THEN n.tier END AS set_tier
+  FROM latest_scores AS n
+  LEFT JOIN evaluated_scores AS t ON t.partner_id = n.partner_id
+  LEFT JOIN places AS p ON p.tier = n.computed_tier
+  LEFT JOIN places AS q ON q.tier = t.computed_tier
+),
+directed AS (
+  SELECT
+    CASE
+      WHEN tier_then IS NULL THEN 'new'
+      WHEN movement < 0 THEN 'fell'
+      WHEN movement > 0 THEN 'rose'
+      WHEN tier <> tier_then THEN 'moved'
+      ELSE 'same'
+    END AS direction,
+    *
+  FROM compared
+)
+SELECT
+  direction,
+  partner_id,
+  tier_then,
+  tier,
+  score_then,
+  score,
+  change,
+  CASE WHEN direction <> 'new' THEN movement END AS movement,
+  impact_share,
+  gate,
+  reason,
+  set_tier
+FROM directed
+ORDER BY
+  CASE direction WHEN 'fell' THEN 0 WHEN 'rose' THEN 1 WHEN 'moved' THEN 2 WHEN 'new' THEN 3 ELSE 4 END,
+  abs(movement) * coalesce(impact_share, 0) DESC,
+  abs(movement) DESC,
+  partner_id

@@ -152,6 +152,7 @@ fn a_broken_replacement_of_a_metric_drops_only_its_signals() {
         ("metrics", "throttling", "SELECT 1"),
         ("metrics", "throttling", FAILING_THROTTLING),
     ] {
+        std::fs::create_dir_all(project.path(&format!("queries/{folder}"))).expect("a folder");
         let file = format!("queries/{folder}/{name}.sql");
         project.write(&file, broken);
         let score = project.run(&["score", "run", "--as-of", AS_OF]).expect_success();

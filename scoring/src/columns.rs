@@ -1,8 +1,6 @@
 //! Arithmetic on columns of numbers, a partner a row; NULL means that nothing is known.
 
-use polars::prelude::{
-    BooleanChunked, ChunkFillNullValue, Float64Chunked, Int64Chunked, arity,
-};
+use polars::prelude::{BooleanChunked, ChunkFillNullValue, Float64Chunked, Int64Chunked, arity};
 
 /// A column of numbers.
 pub(crate) type Numbers = Float64Chunked;

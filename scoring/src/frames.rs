@@ -22,7 +22,9 @@ pub enum ScoreError {
     ColumnType { frame: String, column: &'static str, found: String, wanted: String },
     #[error("scoring input: `{frame}.{column}` is null in row {row}")]
     Null { frame: String, column: &'static str, row: usize },
-    #[error("scoring input: the rows of `{frame}` are not ordered by day and partner_id at row {row}")]
+    #[error(
+        "scoring input: the rows of `{frame}` are not ordered by day and partner_id at row {row}"
+    )]
     Unordered { frame: String, row: usize },
     #[error("the risk model: {0}")]
     Model(#[from] ModelError),

@@ -20,9 +20,8 @@ pub(crate) fn gate_reason(
     };
     let or_default = |reason: Option<String>| reason.unwrap_or_else(|| capitalised(gate));
     Ok(match gate {
-        Gate::Dead => dead(evaluation, row)?.unwrap_or_else(|| {
-            "Calls succeed again, after days on which all failed".to_owned()
-        }),
+        Gate::Dead => dead(evaluation, row)?
+            .unwrap_or_else(|| "Calls succeed again, after days on which all failed".to_owned()),
         Gate::Silence => silence(evaluation, row)?,
         Gate::Collapse => collapse(evaluation, row)?,
         Gate::RevenueGone => revenue_gone(evaluation, row)?,

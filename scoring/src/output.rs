@@ -158,9 +158,8 @@ pub(crate) fn score_frames(
     let named = |series: Series, name: &str| series.with_name(name.into()).into_column();
     let (weighted, partners) = (&evaluation.weighted, &evaluation.partners);
     let is_scored = evaluation.score.is(|_| true);
-    let numbers = |column: &crate::columns::Numbers, name: &str| {
-        named(Series::from(column.clone()), name)
-    };
+    let numbers =
+        |column: &crate::columns::Numbers, name: &str| named(Series::from(column.clone()), name);
     let risk_model = |risk: Option<f64>| risk.map(|_| input.risk_model.as_str());
     let risk_models: Vec<Option<&str>> = evaluation.risk.iter().map(risk_model).collect();
     let met: Vec<Option<String>> = evaluation.gates.iter().map(|met| met.to_column()).collect();

@@ -67,9 +67,8 @@ pub fn score(input: &ScoreInput, policy: &Policy) -> Result<ScoreOutput, ScoreEr
 fn overrides(frame: &InputFrame) -> Result<HashMap<String, (Tier, i64)>, ScoreError> {
     let (ids, tiers, untils) = (frame.str("partner_id")?, frame.str("tier")?, frame.i64("until")?);
     let rows = ids.iter().zip(tiers.iter()).zip(untils.iter());
-    let read = rows.filter_map(|((id, tier), until)| {
-        Some((id?.to_owned(), (tier?.parse().ok()?, until?)))
-    });
+    let read = rows
+        .filter_map(|((id, tier), until)| Some((id?.to_owned(), (tier?.parse().ok()?, until?))));
     Ok(read.collect())
 }
 
@@ -98,12 +97,8 @@ fn tiers(
         };
         by_partner.entry(id).or_default().push((daily, Some(row)));
     }
-    let none = TierState {
-        tier: Tier::InsufficientEvidence,
-        tier_since: 0,
-        gate: None,
-        gate_since: None,
-    };
+    let none =
+        TierState { tier: Tier::InsufficientEvidence, tier_since: 0, gate: None, gate_since: None };
     let mut tiers = vec![(none, None); evaluation.partners.len()];
     for rows in by_partner.into_values() {
         let daily: Vec<DailyRow> = rows.iter().map(|(row, _)| *row).collect();

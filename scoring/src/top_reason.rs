@@ -72,7 +72,8 @@ fn missing_evidence(evaluation: &Evaluation, row: usize, policy: &Policy) -> Str
     };
     let weight = |signal: &SignalColumns| signal.weight.get(row).unwrap_or_default();
     let missing = evaluation.signals.iter().filter(is_missing);
-    let heaviest = missing.reduce(|kept, next| if weight(next) > weight(kept) { next } else { kept });
+    let heaviest =
+        missing.reduce(|kept, next| if weight(next) > weight(kept) { next } else { kept });
     let reason = heaviest.and_then(|signal| signal.reasons.get(row).cloned().flatten());
     let coverage = evaluation.weighted.coverage.get(row).unwrap_or_default();
     reason.unwrap_or_else(|| format!("Coverage {coverage:.2}: too little to score"))

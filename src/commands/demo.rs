@@ -197,11 +197,7 @@ fn produce_ahead_of_reader(
 }
 
 /// Refreshes the rollups, scores, plans, and writes the report.
-async fn analyse(
-    project: &Project,
-    dir: &Path,
-    summary: &mut DemoSummary,
-) -> anyhow::Result<()> {
+async fn analyse(project: &Project, dir: &Path, summary: &mut DemoSummary) -> anyhow::Result<()> {
     let began = Instant::now();
     let rollups = project.refresh().await?;
     summary.rollups = refresh_summary(&rollups);

@@ -100,6 +100,7 @@ fn tables_up_and_down() {
             "free_to_paid",
             "mine",
             "programme_stage",
+            "scoring_support",
             "self_service",
             "support_load",
             "tickets"

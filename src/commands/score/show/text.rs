@@ -201,7 +201,7 @@ fn signal_table(explanation: &Explanation) -> Table {
 fn print_change(change: &Change, explanation: &Explanation) -> anyhow::Result<()> {
     let mut text = format!("\nSince {}:", change.since);
     if let Some(split) = &change.split {
-        let [then, now] = [split.score_then, split.score_now].map(|score| round(score));
+        let [then, now] = [split.score_then, split.score_now].map(round);
         text.push_str(&format!(" score {then:.1} → {now:.1}, {:+.1}", now - then));
     }
     match &change.computed_tier_then {

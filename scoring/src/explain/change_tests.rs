@@ -27,7 +27,8 @@ struct World {
     has_errors: bool,
     /// Of 20 opportunities, how many were active.
     active: i64,
-    alpha: f64,
+    /// Of the beta distribution of dropping out: the lower, the sooner a partner leaves.
+    delta: f64,
     live_days: i64,
     is_known: bool,
     policy: Policy,
@@ -39,7 +40,7 @@ fn world() -> World {
         peers_calls: 95.0,
         has_errors: true,
         active: 20,
-        alpha: 1.204,
+        delta: 2.783,
         live_days: 400,
         is_known: true,
         policy: policy(&[]),
@@ -57,7 +58,7 @@ fn policy(changes: &[(&str, &str)]) -> Policy {
 impl World {
     fn model(&self) -> DormancyModel {
         let parameters =
-            BetaGeometric { alpha: self.alpha, beta: 0.75, gamma: 0.657, delta: 2.783 };
+            BetaGeometric { alpha: 1.204, beta: 0.75, gamma: 0.657, delta: self.delta };
         DormancyModel::BetaGeometric(FittedModel { parameters, log_likelihood: 0.0, partners: 300 })
     }
 
@@ -255,7 +256,7 @@ fn a_single_cause_leaves_the_other_parts_at_zero() {
     let beside_fallen_peers = World { own_calls: 70.0, peers_calls: 85.0, ..world() };
     check(&fallen, &beside_fallen_peers, [0.0, 0.0, 15.0 * 20.0 / 65.0, 0.0, 0.0]);
     // Another model of dormancy.
-    let refitted = World { alpha: 0.4, ..world() };
+    let refitted = World { delta: 0.1, ..world() };
     let model = 20.0 * (refitted.dormancy() - then.dormancy()) / 65.0;
     assert!(model < -0.1, "{model}");
     check(&then, &refitted, [0.0, 0.0, 0.0, model, 0.0]);
@@ -294,11 +295,11 @@ fn a_signal_that_is_missing_counts_as_coverage() {
 fn all_causes_at_once_add_up() {
     let then = World { own_calls: 80.0, active: 18, ..world() };
     let now = World {
-        own_calls: 60.0,
+        own_calls: 50.0,
         peers_calls: 85.0,
         has_errors: false,
         active: 19,
-        alpha: 0.4,
+        delta: 0.1,
         policy: policy(&[("growth = 15", "growth = 25"), ("zero_fall = 0.5", "zero_fall = 0.6")]),
         ..world()
     };

@@ -51,8 +51,11 @@
 //! - `metrics_plan`, `metrics_diff`, `metrics_watch`: the commands of these names
 //! - `metric_slices`, `where_conditions`: `--where` and `--by`
 //! - `data_checks`, `held_back_metrics`: what is not published, and what goes on without it
+//! - `score_backtest`: history replayed, weights and a risk model fitted and adopted
+//! - `score_explained`: what the explanation of a score says, against SQL
 //! - `score_records`: overrides, judgements, notes and annotations
 //! - `scores`: scores, signals and plans
+//! - `score_tiers`: partners that collapse are seen in time, calm ones stay healthy
 //! - `report_folder`, `report_sentences`: the report's files, and its figures against SQL
 //!
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events, and compares
@@ -94,7 +97,10 @@ mod report_folder;
 mod report_sentences;
 mod resource_limits;
 mod s3_lake;
+mod score_backtest;
+mod score_explained;
 mod score_records;
+mod score_tiers;
 mod scores;
 mod secrets_in_events;
 mod secrets_in_messages;

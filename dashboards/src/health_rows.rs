@@ -44,6 +44,15 @@ pub struct HealthRow {
     pub score: Option<f64>,
     /// 0–1: the weight of the measured signals over the weight of the applicable ones.
     pub coverage: Option<f64>,
+    /// In words: the gate that decides the tier.
+    #[serde(default)]
+    pub gate: Option<String>,
+    /// 0–1: the probability that the partner leaves.
+    #[serde(default)]
+    pub risk: Option<f64>,
+    /// Until when the tier is one that a person set.
+    #[serde(default, deserialize_with = "optional_date")]
+    pub override_until: Option<NaiveDate>,
     /// 0–1: the share of the programme's gross revenue.
     pub impact_share: Option<f64>,
     pub impact_rank: Option<i64>,

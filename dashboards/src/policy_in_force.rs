@@ -12,7 +12,8 @@ pub struct PolicyInForce {
     pub min_coverage: f64,
     /// The days after go-live that a score needs.
     pub min_live_days: i64,
-    /// A live partner counts as churned after so many days without a production success.
+    /// A live partner counts as churned after so many days without a production success, or after
+    /// three times its cadence where that is longer.
     pub churned_after_days: i64,
     /// A partner counts as stuck after so many days in one stage before go-live.
     pub stuck_after_days: i64,

@@ -1,5 +1,5 @@
 /*---
-description = "The scores of the last 120 days and of as_of without overrides, of each day those of the newest revision: what tiers fold over"
+description = "The scores of the last 240 days and of as_of without overrides, of each day those of the newest revision: a run evaluates up to 120 days, and the tiers of each fold over the 120 before it"
 owner = "partner-analytics"
 grain = ["day", "partner_id"]
 tags = ["internal"]
@@ -36,9 +36,9 @@ FROM partner_health AS h
 INNER JOIN (
   SELECT as_of, max(revision) AS revision
   FROM partner_health
-  WHERE as_of <= $as_of AND as_of >= $as_of - INTERVAL '120 days'
+  WHERE as_of <= $as_of AND as_of >= $as_of - INTERVAL '240 days'
   GROUP BY as_of
 ) AS newest
   ON newest.as_of = h.as_of AND newest.revision = h.revision
-WHERE h.as_of <= $as_of AND h.as_of >= $as_of - INTERVAL '120 days'
+WHERE h.as_of <= $as_of AND h.as_of >= $as_of - INTERVAL '240 days'
 ORDER BY day, h.partner_id

@@ -1,11 +1,11 @@
 /*---
-description = "How the tier and the score of each partner changed from the day in evaluation_day to as_of: first those that fell, the greatest share of gross first, then those that rose"
+description = "How the tier and the score of each partner changed from the day in evaluation_day to as_of: first those that fell, a lower tier and the greatest share of gross first, then those that rose"
 owner = "partner-analytics"
 grain = ["partner_id"]
 tags = ["internal"]
 
 [columns]
-direction = { type = "Utf8", description = "fell, rose, moved (to a tier as good as before, with the same score), same, or new since the day" }
+direction = { type = "Utf8", description = "fell or rose by a point or a tier, moved (to a tier as good as before), same, or new since the day" }
 partner_id = { type = "Utf8" }
 tier_then = { type = "Utf8", description = "without overrides, as tier" }
 tier = { type = "Utf8" }
@@ -57,8 +57,8 @@ directed AS (
   SELECT
     CASE
       WHEN tier_then IS NULL THEN 'new'
-      WHEN movement < 0 THEN 'fell'
-      WHEN movement > 0 THEN 'rose'
+      WHEN movement <= -1 THEN 'fell'
+      WHEN movement >= 1 THEN 'rose'
       WHEN tier <> tier_then THEN 'moved'
       ELSE 'same'
     END AS direction,
@@ -81,6 +81,7 @@ SELECT
 FROM directed
 ORDER BY
   CASE direction WHEN 'fell' THEN 0 WHEN 'rose' THEN 1 WHEN 'moved' THEN 2 WHEN 'new' THEN 3 ELSE 4 END,
+  tier IS NOT DISTINCT FROM tier_then,
   abs(movement) * coalesce(impact_share, 0) DESC,
   abs(movement) DESC,
   partner_id

@@ -11,6 +11,7 @@ cadence = { type = "Float64", unit = "days", description = "the median gap betwe
 longest_gap_180 = { type = "Int64", unit = "days", description = "the longest gap between active dates of the 180 before day; NULL with fewer than two" }
 silent_days = { type = "Int64", unit = "days", description = "whole dates since the last active one; NULL for a partner that is not live" }
 silent_calm_days = { type = "Int64", unit = "days", description = "of these, the calm ones" }
+churn_calm_days = { type = "Int64", unit = "days", description = "those of silent_calm_days that put off churn: calm dates before which fewer than 28 other silent dates lie, or three cadences of them" }
 active_days_baseline = { type = "Int64", unit = "days", description = "active dates from 112 to 29 days before day" }
 calls_3d = { type = "Int64", unit = "calls", description = "of the last three dates, as all that follows" }
 successes_3d = { type = "Int64", unit = "calls" }
@@ -23,7 +24,7 @@ status_3d = { type = "Int64", description = "the most frequent status of 400 and
 [[checks]]
 unique = ["day", "partner_id"]
 [[checks]]
-sql = "SELECT * FROM this WHERE cadence < 1 OR longest_gap_180 < 1 OR silent_days < 0 OR silent_calm_days > silent_days OR active_days_baseline > 84"
+sql = "SELECT * FROM this WHERE cadence < 1 OR longest_gap_180 < 1 OR silent_days < 0 OR silent_calm_days > silent_days OR churn_calm_days > silent_calm_days OR active_days_baseline > 84"
 ---*/
 WITH
 successful AS (
@@ -65,12 +66,28 @@ rhythm AS (
   FROM active
   GROUP BY day, partner_id
 ),
-silent_calm AS (
-  SELECT t.day, t.partner_id, count(*) AS days
+silent_calm_dates AS (
+  SELECT
+    t.day,
+    t.partner_id,
+    c.event_date - t.event_date
+      - row_number() OVER (PARTITION BY t.day, t.partner_id ORDER BY c.event_date)
+      AS other_silent_days
   FROM last_success AS t
   JOIN calm_partner_day AS c
     ON c.partner_id = t.partner_id AND c.event_date > t.event_date AND c.event_date < t.day
-  GROUP BY t.day, t.partner_id
+),
+silent_calm AS (
+  SELECT
+    d.day,
+    d.partner_id,
+    count(*) AS days,
+    count(*) FILTER (
+      WHERE d.other_silent_days < greatest(28, ceil(3 * coalesce(r.cadence, 1)))
+    ) AS churn_days
+  FROM silent_calm_dates AS d
+  JOIN rhythm AS r ON r.day = d.day AND r.partner_id = d.partner_id
+  GROUP BY d.day, d.partner_id
 ),
 last_dates AS (
   SELECT
@@ -115,6 +132,7 @@ SELECT
   CAST(r.longest_gap_180 AS BIGINT) AS longest_gap_180,
   CAST(r.silent_days AS BIGINT) AS silent_days,
   CASE WHEN r.day IS NOT NULL THEN coalesce(c.days, 0) END AS silent_calm_days,
+  CASE WHEN r.day IS NOT NULL THEN coalesce(c.churn_days, 0) END AS churn_calm_days,
   coalesce(r.active_days_baseline, 0) AS active_days_baseline,
   coalesce(d.calls, 0) AS calls_3d,
   coalesce(d.successes, 0) AS successes_3d,

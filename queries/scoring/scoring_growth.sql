@@ -14,6 +14,7 @@ weeks_recent = { type = "Int64", unit = "weeks", description = "that recent_medi
 weeks_before = { type = "Int64", unit = "weeks", description = "that before_median is made of" }
 calls_14d = { type = "Float64", unit = "calls", description = "of the last 14 dates, calm ones left out and the rest scaled to 14; NULL with more than seven calm ones" }
 baseline_week_median = { type = "Float64", unit = "calls", description = "likewise of weeks 5 to 16 before day" }
+baseline_week_lowest = { type = "Float64", unit = "calls", description = "the least of these weeks" }
 former_week_median = { type = "Float64", unit = "calls", description = "likewise of weeks 17 to 28 before day: a baseline that holds a fall itself is lower" }
 calm_days = { type = "Int64", unit = "days", description = "calm dates in the last twelve weeks, those before go-live left out" }
 
@@ -86,6 +87,7 @@ SELECT
         / (14 - sum(calm_days) FILTER (WHERE week <= 2))
   END AS calls_14d,
   median(scaled_calls) FILTER (WHERE week BETWEEN 5 AND 16) AS baseline_week_median,
+  min(scaled_calls) FILTER (WHERE week BETWEEN 5 AND 16) AS baseline_week_lowest,
   median(scaled_calls) FILTER (WHERE week >= 17) AS former_week_median,
   sum(calm_days) FILTER (WHERE week <= 12) AS calm_days
 FROM scaled

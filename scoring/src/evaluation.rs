@@ -25,6 +25,10 @@ const GROWTH: &str = "scoring_growth";
 const REVENUE: &str = "scoring_revenue";
 const DORMANCY: &str = "scoring_dormancy";
 const IMPACT: &str = "scoring_impact";
+/// The query with the calls of W.
+const CALLS: &str = "scoring_errors";
+/// The days of W.
+const WINDOW_DAYS: f64 = 28.0;
 
 /// Returns the queries under `queries/scoring/` that [`EvaluationInput::frames`] has the rows of.
 pub fn evaluation_queries() -> BTreeSet<&'static str> {
@@ -74,6 +78,8 @@ pub(crate) struct Evaluation {
     pub gates: Vec<GateConditions>,
     /// The probability that the partner leaves.
     pub risk: Numbers,
+    /// What risk models look at.
+    pub risk_features: FeatureColumns,
     pub impact_share: Numbers,
     pub impact_rank: Int64Chunked,
     /// Frames that sentences of gates read.
@@ -123,9 +129,10 @@ pub(crate) fn evaluate_beside(
         let usual = weight.zip(&signal.score, |weight, _| weight) * signal.reference.clone();
         reference = reference + usual.or(0.0);
     }
-    let risk = risk(input.risk.as_ref(), &signals, rows)?.only_where(&partners.is_live);
     let (growth, revenue) = (frames.aligned(GROWTH)?, frames.aligned(REVENUE)?);
     let activity = frames.aligned(ACTIVITY)?;
+    let risk_features = risk_features(&frames, &partners, &activity, &signals)?;
+    let risk = risk(input.risk.as_ref(), &risk_features)?.only_where(&partners.is_live);
     let score_of = |name| score_of(&signals, name, rows);
     let gates = gate_conditions(
         &GateInput {
@@ -154,6 +161,7 @@ pub(crate) fn evaluate_beside(
         score,
         gates,
         risk,
+        risk_features,
         activity,
         growth,
         revenue,
@@ -292,15 +300,27 @@ pub(crate) fn score_of(signals: &[SignalColumns], name: &str, rows: usize) -> Nu
     found.map_or_else(|| Numbers::full_null("score".into(), rows), |signal| signal.score.clone())
 }
 
+/// Returns what risk models look at. Calls are unknown where their query is held back.
+fn risk_features(
+    frames: &Frames<'_>,
+    partners: &PartnerColumns,
+    activity: &InputFrame,
+    signals: &[SignalColumns],
+) -> Result<FeatureColumns, ScoreError> {
+    let dormancy = score_of(signals, "dormancy", partners.len());
+    let calm_days = activity.count("silent_calm_days")?.or(0.0);
+    let silent_days = activity.count("silent_days")? - calm_days;
+    let silence = silent_days.zip(&partners.cadence, |days, cadence| days / cadence.max(1.0));
+    let calls = frames.without_week(CALLS, 0)?.count("calls")?;
+    let is_known = everywhere(!frames.input.held_back.contains(CALLS), partners.len());
+    let call_frequency = calls.or(0.0).only_where(&is_known).map(|calls| calls / WINDOW_DAYS);
+    let scores = signals.iter().map(|signal| (signal.signal.name, &signal.score));
+    Ok(FeatureColumns::of_risk(scores, &dormancy, &silence, &call_frequency))
+}
+
 /// Returns the probability that each partner leaves: by the adopted model, or without one from
 /// dormancy alone.
-fn risk(
-    model: Option<&RiskModel>,
-    signals: &[SignalColumns],
-    rows: usize,
-) -> Result<Numbers, ScoreError> {
-    let dormancy = score_of(signals, "dormancy", rows);
-    let Some(model) = model else { return Ok(dormancy.map(|score| 1.0 - score / 100.0)) };
-    let scores = signals.iter().map(|signal| (signal.signal.name, &signal.score));
-    Ok(model.predict(&FeatureColumns::of_signals(scores, &dormancy))?)
+fn risk(model: Option<&RiskModel>, features: &FeatureColumns) -> Result<Numbers, ScoreError> {
+    let Some(model) = model else { return Ok(features.risk_without_model()) };
+    Ok(model.predict(features)?)
 }

@@ -23,7 +23,8 @@ pub(crate) fn gate_reason(
         Gate::Dead => dead(evaluation, row)?
             .unwrap_or_else(|| "Calls succeed again, after days on which all failed".to_owned()),
         Gate::Silence => silence(evaluation, row)?,
-        Gate::Collapse => collapse(evaluation, row)?,
+        Gate::Collapse => fallen_calls(evaluation, row, "Calls had collapsed")?,
+        Gate::Decline => fallen_calls(evaluation, row, "Calls had declined")?,
         Gate::RevenueGone => revenue_gone(evaluation, row)?,
         Gate::LowErrors => or_default(signal("errors")),
         Gate::LowGrowth => or_default(signal("growth")),
@@ -73,12 +74,17 @@ fn silence(evaluation: &Evaluation, row: usize) -> Result<String, ScoreError> {
     Ok(format!("No success for {}, {usual}", whole_days(silent)))
 }
 
-fn collapse(evaluation: &Evaluation, row: usize) -> Result<String, ScoreError> {
+/// Returns the calls of 14 days beside the usual ones, or a sentence where there are none.
+fn fallen_calls(
+    evaluation: &Evaluation,
+    row: usize,
+    without_usual: &str,
+) -> Result<String, ScoreError> {
     let growth = &evaluation.growth;
     let calls = growth.f64("calls_14d")?.get(row);
     let usual = growth.f64("baseline_week_median")?.get(row).map(|week| 2.0 * week);
     let Some((calls, usual)) = calls.zip(usual).filter(|(_, usual)| *usual > 0.0) else {
-        return Ok("Calls had collapsed".to_owned());
+        return Ok(without_usual.to_owned());
     };
     let change = plain_signed_percent(calls / usual - 1.0);
     let (calls, usual) = (thousands(calls.round() as i64), thousands(usual.round() as i64));

@@ -37,6 +37,7 @@ mod frames;
 mod gate_reason;
 mod gates;
 mod incident;
+mod isotonic;
 mod lifecycle;
 mod output;
 mod partner_columns;

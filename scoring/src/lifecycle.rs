@@ -40,6 +40,8 @@ pub(crate) struct PartnerDates {
     pub last_success: Option<Day>,
     /// The median gap between active days, in days.
     pub cadence: f64,
+    /// Calm days since the last success that put off churn: a planned pause is no farewell.
+    pub churn_calm_days: i32,
 }
 
 impl PartnerDates {
@@ -50,7 +52,7 @@ impl PartnerDates {
 
     /// Returns the number of whole silent days after which the partner counts as churned.
     fn churn_days(&self) -> i32 {
-        CHURN_DAYS.max((3.0 * self.cadence).ceil() as i32)
+        CHURN_DAYS.max((3.0 * self.cadence).ceil() as i32) + self.churn_calm_days
     }
 }
 
@@ -128,6 +130,7 @@ mod tests {
                 live_at: given(live),
                 last_success: (!last_success.is_empty()).then(|| day(last_success)),
                 cadence,
+                churn_calm_days: 0,
             };
             let found = lifecycle(&dates, day("2026-09-15"));
             assert_eq!((found.stage, found.step), (stage, step));
@@ -154,5 +157,22 @@ mod tests {
         check(live("2026-08-01"), 30.0, Live, None);
         check(live("2026-06-17"), 30.0, Live, None);
         check(live("2026-06-16"), 30.0, Churned, None);
+    }
+
+    #[test]
+    fn calm_days_put_off_churn() {
+        let dates = PartnerDates {
+            live_at: Some(0),
+            last_success: Some(day("2026-08-01")),
+            cadence: 1.0,
+            churn_calm_days: 10,
+            ..PartnerDates::default()
+        };
+        // 28 days from 2 August end with the 29th, and ten calm ones later with 8 September.
+        assert_eq!(lifecycle(&dates, day("2026-09-08")).stage, Stage::Live);
+        let churned = lifecycle(&dates, day("2026-09-09"));
+        assert_eq!(churned.stage, Stage::Churned);
+        assert_eq!(churned.since, Some(day("2026-09-09").start_micros()));
+        assert_eq!(lifecycle(&dates, day("2027-01-01")).since, churned.since);
     }
 }

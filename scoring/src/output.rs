@@ -12,6 +12,7 @@ use crate::frames::ScoreError;
 use crate::gates::Gate;
 use crate::lifecycle::OnboardingStep;
 use crate::policy::Policy;
+use crate::risk::FeatureColumns;
 use crate::score::ScoreInput;
 
 /// Every partner's health on the evaluated days.
@@ -24,8 +25,10 @@ pub struct ScoreOutput {
     pub signals: DataFrame,
     /// The partners of the last day, by id.
     pub partners: Vec<PartnerScore>,
-    /// The score of each signal, with a row for each row of `health`: what models are fitted to.
+    /// The score of each signal, with a row for each row of `health`.
     pub scores: Vec<(&'static str, Float64Chunked)>,
+    /// What risk models look at, with a row for each row of `health`.
+    pub risk_features: FeatureColumns,
 }
 
 impl ScoreOutput {

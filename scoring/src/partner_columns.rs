@@ -36,6 +36,7 @@ impl PartnerColumns {
         let (live, last_call) = (instants("live_at")?, instants("last_call_at")?);
         let last_success = partners.i32("last_success_date")?;
         let cadence = activity.f64("cadence")?;
+        let churn_calm_days = activity.i64("churn_calm_days")?;
         let mut lifecycles = Vec::with_capacity(keys.len());
         let mut live_days = Vec::with_capacity(keys.len());
         let mut silent_days = Vec::with_capacity(keys.len());
@@ -47,6 +48,7 @@ impl PartnerColumns {
                 live_at: live.get(row),
                 last_success: last_success.get(row).map(Day),
                 cadence: cadence.get(row).unwrap_or(1.0),
+                churn_calm_days: churn_calm_days.get(row).unwrap_or_default() as i32,
             };
             let since_live = dates.live_at.map(|live| day.start_micros() - live);
             live_days.push(since_live.map(|micros| micros as f64 / MICROS_PER_DAY as f64));

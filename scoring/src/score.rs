@@ -20,8 +20,11 @@ pub struct ScoreInput {
     /// id: day, `partner_id`, stage, `computed_tier`, `tier_since`?, gate?, score?, `score_low`?,
     /// `score_high`?, coverage, `gates_met`?; "?" marks columns that may be null.
     pub history: DataFrame,
-    /// The tiers that persons set and that are in force, a row a partner: `partner_id`, tier, until.
+    /// The tiers that persons set, a row each: `partner_id`, tier, at, end, the last two in µs.
     pub overrides: DataFrame,
+    /// A day, and the time by the clock, µs. That day shows the overrides that are in force by the
+    /// clock, every other one those at its end.
+    pub clock: Option<(Day, i64)>,
     /// What the risk is computed by, in words.
     pub risk_model: String,
 }
@@ -39,13 +42,18 @@ pub fn score(input: &ScoreInput, policy: &Policy) -> Result<ScoreOutput, ScoreEr
     for (row, (day, id)) in evaluation.partners.keys.iter().enumerate() {
         let (state, score) = tiers[row];
         let lifecycle = &evaluation.partners.lifecycles[row];
-        let set = overrides.get(id).filter(|_| lifecycle.stage == Stage::Live);
+        let is_live = lifecycle.stage == Stage::Live;
+        let set = overrides.get(id).filter(|_| is_live).and_then(|spells| {
+            let clock = input.clock.filter(|(today, _)| *today == day);
+            let at = clock.map_or(day.plus(1).start_micros() - 1, |(_, now)| now);
+            spells.iter().rev().find(|spell| spell.holds(at))
+        });
         let reason = top_reason(&evaluation, row, (state.tier, state.gate), day, policy)?;
         rows.push(ScoredRow {
             day,
             stage: lifecycle.stage,
             step: lifecycle.step,
-            tier: set.map_or(state.tier, |(tier, _)| *tier),
+            tier: set.map_or(state.tier, |spell| spell.tier),
             tier_since: match lifecycle.stage {
                 Stage::Live => Some(state.tier_since),
                 _ => lifecycle.since,
@@ -53,23 +61,43 @@ pub fn score(input: &ScoreInput, policy: &Policy) -> Result<ScoreOutput, ScoreEr
             gate: state.gate,
             score,
             computed_tier: state.tier,
-            override_until: set.map(|(_, until)| *until),
+            override_until: set.map(|spell| spell.end),
             top_reason: reason,
         });
     }
     let (health, signals) = score_frames(&evaluation, &rows, input, policy)?;
     let partners = partner_scores(&evaluation, &rows, policy);
     let scores = evaluation.signals.into_iter().map(|s| (s.signal.name, s.score)).collect();
-    Ok(ScoreOutput { health, signals, partners, scores })
+    let risk_features = evaluation.risk_features;
+    Ok(ScoreOutput { health, signals, partners, scores, risk_features })
 }
 
-/// Returns the tiers in force by partner, and until when.
-fn overrides(frame: &InputFrame) -> Result<HashMap<String, (Tier, i64)>, ScoreError> {
-    let (ids, tiers, untils) = (frame.str("partner_id")?, frame.str("tier")?, frame.i64("until")?);
-    let rows = ids.iter().zip(tiers.iter()).zip(untils.iter());
-    let read = rows
-        .filter_map(|((id, tier), until)| Some((id?.to_owned(), (tier?.parse().ok()?, until?))));
-    Ok(read.collect())
+/// A tier that a person set, from when to when, µs.
+struct OverrideSpell {
+    tier: Tier,
+    at: i64,
+    end: i64,
+}
+
+impl OverrideSpell {
+    fn holds(&self, at: i64) -> bool {
+        (self.at..self.end).contains(&at)
+    }
+}
+
+/// Returns the overrides by partner, in the order in which they were set.
+fn overrides(frame: &InputFrame) -> Result<HashMap<String, Vec<OverrideSpell>>, ScoreError> {
+    let (ids, tiers) = (frame.str("partner_id")?, frame.str("tier")?);
+    let (starts, ends) = (frame.i64("at")?, frame.i64("end")?);
+    let mut spells: HashMap<String, Vec<OverrideSpell>> = HashMap::new();
+    for (row, id) in ids.iter().enumerate() {
+        let tier = tiers.get(row).and_then(|tier| tier.parse().ok());
+        let known = id.zip(tier).zip(starts.get(row).zip(ends.get(row)));
+        let Some(((id, tier), (at, end))) = known else { continue };
+        spells.entry(id.to_owned()).or_default().push(OverrideSpell { tier, at, end });
+    }
+    spells.values_mut().for_each(|spells| spells.sort_by_key(|spell| spell.at));
+    Ok(spells)
 }
 
 /// Returns for each row the tier, and the score, which of a churned partner is that of the day

@@ -75,8 +75,11 @@ pub(crate) fn partner_columns(partners: &[TestPartner]) -> PartnerColumns {
     );
     frame.hstack_mut(columns.expect("columns").columns()).expect("columns of one length");
     let mut activity = keys(partners.len());
-    let cadences = df!("cadence" => partners.iter().map(|p| p.cadence).collect::<Vec<_>>());
-    activity.hstack_mut(cadences.expect("a column").columns()).expect("columns of one length");
+    let columns = df!(
+        "cadence" => partners.iter().map(|p| p.cadence).collect::<Vec<_>>(),
+        "churn_calm_days" => vec![0_i64; partners.len()],
+    );
+    activity.hstack_mut(columns.expect("columns").columns()).expect("columns of one length");
     let named = |name: &str, frame| InputFrame::new(name, frame);
     PartnerColumns::of(&named("scoring_partner", frame), &named("scoring_activity", activity))
         .expect("columns of partners")

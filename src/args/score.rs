@@ -249,6 +249,10 @@ pub(crate) struct BacktestArgs {
     /// Write the whole report here as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Write every partner at every origin here as CSV: the label, what was said, and the features
+    /// of the risk model, for tests of your own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rows: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
     pub(crate) format: ReportFormat,
 }

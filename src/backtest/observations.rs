@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Context;
 use domain::{Day, Tier};
-use polars::prelude::DataFrame;
+use polars::prelude::{DataFrame, Float64Chunked, Int32Chunked, Int64Chunked, StringChunked};
 use scoring::backtest::DailyRow;
-use scoring::{EvaluationInput, PARTNERS, ScoreOutput};
+use scoring::{EvaluationInput, FeatureColumns, PARTNERS, ScoreOutput};
 
 /// Days since the last call of a partner without a call in the 196 days that the queries look back.
 const LONGEST_AGO: i64 = 197;
@@ -24,14 +24,16 @@ pub(crate) struct Observation {
     pub(crate) days_since_last_call: f64,
     pub(crate) call_frequency: f64,
     pub(crate) last_success: Option<Day>,
-    /// In the order of the signals.
-    pub(crate) scores: Vec<Option<f64>>,
+    /// What risk models look at, in the order of [`Observations::features`].
+    pub(crate) features: Vec<Option<f64>>,
 }
 
 /// All that was seen. Partners are numbered in the order in which they were seen first.
 #[derive(Default)]
 pub(crate) struct Observations {
     numbers: HashMap<String, u32>,
+    /// The names of what risk models look at.
+    pub(crate) features: Vec<String>,
     pub(crate) daily: Vec<DailyRow>,
     /// By partner, the days on which calls had halved or errors alarmed, ascending.
     trouble: Vec<Vec<Day>>,
@@ -49,9 +51,11 @@ pub(crate) struct ScoredDays<'a> {
 }
 
 impl Observations {
-    /// How many partners were seen.
-    pub(crate) fn partners(&self) -> usize {
-        self.numbers.len()
+    /// Returns the partners' ids in the order of their numbers.
+    pub(crate) fn partner_ids(&self) -> Vec<String> {
+        let mut ids: Vec<(&u32, &String)> = self.numbers.iter().map(|(id, n)| (n, id)).collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, id)| id.clone()).collect()
     }
 
     pub(crate) fn number(&self, partner_id: &str) -> Option<u32> {
@@ -71,46 +75,38 @@ impl Observations {
     /// Adds a stretch of days; the days of one added before must be earlier.
     pub(crate) fn add(&mut self, days: &ScoredDays<'_>) -> anyhow::Result<()> {
         let recency = recency_of(days.recency)?;
-        let health = &days.scored.health;
-        let as_of = health.column("as_of")?.as_materialized_series().i64()?;
-        let ids = health.column("partner_id")?.as_materialized_series().str()?;
-        let tiers = health.column("computed_tier")?.as_materialized_series().str()?;
-        let number = |name: &str| anyhow::Ok(health.column(name)?.as_materialized_series().f64()?);
-        let (scores, risks) = (number("score")?, number("risk")?);
-        let shares = number("impact_share")?;
-        // The partners' frame has the same rows.
-        let partners = days.input.frames.get(PARTNERS).context("the frame of partners")?;
-        let last = partners.column("last_success_date")?.as_materialized_series().i32()?;
-        for row in 0..health.height() {
-            let (Some(at), Some(id)) = (as_of.get(row), ids.get(row)) else { continue };
-            let tier: Tier =
-                tiers.get(row).unwrap_or_default().parse().map_err(anyhow::Error::msg)?;
+        let columns = ScoreColumns::of(days)?;
+        columns.features.names().clone_into(&mut self.features);
+        for row in 0..columns.days.len() {
+            let (Some(at), Some(id)) = (columns.days.get(row), columns.ids.get(row)) else {
+                continue;
+            };
             let day = Day::of_micros(at);
             let partner = self.numbered(id);
-            let (ago, frequency) = recency.get(&(day.0, id)).copied().unwrap_or((LONGEST_AGO, 0.0));
+            let tier = columns.tier(row)?;
+            let unknown = (LONGEST_AGO, 0.0);
+            let (ago, call_frequency) = recency.get(&(day.0, id)).copied().unwrap_or(unknown);
             self.daily.push(DailyRow {
                 day,
                 partner,
                 tier,
                 days_since_last_call: ago as f32,
-                call_frequency: frequency as f32,
+                call_frequency: call_frequency as f32,
             });
-            if !days.origins.contains(&day) {
-                continue;
+            if days.origins.contains(&day) {
+                let observation = Observation {
+                    tier,
+                    health: columns.scores.get(row),
+                    risk: columns.risks.get(row),
+                    is_risk_fitted: days.is_risk_fitted,
+                    gross_share: columns.shares.get(row).unwrap_or_default(),
+                    days_since_last_call: ago as f64,
+                    call_frequency,
+                    last_success: columns.last_success.get(row).map(Day),
+                    features: columns.features_of(row),
+                };
+                self.at_origins.insert((day, partner), observation);
             }
-            let of_signal = days.scored.scores.iter().map(|(_, column)| column.get(row));
-            let observation = Observation {
-                tier,
-                health: scores.get(row),
-                risk: risks.get(row),
-                is_risk_fitted: days.is_risk_fitted,
-                gross_share: shares.get(row).unwrap_or_default(),
-                days_since_last_call: ago as f64,
-                call_frequency: frequency,
-                last_success: last.get(row).map(Day),
-                scores: of_signal.collect(),
-            };
-            self.at_origins.insert((day, partner), observation);
         }
         self.add_trouble(days.input)
     }
@@ -159,6 +155,47 @@ impl Observations {
         self.numbers.insert(id.to_owned(), number);
         self.trouble.push(Vec::new());
         number
+    }
+}
+
+/// The columns that are read of scores.
+struct ScoreColumns<'a> {
+    /// In µs.
+    days: &'a Int64Chunked,
+    ids: &'a StringChunked,
+    tiers: &'a StringChunked,
+    scores: &'a Float64Chunked,
+    risks: &'a Float64Chunked,
+    shares: &'a Float64Chunked,
+    /// Of the partners' frame, which has the same rows.
+    last_success: &'a Int32Chunked,
+    features: &'a FeatureColumns,
+}
+
+impl<'a> ScoreColumns<'a> {
+    fn of(days: &ScoredDays<'a>) -> anyhow::Result<Self> {
+        let health = &days.scored.health;
+        let column = |name| anyhow::Ok(health.column(name)?.as_materialized_series());
+        let partners = days.input.frames.get(PARTNERS).context("the frame of partners")?;
+        Ok(Self {
+            days: column("as_of")?.i64()?,
+            ids: column("partner_id")?.str()?,
+            tiers: column("computed_tier")?.str()?,
+            scores: column("score")?.f64()?,
+            risks: column("risk")?.f64()?,
+            shares: column("impact_share")?.f64()?,
+            last_success: partners.column("last_success_date")?.as_materialized_series().i32()?,
+            features: &days.scored.risk_features,
+        })
+    }
+
+    fn tier(&self, row: usize) -> anyhow::Result<Tier> {
+        self.tiers.get(row).unwrap_or_default().parse().map_err(anyhow::Error::msg)
+    }
+
+    fn features_of(&self, row: usize) -> Vec<Option<f64>> {
+        let columns = self.features.names().iter().map(|name| self.features.column(name));
+        columns.map(|column| column?.get(row)).collect()
     }
 }
 

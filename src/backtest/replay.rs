@@ -7,11 +7,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use chrono::NaiveDate;
 use domain::{AsOf, Day, counted, month_of};
-use polars::prelude::{Column, DataFrame};
+use polars::prelude::{ChunkCompareIneq, Column, DataFrame};
 use scoring::backtest::DailyRow;
 use scoring::{
-    DormancyModel, HISTORY_DAYS, Policy, RiskModel, ScoreInput, ScoreOutput, TestOptions,
-    empty_history, score,
+    DormancyModel, EvaluationInput, HISTORY_DAYS, Policy, RiskModel, ScoreInput, ScoreOutput,
+    TestOptions, empty_history, score,
 };
 use serde::Deserialize;
 use transform::Session;
@@ -43,7 +43,8 @@ pub(crate) struct Replay {
     pub(crate) as_of: AsOf,
     pub(crate) sample: Sample,
     pub(crate) daily: Vec<DailyRow>,
-    pub(crate) partners: usize,
+    /// In the order of their numbers.
+    pub(crate) partner_ids: Vec<String>,
     pub(crate) older_late_calls: Vec<OlderLateCalls>,
 }
 
@@ -60,7 +61,7 @@ pub(crate) async fn replay(
     let origins = origins(first_call, as_of.day(), &options.origins)?;
     let (labels, older_late_calls) = labels(project, &session, as_of, &origins).await?;
     let origins: BTreeSet<Day> = origins.into_iter().collect();
-    let stretches = stretches(&session, first_call, &origins).await?;
+    let chunks = chunks(&session, first_call, &origins).await?;
     let mut replaying = Replaying {
         project,
         session: &session,
@@ -75,9 +76,9 @@ pub(crate) async fn replay(
         printer: OutcomePrinter::default(),
     };
     let spinner = Spinner::start("backtest", project.quiet);
-    let all: usize = stretches.iter().map(Vec::len).sum();
+    let all: usize = chunks.iter().map(Vec::len).sum();
     let mut done = 0;
-    for days in &stretches {
+    for days in &chunks {
         spinner.set_message(format!("{done} of {}", counted(all as u64, "day")));
         replaying.score(days).await?;
         done += days.len();
@@ -86,7 +87,7 @@ pub(crate) async fn replay(
     Ok(Replay {
         as_of,
         sample: Sample::of(&labels, &observations),
-        partners: observations.partners(),
+        partner_ids: observations.partner_ids(),
         daily: observations.daily,
         older_late_calls,
     })
@@ -104,9 +105,9 @@ async fn first_traffic_day(session: &Session) -> anyhow::Result<Day> {
     first.map(Day::of_date).ok_or_else(none)
 }
 
-/// Returns the days from before the first origin to the last, in stretches over which neither
-/// partners' groups nor models change.
-async fn stretches(
+/// Returns the days from before the first origin to the last, in chunks of bounded size over which
+/// partners are merged and in segments alike.
+async fn chunks(
     session: &Session,
     first_call: Day,
     origins: &BTreeSet<Day>,
@@ -115,20 +116,22 @@ async fn stretches(
         return Ok(Vec::new());
     };
     let begin = first.plus(-HISTORY_DAYS).max(first_call.plus(1));
-    let days: Vec<Day> = (begin.0..=last.0).map(Day).collect();
-    let partners = scores::partner_count(session).await?;
-    let mut stretches = Vec::new();
-    for group in scores::groups(session, &days, partners, CHUNK_ROWS).await? {
-        let mut stretch = Vec::new();
-        for day in group {
-            if origins.contains(&day) && !stretch.is_empty() {
-                stretches.push(std::mem::take(&mut stretch));
-            }
-            stretch.push(day);
+    let longest = (CHUNK_ROWS / scores::partner_count(session).await?.max(1)).max(1);
+    let regrouped = scores::regroup_days(session).await?;
+    Ok(split(begin, *last, |day, length| regrouped.contains(&day) || length == longest))
+}
+
+/// Splits the days from one to another before each for which `begins` says so; it is also told how
+/// many days the part before has.
+fn split(first: Day, last: Day, begins: impl Fn(Day, usize) -> bool) -> Vec<Vec<Day>> {
+    let mut parts: Vec<Vec<Day>> = Vec::new();
+    for day in (first.0..=last.0).map(Day) {
+        match parts.last_mut().filter(|part| !begins(day, part.len())) {
+            Some(part) => part.push(day),
+            None => parts.push(vec![day]),
         }
-        stretches.push(stretch);
     }
-    Ok(stretches)
+    parts
 }
 
 /// The state of a replay between two stretches of days.
@@ -149,30 +152,54 @@ struct Replaying<'a> {
 }
 
 impl Replaying<'_> {
-    /// Scores a stretch of days.
+    /// Scores a chunk of days. Its rows are read at once; models change within it, at origins and
+    /// with the month.
     async fn score(&mut self, days: &[Day]) -> anyhow::Result<()> {
+        let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(()) };
+        let as_of = AsOf::of_day(*last);
+        let evaluated = EvaluatedDays::open(self.project, self.session, as_of, days).await?;
+        take_out_late_calls(&evaluated).await?;
+        let read = evaluation_input(&evaluated, None, None, &mut self.printer).await?;
+        let recency = data_frame(&evaluated.session.metric("scoring_recency").await?)?;
+        let begins = |day: Day, _| month_of(day) == day || self.origins.contains(&day);
+        for stretch in split(*first, *last, begins) {
+            self.score_stretch(&read, &recency, &stretch).await?;
+        }
+        Ok(())
+    }
+
+    /// Scores days over which no model changes.
+    async fn score_stretch(
+        &mut self,
+        read: &EvaluationInput,
+        recency: &DataFrame,
+        days: &[Day],
+    ) -> anyhow::Result<()> {
         let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(()) };
         if self.origins.contains(first) {
             self.fit_risk(*first);
         }
-        let dormancy = self.dormancy_of(*last).await?;
-        let as_of = AsOf::of_day(*last);
-        let evaluated = EvaluatedDays::open(self.project, self.session, as_of, days).await?;
-        take_out_late_calls(&evaluated).await?;
-        let risk = self.risk.clone();
-        let evaluation = evaluation_input(&evaluated, dormancy, risk, &mut self.printer).await?;
+        let frames = read
+            .frames
+            .iter()
+            .map(|(name, frame)| anyhow::Ok((name.clone(), of_days(frame, *first, *last)?)));
         let input = ScoreInput {
-            evaluation,
+            evaluation: EvaluationInput {
+                frames: frames.collect::<anyhow::Result<_>>()?,
+                held_back: read.held_back.clone(),
+                dormancy: self.dormancy_of(*last).await?,
+                risk: self.risk.clone(),
+            },
             history: self.history.clone(),
             overrides: no_overrides()?,
+            clock: None,
             risk_model: "the model of the last origin".to_owned(),
         };
         let scored = score(&input, self.policy)?;
-        let recency = data_frame(&evaluated.session.metric("scoring_recency").await?)?;
         self.observations.add(&ScoredDays {
             scored: &scored,
             input: &input.evaluation,
-            recency: &recency,
+            recency: &of_days(recency, *first, *last)?,
             origins: self.origins,
             is_risk_fitted: self.risk.is_some(),
         })?;
@@ -208,12 +235,40 @@ impl Replaying<'_> {
     }
 }
 
+/// Returns the rows of a frame from one day to another.
+fn of_days(frame: &DataFrame, first: Day, last: Day) -> anyhow::Result<DataFrame> {
+    let days = frame.column("day")?.as_materialized_series().i32()?;
+    Ok(frame.filter(&(days.gt_eq(first.0) & days.lt_eq(last.0)))?)
+}
+
 /// Makes the frame of overrides, without any: a replay shows the computed tiers.
 pub(crate) fn no_overrides() -> anyhow::Result<DataFrame> {
     let columns = vec![
         Column::new("partner_id".into(), Vec::<String>::new()),
         Column::new("tier".into(), Vec::<String>::new()),
-        Column::new("until".into(), Vec::<i64>::new()),
+        Column::new("at".into(), Vec::<i64>::new()),
+        Column::new("end".into(), Vec::<i64>::new()),
     ];
     Ok(DataFrame::new(0, columns)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_split_before_those_that_begin_a_part() {
+        #[track_caller]
+        fn check(last: i32, begins: impl Fn(Day, usize) -> bool, expected: &[&[i32]]) {
+            let found = split(Day(1), Day(last), begins);
+            let found: Vec<Vec<i32>> =
+                found.into_iter().map(|days| days.into_iter().map(|day| day.0).collect()).collect();
+            assert_eq!(found, expected);
+        }
+        check(0, |_, _| true, &[]);
+        check(3, |_, _| false, &[&[1, 2, 3]]);
+        check(3, |day, _| day == Day(1), &[&[1, 2, 3]]);
+        check(5, |day, _| day == Day(4), &[&[1, 2, 3], &[4, 5]]);
+        check(5, |day, length| day == Day(2) || length == 3, &[&[1], &[2, 3, 4], &[5]]);
+    }
 }

@@ -70,5 +70,6 @@ fn check_features(model: &RiskModel) -> anyhow::Result<()> {
 fn no_rows() -> FeatureColumns {
     let names: Vec<String> = signal_names().map(|name| name.to_string()).collect();
     let empty: Float64Chunked = std::iter::empty::<Option<f64>>().collect();
-    FeatureColumns::of_signals(names.iter().map(|name| (name.as_str(), &empty)), &empty)
+    let signals = names.iter().map(|name| (name.as_str(), &empty));
+    FeatureColumns::of_risk(signals, &empty, &empty, &empty)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use domain::Day;
 use polars::prelude::Float64Chunked;
 use scoring::backtest::BacktestRow;
 use scoring::{FeatureColumns, TrainingRows, signal_names};
@@ -19,8 +18,10 @@ const UNKNOWN: &str = "unknown";
 #[derive(Default)]
 pub(crate) struct Sample {
     pub(crate) rows: Vec<BacktestRow>,
-    /// The scores of the signals, per row.
-    scores: Vec<Vec<Option<f64>>>,
+    /// The names of what risk models look at.
+    pub(crate) feature_names: Vec<String>,
+    /// What they look at, per row.
+    pub(crate) features: Vec<Vec<Option<f64>>>,
     /// What was left out, by reason, in rows.
     pub(crate) excluded: BTreeMap<String, u64>,
 }
@@ -31,7 +32,8 @@ impl Sample {
         labels: impl IntoIterator<Item = &'a Label>,
         observations: &Observations,
     ) -> Self {
-        let mut sample = Self::default();
+        let feature_names = observations.features.clone();
+        let mut sample = Self { feature_names, ..Self::default() };
         for label in labels.into_iter().filter(|label| label.was_active) {
             if let Err(reason) = sample.add(label, observations) {
                 *sample.excluded.entry(reason).or_default() += 1;
@@ -74,33 +76,33 @@ impl Sample {
             plan: group(&label.plan),
             region: group(&label.region),
         });
-        self.scores.push(seen.scores.clone());
+        self.features.push(seen.features.clone());
         Ok(())
-    }
-
-    /// Returns the scores of each signal, a row for each row of the sample.
-    fn signals(&self) -> Vec<(String, Float64Chunked)> {
-        let column = |at: usize| -> Float64Chunked {
-            self.scores.iter().map(|row| row.get(at).copied().flatten()).collect()
-        };
-        signal_names().enumerate().map(|(at, name)| (name.to_string(), column(at))).collect()
     }
 
     /// Returns the rows that the risk model is fitted to.
     pub(crate) fn risk_rows(&self) -> TrainingRows {
-        let signals = self.signals();
-        let dormancy = signals.iter().find(|(name, _)| name == "dormancy");
-        let unknown: Float64Chunked = vec![None::<f64>; self.rows.len()].into_iter().collect();
-        let dormancy = dormancy.map_or(&unknown, |(_, column)| column);
-        let named = signals.iter().map(|(name, column)| (name.as_str(), column));
-        self.training_rows(FeatureColumns::of_signals(named, dormancy))
+        self.training_rows(self.columns(|_| true))
     }
 
-    /// Returns the rows that the weights of the score are fitted to.
+    /// Returns the rows that the weights of the score are fitted to: the scores of the signals.
     pub(crate) fn weight_rows(&self) -> TrainingRows {
-        let signals = self.signals();
-        let named = signals.iter().map(|(name, column)| (name.as_str(), column));
-        self.training_rows(FeatureColumns::of_columns(named, self.rows.len()))
+        self.training_rows(
+            self.columns(|name| signal_names().any(|signal| signal.as_str() == name)),
+        )
+    }
+
+    /// Returns some of the features as columns.
+    fn columns(&self, keep: impl Fn(&str) -> bool) -> FeatureColumns {
+        let kept = self.feature_names.iter().enumerate().filter(|(_, name)| keep(name));
+        let columns: Vec<(&str, Float64Chunked)> =
+            kept.map(|(at, name)| (name.as_str(), self.column(at))).collect();
+        let columns = columns.iter().map(|(name, column)| (*name, column));
+        FeatureColumns::of_columns(columns, self.rows.len())
+    }
+
+    fn column(&self, at: usize) -> Float64Chunked {
+        self.features.iter().map(|row| row.get(at).copied().flatten()).collect()
     }
 
     fn training_rows(&self, features: FeatureColumns) -> TrainingRows {
@@ -120,15 +122,15 @@ impl Sample {
         }
     }
 
-    /// Returns the mean score of each signal of those that left, and of those that stayed, where it
-    /// was available.
-    pub(crate) fn mean_scores(&self, before: Day) -> Vec<[Option<f64>; 2]> {
-        let mean = |at: usize, left: bool| {
-            let rows = self.rows.iter().zip(&self.scores);
-            let rows = rows.filter(|(row, _)| row.left == left && row.label_end <= before);
-            let known: Vec<f64> = rows.filter_map(|(_, scores)| *scores.get(at)?).collect();
+    /// Returns the mean score of a signal over the rows that left, and over those that stayed, where
+    /// it was available.
+    pub(crate) fn mean_scores(&self, signal: &str) -> Option<(f64, f64)> {
+        let at = self.feature_names.iter().position(|name| name == signal)?;
+        let mean = |left: bool| {
+            let rows = self.rows.iter().zip(&self.features).filter(|(row, _)| row.left == left);
+            let known: Vec<f64> = rows.filter_map(|(_, row)| *row.get(at)?).collect();
             (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
         };
-        (0..signal_names().count()).map(|at| [mean(at, true), mean(at, false)]).collect()
+        mean(true).zip(mean(false))
     }
 }

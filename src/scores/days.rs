@@ -138,10 +138,14 @@ fn stored_days(history: &DataFrame) -> anyhow::Result<BTreeSet<Day>> {
     Ok(days.iter().flatten().map(Day).collect())
 }
 
-/// Returns the rows of a history before a day.
+/// Returns the rows of a history that the tiers of a day fold over: those of the days right before
+/// it, none of which is missing, 120 days at most.
 pub(crate) fn before(history: &DataFrame, day: Day) -> anyhow::Result<DataFrame> {
-    let earlier = history.column("day")?.as_materialized_series().i32()?.lt(day.0);
-    Ok(history.filter(&earlier)?)
+    let stored = stored_days(history)?;
+    let is_stored = |back: &i32| stored.contains(&day.plus(-back));
+    let first = day.0 - (1..=HISTORY_DAYS).take_while(is_stored).last().unwrap_or(0);
+    let days = history.column("day")?.as_materialized_series().i32()?;
+    Ok(history.filter(&(days.gt_eq(first) & days.lt(day.0)))?)
 }
 
 /// Returns a history with the days that were scored last, without days that are too old for tiers.
@@ -157,6 +161,13 @@ pub(crate) fn extended(
     Ok(all.filter(&recent)?)
 }
 
+/// Returns the days from which on partners are merged, or in segments, otherwise than before.
+pub(crate) async fn regroup_days(session: &Session) -> anyhow::Result<BTreeSet<Day>> {
+    let rows: Vec<RegroupRow> = typed(session, "scoring_regroup_day").await?;
+    // An event of a date is seen from the next day on.
+    Ok(rows.into_iter().map(|row| Day::of_date(row.event_date).plus(1)).collect())
+}
+
 /// Splits days, which follow each other, into stretches of at most `chunk_rows` partners times days
 /// between which no partner was merged or changed its segment, and of one month each: models are
 /// fitted monthly.
@@ -167,10 +178,7 @@ pub(crate) async fn groups(
     chunk_rows: usize,
 ) -> anyhow::Result<Vec<Vec<Day>>> {
     let longest = (chunk_rows / partners.max(1)).max(1);
-    let rows: Vec<RegroupRow> = typed(session, "scoring_regroup_day").await?;
-    // An event of a date is seen from the next day on.
-    let breaks: BTreeSet<Day> =
-        rows.into_iter().map(|row| Day::of_date(row.event_date).plus(1)).collect();
+    let breaks = regroup_days(session).await?;
     let mut groups: Vec<Vec<Day>> = Vec::new();
     for day in days {
         let starts = breaks.contains(day) || month_of(*day) == *day;

@@ -28,12 +28,12 @@ use crate::progress::Spinner;
 use crate::project::Project;
 
 pub(crate) use day_input::{day_input, policy_of_day};
-pub(crate) use days::{extended, groups, partner_count};
+pub(crate) use days::{extended, partner_count, regroup_days};
 pub(crate) use inputs::{EvaluatedDays, day_rows, evaluation_input, query_frames};
 pub(crate) use models::{RISK, StoredModel, fit_as_of as fit_dormancy_as_of, model_row};
 pub(crate) use store::{scores_and_signals, tables};
 
-use days::DayInputs;
+use days::{DayInputs, groups};
 use store::Evaluation;
 
 /// Partners times days that one chunk evaluates at most, so that memory stays bounded.
@@ -128,9 +128,10 @@ impl Group<'_> {
         };
         let risk = risk.map(|(_, model)| model);
         let evaluation = evaluation_input(&evaluated, dormancy.model, risk, printer).await?;
-        let overrides = store::overrides(session, project.now).await?;
+        let overrides = store::overrides(session).await?;
         let history = history.clone();
-        let input = ScoreInput { evaluation, history, overrides, risk_model };
+        let clock = Some((session.as_of().day(), project.now));
+        let input = ScoreInput { evaluation, history, overrides, clock, risk_model };
         let scored = score(&input, self.policy)?;
         let policy = policy_text(&project.config)?.1;
         let of_day = |day: &Day| Evaluation {

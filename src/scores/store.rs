@@ -1,22 +1,22 @@
 //! Stores the scores of a stretch of days once, under a revision, and reads what is stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::DataType::{self, Int64};
+use arrow::datatypes::{Int64Type, TimeUnit};
+use arrow::row::{OwnedRow, RowConverter, SortField};
 use domain::{AsOf, Day};
 use lake::{Lake, LakeError, TableDef, is_write_denied, schema};
-use polars::prelude::{ChunkCompareIneq, DataFrame};
+use polars::prelude::{BooleanChunked, Column, DataFrame};
 use scoring::{ScoreOutput, signal_names};
 use transform::Session;
 
 use crate::polars_frames::{data_frame, score_rows};
 use crate::project::Project;
-use crate::row_encoder::csv_bytes;
-use crate::rows::Rows;
 
 /// The application id in the table of signals that says that the rows of an older program were moved
 /// there.
@@ -50,8 +50,8 @@ pub(crate) fn scores_and_signals() -> String {
     )
 }
 
-/// Appends the scores of a stretch of days under a new revision, unless the newest revisions have
-/// the same scores. `evaluated` is the session that they were computed in.
+/// Appends the scores of those days under a new revision whose newest revision has other scores.
+/// `evaluated` is the session that they were computed in.
 ///
 /// The signals are written first, with a transaction id that claims the revision. Readers use the
 /// revisions of `partner_health`, so they never see signals without scores, and no other program
@@ -64,13 +64,16 @@ pub(crate) async fn keep(
     scored: &ScoreOutput,
     evaluations: &[Evaluation],
 ) -> anyhow::Result<()> {
-    let newest = newest_revision(evaluated).await?;
-    let is_same = newest > 0 && same(evaluated, scored, project.now).await?;
-    if is_same && evaluations.iter().all(|evaluation| evaluation.is_known) {
+    let kept = Kept::of(evaluated).await?;
+    let changed = kept.changed_days(scored, project.now)?;
+    let is_new = |e: &&Evaluation| changed.contains(&e.day.start_micros()) || !e.is_known;
+    let evaluations: Vec<&Evaluation> = evaluations.iter().filter(is_new).collect();
+    if evaluations.is_empty() {
         return Ok(());
     }
+    let changed_scores = ChangedScores::of(scored, &changed)?;
     if !project.is_read_only() {
-        match put(project, scored, newest, is_same, evaluations).await {
+        match put(project, &changed_scores, &kept, &evaluations).await {
             Err(error) if is_write_denied(error.as_ref()) => {
                 project.switch_to_read_only(error.as_ref()).await?;
             }
@@ -78,8 +81,8 @@ pub(crate) async fn keep(
         }
     }
     // The lake cannot be written, so only this session sees the scores.
-    let revision = newest + 1;
-    for (def, frame) in score_tables(scored) {
+    let revision = kept.newest_revision() + 1;
+    for (def, frame) in changed_scores.tables() {
         let rows = score_rows(&def, frame, revision, project.now)?;
         let name = def.name.trim_start_matches("scores/");
         session.add_rows(name, &rows).await?;
@@ -112,32 +115,71 @@ pub(crate) fn tables() -> [String; 4] {
     ]
 }
 
-/// Returns the tables of scores in the order in which they are written, with their rows.
-fn score_tables(scored: &ScoreOutput) -> [(TableDef, &DataFrame); 2] {
-    [(schema::partner_signals(), &scored.signals), (schema::partner_health(), &scored.health)]
+/// Returns the tables of scores in the order in which they are written.
+fn score_tables() -> [TableDef; 2] {
+    [schema::partner_signals(), schema::partner_health()]
 }
 
-/// Writes the scores under a new revision, and what they were made from.
+/// The scores of the days that changed.
+struct ChangedScores {
+    signals: DataFrame,
+    health: DataFrame,
+}
+
+impl ChangedScores {
+    /// Picks days by their instants, µs.
+    fn of(scored: &ScoreOutput, days: &BTreeSet<i64>) -> anyhow::Result<Self> {
+        let of_days = |frame: &DataFrame| -> anyhow::Result<DataFrame> {
+            let as_of = frame.column("as_of")?.as_materialized_series().i64()?;
+            let picked: BooleanChunked =
+                as_of.iter().map(|at| at.is_some_and(|at| days.contains(&at))).collect();
+            Ok(frame.filter(&picked)?)
+        };
+        Ok(Self { signals: of_days(&scored.signals)?, health: of_days(&scored.health)? })
+    }
+
+    fn tables(&self) -> [(TableDef, &DataFrame); 2] {
+        let [signals, health] = score_tables();
+        [(signals, &self.signals), (health, &self.health)]
+    }
+}
+
+/// Writes the scores under a new revision, and what they were made from. Days whose scores are the
+/// same as before keep their revision.
 async fn put(
     project: &Project,
-    scored: &ScoreOutput,
-    newest: i64,
-    is_same: bool,
-    evaluations: &[Evaluation],
+    changed: &ChangedScores,
+    kept: &Kept,
+    evaluations: &[&Evaluation],
 ) -> anyhow::Result<()> {
-    let revision = match is_same {
-        true => newest,
-        false => put_scores(project, scored, newest).await?,
+    let revision = match changed.health.height() {
+        0 => None,
+        _ => Some(put_scores(project, changed, kept.newest_revision()).await?),
     };
+    let revision_of = |evaluation: &Evaluation| {
+        let day = evaluation.day.start_micros();
+        let is_changed = changed.health.column("as_of")?.as_materialized_series().i64()?;
+        anyhow::Ok(match is_changed.iter().flatten().any(|at| at == day) {
+            true => revision.unwrap_or_default(),
+            // A day without a partner has no scores, and no revision.
+            false => kept.revisions.get(&day).copied().unwrap_or_default(),
+        })
+    };
+    let revisions: Vec<i64> =
+        evaluations.iter().map(|evaluation| revision_of(evaluation)).collect::<Result<_, _>>()?;
     let def = schema::evaluations();
-    let rows = evaluation_rows(&def, evaluations, revision, project.now)?;
+    let rows = evaluation_rows(&def, evaluations, revisions, project.now)?;
     project.lake.append(&def, &[rows]).await?;
     Ok(())
 }
 
 /// Writes the scores under a revision that no other program has claimed, and returns it.
-async fn put_scores(project: &Project, scored: &ScoreOutput, newest: i64) -> anyhow::Result<i64> {
-    let [(signals, signal_rows), (health, health_rows)] = score_tables(scored);
+async fn put_scores(
+    project: &Project,
+    changed: &ChangedScores,
+    newest: i64,
+) -> anyhow::Result<i64> {
+    let [(signals, signal_rows), (health, health_rows)] = changed.tables();
     for _ in 0..ATTEMPTS {
         let claimed = match project.lake.snapshot(&signals.name, None).await? {
             Some(kept) => kept.txns.get(REVISION_MARK).copied().unwrap_or_default(),
@@ -157,20 +199,20 @@ async fn put_scores(project: &Project, scored: &ScoreOutput, newest: i64) -> any
 
 fn evaluation_rows(
     def: &TableDef,
-    evaluations: &[Evaluation],
-    revision: i64,
+    evaluations: &[&Evaluation],
+    revisions: Vec<i64>,
     now: i64,
 ) -> anyhow::Result<RecordBatch> {
     let instants = |of: &dyn Fn(&Evaluation) -> Option<i64>| -> ArrayRef {
-        let micros: TimestampMicrosecondArray = evaluations.iter().map(of).collect();
+        let micros: TimestampMicrosecondArray = evaluations.iter().map(|e| of(e)).collect();
         Arc::new(micros.with_timezone("UTC"))
     };
     let text = |of: fn(&Evaluation) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(evaluations.iter().map(of)))
+        Arc::new(StringArray::from_iter_values(evaluations.iter().map(|e| of(e))))
     };
     let columns = vec![
         instants(&|e| Some(e.day.start_micros())),
-        Arc::new(Int64Array::from(vec![revision; evaluations.len()])),
+        Arc::new(Int64Array::from(revisions)),
         text(|e| &e.inputs),
         text(|e| &e.policy),
         text(|e| &e.policy_version),
@@ -181,43 +223,81 @@ fn evaluation_rows(
     Ok(RecordBatch::try_new(Arc::clone(&def.schema), columns)?)
 }
 
-/// Returns the newest revision of the evaluated days, or 0 if there is none.
-async fn newest_revision(evaluated: &Session) -> anyhow::Result<i64> {
-    let batches = evaluated.metric("evaluated_scores").await?.batches;
-    let columns = batches.iter().filter_map(|batch| batch.column_by_name("revision"));
-    let revisions = columns.flat_map(|column| column.as_primitive::<Int64Type>().iter().flatten());
-    Ok(revisions.max().unwrap_or_default())
+/// What the lake has of the evaluated days.
+struct Kept {
+    /// The newest revision of each day, by its instant, µs.
+    revisions: BTreeMap<i64, i64>,
+    /// The rows of both tables by day.
+    rows: [DayRows; 2],
 }
 
-/// Returns whether the newest revisions of the evaluated days have exactly these scores. Revisions
-/// and the times of scoring are not compared.
-async fn same(evaluated: &Session, scored: &ScoreOutput, now: i64) -> anyhow::Result<bool> {
-    for (def, frame) in score_tables(scored) {
-        let query = match def.name.as_str() {
-            "scores/partner_health" => "evaluated_scores",
-            _ => "evaluated_signals",
-        };
-        let kept = evaluated.metric(query).await?;
-        let rows = score_rows(&def, frame, 0, now)?;
-        if lines(&def, &[rows])? != lines(&def, &kept.batches)? {
-            return Ok(false);
+/// The rows of each day, by its instant, in µs; they are sorted, and encoded without `revision` and
+/// `scored_at`.
+type DayRows = BTreeMap<i64, Vec<OwnedRow>>;
+
+impl Kept {
+    async fn of(evaluated: &Session) -> anyhow::Result<Self> {
+        let [signals, health] = score_tables();
+        let scores = evaluated.metric("evaluated_scores").await?.batches;
+        let mut revisions = BTreeMap::new();
+        for batch in &scores {
+            let (days, numbers) = (instants_of(batch)?, as_type(batch, "revision", &Int64)?);
+            let numbers = numbers.as_primitive::<Int64Type>();
+            revisions.extend(days.values().iter().copied().zip(numbers.values().iter().copied()));
+        }
+        let kept = evaluated.metric("evaluated_signals").await?.batches;
+        let rows = [day_rows(&signals, &kept)?, day_rows(&health, &scores)?];
+        Ok(Self { revisions, rows })
+    }
+
+    /// Returns the newest revision of all days, or 0 if there is none.
+    fn newest_revision(&self) -> i64 {
+        self.revisions.values().copied().max().unwrap_or_default()
+    }
+
+    /// Returns the days whose scores are not exactly these, by their instants, µs.
+    fn changed_days(&self, scored: &ScoreOutput, now: i64) -> anyhow::Result<BTreeSet<i64>> {
+        let mut changed = BTreeSet::new();
+        let frames = [&scored.signals, &scored.health];
+        for ((def, frame), kept) in score_tables().iter().zip(frames).zip(&self.rows) {
+            let rows = day_rows(def, &[score_rows(def, frame, 0, now)?])?;
+            changed
+                .extend(rows.iter().filter(|(day, rows)| kept.get(day) != Some(rows)).map(|d| d.0));
+            changed.extend(kept.keys().filter(|day| !rows.contains_key(day)));
+        }
+        Ok(changed)
+    }
+}
+
+/// Encodes the rows of each day so that equal rows are equal bytes.
+fn day_rows(def: &TableDef, batches: &[RecordBatch]) -> anyhow::Result<DayRows> {
+    let is_compared = |name: &str| !["revision", "scored_at"].contains(&name);
+    let fields = || def.schema.fields().iter().filter(|field| is_compared(field.name()));
+    let encodings = fields().map(|field| SortField::new(field.data_type().clone())).collect();
+    let converter = RowConverter::new(encodings)?;
+    let mut days = DayRows::new();
+    for batch in batches {
+        let columns: Vec<ArrayRef> = fields()
+            .map(|field| as_type(batch, field.name(), field.data_type()))
+            .collect::<Result<_, _>>()?;
+        let rows = converter.convert_columns(&columns)?;
+        for (day, row) in instants_of(batch)?.values().iter().zip(rows.iter()) {
+            days.entry(*day).or_default().push(row.owned());
         }
     }
-    Ok(true)
+    days.values_mut().for_each(|rows| rows.sort_unstable());
+    Ok(days)
 }
 
-/// Returns the rows as sorted lines, without `revision` and `scored_at`.
-fn lines(def: &TableDef, batches: &[RecordBatch]) -> anyhow::Result<Vec<String>> {
-    let compared: Vec<usize> = (0..def.schema.fields().len())
-        .filter(|i| !["revision", "scored_at"].contains(&def.schema.field(*i).name().as_str()))
-        .collect();
-    let batches: Vec<RecordBatch> =
-        batches.iter().map(|b| b.project(&compared)).collect::<Result<_, _>>()?;
-    let schema = Arc::new(def.schema.project(&compared)?);
-    let text = String::from_utf8(csv_bytes(&Rows { schema: &schema, batches: &batches })?)?;
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    lines.sort_unstable();
-    Ok(lines)
+/// Returns the days of the rows as instants, µs.
+fn instants_of(batch: &RecordBatch) -> anyhow::Result<TimestampMicrosecondArray> {
+    let instant = DataType::Timestamp(TimeUnit::Microsecond, None);
+    Ok(as_type(batch, "as_of", &instant)?.as_primitive().clone())
+}
+
+fn as_type(batch: &RecordBatch, column: &str, kind: &DataType) -> anyhow::Result<ArrayRef> {
+    let column = batch.column(batch.schema().index_of(column)?);
+    Ok(arrow::compute::cast(column, kind)?)
 }
 
 /// Returns the scores over which tiers fold, those as of the session's instant included.
@@ -225,11 +305,17 @@ pub(crate) async fn history(session: &Session) -> anyhow::Result<DataFrame> {
     data_frame(&session.metric("recent_scores").await?)
 }
 
-/// Returns the overrides that are in force by the clock.
-pub(crate) async fn overrides(session: &Session, now: i64) -> anyhow::Result<DataFrame> {
-    let all = data_frame(&session.metric("active_override").await?)?;
-    let in_force = all.column("until")?.as_materialized_series().i64()?.gt(now);
-    Ok(all.filter(&in_force)?)
+/// Returns every tier that persons set, from when to when it held or holds.
+pub(crate) async fn overrides(session: &Session) -> anyhow::Result<DataFrame> {
+    let all = data_frame(&session.metric("override_history").await?)?;
+    let instants = |name: &str| anyhow::Ok(all.column(name)?.as_materialized_series().i64()?);
+    let (until, ended) = (instants("until")?, instants("ended_at")?);
+    let ends = until.iter().zip(ended.iter());
+    let ends: Vec<Option<i64>> =
+        ends.map(|(until, ended)| until.into_iter().chain(ended).min()).collect();
+    let mut overrides = all.select(["partner_id", "tier", "at"])?;
+    overrides.with_column(Column::new("end".into(), ends))?;
+    Ok(overrides)
 }
 
 /// Changes a `partner_health` of an older program to today's columns, and moves what it has of
@@ -260,10 +346,8 @@ pub(crate) async fn take_over(project: &Project, as_of: AsOf) -> anyhow::Result<
 
 /// Returns the columns of a table from the rows of a query, in the table's types.
 fn as_stored(def: &TableDef, rows: &RecordBatch) -> anyhow::Result<RecordBatch> {
-    let columns = def.schema.fields().iter().map(|field| {
-        let column = rows.column(rows.schema().index_of(field.name())?);
-        arrow::compute::cast(column, field.data_type())
-    });
+    let fields = def.schema.fields().iter();
+    let columns = fields.map(|field| as_type(rows, field.name(), field.data_type()));
     Ok(RecordBatch::try_new(def.schema.clone(), columns.collect::<Result<_, _>>()?)?)
 }
 

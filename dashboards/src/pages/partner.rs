@@ -143,9 +143,18 @@ fn health_section(page: &Page, row: &HealthRow) -> Markup {
                 tr { td { "Coverage" } td.num { b { (format::known_or_unknown(row.coverage, |c| format::decimal(c, 2))) } } }
                 tr { td { "Signals" } td.num { b { (measured) " of " (row.signals.len()) } } }
             }
+            @if let Some(gate) = &row.gate {
+                tr { td { "Gate" } td.num { b { (gate) } } }
+            }
+            @if let Some(risk) = row.risk {
+                tr { td { "Risk of leaving" } td.num { b { (format::percent(risk)) } } }
+            }
             tr { td { "Policy" } td.num { b { (row.policy_version) } } }
             @if let Some(computed) = row.computed_tier.filter(|tier| *tier != row.tier) {
                 tr { td { "Computed tier" } td.num { (glyph::with_label(computed)) } }
+            }
+            @if let Some(until) = row.override_until {
+                tr { td { "Set by a person" } td.num { "until " b { (format::date_with_year(until)) } } }
             }
         } }
         @if row.current_score().is_none() { p.note { (why_no_score(row, &page.context.input.policy)) } }
@@ -160,8 +169,8 @@ fn why_no_score(row: &HealthRow, policy: &PolicyInForce) -> String {
             "A score needs production calls: the partner is not live yet.".to_owned()
         }
         Tier::Churned => format!(
-            "No production success in {}: the partner is counted as churned, and has no score \
-             but that of the day before.",
+            "No production success in {}, or in three times its usual gap where that is longer: \
+             the partner is counted as churned, and has no score but that of the day before.",
             days(policy.churned_after_days)
         ),
         _ => format!(
@@ -185,7 +194,7 @@ fn score_section(page: &Page, row: &HealthRow) -> Markup {
     if scored < 2 {
         let sentence = match days.len() {
             0 | 1 => {
-                "This is the first day scored. The line begins with the next rapport score run."
+                "One day has been evaluated so far. The line begins with the next rapport score run."
             }
             _ => "No score has been made yet on the days evaluated, so there is no line.",
         };

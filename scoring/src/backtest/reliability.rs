@@ -1,10 +1,10 @@
 //! Whether probabilities are right: Brier score, and CORP reliability (Dimitriadis, Gneiting &
 //! Jordan 2021).
 
-use pav_regression::{IsotonicRegression, Point};
 use serde::{Deserialize, Serialize};
 
 use super::bootstrap::Resamples;
+use crate::isotonic::{WeightedPoint, isotonic_regression};
 
 /// A row with its forecast.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -109,22 +109,17 @@ impl Forecasts {
                 all += count;
             }
             if let Some(row) = rows.first().filter(|_| all > 0.0) {
-                points.push(Point::new_with_weight(row.probability, leavers / all, all));
+                points.push(WeightedPoint { x: row.probability, y: leavers / all, weight: all });
             }
         }
-        // Only a request for a curve through the origin can fail.
-        let Ok(curve) = IsotonicRegression::new_ascending(&points) else {
-            return Vec::new();
-        };
-        let steps = curve.get_points_sorted();
-        let step = |p: &Point<f64>| ReliabilityPoint {
-            forecast: *p.x(),
-            observed: *p.y(),
+        let step = |block: &WeightedPoint| ReliabilityPoint {
+            forecast: block.x,
+            observed: block.y,
             low: None,
             high: None,
-            rows: p.weight(),
+            rows: block.weight,
         };
-        steps.iter().map(step).collect()
+        isotonic_regression(points).iter().map(step).collect()
     }
 
     /// Returns the curve of all rows with the interval of every step.

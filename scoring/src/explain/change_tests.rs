@@ -102,6 +102,7 @@ impl World {
             "calm_days" => same(0),
             "calls_14d" => of(190.0, 190.0),
             "baseline_week_median" => of(95.0, 95.0),
+            "baseline_week_lowest" => of(95.0, 95.0),
             "former_week_median" => of(95.0, 95.0),
         );
         let dormancy = df!(
@@ -166,8 +167,8 @@ fn empty_frames() -> BTreeMap<String, DataFrame> {
         (
             "scoring_activity",
             df!("day" => days, "partner_id" => text, "cadence" => number, "longest_gap_180" => whole,
-                "silent_days" => whole, "silent_calm_days" => whole, "active_days_baseline" => whole,
-                "calls_3d" => whole, "successes_3d" => whole, "auth_failures_3d" => whole,
+                "silent_days" => whole, "silent_calm_days" => whole, "churn_calm_days" => whole,
+                "active_days_baseline" => whole, "calls_3d" => whole, "successes_3d" => whole, "auth_failures_3d" => whole,
                 "status_3d" => whole),
         ),
         (

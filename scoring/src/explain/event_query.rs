@@ -60,7 +60,9 @@ pub fn gate_query(gate: Gate, source: &EventSource<'_>) -> Option<String> {
     match gate {
         Gate::Dead => Some(source.calls(source.day.plus(-DEAD_DAYS), "status >= 400")),
         Gate::Silence => Some(source.active_days()),
-        Gate::Collapse => Some(source.days_with_calls(source.day.plus(-BASELINE_DAYS))),
+        Gate::Collapse | Gate::Decline => {
+            Some(source.days_with_calls(source.day.plus(-BASELINE_DAYS)))
+        }
         Gate::RevenueGone | Gate::LowRevenue => signal("revenue"),
         Gate::LowErrors => signal("errors"),
         Gate::LowGrowth => signal("growth"),

@@ -14,6 +14,9 @@ pub(crate) struct Collapse<'a> {
     /// The median weekly calls of the 12 weeks before the baseline. A baseline that already holds
     /// the collapse is lower than the former level; these weeks are not.
     pub former_week: &'a Numbers,
+    /// The median gap between active days, in days. A partner that calls once in two weeks has no
+    /// call in one of them, and now and then none in 14 days.
+    pub cadence: &'a Numbers,
     /// The median of [`calls_ratio`] in the partner's segment.
     pub peers_ratio: &'a Numbers,
 }
@@ -27,12 +30,13 @@ pub(crate) fn calls_ratio(calls: &Numbers, baseline_week: &Numbers) -> Numbers {
 impl Collapse<'_> {
     /// Returns where calls have collapsed. The fall of the segment is taken out: a ratio of 0.3
     /// where that of the segment is 0.6 counts as 0.5. A segment that does not call at all explains
-    /// every fall.
+    /// every fall. A partner that calls less than about weekly is not judged.
     pub(crate) fn condition(&self, policy: &GatePolicy) -> BooleanChunked {
         let ratio = calls_ratio(self.calls, self.baseline_week);
         let own = ratio.over(&self.peers_ratio.or(1.0).clip(0.0, 1.0));
         let is_large = self.baseline_week.is(|calls| calls >= policy.collapse_min_week_calls);
-        own.is(|ratio| ratio <= policy.collapse_ratio) & is_large
+        let is_weekly = self.cadence.is(|days| days <= policy.collapse_max_cadence_days);
+        own.is(|ratio| ratio <= policy.collapse_ratio) & is_large & is_weekly
     }
 
     /// Returns where calls are below half of the former level, or not known to be above it. The
@@ -50,6 +54,30 @@ mod tests {
     use super::*;
     use crate::gates::policy::default_gates;
 
+    fn column(value: Option<f64>) -> Numbers {
+        [value].into_iter().collect()
+    }
+
+    #[test]
+    fn a_partner_that_calls_less_than_weekly_is_not_judged() {
+        #[track_caller]
+        fn check(cadence: f64, condition: bool) {
+            let (silent, week) = (column(Some(0.0)), column(Some(50.0)));
+            let collapse = Collapse {
+                calls: &silent,
+                baseline_week: &week,
+                former_week: &week,
+                cadence: &column(Some(cadence)),
+                peers_ratio: &column(None),
+            };
+            assert_eq!(collapse.condition(&default_gates()).get(0), Some(condition));
+        }
+        check(1.0, true);
+        check(8.0, true);
+        check(8.5, false);
+        check(14.0, false);
+    }
+
     #[test]
     fn a_fall_is_measured_against_two_weeks_of_the_baseline() {
         #[track_caller]
@@ -60,12 +88,12 @@ mod tests {
             condition: bool,
             below_half: bool,
         ) {
-            let column = |value: Option<f64>| [value].into_iter().collect::<Numbers>();
             let [baseline, former] = weeks.map(column);
             let collapse = Collapse {
                 calls: &column(calls),
                 baseline_week: &baseline,
                 former_week: &former,
+                cadence: &column(Some(1.0)),
                 peers_ratio: &column(peers),
             };
             let policy = default_gates();

@@ -26,11 +26,13 @@ pub(crate) enum Condition {
     ForecastWatch,
     /// The risk is at least that of `forecast_at_risk_risk`.
     ForecastAtRisk,
+    /// Calls of the last 14 days are below what the baseline ever was, by more than chance.
+    Decline,
 }
 
 impl Condition {
     /// All conditions, in the order of their names in `gates_met`.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Collapse,
         Self::BelowHalf,
         Self::Dead,
@@ -41,6 +43,7 @@ impl Condition {
         Self::RevenueGone,
         Self::ForecastWatch,
         Self::ForecastAtRisk,
+        Self::Decline,
     ];
 
     /// The conditions that a signal is low.
@@ -59,6 +62,7 @@ impl Condition {
             Self::RevenueGone => "revenue_gone",
             Self::ForecastWatch => "forecast_watch",
             Self::ForecastAtRisk => "forecast_at_risk",
+            Self::Decline => "decline",
         }
     }
 

@@ -14,6 +14,7 @@ pub enum Gate {
     TwoLowSignals,
     ForecastAtRisk,
     LowErrors,
+    Decline,
     LowGrowth,
     LowRevenue,
     RevenueGone,
@@ -23,13 +24,14 @@ pub enum Gate {
 impl Gate {
     /// All gates. Of several in force the first one is the reason: those of `at_risk` come before
     /// those of `watch`, and the one that says most of what happened comes first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Dead,
         Self::Silence,
         Self::Collapse,
         Self::TwoLowSignals,
         Self::ForecastAtRisk,
         Self::LowErrors,
+        Self::Decline,
         Self::LowGrowth,
         Self::LowRevenue,
         Self::RevenueGone,
@@ -45,6 +47,7 @@ impl Gate {
             Self::TwoLowSignals => "two_low_signals",
             Self::ForecastAtRisk => "forecast_at_risk",
             Self::LowErrors => "low_errors",
+            Self::Decline => "decline",
             Self::LowGrowth => "low_growth",
             Self::LowRevenue => "low_revenue",
             Self::RevenueGone => "revenue_gone",
@@ -61,6 +64,7 @@ impl Gate {
             | Self::TwoLowSignals
             | Self::ForecastAtRisk => Tier::AtRisk,
             Self::LowErrors
+            | Self::Decline
             | Self::LowGrowth
             | Self::LowRevenue
             | Self::RevenueGone

@@ -3,7 +3,7 @@
 //! - `policy`: the thresholds
 //! - `conditions`: the conditions of one partner on one day, and their text
 //! - `gate`: the gates, and the tier that each allows
-//! - `collapse`, `dead`, `silence`, `revenue_gone`: a condition each
+//! - `collapse`, `decline`, `dead`, `silence`, `revenue_gone`: a condition each
 //!
 //! How many days a condition needs and how long a gate then holds is in the room `tier`.
 
@@ -17,6 +17,7 @@ use crate::peers::Peers;
 mod collapse;
 mod conditions;
 mod dead;
+mod decline;
 mod gate;
 mod policy;
 mod revenue_gone;
@@ -29,6 +30,7 @@ pub(crate) use policy::GatePolicy;
 pub(crate) use policy::default_gates;
 
 use collapse::{Collapse, calls_ratio};
+use decline::Decline;
 use revenue_gone::RevenueGone;
 use silence::Silence;
 
@@ -78,11 +80,20 @@ fn columns(
     let (activity, growth, revenue) = (input.activity, input.growth, input.revenue);
     let (calls, baseline_week) = (growth.f64("calls_14d")?, growth.f64("baseline_week_median")?);
     let ratio = calls_ratio(calls, baseline_week).only_where(&input.partners.is_live);
+    let peers_ratio = input.peers.median(&ratio);
     let collapse = Collapse {
         calls,
         baseline_week,
         former_week: growth.f64("former_week_median")?,
-        peers_ratio: &input.peers.median(&ratio),
+        cadence: &input.partners.cadence,
+        peers_ratio: &peers_ratio,
+    };
+    let decline = Decline {
+        calls,
+        baseline_week,
+        lowest_week: growth.f64("baseline_week_lowest")?,
+        cadence: &input.partners.cadence,
+        peers_ratio: &peers_ratio,
     };
     let silence = Silence {
         silent_days: &activity.count("silent_days")?,
@@ -103,6 +114,7 @@ fn columns(
     Ok(vec![
         (Condition::Collapse, collapse.condition(policy)),
         (Condition::BelowHalf, collapse.below_half(policy)),
+        (Condition::Decline, decline.condition(policy)),
         (Condition::Dead, dead::dead(&calls_3d, &successes_3d, policy)),
         (Condition::Silence, silence.condition(policy)),
         (Condition::LowErrors, is_low(input.errors_score)),

@@ -16,9 +16,15 @@ pub(crate) struct GatePolicy {
     /// Calls of 14 days over two median weeks of the baseline.
     pub collapse_ratio: f64,
     pub collapse_min_week_calls: f64,
+    pub collapse_max_cadence_days: f64,
     /// Share of the former calls from which a collapse can end.
     pub collapse_recovered_ratio: f64,
     pub collapse_max_days: i32,
+    /// Calls of 14 days over two median weeks of the baseline.
+    pub decline_ratio: f64,
+    /// Standard deviations of a Poisson count.
+    pub decline_deviations: f64,
+    pub decline_evaluations: u32,
     /// Calls of three days.
     pub dead_min_calls: f64,
     pub silence_days: f64,
@@ -60,6 +66,7 @@ impl GatePolicy {
             evaluations("low_signal_evaluations", self.low_signal_evaluations),
             share("collapse_ratio", self.collapse_ratio),
             positive("collapse_min_week_calls", self.collapse_min_week_calls),
+            positive("collapse_max_cadence_days", self.collapse_max_cadence_days),
             value_check(
                 "gates.collapse_recovered_ratio",
                 &recovered,
@@ -68,6 +75,9 @@ impl GatePolicy {
             ),
             // Longer than this, and the rows that a fold over days reads would not show its start.
             value_check("gates.collapse_max_days", &days, "1 to 90", (1..=90).contains(&days)),
+            share("decline_ratio", self.decline_ratio),
+            positive("decline_deviations", self.decline_deviations),
+            evaluations("decline_evaluations", self.decline_evaluations),
             positive("dead_min_calls", self.dead_min_calls),
             positive("silence_days", self.silence_days),
             positive("silence_cadences", self.silence_cadences),
@@ -121,6 +131,10 @@ mod tests {
         check(|p| p.collapse_recovered_ratio = 1.1, &["gates.collapse_recovered_ratio"]);
         check(|p| p.collapse_max_days = 91, &["gates.collapse_max_days"]);
         check(|p| p.collapse_min_week_calls = f64::NAN, &["gates.collapse_min_week_calls"]);
+        check(|p| p.collapse_max_cadence_days = 0.0, &["gates.collapse_max_cadence_days"]);
+        check(|p| p.decline_ratio = 1.1, &["gates.decline_ratio"]);
+        check(|p| p.decline_deviations = 0.0, &["gates.decline_deviations"]);
+        check(|p| p.decline_evaluations = 0, &["gates.decline_evaluations"]);
         check(|p| p.dead_min_calls = 0.0, &["gates.dead_min_calls"]);
         check(|p| p.silence_days = -1.0, &["gates.silence_days"]);
         check(|p| p.silence_cadences = 0.0, &["gates.silence_cadences"]);

@@ -48,6 +48,7 @@ fn activity() -> InputFrame {
             column("longest_gap_180", [Some(3_i64), Some(3), None]),
             column("silent_days", [Some(0_i64), Some(19), None]),
             column("silent_calm_days", [Some(0_i64), Some(1), None]),
+            column("churn_calm_days", [Some(0_i64), Some(1), None]),
             column("active_days_baseline", [Some(80_i64), Some(80), None]),
             column("calls_3d", [Some(60_i64), Some(12), None]),
             column("successes_3d", [Some(50_i64), Some(0), None]),
@@ -61,6 +62,7 @@ fn growth() -> InputFrame {
         vec![
             column("calls_14d", [Some(200.0), Some(20.0), None]),
             column("baseline_week_median", [Some(100.0), Some(100.0), None]),
+            column("baseline_week_lowest", [Some(90.0), Some(90.0), None]),
             column("former_week_median", [Some(100.0), None, None]),
         ],
     )
@@ -105,9 +107,10 @@ fn conditions_are_read_from_the_frames_of_the_queries() {
         assert_eq!(texts, expected.map(|text| text.map(str::to_owned)));
     }
     // The median ratio of calls of the two partners is 0.55; half of it is taken as 0.18.
-    let fallen = "collapse,below_half,dead,silence,low_errors,low_growth,low_revenue,revenue_gone";
-    let with_forecast = format!("{fallen},forecast_watch,forecast_at_risk");
-    check(false, 7, [None, Some(fallen), None]);
+    let known = "collapse,below_half,dead,silence,low_errors,low_growth,low_revenue,revenue_gone";
+    let fallen = format!("{known},decline");
+    let with_forecast = format!("{known},forecast_watch,forecast_at_risk,decline");
+    check(false, 7, [None, Some(&fallen), None]);
     check(true, 14, [Some("forecast_watch"), Some(&with_forecast), None]);
-    check(true, 15, [Some("forecast_watch"), Some(fallen), None]);
+    check(true, 15, [Some("forecast_watch"), Some(&fallen), None]);
 }

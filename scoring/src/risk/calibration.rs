@@ -1,10 +1,10 @@
 //! Calibration: a score becomes the probability that was observed at such scores.
 
-use pav_regression::{IsotonicRegression, Point};
 use serde::{Deserialize, Serialize};
 
 use super::logistic::{LogisticData, Sign, fit_logistic, probability};
 use super::model::rounded;
+use crate::isotonic::{WeightedPoint, isotonic_regression};
 
 /// From this many labels on the isotonic curve is fitted; with fewer it follows chance.
 const MIN_ISOTONIC_LABELS: usize = 1_000;
@@ -34,7 +34,7 @@ impl Calibration {
             return Self::None;
         }
         if labels.len() >= MIN_ISOTONIC_LABELS {
-            return isotonic(scores, labels).unwrap_or(Self::None);
+            return isotonic(scores, labels);
         }
         platt(scores, labels).unwrap_or(Self::None)
     }
@@ -88,15 +88,17 @@ fn platt(scores: &[f64], labels: &[bool]) -> Option<Calibration> {
     Some(Calibration::Platt { intercept, slope: 0.0 })
 }
 
-fn isotonic(scores: &[f64], labels: &[bool]) -> Option<Calibration> {
+fn isotonic(scores: &[f64], labels: &[bool]) -> Calibration {
     let label_points = scores.iter().zip(labels);
-    let points: Vec<_> =
-        label_points.map(|(x, left)| Point::new(*x, f64::from(u8::from(*left)))).collect();
-    let curve = IsotonicRegression::new_ascending(&points).ok()?;
+    let point = |(x, left): (&f64, &bool)| WeightedPoint {
+        x: *x,
+        y: f64::from(u8::from(*left)),
+        weight: 1.0,
+    };
+    let blocks = isotonic_regression(label_points.map(point).collect());
     let (low, high) = ISOTONIC_BOUNDS;
-    let points =
-        curve.get_points_sorted().iter().map(|p| (*p.x(), p.y().clamp(low, high))).collect();
-    Some(Calibration::Isotonic { points })
+    let points = blocks.iter().map(|block| (block.x, block.y.clamp(low, high))).collect();
+    Calibration::Isotonic { points }
 }
 
 /// Returns the value at `x` of the line through the points; beyond its ends it is level.

@@ -9,6 +9,11 @@ use crate::columns::ColumnMath;
 const DORMANCY_BOUNDS: (f64, f64) = (0.001, 0.999);
 /// The feature that holds the log-odds of the dormancy probability.
 const DORMANCY_FEATURE: &str = "dormancy_log_odds";
+/// The features that hold ln(1 + silent days / cadence), and ln(calls a day + 1/28).
+const SILENCE_FEATURE: &str = "silence";
+const FREQUENCY_FEATURE: &str = "call_frequency";
+/// Added to calls a day before the logarithm: one call in 28 days.
+const ONE_CALL: f64 = 1.0 / 28.0;
 
 /// The features of a model, all columns with the same rows.
 #[derive(Debug, Clone)]
@@ -21,7 +26,7 @@ pub struct FeatureColumns {
 }
 
 impl FeatureColumns {
-    /// Makes the features of the risk model: for each signal its score, NULL where it is not
+    /// Makes features of signals: for each its score, NULL where it is not
     /// available, and a column `…_available` of 0 and 1; and the log-odds of the dormancy
     /// probability. `signals` holds names and scores; `dormancy` is the score of that signal. All
     /// columns have the same rows.
@@ -45,7 +50,23 @@ impl FeatureColumns {
         features
     }
 
-    /// Makes features of any columns with the same rows, for a model other than risk.
+    /// Makes the features of the risk model from the signals and from both baselines that it has to
+    /// beat. Signals see neither: an opportunity of a week hides up to six silent days. `silence`
+    /// holds days without success over the cadence, `call_frequency` calls a day in W.
+    pub fn of_risk<'a>(
+        signals: impl IntoIterator<Item = (&'a str, &'a Float64Chunked)>,
+        dormancy: &Float64Chunked,
+        silence: &Float64Chunked,
+        call_frequency: &Float64Chunked,
+    ) -> Self {
+        let mut features = Self::of_signals(signals, dormancy);
+        features.push(SILENCE_FEATURE.to_owned(), silence.map(f64::ln_1p));
+        let frequency = call_frequency.map(|calls| (calls + ONE_CALL).ln());
+        features.push(FREQUENCY_FEATURE.to_owned(), frequency);
+        features
+    }
+
+    /// Makes features of any columns with the same rows.
     pub fn of_columns<'a>(
         columns: impl IntoIterator<Item = (&'a str, &'a Float64Chunked)>,
         rows: usize,

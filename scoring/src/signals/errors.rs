@@ -41,6 +41,8 @@ pub(crate) struct Parameters {
     mixed_calls: f64,
     /// Doublings of the usual rate at which the score is 0.
     doublings: f64,
+    /// The longest cadence, in days, with which it applies without calls.
+    max_silent_cadence_days: f64,
 }
 
 impl Signal for Errors {
@@ -51,7 +53,8 @@ impl Signal for Errors {
     const DETAILS: &'static [&'static str] = &[ERROR_DAYS, ERROR_CAUSE];
 
     fn checks(parameters: &Parameters) -> Vec<ValueCheck> {
-        let Parameters { alarm_days: alarms, usual_rate, mixed_calls, doublings } = *parameters;
+        let Parameters { alarm_days: alarms, usual_rate, mixed_calls, doublings, .. } = *parameters;
+        let cadence = parameters.max_silent_cadence_days;
         let is_rate = usual_rate > 0.0 && usual_rate < 1.0;
         vec![
             value_check("errors.alarm_days", &alarms, "more than 0", is_positive(alarms)),
@@ -63,6 +66,12 @@ impl Signal for Errors {
                 is_positive(mixed_calls),
             ),
             value_check("errors.doublings", &doublings, "more than 0", is_positive(doublings)),
+            value_check(
+                "errors.max_silent_cadence_days",
+                &cadence,
+                "more than 0",
+                is_positive(cadence),
+            ),
         ]
     }
 
@@ -71,7 +80,11 @@ impl Signal for Errors {
         let most = parameters.alarm_days;
         let alarms = input.rows.count("alarm_days")?.or(0.0);
         let trend = alarms.map(|days| 100.0 * (1.0 - (days / most).min(1.0)));
-        let applies = input.partners.live_days.is_not_null();
+        // A monthly caller has four weeks without a call now and then, which says nothing of it.
+        let longest = parameters.max_silent_cadence_days;
+        let is_frequent = input.partners.cadence.is(|days| days <= longest);
+        let has_calls = input.rows.count("calls")?.is(|calls| calls > 0.0);
+        let applies = input.partners.live_days.is_not_null() & (has_calls | is_frequent);
         Ok(Measured {
             score: trend.lesser(&level).only_where(&applies),
             value: rate.only_where(&applies),
@@ -331,6 +344,11 @@ mod tests {
         let told = "4xx above usual on 2 days of 28";
         answer(Some((2, 4_000, 40)), &[]).check(Some(500.0 / 7.0), told);
         let parameters = default_policy().signals.errors;
+        let rare = |cadence| [TestPartner { cadence: Some(cadence), ..live() }];
+        let silent = measure::<Errors>(&rare(14.0), &frame(&[None]), &parameters);
+        silent.of(0).check(None, NO_CALLS);
+        let silent = measure::<Errors>(&rare(30.0), &frame(&[None]), &parameters);
+        silent.of(0).check_not_applicable();
         let unborn = [TestPartner::default()];
         let answers = measure::<Errors>(&unborn, &frame(&[Some((0, 9, 9))]), &parameters);
         answers.of(0).check_not_applicable();

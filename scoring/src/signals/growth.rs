@@ -2,6 +2,7 @@
 
 use domain::format::{multiple, plain_signed_percent};
 use domain::{counted, thousands};
+use polars::prelude::BooleanChunked;
 use serde::Deserialize;
 
 use super::signal::{Measured, Signal, SignalInput};
@@ -17,7 +18,8 @@ const FEW_CALLS: f64 = 100.0;
 /// segment where it is negative. A rise is an opportunity, not health.
 ///
 /// a is the median of calls of the last four seven-day weeks, b of the four to eight weeks before,
-/// both without calm days. Its value is g before that of the segment is taken out; its n is the
+/// both without calm days. It does not apply to a partner that calls less than about weekly: its
+/// weeks without calls come from its rhythm. Its value is g before that of the segment is taken out; its n is the
 /// number of weeks.
 pub(crate) struct Growth;
 
@@ -27,6 +29,8 @@ pub(crate) struct Growth;
 pub(crate) struct Parameters {
     /// Weeks since go-live from which the signal applies.
     min_live_weeks: f64,
+    /// The longest cadence, in days, with which the signal applies.
+    max_cadence_days: f64,
     /// Weeks before the last four that it needs.
     min_weeks_before: i64,
     /// Calls a week that are mixed into both medians.
@@ -43,10 +47,12 @@ impl Signal for Growth {
     fn checks(parameters: &Parameters) -> Vec<ValueCheck> {
         let Parameters { min_live_weeks: live, min_weeks_before: before, .. } = *parameters;
         let (mixed, zero) = (parameters.mixed_calls, parameters.zero_fall);
+        let cadence = parameters.max_cadence_days;
         let is_before = (1..=8).contains(&before);
         let is_fall = zero > 0.0 && zero <= 1.0;
         vec![
             value_check("growth.min_live_weeks", &live, "more than 0", is_positive(live)),
+            value_check("growth.max_cadence_days", &cadence, "more than 0", is_positive(cadence)),
             value_check("growth.min_weeks_before", &before, "1 to 8", is_before),
             value_check("growth.mixed_calls", &mixed, "more than 0", is_positive(mixed)),
             value_check("growth.zero_fall", &zero, "more than 0, at most 1", is_fall),
@@ -55,7 +61,8 @@ impl Signal for Growth {
 
     fn measure(input: &SignalInput<'_>, parameters: &Parameters) -> Result<Measured, ScoreError> {
         let least = parameters.min_live_weeks * 7.0;
-        let applies = input.partners.live_days.is(|days| days >= least);
+        let is_old = input.partners.live_days.is(|days| days >= least);
+        let applies = is_old & is_weekly(input, parameters);
         let Change { own, of_peers } = change(input, parameters)?;
         let own = own.only_where(&applies);
         let weeks = input.rows.i64("weeks_recent")? + input.rows.i64("weeks_before")?;
@@ -92,6 +99,11 @@ impl Signal for Growth {
     }
 }
 
+/// Returns where partners call often enough for their weeks to be compared.
+fn is_weekly(input: &SignalInput<'_>, parameters: &Parameters) -> BooleanChunked {
+    input.partners.cadence.is(|days| days <= parameters.max_cadence_days)
+}
+
 /// The change of weekly calls, a ratio.
 struct Change {
     /// NULL with too few weeks.
@@ -104,7 +116,8 @@ fn change(input: &SignalInput<'_>, parameters: &Parameters) -> Result<Change, Sc
     let least = parameters.min_weeks_before as f64;
     let is_enough = input.rows.count("weeks_before")?.is(|weeks| weeks >= least);
     let (after, before) = (input.rows.f64("recent_median")?, input.rows.f64("before_median")?);
-    let own = mixed_change(before, after, parameters.mixed_calls).only_where(&is_enough);
+    let is_known = is_enough & is_weekly(input, parameters);
+    let own = mixed_change(before, after, parameters.mixed_calls).only_where(&is_known);
     let of_peers = input.peers.median(&own.only_where(&input.partners.is_live));
     Ok(Change { own, of_peers })
 }
@@ -244,6 +257,17 @@ mod tests {
         check((known, known, 4, 4, 1), Some(100.0), reason);
         check((known, known, 3, 4, 9), None, "3 weeks before to compare with, 4 needed");
         check((known, None, 8, 0, 28), None, "Calm days leave none of the last four weeks");
+    }
+
+    #[test]
+    fn it_applies_to_partners_that_call_about_weekly() {
+        let every = |days| TestPartner { cadence: Some(days), ..live() };
+        let halved = (Some(995.0), Some(495.0), 8, 4, 0);
+        let level = medians(700.0, 700.0);
+        let answers = answers(&[(every(8.0), halved), (every(8.5), halved), level.clone(), level]);
+        answers[0].check(Some(0.0), "Calls −50 % in four weeks");
+        answers[1].check_not_applicable();
+        answers[2].check(Some(100.0), "Calls level over 12 weeks");
     }
 
     #[test]

@@ -17,7 +17,8 @@ const NEARLY_ALL: f64 = 0.95;
 ///
 /// A day is active if it has a production success; the query says how many days of W the weekday
 /// pattern of B expects. The cv is 1.4826 · MAD / median of daily calls over the weekday's usual
-/// calls, without the noise of counting. Calm days count nowhere. Its value is active / expected, at
+/// calls, without the noise of counting. Calm days count nowhere. It does not apply to a partner of
+/// which four weeks hold fewer than two expected days. Its value is active / expected, at
 /// most 1; its n is the number of days of B that the pattern rests on.
 pub(crate) struct Steadiness;
 
@@ -27,6 +28,8 @@ pub(crate) struct Steadiness;
 pub(crate) struct Parameters {
     /// Days since go-live from which the signal applies.
     min_live_days: f64,
+    /// The longest cadence, in days, with which the signal applies.
+    max_cadence_days: f64,
     /// Days with calls that a cv needs.
     min_days: i64,
 }
@@ -38,17 +41,26 @@ impl Signal for Steadiness {
     const BY_WEEK: bool = true;
 
     fn checks(parameters: &Parameters) -> Vec<ValueCheck> {
-        let Parameters { min_live_days: live, min_days: days } = *parameters;
+        let Parameters { min_live_days: live, min_days: days, max_cadence_days: cadence } =
+            *parameters;
         let is_cv = (2..=28).contains(&days);
         vec![
             value_check("steadiness.min_live_days", &live, "more than 0", is_positive(live)),
+            value_check(
+                "steadiness.max_cadence_days",
+                &cadence,
+                "more than 0",
+                is_positive(cadence),
+            ),
             value_check("steadiness.min_days", &days, "2 to 28", is_cv),
         ]
     }
 
     fn measure(input: &SignalInput<'_>, parameters: &Parameters) -> Result<Measured, ScoreError> {
         let needed = parameters.min_live_days;
-        let applies = input.partners.live_days.is(|days| days >= needed);
+        let is_old = input.partners.live_days.is(|days| days >= needed);
+        let longest = parameters.max_cadence_days;
+        let applies = is_old & input.partners.cadence.is(|days| days <= longest);
         let Variation { own, usual } = variation(input, parameters)?;
         let evenness = own.zip(&usual, evenness).or(1.0);
         let active = input.rows.count("active_days")?;
@@ -163,7 +175,7 @@ mod tests {
         check(15, 20.0, 75.0, "Called on 15 of 20 expected days");
         check(0, 28.0, 0.0, "Called on 0 of 28 expected days");
         check(1, 28.0, 100.0 / 28.0, "Called on 1 of 28 expected days");
-        // A monthly caller, in a window that it called in and in one that it did not.
+        // A single expected day, on which it called and on which it did not.
         check(1, 1.0, 100.0, "Called on every expected day");
         check(0, 1.0, 0.0, "Called on 0 of 1 expected day");
         check(0, 0.3, 0.0, "Called on 0 of 1 expected day");
@@ -212,6 +224,15 @@ mod tests {
         ];
         let reason = "Daily calls vary by 100 %, its peers' by 50 %";
         answers(&rows)[0].check(Some(100.0 * (-0.5f64).exp()), reason);
+    }
+
+    #[test]
+    fn four_weeks_say_nothing_of_a_monthly_caller() {
+        let every = |days| TestPartner { cadence: Some(days), ..live() };
+        let silent = (0, 1.0, None, 50.0, 0);
+        let answers = answers(&[(every(14.0), silent), (every(30.0), silent)]);
+        answers[0].check(Some(0.0), "Called on 0 of 1 expected day");
+        answers[1].check_not_applicable();
     }
 
     #[test]

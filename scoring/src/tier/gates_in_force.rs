@@ -86,6 +86,7 @@ impl GatesInForce {
             }
             Gate::ForecastAtRisk => holds(Condition::ForecastAtRisk, policy.forecast_evaluations),
             Gate::LowErrors => is_low(Condition::LowErrors),
+            Gate::Decline => holds(Condition::Decline, policy.decline_evaluations),
             Gate::LowGrowth => is_low(Condition::LowGrowth),
             Gate::LowRevenue => is_low(Condition::LowRevenue),
             Gate::RevenueGone => holds(Condition::RevenueGone, 1),

@@ -52,6 +52,7 @@ impl Series {
 struct Inputs {
     calls_14d: f64,
     baseline_week: f64,
+    lowest_week: f64,
     former_week: f64,
     growth_score: f64,
     cadence: Option<f64>,
@@ -72,6 +73,7 @@ impl Inputs {
         Self {
             calls_14d: series.calls[day - 14..day].iter().sum(),
             baseline_week: series.week_median(day, 5..=16),
+            lowest_week: series.weeks(day, 5..=16).into_iter().fold(f64::INFINITY, f64::min),
             former_week: series.week_median(day, 17..=28),
             growth_score: 100.0 * (1.0 + growth / 0.5).clamp(0.0, 1.0),
             cadence: median_of(&mut gaps.clone()),
@@ -126,6 +128,7 @@ impl Frames<'_> {
             self.count("longest_gap_180", |i| i.longest_gap),
             self.count("silent_days", |i| i.silent_days),
             self.count("silent_calm_days", |_| Some(0)),
+            self.count("churn_calm_days", |_| Some(0)),
             self.count("active_days_baseline", |i| Some(i.active_days_baseline)),
             self.count("calls_3d", |i| Some(i.calls_3d)),
             self.count("successes_3d", |i| Some(i.successes_3d)),
@@ -133,6 +136,7 @@ impl Frames<'_> {
         let growth = self.frame(vec![
             self.column("calls_14d", |i| Some(i.calls_14d)),
             self.column("baseline_week_median", |i| Some(i.baseline_week)),
+            self.column("baseline_week_lowest", |i| Some(i.lowest_week)),
             self.column("former_week_median", |i| Some(i.former_week)),
         ]);
         let revenue = self.frame(vec![
@@ -258,8 +262,8 @@ fn falling_partners_are_seen_by_the_day_of_the_table() {
         uneven.sort_unstable();
         assert!(found[0].0 <= by_day && uneven[4] <= by_day, "{case}");
     };
-    check(0.5, 1, 25, Tier::Watch, Gate::LowGrowth);
-    check(0.5, 28, 45, Tier::Watch, Gate::LowGrowth);
+    check(0.5, 1, 11, Tier::Watch, Gate::Decline);
+    check(0.5, 28, 26, Tier::Watch, Gate::Decline);
     check(0.7, 1, 14, Tier::AtRisk, Gate::Collapse);
     check(0.7, 28, 40, Tier::AtRisk, Gate::Collapse);
     check(0.9, 1, 11, Tier::AtRisk, Gate::Collapse);

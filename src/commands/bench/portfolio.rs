@@ -179,13 +179,14 @@ impl Drawn<'_> {
             "recent_median" | "before_median" | "baseline_week_median" | "former_week_median" => {
                 7.0 * calls * (0.6 + 0.8 * share)
             }
+            "baseline_week_lowest" => 3.0 * calls,
             "mean_daily_calls" => calls,
             "last_month_calls" | "median_calls_before" => 30.0 * calls * (0.7 + 0.6 * share),
             "recent_mean" | "before_mean" | "last_month_gross" | "median_before" => {
                 calls * (0.7 + 0.6 * share)
             }
             "alarm_days" | "auth_failures_3d" | "client_errors_3d" | "server_errors_3d"
-            | "throttled_3d" | "calm_days" | "silent_calm_days" => {
+            | "throttled_3d" | "calm_days" | "silent_calm_days" | "churn_calm_days" => {
                 3.0 * (share - 0.95).max(0.0) * 20.0
             }
             "measured_days" | "active_days" | "days_with_calls" => 15.0 + 13.0 * share,

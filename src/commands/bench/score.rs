@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::portfolio;
 use crate::args::{BenchScoreArgs, ReportFormat};
-use crate::backtest::load_events;
+use crate::backtest::{load_events, no_overrides};
 use crate::errors::usage_error;
 use crate::output::{print_line, print_table, print_verbatim};
 use crate::progress::Spinner;
@@ -95,7 +95,8 @@ fn measured_score(options: &BenchScoreArgs, spinner: &Spinner) -> anyhow::Result
     let input = ScoreInput {
         evaluation: EvaluationInput { frames, held_back: BTreeSet::new(), dormancy, risk: None },
         history: empty_history()?,
-        overrides: crate::backtest::no_overrides()?,
+        overrides: no_overrides()?,
+        clock: None,
         risk_model: "dormancy".to_owned(),
     };
     spinner.set_message("scores".to_owned());

@@ -7,6 +7,7 @@ use scoring::backtest::{
 };
 use serde::Serialize;
 
+use super::rows;
 use crate::args::{BacktestArgs, ReportFormat};
 use crate::atomic_file::write_file;
 use crate::backtest::history::History;
@@ -34,6 +35,9 @@ pub(crate) async fn backtest(
 ) -> anyhow::Result<()> {
     let history = History::open(config, &options.history, quiet).await?;
     let replay = history.replay(&options.history).await?;
+    if let Some(path) = &options.rows {
+        write_file(path, rows::csv(&replay)?.as_bytes())?;
+    }
     let file = BacktestFile {
         as_of: replay.as_of.day().to_string(),
         policy_version: history.policy.version.clone(),
@@ -55,7 +59,7 @@ fn report_of(replay: &Replay, options: &BacktestArgs) -> BacktestReport {
     report(&BacktestInput {
         rows: &replay.sample.rows,
         daily: &replay.daily,
-        partners: replay.partners,
+        partners: replay.partner_ids.len(),
         excluded: &replay.sample.excluded,
         options: BacktestOptions {
             capacity: options.capacity as usize,

@@ -34,10 +34,12 @@ pub(crate) async fn fit(
     let proposal = propose_weights(&replay.sample.weight_rows(), &present, end, test);
     let model = RiskModel::fit(&replay.sample.risk_rows(), end, test);
     let (Some(proposal), Some(model)) = (proposal, model) else {
+        let rows = &replay.sample.rows;
         anyhow::bail!(
-            "too few partners left or stayed to fit anything: {} of {} left, and ten of each are needed",
-            replay.sample.rows.iter().filter(|row| row.left).count(),
-            counted(replay.sample.rows.len() as u64, "row")
+            "too few partners left or stayed to fit anything: {} of {} left, and ten of each are \
+             needed among the earlier origins, which train, and among the later ones, which test",
+            rows.iter().filter(|row| row.left).count(),
+            counted(rows.len() as u64, "row")
         );
     };
     let text = with_weights(&history.policy_text, &proposal.weights)?;
@@ -70,17 +72,17 @@ fn print_weights(proposal: &WeightsProposal, replay: &Replay) -> anyhow::Result<
     ))?;
     let header = ["signal", "now", "proposed", "mean of leavers", "of stayers", "available", "why"];
     let mut table = Table::new(header, &[1, 2, 3, 4, 5]);
-    let means = replay.sample.mean_scores(replay.as_of.day());
-    for (weight, [leavers, stayers]) in proposal.weights.iter().zip(means) {
+    for weight in &proposal.weights {
+        let means = replay.sample.mean_scores(&weight.signal);
         let mean = |mean: Option<f64>| mean.map_or_else(|| "–".to_owned(), |m| format!("{m:.0}"));
         table.row([
             weight.signal.clone(),
             format!("{}", weight.present),
             format!("{}", weight.proposed),
-            mean(leavers),
-            mean(stayers),
+            mean(means.map(|(leavers, _)| leavers)),
+            mean(means.map(|(_, stayers)| stayers)),
             format!("{:.0} %", weight.available * 100.0),
-            why(weight, leavers.zip(stayers)),
+            why(weight, means),
         ]);
     }
     print_table(&table)

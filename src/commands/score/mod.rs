@@ -4,7 +4,7 @@
 //! - `movers`: the partners whose tier or score changed most
 //! - `partner_rows`: the rows of a query that are one partner's
 //! - `shell_command`: a command line that runs as it is printed
-//! - `backtest`: what scores of the past were worth
+//! - `backtest`, `rows`: what scores of the past were worth, and the rows that say so
 //! - `fit`, `adopt`: other weights and a risk model, proposed and taken into force
 
 mod adopt;
@@ -12,6 +12,7 @@ mod backtest;
 mod fit;
 mod movers;
 mod partner_rows;
+mod rows;
 mod shell_command;
 mod show;
 

@@ -242,7 +242,7 @@ fn a_churned_partner_has_no_current_score() {
     project.run_ok(&["report", "--as-of", AS_OF, "--out", "report"]);
     let page = page_text(&project, "partners/gone.html");
     for text in [
-        "No production success in 28 days: the partner is counted as churned",
+        "No production success in 28 days, or in three times its usual gap where that is longer: the partner is counted as churned",
         "Score before",
         "Signals are not measured of a partner that has churned.",
     ] {

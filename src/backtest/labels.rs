@@ -58,7 +58,7 @@ pub(crate) async fn labels(
 }
 
 /// Takes the calls out of a session's days that had not arrived by each day.
-pub(crate) async fn take_out_late_calls(evaluated: &EvaluatedDays<'_>) -> anyhow::Result<()> {
+pub(crate) async fn take_out_late_calls(evaluated: &EvaluatedDays) -> anyhow::Result<()> {
     let late = evaluated.session.metric("late_call_rows").await?;
     let rows = arrow::compute::concat_batches(&late.schema, &late.batches)?;
     evaluated.session.replace_rows("late_calls", &rows)?;

@@ -17,7 +17,7 @@ use crate::project::Project;
 /// month. Risk is no part of a score, so that its model is left out.
 pub(crate) async fn day_input(
     project: &Project,
-    evaluated: &EvaluatedDays<'_>,
+    evaluated: &EvaluatedDays,
     day: Day,
     policy: Policy,
     printer: &mut OutcomePrinter,

@@ -18,15 +18,14 @@ use crate::project::Project;
 type QueryFrames = BTreeMap<String, DataFrame>;
 
 /// A session whose table `evaluation_day` holds the days to evaluate.
-pub(crate) struct EvaluatedDays<'a> {
+pub(crate) struct EvaluatedDays {
     pub(crate) session: Arc<Session>,
-    catalog: &'a Catalog,
 }
 
-impl<'a> EvaluatedDays<'a> {
+impl EvaluatedDays {
     /// Opens a session as of `as_of` on the same table versions as another one.
     pub(crate) async fn open(
-        project: &'a Project,
+        project: &Project,
         same_versions: &Session,
         as_of: AsOf,
         days: &[Day],
@@ -34,7 +33,7 @@ impl<'a> EvaluatedDays<'a> {
         let versions = same_versions.versions();
         let session = project.reading_engine().open_session(as_of, Some(versions)).await?;
         session.replace_rows("evaluation_day", &day_rows(days)?)?;
-        Ok(Self { session: Arc::new(session), catalog: project.engine.catalog() })
+        Ok(Self { session: Arc::new(session) })
     }
 }
 
@@ -47,7 +46,7 @@ pub(crate) fn day_rows(days: &[Day]) -> anyhow::Result<RecordBatch> {
 
 /// Runs the scoring queries. One that is held back is reported, and its signals are not available.
 pub(crate) async fn evaluation_input(
-    evaluated: &EvaluatedDays<'_>,
+    evaluated: &EvaluatedDays,
     dormancy: Option<DormancyModel>,
     risk: Option<RiskModel>,
     printer: &mut OutcomePrinter,
@@ -63,7 +62,7 @@ const ESSENTIAL: [&str; 2] = [PARTNERS, ACTIVITY];
 /// Returns the rows of scoring queries by name, and the names of those that are held back, which
 /// have no rows.
 pub(crate) async fn query_frames(
-    evaluated: &EvaluatedDays<'_>,
+    evaluated: &EvaluatedDays,
     names: &BTreeSet<&'static str>,
     printer: &mut OutcomePrinter,
 ) -> anyhow::Result<(QueryFrames, BTreeSet<String>)> {
@@ -82,7 +81,9 @@ pub(crate) async fn query_frames(
             Ok(rows) => rows,
             Err(_) => {
                 held_back.insert((*name).to_owned());
-                let schema = evaluated.catalog.find(name)?.declared_schema();
+                // What a project puts in place of the query may not be readable, or may have other
+                // columns than the signals read.
+                let schema = Catalog::built_in()?.find(name)?.declared_schema();
                 QueryResult { schema, batches: Vec::new() }
             }
         };

@@ -174,12 +174,11 @@ impl Drawn<'_> {
             "client_errors" => 28.0 * calls * 0.1 * share.powi(3),
             "server_errors" | "slow_calls" | "throttled" => 28.0 * calls * 0.02 * share.powi(3),
             "exposure" => 28.0 * calls * 0.3 * share,
-            "calls_3d" | "successes_3d" => 3.0 * calls,
+            "calls_3d" | "successes_3d" | "baseline_week_lowest" => 3.0 * calls,
             "calls_14d" => 14.0 * calls * (0.4 + share),
             "recent_median" | "before_median" | "baseline_week_median" | "former_week_median" => {
                 7.0 * calls * (0.6 + 0.8 * share)
             }
-            "baseline_week_lowest" => 3.0 * calls,
             "mean_daily_calls" => calls,
             "last_month_calls" | "median_calls_before" => 30.0 * calls * (0.7 + 0.6 * share),
             "recent_mean" | "before_mean" | "last_month_gross" | "median_before" => {

@@ -58,6 +58,6 @@ pub(super) fn csv(replay: &Replay) -> anyhow::Result<String> {
         writer
             .write_record(cells.into_iter().chain(features.iter().map(|value| number(*value))))?;
     }
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+    let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
     Ok(String::from_utf8(bytes)?)
 }

@@ -83,7 +83,7 @@ const BUILT_IN_TABLES: [BuiltInTable; 19] = [
     },
     BuiltInTable {
         name: "evaluations",
-        key: Some(&["as_of", "revision"]),
+        key: Some(&["as_of", "revision", "scored_at"]),
         description: "Every scoring of a day: what it was made from, and when",
     },
     BuiltInTable {

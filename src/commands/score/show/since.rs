@@ -69,7 +69,7 @@ struct TierRow {
 pub(super) async fn change(
     project: &Project,
     session: &Session,
-    now: &EvaluatedDays<'_>,
+    now: &EvaluatedDays,
     asked: &Asked<'_>,
     since: Day,
 ) -> anyhow::Result<Change> {

@@ -100,6 +100,14 @@ fn live_check(state: &PartnerState) -> Option<GuardrailCheck> {
     }
 }
 
+/// Returns the lowest quota that a decrease may set, calls a minute.
+///
+/// # Errors
+/// Why there may be no decrease: the usage is unknown, zero or incomplete.
+pub fn lowest_quota(state: &PartnerState, policy: &Policy) -> Result<i64, String> {
+    floor(state, policy).map(|floor| floor.per_minute)
+}
+
 /// The lowest quota that a decrease may set, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Floor {

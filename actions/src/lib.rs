@@ -43,6 +43,8 @@ pub use apply::{
     DeliveryOutcome, StoreError, StoreState, VerifyReport, apply, log_entry, verify,
 };
 pub use digest::partner_digest;
+pub use guardrails::lowest_quota;
+pub use limits::blocking_reasons;
 pub use document::{
     Change, Contribution, Extension, GuardrailCheck, GuardrailOverride, Outcome, Plan,
     QuotaDifference, Rationale, StoppedChange, UnlikeTreatment,

@@ -26,7 +26,7 @@ pub(crate) struct DraftPlan {
 }
 
 /// Returns why nothing may be changed now, or nothing if changes may be made.
-pub(crate) fn blocking_reasons(input: &PlanInput, policy: &Policy) -> Vec<String> {
+pub fn blocking_reasons(input: &PlanInput, policy: &Policy) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(stopped) = &input.stopped {
         reasons

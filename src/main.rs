@@ -19,6 +19,7 @@
 //! - `ordered_tasks`: parallel work with results in order
 //! - `polars_frames`: polars frames from results, rows of the lake from scores
 //! - `scores`, `runs`: the tables of scores and of runs
+//! - `action_plans`: plans, the log of actions, the kill switch and the channels
 //! - `backtest`: replays of history that test the scores
 //! - `report_registry`: which reports were written from the lake
 //!
@@ -34,6 +35,7 @@
 //! - `scratch_folder`, `shutdown`: its temporary folder, and how signals end it
 //! - `failpoint`: where tests stop it
 
+mod action_plans;
 mod args;
 mod atomic_file;
 mod backtest;

@@ -15,26 +15,15 @@ pub(crate) fn sha256<T: Serialize>(value: &T) -> Result<String, serde_json::Erro
     Ok(hex::encode(digest(&SHA256, &bytes)))
 }
 
-/// Returns the digest of what actions can change of some partners: quota with its changes, support
-/// route, notices. It does not depend on the order of the partners.
+/// Returns the digest of what actions can change of one partner: its quota with its changes, and its
+/// support route.
 ///
 /// # Errors
 /// When the state cannot be written as JSON.
-pub fn state_digest<'a>(
-    states: impl Iterator<Item = &'a PartnerState>,
-) -> Result<String, serde_json::Error> {
-    let mut rows: Vec<_> = states
-        .map(|s| {
-            let mut changes: Vec<_> =
-                s.quota_changes.iter().map(|c| (c.at, c.per_minute)).collect();
-            changes.sort_unstable();
-            let mut notified = s.notified.clone();
-            notified.sort_unstable();
-            (s.partner_id.as_str(), s.quota_per_minute, changes, s.support.clone(), notified)
-        })
-        .collect();
-    rows.sort_by(|a, b| a.0.cmp(b.0));
-    sha256(&rows)
+pub fn partner_digest(state: &PartnerState) -> Result<String, serde_json::Error> {
+    let mut changes: Vec<_> = state.quota_changes.iter().map(|c| (c.at, c.per_minute)).collect();
+    changes.sort_unstable();
+    sha256(&(&state.partner_id, state.quota_per_minute, changes, &state.support))
 }
 
 /// Returns the idempotency key of a change, under which it is applied at most once.
@@ -47,6 +36,17 @@ pub(crate) fn change_key(
     window_end: i64,
 ) -> Result<String, serde_json::Error> {
     sha256(&(partner_id, action, from, to, policy_version, window_end))
+}
+
+/// Returns the idempotency key of a change that is made once in an episode of a rule.
+pub(crate) fn episode_key(
+    partner_id: &str,
+    action: ActionKind,
+    rule_id: &str,
+    to: Option<&Setting>,
+    started_at: i64,
+) -> Result<String, serde_json::Error> {
+    sha256(&(partner_id, action, rule_id, to, started_at))
 }
 
 #[cfg(test)]
@@ -83,16 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_depends_on_state_and_not_on_order() {
-        let state = |id: &str, quota| PartnerState {
-            quota_per_minute: Some(quota),
-            ..PartnerState::of_tier(id, Tier::Healthy)
-        };
-        let (a, b) = (state("a", 1), state("b", 2));
-        let of = |states: &[&PartnerState]| state_digest(states.iter().copied()).expect("JSON");
-        assert_eq!(of(&[&a, &b]), of(&[&b, &a]));
-        assert_ne!(of(&[&a, &b]), of(&[&a, &state("b", 3)]));
-        let renamed = PartnerState { name: Some("A".to_owned()), ..a.clone() };
-        assert_eq!(of(&[&a]), of(&[&renamed]));
+    fn the_digest_depends_on_what_actions_change() {
+        let state =
+            PartnerState { quota_per_minute: Some(1), ..PartnerState::of_tier("a", Tier::Healthy) };
+        let of = |state: &PartnerState| partner_digest(state).expect("JSON");
+        let renamed = PartnerState { name: Some("A".to_owned()), ..state.clone() };
+        assert_eq!(of(&state), of(&renamed));
+        let raised = PartnerState { quota_per_minute: Some(2), ..state.clone() };
+        assert_ne!(of(&state), of(&raised));
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use domain::{ActionKind, Setting, SignalName, Tier};
 use serde::{Deserialize, Serialize};
 
+use crate::log::Origin;
+
 /// A plan. Instants are RFC 3339 in the file and µs UTC here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,9 +20,14 @@ pub struct Plan {
     pub created_at: i64,
     /// The version of every table that it was made from.
     pub versions: BTreeMap<String, u64>,
-    /// SHA-256 of the present state of the partners that it changes. The state must still be the
-    /// same when the plan is applied.
+    /// SHA-256 of the present state of each partner that it changes, by partner. A state must still
+    /// be the same when the change is applied.
+    pub states: BTreeMap<String, String>,
+    /// SHA-256 of all of `states`, also where there are none.
     pub state_digest: String,
+    /// The plan that this one takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_back: Option<String>,
     /// How many partners it was made for.
     pub partners: usize,
     /// Why nothing may be changed at all. Then there are no changes.
@@ -29,6 +36,65 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What rules asked for and guardrails stopped.
     pub stopped: Vec<StoppedChange>,
+    /// Grants that should end and can't: they end later, and a person is asked.
+    pub extensions: Vec<Extension>,
+    /// Partners whose quota is another one at the gateway than in our books.
+    pub differences: Vec<QuotaDifference>,
+    /// Partners of equal standing that get different treatment.
+    pub unlike: Vec<UnlikeTreatment>,
+    /// Guardrails that a person passed over.
+    pub overrides: Vec<GuardrailOverride>,
+    /// SHA-256 of all the rest: a plan that was edited by hand is refused.
+    pub digest: String,
+}
+
+/// A grant that should end, and why it does not yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    pub partner_id: String,
+    pub name: Option<String>,
+    /// The quota before the grant, calls a minute.
+    pub base_per_minute: i64,
+    /// The quota by the grant.
+    pub per_minute: i64,
+    #[serde(with = "instant")]
+    pub until: i64,
+    pub reason: String,
+    pub key: String,
+}
+
+/// A quota that somebody else set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaDifference {
+    pub partner_id: String,
+    /// By events and by our log, calls a minute.
+    pub expected: Option<i64>,
+    /// At the gateway.
+    pub live: Option<i64>,
+}
+
+/// Partners of one plan and tier, for which one rule holds, and what becomes of each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnlikeTreatment {
+    pub rule: String,
+    pub plan: Option<String>,
+    pub tier: Tier,
+    /// The partners by what becomes of them: `raised by 50 %`, `stopped by cooldown`.
+    pub treatments: BTreeMap<String, Vec<String>>,
+}
+
+/// A guardrail that a person passes over for one partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardrailOverride {
+    pub partner_id: String,
+    /// As [`GuardrailCheck::name`].
+    pub guardrail: String,
+    pub by: String,
+    pub reason: String,
 }
 
 /// One change of one partner's state.
@@ -44,11 +110,23 @@ pub struct Change {
     pub rationale: Rationale,
     pub guardrails: Vec<GuardrailCheck>,
     pub needs_approval: bool,
-    /// When the change ends by itself, so that `from` holds again.
+    /// When the change ends by itself.
     #[serde(with = "optional_instant")]
     pub expires_at: Option<i64>,
-    /// SHA-256 of partner, action, from, to, policy version and window end. A change is applied
-    /// once for each key.
+    /// The quota that holds again then, calls a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_per_minute: Option<i64>,
+    #[serde(default)]
+    pub origin: Origin,
+    /// When the stretch of the rule holding for the partner began.
+    #[serde(default, with = "optional_instant", skip_serializing_if = "Option::is_none")]
+    pub episode_start: Option<i64>,
+    /// Where it goes; `None`: no channel is configured for it.
+    pub channel: Option<String>,
+    /// The channel can tell what is in force, so that `from` is compared and `to` is read back.
+    pub can_be_verified: bool,
+    /// SHA-256 of partner, action, from, to, policy version and window end; of a route or a notice of
+    /// the start of its episode in place of the last two. A change is applied once for each key.
     pub key: String,
 }
 
@@ -70,6 +148,8 @@ pub struct StoppedChange {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rationale {
+    /// Its id, which stays the same whatever its name becomes.
+    pub rule_id: String,
     pub rule: String,
     pub condition: String,
     pub tier: Tier,
@@ -93,7 +173,7 @@ pub struct Contribution {
 #[serde(deny_unknown_fields)]
 pub struct GuardrailCheck {
     /// step, floor, ceiling, cooldown, health, usage, thirty_days, decrease, reach, capacity,
-    /// quota.
+    /// quota, live, mapping, unconfirmed, access.
     pub name: String,
     pub outcome: Outcome,
     pub reason: String,
@@ -107,6 +187,8 @@ pub enum Outcome {
     Changed,
     NeedsApproval,
     Stopped,
+    /// It would have stopped the change, and a person passed over it.
+    Overridden,
 }
 
 /// Writes instants as RFC 3339.
@@ -126,7 +208,7 @@ mod instant {
 }
 
 /// Writes instants that may be missing as RFC 3339 or null.
-mod optional_instant {
+pub(crate) mod optional_instant {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize, Deserialize)]

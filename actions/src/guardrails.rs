@@ -3,8 +3,9 @@
 use domain::format::{plain_signed_percent, whole_days};
 use domain::{MICROS_PER_DAY, Tier, thousands};
 
+use crate::document::GuardrailOverride;
 use crate::document::{GuardrailCheck, Outcome};
-use crate::input::PartnerState;
+use crate::input::{LiveQuota, PartnerState};
 use crate::policy::{Policy, QuotaTarget};
 
 /// Days over which the guardrail `thirty_days` adds up raises.
@@ -31,33 +32,114 @@ pub(crate) fn guardrail_check(name: &str, outcome: Outcome, reason: String) -> G
 }
 
 /// Checks the quota that a rule asks for by the guardrails of one partner. Returns `None` if the
-/// quota already is what was asked. `now` is in µs; with `all_usage_late` the usage of no partner
-/// is complete.
+/// quota already is what was asked. `now` is in µs.
 pub(crate) fn decide_quota(
     state: &PartnerState,
-    target: QuotaTarget,
+    target: &QuotaTarget,
     policy: &Policy,
     now: i64,
-    all_usage_late: bool,
+    overrides: &[GuardrailOverride],
 ) -> Option<QuotaDecision> {
-    let Some(from) = state.quota_per_minute else {
+    let Some(from) = quota_in_force(state) else {
         let reason = "The present quota is unknown; a quota_changed event sets it".to_owned();
         let guardrails = vec![guardrail_check("quota", Outcome::Stopped, reason)];
         return Some(QuotaDecision { asked: None, to: 0, guardrails });
     };
     let asked = match target {
-        QuotaTarget::PerMinute(quota) => quota,
-        QuotaTarget::Step(step) => after_step(from, step),
+        QuotaTarget::PerMinute(quota) => *quota,
+        QuotaTarget::Step(step) => after_step(from, *step),
+        // Above the last rung there is none, and the quota stays.
+        QuotaTarget::Ladder(rungs) => {
+            rungs.iter().copied().find(|rung| *rung > from).unwrap_or(from)
+        }
     };
-    let request = QuotaRequest { state, policy, from, asked, now };
+    let is_ladder = matches!(target, QuotaTarget::Ladder(_));
+    let request = QuotaRequest { state, policy, from, asked, is_ladder, now, overrides };
     let cut = match target {
         QuotaTarget::PerMinute(_) if asked == from && from > 0 => return None,
         QuotaTarget::PerMinute(_) => asked < from,
         // A step too small to move the quota is stopped by the guardrail `step`.
-        QuotaTarget::Step(step) => step < 0.0,
+        QuotaTarget::Step(step) => *step < 0.0,
+        QuotaTarget::Ladder(_) if asked == from => return None,
+        QuotaTarget::Ladder(_) => false,
     };
-    let (to, guardrails) = if cut { request.cut(all_usage_late) } else { request.raise() };
+    let (to, mut guardrails) = if cut { request.cut() } else { request.raise() };
+    guardrails.extend(live_check(state));
     Some(QuotaDecision { asked: Some(asked), to, guardrails })
+}
+
+/// Returns the quota that a change starts from: what the gateway says, if it was asked.
+pub(crate) fn quota_in_force(state: &PartnerState) -> Option<i64> {
+    match state.live_quota {
+        LiveQuota::Is(live) => live,
+        LiveQuota::NotAsked | LiveQuota::Unknown(_) => state.quota_per_minute,
+    }
+}
+
+/// Compares what the gateway says with our books, if it was asked.
+fn live_check(state: &PartnerState) -> Option<GuardrailCheck> {
+    let known = |quota: Option<i64>| quota.map_or_else(|| "none".to_owned(), thousands);
+    match &state.live_quota {
+        LiveQuota::NotAsked => None,
+        LiveQuota::Unknown(why) => {
+            let reason = format!("The gateway can't say what is in force: {why}");
+            Some(guardrail_check("live", Outcome::Stopped, reason))
+        }
+        LiveQuota::Is(live) if *live == state.quota_per_minute => {
+            let reason = format!("The gateway has {} too", known(*live));
+            Some(guardrail_check("live", Outcome::Passed, reason))
+        }
+        LiveQuota::Is(live) => {
+            let reason = format!(
+                "The gateway has {}, our books say {}: somebody else changed it, a person decides",
+                known(*live),
+                known(state.quota_per_minute)
+            );
+            Some(guardrail_check("live", Outcome::NeedsApproval, reason))
+        }
+    }
+}
+
+/// Returns the lowest quota that a decrease may set, calls a minute.
+///
+/// # Errors
+/// Why there may be no decrease: the usage is unknown, zero or incomplete.
+pub fn lowest_quota(state: &PartnerState, policy: &Policy) -> Result<i64, String> {
+    floor(state, policy).map(|floor| floor.per_minute)
+}
+
+/// The lowest quota that a decrease may set, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Floor {
+    /// Calls a minute.
+    pub per_minute: i64,
+    /// `1.2 × the highest minute: 600`.
+    pub name: String,
+}
+
+/// Returns the floor of a partner's quota: its contract, or its highest minute with headroom.
+///
+/// # Errors
+/// Why the usage can't be relied on: it is unknown, zero or incomplete. Then nothing is decreased.
+pub(crate) fn floor(state: &PartnerState, policy: &Policy) -> Result<Floor, String> {
+    if let Some(gap) = &state.usage_gap {
+        return Err(gap.clone());
+    }
+    let highest = match state.highest_minute {
+        None => return Err("No usage is known: nothing shows that less is enough".to_owned()),
+        Some(0) => return Err("Usage is zero, which may be an outage: no decrease".to_owned()),
+        Some(highest) => highest,
+    };
+    let plan = state.plan.as_deref();
+    let contract = plan.and_then(|p| policy.plans.get(p)).map_or(0, |quota| quota.contract);
+    let headroom = policy.guardrails.headroom;
+    let needed = (highest as f64 * headroom).ceil() as i64;
+    let per_minute = contract.max(needed);
+    let name = match contract > needed {
+        true => format!("the contract's {}", thousands(contract)),
+        false => format!("{headroom} × the highest minute: {}", thousands(needed)),
+    };
+    Ok(Floor { per_minute, name })
 }
 
 /// Returns a quota after a step, in whole calls, rounded so that the change is no more than the
@@ -75,10 +157,28 @@ struct QuotaRequest<'a> {
     policy: &'a Policy,
     from: i64,
     asked: i64,
+    /// Only what was asked for will do, and nothing between two rungs.
+    is_ladder: bool,
     now: i64,
+    overrides: &'a [GuardrailOverride],
 }
 
 impl QuotaRequest<'_> {
+    /// Returns whether a person passes over a guardrail for this partner.
+    fn is_overridden(&self, guardrail: &str) -> bool {
+        let is_it = |o: &GuardrailOverride| {
+            o.partner_id == self.state.partner_id && o.guardrail == guardrail
+        };
+        self.overrides.iter().any(is_it)
+    }
+
+    /// Returns a check that stops the change, unless a person passes over it.
+    fn stops(&self, name: &str, reason: String) -> GuardrailCheck {
+        let is_overridden = self.is_overridden(name);
+        let outcome = if is_overridden { Outcome::Overridden } else { Outcome::Stopped };
+        guardrail_check(name, outcome, reason)
+    }
+
     /// Returns the quota after the guardrails of a raise, and their results.
     fn raise(&self) -> (i64, Vec<GuardrailCheck>) {
         let from = self.from;
@@ -88,7 +188,11 @@ impl QuotaRequest<'_> {
         }
         let mut checks = vec![self.cooldown()];
         let limit = self.policy.guardrails.max_raise;
-        let limited = self.asked.min(after_step(from, limit));
+        let limited = match self.is_overridden("step") {
+            true => self.asked,
+            false => self.asked.min(after_step(from, limit)),
+        };
+        let limited = if self.is_ladder && limited < self.asked { from } else { limited };
         checks.push(self.step(limited, limit));
         let (to, ceiling) = self.ceiling(limited);
         checks.push(ceiling);
@@ -97,13 +201,16 @@ impl QuotaRequest<'_> {
     }
 
     /// Returns the quota after the guardrails of a cut, and their results.
-    fn cut(&self, all_usage_late: bool) -> (i64, Vec<GuardrailCheck>) {
-        let mut checks = vec![self.health(), self.usage(all_usage_late), self.cooldown()];
+    fn cut(&self) -> (i64, Vec<GuardrailCheck>) {
+        let mut checks = vec![self.health(), self.cooldown()];
         let limit = self.policy.guardrails.max_cut;
-        let limited = self.asked.max(after_step(self.from, -limit));
+        let limited = match self.is_overridden("step") {
+            true => self.asked,
+            false => self.asked.max(after_step(self.from, -limit)),
+        };
         checks.push(self.step(limited, -limit));
-        let (to, floor) = self.floor(limited);
-        checks.push(floor);
+        let (to, floor) = self.above_floor(limited);
+        checks.extend(floor);
         let reason = "A cut is decided by a person".to_owned();
         checks.push(guardrail_check("decrease", Outcome::NeedsApproval, reason));
         (to, checks)
@@ -118,8 +225,10 @@ impl QuotaRequest<'_> {
         };
         let ago = whole_days((self.now - last) / MICROS_PER_DAY);
         let reason = format!("Last change {ago} ago, {needed} needed");
-        let passed = self.now - last >= needed * MICROS_PER_DAY;
-        guardrail_check("cooldown", if passed { Outcome::Passed } else { Outcome::Stopped }, reason)
+        if self.now - last >= needed * MICROS_PER_DAY {
+            return guardrail_check("cooldown", Outcome::Passed, reason);
+        }
+        self.stops("cooldown", reason)
     }
 
     /// Says what the largest step allowed, `limit`, made of the quota that was asked for. Stops a
@@ -136,7 +245,11 @@ impl QuotaRequest<'_> {
         }
         if stepped == self.asked {
             let change = plain_signed_percent(self.asked as f64 / self.from as f64 - 1.0);
-            return guardrail_check("step", Outcome::Passed, format!("{change}, limit {limit}"));
+            let outcome = match self.is_overridden("step") {
+                true => Outcome::Overridden,
+                false => Outcome::Passed,
+            };
+            return guardrail_check("step", outcome, format!("{change}, limit {limit}"));
         }
         let (asked, to) = (thousands(self.asked), thousands(stepped));
         let verb = if stepped < self.asked { "cut" } else { "held" };
@@ -156,6 +269,10 @@ impl QuotaRequest<'_> {
             return check(stepped, Outcome::NeedsApproval, reason);
         };
         let ceiling = thousands(quota.ceiling);
+        if self.is_overridden("ceiling") {
+            let reason = format!("{}, the plan's ceiling is {ceiling}", thousands(stepped));
+            return check(stepped, Outcome::Overridden, reason);
+        }
         if quota.ceiling <= self.from {
             let reason = format!("Already at the plan's ceiling of {ceiling}");
             return check(self.from, Outcome::Stopped, reason);
@@ -204,49 +321,34 @@ impl QuotaRequest<'_> {
             "Only a healthy partner's quota is cut; this one is {}",
             self.state.tier.words()
         );
-        guardrail_check("health", Outcome::Stopped, reason)
+        self.stops("health", reason)
     }
 
-    /// Stops a cut unless recent usage is known to be complete and above zero.
-    fn usage(&self, all_usage_late: bool) -> GuardrailCheck {
-        let stop = |reason: &str| guardrail_check("usage", Outcome::Stopped, reason.to_owned());
-        match self.state.peak_per_minute {
-            None => stop("No usage is known: nothing shows that less is enough"),
-            Some(0) => stop("Usage is zero, which may be an outage: no cut"),
-            Some(_) if all_usage_late || self.state.usage_late => {
-                stop("Usage came late: no cut yet")
+    /// Stops a cut unless recent usage is known to be complete and above zero, holds it at the floor,
+    /// and stops it if the quota is there already.
+    fn above_floor(&self, stepped: i64) -> (i64, Vec<GuardrailCheck>) {
+        let floor = match floor(self.state, self.policy) {
+            Ok(floor) => floor,
+            Err(why) => {
+                let check = self.stops("usage", why);
+                return (stepped, vec![check]);
             }
-            Some(peak) => {
-                let reason = format!("Peak of {} a minute in 28 days", thousands(peak));
-                guardrail_check("usage", Outcome::Passed, reason)
-            }
-        }
-    }
-
-    /// Holds a cut at the contract and above the peak, and stops it if the quota is there already.
-    fn floor(&self, stepped: i64) -> (i64, GuardrailCheck) {
-        let plan = self.state.plan.as_deref();
-        let contract = plan.and_then(|p| self.policy.plans.get(p)).map_or(0, |q| q.contract);
-        let headroom = self.policy.guardrails.headroom;
-        let peak = self.state.peak_per_minute.unwrap_or(0);
-        let needed = (peak as f64 * headroom).ceil() as i64;
-        let floor = contract.max(needed);
-        let floor_name = match floor {
-            f if f == contract && contract > needed => {
-                format!("the contract's {}", thousands(floor))
-            }
-            _ => format!("{headroom} × the peak: {}", thousands(floor)),
         };
-        let check = |to, outcome, reason| (to, guardrail_check("floor", outcome, reason));
-        if floor >= self.from {
-            return check(self.from, Outcome::Stopped, format!("The floor is {floor_name}"));
+        let check = |to, check| (to, vec![check]);
+        if self.is_overridden("floor") {
+            let reason = format!("{}, the floor is {}", thousands(stepped), floor.name);
+            return check(stepped, guardrail_check("floor", Outcome::Overridden, reason));
         }
-        if stepped < floor {
-            let reason = format!("{}, held to {floor_name}", thousands(stepped));
-            return check(floor, Outcome::Changed, reason);
+        if floor.per_minute >= self.from {
+            let reason = format!("The floor is {}", floor.name);
+            return check(self.from, guardrail_check("floor", Outcome::Stopped, reason));
         }
-        let reason = format!("{} is not below {floor_name}", thousands(stepped));
-        check(stepped, Outcome::Passed, reason)
+        if stepped < floor.per_minute {
+            let reason = format!("{}, held to {}", thousands(stepped), floor.name);
+            return check(floor.per_minute, guardrail_check("floor", Outcome::Changed, reason));
+        }
+        let reason = format!("{} is not below {}", thousands(stepped), floor.name);
+        check(stepped, guardrail_check("floor", Outcome::Passed, reason))
     }
 }
 
@@ -268,7 +370,7 @@ mod tests {
         PartnerState {
             plan: Some("small".to_owned()),
             quota_per_minute: Some(from),
-            peak_per_minute: Some(100),
+            highest_minute: Some(100),
             ..PartnerState::of_tier("p", Tier::Healthy)
         }
     }
@@ -280,7 +382,7 @@ mod tests {
     /// `expected`: the quota it ends at, and the guardrails that did not just pass.
     #[track_caller]
     fn check(state: &PartnerState, target: QuotaTarget, expected: Option<(i64, &[(&str, &str)])>) {
-        let decision = decide_quota(state, target, &policy(), NOW, false);
+        let decision = decide_quota(state, &target, &policy(), NOW, &[]);
         let found = decision.as_ref().map(|d| {
             let checks = d.guardrails.iter().filter(|g| g.outcome != Outcome::Passed);
             (d.to, checks.map(|g| (g.name.as_str(), g.reason.as_str())).collect::<Vec<_>>())
@@ -365,14 +467,14 @@ mod tests {
         check(&partner(1_000), Step(-0.1), Some((900, &[person])));
         check(&partner(1_000), Step(-0.05), Some((950, &[person])));
         let tiny = ("step", "The step asked for leaves 5 as it is");
-        let small = PartnerState { plan: None, peak_per_minute: Some(1), ..partner(5) };
+        let small = PartnerState { plan: None, highest_minute: Some(1), ..partner(5) };
         check(&small, Step(-0.1), Some((5, &[tiny, person])));
         let step = ("step", "Asked 300, held to −10 %: 900");
         check(&partner(1_000), PerMinute(300), Some((900, &[step, person])));
-        let peak = |peak| PartnerState { peak_per_minute: Some(peak), ..partner(1_000) };
-        let floor = ("floor", "900, held to 1.2 × the peak: 960");
+        let peak = |peak| PartnerState { highest_minute: Some(peak), ..partner(1_000) };
+        let floor = ("floor", "900, held to 1.2 × the highest minute: 960");
         check(&peak(800), Step(-0.1), Some((960, &[floor, person])));
-        let floor = ("floor", "The floor is 1.2 × the peak: 1,080");
+        let floor = ("floor", "The floor is 1.2 × the highest minute: 1,080");
         check(&peak(900), Step(-0.1), Some((1_000, &[floor, person])));
         let floor = ("floor", "468, held to the contract's 500");
         check(&partner(520), Step(-0.1), Some((500, &[floor, person])));
@@ -392,18 +494,71 @@ mod tests {
             let reason = format!("Only a healthy partner's quota is cut; this one is {shown}");
             check(&state, Step(-0.1), Some((900, &[("health", &reason), person])));
         }
-        let usage = |peak, usage_late, reason: &str| {
-            let state = PartnerState { peak_per_minute: peak, usage_late, ..partner(1_000) };
+        let usage = |highest_minute, usage_gap: Option<&str>, reason: &str| {
+            let usage_gap = usage_gap.map(str::to_owned);
+            let state = PartnerState { highest_minute, usage_gap, ..partner(1_000) };
             check(&state, Step(-0.1), Some((900, &[("usage", reason), person])));
         };
-        usage(None, false, "No usage is known: nothing shows that less is enough");
-        usage(Some(0), false, "Usage is zero, which may be an outage: no cut");
-        usage(Some(100), true, "Usage came late: no cut yet");
-        let decision = decide_quota(&partner(1_000), Step(-0.1), &policy(), NOW, true);
-        assert!(decision.expect("a decision").is_stopped());
+        usage(None, None, "No usage is known: nothing shows that less is enough");
+        usage(Some(0), None, "Usage is zero, which may be an outage: no decrease");
+        usage(Some(100), Some("A day is missing"), "A day is missing");
         // A raise asks for none of it.
-        let state = PartnerState { tier: Tier::AtRisk, peak_per_minute: None, ..partner(600) };
+        let state = PartnerState { tier: Tier::AtRisk, highest_minute: None, ..partner(600) };
         check(&state, Step(0.5), Some((900, &[])));
+    }
+
+    #[test]
+    fn ladders() {
+        let ladder = |rungs: &[i64]| QuotaTarget::Ladder(rungs.to_vec());
+        check(&partner(600), ladder(&[60, 600, 800]), Some((800, &[])));
+        check(&partner(700), ladder(&[60, 600, 800]), Some((800, &[])));
+        check(&partner(800), ladder(&[60, 600, 800]), None);
+        // No rung lies within the step, and between rungs there is nothing.
+        let far = ("step", "A step of +50 % leaves 600 as it is");
+        check(&partner(600), ladder(&[60, 600, 1_000]), Some((600, &[far])));
+    }
+
+    #[test]
+    fn the_gateway_is_believed_and_a_person_asked() {
+        let live = |live_quota| PartnerState { live_quota, ..partner(600) };
+        check(&live(LiveQuota::Is(Some(600))), Step(0.5), Some((900, &[])));
+        let other =
+            "The gateway has 700, our books say 600: somebody else changed it, a person decides";
+        check(&live(LiveQuota::Is(Some(700))), Step(0.5), Some((1_050, &[("live", other)])));
+        let down = "The gateway can't say what is in force: no connection";
+        let unknown = LiveQuota::Unknown("no connection".to_owned());
+        check(&live(unknown), Step(0.5), Some((900, &[("live", down)])));
+    }
+
+    #[test]
+    fn a_person_passes_over_guardrails_by_name() {
+        let overridden = |guardrail: &str, state: &PartnerState, target: QuotaTarget| {
+            let over = GuardrailOverride {
+                partner_id: "p".to_owned(),
+                guardrail: guardrail.to_owned(),
+                by: "Ada".to_owned(),
+                reason: "A launch".to_owned(),
+            };
+            let decision =
+                decide_quota(state, &target, &policy(), NOW, &[over]).expect("a decision");
+            let is_named = |g: &&GuardrailCheck| g.outcome == Outcome::Overridden;
+            let named: Vec<String> =
+                decision.guardrails.iter().filter(is_named).map(|g| g.name.clone()).collect();
+            (decision.to, decision.is_stopped(), named.join(","))
+        };
+        let yes = |name: &str, to| (to, false, name.to_owned());
+        assert_eq!(overridden("step", &partner(600), PerMinute(1_100)), yes("step", 1_100));
+        assert_eq!(overridden("ceiling", &partner(1_000), Step(0.5)), yes("ceiling", 1_500));
+        let recent = PartnerState { quota_changes: vec![days_ago(1, 600)], ..partner(600) };
+        assert_eq!(overridden("cooldown", &recent, Step(0.5)), yes("cooldown", 900));
+        let poor = PartnerState { tier: Tier::Watch, ..partner(1_000) };
+        assert_eq!(overridden("health", &poor, Step(-0.1)), yes("health", 900));
+        let busy = PartnerState { highest_minute: Some(900), ..partner(1_000) };
+        assert_eq!(overridden("floor", &busy, Step(-0.1)), yes("floor", 900));
+        let silent = PartnerState { highest_minute: Some(0), ..partner(1_000) };
+        assert_eq!(overridden("usage", &silent, Step(-0.1)), yes("usage", 900));
+        // Another name passes over nothing.
+        assert_eq!(overridden("floor", &recent, Step(0.5)), (900, true, String::new()));
     }
 
     #[test]

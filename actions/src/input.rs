@@ -1,10 +1,12 @@
-//! The input of a plan: the state of the partners, the age of the data, the clock.
+//! The input of a plan: the state of the partners, the log, the age of the data, the clock.
 
 use std::collections::BTreeMap;
 
 use domain::{AsOf, SupportRoute, Tier};
 
-use crate::document::Contribution;
+use crate::document::{Contribution, GuardrailOverride};
+use crate::episodes::Episodes;
+use crate::log::History;
 
 /// What a plan is made from. Instants are µs UTC.
 #[derive(Debug, Clone)]
@@ -17,10 +19,27 @@ pub struct PlanInput {
     pub created_at: i64,
     /// The lake's watermark; `None` while nothing has been ingested.
     pub watermark: Option<i64>,
+    /// Why a person stopped all deliveries, where one did.
+    pub stopped: Option<String>,
     /// The version of every table that was read.
     pub versions: BTreeMap<String, u64>,
     /// Every partner. Conditions may match no other ids.
     pub partners: Vec<PartnerState>,
+    /// What the log says, without grants that somebody else ended.
+    pub history: History,
+    /// The episodes of the rules, this evaluation included.
+    pub episodes: Episodes,
+    /// Guardrails that a person passes over.
+    pub overrides: Vec<GuardrailOverride>,
+    /// The channel of each kind of action, and whether it can tell what is in force.
+    pub channels: ChannelsInForce,
+}
+
+/// Where actions go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChannelsInForce {
+    /// By kind of action: the name of the channel, and whether it can be read.
+    pub by_action: BTreeMap<domain::ActionKind, (String, bool)>,
 }
 
 /// The present state of one partner.
@@ -29,27 +48,44 @@ pub struct PartnerState {
     pub partner_id: String,
     pub name: Option<String>,
     pub plan: Option<String>,
+    pub segment: Option<String>,
     pub tier: Tier,
     pub top_reason: String,
     /// What the signals add to the score, in points.
     pub contributions: Vec<Contribution>,
     pub impact_rank: Option<i64>,
-    /// The present quota, calls a minute.
+    /// The present quota, calls a minute: by events and by our log.
     pub quota_per_minute: Option<i64>,
-    /// The highest calls a minute in the last 28 days, which is the p99 of 28 daily peaks.
+    /// What the gateway said when it was asked.
+    pub live_quota: LiveQuota,
+    /// The highest calls a minute in the last 28 days; of merged partners the sum of their own
+    /// highest.
+    pub highest_minute: Option<i64>,
+    /// The 99th percentile of 28 daily peaks, calls a minute, as the rules see it.
     pub peak_per_minute: Option<i64>,
     /// Throttled calls over all calls, 0–1.
     pub throttled_rate: Option<f64>,
     /// The peak over the quota, 0 or more.
     pub utilisation: Option<f64>,
-    /// The usage of the window is known to be incomplete for this partner.
-    pub usage_late: bool,
-    /// Its `quota_changed` events before `created_at`, in any order.
+    /// Why the usage of the window can't be relied on for a decrease.
+    pub usage_gap: Option<String>,
+    /// Its changes of quota before `created_at`, by events and by our log, in any order.
     pub quota_changes: Vec<QuotaChange>,
     /// Where its support requests go now; `None`: the common queue.
     pub support: Option<SupportRoute>,
-    /// Who has a notice about the partner that was not taken back.
-    pub notified: Vec<String>,
+    /// Why nothing can be delivered about the partner: the mapping lacks it.
+    pub unmapped: Option<String>,
+}
+
+/// A quota as the gateway tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum LiveQuota {
+    #[default]
+    NotAsked,
+    /// Calls a minute; `None`: it has no quota there.
+    Is(Option<i64>),
+    /// The gateway could not be asked, and why.
+    Unknown(String),
 }
 
 #[cfg(test)]
@@ -60,18 +96,21 @@ impl PartnerState {
             partner_id: partner_id.to_owned(),
             name: None,
             plan: None,
+            segment: None,
             tier,
             top_reason: String::new(),
             contributions: Vec::new(),
             impact_rank: None,
             quota_per_minute: None,
+            live_quota: LiveQuota::NotAsked,
+            highest_minute: None,
             peak_per_minute: None,
             throttled_rate: None,
             utilisation: None,
-            usage_late: false,
+            usage_gap: None,
             quota_changes: Vec::new(),
             support: None,
-            notified: Vec::new(),
+            unmapped: None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Actions: from a policy and the health of partners to a plan that people can read and programs
-//! can check.
+//! can check, and from the plan to deliveries that can be undone.
 //!
-//! Pure, and without SQL: the caller passes the function that evaluates conditions.
+//! Without SQL and without tables: the caller passes the partners that meet each condition, and
+//! where the log is kept.
 //!
 //! - `policy`: the action policy, read from `policy.toml`
 //! - `input`: what a plan is made from
@@ -9,26 +10,51 @@
 //! - `plan`: from rules to changes
 //! - `guardrails`: the limits of one quota change
 //! - `limits`: the limits of a whole plan
+//! - `fairness`: like cases with unlike treatment
+//! - `episodes`: stretches of a rule holding for a partner
+//! - `log`: what was approved, sent and answered
+//! - `rollback`: a plan that takes another one back
+//! - `apply`: delivers the changes of a plan
+//! - `deliver`: the channels
 //! - `digest`: digests and idempotency keys
 //! - `plan_table`: the plan as a table of text
 
+mod apply;
+pub mod deliver;
 mod digest;
 mod document;
+mod episodes;
+mod fairness;
 mod guardrails;
 mod input;
 mod limits;
+pub mod log;
 mod plan;
 mod plan_table;
 #[cfg(test)]
 mod plan_tests;
 mod policy;
+mod rollback;
+#[cfg(test)]
+mod test_log;
 
-pub use digest::state_digest;
-pub use document::{Change, Contribution, GuardrailCheck, Outcome, Plan, Rationale, StoppedChange};
-pub use input::{PartnerState, PlanInput, QuotaChange};
-pub use plan::{EvaluateCondition, PlanError, make_plan};
+pub use apply::{
+    ActionStore, ApplyError, ApplyOptions, ApplyRefusal, ApplyReport, ChangeReport, Channels,
+    DeliveryOutcome, StoreError, StoreState, VerifyReport, apply, log_entry, verify,
+};
+pub use digest::partner_digest;
+pub use guardrails::lowest_quota;
+pub use limits::blocking_reasons;
+pub use document::{
+    Change, Contribution, Extension, GuardrailCheck, GuardrailOverride, Outcome, Plan,
+    QuotaDifference, Rationale, StoppedChange, UnlikeTreatment,
+};
+pub use episodes::{EPISODE_MISSES, Episode, EpisodeEvent, EpisodeRow, Episodes, Holding};
+pub use input::{ChannelsInForce, LiveQuota, PartnerState, PlanInput, QuotaChange};
+pub use plan::{EvaluateCondition, Matches, PlanError, make_plan, match_rules};
 pub use plan_table::{PlanTableRow, plan_table, rule_and_reason};
 pub use policy::{
     DEFAULT_POLICY, GuardrailSettings, PlanQuota, Policy, PolicyError, QuotaTarget, Rule,
     RuleAction, RuleKind,
 };
+pub use rollback::make_rollback;

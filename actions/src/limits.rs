@@ -1,34 +1,47 @@
 //! The guardrails of a whole plan: stale inputs, the kill switch, its reach, its capacity.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::format::plain_percent_as_given;
-use domain::{ActionKind, AsOf, Setting, counted, format_instant, thousands};
+use domain::{ActionKind, AsOf, MICROS_PER_DAY, Setting, counted, format_instant, thousands};
 
-use crate::document::{Change, Outcome, StoppedChange};
+use crate::document::{Change, Extension, GuardrailOverride, Outcome, StoppedChange};
 use crate::guardrails::guardrail_check;
 use crate::input::{PartnerState, PlanInput};
+use crate::log::Origin;
 use crate::policy::Policy;
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
+/// How far two clocks may be apart, µs: five minutes.
+pub(crate) const CLOCK_TOLERANCE: i64 = 300_000_000;
+/// Days over which partners that were changed are counted.
+const REACH_DAYS: i64 = 7;
 
 /// A plan that is being made.
 #[derive(Default)]
 pub(crate) struct DraftPlan {
     pub changes: Vec<Change>,
     pub stopped: Vec<StoppedChange>,
+    pub extensions: Vec<Extension>,
 }
 
 /// Returns why nothing may be changed now, or nothing if changes may be made.
-pub(crate) fn blocking_reasons(input: &PlanInput, policy: &Policy) -> Vec<String> {
+pub fn blocking_reasons(input: &PlanInput, policy: &Policy) -> Vec<String> {
     let mut reasons = Vec::new();
-    if policy.guardrails.kill_switch {
-        reasons.push("The kill switch of the policy is on".to_owned());
+    if let Some(stopped) = &input.stopped {
+        reasons
+            .push(format!("Deliveries are stopped: {stopped}. `rapport actions go` resumes them"));
     }
     let Some(watermark) = input.watermark else {
         reasons.push("Nothing has been ingested: the lake has no watermark".to_owned());
         return reasons;
     };
+    if input.history.newest().is_some_and(|newest| newest > input.created_at + CLOCK_TOLERANCE) {
+        reasons.push(
+            "The clock is behind the newest row of the log of actions: one of the two is wrong"
+                .to_owned(),
+        );
+    }
     let limit = policy.guardrails.stale_hours;
     let age = input.created_at - watermark;
     if age > limit * MICROS_PER_HOUR {
@@ -58,30 +71,38 @@ fn by_impact(partners: &BTreeMap<&str, &PartnerState>, change: &Change) -> (i64,
     (rank.unwrap_or(i64::MAX), change.partner_id.clone())
 }
 
-/// Leaves changes beyond a share of all partners to a person. Support and quotas are counted apart.
+/// Leaves changes beyond a share of all partners to a person. Partners that other plans changed in the
+/// last seven days count. Quotas, access and all the rest are counted apart; the end of a grant
+/// counts nowhere.
 pub(crate) fn limit_reach(
     draft: &mut DraftPlan,
     policy: &Policy,
+    input: &PlanInput,
     partners: &BTreeMap<&str, &PartnerState>,
 ) {
     let all = partners.len();
     let limit = ((all as f64 * policy.guardrails.reach).floor() as usize).max(1);
+    let share = plain_percent_as_given(policy.guardrails.reach);
     draft.changes.sort_by_cached_key(|change| by_impact(partners, change));
-    for quotas in [false, true] {
-        let same = |c: &&mut Change| (c.action == ActionKind::SetQuota) == quotas;
-        let touched = draft.changes.iter_mut().filter(same).count();
-        let share = plain_percent_as_given(policy.guardrails.reach);
-        let all = counted(all, "partner");
-        for (at, change) in draft.changes.iter_mut().filter(same).enumerate() {
-            // The reason of a change within the limit does not depend on how many there are beyond.
-            if at < limit {
-                let reason =
-                    format!("Number {} of {limit} that may change without a person", at + 1);
+    for class in [ReachClass::Quota, ReachClass::Access, ReachClass::Rest] {
+        let since = input.created_at - REACH_DAYS * MICROS_PER_DAY;
+        let before = input.history.touched_since(since, |action| ReachClass::of(action) == class);
+        let mut ids: BTreeSet<String> = before.into_iter().map(str::to_owned).collect();
+        let is_counted =
+            |c: &&mut Change| ReachClass::of(c.action) == class && c.origin != Origin::Expiry;
+        for change in draft.changes.iter_mut().filter(is_counted) {
+            ids.insert(change.partner_id.clone());
+            let touched = ids.len();
+            let in_days = format!("in {REACH_DAYS} days");
+            if touched <= limit {
+                let reason = format!("Number {touched} of {limit} {in_days} without a person");
                 change.guardrails.push(guardrail_check("reach", Outcome::Passed, reason));
                 continue;
             }
             let reason = format!(
-                "{touched} of {all} would change, {limit} may without a person ({share}): a person decides on this one"
+                "Number {touched} {in_days}, {limit} of {} may without a person ({share}): a person \
+                 decides on this one",
+                counted(all, "partner")
             );
             change.guardrails.push(guardrail_check("reach", Outcome::NeedsApproval, reason));
             change.needs_approval = true;
@@ -89,14 +110,34 @@ pub(crate) fn limit_reach(
     }
 }
 
-/// Stops raises beyond the capacity of one plan, those of the smallest partners first.
+/// Kinds of actions whose reach is counted together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ReachClass {
+    Quota,
+    Access,
+    Rest,
+}
+
+impl ReachClass {
+    fn of(action: ActionKind) -> Self {
+        match action {
+            ActionKind::SetQuota => Self::Quota,
+            ActionKind::ApproveProduction => Self::Access,
+            ActionKind::RouteSupport | ActionKind::Notify => Self::Rest,
+        }
+    }
+}
+
+/// Stops raises beyond the capacity, those of the smallest partners first. Grants in force count.
 pub(crate) fn limit_capacity(
     draft: &mut DraftPlan,
     policy: &Policy,
+    input: &PlanInput,
     partners: &BTreeMap<&str, &PartnerState>,
 ) {
     let capacity = policy.guardrails.capacity_per_minute;
-    let mut used = 0;
+    let granted = input.history.grants().map(|(_, grant)| (grant.per_minute - grant.base).max(0));
+    let mut used = granted.fold(0_i64, i64::saturating_add);
     draft.changes.sort_by_cached_key(|change| by_impact(partners, change));
     let mut kept = Vec::with_capacity(draft.changes.len());
     for mut change in std::mem::take(&mut draft.changes) {
@@ -106,15 +147,20 @@ pub(crate) fn limit_capacity(
             continue;
         }
         let (more, limit) = (thousands(raise), thousands(capacity));
-        if used + raise <= capacity {
-            used += raise;
-            let reason = format!("{} of {limit} a minute granted by this plan", thousands(used));
-            change.guardrails.push(guardrail_check("capacity", Outcome::Passed, reason));
+        let is_overridden =
+            |o: &GuardrailOverride| o.partner_id == change.partner_id && o.guardrail == "capacity";
+        let is_overridden = input.overrides.iter().any(is_overridden);
+        if is_overridden || used.saturating_add(raise) <= capacity {
+            used = used.saturating_add(raise);
+            let reason = format!("{} of {limit} a minute granted", thousands(used));
+            let outcome = if is_overridden { Outcome::Overridden } else { Outcome::Passed };
+            change.needs_approval |= is_overridden;
+            change.guardrails.push(guardrail_check("capacity", outcome, reason));
             kept.push(change);
             continue;
         }
-        let left = thousands(capacity - used);
-        let reason = format!("{more} more a minute, {left} of this plan's {limit} left");
+        let left = thousands((capacity - used).max(0));
+        let reason = format!("{more} more a minute, {left} of {limit} left");
         change.guardrails.push(guardrail_check("capacity", Outcome::Stopped, reason));
         draft.stopped.push(StoppedChange {
             partner_id: change.partner_id,

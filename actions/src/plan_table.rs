@@ -51,6 +51,7 @@ fn action(kind: ActionKind) -> &'static str {
     match kind {
         ActionKind::RouteSupport => "support",
         ActionKind::SetQuota => "quota",
+        ActionKind::ApproveProduction => "production",
         ActionKind::Notify => "notify",
     }
 }

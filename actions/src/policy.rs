@@ -21,17 +21,23 @@ pub struct Policy {
     pub plans: BTreeMap<String, PlanQuota>,
 }
 
-/// What a rule decides. A partner gets the first rule of each kind that matches.
+/// What a rule decides. A partner gets the first rule of each kind that matches, and of notices
+/// every one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleKind {
     Support,
     Quota,
+    /// Production access.
+    Access,
+    Notice,
 }
 
 /// A rule of the policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
+    /// Names the rule in the log and in keys, whatever its name and its place become.
+    pub id: String,
     pub name: String,
     pub kind: RuleKind,
     /// A SQL boolean expression over one row a partner.
@@ -46,27 +52,30 @@ pub struct Rule {
 pub enum RuleAction {
     RouteSupport(SupportRoute),
     SetQuota(QuotaTarget),
+    ApproveProduction,
     Notify {
         who: String,
+        about: String,
     },
     /// Support: leave the queue. Quota: no change.
     None,
 }
 
 /// What a quota should become.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum QuotaTarget {
     /// Calls a minute.
     PerMinute(i64),
     /// A share of the present quota: 0.5 is +50 %.
     Step(f64),
+    /// The next rung above the present quota, calls a minute, ascending.
+    Ladder(Vec<i64>),
 }
 
 /// The table `[guardrails]`; `default_policy.toml` says what each key means.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuardrailSettings {
-    pub kill_switch: bool,
     pub max_raise: f64,
     pub max_cut: f64,
     pub headroom: f64,
@@ -76,6 +85,7 @@ pub struct GuardrailSettings {
     pub approval_above_30d: f64,
     pub grant_days: i64,
     pub stale_hours: i64,
+    pub bake_minutes: i64,
 }
 
 /// The quotas of a partner's plan, in calls a minute.
@@ -115,12 +125,14 @@ struct RawPolicy {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRule {
+    id: String,
     name: String,
     #[serde(rename = "for")]
     kind: RuleKind,
     when: String,
     route_support: Option<SupportRoute>,
     set_quota: Option<RawQuota>,
+    approve_production: Option<bool>,
     notify: Option<RawNotify>,
     none: Option<bool>,
 }
@@ -130,12 +142,14 @@ struct RawRule {
 struct RawQuota {
     per_minute: Option<i64>,
     step: Option<f64>,
+    ladder: Option<Vec<i64>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawNotify {
     who: String,
+    about: String,
 }
 
 impl Policy {
@@ -158,12 +172,16 @@ impl Policy {
             return Err(PolicyError::Value { at: version_at, key, given, expected });
         }
         let mut rules = Vec::with_capacity(raw.rules.len());
-        let mut names = BTreeSet::new();
+        let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for spanned in raw.rules {
             let at = position(spanned.span());
             let rule = rule(spanned.into_inner(), at)?;
             if !names.insert(rule.name.clone()) {
                 let problem = "is there twice; a plan names the rule it follows".to_owned();
+                return Err(PolicyError::Rule { at, rule: rule.name, problem });
+            }
+            if !ids.insert(rule.id.clone()) {
+                let problem = format!("has the id \"{}\" of another rule", rule.id);
                 return Err(PolicyError::Rule { at, rule: rule.name, problem });
             }
             rules.push(rule);
@@ -192,25 +210,45 @@ fn rule(raw: RawRule, at: Position) -> Result<Rule, PolicyError> {
     if raw.name.trim().is_empty() {
         return Err(refused("has no name"));
     }
+    let is_id_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    if raw.id.is_empty() || !raw.id.chars().all(is_id_char) {
+        return Err(refused("needs an id of lower-case letters, digits, - and _"));
+    }
     if raw.when.trim().is_empty() {
         return Err(refused("has an empty condition; write when = \"true\" to match everyone"));
     }
-    let one = "needs exactly one of route_support, set_quota, notify, none = true";
-    let action = match (raw.route_support, raw.set_quota, raw.notify, raw.none) {
-        (Some(route), None, None, None) => RuleAction::RouteSupport(route),
-        (None, Some(quota), None, None) => {
-            RuleAction::SetQuota(quota_target(&quota).map_err(refused)?)
+    let one = "needs exactly one of route_support, set_quota, approve_production = true, notify, \
+               none = true";
+    let given = (raw.route_support, raw.set_quota, raw.approve_production, raw.notify, raw.none);
+    let action = match given {
+        (Some(route), None, None, None, None) => RuleAction::RouteSupport(route),
+        (None, Some(quota), None, None, None) => {
+            RuleAction::SetQuota(quota_target(quota).map_err(refused)?)
         }
-        (None, None, Some(notify), None) => RuleAction::Notify { who: notify.who },
-        (None, None, None, Some(true)) => RuleAction::None,
+        (None, None, Some(true), None, None) => RuleAction::ApproveProduction,
+        (None, None, None, Some(notify), None) => {
+            RuleAction::Notify { who: notify.who, about: notify.about }
+        }
+        (None, None, None, None, Some(true)) => RuleAction::None,
         _ => return Err(refused(one)),
     };
     match (&action, raw.kind) {
-        (RuleAction::RouteSupport(_), RuleKind::Quota) => {
+        (RuleAction::RouteSupport(_), kind) if kind != RuleKind::Support => {
             return Err(refused("routes support, so it must be for = \"support\""));
         }
-        (RuleAction::SetQuota(_), RuleKind::Support) => {
+        (RuleAction::SetQuota(_), kind) if kind != RuleKind::Quota => {
             return Err(refused("sets a quota, so it must be for = \"quota\""));
+        }
+        (RuleAction::ApproveProduction, kind) if kind != RuleKind::Access => {
+            return Err(refused("approves production, so it must be for = \"access\""));
+        }
+        (RuleAction::Notify { .. }, kind) if kind != RuleKind::Notice => {
+            return Err(refused("notifies, so it must be for = \"notice\""));
+        }
+        (RuleAction::None, RuleKind::Notice) => {
+            return Err(refused(
+                "notifies nobody; every notice is decided by itself, so leave it out",
+            ));
         }
         (RuleAction::RouteSupport(route), _) if route.priority < 1 || route.sla_hours < 1 => {
             return Err(refused("needs a priority and sla_hours of 1 or more"));
@@ -218,30 +256,47 @@ fn rule(raw: RawRule, at: Position) -> Result<Rule, PolicyError> {
         (RuleAction::RouteSupport(route), _) if route.queue.trim().is_empty() => {
             return Err(refused("routes to a queue without a name"));
         }
-        (RuleAction::Notify { who }, _) if who.trim().is_empty() => {
+        (RuleAction::Notify { who, .. }, _) if who.trim().is_empty() => {
             return Err(refused("notifies nobody; give who a name"));
+        }
+        (RuleAction::Notify { about, .. }, _) if about.trim().is_empty() => {
+            return Err(refused("does not say what the notice is about"));
         }
         _ => {}
     }
-    Ok(Rule { name: raw.name, kind: raw.kind, condition: raw.when, action, line: at.line })
+    Ok(Rule {
+        id: raw.id,
+        name: raw.name,
+        kind: raw.kind,
+        condition: raw.when,
+        action,
+        line: at.line,
+    })
 }
 
-fn quota_target(raw: &RawQuota) -> Result<QuotaTarget, &'static str> {
-    match (raw.per_minute, raw.step) {
-        (Some(quota), None) if quota >= 0 => Ok(QuotaTarget::PerMinute(quota)),
-        (Some(_), None) => Err("sets a negative quota"),
-        (None, Some(step)) if step.is_finite() && step > -1.0 && step != 0.0 => {
+fn quota_target(raw: RawQuota) -> Result<QuotaTarget, &'static str> {
+    match (raw.per_minute, raw.step, raw.ladder) {
+        (Some(quota), None, None) if quota >= 0 => Ok(QuotaTarget::PerMinute(quota)),
+        (Some(_), None, None) => Err("sets a negative quota"),
+        (None, Some(step), None) if step.is_finite() && step > -1.0 && step != 0.0 => {
             Ok(QuotaTarget::Step(step))
         }
-        (None, Some(_)) => Err("has a step that is 0, or −1 or less; 0.5 is +50 %"),
-        _ => Err("needs exactly one of set_quota.per_minute and set_quota.step"),
+        (None, Some(_), None) => Err("has a step that is 0, or −1 or less; 0.5 is +50 %"),
+        (None, None, Some(rungs)) => {
+            let ascends = rungs.windows(2).all(|two| two[0] < two[1]);
+            match ascends && rungs.first().is_some_and(|first| *first > 0) {
+                true => Ok(QuotaTarget::Ladder(rungs)),
+                false => Err("needs a ladder of quotas above 0 that ascends"),
+            }
+        }
+        _ => Err("needs exactly one of set_quota.per_minute, set_quota.step and set_quota.ladder"),
     }
 }
 
 fn check_guardrails(g: &GuardrailSettings, text: &str, table: Position) -> Result<(), PolicyError> {
     let amount = |value: f64| value.is_finite() && value >= 0.0;
     let share = |value: f64| (0.0..=1.0).contains(&value);
-    let rows: [(&'static str, String, &'static str, bool); 9] = [
+    let rows: [(&'static str, String, &'static str, bool); 10] = [
         ("max_raise", g.max_raise.to_string(), "0 or more", amount(g.max_raise)),
         ("max_cut", g.max_cut.to_string(), "0 to 1", share(g.max_cut)),
         ("headroom", g.headroom.to_string(), "1 or more", amount(g.headroom) && g.headroom >= 1.0),
@@ -265,6 +320,12 @@ fn check_guardrails(g: &GuardrailSettings, text: &str, table: Position) -> Resul
             g.stale_hours.to_string(),
             "1 to 87600",
             (1..=87_600).contains(&g.stale_hours),
+        ),
+        (
+            "bake_minutes",
+            g.bake_minutes.to_string(),
+            "0 to 1440",
+            (0..=1_440).contains(&g.bake_minutes),
         ),
     ];
     let Some((key, given, expected, _)) = rows.into_iter().find(|row| !row.3) else {
@@ -292,11 +353,10 @@ mod tests {
     #[test]
     fn the_default_parses() {
         let policy = Policy::parse(DEFAULT_POLICY).expect("the shipped policy");
-        assert_eq!(policy.rules.len(), 6);
+        assert_eq!(policy.rules.len(), 9);
         let g = &policy.guardrails;
         assert_eq!((g.max_raise, g.max_cut, g.headroom, g.reach), (0.5, 0.1, 1.2, 0.05));
         assert_eq!((g.cooldown_days, g.grant_days, g.stale_hours), (7, 30, 36));
-        assert!(!g.kill_switch);
         let lines: Vec<&str> = DEFAULT_POLICY.lines().collect();
         for rule in &policy.rules {
             assert_eq!(lines[rule.line - 1], "[[rules]]", "{}", rule.name);
@@ -333,12 +393,17 @@ mod tests {
         );
         check("when = \"true\"", "when = \" \"", &["\"Nothing to do\" has an empty condition"]);
         check("\nnone = true", "\nnone = false", &["\"Nothing to do\" needs exactly one of"]);
-        check("\nnone = true", "\nnone = true\nnotify = { who = \"x\" }", &["exactly one of"]);
+        check("\nnone = true", "\nnone = true\napprove_production = true", &["exactly one of"]);
         check("name = \"At risk\"", "name = \"Nothing to do\"", &["is there twice"]);
         check("who = \"manager\"", "who = \" \"", &["notifies nobody"]);
         check("priority = 1", "priority = 0", &["priority and sla_hours of 1 or more"]);
         check("queue = \"onboarding\", ", "", &["missing field `queue`"]);
         check("for = \"quota\"\nwhen", "for = \"support\"\nwhen", &["must be for = \"quota\""]);
+        check("for = \"access\"\nwhen", "for = \"quota\"\nwhen", &["must be for = \"access\""]);
+        check("id = \"stuck\"", "id = \"at-risk\"", &["has the id \"at-risk\" of another"]);
+        check("id = \"stuck\"", "id = \"Stuck!\"", &["needs an id of lower-case letters"]);
+        check("about = \"on watch\"", "about = \" \"", &["what the notice is about"]);
+        check("step = 0.5 }\n\n", "ladder = [9, 3] }\n\n", &["a ladder of quotas"]);
         check(
             "\nfor = \"support\"",
             "\nfor = \"suport\"",

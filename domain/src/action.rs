@@ -10,17 +10,20 @@ use crate::named_enum::named_enum;
 pub enum ActionKind {
     RouteSupport,
     SetQuota,
+    ApproveProduction,
     Notify,
 }
 
 impl ActionKind {
-    pub const ALL: [Self; 3] = [Self::RouteSupport, Self::SetQuota, Self::Notify];
+    pub const ALL: [Self; 4] =
+        [Self::RouteSupport, Self::SetQuota, Self::ApproveProduction, Self::Notify];
 
     /// The name in a plan.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RouteSupport => "route_support",
             Self::SetQuota => "set_quota",
+            Self::ApproveProduction => "approve_production",
             Self::Notify => "notify",
         }
     }
@@ -37,9 +40,15 @@ pub enum Setting {
         /// Calls a minute.
         per_minute: i64,
     },
+    /// May call production.
+    Production {
+        approved: bool,
+    },
     Notify {
         /// The recipient: `manager`, `partner`, or a name.
         who: String,
+        /// What it is about, in a few words.
+        about: String,
     },
 }
 

@@ -286,6 +286,76 @@ pub fn annotations() -> TableDef {
     unpartitioned("scores/annotations", fields)
 }
 
+/// Returns the log of actions, append-only: a row for each approval, attempt, answer and end. Rows of
+/// one append share a `sequence`, which counts the appends from 1. `from`, `to` and `in_force` are
+/// JSON.
+pub fn action_log() -> TableDef {
+    use DataType::{Int64, Utf8};
+    let fields = vec![
+        required("sequence", Int64),
+        required("at", instant()),
+        required("entry", Utf8),
+        required("plan_id", Utf8),
+        required("key", Utf8),
+        required("partner_id", Utf8),
+        required("action", Utf8),
+        required("origin", Utf8),
+        required("rule_id", Utf8),
+        optional("from", Utf8),
+        optional("to", Utf8),
+        optional("in_force", Utf8),
+        optional("expires_at", instant()),
+        optional("base_per_minute", Int64),
+        optional("episode_start", instant()),
+        optional("channel", Utf8),
+        required("attempt", Int64),
+        optional("next_at", instant()),
+        required("by", Utf8),
+        optional("answer", Utf8),
+        required("policy_version", Utf8),
+    ];
+    unpartitioned("actions/log", fields)
+}
+
+/// Returns the table of the kill switch, append-only; the row with the greatest `sequence` counts.
+pub fn action_switch() -> TableDef {
+    use DataType::{Boolean, Int64, Utf8};
+    let fields = vec![
+        required("sequence", Int64),
+        required("at", instant()),
+        required("by", Utf8),
+        required("stopped", Boolean),
+        required("reason", Utf8),
+    ];
+    unpartitioned("actions/switch", fields)
+}
+
+/// Returns the table of episodes, append-only: when rules began to hold for a subject, when an
+/// evaluation did not find them, and when they ended.
+pub fn action_episodes() -> TableDef {
+    use DataType::{Int64, Utf8};
+    let fields = vec![
+        required("sequence", Int64),
+        required("as_of", instant()),
+        required("rule_id", Utf8),
+        required("partner_id", Utf8),
+        required("started_at", instant()),
+        required("event", Utf8),
+    ];
+    unpartitioned("actions/episodes", fields)
+}
+
+/// Returns the table of plans that were decided on or applied, as JSON.
+pub fn action_plans() -> TableDef {
+    use DataType::Utf8;
+    let fields = vec![
+        required("plan_id", Utf8),
+        required("at", instant()),
+        required("plan", Utf8),
+    ];
+    unpartitioned("actions/plans", fields)
+}
+
 fn unpartitioned(name: &str, fields: Vec<Field>) -> TableDef {
     TableDef { name: name.to_owned(), schema: Arc::new(Schema::new(fields)), partition_by: None }
 }

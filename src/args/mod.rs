@@ -1,10 +1,12 @@
 //! The command line. Doc comments of arguments are the texts of `--help`.
 //!
+//! - `actions`: `rapport actions`
 //! - `ingest`: `rapport ingest` and `rapport bench`
 //! - `metrics`: `rapport metrics`
 //! - `lake`: `rapport lake`
 //! - `score`: the explanation of scores, what `rapport score` records, and the test of the scores
 
+mod actions;
 mod ingest;
 mod lake;
 mod metrics;
@@ -14,6 +16,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use actions::{
+    ActionsCommand, ApplyArgs, DecideArgs, DeliverArgs, LogArgs, PlanArgs, PlanReferenceArgs,
+    RollbackArgs, SettleArgs, SimulateArgs, SwitchArgs,
+};
 pub(crate) use ingest::{
     BenchCommand, BenchIngestArgs, DeadLettersArgs, FieldsArgs, IngestCommand, IngestLoadArgs,
     IngestRunArgs, IngestTryArgs, MappingsArgs, ReplayArgs,
@@ -77,7 +83,7 @@ pub(crate) enum Command {
     /// Score the health of partners
     #[command(subcommand)]
     Score(ScoreCommand),
-    /// Plan support routing and quota changes
+    /// Plan support routing, quota changes and notices, apply them, and take them back
     #[command(subcommand)]
     Actions(ActionsCommand),
     /// Write the report as static pages
@@ -226,15 +232,3 @@ pub(crate) enum ScoreCommand {
     Proof(ProofCommand),
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum ActionsCommand {
-    /// Propose support queues and quotas from policy.toml, for a person to review
-    Plan {
-        /// Where the plan goes
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-        /// Up to this UTC midnight [default: the last one the data is complete to]
-        #[arg(long, value_name = "T")]
-        as_of: Option<String>,
-    },
-}

@@ -211,7 +211,7 @@ async fn analyse(project: &Project, dir: &Path, summary: &mut DemoSummary) -> an
 
     let began = Instant::now();
     let made_plan = plan::make(project, &session, &scored).await?;
-    plan::write(&made_plan, &dir.join("plan.json"))?;
+    crate::action_plans::write_plan(&made_plan, &dir.join("plan.json"))?;
     summary.changes = made_plan.changes.len();
     summary.stage("plan", began);
 

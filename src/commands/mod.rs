@@ -3,8 +3,9 @@
 //! - Projects and events: `init`, `demo`, `generate`, `ingest`, `fields`, `dead_letters`, `bench`
 //! - The lake: `lake`, `status`, `compact`, `retain`, `erase`, `doctor`
 //! - Metrics: `metrics`, `diff`, `docs`, `sql`
-//! - Decisions: `score`, `plan`, `report`, `run`
+//! - Decisions: `score`, `plan`, `actions`, `report`, `run`
 
+mod actions;
 mod bench;
 mod compact;
 mod dead_letters;
@@ -32,7 +33,7 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use crate::args::{
-    ActionsCommand, Arguments, BenchCommand, Command, IngestCommand, MetricsCommand, ProofCommand,
+    Arguments, BenchCommand, Command, IngestCommand, MetricsCommand, ProofCommand,
     ScoreCommand,
 };
 use crate::config::Config;
@@ -109,8 +110,8 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         Command::Score(ScoreCommand::Movers(options)) => {
             runtime.block_on(score::movers(&open(config()?)?, &options))
         }
-        Command::Actions(ActionsCommand::Plan { out, as_of }) => {
-            runtime.block_on(plan::run(&open(config()?)?, &out, as_of.as_deref()))
+        Command::Actions(command) => {
+            runtime.block_on(actions::run(&open(config()?)?, &command))
         }
         Command::Report { out, as_of } => {
             runtime.block_on(report::run(&open(config()?)?, &out, as_of.as_deref()))

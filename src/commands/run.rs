@@ -58,7 +58,7 @@ pub(crate) fn run(
         let (session, scored) = plan::scored_session(&project, as_of).await.context("scores")?;
         print_line(&format!("score    {} as of {as_of}", counted(scored.partners.len(), "partner")))?;
         let made_plan = plan::make(&project, &session, &scored).await.context("the plan")?;
-        plan::write(&made_plan, &options.plan)?;
+        crate::action_plans::write_plan(&made_plan, &options.plan)?;
         print_line(&format!(
             "plan     {} in {}",
             counted(made_plan.changes.len(), "change"),

@@ -36,6 +36,7 @@ pub(super) fn check(values: &RapportToml, path: &Path, text: &str) -> anyhow::Re
         (vec!["metrics", "programme"], file(&metrics.programme.path)),
         (vec!["scoring", "policy"], file(&values.scoring.policy.path)),
         (vec!["actions", "policy"], file(&values.actions.policy.path)),
+        (vec!["actions", "mapping"], file(&values.actions.mapping.path)),
     ]);
     let found = problems.into_iter().find_map(|(key, problem)| Some((key, problem?)));
     let Some((key, problem)) = found else { return Ok(()) };

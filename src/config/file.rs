@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use actions::deliver::ChannelDefinition;
 use domain::Stream;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue, Deserializer, Error};
@@ -24,7 +25,7 @@ pub(super) struct RapportToml {
     pub(super) ingest: IngestSection,
     pub(super) metrics: MetricsSection,
     pub(super) scoring: PolicySection,
-    pub(super) actions: PolicySection,
+    pub(super) actions: ActionsSection,
 }
 
 #[derive(Clone, Deserialize)]
@@ -132,6 +133,20 @@ pub(super) struct MetricsSection {
 
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct ActionsSection {
+    #[serde(skip_serializing_if = "OptionalFile::is_default")]
+    pub(super) policy: OptionalFile,
+    // Where actions go changes no figure.
+    #[serde(skip_serializing)]
+    pub(super) mapping: OptionalFile,
+    #[serde(skip_serializing)]
+    pub(super) channels: Vec<ChannelDefinition>,
+    #[serde(skip_serializing)]
+    pub(super) deliver: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct PolicySection {
     #[serde(skip_serializing_if = "OptionalFile::is_default")]
     pub(super) policy: OptionalFile,
@@ -200,6 +215,7 @@ impl RapportToml {
             ("metrics", "programme", &mut parsed.metrics.programme),
             ("scoring", "policy", &mut parsed.scoring.policy),
             ("actions", "policy", &mut parsed.actions.policy),
+            ("actions", "mapping", &mut parsed.actions.mapping),
         ];
         for (section, key, file) in files {
             let section = project.get(section).and_then(|value| value.get_ref().as_table());

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
+use actions::deliver::ChannelDefinition;
 use anyhow::Context;
 use domain::{Stream, toml_error};
 use ingest::{KafkaSettings, RegistrySettings};
@@ -240,6 +241,21 @@ impl Config {
     /// Returns the path and the text of the action policy; `None` means the built-in one.
     pub(crate) fn actions_policy(&self) -> anyhow::Result<Option<(PathBuf, String)>> {
         self.policy(&self.values.actions.policy)
+    }
+
+    /// Returns the path of the mapping of partners, if there is one.
+    pub(crate) fn actions_mapping(&self) -> Option<PathBuf> {
+        self.values.actions.mapping.find_in(&self.folder)
+    }
+
+    /// Returns the channels that the configuration defines.
+    pub(crate) fn action_channels(&self) -> &[ChannelDefinition] {
+        &self.values.actions.channels
+    }
+
+    /// Returns the name of the channel of each kind of action.
+    pub(crate) fn action_routes(&self) -> &BTreeMap<String, String> {
+        &self.values.actions.deliver
     }
 
     fn policy(&self, file: &OptionalFile) -> anyhow::Result<Option<(PathBuf, String)>> {

@@ -25,6 +25,7 @@ pub(crate) fn headline(row: &PlanRow) -> String {
             format!("Leave the support queue {queue}")
         }
         (ActionKind::RouteSupport, None, None) => "To support".to_owned(),
+        (ActionKind::ApproveProduction, ..) => "Approve for production".to_owned(),
         (ActionKind::Notify, from, to) => format!("Tell {}", to.or(from).unwrap_or_default()),
     };
     format::truncate_to_chars(&format::name_or_id(None, text.trim()), HEADLINE_LENGTH)
@@ -74,7 +75,8 @@ mod tests {
         let queue = "integration-help".to_owned();
         let route =
             || Setting::Support(SupportRoute { queue: queue.clone(), priority: 2, sla_hours: 24 });
-        let manager = Setting::Notify { who: "manager".to_owned() };
+        let (who, about) = ("manager".to_owned(), "risk".to_owned());
+        let manager = Setting::Notify { who, about };
         check(SetQuota, quota(600), quota(900), None, "Quota 600 → 900 calls a minute");
         let raise = "Quota 5 → 7 calls a minute until 21 Dec 2026";
         check(SetQuota, quota(5), quota(7), Some("2026-12-21"), raise);

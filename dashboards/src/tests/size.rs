@@ -37,7 +37,7 @@ fn hostile(n: usize) -> ReportInput {
     }
     for row in &mut input.plan {
         row.why = "<".repeat(300_000);
-        row.to = Some(Setting::Notify { who: "&".repeat(300_000) });
+        row.to = Some(Setting::Notify { who: "&".repeat(300_000), about: String::new() });
         row.guardrails = vec!["\"".repeat(300_000); 8];
     }
     for rows in input.first_rows.values_mut() {

@@ -9,7 +9,9 @@ pub fn plain_setting(setting: Option<&Setting>) -> String {
         None => "none".to_owned(),
         Some(Setting::Support(r)) => format!("{} P{}, {} h", r.queue, r.priority, r.sla_hours),
         Some(Setting::Quota { per_minute }) => thousands(*per_minute),
-        Some(Setting::Notify { who }) => recipient(who),
+        Some(Setting::Production { approved: true }) => "production".to_owned(),
+        Some(Setting::Production { approved: false }) => "sandbox".to_owned(),
+        Some(Setting::Notify { who, .. }) => recipient(who),
     }
 }
 
@@ -30,7 +32,9 @@ mod tests {
     #[test]
     fn settings() {
         let route = SupportRoute { queue: "onboarding".to_owned(), priority: 3, sla_hours: 48 };
-        let notice = |who: &str| Setting::Notify { who: who.to_owned() };
+        let about = "quota".to_owned();
+        let notice = |who: &str| Setting::Notify { who: who.to_owned(), about: about.clone() };
+        assert_eq!(plain_setting(Some(&Setting::Production { approved: true })), "production");
         assert_eq!(plain_setting(None), "none");
         assert_eq!(plain_setting(Some(&Setting::Support(route))), "onboarding P3, 48 h");
         assert_eq!(plain_setting(Some(&Setting::Quota { per_minute: 1_200 })), "1,200");

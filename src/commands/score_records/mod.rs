@@ -11,7 +11,7 @@ mod override_tier;
 mod record;
 mod sentiment;
 
-pub(crate) use record::author;
+pub(crate) use record::{author, option_text, print_list, session};
 
 use crate::args::RecordCommand;
 use crate::project::Project;

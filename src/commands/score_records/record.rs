@@ -39,7 +39,7 @@ pub(crate) fn author(given: Option<&str>) -> anyhow::Result<String> {
 }
 
 /// Returns the text of an option without the space around it.
-pub(super) fn option_text(option: &str, text: &str) -> anyhow::Result<String> {
+pub(crate) fn option_text(option: &str, text: &str) -> anyhow::Result<String> {
     checked_text(text).map_err(|what| usage_error(format!("{option} {what}")))
 }
 
@@ -72,7 +72,7 @@ fn checked(text: &str, max: usize) -> Result<String, String> {
 }
 
 /// Returns a session that sees what was recorded and every event up to now, today's too.
-pub(super) async fn session(project: &Project) -> anyhow::Result<Session> {
+pub(crate) async fn session(project: &Project) -> anyhow::Result<Session> {
     let tomorrow = Day::of_micros(project.now).plus(1);
     Ok(project.reading_engine().open_session(AsOf::of_day(tomorrow), None).await?)
 }
@@ -165,7 +165,7 @@ pub(super) fn text_column<'a>(
 }
 
 /// Prints rows, or on stderr a sentence for people where there are none.
-pub(super) fn print_list(rows: &RecordBatch, format: Format, none: &str) -> anyhow::Result<()> {
+pub(crate) fn print_list(rows: &RecordBatch, format: Format, none: &str) -> anyhow::Result<()> {
     if rows.num_rows() == 0 && format == Format::Table {
         print_note(none);
         return Ok(());

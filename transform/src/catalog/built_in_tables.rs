@@ -14,7 +14,7 @@ use crate::catalog::header::Header;
 pub(crate) const RAW_SCHEMA: &str = "raw";
 
 /// The tables of the lake that are neither events nor rollups.
-pub(crate) const LAKE_TABLES: [&str; 10] = [
+pub(crate) const LAKE_TABLES: [&str; 14] = [
     "dead_letters",
     "runs",
     "partner_health",
@@ -25,6 +25,10 @@ pub(crate) const LAKE_TABLES: [&str; 10] = [
     "sentiment",
     "notes",
     "annotations",
+    "action_log",
+    "action_switch",
+    "action_episodes",
+    "action_plans",
 ];
 
 /// The tables that are made from the configuration, or filled by the program for one session.
@@ -55,7 +59,7 @@ const EVENT_KEY: &[&str] = &["event_date", "partner_id", "event_id"];
 const RECORD_KEY: &[&str] = &["topic", "kafka_partition", "kafka_offset"];
 
 /// All such tables but those of the streams, which follow from their definitions.
-const BUILT_IN_TABLES: [BuiltInTable; 19] = [
+const BUILT_IN_TABLES: [BuiltInTable; 23] = [
     BuiltInTable {
         name: ARRIVALS,
         key: Some(&["stream", "event_date"]),
@@ -106,6 +110,26 @@ const BUILT_IN_TABLES: [BuiltInTable; 19] = [
         name: "annotations",
         key: None,
         description: "Days that scores leave out: the platform's incidents, planned pauses of a partner",
+    },
+    BuiltInTable {
+        name: "action_log",
+        key: None,
+        description: "What was approved, sent and answered of every action, append-only",
+    },
+    BuiltInTable {
+        name: "action_switch",
+        key: None,
+        description: "When deliveries were stopped and resumed, by whom and why",
+    },
+    BuiltInTable {
+        name: "action_episodes",
+        key: None,
+        description: "When rules began and ceased to hold for partners",
+    },
+    BuiltInTable {
+        name: "action_plans",
+        key: None,
+        description: "The plans that were decided on or applied, as JSON",
     },
     BuiltInTable {
         name: "rates",
@@ -398,6 +422,10 @@ pub(crate) fn lake_table(name: &str) -> &str {
         "sentiment" => "scores/sentiment",
         "notes" => "scores/notes",
         "annotations" => "scores/annotations",
+        "action_log" => "actions/log",
+        "action_switch" => "actions/switch",
+        "action_episodes" => "actions/episodes",
+        "action_plans" => "actions/plans",
         other => other,
     }
 }
@@ -414,6 +442,10 @@ pub(crate) fn lake_schema(name: &str) -> SchemaRef {
         "sentiment" => lake::schema::sentiment().schema,
         "notes" => lake::schema::notes().schema,
         "annotations" => lake::schema::annotations().schema,
+        "action_log" => lake::schema::action_log().schema,
+        "action_switch" => lake::schema::action_switch().schema,
+        "action_episodes" => lake::schema::action_episodes().schema,
+        "action_plans" => lake::schema::action_plans().schema,
         _ => lake::schema::partner_health().schema,
     }
 }

@@ -1,0 +1,193 @@
+//! Apply: delivers the changes of a plan, each at most once.
+//!
+//! - `store`: what apply needs of the lake
+//! - `check`: whether a plan may be applied at all
+//! - `step`: what is to be done with one change, from what the log says of it
+//! - `wave`: in which order and in what portions changes are sent
+//! - `delivery`: sends one change and writes what came of it
+//! - `verify`: asks the receivers whether what was sent is in force
+//!
+//! Before anything is sent, an `attempted` row is appended to the log on the condition that nobody
+//! appended another one since it was read. So two programs never send the same attempt, and a kill
+//! leaves a trace: an attempt without an outcome.
+
+mod backoff;
+mod check;
+mod delivery;
+mod step;
+mod store;
+mod verify;
+mod wave;
+
+use std::collections::BTreeMap;
+
+use crate::deliver::Channel;
+use crate::document::{Change, Plan};
+use crate::log::{EntryKind, History, LogEntry, Origin};
+
+pub use check::ApplyRefusal;
+pub use delivery::{ChangeReport, DeliveryOutcome};
+pub use store::{ActionStore, StoreError, StoreState};
+pub use verify::{VerifyReport, verify};
+
+use delivery::Sender;
+use wave::waves;
+
+/// Failures after which nothing more of a plan is sent.
+const MAX_FAILURES: usize = 2;
+
+/// The channels by their names.
+pub type Channels = BTreeMap<String, Box<dyn Channel>>;
+
+/// How a plan is applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApplyOptions {
+    pub by: String,
+    /// Seconds between two waves.
+    pub bake_seconds: u64,
+    /// Seconds after which an attempt without an outcome was killed.
+    pub lease_seconds: i64,
+}
+
+/// Why a plan was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error(transparent)]
+    Refused(#[from] ApplyRefusal),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the plan could not be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// What came of a plan.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ApplyReport {
+    pub changes: Vec<ChangeReport>,
+    /// Why the rest of the plan was not sent.
+    pub halted: Option<String>,
+}
+
+/// Applies a plan: sends what may be sent, in waves, and writes what came of each change. A second
+/// call goes on where the first one was interrupted.
+///
+/// # Errors
+/// Why the plan is refused; then nothing is sent and nothing is written.
+pub async fn apply(
+    plan: &Plan,
+    policy_version: &str,
+    store: &dyn ActionStore,
+    channels: &Channels,
+    options: &ApplyOptions,
+) -> Result<ApplyReport, ApplyError> {
+    check::check(plan, policy_version, store).await?;
+    extend_grants(plan, store, options).await?;
+    let mut report = ApplyReport::default();
+    let state = store.read().await?;
+    let history = History::of(&state.entries);
+    let mut failures = 0;
+    let mut is_first = true;
+    for wave in waves(plan, &history) {
+        let is_pending = wave.iter().any(|change| !step::is_over(change, &history));
+        if is_pending && !is_first {
+            store.wait(options.bake_seconds).await;
+        }
+        is_first = is_first && !is_pending;
+        let ids: Vec<String> = wave.iter().map(|change| change.partner_id.clone()).collect();
+        let partners = store.partners(&ids).await?;
+        for change in wave {
+            let sender = Sender {
+                plan,
+                change,
+                store,
+                channels,
+                options,
+                partner: partners.get(&change.partner_id),
+            };
+            let done = sender.send().await?;
+            failures += usize::from(done.outcome.is_failure());
+            let halts = done.outcome == DeliveryOutcome::Halted;
+            let text = done.text.clone();
+            report.changes.push(done);
+            if halts {
+                report.halted = Some(text);
+                return Ok(report);
+            }
+            if failures >= MAX_FAILURES {
+                report.halted = Some(format!("{MAX_FAILURES} changes failed"));
+                return Ok(report);
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Writes the extensions of a plan to the log, each once.
+async fn extend_grants(
+    plan: &Plan,
+    store: &dyn ActionStore,
+    options: &ApplyOptions,
+) -> Result<(), ApplyError> {
+    loop {
+        let state = store.read().await?;
+        let is_new = |key: &str| {
+            !state.entries.iter().any(|e| e.key == key && e.kind == EntryKind::Extended)
+        };
+        let rows: Vec<LogEntry> = plan
+            .extensions
+            .iter()
+            .filter(|extension| is_new(&extension.key))
+            .map(|extension| LogEntry {
+                at: store.now(),
+                kind: EntryKind::Extended,
+                plan_id: plan.plan_id.clone(),
+                key: extension.key.clone(),
+                partner_id: extension.partner_id.clone(),
+                action: domain::ActionKind::SetQuota,
+                origin: Origin::Expiry,
+                rule_id: "grant-end".to_owned(),
+                from: None,
+                to: None,
+                in_force: None,
+                expires_at: Some(extension.until),
+                base_per_minute: Some(extension.base_per_minute),
+                episode_start: None,
+                channel: None,
+                attempt: 0,
+                next_at: None,
+                by: options.by.clone(),
+                answer: Some(extension.reason.clone()),
+                policy_version: plan.policy_version.clone(),
+            })
+            .collect();
+        if rows.is_empty() || store.append(state.version, &rows).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Returns a row about a change of a plan.
+pub fn log_entry(plan: &Plan, change: &Change, kind: EntryKind, at: i64, by: &str) -> LogEntry {
+    LogEntry {
+        at,
+        kind,
+        plan_id: plan.plan_id.clone(),
+        key: change.key.clone(),
+        partner_id: change.partner_id.clone(),
+        action: change.action,
+        origin: change.origin,
+        rule_id: change.rationale.rule_id.clone(),
+        from: change.from.clone(),
+        to: change.to.clone(),
+        in_force: None,
+        expires_at: change.expires_at,
+        base_per_minute: change.base_per_minute,
+        episode_start: change.episode_start,
+        channel: change.channel.clone(),
+        attempt: 0,
+        next_at: None,
+        by: by.to_owned(),
+        answer: None,
+        policy_version: plan.policy_version.clone(),
+    }
+}

@@ -1,0 +1,198 @@
+//! A plan that takes another one back. It restores what was in force before, under the same
+//! guardrails: a decrease never goes below the floor, and is decided by a person.
+
+use std::collections::BTreeMap;
+
+use domain::format::plain_setting;
+use domain::{ActionKind, MICROS_PER_DAY, Setting, thousands};
+
+use crate::digest::sha256;
+use crate::document::{Change, GuardrailCheck, Outcome, Plan, Rationale, StoppedChange};
+use crate::guardrails::{floor, guardrail_check, quota_in_force};
+use crate::input::{PartnerState, PlanInput};
+use crate::limits::{DraftPlan, blocking_reasons, limit_reach};
+use crate::log::{EntryKind, LogEntry, Origin};
+use crate::plan::{PlanError, finish, new_change, undeliverable};
+use crate::policy::Policy;
+
+/// Days after which a grant ends again whose end was taken back.
+const GRANT_DAYS: i64 = 7;
+
+/// Makes the plan that takes back what was acknowledged of a plan. `entries` is the whole log.
+///
+/// # Errors
+/// Says what is inconsistent in the input.
+pub fn make_rollback(
+    input: &PlanInput,
+    policy: &Policy,
+    plan_id: &str,
+    entries: &[LogEntry],
+) -> Result<Plan, PlanError> {
+    let partners: BTreeMap<&str, &PartnerState> =
+        input.partners.iter().map(|state| (state.partner_id.as_str(), state)).collect();
+    let blocked = blocking_reasons(input, policy);
+    let mut draft = DraftPlan::default();
+    if blocked.is_empty() {
+        let is_ours =
+            |entry: &LogEntry| entry.plan_id == plan_id && entry.kind == EntryKind::Acknowledged;
+        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| is_ours(entry)) {
+            let Some(state) = partners.get(entry.partner_id.as_str()) else { continue };
+            let later = entries[at + 1..].iter().find(|later| is_built_on(later, entry));
+            let undo = Undo { input, policy, state, entry, later };
+            undo.add(plan_id, &mut draft)?;
+        }
+        limit_reach(&mut draft, policy, input, &partners);
+    }
+    finish(input, &policy.version, &partners, blocked, draft, Some(plan_id.to_owned()))
+}
+
+/// Returns whether an entry changes what an earlier one has set.
+fn is_built_on(later: &LogEntry, earlier: &LogEntry) -> bool {
+    later.kind == EntryKind::Acknowledged
+        && later.partner_id == earlier.partner_id
+        && later.action == earlier.action
+        && later.key != earlier.key
+}
+
+/// An acknowledged change that is to be taken back.
+struct Undo<'a> {
+    input: &'a PlanInput,
+    policy: &'a Policy,
+    state: &'a PartnerState,
+    entry: &'a LogEntry,
+    /// A later change of the same setting.
+    later: Option<&'a LogEntry>,
+}
+
+impl Undo<'_> {
+    fn add(&self, plan_id: &str, draft: &mut DraftPlan) -> Result<(), PlanError> {
+        let entry = self.entry;
+        let from = entry.in_force.clone().or_else(|| entry.to.clone());
+        let to = entry.from.clone();
+        let mut checks: Vec<GuardrailCheck> = self.stops(from.as_ref(), to.as_ref()).collect();
+        checks.extend(undeliverable(self.input, self.state, entry.action));
+        let is_decrease = is_decrease(from.as_ref(), to.as_ref());
+        if is_decrease {
+            checks.extend(self.decrease(to.as_ref()));
+        }
+        let rationale = Rationale {
+            rule_id: entry.rule_id.clone(),
+            rule: format!("Takes {plan_id} back"),
+            condition: String::new(),
+            tier: self.state.tier,
+            reason: format!(
+                "{} → {} is taken back",
+                plain_setting(entry.from.as_ref()),
+                plain_setting(from.as_ref())
+            ),
+            contributions: Vec::new(),
+        };
+        if checks.iter().any(|check| check.outcome == Outcome::Stopped) {
+            draft.stopped.push(StoppedChange {
+                partner_id: entry.partner_id.clone(),
+                name: self.state.name.clone(),
+                action: entry.action,
+                from,
+                asked: to,
+                rationale,
+                guardrails: checks,
+            });
+            return Ok(());
+        }
+        let version = &self.policy.version;
+        let mut change =
+            new_change(self.input, version, self.state, entry.action, from, to, rationale)?;
+        change.origin = Origin::Rollback;
+        change.key = sha256(&("rollback", plan_id, &entry.key))?;
+        change.guardrails = checks;
+        change.needs_approval = is_decrease;
+        self.keep_grant(&mut change);
+        draft.changes.push(change);
+        Ok(())
+    }
+
+    /// Returns why the change can't be taken back.
+    fn stops(
+        &self,
+        from: Option<&Setting>,
+        to: Option<&Setting>,
+    ) -> impl Iterator<Item = GuardrailCheck> {
+        let stop = |name: &str, reason: String| guardrail_check(name, Outcome::Stopped, reason);
+        let later = self.later.map(|later| {
+            let reason = format!("The plan {} changed it again since", later.plan_id);
+            stop("later", reason)
+        });
+        let kind = match self.entry.action {
+            ActionKind::Notify => Some("A notice can't be taken back"),
+            ActionKind::ApproveProduction => {
+                Some("Production access is taken away at the platform, by a person")
+            }
+            ActionKind::SetQuota if to.is_none() => Some("What was before it is not known"),
+            ActionKind::SetQuota | ActionKind::RouteSupport => None,
+        };
+        let kind = kind.map(|reason| stop("kind", reason.to_owned()));
+        let in_force = quota_in_force(self.state);
+        let other = match (self.entry.action, from) {
+            (ActionKind::SetQuota, Some(Setting::Quota { per_minute }))
+                if in_force != Some(*per_minute) =>
+            {
+                let now = in_force.map_or_else(|| "unknown".to_owned(), thousands);
+                let reason = format!(
+                    "The quota in force is {now} and not the plan's {}",
+                    thousands(*per_minute)
+                );
+                Some(stop("live", reason))
+            }
+            _ => None,
+        };
+        [later, kind, other].into_iter().flatten()
+    }
+
+    /// Returns the guardrails of a decrease.
+    fn decrease(&self, to: Option<&Setting>) -> Vec<GuardrailCheck> {
+        let Some(Setting::Quota { per_minute: to }) = to else { return Vec::new() };
+        let floor = match floor(self.state, self.policy) {
+            Err(gap) => return vec![guardrail_check("usage", Outcome::Stopped, gap)],
+            Ok(floor) => floor,
+        };
+        if *to < floor.per_minute {
+            let reason = format!("{} is below the floor, {}", thousands(*to), floor.name);
+            return vec![guardrail_check("floor", Outcome::Stopped, reason)];
+        }
+        let reason = format!("{} is not below {}", thousands(*to), floor.name);
+        let person = "A decrease is decided by a person".to_owned();
+        vec![
+            guardrail_check("floor", Outcome::Passed, reason),
+            guardrail_check("decrease", Outcome::NeedsApproval, person),
+        ]
+    }
+
+    /// Lets the restored quota end as the one before it would have: a quota that was a grant stays
+    /// one.
+    fn keep_grant(&self, change: &mut Change) {
+        let Some(Setting::Quota { per_minute: to }) = &change.to else { return };
+        match (self.entry.origin, self.entry.base_per_minute, self.entry.expires_at) {
+            (Origin::Expiry, ..) => {
+                if let Some(Setting::Quota { per_minute: base }) = &self.entry.to {
+                    change.base_per_minute = Some(*base);
+                    let days = GRANT_DAYS * MICROS_PER_DAY;
+                    change.expires_at = Some(self.input.created_at + days);
+                }
+            }
+            (_, Some(base), expires_at) if *to > base => {
+                change.base_per_minute = Some(base);
+                change.expires_at = expires_at;
+            }
+            _ => {}
+        }
+    }
+}
+
+pub(crate) fn is_decrease(from: Option<&Setting>, to: Option<&Setting>) -> bool {
+    match (from, to) {
+        (Some(Setting::Quota { per_minute: from }), Some(Setting::Quota { per_minute: to })) => {
+            to < from
+        }
+        _ => false,
+    }
+}

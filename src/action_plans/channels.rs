@@ -1,0 +1,63 @@
+//! Where actions go: the channels of the configuration, and which kind of action goes to which.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use actions::deliver::{ChannelDefinition, ChannelSettings, FileDefinition, build};
+use actions::{Channels, ChannelsInForce};
+use domain::{ActionKind, closest_name};
+
+use crate::config::Config;
+use crate::errors::usage_error;
+
+/// The channel that needs no configuration.
+const DEFAULT_CHANNEL: &str = "file";
+/// Its file, beside `rapport.toml`.
+const DEFAULT_FILE: &str = "partner-actions.ndjson";
+
+/// Returns the definitions of the channels; the default one is there unless it is defined anew.
+fn definitions(config: &Config) -> Vec<ChannelDefinition> {
+    let mut definitions = config.action_channels().to_vec();
+    if definitions.iter().all(|definition| definition.name != DEFAULT_CHANNEL) {
+        let path = PathBuf::from(DEFAULT_FILE);
+        let settings = ChannelSettings::File(FileDefinition { path });
+        definitions.push(ChannelDefinition { name: DEFAULT_CHANNEL.to_owned(), settings });
+    }
+    definitions
+}
+
+/// Opens the channels by their names. Secrets are read now.
+pub(crate) fn channels(config: &Config) -> anyhow::Result<Channels> {
+    let built = build(&definitions(config), &config.folder);
+    let built = built.map_err(|error| usage_error(format!("rapport.toml: {error}")))?;
+    Ok(built.into_iter().map(|channel| (channel.name().to_owned(), channel)).collect())
+}
+
+/// Returns the channel of each kind of action, and whether it can tell what is in force.
+pub(crate) fn channels_in_force(
+    config: &Config,
+    channels: &Channels,
+) -> anyhow::Result<ChannelsInForce> {
+    let mut by_action = BTreeMap::new();
+    for (action, name) in config.action_routes() {
+        let action: ActionKind = action
+            .parse()
+            .map_err(|error| usage_error(format!("rapport.toml: actions.deliver: {error}")))?;
+        let Some(channel) = channels.get(name) else {
+            let meant = closest_name(name, channels.keys().map(String::as_str))
+                .map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+            return Err(usage_error(format!(
+                "rapport.toml: actions.deliver.{action} names the channel \"{name}\", which is not \
+                 defined{meant}"
+            )));
+        };
+        by_action.insert(action, (name.clone(), channel.can_read()));
+    }
+    Ok(ChannelsInForce { by_action })
+}
+
+/// Checks the channels and the routes of the configuration.
+pub(crate) fn check_channels(config: &Config) -> anyhow::Result<()> {
+    let channels = channels(config)?;
+    channels_in_force(config, &channels).map(drop)
+}

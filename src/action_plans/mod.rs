@@ -1,0 +1,33 @@
+//! Actions on the lake: the log, the kill switch, episodes and the partners as the rooms of actions
+//! need them.
+//!
+//! - `log_rows`: rows of the log as records of the lake and back
+//! - `log_table`: the log, read and appended to
+//! - `switch`: the kill switch
+//! - `episode_table`: the episodes of the rules
+//! - `partner_states`: the partners as plans and guards see them
+//! - `mapping`: how other systems name partners
+//! - `channels`: where actions go
+//! - `lake_store`: all of it, as `actions::apply` asks for it
+//! - `plan_maker`: plans and rollbacks from the tables of a session
+//! - `plan_files`: plans as files and in the lake
+
+mod channels;
+mod episode_table;
+mod lake_store;
+mod log_rows;
+mod log_table;
+mod mapping;
+mod partner_states;
+mod plan_files;
+mod plan_maker;
+mod switch;
+
+pub(crate) use channels::{channels, channels_in_force, check_channels};
+pub(crate) use lake_store::LakeStore;
+pub(crate) use log_table::LogTable;
+pub(crate) use mapping::Mapping;
+pub(crate) use plan_files::{read_plan, store_plan, stored_plan_ids, write_plan};
+pub(crate) use partner_states::PartnerTables;
+pub(crate) use plan_maker::{PlanMaker, PlanOptions, matching_partners, partners_sql, policy};
+pub(crate) use switch::{Switch, set_switch};

@@ -1,0 +1,168 @@
+//! The partners as plans and guards see them: their scores, their quota by events and by our log,
+//! their usage.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actions::log::History;
+use actions::{Contribution, LiveQuota, PartnerState, QuotaChange};
+use chrono::NaiveDate;
+use domain::format::plain_date_with_year;
+use domain::{Day, parse_instant};
+use scoring::ScoreOutput;
+use serde::Deserialize;
+use transform::Session;
+
+use super::mapping::Mapping;
+use crate::polars_frames::typed_rows;
+
+#[derive(Deserialize)]
+struct PartnerFacts {
+    partner_id: String,
+    name: Option<String>,
+    plan: Option<String>,
+    segment: Option<String>,
+    tier: String,
+    top_reason: String,
+    impact_rank: Option<i64>,
+    quota_per_minute: Option<i64>,
+    peak_per_minute: Option<i64>,
+    throttled_rate: Option<f64>,
+    utilisation: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct QuotaRow {
+    partner_id: String,
+    occurred_at: String,
+    quota_per_minute: i64,
+}
+
+#[derive(Deserialize)]
+struct HighestMinuteRow {
+    partner_id: String,
+    highest_minute: i64,
+}
+
+#[derive(Deserialize)]
+struct UsageGapRow {
+    partner_id: String,
+    missing_on: NaiveDate,
+    is_platform: bool,
+}
+
+/// What the tables of a session say of every partner, without the log.
+pub(crate) struct PartnerTables {
+    facts: BTreeMap<String, PartnerFacts>,
+    /// The quotas that the platform reported, by partner.
+    pub(crate) events: BTreeMap<String, Vec<QuotaChange>>,
+    highest_minutes: BTreeMap<String, i64>,
+    usage_gaps: BTreeMap<String, String>,
+}
+
+impl PartnerTables {
+    /// Reads the tables. `partner_rows` is the SQL of a row for each partner.
+    pub(crate) async fn read(session: &Arc<Session>, partner_rows: &str) -> anyhow::Result<Self> {
+        let facts = session
+            .sql(&format!(
+                "SELECT partner_id, name, plan, segment, tier, top_reason, impact_rank,
+                        quota_per_minute, peak_per_minute, throttled_rate, utilisation
+                 FROM ({partner_rows})"
+            ))
+            .await?;
+        let facts = typed_rows::<PartnerFacts>(&facts)?
+            .into_iter()
+            .map(|row| (row.partner_id.clone(), row))
+            .collect();
+        let mut events: BTreeMap<String, Vec<QuotaChange>> = BTreeMap::new();
+        for row in typed_rows::<QuotaRow>(&session.metric("quota_changes").await?)? {
+            let at = parse_instant(&row.occurred_at).unwrap_or_default();
+            let change = QuotaChange { at, per_minute: row.quota_per_minute };
+            events.entry(row.partner_id).or_default().push(change);
+        }
+        let highest = session.metric("highest_minute").await?;
+        let highest = typed_rows::<HighestMinuteRow>(&highest)?.into_iter();
+        let gaps = typed_rows::<UsageGapRow>(&session.metric("usage_gap").await?)?.into_iter();
+        Ok(Self {
+            facts,
+            events,
+            highest_minutes: highest.map(|row| (row.partner_id, row.highest_minute)).collect(),
+            usage_gaps: gaps.map(|row| (row.partner_id.clone(), gap(&row))).collect(),
+        })
+    }
+
+    /// Returns the state of every scored partner. `contributions` are those of its signals.
+    pub(crate) fn states(
+        &self,
+        history: &History,
+        mapping: &Mapping,
+        contributions: &BTreeMap<String, Vec<Contribution>>,
+    ) -> anyhow::Result<Vec<PartnerState>> {
+        let states = self.facts.values().map(|facts| {
+            let own = contributions.get(&facts.partner_id).cloned().unwrap_or_default();
+            self.state(facts, history, mapping, own)
+        });
+        states.collect()
+    }
+
+    fn state(
+        &self,
+        facts: &PartnerFacts,
+        history: &History,
+        mapping: &Mapping,
+        contributions: Vec<Contribution>,
+    ) -> anyhow::Result<PartnerState> {
+        let id = facts.partner_id.as_str();
+        let ours = history.quotas(id);
+        let mut quota_changes = self.events.get(id).cloned().unwrap_or_default();
+        quota_changes.extend_from_slice(ours);
+        // Of an event and a row of the log at one instant the row is the later one.
+        quota_changes.sort_by_key(|change| change.at);
+        let newest = quota_changes.last().map(|change| change.per_minute);
+        Ok(PartnerState {
+            partner_id: id.to_owned(),
+            name: facts.name.clone(),
+            plan: facts.plan.clone(),
+            segment: facts.segment.clone(),
+            tier: facts.tier.parse()?,
+            top_reason: facts.top_reason.clone(),
+            contributions,
+            impact_rank: facts.impact_rank,
+            // A registration may name a quota without an event that changes it.
+            quota_per_minute: if ours.is_empty() { facts.quota_per_minute } else { newest },
+            live_quota: LiveQuota::NotAsked,
+            highest_minute: self.highest_minutes.get(id).copied().or(Some(0)),
+            peak_per_minute: facts.peak_per_minute,
+            throttled_rate: facts.throttled_rate,
+            utilisation: facts.utilisation,
+            usage_gap: self.usage_gaps.get(id).cloned(),
+            quota_changes,
+            support: history.route_of(id).map(|route| route.route.clone()),
+            unmapped: mapping.unmapped(id),
+        })
+    }
+}
+
+/// Returns what the signals add to the score of each partner.
+pub(crate) fn contributions(scored: &ScoreOutput) -> BTreeMap<String, Vec<Contribution>> {
+    let of_partner = |partner: &scoring::PartnerScore| {
+        let contributions = partner.signals.iter().filter_map(|signal| {
+            Some(Contribution {
+                signal: signal.signal.clone(),
+                points: signal.contribution?,
+                reason: signal.reason.clone(),
+            })
+        });
+        (partner.partner_id.clone(), contributions.collect())
+    };
+    scored.partners.iter().map(of_partner).collect()
+}
+
+fn gap(row: &UsageGapRow) -> String {
+    let day = plain_date_with_year(Day::of_date(row.missing_on));
+    match row.is_platform {
+        true => format!("Nobody called on {day}, so usage may be missing: no decrease"),
+        false => format!("Its calls of {day} may be missing: no decrease"),
+    }
+}
+

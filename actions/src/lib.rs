@@ -12,6 +12,7 @@
 //! - `digest`: digests and idempotency keys
 //! - `plan_table`: the plan as a table of text
 
+mod deliver;
 mod digest;
 mod document;
 mod guardrails;

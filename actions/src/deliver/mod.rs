@@ -2,6 +2,32 @@
 //!
 //! A channel sends one delivery at a time, and says afterwards what is known of it. It neither
 //! retries nor remembers: the outbox does, see `outbox`.
+//!
+//! - `config`: the channels as `rapport.toml` defines them
+//! - `secrets`: where their secrets are
+//! - `message`: the JSON of a delivery
+//! - `kafka`, `json_lines`, `webhook`, `mail`, `template`: a channel each
+//! - `http`: what `webhook` and `template` share
+
+mod config;
+mod http;
+mod json_lines;
+mod kafka;
+mod mail;
+mod message;
+mod secrets;
+mod template;
+#[cfg(test)]
+mod tests;
+mod webhook;
+
+pub use config::{
+    ChannelDefinition, ChannelError, ChannelSettings, FileDefinition, KafkaDefinition, LookupValue,
+    MailDefinition, TemplateDefinition, WebhookDefinition, build,
+};
+pub use mail::MailSecurity;
+pub use secrets::SecretReference;
+pub use template::Rung;
 
 use async_trait::async_trait;
 use domain::{ActionKind, Setting};

@@ -11,6 +11,7 @@
 //! - `limits`: the limits of a whole plan
 //! - `digest`: digests and idempotency keys
 //! - `plan_table`: the plan as a table of text
+//! - `deliver`: how a change reaches the system that it concerns; it alone talks to others
 
 mod deliver;
 mod digest;
@@ -24,6 +25,12 @@ mod plan_table;
 mod plan_tests;
 mod policy;
 
+pub use deliver::{
+    Channel, ChannelDefinition, ChannelError, ChannelSettings, Delivery, DeliveryError,
+    FileDefinition, Idempotency, KafkaDefinition, LookupValue, MailDefinition, MailSecurity,
+    Receipt, Rung, SecretReference, TargetIds, TemplateDefinition, WebhookDefinition,
+    build as build_channels,
+};
 pub use digest::state_digest;
 pub use document::{Change, Contribution, GuardrailCheck, Outcome, Plan, Rationale, StoppedChange};
 pub use input::{PartnerState, PlanInput, QuotaChange};

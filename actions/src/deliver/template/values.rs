@@ -29,7 +29,9 @@ impl Values for ChannelValues<'_> {
             return Ok(secret.expose_secret().into());
         }
         let parameter = name.strip_prefix("parameter.").and_then(|name| self.parameters.get(name));
-        parameter.map(|text| text.as_str().into()).ok_or_else(|| format!("{{{name}}} is not known here"))
+        parameter
+            .map(|text| text.as_str().into())
+            .ok_or_else(|| format!("{{{name}}} is not known here"))
     }
 
     fn look_up(&self, table: &str, _: &str) -> Result<Value, String> {
@@ -138,9 +140,5 @@ fn part(setting: Option<&Setting>, part: &str, name: &str) -> Result<Value, Stri
 fn incident(delivery: &Delivery) -> String {
     let episode = delivery.episode.as_deref().unwrap_or(&delivery.key);
     let name = format!("{}:{}:{episode}", delivery.partner_id, delivery.action.name());
-    if name.len() <= INCIDENT_BYTES {
-        name
-    } else {
-        hex::encode(digest(&SHA256, name.as_bytes()))
-    }
+    if name.len() <= INCIDENT_BYTES { name } else { hex::encode(digest(&SHA256, name.as_bytes())) }
 }

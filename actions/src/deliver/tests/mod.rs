@@ -20,9 +20,7 @@ use std::path::Path;
 
 use domain::{ActionKind, Setting, SupportRoute};
 
-use super::{
-    Channel, ChannelDefinition, ChannelError, Delivery, DeliveryError, TargetIds, build,
-};
+use super::{Channel, ChannelDefinition, ChannelError, Delivery, DeliveryError, TargetIds, build};
 
 /// A piece of every secret of the tests, which no text may show.
 pub(crate) const SECRET: &str = "s3cr3t-0123456789";

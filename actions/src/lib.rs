@@ -18,6 +18,7 @@
 //! - `deliver`: the channels
 //! - `digest`: digests and idempotency keys
 //! - `plan_table`: the plan as a table of text
+//! - `deliver`: how a change reaches the system that it concerns; it alone talks to others
 
 mod apply;
 pub mod deliver;
@@ -43,14 +44,14 @@ pub use apply::{
     DeliveryOutcome, StoreError, StoreState, VerifyReport, apply, log_entry, verify,
 };
 pub use digest::partner_digest;
-pub use guardrails::lowest_quota;
-pub use limits::blocking_reasons;
 pub use document::{
     Change, Contribution, Extension, GuardrailCheck, GuardrailOverride, Outcome, Plan,
     QuotaDifference, Rationale, StoppedChange, UnlikeTreatment,
 };
 pub use episodes::{EPISODE_MISSES, Episode, EpisodeEvent, EpisodeRow, Episodes, Holding};
+pub use guardrails::lowest_quota;
 pub use input::{ChannelsInForce, LiveQuota, PartnerState, PlanInput, QuotaChange};
+pub use limits::blocking_reasons;
 pub use plan::{EvaluateCondition, Matches, PlanError, make_plan, match_rules};
 pub use plan_table::{PlanTableRow, plan_table, rule_and_reason};
 pub use policy::{

@@ -49,10 +49,15 @@ pub struct ChannelDefinition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ChannelSettings {
+    /// `kind = "kafka"`
     Kafka(KafkaDefinition),
+    /// `kind = "file"`
     File(FileDefinition),
+    /// `kind = "webhook"`
     Webhook(WebhookDefinition),
+    /// `kind = "mail"`
     Mail(MailDefinition),
+    /// `kind = "template"`
     Template(TemplateDefinition),
 }
 
@@ -62,11 +67,13 @@ pub enum ChannelSettings {
 pub struct KafkaDefinition {
     /// The brokers to connect to first, as `host:port`, separated by commas.
     pub bootstrap_servers: String,
+    /// `partner-actions` where it is not set.
     #[serde(default = "default_topic")]
     pub topic: String,
     /// Properties of librdkafka; each is a text, or a reference to a secret.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
+    /// How long an answer is waited for, from 1 to 300 s.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
 }
@@ -83,9 +90,11 @@ pub struct FileDefinition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookDefinition {
+    /// Where deliveries are posted.
     pub url: String,
     /// The secrets that sign; two of them while one replaces the other.
     pub secrets: Vec<SecretReference>,
+    /// How long an answer is waited for, from 1 to 300 s.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
 }
@@ -94,13 +103,18 @@ pub struct WebhookDefinition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MailDefinition {
+    /// The name of the mail server, which its certificate bears.
     pub server: String,
+    /// 587 where it is not set.
     #[serde(default = "default_mail_port")]
     pub port: u16,
+    /// How the connection is protected.
     #[serde(default)]
     pub security: MailSecurity,
+    /// The user of the login, where the server wants one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Where the password of the login is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretReference>,
     /// The sender, as `Rapport <rapport@example.com>`.
@@ -109,6 +123,7 @@ pub struct MailDefinition {
     /// The recipient `partner` has its address in the mapping.
     #[serde(default)]
     pub recipients: BTreeMap<String, String>,
+    /// How long an answer is waited for, from 1 to 300 s.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
 }
@@ -123,8 +138,10 @@ pub struct TemplateDefinition {
     /// The base of the API, where the template has none or another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Where each secret is that the template names.
     #[serde(default)]
     pub secrets: BTreeMap<String, SecretReference>,
+    /// Values for the template's parameters.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
     /// What the target calls our names, such as the id of the group of each support queue.
@@ -133,6 +150,7 @@ pub struct TemplateDefinition {
     /// The quotas that the target knows, where it knows only some.
     #[serde(default)]
     pub quota_ladder: Vec<Rung>,
+    /// How long an answer is waited for, from 1 to 300 s.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
 }
@@ -141,7 +159,9 @@ pub struct TemplateDefinition {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LookupValue {
+    /// A number, such as an id.
     Number(i64),
+    /// A name.
     Text(String),
 }
 
@@ -193,7 +213,7 @@ impl TryFrom<Table> for ChannelDefinition {
 fn read<T: DeserializeOwned>(channel: &str, table: Table) -> Result<T, ChannelError> {
     Value::Table(table)
         .try_into()
-        .map_err(|e: toml::de::Error| error(channel, toml_error("", None, e.message()).1))
+        .map_err(|e: toml::de::Error| error(channel, toml_error("", None, &e.to_string()).1))
 }
 
 fn error(channel: &str, reason: impl Into<String>) -> ChannelError {

@@ -81,9 +81,8 @@ impl HttpClient {
             .timeout(timeout);
         // HTTP needs none of the system's certificates.
         let builder = if base.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
-        let client = builder
-            .build()
-            .map_err(|e| format!("no HTTP client can be made: {}", chain(&e)))?;
+        let client =
+            builder.build().map_err(|e| format!("no HTTP client can be made: {}", chain(&e)))?;
         Ok(Self { client, channel: channel.to_owned(), timeout, secrets, clock: Utc::now })
     }
 
@@ -180,7 +179,10 @@ impl HttpClient {
         let reason = if error.is_timeout() {
             format!("no answer within {} s", self.timeout.as_secs_f64())
         } else {
-            format!("the connection ended before the answer ({})", self.secrets.redact(&chain(error)))
+            format!(
+                "the connection ended before the answer ({})",
+                self.secrets.redact(&chain(error))
+            )
         };
         let message = format!("channel \"{channel}\": {label} was sent, but: {reason}");
         if changes {
@@ -258,7 +260,8 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_reached_without_encryption() {
-        for url in ["https://example.com", "http://127.0.0.1:1", "http://[::1]", "http://localhost"] {
+        for url in ["https://example.com", "http://127.0.0.1:1", "http://[::1]", "http://localhost"]
+        {
             assert!(check_url(url).is_ok(), "{url}");
         }
         let check = |url: &str, words: &str| {

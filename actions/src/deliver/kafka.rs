@@ -85,7 +85,10 @@ impl Kafka {
         config.set("enable.idempotence", "true").set("acks", "all");
         let last_error = LastError::default();
         let producer = config.create_with_context(last_error.clone()).map_err(|e| {
-            format!("no Kafka client can be made of the properties: {}", secrets.redact(&e.to_string()))
+            format!(
+                "no Kafka client can be made of the properties: {}",
+                secrets.redact(&e.to_string())
+            )
         })?;
         Ok(Self { name: name.to_owned(), topic, servers, timeout, producer, last_error, secrets })
     }

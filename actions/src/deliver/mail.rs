@@ -70,7 +70,11 @@ enum Failure {
 impl MailChannel {
     /// # Errors
     /// A sentence where there is no TLS for the server's name.
-    pub(crate) fn new(name: &str, settings: MailSettings, secrets: Secrets) -> Result<Self, String> {
+    pub(crate) fn new(
+        name: &str,
+        settings: MailSettings,
+        secrets: Secrets,
+    ) -> Result<Self, String> {
         let tls = match settings.security {
             MailSecurity::None => None,
             _ => Some(
@@ -84,9 +88,9 @@ impl MailChannel {
     /// Returns the address that a delivery goes to.
     fn recipient(&self, delivery: &Delivery) -> Result<Mailbox, DeliveryError> {
         let who = match &delivery.to {
-            Some(Setting::Notify { who }) => who.as_str(),
+            Some(Setting::Notify { who, .. }) => who.as_str(),
             Some(Setting::Support(route)) => route.queue.as_str(),
-            Some(Setting::Quota { .. }) | None => DEFAULT,
+            Some(Setting::Quota { .. } | Setting::Production { .. }) | None => DEFAULT,
         };
         if who == PARTNER {
             let Some(address) = &delivery.target.email else {
@@ -113,12 +117,7 @@ impl MailChannel {
     }
 
     /// Holds the conversation that sends one mail, and returns what the server says at its end.
-    async fn converse(
-        &self,
-        from: &Mailbox,
-        to: &Mailbox,
-        mail: &[u8],
-    ) -> Result<String, Failure> {
+    async fn converse(&self, from: &Mailbox, to: &Mailbox, mail: &[u8]) -> Result<String, Failure> {
         let settings = &self.settings;
         let limit = settings.timeout;
         let hello = ClientId::default();
@@ -128,8 +127,7 @@ impl MailChannel {
             _ => (None, tls),
         };
         let server = (settings.server.as_str(), settings.port);
-        let open =
-            AsyncSmtpConnection::connect_tokio1(server, Some(limit), &hello, first, None);
+        let open = AsyncSmtpConnection::connect_tokio1(server, Some(limit), &hello, first, None);
         let mut connection = step(limit, false, open).await?;
         if let Some(tls) = second {
             step(limit, false, connection.starttls(tls, &hello)).await?;
@@ -170,7 +168,8 @@ impl MailChannel {
                 (format!("it did not answer within {seconds} s"), sent, false, false)
             }
         };
-        let message = format!("channel \"{name}\": the mail server {server} did not take it: {reason}");
+        let message =
+            format!("channel \"{name}\": the mail server {server} did not take it: {reason}");
         if is_permanent {
             DeliveryError::Permanent(message)
         } else if sent && !is_response {

@@ -64,8 +64,9 @@ pub(crate) fn message(delivery: &Delivery) -> Result<String, DeliveryError> {
         resolves: delivery.resolves,
         created_at: format_instant(delivery.created_at),
     };
-    serde_json::to_string(&message)
-        .map_err(|e| DeliveryError::Permanent(format!("the delivery can't be written as JSON: {e}")))
+    serde_json::to_string(&message).map_err(|e| {
+        DeliveryError::Permanent(format!("the delivery can't be written as JSON: {e}"))
+    })
 }
 
 #[cfg(test)]

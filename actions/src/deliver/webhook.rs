@@ -82,7 +82,8 @@ impl Channel for Webhook {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
-        for (header, value) in [("webhook-id", delivery.key.clone()), ("webhook-signature", signature)]
+        for (header, value) in
+            [("webhook-id", delivery.key.clone()), ("webhook-signature", signature)]
         {
             let value = header_value(header, &value.into()).map_err(|e| self.permanent(&e))?;
             headers.insert(header, value);
@@ -99,7 +100,10 @@ impl Channel for Webhook {
         let answer = self.http.send(request).await?;
         self.http.check(&label, &answer, &self.codes, None)?;
         let said = self.http.secrets.shorten(&answer.body, None);
-        Ok(Receipt { answer: format!("{} {said}", answer.status).trim().to_owned(), in_force: None })
+        Ok(Receipt {
+            answer: format!("{} {said}", answer.status).trim().to_owned(),
+            in_force: None,
+        })
     }
 }
 
@@ -153,7 +157,9 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_none_is_refused_without_being_shown() {
-        for (secret, words) in [("whsec_hunter2!", "this one is not"), ("whsec_aHVudGVyMg==", "has 7")] {
+        for (secret, words) in
+            [("whsec_hunter2!", "this one is not"), ("whsec_aHVudGVyMg==", "has 7")]
+        {
             let error = key(secret).expect_err("no secret");
             assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
         }

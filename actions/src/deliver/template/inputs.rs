@@ -66,7 +66,8 @@ pub(super) fn check_names(
             ));
         }
     }
-    if let Some(given) = secrets.names().find(|given| !template.secrets.iter().any(|s| s == given)) {
+    if let Some(given) = secrets.names().find(|given| !template.secrets.iter().any(|s| s == given))
+    {
         let known = template.secrets.iter().map(String::as_str).collect();
         return Err(unknown("secrets", given, known));
     }

@@ -94,10 +94,10 @@ mod tests {
 
     #[test]
     fn a_ladder_has_different_rungs() {
-        assert_eq!(super::check(&ladder()), Ok(()));
+        assert_eq!(check(&ladder()), Ok(()));
         let mut twice = ladder();
         twice.push(Rung { name: "gold".to_owned(), per_minute: 5 });
-        assert!(super::check(&twice).is_err());
-        assert!(super::check(&[Rung { name: "none".to_owned(), per_minute: 0 }]).is_err());
+        assert!(check(&twice).is_err());
+        assert!(check(&[Rung { name: "none".to_owned(), per_minute: 0 }]).is_err());
     }
 }

@@ -224,14 +224,15 @@ impl TemplateChannel {
             None
         };
         let mut said = "nothing to write".to_owned();
-        if !values.rung.is_some_and(|rung| found.rungs.iter().any(|other| other == rung)) {
+        let (has_rung, others) = split_rungs(&found.rungs, values.rung);
+        if !has_rung {
             let answer = self.perform(operation, values, body, true).await?;
             let shown = self.http.secrets.shorten(&answer.body, values.target.key.as_deref());
             said = format!("{}: {} {shown}", operation.label, answer.status).trim().to_owned();
         }
-        let others = found.rungs.iter().filter(|other| Some(other.as_str()) != values.rung);
-        for (remove, other) in template.remove.iter().flat_map(|r| others.clone().map(move |o| (r, o))) {
-            let values = DeliveryValues { other_rung: Some(other), ..values.clone() };
+        for other in others {
+            let Some(remove) = &template.remove else { break };
+            let values = DeliveryValues { other_rung: Some(&other), ..values.clone() };
             self.perform(remove, &values, None, true).await?;
             said.push_str(&format!("; taken off {other}"));
         }
@@ -262,14 +263,16 @@ impl TemplateChannel {
             )));
         }
         if tells_value {
-            receipt.in_force = found.setting.filter(|setting| Some(setting) != delivery.to.as_ref());
+            receipt.in_force =
+                found.setting.filter(|setting| Some(setting) != delivery.to.as_ref());
         }
         Ok(())
     }
 
     /// Closes what was opened for the episode.
     async fn resolve(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError> {
-        let nothing = |why: &str| Receipt { answer: format!("nothing to close: {why}"), in_force: None };
+        let nothing =
+            |why: &str| Receipt { answer: format!("nothing to close: {why}"), in_force: None };
         let Some(resolve) = &self.template.resolve else {
             return Ok(nothing("the template has no [resolve]"));
         };
@@ -337,7 +340,8 @@ impl Channel for TemplateChannel {
         }
         let mut values = self.values(&delivery.target, Some(delivery));
         let mut receipt = Receipt { answer: String::new(), in_force: None };
-        if let (Some(Setting::Quota { per_minute }), false) = (&delivery.to, self.ladder.is_empty()) {
+        if let (Some(Setting::Quota { per_minute }), false) = (&delivery.to, self.ladder.is_empty())
+        {
             let from = match &delivery.from {
                 Some(Setting::Quota { per_minute }) => Some(*per_minute),
                 _ => None,
@@ -351,6 +355,13 @@ impl Channel for TemplateChannel {
         self.verify(delivery, &values, &mut receipt).await?;
         Ok(receipt)
     }
+}
+
+/// Returns whether a rung is among those in force, and the others.
+fn split_rungs(in_force: &[String], rung: Option<&str>) -> (bool, Vec<String>) {
+    let (same, others): (Vec<&String>, Vec<&String>) =
+        in_force.iter().partition(|other| Some(other.as_str()) == rung);
+    (!same.is_empty(), others.into_iter().cloned().collect())
 }
 
 impl Operation {

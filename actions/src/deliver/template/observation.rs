@@ -229,8 +229,7 @@ mod tests {
     #[test]
     fn values_are_set_where_pointers_lead() {
         let check = |pointer: &str, expected: Result<Value, &str>| {
-            let mut target =
-                json!({ "rate": 1, "rights": { "a": { "limit": { "rate": 1 } }, "b": { "limit": null } } });
+            let mut target = json!({ "rate": 1, "rights": { "a": { "limit": { "rate": 1 } }, "b": { "limit": null } } });
             match (set_at(&mut target, pointer, &json!(9)), expected) {
                 (Ok(()), Ok(expected)) => assert_eq!(target, expected, "{pointer}"),
                 (Err(error), Err(words)) => assert!(error.contains(words), "{error}"),

@@ -11,8 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 /// What stays as it is in a path or a query; the rest is percent-encoded.
-const ENCODED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The placeholders that every template may use. Those of secrets, parameters and captures have
 /// names of the template's own.
@@ -244,7 +243,8 @@ impl Body {
                 Self::List(items.iter().map(Self::parse).collect::<Result<_, _>>()?)
             }
             Value::Object(fields) => {
-                let parse = |(key, value): (&String, &Value)| Ok((key.clone(), Self::parse(value)?));
+                let parse =
+                    |(key, value): (&String, &Value)| Ok((key.clone(), Self::parse(value)?));
                 Self::Object(fields.iter().map(parse).collect::<Result<_, String>>()?)
             }
             other => Self::Fixed(other.clone()),
@@ -284,7 +284,8 @@ impl Body {
 /// # Errors
 /// A sentence that names the placeholder.
 pub(super) fn check_name(name: &str, of_template: &[String]) -> Result<(), String> {
-    let known = || NAMES.into_iter().chain(["to.who"]).chain(of_template.iter().map(String::as_str));
+    let known =
+        || NAMES.into_iter().chain(["to.who"]).chain(of_template.iter().map(String::as_str));
     if known().any(|other| other == name) {
         return Ok(());
     }

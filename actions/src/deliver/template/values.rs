@@ -29,7 +29,9 @@ impl Values for ChannelValues<'_> {
             return Ok(secret.expose_secret().into());
         }
         let parameter = name.strip_prefix("parameter.").and_then(|name| self.parameters.get(name));
-        parameter.map(|text| text.as_str().into()).ok_or_else(|| format!("{{{name}}} is not known here"))
+        parameter
+            .map(|text| text.as_str().into())
+            .ok_or_else(|| format!("{{{name}}} is not known here"))
     }
 
     fn look_up(&self, table: &str, _: &str) -> Result<Value, String> {
@@ -128,7 +130,7 @@ fn part(setting: Option<&Setting>, part: &str, name: &str) -> Result<Value, Stri
         (Some(Setting::Support(route)), "queue") => json!(route.queue),
         (Some(Setting::Support(route)), "priority") => json!(route.priority),
         (Some(Setting::Support(route)), "sla_hours") => json!(route.sla_hours),
-        (Some(Setting::Notify { who }), "who") => json!(who),
+        (Some(Setting::Notify { who, .. }), "who") => json!(who),
         _ => return Err(format!("the delivery has no {name}")),
     })
 }
@@ -138,9 +140,5 @@ fn part(setting: Option<&Setting>, part: &str, name: &str) -> Result<Value, Stri
 fn incident(delivery: &Delivery) -> String {
     let episode = delivery.episode.as_deref().unwrap_or(&delivery.key);
     let name = format!("{}:{}:{episode}", delivery.partner_id, delivery.action.name());
-    if name.len() <= INCIDENT_BYTES {
-        name
-    } else {
-        hex::encode(digest(&SHA256, name.as_bytes()))
-    }
+    if name.len() <= INCIDENT_BYTES { name } else { hex::encode(digest(&SHA256, name.as_bytes())) }
 }

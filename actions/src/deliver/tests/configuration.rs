@@ -116,7 +116,10 @@ fn mistakes_are_said_with_the_channels_name_and_without_secrets() {
 fn two_channels_have_two_names() {
     let one = definition("name = 'one'\nkind = 'file'\npath = 'x'").expect("a definition");
     let error = build(&[one.clone(), one], Path::new("/"), &|_| None).err().expect("one name");
-    assert_eq!(error.to_string(), "channel \"one\": two channels have this name; each needs its own");
+    assert_eq!(
+        error.to_string(),
+        "channel \"one\": two channels have this name; each needs its own"
+    );
 }
 
 #[test]
@@ -142,7 +145,10 @@ fn a_project_has_templates_of_its_own() {
     check(&format!("{base}{}", write.replace("PUT", "SEND")), Err("no method SEND"));
     check(&format!("{base}{}", write.replace("'/x", "'x")), Err("begins with /"));
     check(&format!("{base}{}", write.replace("/x/", "/x?y=")), Err("has no ?"));
-    check(&format!("{base}{write}body = {{ a = '{{to.queue|lookup:t}}' }}"), Err("\"t\" in lookups"));
+    check(
+        &format!("{base}{write}body = {{ a = '{{to.queue|lookup:t}}' }}"),
+        Err("\"t\" in lookups"),
+    );
     check(&format!("{base}{write}answer = {{ from_read = true }}"), Err("need [read]"));
     let searches = base.replace("upsert", "search_first");
     check(&format!("{searches}{write}"), Err("needs [find]"));

@@ -22,9 +22,16 @@ pub(super) struct Received {
 /// What the server does with a request.
 #[derive(Debug, Clone)]
 pub(super) enum Reply {
-    Answer { status: u16, headers: Vec<(&'static str, String)>, body: String },
+    Answer {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    },
     /// Sends the head and half of the body, and ends the connection.
-    Half { status: u16, body: String },
+    Half {
+        status: u16,
+        body: String,
+    },
     /// Never answers.
     Silence,
     /// Ends the connection without an answer.

@@ -68,7 +68,7 @@ const PLAIN: &str = "security = 'none'\nrecipients = { manager = 'success@exampl
                      'desk@example.com', default = 'ops@example.com' }";
 
 fn notice(who: &str) -> Delivery {
-    let to = Some(Setting::Notify { who: who.to_owned() });
+    let to = Some(Setting::Notify { who: who.to_owned(), about: "quota".to_owned() });
     Delivery { action: ActionKind::Notify, from: None, to, ..delivery() }
 }
 
@@ -81,7 +81,10 @@ async fn a_mail_is_taken_and_bears_its_key() {
     assert_eq!(receipt.answer, "250 taken as 42");
     let mail = server.mail();
     let text = mail["text"].as_str().expect("a text");
-    assert_eq!((&mail["from"], &mail["to"][0]), (&"rapport@example.com".into(), &"success@example.com".into()));
+    assert_eq!(
+        (&mail["from"], &mail["to"][0]),
+        (&"rapport@example.com".into(), &"success@example.com".into())
+    );
     assert!(text.contains("Message-ID: <key-1@example.com>\r\n"), "{text}");
     assert!(text.contains("Acme & <Sons> (P-001)"), "{text}");
 
@@ -126,8 +129,8 @@ async fn refusals_have_their_meaning() {
     ];
     for (who, expected, words) in cases {
         let login = "user = 'rapport'\npassword = 'env:PASSWORD'";
-        let channel = server
-            .channel(&format!("security = 'none'\nrecipients.default = '{who}@example.com'"));
+        let channel =
+            server.channel(&format!("security = 'none'\nrecipients.default = '{who}@example.com'"));
         let error = channel.send(&delivery()).await.expect_err(who);
         assert_eq!(kind(&error), expected, "{who}: {error}");
         assert!(error.to_string().contains(words), "{error}");

@@ -20,9 +20,7 @@ use std::path::Path;
 
 use domain::{ActionKind, Setting, SupportRoute};
 
-use super::{
-    Channel, ChannelDefinition, ChannelError, Delivery, DeliveryError, TargetIds, build,
-};
+use super::{Channel, ChannelDefinition, ChannelError, Delivery, DeliveryError, TargetIds, build};
 
 /// A piece of every secret of the tests, which no text may show.
 pub(crate) const SECRET: &str = "s3cr3t-0123456789";
@@ -57,7 +55,10 @@ pub(crate) fn delivery() -> Delivery {
 pub(crate) fn delivery_of(action: ActionKind) -> Delivery {
     let to = match action {
         ActionKind::SetQuota => return delivery(),
-        ActionKind::Notify => Setting::Notify { who: "manager".to_owned() },
+        ActionKind::Notify => {
+            Setting::Notify { who: "manager".to_owned(), about: "quota".to_owned() }
+        }
+        ActionKind::ApproveProduction => Setting::Production { approved: true },
         ActionKind::RouteSupport => Setting::Support(SupportRoute {
             queue: "priority".to_owned(),
             priority: 1,

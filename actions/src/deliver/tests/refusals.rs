@@ -17,7 +17,7 @@ async fn each(
         let name = vendor.name;
         let before = vendor.state.clone();
         let reply = reply.clone();
-        let setup = Setup::start_with(vendor, "timeout_seconds = 1", move |vendor, request| {
+        let setup = Setup::start_with(vendor, "timeout_seconds = 2", move |vendor, request| {
             if request.method == "GET" {
                 return vendor.answer(request);
             }
@@ -70,7 +70,11 @@ async fn troubles_are_retryable() {
 async fn a_redirect_is_an_error() {
     let elsewhere = HttpServer::start(|_| Reply::text(200, "ok")).await;
     let headers = vec![("location", elsewhere.url.clone())];
-    let reply = move |_: &Reply| Reply::Answer { status: 307, headers: headers.clone(), body: String::new() };
+    let reply = move |_: &Reply| Reply::Answer {
+        status: 307,
+        headers: headers.clone(),
+        body: String::new(),
+    };
     each(false, reply, |name, _, sent, _| {
         let error = sent.expect_err(name);
         assert_eq!(kind(&error), "permanent", "{name}");
@@ -119,7 +123,9 @@ async fn an_answer_that_says_less_than_was_done_counts_by_its_status() {
         |_| Reply::text(200, ""),
         |_| Reply::text(200, "<html>done</html>"),
         |answer| match answer {
-            Reply::Answer { status, body, .. } => Reply::Half { status: *status, body: body.clone() },
+            Reply::Answer { status, body, .. } => {
+                Reply::Half { status: *status, body: body.clone() }
+            }
             other => other.clone(),
         },
     ];
@@ -143,7 +149,7 @@ async fn a_read_that_fails_changes_nothing_and_is_tried_again() {
     for reply in broken {
         for name in ["kong", "kong-consumer-groups", "tyk", "apigee-x", "zendesk-organization"] {
             let setup =
-                Setup::start_with(vendor(name), "timeout_seconds = 1", move |_, _| reply()).await;
+                Setup::start_with(vendor(name), "timeout_seconds = 2", move |_, _| reply()).await;
             let error = setup.channel.read(&delivery().target).await.expect_err(name);
             assert_eq!(kind(&error), "retryable", "{name}: {error}");
             assert_shows_no_secret(&error.to_string());
@@ -153,7 +159,14 @@ async fn a_read_that_fails_changes_nothing_and_is_tried_again() {
 
 #[tokio::test]
 async fn a_change_that_is_made_but_not_read_back_says_so() {
-    for name in ["kong", "kong-consumer-groups", "tyk", "apigee-x", "zendesk-organization", "salesforce-task"] {
+    for name in [
+        "kong",
+        "kong-consumer-groups",
+        "tyk",
+        "apigee-x",
+        "zendesk-organization",
+        "salesforce-task",
+    ] {
         let mut has_written = false;
         let setup = Setup::start_with(vendor(name), "", move |vendor, request| {
             has_written |= request.method != "GET";

@@ -119,7 +119,10 @@ async fn kong_changes_the_consumers_own_plugin_and_makes_one_where_there_is_none
     let setup = Setup::start(vendor("kong")).await;
     setup.channel.send(&delivery()).await.expect("sent");
     let state = setup.state();
-    assert_eq!((&state[0]["config"]["minute"], &state[1]["config"]["minute"]), (&json!(30), &json!(900)));
+    assert_eq!(
+        (&state[0]["config"]["minute"], &state[1]["config"]["minute"]),
+        (&json!(30), &json!(900))
+    );
     setup.set_state(json!([]));
     assert_eq!(setup.channel.read(&delivery().target).await, Ok(None));
     for _ in 0..2 {
@@ -148,7 +151,10 @@ async fn a_consumer_changes_its_group_and_keeps_the_others() {
     delivery.to = quota(599);
     delivery.from = None;
     let error = setup.channel.send(&delivery).await.expect_err("no rung");
-    assert!(matches!(&error, DeliveryError::Permanent(text) if text.contains("lowest rung")), "{error:?}");
+    assert!(
+        matches!(&error, DeliveryError::Permanent(text) if text.contains("lowest rung")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -189,7 +195,10 @@ async fn zendesk_routes_an_organisation_and_keeps_its_name() {
     assert_eq!(setup.channel.read(&delivery.target).await, Ok(None));
     setup.channel.send(&delivery).await.expect("sent");
     assert_eq!(setup.channel.read(&delivery.target).await, Ok(delivery.to.clone()));
-    assert_eq!((&setup.state()[0]["group_id"], &setup.state()[0]["name"]), (&json!(77), &json!("Acme & <Sons>")));
+    assert_eq!(
+        (&setup.state()[0]["group_id"], &setup.state()[0]["name"]),
+        (&json!(77), &json!("Acme & <Sons>"))
+    );
     let mut renamed = setup.state();
     renamed[0]["name"] = json!("Acme Holding");
     setup.set_state(renamed.clone());
@@ -199,7 +208,10 @@ async fn zendesk_routes_an_organisation_and_keeps_its_name() {
     renamed[0]["external_id"] = json!("ACME-1");
     setup.set_state(renamed.clone());
     let error = setup.channel.send(&delivery).await.expect_err("another's");
-    assert!(matches!(&error, DeliveryError::Permanent(text) if text.contains("other letters")), "{error:?}");
+    assert!(
+        matches!(&error, DeliveryError::Permanent(text) if text.contains("other letters")),
+        "{error:?}"
+    );
     assert_eq!(setup.state(), renamed);
 }
 
@@ -217,7 +229,13 @@ async fn what_was_opened_for_an_episode_is_closed_at_its_end() {
         }
         _ => false,
     };
-    for name in ["zendesk-ticket", "pagerduty", "jira-service-management", "hubspot-task", "salesforce-task"] {
+    for name in [
+        "zendesk-ticket",
+        "pagerduty",
+        "jira-service-management",
+        "hubspot-task",
+        "salesforce-task",
+    ] {
         let setup = Setup::start(vendor(name)).await;
         let opened = delivery_for(name);
         setup.channel.send(&opened).await.expect(name);
@@ -255,7 +273,10 @@ async fn an_id_that_the_mapping_lacks_is_named() {
         let delivery = Delivery { target: TargetIds::default(), ..delivery_for(name) };
         let error = setup.channel.send(&delivery).await.expect_err(name);
         let words = format!("the mapping of partner P-001 has no {column}");
-        assert!(matches!(&error, DeliveryError::Permanent(text) if text.contains(&words)), "{error:?}");
+        assert!(
+            matches!(&error, DeliveryError::Permanent(text) if text.contains(&words)),
+            "{error:?}"
+        );
         assert!(setup.server.received().is_empty(), "{name}");
     }
 }
@@ -304,7 +325,10 @@ async fn a_slack_url_that_is_a_secret_is_never_shown() {
     let definitions = [definition.expect("a definition")];
     let channels = super::build(&definitions, std::path::Path::new("/"), &variable).expect("built");
     let error = channels[0].send(&delivery_for("slack")).await.expect_err("no service");
-    assert!(matches!(&error, DeliveryError::Permanent(text) if text.contains("no_service")), "{error:?}");
+    assert!(
+        matches!(&error, DeliveryError::Permanent(text) if text.contains("no_service")),
+        "{error:?}"
+    );
     assert_shows_no_secret(&error.to_string());
     assert_eq!(server.received()[0].path, format!("/services/{SECRET}"));
 }

@@ -27,7 +27,11 @@ pub(super) fn all() -> Vec<Vendor> {
         "access_rights": { "a": { "api_id": "a", "limit": limit }, "b": { "api_id": "b", "limit": null } } });
     let vendor = |name, configuration, state| Vendor { name, configuration, state };
     vec![
-        vendor("kong", "", json!([plugin("p-1", json!({ "id": "s" }), 30), plugin("p-2", Value::Null, 600)])),
+        vendor(
+            "kong",
+            "",
+            json!([plugin("p-1", json!({ "id": "s" }), 30), plugin("p-2", Value::Null, 600)]),
+        ),
         vendor(
             "kong-consumer-groups",
             "secrets = { admin_token = 'env:TOKEN' }\nquota_ladder = [{ name = 'silver', per_minute \
@@ -133,7 +137,8 @@ impl Vendor {
         let groups = self.state.as_array_mut().expect("groups");
         match call {
             ("GET", ["consumers", "acme", "consumer_groups"]) => {
-                let data: Vec<Value> = groups.iter().map(|g| json!({ "id": "x", "name": g })).collect();
+                let data: Vec<Value> =
+                    groups.iter().map(|g| json!({ "id": "x", "name": g })).collect();
                 Reply::json(200, &json!({ "data": data, "next": null }))
             }
             ("POST", ["consumers", "acme", "consumer_groups"]) => {
@@ -171,8 +176,16 @@ impl Vendor {
 
     fn apigee(&mut self, call: (&str, &[&str]), body: &Value) -> Reply {
         let (method, path) = call;
-        let ["organizations", "ours", "developers", "dev%40acme.example", "apps", "acme%20app", "attributes", name] =
-            path
+        let [
+            "organizations",
+            "ours",
+            "developers",
+            "dev%40acme.example",
+            "apps",
+            "acme%20app",
+            "attributes",
+            name,
+        ] = path
         else {
             return not_found();
         };
@@ -180,7 +193,9 @@ impl Vendor {
             "GET" if self.state[name].is_null() => not_found(),
             "GET" => Reply::json(200, &json!({ "name": name, "value": self.state[name] })),
             // Apigee keeps texts only.
-            _ if !body["value"].is_string() => Reply::json(400, &json!({ "error": { "code": 400 } })),
+            _ if !body["value"].is_string() => {
+                Reply::json(400, &json!({ "error": { "code": 400 } }))
+            }
             _ => {
                 self.state[name] = body["value"].clone();
                 Reply::json(200, body)
@@ -273,7 +288,8 @@ impl Vendor {
     }
 
     fn jira(&mut self, call: (&str, &[&str]), query: &str, body: &Value) -> Reply {
-        let accepted = json!({ "result": "Request will be processed", "took": 0.1, "requestId": "r-1" });
+        let accepted =
+            json!({ "result": "Request will be processed", "took": 0.1, "requestId": "r-1" });
         match call {
             ("POST", ["jsm", "ops", "integration", "v2", "alerts"]) => {
                 if body["message"].as_str().is_none_or(|text| text.chars().count() > 130) {
@@ -309,7 +325,8 @@ impl Vendor {
                 if tasks.iter().any(is_same) {
                     return Reply::json(409, &json!({ "category": "CONFLICT" }));
                 }
-                let task = json!({ "id": (900 + tasks.len()).to_string(), "properties": properties });
+                let task =
+                    json!({ "id": (900 + tasks.len()).to_string(), "properties": properties });
                 tasks.push(task.clone());
                 Reply::json(201, &task)
             }
@@ -325,7 +342,8 @@ impl Vendor {
     }
 
     fn salesforce(&mut self, call: (&str, &[&str]), body: Value) -> Reply {
-        let (method, ["services", "data", "v64.0", "sobjects", "Task", "Rapport_Key__c", key]) = call
+        let (method, ["services", "data", "v64.0", "sobjects", "Task", "Rapport_Key__c", key]) =
+            call
         else {
             return not_found();
         };

@@ -27,7 +27,8 @@ fn channel(url: &str, keys: &str) -> Result<Box<dyn Channel>, String> {
 /// Whether a request is signed with a secret, as a receiver finds out.
 fn is_signed(request: &Received, secret: &str) -> bool {
     let header = |name: &str| request.headers.get(name).expect(name);
-    let content = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), request.body);
+    let content =
+        format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), request.body);
     let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(secret).expect("base64"));
     header("webhook-signature").split(' ').any(|signature| {
         let signature = signature.strip_prefix("v1,").expect("a version");
@@ -59,9 +60,13 @@ async fn deliveries_are_signed_with_every_secret() {
 
 #[tokio::test]
 async fn answers_have_their_meaning() {
-    for (status, expected) in
-        [(410, "disabled"), (400, "permanent"), (302, "permanent"), (429, "retryable"), (500, "retryable")]
-    {
+    for (status, expected) in [
+        (410, "disabled"),
+        (400, "permanent"),
+        (302, "permanent"),
+        (429, "retryable"),
+        (500, "retryable"),
+    ] {
         let said = format!("whsec_{OLD} is wrong");
         let server = HttpServer::start(move |_| Reply::text(status, &said)).await;
         let channel = channel(&server.url, "secrets = ['env:OLD']").expect("a channel");

@@ -5,12 +5,11 @@
 //! - `templates`: each template against its vendor
 //! - `refusals`: each refusal of each vendor
 //! - `exchanges`: each template against the recorded exchange beside it
-//! - `configuration`, `mail`, `webhook`: the rest
+//! - `configuration`, `webhook`: the rest
 
 mod configuration;
 mod exchanges;
 mod http_server;
-mod mail;
 mod refusals;
 mod templates;
 mod vendors;

@@ -51,6 +51,7 @@
 //! - `metrics_plan`, `metrics_diff`, `metrics_watch`: the commands of these names
 //! - `metric_slices`, `where_conditions`: `--where` and `--by`
 //! - `data_checks`, `held_back_metrics`: what is not published, and what goes on without it
+//! - `action_plans`: plans applied, interrupted, stopped and taken back
 //! - `score_backtest`: history replayed, weights and a risk model fitted and adopted
 //! - `score_explained`: what the explanation of a score says, against SQL
 //! - `score_records`: overrides, judgements, notes and annotations
@@ -61,6 +62,7 @@
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events, and compares
 //! the figures in a report of 20,000 partners with SQL.
 
+mod action_plans;
 mod arrival_order;
 mod cli_contract;
 mod consumer_group;

@@ -4,7 +4,8 @@
 //! - `check`: whether a plan may be applied at all
 //! - `step`: what is to be done with one change, from what the log says of it
 //! - `wave`: in which order and in what portions changes are sent
-//! - `delivery`: sends one change and writes what came of it
+//! - `delivery`: sends one change
+//! - `outcome`: writes what came of it
 //! - `guards`: looks at a change once more before it is sent
 //! - `recover`: finds out what became of an attempt that was killed
 //! - `report`: what came of a change, for people
@@ -18,6 +19,7 @@ mod backoff;
 mod check;
 mod delivery;
 mod guards;
+mod outcome;
 mod recover;
 mod report;
 mod step;
@@ -210,3 +212,20 @@ pub fn log_entry(plan: &Plan, change: &Change, kind: EntryKind, at: i64, by: &st
         policy_version: plan.policy_version.clone(),
     }
 }
+
+#[cfg(test)]
+mod answer_tests;
+#[cfg(test)]
+mod grant_tests;
+#[cfg(test)]
+mod kill_tests;
+#[cfg(test)]
+mod random_walk;
+#[cfg(test)]
+mod send_tests;
+#[cfg(test)]
+mod test_plan;
+#[cfg(test)]
+mod test_store;
+#[cfg(test)]
+mod tests;

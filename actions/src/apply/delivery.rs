@@ -4,6 +4,7 @@ use domain::ActionKind;
 use domain::format::plain_setting;
 
 use super::guards::Guards;
+use super::recover::Arrival;
 use super::report::{ChangeReport, DeliveryOutcome, change_words, details, short_key};
 use super::step::{Step, next_step};
 use super::store::{ActionStore, StoreError, StoreState};
@@ -97,16 +98,15 @@ impl<'a> Sender<'a> {
     /// Ends a change that waited too long. An attempt that failed may be in force all the same.
     async fn lapse(&self, reading: &Reading) -> Written {
         if let (true, Some(channel)) = (self.was_sent(reading), self.channel()) {
-            match self.live().await {
-                Live::To => {
-                    let answer = in_force_answer(self.change);
-                    return self.acknowledge(reading, channel, None, answer).await;
+            match self.arrival(channel).await {
+                Arrival::Arrived { in_force, answer } => {
+                    return self.acknowledge(reading, channel, in_force, answer).await;
                 }
-                Live::Error(error) => {
+                Arrival::Error(error) => {
                     let text = format!("what is in force can't be read: {error}");
                     return Ok(Some(self.report(DeliveryOutcome::Failed, text)));
                 }
-                Live::NotAsked | Live::From | Live::Other(_) => {}
+                Arrival::Missing | Arrival::Unknown(_) => {}
             }
         }
         let why = "waited for more than a day; a new plan may propose it again".to_owned();
@@ -117,14 +117,14 @@ impl<'a> Sender<'a> {
     async fn attempt(&self, attempt: u32, reading: &Reading) -> Written {
         let was_sent = self.was_sent(reading);
         // What is in force already needs no guard, and must be known before one ends the change.
-        let early = if was_sent { self.live().await } else { Live::NotAsked };
-        match (&early, self.channel()) {
-            (Live::To, Some(channel)) => {
-                let answer = in_force_answer(self.change);
-                return self.acknowledge(reading, channel, None, answer).await;
+        if let (true, Some(channel)) = (was_sent, self.channel()) {
+            match self.arrival(channel).await {
+                Arrival::Arrived { in_force, answer } => {
+                    return self.acknowledge(reading, channel, in_force, answer).await;
+                }
+                Arrival::Error(error) => return self.unread(reading, attempt, &error).await,
+                Arrival::Missing | Arrival::Unknown(_) => {}
             }
-            (Live::Error(error), _) => return self.unread(reading, attempt, error).await,
-            _ => {}
         }
         let guards = self.guards(reading);
         if let Some(why) = guards.stop() {
@@ -140,8 +140,7 @@ impl<'a> Sender<'a> {
             };
             return Ok(Some(self.report(DeliveryOutcome::Waits, why)));
         };
-        let live = if was_sent { early } else { self.live().await };
-        match live {
+        match self.live().await {
             Live::NotAsked | Live::From => self.send_attempt(attempt, channel, reading).await,
             Live::To => {
                 let why = format!(

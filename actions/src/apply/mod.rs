@@ -229,3 +229,5 @@ mod test_plan;
 mod test_store;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walk_checks;

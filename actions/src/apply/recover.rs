@@ -9,7 +9,7 @@ use crate::deliver::{Channel, DeliveryError, Idempotency};
 use crate::log::EntryKind;
 
 /// What is known of the attempt.
-enum Arrival {
+pub(super) enum Arrival {
     /// It is in force, or the receiver has its key.
     Arrived {
         in_force: Option<domain::Setting>,
@@ -52,7 +52,8 @@ impl Sender<'_> {
         }
     }
 
-    async fn arrival(&self, channel: &dyn Channel) -> Arrival {
+    /// Asks the receiver whether an attempt arrived.
+    pub(super) async fn arrival(&self, channel: &dyn Channel) -> Arrival {
         match self.live().await {
             Live::To => {
                 let answer = in_force_answer(self.change);

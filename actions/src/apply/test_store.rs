@@ -64,6 +64,10 @@ pub(crate) struct Met {
     pub had_effect: bool,
     /// The kill switch was on at the last reading before the delivery.
     pub saw_stop: bool,
+    /// The lowest quota that a decrease could set then; `None`: none could, or there is no partner.
+    pub floor: Option<i64>,
+    /// The number of rows of the log then.
+    pub rows: usize,
 }
 
 /// All that outlives a program: the lake, the gateway, the clock.
@@ -80,8 +84,6 @@ pub(crate) struct World {
     pub read_fails: Option<DeliveryError>,
     pub answers: VecDeque<Answer>,
     pub met: Vec<Met>,
-    /// Quotas that somebody else set at the gateway, with their instants.
-    pub outside: Vec<(i64, String, i64)>,
     /// The moments of the running program.
     pub moments: Vec<Moment>,
     /// The program is killed at the moment of this number, from 0.
@@ -106,7 +108,6 @@ impl World {
             read_fails: None,
             answers: VecDeque::new(),
             met: Vec::new(),
-            outside: Vec::new(),
             moments: Vec::new(),
             kill_at: None,
             is_dead: false,
@@ -318,8 +319,19 @@ impl World {
             Answer::Ok | Answer::Instead(_) | Answer::BrokenAfter | Answer::TimeoutAfter
         );
         let is_known = self.effects(&delivery.key) > 0;
-        let has_effect = is_taken && !(self.class == Idempotency::Keyed && is_known);
         let before = self.gateway.get(id).copied();
+        let is_same = match &delivery.to {
+            Some(Setting::Quota { per_minute }) => before == Some(*per_minute),
+            _ => is_known,
+        };
+        let has_effect = is_taken
+            && match self.class {
+                Idempotency::Keyed => !is_known,
+                Idempotency::Upsert => !is_same,
+                Idempotency::SearchFirst | Idempotency::None => true,
+            };
+        let partner = self.partners.get(id);
+        let floor = partner.and_then(|partner| floor(partner, &self.policy).ok());
         if let (true, Some(Setting::Quota { per_minute })) = (has_effect, &delivery.to) {
             let quota = if let Answer::Instead(other) = answer { *other } else { *per_minute };
             self.gateway.insert(id.clone(), quota);
@@ -333,6 +345,8 @@ impl World {
             after: self.gateway.get(id).copied(),
             had_effect: has_effect,
             saw_stop: self.saw_stop,
+            floor: floor.map(|floor| floor.per_minute),
+            rows: self.entries.len(),
         });
         let retryable = |text: &str, after_seconds| DeliveryError::Retryable {
             message: text.to_owned(),

@@ -329,8 +329,13 @@ impl History {
         let touched = self.touched.iter();
         let touched = touched
             .filter(|touch| touch.at > since && !touch.is_approved && is_counted(touch.action));
+        // The receiver may have taken what it said it had not.
+        let may_be = |change: &ChangeHistory| {
+            let has_failed = matches!(change.delivery, Progress::Failed { .. });
+            change.is_unconfirmed() || has_failed && change.was_sent
+        };
         let on_the_way = self.changes.values().filter(|change| {
-            change.is_unconfirmed()
+            may_be(change)
                 && change.approved_by.is_none()
                 && change.origin != Origin::Expiry
                 && is_counted(change.action)

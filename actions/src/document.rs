@@ -30,6 +30,8 @@ pub struct Plan {
     pub takes_back: Option<String>,
     /// How many partners it was made for.
     pub partners: usize,
+    /// What it and other plans together may do; looked at again when a change is sent.
+    pub limits: PlanLimits,
     /// Why nothing may be changed at all. Then there are no changes.
     pub blocked: Vec<String>,
     /// By partner, then by action.
@@ -46,6 +48,16 @@ pub struct Plan {
     pub overrides: Vec<GuardrailOverride>,
     /// SHA-256 of all the rest: a plan that was edited by hand is refused.
     pub digest: String,
+}
+
+/// What all plans together may do, by the policy and the partners of this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanLimits {
+    /// How many partners may be changed in seven days without a person.
+    pub reach: usize,
+    /// The most calls a minute that grants may add up to.
+    pub capacity_per_minute: i64,
 }
 
 /// A grant that should end, and why it does not yet.
@@ -173,7 +185,7 @@ pub struct Contribution {
 #[serde(deny_unknown_fields)]
 pub struct GuardrailCheck {
     /// step, floor, ceiling, cooldown, health, usage, thirty_days, decrease, reach, capacity,
-    /// quota, live, mapping, unconfirmed, access.
+    /// quota, live, mapping, unconfirmed, access, partner, later, kind.
     pub name: String,
     pub outcome: Outcome,
     pub reason: String,

@@ -9,8 +9,10 @@
 //! - `document`: the plan as a file
 //! - `plan`: from rules to changes
 //! - `guardrails`: the limits of one quota change
+//! - `grants`: raises that end by themselves
 //! - `limits`: the limits of a whole plan
 //! - `fairness`: like cases with unlike treatment
+//! - `finish`: the order, the digests and the id of a plan
 //! - `episodes`: stretches of a rule holding for a partner
 //! - `log`: what was approved, sent and answered
 //! - `rollback`: a plan that takes another one back
@@ -26,6 +28,10 @@ mod digest;
 mod document;
 mod episodes;
 mod fairness;
+mod finish;
+mod grants;
+#[cfg(test)]
+mod guardrail_tests;
 mod guardrails;
 mod input;
 mod limits;

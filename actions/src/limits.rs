@@ -8,14 +8,14 @@ use domain::{ActionKind, AsOf, MICROS_PER_DAY, Setting, counted, format_instant,
 use crate::document::{Change, Extension, GuardrailOverride, Outcome, StoppedChange};
 use crate::guardrails::guardrail_check;
 use crate::input::{PartnerState, PlanInput};
-use crate::log::Origin;
+use crate::log::{History, Origin};
 use crate::policy::Policy;
 
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
 /// How far two clocks may be apart, µs: five minutes.
 pub(crate) const CLOCK_TOLERANCE: i64 = 300_000_000;
 /// Days over which partners that were changed are counted.
-const REACH_DAYS: i64 = 7;
+pub(crate) const REACH_DAYS: i64 = 7;
 
 /// A plan that is being made.
 #[derive(Default)]
@@ -71,6 +71,11 @@ fn by_impact(partners: &BTreeMap<&str, &PartnerState>, change: &Change) -> (i64,
     (rank.unwrap_or(i64::MAX), change.partner_id.clone())
 }
 
+/// Returns how many of so many partners may be changed in seven days without a person.
+pub(crate) fn reach_limit(partners: usize, policy: &Policy) -> usize {
+    ((partners as f64 * policy.guardrails.reach).floor() as usize).max(1)
+}
+
 /// Leaves changes beyond a share of all partners to a person. Partners that other plans changed in the
 /// last seven days count. Quotas, access and all the rest are counted apart; the end of a grant
 /// counts nowhere.
@@ -81,7 +86,7 @@ pub(crate) fn limit_reach(
     partners: &BTreeMap<&str, &PartnerState>,
 ) {
     let all = partners.len();
-    let limit = ((all as f64 * policy.guardrails.reach).floor() as usize).max(1);
+    let limit = reach_limit(all, policy);
     let share = plain_percent_as_given(policy.guardrails.reach);
     draft.changes.sort_by_cached_key(|change| by_impact(partners, change));
     for class in [ReachClass::Quota, ReachClass::Access, ReachClass::Rest] {
@@ -112,14 +117,14 @@ pub(crate) fn limit_reach(
 
 /// Kinds of actions whose reach is counted together.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ReachClass {
+pub(crate) enum ReachClass {
     Quota,
     Access,
     Rest,
 }
 
 impl ReachClass {
-    fn of(action: ActionKind) -> Self {
+    pub(crate) fn of(action: ActionKind) -> Self {
         match action {
             ActionKind::SetQuota => Self::Quota,
             ActionKind::ApproveProduction => Self::Access,
@@ -136,8 +141,7 @@ pub(crate) fn limit_capacity(
     partners: &BTreeMap<&str, &PartnerState>,
 ) {
     let capacity = policy.guardrails.capacity_per_minute;
-    let granted = input.history.grants().map(|(_, grant)| (grant.per_minute - grant.base).max(0));
-    let mut used = granted.fold(0_i64, i64::saturating_add);
+    let mut used = granted(&input.history);
     draft.changes.sort_by_cached_key(|change| by_impact(partners, change));
     let mut kept = Vec::with_capacity(draft.changes.len());
     for mut change in std::mem::take(&mut draft.changes) {
@@ -175,8 +179,14 @@ pub(crate) fn limit_capacity(
     draft.changes = kept;
 }
 
+/// Returns the calls a minute that the grants in force add up to.
+pub(crate) fn granted(history: &History) -> i64 {
+    let raises = history.grants().map(|(_, grant)| (grant.per_minute - grant.base).max(0));
+    raises.fold(0, i64::saturating_add)
+}
+
 /// Returns the calls a minute that a change adds; 0 if it is no raise.
-fn raise(change: &Change) -> i64 {
+pub(crate) fn raise(change: &Change) -> i64 {
     match (&change.from, &change.to) {
         (Some(Setting::Quota { per_minute: from }), Some(Setting::Quota { per_minute: to })) => {
             (to - from).max(0)

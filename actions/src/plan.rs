@@ -1,25 +1,23 @@
 //! Making a plan: each partner's first matching rule of each kind, and the ends of grants, checked by
 //! the guardrails.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::format::{capitalized, plain_percent};
-use domain::{ActionKind, MICROS_PER_DAY, Setting, thousands};
+use domain::{ActionKind, MICROS_PER_DAY, Setting};
 
-use crate::digest::{change_key, episode_key, partner_digest, sha256};
+use crate::digest::{change_key, episode_key};
 use crate::document::{
-    Change, Contribution, Extension, GuardrailCheck, Outcome, Plan, QuotaDifference, Rationale,
-    StoppedChange,
+    Change, Contribution, GuardrailCheck, Outcome, Plan, Rationale, StoppedChange,
 };
-use crate::fairness::unlike_treatment;
-use crate::guardrails::{decide_quota, floor, guardrail_check, quota_in_force};
-use crate::input::{LiveQuota, PartnerState, PlanInput};
+use crate::finish::finish;
+use crate::grants::{end_grants, grant_in_force};
+use crate::guardrails::{decide_quota, guardrail_check, quota_in_force};
+use crate::input::{PartnerState, PlanInput};
 use crate::limits::{DraftPlan, blocking_reasons, limit_capacity, limit_reach};
 use crate::log::Origin;
 use crate::policy::{Policy, QuotaTarget, Rule, RuleAction, RuleKind};
-
-/// Days by which a grant is extended that can't end.
-const EXTENSION_DAYS: i64 = 7;
 
 /// Returns the ids of the partners that meet a condition, or what is wrong with the condition.
 pub type EvaluateCondition<'a> = dyn Fn(&str) -> Result<BTreeSet<String>, String> + 'a;
@@ -84,15 +82,7 @@ pub fn make_plan(
     policy: &Policy,
     matches: &Matches<'_>,
 ) -> Result<Plan, PlanError> {
-    let late;
-    let input = match input.watermark {
-        // A window that the watermark has not reached is not complete for any partner.
-        Some(watermark) if watermark < input.as_of.micros() => {
-            late = with_late_usage(input);
-            &late
-        }
-        _ => input,
-    };
+    let input = &*with_late_usage(input);
     let mut partners = BTreeMap::new();
     for state in &input.partners {
         if partners.insert(state.partner_id.as_str(), state).is_some() {
@@ -107,20 +97,24 @@ pub fn make_plan(
                 RuleMatch { input, policy, state, rule }.apply(&mut draft)?;
             }
         }
-        end_grants(input, policy, &partners, &mut draft)?;
         limit_reach(&mut draft, policy, input, &partners);
         limit_capacity(&mut draft, policy, input, &partners);
+        end_grants(input, policy, &partners, &mut draft)?;
     }
-    finish(input, &policy.version, &partners, blocked, draft, None)
+    finish(input, policy, &partners, blocked, draft, None)
 }
 
-/// Returns the input with a gap in the usage of every partner.
-fn with_late_usage(input: &PlanInput) -> PlanInput {
+/// Returns the input with a gap in the usage of every partner, if the watermark has not reached the
+/// end of the window: then it is not complete for any of them.
+pub(crate) fn with_late_usage(input: &PlanInput) -> Cow<'_, PlanInput> {
+    if input.watermark.is_none_or(|watermark| watermark >= input.as_of.micros()) {
+        return Cow::Borrowed(input);
+    }
     let mut late = input.clone();
     for state in &mut late.partners {
         state.usage_gap.get_or_insert_with(|| "Usage came late: no decrease yet".to_owned());
     }
-    late
+    Cow::Owned(late)
 }
 
 /// Returns the rules that apply to partners: of notices all, of other kinds the first. Support and
@@ -226,7 +220,7 @@ impl RuleMatch<'_> {
         change.needs_approval = decision.guardrails.iter().any(|g| asks.contains(&g.outcome));
         change.guardrails = decision.guardrails;
         if let Some(from) = from.filter(|from| decision.to > *from) {
-            let grant = input.history.grant_of(&state.partner_id);
+            let grant = grant_in_force(&input.history, state);
             change.base_per_minute = Some(grant.map_or(from, |grant| grant.base));
             let days = self.policy.guardrails.grant_days;
             change.expires_at = Some(input.created_at + days * MICROS_PER_DAY);
@@ -362,94 +356,20 @@ pub(crate) fn undeliverable(
     Some(guardrail_check("unconfirmed", Outcome::Stopped, reason))
 }
 
-/// Proposes the ends of grants that are over: decreases that need no person and no step, and that
-/// never go below the floor nor rest on usage that is missing. Such a grant is extended.
-fn end_grants(
-    input: &PlanInput,
-    policy: &Policy,
-    partners: &BTreeMap<&str, &PartnerState>,
-    draft: &mut DraftPlan,
-) -> Result<(), PlanError> {
-    for (id, grant) in input.history.grants() {
-        let is_over = grant.expires_at <= input.created_at;
-        let is_quota = |c: &&Change| c.partner_id == id && c.action == ActionKind::SetQuota;
-        // A further raise renews the grant.
-        let is_renewed = draft.changes.iter().any(|change| is_quota(&change));
-        let Some(state) = partners.get(id).copied().filter(|_| is_over && !is_renewed) else {
-            continue;
-        };
-        let setting = |per_minute| Some(Setting::Quota { per_minute });
-        let rationale = Rationale {
-            rule_id: "grant-end".to_owned(),
-            rule: "A grant ends".to_owned(),
-            condition: String::new(),
-            tier: state.tier,
-            reason: format!("Raised from {} for a time", thousands(grant.base)),
-            contributions: Vec::new(),
-        };
-        let why_not = match floor(state, policy) {
-            Ok(floor) if floor.per_minute <= grant.base => None,
-            Ok(floor) => {
-                let base = thousands(grant.base);
-                Some(format!("The floor is {}, above the {base} before the grant", floor.name))
-            }
-            Err(gap) => Some(gap),
-        };
-        if let Some(reason) = why_not {
-            let until = input.created_at + EXTENSION_DAYS * MICROS_PER_DAY;
-            draft.extensions.push(Extension {
-                partner_id: id.to_owned(),
-                name: state.name.clone(),
-                base_per_minute: grant.base,
-                per_minute: grant.per_minute,
-                until,
-                reason,
-                key: sha256(&("extension", id, grant.base, grant.expires_at))?,
-            });
-            continue;
-        }
-        let from = setting(grant.per_minute);
-        let version = &policy.version;
-        let action = ActionKind::SetQuota;
-        let mut change =
-            new_change(input, version, state, action, from, setting(grant.base), rationale)?;
-        change.origin = Origin::Expiry;
-        change.key = sha256(&("expiry", id, grant.per_minute, grant.base, grant.expires_at))?;
-        let reason = format!("{} is not below the floor", thousands(grant.base));
-        change.guardrails.push(guardrail_check("floor", Outcome::Passed, reason));
-        match undeliverable(input, state, action) {
-            None => draft.changes.push(change),
-            Some(check) => {
-                change.guardrails.push(check);
-                draft.stopped.push(StoppedChange {
-                    partner_id: change.partner_id,
-                    name: change.name,
-                    action,
-                    from: change.from,
-                    asked: change.to,
-                    rationale: change.rationale,
-                    guardrails: change.guardrails,
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Returns the three contributions that are largest by absolute value, rounded so that they are the
 /// same when they are read back from the file.
 fn largest_contributions(state: &PartnerState) -> Vec<Contribution> {
     let mut contributions = state.contributions.clone();
+    for contribution in &mut contributions {
+        contribution.points = (contribution.points * 1e4).round() / 1e4;
+    }
+    // JSON has no other numbers.
     contributions.retain(|contribution| contribution.points.is_finite());
     contributions.sort_by(|a, b| {
         b.points.abs().total_cmp(&a.points.abs()).then_with(|| a.signal.cmp(&b.signal))
     });
     contributions.truncate(3);
-    let rounded = contributions.into_iter().map(|c| {
-        let points = (c.points * 1e4).round() / 1e4;
-        Contribution { points, ..c }
-    });
-    rounded.collect()
+    contributions
 }
 
 /// Says how a partner uses its quota: `6.3 % of calls throttled, busiest minute at 98 % of the
@@ -462,72 +382,5 @@ fn quota_usage(state: &PartnerState) -> Option<String> {
     match (throttled, finite(state.utilisation).map(busiest)) {
         (Some(throttled), Some(busiest)) => Some(format!("{throttled}, {busiest}")),
         (throttled, busiest) => throttled.or_else(|| busiest.as_deref().map(capitalized)),
-    }
-}
-
-/// Sorts the changes, and gives the plan its digests and its id.
-pub(crate) fn finish(
-    input: &PlanInput,
-    policy_version: &str,
-    partners: &BTreeMap<&str, &PartnerState>,
-    blocked: Vec<String>,
-    mut draft: DraftPlan,
-    takes_back: Option<String>,
-) -> Result<Plan, PlanError> {
-    draft.changes.sort_by(|a, b| change_order(a).cmp(&change_order(b)));
-    draft.stopped.sort_by(|a, b| (&a.partner_id, a.action).cmp(&(&b.partner_id, b.action)));
-    let changed = draft.changes.iter().map(|change| change.partner_id.as_str());
-    let touched: BTreeSet<&str> =
-        changed.chain(draft.extensions.iter().map(|e| e.partner_id.as_str())).collect();
-    let mut states = BTreeMap::new();
-    for state in touched.iter().filter_map(|id| partners.get(id)) {
-        states.insert(state.partner_id.clone(), partner_digest(state)?);
-    }
-    let mut plan = Plan {
-        plan_id: String::new(),
-        policy_version: policy_version.to_owned(),
-        as_of: input.as_of.micros(),
-        created_at: input.created_at,
-        versions: input.versions.clone(),
-        state_digest: sha256(&states)?,
-        states,
-        takes_back,
-        partners: partners.len(),
-        blocked,
-        unlike: unlike_treatment(&draft, partners),
-        changes: draft.changes,
-        stopped: draft.stopped,
-        extensions: draft.extensions,
-        differences: differences(input),
-        overrides: input.overrides.clone(),
-        digest: String::new(),
-    };
-    plan.plan_id = format!("{}-{}", input.as_of.day(), &sha256(&plan)?[..8]);
-    plan.digest = plan.content_digest()?;
-    Ok(plan)
-}
-
-fn change_order(change: &Change) -> (&str, ActionKind, &str) {
-    (change.partner_id.as_str(), change.action, change.rationale.rule_id.as_str())
-}
-
-/// Returns the partners whose quota at the gateway is another one than in our books.
-fn differences(input: &PlanInput) -> Vec<QuotaDifference> {
-    let differs = |state: &PartnerState| {
-        let LiveQuota::Is(live) = state.live_quota else { return None };
-        let expected = state.quota_per_minute;
-        let partner_id = state.partner_id.clone();
-        (live != expected).then_some(QuotaDifference { partner_id, expected, live })
-    };
-    input.partners.iter().filter_map(differs).collect()
-}
-
-impl Plan {
-    /// Returns the digest of everything but the digest itself.
-    ///
-    /// # Errors
-    /// When the plan can't be written as JSON.
-    pub fn content_digest(&self) -> Result<String, serde_json::Error> {
-        sha256(&Self { digest: String::new(), ..self.clone() })
     }
 }

@@ -527,9 +527,9 @@ fn a_rollback_restores_and_never_cuts_below_the_floor() {
         plan
     }
     let raised = raise(600, 600, 900, 1, 29);
-    check(&[raised.clone()], 400, 900, Ok(600));
+    check(std::slice::from_ref(&raised), 400, 900, Ok(600));
     let below = "600 is below the floor, 1.2 × the highest minute: 720";
-    check(&[raised.clone()], 600, 900, Err(below));
+    check(std::slice::from_ref(&raised), 600, 900, Err(below));
     // A later change was built on it.
     let later = LogEntry {
         plan_id: "later".to_owned(),

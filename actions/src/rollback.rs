@@ -1,21 +1,23 @@
 //! A plan that takes another one back. It restores what was in force before, under the same
 //! guardrails: a decrease never goes below the floor, and is decided by a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::format::plain_setting;
-use domain::{ActionKind, MICROS_PER_DAY, Setting, thousands};
+use domain::{ActionKind, MICROS_PER_DAY, Setting, Tier, thousands};
 
 use crate::digest::sha256;
 use crate::document::{Change, GuardrailCheck, Outcome, Plan, Rationale, StoppedChange};
-use crate::guardrails::{floor, guardrail_check, quota_in_force};
+use crate::finish::finish;
+use crate::grants::partner_gone;
+use crate::guardrails::{check_restored_raise, floor, guardrail_check, live_check, quota_in_force};
 use crate::input::{PartnerState, PlanInput};
-use crate::limits::{DraftPlan, blocking_reasons, limit_reach};
-use crate::log::{EntryKind, LogEntry, Origin};
-use crate::plan::{PlanError, finish, new_change, undeliverable};
+use crate::limits::{DraftPlan, blocking_reasons, limit_capacity, limit_reach};
+use crate::log::{EntryKind, Grant, History, LogEntry, Origin};
+use crate::plan::{PlanError, new_change, undeliverable, with_late_usage};
 use crate::policy::Policy;
 
-/// Days after which a grant ends again whose end was taken back.
+/// The fewest days for which a grant lasts that is restored.
 const GRANT_DAYS: i64 = 7;
 
 /// Makes the plan that takes back what was acknowledged of a plan. `entries` is the whole log.
@@ -28,6 +30,7 @@ pub fn make_rollback(
     plan_id: &str,
     entries: &[LogEntry],
 ) -> Result<Plan, PlanError> {
+    let input = &*with_late_usage(input);
     let partners: BTreeMap<&str, &PartnerState> =
         input.partners.iter().map(|state| (state.partner_id.as_str(), state)).collect();
     let blocked = blocking_reasons(input, policy);
@@ -35,15 +38,56 @@ pub fn make_rollback(
     if blocked.is_empty() {
         let is_ours =
             |entry: &LogEntry| entry.plan_id == plan_id && entry.kind == EntryKind::Acknowledged;
-        for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| is_ours(entry)) {
-            let Some(state) = partners.get(entry.partner_id.as_str()) else { continue };
-            let later = entries[at + 1..].iter().find(|later| is_built_on(later, entry));
-            let undo = Undo { input, policy, state, entry, later };
-            undo.add(plan_id, &mut draft)?;
+        // What was in force before each of them, by our log.
+        let mut before = History::default();
+        let mut seen = BTreeSet::new();
+        for (at, entry) in entries.iter().enumerate() {
+            if is_ours(entry) && seen.insert(&entry.key) {
+                let later = entries[at + 1..].iter().find(|later| is_built_on(later, entry));
+                let grant = before.grant_of(&entry.partner_id).cloned();
+                match partners.get(entry.partner_id.as_str()).copied() {
+                    Some(state) => {
+                        let undo = Undo { input, policy, state, entry, later, grant };
+                        undo.add(plan_id, &mut draft)?;
+                    }
+                    None => draft.stopped.push(undo_of_nobody(plan_id, entry)),
+                }
+            }
+            before.add(entry);
         }
         limit_reach(&mut draft, policy, input, &partners);
+        limit_capacity(&mut draft, policy, input, &partners);
     }
-    finish(input, &policy.version, &partners, blocked, draft, Some(plan_id.to_owned()))
+    finish(input, policy, &partners, blocked, draft, Some(plan_id.to_owned()))
+}
+
+/// Shows a person what can't be taken back, since its partner was merged into another one or is gone.
+fn undo_of_nobody(plan_id: &str, entry: &LogEntry) -> StoppedChange {
+    StoppedChange {
+        partner_id: entry.partner_id.clone(),
+        name: None,
+        action: entry.action,
+        from: entry.in_force.clone().or_else(|| entry.to.clone()),
+        asked: entry.from.clone(),
+        rationale: rationale(plan_id, entry, Tier::InsufficientEvidence),
+        guardrails: vec![partner_gone()],
+    }
+}
+
+fn rationale(plan_id: &str, entry: &LogEntry, tier: Tier) -> Rationale {
+    let to = entry.in_force.as_ref().or(entry.to.as_ref());
+    Rationale {
+        rule_id: entry.rule_id.clone(),
+        rule: format!("Takes {plan_id} back"),
+        condition: String::new(),
+        tier,
+        reason: format!(
+            "{} → {} is taken back",
+            plain_setting(entry.from.as_ref()),
+            plain_setting(to)
+        ),
+        contributions: Vec::new(),
+    }
 }
 
 /// Returns whether an entry changes what an earlier one has set.
@@ -62,6 +106,8 @@ struct Undo<'a> {
     entry: &'a LogEntry,
     /// A later change of the same setting.
     later: Option<&'a LogEntry>,
+    /// The grant in force before it.
+    grant: Option<Grant>,
 }
 
 impl Undo<'_> {
@@ -75,18 +121,8 @@ impl Undo<'_> {
         if is_decrease {
             checks.extend(self.decrease(to.as_ref()));
         }
-        let rationale = Rationale {
-            rule_id: entry.rule_id.clone(),
-            rule: format!("Takes {plan_id} back"),
-            condition: String::new(),
-            tier: self.state.tier,
-            reason: format!(
-                "{} → {} is taken back",
-                plain_setting(entry.from.as_ref()),
-                plain_setting(from.as_ref())
-            ),
-            contributions: Vec::new(),
-        };
+        checks.extend(self.raise(from.as_ref(), to.as_ref()));
+        let rationale = rationale(plan_id, entry, self.state.tier);
         if checks.iter().any(|check| check.outcome == Outcome::Stopped) {
             draft.stopped.push(StoppedChange {
                 partner_id: entry.partner_id.clone(),
@@ -104,8 +140,10 @@ impl Undo<'_> {
             new_change(self.input, version, self.state, entry.action, from, to, rationale)?;
         change.origin = Origin::Rollback;
         change.key = sha256(&("rollback", plan_id, &entry.key))?;
+        let asks = [Outcome::NeedsApproval, Outcome::Overridden];
+        change.needs_approval =
+            is_decrease || checks.iter().any(|check| asks.contains(&check.outcome));
         change.guardrails = checks;
-        change.needs_approval = is_decrease;
         self.keep_grant(&mut change);
         draft.changes.push(change);
         Ok(())
@@ -145,7 +183,14 @@ impl Undo<'_> {
             }
             _ => None,
         };
-        [later, kind, other].into_iter().flatten()
+        let moved = (self.entry.action == ActionKind::RouteSupport
+            && self.state.support.clone().map(Setting::Support).as_ref() != from)
+            .then(|| stop("later", "Its support goes elsewhere by now".to_owned()));
+        let live = match self.entry.action {
+            ActionKind::SetQuota => live_check(self.state),
+            _ => None,
+        };
+        [later, kind, other, moved, live].into_iter().flatten()
     }
 
     /// Returns the guardrails of a decrease.
@@ -167,24 +212,33 @@ impl Undo<'_> {
         ]
     }
 
-    /// Lets the restored quota end as the one before it would have: a quota that was a grant stays
-    /// one.
+    /// Returns the guardrails of a raise.
+    fn raise(&self, from: Option<&Setting>, to: Option<&Setting>) -> Vec<GuardrailCheck> {
+        match (from, to) {
+            (
+                Some(Setting::Quota { per_minute: from }),
+                Some(Setting::Quota { per_minute: to }),
+            ) if to > from => {
+                let (now, overrides) = (self.input.created_at, &self.input.overrides);
+                check_restored_raise(self.state, self.policy, (*from, *to), now, overrides)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Lets the restored quota end as the one before would have: a quota that was a grant is one
+    /// again. A raise that is restored lasts for some days at least.
     fn keep_grant(&self, change: &mut Change) {
         let Some(Setting::Quota { per_minute: to }) = &change.to else { return };
-        match (self.entry.origin, self.entry.base_per_minute, self.entry.expires_at) {
-            (Origin::Expiry, ..) => {
-                if let Some(Setting::Quota { per_minute: base }) = &self.entry.to {
-                    change.base_per_minute = Some(*base);
-                    let days = GRANT_DAYS * MICROS_PER_DAY;
-                    change.expires_at = Some(self.input.created_at + days);
-                }
-            }
-            (_, Some(base), expires_at) if *to > base => {
-                change.base_per_minute = Some(base);
-                change.expires_at = expires_at;
-            }
-            _ => {}
-        }
+        // A grant of another quota was ended by somebody else before the change.
+        let Some(grant) = self.grant.as_ref().filter(|grant| grant.per_minute == *to) else {
+            return;
+        };
+        let soon = self.input.created_at + GRANT_DAYS * MICROS_PER_DAY;
+        let is_raise = !is_decrease(change.from.as_ref(), change.to.as_ref());
+        change.base_per_minute = Some(grant.base);
+        change.expires_at =
+            Some(if is_raise { grant.expires_at.max(soon) } else { grant.expires_at });
     }
 }
 

@@ -4,7 +4,11 @@
 //! - `check`: whether a plan may be applied at all
 //! - `step`: what is to be done with one change, from what the log says of it
 //! - `wave`: in which order and in what portions changes are sent
-//! - `delivery`: sends one change and writes what came of it
+//! - `delivery`: sends one change
+//! - `outcome`: writes what came of it
+//! - `guards`: looks at a change once more before it is sent
+//! - `recover`: finds out what became of an attempt that was killed
+//! - `report`: what came of a change, for people
 //! - `verify`: asks the receivers whether what was sent is in force
 //!
 //! Before anything is sent, an `attempted` row is appended to the log on the condition that nobody
@@ -14,23 +18,28 @@
 mod backoff;
 mod check;
 mod delivery;
+mod guards;
+mod outcome;
+mod recover;
+mod report;
 mod step;
 mod store;
 mod verify;
 mod wave;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::deliver::Channel;
 use crate::document::{Change, Plan};
 use crate::log::{EntryKind, History, LogEntry, Origin};
 
 pub use check::ApplyRefusal;
-pub use delivery::{ChangeReport, DeliveryOutcome};
+pub use report::{ChangeReport, DeliveryOutcome};
 pub use store::{ActionStore, StoreError, StoreState};
 pub use verify::{VerifyReport, verify};
 
 use delivery::Sender;
+use step::is_over;
 use wave::waves;
 
 /// Failures after which nothing more of a plan is sent.
@@ -84,27 +93,13 @@ pub async fn apply(
     extend_grants(plan, store, options).await?;
     let mut report = ApplyReport::default();
     let state = store.read().await?;
-    let history = History::of(&state.entries);
     let mut failures = 0;
-    let mut is_first = true;
-    for wave in waves(plan, &history) {
-        let is_pending = wave.iter().any(|change| !step::is_over(change, &history));
-        if is_pending && !is_first {
-            store.wait(options.bake_seconds).await;
-        }
-        is_first = is_first && !is_pending;
-        let ids: Vec<String> = wave.iter().map(|change| change.partner_id.clone()).collect();
-        let partners = store.partners(&ids).await?;
+    let mut sent = BTreeSet::new();
+    for wave in waves(plan, &History::of(&state.entries)) {
+        bake(plan, &wave, &sent, store, options).await?;
         for change in wave {
-            let sender = Sender {
-                plan,
-                change,
-                store,
-                channels,
-                options,
-                partner: partners.get(&change.partner_id),
-            };
-            let done = sender.send().await?;
+            sent.insert(change.key.as_str());
+            let done = Sender { plan, change, store, channels, options }.send().await?;
             failures += usize::from(done.outcome.is_failure());
             let halts = done.outcome == DeliveryOutcome::Halted;
             let text = done.text.clone();
@@ -120,6 +115,32 @@ pub async fn apply(
         }
     }
     Ok(report)
+}
+
+/// Waits until the last wave has been in force for some time, also where another call sent it.
+/// `earlier` are the keys of the waves before.
+async fn bake(
+    plan: &Plan,
+    wave: &[&Change],
+    earlier: &BTreeSet<&str>,
+    store: &dyn ActionStore,
+    options: &ApplyOptions,
+) -> Result<(), StoreError> {
+    let state = store.read().await?;
+    let history = History::of(&state.entries);
+    if state.stopped.is_some() || wave.iter().all(|change| is_over(plan, change, &history)) {
+        return Ok(());
+    }
+    let is_earlier =
+        |entry: &&LogEntry| entry.kind == EntryKind::Attempted && earlier.contains(&*entry.key);
+    let newest = state.entries.iter().filter(is_earlier).map(|entry| entry.at).max();
+    let Some(newest) = newest else { return Ok(()) };
+    let passed = u64::try_from((store.now() - newest) / 1_000_000).unwrap_or(0);
+    let left = options.bake_seconds.saturating_sub(passed);
+    if left > 0 {
+        store.wait(left).await;
+    }
+    Ok(())
 }
 
 /// Writes the extensions of a plan to the log, each once.
@@ -191,3 +212,22 @@ pub fn log_entry(plan: &Plan, change: &Change, kind: EntryKind, at: i64, by: &st
         policy_version: plan.policy_version.clone(),
     }
 }
+
+#[cfg(test)]
+mod answer_tests;
+#[cfg(test)]
+mod grant_tests;
+#[cfg(test)]
+mod kill_tests;
+#[cfg(test)]
+mod random_walk;
+#[cfg(test)]
+mod send_tests;
+#[cfg(test)]
+mod test_plan;
+#[cfg(test)]
+mod test_store;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod walk_checks;

@@ -1,6 +1,6 @@
 //! What the rows of the log add up to: the progress of each change, and what is in force by us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{ActionKind, Setting, SupportRoute};
 
@@ -32,11 +32,97 @@ pub struct ChangeHistory {
     pub partner_id: String,
     pub action: ActionKind,
     pub plan_id: String,
+    pub origin: Origin,
     pub progress: Progress,
     /// Who agreed.
     pub approved_by: Option<String>,
-    /// The number of attempts that began.
+    /// A person refused it, and nobody has agreed since. It is not sent, also where an attempt is
+    /// unconfirmed and `progress` says so.
+    pub is_rejected: bool,
+    /// The number of the newest attempt.
     pub attempts: u32,
+    /// An attempt began, so that the receiver may have taken it whatever it said.
+    pub was_sent: bool,
+    /// The plans in which it ended without being taken, and why. Another plan may bring it again.
+    pub ended_in: BTreeMap<String, String>,
+    /// How far the delivery has come, whatever a person said since.
+    delivery: Progress,
+}
+
+impl ChangeHistory {
+    fn of(entry: &LogEntry) -> Self {
+        Self {
+            partner_id: entry.partner_id.clone(),
+            action: entry.action,
+            plan_id: entry.plan_id.clone(),
+            origin: entry.origin,
+            progress: Progress::Waiting,
+            approved_by: None,
+            is_rejected: false,
+            attempts: 0,
+            was_sent: false,
+            ended_in: BTreeMap::new(),
+            delivery: Progress::Waiting,
+        }
+    }
+
+    /// Returns whether the receiver may have taken it without our knowing.
+    pub fn is_unconfirmed(&self) -> bool {
+        matches!(self.delivery, Progress::Open { .. } | Progress::Ambiguous { .. })
+    }
+
+    /// Adds a row that is about this change. What was acknowledged stays so: an outcome that another
+    /// program wrote too late takes nothing back.
+    fn add(&mut self, entry: &LogEntry) {
+        let (attempt, at) = (entry.attempt, entry.at);
+        // The outcome of an attempt that another one has followed.
+        let is_late = attempt > 0 && attempt < self.attempts;
+        let has_ended = self.ended_in.contains_key(&entry.plan_id);
+        match entry.kind {
+            EntryKind::Acknowledged => self.delivery = Progress::Acknowledged,
+            _ if self.delivery == Progress::Acknowledged => {}
+            EntryKind::Approved => {
+                self.approved_by = Some(entry.by.clone());
+                self.is_rejected = false;
+            }
+            EntryKind::Rejected => {
+                self.approved_by = None;
+                self.is_rejected = true;
+            }
+            EntryKind::Attempted => {
+                self.attempts = self.attempts.max(attempt);
+                self.was_sent = true;
+                self.delivery = Progress::Open { attempt, at };
+            }
+            EntryKind::Failed if !is_late && !has_ended => {
+                self.attempts = self.attempts.max(attempt);
+                let next_at = entry.next_at.unwrap_or(at);
+                self.delivery = Progress::Failed { attempt, next_at };
+            }
+            EntryKind::Ambiguous if !is_late => {
+                self.delivery = Progress::Ambiguous { attempt, at };
+            }
+            EntryKind::Refused | EntryKind::Stopped | EntryKind::Lapsed if !is_late => {
+                self.delivery = Progress::Ended(entry.kind);
+                // The next plan asks again.
+                self.approved_by = None;
+                let why = entry.answer.clone().unwrap_or_default();
+                self.ended_in.insert(entry.plan_id.clone(), why);
+            }
+            EntryKind::Failed
+            | EntryKind::Ambiguous
+            | EntryKind::Refused
+            | EntryKind::Stopped
+            | EntryKind::Lapsed
+            | EntryKind::Extended
+            | EntryKind::Verified
+            | EntryKind::Differs => {}
+        }
+        self.progress = match self.delivery {
+            Progress::Waiting | Progress::Failed { .. } if self.is_rejected => Progress::Rejected,
+            delivery => delivery,
+        };
+    }
 }
 
 /// A raise that ends by itself. A partner has one at most.
@@ -48,7 +134,7 @@ pub struct Grant {
     pub per_minute: i64,
     /// µs.
     pub expires_at: i64,
-    /// The instant of the newest raise, µs.
+    /// The instant of the newest change of the quota within the grant, µs.
     pub raised_at: i64,
 }
 
@@ -60,6 +146,15 @@ pub struct RouteInForce {
     pub since: i64,
 }
 
+/// A change that reached a partner.
+#[derive(Debug, Clone)]
+struct Touch {
+    at: i64,
+    partner_id: String,
+    action: ActionKind,
+    is_approved: bool,
+}
+
 /// A fold over the log.
 #[derive(Debug, Clone, Default)]
 pub struct History {
@@ -68,8 +163,8 @@ pub struct History {
     quotas: BTreeMap<String, Vec<QuotaChange>>,
     grants: BTreeMap<String, Grant>,
     routes: BTreeMap<String, RouteInForce>,
-    /// The instants at which changes reached partners, in their order.
-    touched: Vec<(i64, String, ActionKind)>,
+    /// The changes that reached partners, in their order. The end of a grant is none.
+    touched: Vec<Touch>,
     /// Notices that were sent or are on their way: partner, rule and start of the episode.
     notices: BTreeMap<(String, String), i64>,
     production: BTreeMap<String, i64>,
@@ -89,66 +184,35 @@ impl History {
     /// Adds one row.
     pub fn add(&mut self, entry: &LogEntry) {
         self.newest = self.newest.max(Some(entry.at));
-        let change = self.changes.entry(entry.key.clone()).or_insert_with(|| ChangeHistory {
-            partner_id: entry.partner_id.clone(),
-            action: entry.action,
-            plan_id: entry.plan_id.clone(),
-            progress: Progress::Waiting,
-            approved_by: None,
-            attempts: 0,
-        });
-        let is_over = matches!(change.progress, Progress::Acknowledged | Progress::Ended(_));
-        match entry.kind {
-            EntryKind::Approved => {
-                change.approved_by = Some(entry.by.clone());
-                if change.progress == Progress::Rejected {
-                    change.progress = Progress::Waiting;
-                }
-            }
-            EntryKind::Rejected if !is_over => {
-                change.approved_by = None;
-                change.progress = Progress::Rejected;
-            }
-            EntryKind::Attempted => {
-                change.attempts = change.attempts.max(entry.attempt);
-                change.progress = Progress::Open { attempt: entry.attempt, at: entry.at };
-            }
-            EntryKind::Failed => {
-                let next_at = entry.next_at.unwrap_or(entry.at);
-                change.progress = Progress::Failed { attempt: entry.attempt, next_at };
-            }
-            EntryKind::Ambiguous => {
-                change.progress = Progress::Ambiguous { attempt: entry.attempt, at: entry.at };
-            }
-            EntryKind::Acknowledged => {
-                let is_first = change.progress != Progress::Acknowledged;
-                change.progress = Progress::Acknowledged;
-                if is_first {
-                    self.acknowledge(entry);
-                }
-            }
-            EntryKind::Refused | EntryKind::Stopped | EntryKind::Lapsed if !is_over => {
-                change.progress = Progress::Ended(entry.kind);
-            }
-            EntryKind::Extended => {
-                if let (Some(grant), Some(until)) =
-                    (self.grants.get_mut(&entry.partner_id), entry.expires_at)
-                {
-                    grant.expires_at = grant.expires_at.max(until);
-                }
-            }
-            EntryKind::Rejected
-            | EntryKind::Refused
-            | EntryKind::Stopped
-            | EntryKind::Lapsed
-            | EntryKind::Verified
-            | EntryKind::Differs => {}
+        if entry.kind == EntryKind::Extended {
+            self.extend(entry);
+            return;
+        }
+        let change = self.changes.entry(entry.key.clone());
+        let change = change.or_insert_with(|| ChangeHistory::of(entry));
+        let was_acknowledged = change.progress == Progress::Acknowledged;
+        change.add(entry);
+        let is_approved = change.approved_by.is_some();
+        if entry.kind == EntryKind::Acknowledged && !was_acknowledged {
+            self.acknowledge(entry, is_approved);
         }
     }
 
-    fn acknowledge(&mut self, entry: &LogEntry) {
+    /// Lets a grant end later.
+    fn extend(&mut self, entry: &LogEntry) {
+        if let (Some(grant), Some(until)) =
+            (self.grants.get_mut(&entry.partner_id), entry.expires_at)
+        {
+            grant.expires_at = grant.expires_at.max(until);
+        }
+    }
+
+    fn acknowledge(&mut self, entry: &LogEntry, is_approved: bool) {
         let id = &entry.partner_id;
-        self.touched.push((entry.at, id.clone(), entry.action));
+        if entry.origin != Origin::Expiry {
+            let (at, partner_id, action) = (entry.at, id.clone(), entry.action);
+            self.touched.push(Touch { at, partner_id, action, is_approved });
+        }
         let in_force = entry.in_force.as_ref().or(entry.to.as_ref());
         match (entry.action, in_force) {
             (ActionKind::SetQuota, Some(Setting::Quota { per_minute })) => {
@@ -175,17 +239,26 @@ impl History {
         }
     }
 
-    /// Begins, renews or ends the grant of a partner whose quota was set.
+    /// Begins, renews, lowers or ends the grant of a partner whose quota was set. A cut that leaves the
+    /// quota above the base is still a grant, and ends when it was to end.
     fn grant(&mut self, entry: &LogEntry, per_minute: i64) {
         let id = entry.partner_id.clone();
-        match (entry.expires_at, entry.base_per_minute) {
-            (Some(expires_at), Some(base)) if entry.origin != Origin::Expiry => {
-                let grant = Grant { base, per_minute, expires_at, raised_at: entry.at };
-                self.grants.insert(id, grant);
+        let before = self.grants.remove(&id);
+        let grant = match (entry.origin, entry.expires_at, entry.base_per_minute) {
+            (Origin::Expiry, ..) => None,
+            (_, Some(expires_at), Some(base)) => {
+                Some(Grant { base, per_minute, expires_at, raised_at: entry.at })
             }
-            _ => {
-                self.grants.remove(&id);
-            }
+            (Origin::Rule, ..) => before.filter(|grant| {
+                // Otherwise somebody else changed the quota before, which ended the grant.
+                entry.from == Some(Setting::Quota { per_minute: grant.per_minute })
+            }),
+            (Origin::Rollback, ..) => None,
+        };
+        let grant = grant.map(|grant| Grant { per_minute, raised_at: entry.at, ..grant });
+        // A receiver that knows only rungs may have left the quota at the base, or set it lower.
+        if let Some(grant) = grant.filter(|grant| grant.per_minute > grant.base) {
+            self.grants.insert(id, grant);
         }
     }
 
@@ -240,23 +313,45 @@ impl History {
         &self,
         since: i64,
         is_counted: impl Fn(ActionKind) -> bool,
-    ) -> std::collections::BTreeSet<&str> {
-        let touched =
-            self.touched.iter().filter(|(at, _, action)| *at > since && is_counted(*action));
-        touched.map(|(_, id, _)| id.as_str()).collect()
+    ) -> BTreeSet<&str> {
+        let touched = self.touched.iter();
+        let touched = touched.filter(|touch| touch.at > since && is_counted(touch.action));
+        touched.map(|touch| touch.partner_id.as_str()).collect()
+    }
+
+    /// Returns the partners that changes of a kind reached since an instant, or may have reached,
+    /// without anybody's approval. Ends of grants don't count.
+    pub fn touched_without_approval(
+        &self,
+        since: i64,
+        is_counted: impl Fn(ActionKind) -> bool,
+    ) -> BTreeSet<&str> {
+        let touched = self.touched.iter();
+        let touched = touched
+            .filter(|touch| touch.at > since && !touch.is_approved && is_counted(touch.action));
+        // The receiver may have taken what it said it had not.
+        let may_be = |change: &ChangeHistory| {
+            let has_failed = matches!(change.delivery, Progress::Failed { .. });
+            change.is_unconfirmed() || has_failed && change.was_sent
+        };
+        let on_the_way = self.changes.values().filter(|change| {
+            may_be(change)
+                && change.approved_by.is_none()
+                && change.origin != Origin::Expiry
+                && is_counted(change.action)
+        });
+        let ids = touched.map(|touch| touch.partner_id.as_str());
+        ids.chain(on_the_way.map(|change| change.partner_id.as_str())).collect()
     }
 
     /// Returns the key of a change of this kind that may be in force without our knowing, other than
     /// the one given.
     pub fn unconfirmed(&self, partner_id: &str, action: ActionKind, but: &str) -> Option<&str> {
-        let is_unconfirmed = |change: &ChangeHistory| {
-            matches!(change.progress, Progress::Open { .. } | Progress::Ambiguous { .. })
-        };
         let found = self.changes.iter().find(|(key, change)| {
             key.as_str() != but
                 && change.partner_id == partner_id
                 && change.action == action
-                && is_unconfirmed(change)
+                && change.is_unconfirmed()
         });
         found.map(|(key, _)| key.as_str())
     }
@@ -264,81 +359,5 @@ impl History {
     /// Returns the newest instant in the log, µs.
     pub fn newest(&self) -> Option<i64> {
         self.newest
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test_log::{entry, quota_entry};
-
-    const DAY: i64 = domain::MICROS_PER_DAY;
-
-    #[test]
-    fn progress_follows_the_rows() {
-        #[track_caller]
-        fn check(kinds: &[EntryKind], expected: Progress) {
-            let rows: Vec<LogEntry> = kinds.iter().map(|kind| entry("k", *kind)).collect();
-            let history = History::of(&rows);
-            assert_eq!(history.change("k").map(|change| change.progress), Some(expected));
-        }
-        use EntryKind::{
-            Acknowledged, Ambiguous, Approved, Attempted, Failed, Lapsed, Refused, Rejected,
-            Stopped,
-        };
-        let attempt = 1;
-        check(&[Approved], Progress::Waiting);
-        check(&[Approved, Rejected], Progress::Rejected);
-        check(&[Rejected, Approved], Progress::Waiting);
-        check(&[Attempted], Progress::Open { attempt, at: 0 });
-        check(&[Attempted, Failed], Progress::Failed { attempt, next_at: 0 });
-        check(&[Attempted, Failed, Attempted], Progress::Open { attempt, at: 0 });
-        check(&[Attempted, Ambiguous], Progress::Ambiguous { attempt, at: 0 });
-        check(&[Attempted, Ambiguous, Acknowledged], Progress::Acknowledged);
-        check(&[Attempted, Refused], Progress::Ended(Refused));
-        check(&[Stopped], Progress::Ended(Stopped));
-        check(&[Lapsed], Progress::Ended(Lapsed));
-        // What was acknowledged stays so.
-        check(&[Attempted, Acknowledged, Stopped, Rejected], Progress::Acknowledged);
-    }
-
-    #[test]
-    fn a_further_raise_keeps_the_first_base() {
-        let mut first = quota_entry("a", 100, 150, 1);
-        (first.base_per_minute, first.expires_at) = (Some(100), Some(30 * DAY));
-        let mut second = quota_entry("b", 150, 200, 2);
-        (second.base_per_minute, second.expires_at) = (Some(100), Some(31 * DAY));
-        let history = History::of([&first, &second]);
-        let grant = Grant { base: 100, per_minute: 200, expires_at: 31 * DAY, raised_at: 2 };
-        assert_eq!(history.grant_of("p"), Some(&grant));
-        let mut end = quota_entry("c", 200, 100, 3);
-        end.origin = Origin::Expiry;
-        assert_eq!(History::of([&first, &second, &end]).grant_of("p"), None);
-    }
-
-    #[test]
-    fn an_outside_change_ends_a_grant() {
-        let mut raise = quota_entry("a", 100, 150, 10);
-        (raise.base_per_minute, raise.expires_at) = (Some(100), Some(30 * DAY));
-        let check = |at, per_minute, is_left| {
-            let mut history = History::of([&raise]);
-            let events = BTreeMap::from([("p".to_owned(), vec![QuotaChange { at, per_minute }])]);
-            history.end_grants_changed_outside(&events);
-            assert_eq!(history.grant_of("p").is_some(), is_left, "{per_minute} at {at}");
-        };
-        // The platform reports our own change, an older one, and one of somebody else.
-        check(11, 150, true);
-        check(9, 100, true);
-        check(11, 400, false);
-    }
-
-    #[test]
-    fn an_open_change_blocks_others_of_its_kind() {
-        let rows = [entry("k", EntryKind::Attempted)];
-        let history = History::of(&rows);
-        assert_eq!(history.unconfirmed("p", ActionKind::SetQuota, "other"), Some("k"));
-        assert_eq!(history.unconfirmed("p", ActionKind::SetQuota, "k"), None);
-        assert_eq!(history.unconfirmed("p", ActionKind::Notify, "other"), None);
-        assert_eq!(history.unconfirmed("q", ActionKind::SetQuota, "other"), None);
     }
 }

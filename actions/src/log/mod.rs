@@ -8,6 +8,8 @@
 
 mod entry;
 mod history;
+#[cfg(test)]
+mod history_tests;
 
 pub use entry::{EntryKind, LogEntry, Origin};
 pub use history::{ChangeHistory, Grant, History, Progress, RouteInForce};

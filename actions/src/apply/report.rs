@@ -1,0 +1,108 @@
+//! What came of one change, for people.
+
+use domain::ActionKind;
+use domain::Setting;
+use domain::format::plain_setting;
+
+use crate::document::Change;
+
+/// What came of one change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangeReport {
+    pub partner_id: String,
+    pub action: ActionKind,
+    pub key: String,
+    pub outcome: DeliveryOutcome,
+    /// `600 → 900`, or why not.
+    pub text: String,
+}
+
+impl ChangeReport {
+    pub(super) fn new(change: &Change, outcome: DeliveryOutcome, text: String) -> Self {
+        Self {
+            partner_id: change.partner_id.clone(),
+            action: change.action,
+            key: change.key.clone(),
+            outcome,
+            text,
+        }
+    }
+}
+
+/// What came of one change, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryOutcome {
+    Delivered,
+    /// The receiver took it, and made a lower quota of it than may be.
+    TooLow,
+    /// The log says that nothing is left to do.
+    Before,
+    /// A person has to agree first.
+    NeedsApproval,
+    Rejected,
+    /// A later call goes on with it.
+    Waits,
+    /// It failed before, and the next attempt is not due yet.
+    FailedBefore,
+    /// A guard stopped it at the last moment.
+    Stopped,
+    Failed,
+    Refused,
+    /// Nobody knows whether it arrived; a person settles it.
+    Ambiguous,
+    /// The kill switch was thrown.
+    Halted,
+}
+
+impl DeliveryOutcome {
+    /// Returns whether the plan should not go on after two of these.
+    pub(super) fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Self::TooLow | Self::FailedBefore | Self::Failed | Self::Refused | Self::Ambiguous
+        )
+    }
+
+    /// Returns the word for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::TooLow => "lower than asked",
+            Self::Before => "done before",
+            Self::NeedsApproval => "needs approval",
+            Self::Rejected => "rejected",
+            Self::Waits => "waits",
+            Self::FailedBefore => "failed before",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Ambiguous => "unconfirmed",
+            Self::Halted => "halted",
+        }
+    }
+}
+
+/// Returns `600 → 900`.
+pub(super) fn change_words(change: &Change) -> String {
+    let (from, to) = (change.from.as_ref(), change.to.as_ref());
+    match to {
+        Some(Setting::Notify { about, .. }) => format!("tell {}: {about}", plain_setting(to)),
+        _ => format!("{} → {}", plain_setting(from), plain_setting(to)),
+    }
+}
+
+/// Returns the first digits of a key, as a person types them.
+pub(super) fn short_key(key: &str) -> String {
+    key.chars().take(12).collect()
+}
+
+/// Says in a few sentences why a change is made.
+pub(super) fn details(change: &Change) -> String {
+    let rationale = &change.rationale;
+    let mut lines = vec![format!("{} ({}).", rationale.reason, rationale.tier.words())];
+    for contribution in &rationale.contributions {
+        let reason = contribution.reason.as_deref().unwrap_or("no evidence");
+        lines.push(format!("{} {:+.1}: {reason}.", contribution.signal, contribution.points));
+    }
+    lines.join("\n")
+}

@@ -223,7 +223,9 @@ fn a_kill_at_any_step_loses_and_doubles_nothing() {
     project.run_ok(&["actions", "approve", "plan.json", "--all", "--by", "Ada"]);
     // Before and after each of the first commits: before an attempt is known, after it and before it
     // is sent, after it was sent and before that is written, and after that.
-    for (step, point) in [("entry", 1), ("entry put", 1), ("entry", 1), ("entry put", 2), ("entry", 2)] {
+    for (step, point) in
+        [("entry", 1), ("entry put", 1), ("entry", 1), ("entry put", 2), ("entry", 2)]
+    {
         let fault = project.path(&format!("reached {step} {point}"));
         let mut command = project.command(&["actions", "apply", "plan.json", "--by", "Ada"]);
         command.env("RAPPORT_ACTIONS_LEASE_SECONDS", "0");
@@ -250,7 +252,9 @@ fn two_programs_apply_one_plan_once() {
     let (gateway, project) = gateway_and_project();
     plan(&project, "plan.json");
     project.run_ok(&["actions", "approve", "plan.json", "--all", "--by", "Ada"]);
-    let start = || RunningProgram::start(project.command(&["actions", "apply", "plan.json", "--by", "Ada"]));
+    let start = || {
+        RunningProgram::start(project.command(&["actions", "apply", "plan.json", "--by", "Ada"]))
+    };
     let running: Vec<RunningProgram> = (0..3).map(|_| start()).collect();
     for program in running {
         let output = program.finish();

@@ -348,11 +348,7 @@ pub fn action_episodes() -> TableDef {
 /// Returns the table of plans that were decided on or applied, as JSON.
 pub fn action_plans() -> TableDef {
     use DataType::Utf8;
-    let fields = vec![
-        required("plan_id", Utf8),
-        required("at", instant()),
-        required("plan", Utf8),
-    ];
+    let fields = vec![required("plan_id", Utf8), required("at", instant()), required("plan", Utf8)];
     unpartitioned("actions/plans", fields)
 }
 

@@ -28,7 +28,8 @@ fn definitions(config: &Config) -> Vec<ChannelDefinition> {
 
 /// Opens the channels by their names. Secrets are read now.
 pub(crate) fn channels(config: &Config) -> anyhow::Result<Channels> {
-    let built = build(&definitions(config), &config.folder);
+    let variable = |name: &str| std::env::var(name).ok();
+    let built = build(&definitions(config), &config.folder, &variable);
     let built = built.map_err(|error| usage_error(format!("rapport.toml: {error}")))?;
     Ok(built.into_iter().map(|channel| (channel.name().to_owned(), channel)).collect())
 }
@@ -56,8 +57,10 @@ pub(crate) fn channels_in_force(
     Ok(ChannelsInForce { by_action })
 }
 
-/// Checks the channels and the routes of the configuration.
-pub(crate) fn check_channels(config: &Config) -> anyhow::Result<()> {
+/// Opens the channels, and returns which kind of action goes to which: `set_quota to kong`.
+pub(crate) fn check_channels(config: &Config) -> anyhow::Result<String> {
     let channels = channels(config)?;
-    channels_in_force(config, &channels).map(drop)
+    let in_force = channels_in_force(config, &channels)?;
+    let routes = in_force.by_action.iter().map(|(action, (name, _))| format!("{action} to {name}"));
+    Ok(routes.collect::<Vec<_>>().join(", "))
 }

@@ -27,9 +27,8 @@ struct StoredRow {
 
 impl StoredRow {
     fn row(self) -> anyhow::Result<EpisodeRow> {
-        let instant = |text: &str| {
-            parse_instant(text).with_context(|| format!("\"{text}\" is no instant"))
-        };
+        let instant =
+            |text: &str| parse_instant(text).with_context(|| format!("\"{text}\" is no instant"));
         Ok(EpisodeRow {
             as_of: instant(&self.as_of)?,
             rule_id: self.rule_id,

@@ -27,11 +27,7 @@ pub(crate) struct LakeStore {
 impl LakeStore {
     /// Reads the partners. Rows of the plan that is applied are no part of their state, so that a
     /// plan that was interrupted does not meet its own changes.
-    pub(crate) fn new(
-        lake: Lake,
-        maker: &PlanMaker<'_>,
-        plan_id: &str,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(lake: Lake, maker: &PlanMaker<'_>, plan_id: &str) -> anyhow::Result<Self> {
         let others = maker.entries().iter().filter(|entry| entry.plan_id != plan_id);
         let states = maker.states_by(&History::of(others))?;
         Ok(Self {

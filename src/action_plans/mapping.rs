@@ -59,6 +59,15 @@ impl Mapping {
         is_missing.then(|| format!("The mapping {} has no row for it", path.display()))
     }
 
+    /// Returns the number of partners that are named.
+    pub(crate) fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
     /// Returns the ids of the file that are no partners of the lake.
     pub(crate) fn unknown<'a>(&'a self, is_known: impl Fn(&str) -> bool) -> Vec<&'a str> {
         self.targets.keys().map(String::as_str).filter(|id| !is_known(id)).collect()

@@ -27,7 +27,7 @@ pub(crate) use channels::{channels, channels_in_force, check_channels};
 pub(crate) use lake_store::LakeStore;
 pub(crate) use log_table::LogTable;
 pub(crate) use mapping::Mapping;
-pub(crate) use plan_files::{read_plan, store_plan, stored_plan_ids, write_plan};
 pub(crate) use partner_states::PartnerTables;
+pub(crate) use plan_files::{read_plan, store_plan, stored_plan_ids, write_plan};
 pub(crate) use plan_maker::{PlanMaker, PlanOptions, matching_partners, partners_sql, policy};
 pub(crate) use switch::{Switch, set_switch};

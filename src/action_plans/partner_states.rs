@@ -165,4 +165,3 @@ fn gap(row: &UsageGapRow) -> String {
         false => format!("Its calls of {day} may be missing: no decrease"),
     }
 }
-

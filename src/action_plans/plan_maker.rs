@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use actions::log::{History, LogEntry};
 use actions::{
-    Channels, ChannelsInForce, Contribution, GuardrailOverride, Holding, LiveQuota, PartnerState, Plan,
-    PlanError, PlanInput, Policy, RuleKind, make_plan, make_rollback, match_rules,
+    Channels, ChannelsInForce, Contribution, GuardrailOverride, Holding, LiveQuota, PartnerState,
+    Plan, PlanError, PlanInput, Policy, RuleKind, make_plan, make_rollback, match_rules,
 };
 use arrow::array::AsArray;
 use domain::{ActionKind, Setting};
@@ -14,10 +14,10 @@ use scoring::ScoreOutput;
 use transform::{Session, TransformError};
 
 use super::episode_table::{append_episodes, read_episodes};
+use super::log_table::LogTable;
 use super::mapping::Mapping;
 use super::partner_states::{PartnerTables, contributions};
 use super::switch::Switch;
-use super::log_table::LogTable;
 use crate::errors::usage_error;
 use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
 use crate::project::Project;

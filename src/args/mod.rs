@@ -231,4 +231,3 @@ pub(crate) enum ScoreCommand {
     #[command(flatten)]
     Proof(ProofCommand),
 }
-

@@ -33,8 +33,7 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use crate::args::{
-    Arguments, BenchCommand, Command, IngestCommand, MetricsCommand, ProofCommand,
-    ScoreCommand,
+    Arguments, BenchCommand, Command, IngestCommand, MetricsCommand, ProofCommand, ScoreCommand,
 };
 use crate::config::Config;
 use crate::project::Project;
@@ -110,9 +109,7 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         Command::Score(ScoreCommand::Movers(options)) => {
             runtime.block_on(score::movers(&open(config()?)?, &options))
         }
-        Command::Actions(command) => {
-            runtime.block_on(actions::run(&open(config()?)?, &command))
-        }
+        Command::Actions(command) => runtime.block_on(actions::run(&open(config()?)?, &command)),
         Command::Report { out, as_of } => {
             runtime.block_on(report::run(&open(config()?)?, &out, as_of.as_deref()))
         }

@@ -94,7 +94,9 @@ pub(crate) async fn make(
     scored: &ScoreOutput,
 ) -> anyhow::Result<Plan> {
     let maker = PlanMaker::new(project, session, scored).await?;
-    maker.plan(&PlanOptions { channels: ChannelsInForce::default(), ..PlanOptions::default() }).await
+    maker
+        .plan(&PlanOptions { channels: ChannelsInForce::default(), ..PlanOptions::default() })
+        .await
 }
 
 /// Prints the plan as a table, and the path of its file.

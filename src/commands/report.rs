@@ -95,7 +95,8 @@ async fn header(
 
 /// Returns the values of the policies that pages show.
 fn in_force(project: &Project) -> anyhow::Result<PolicyInForce> {
-    let (scoring, (_, actions)) = (scores::policy(&project.config)?, crate::action_plans::policy(project)?);
+    let (scoring, (_, actions)) =
+        (scores::policy(&project.config)?, crate::action_plans::policy(project)?);
     Ok(PolicyInForce {
         at_risk_below: scoring.tiers.at_risk_below,
         healthy_above: scoring.tiers.healthy_above,

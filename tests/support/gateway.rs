@@ -1,7 +1,6 @@
 //! A small server that speaks the part of Kong's Admin API that a quota needs, with its state.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -35,8 +34,12 @@ impl Gateway {
             for mut request in server.incoming_requests() {
                 let mut body = String::new();
                 request.as_reader().read_to_string(&mut body).expect("a body");
-                let (status, answer) =
-                    answer(&mut state.lock().expect("state"), request.method(), request.url(), &body);
+                let (status, answer) = answer(
+                    &mut state.lock().expect("state"),
+                    request.method(),
+                    request.url(),
+                    &body,
+                );
                 let response = Response::from_string(answer.to_string()).with_status_code(status);
                 // A client that was killed takes no answer.
                 let _ = request.respond(response);
@@ -96,8 +99,10 @@ fn answer(state: &mut GatewayState, method: &Method, url: &str, body: &str) -> (
     match (method, plugin) {
         (Method::Get, None) => {
             let limit = state.limits.get(&consumer);
-            let data: Vec<Value> =
-                limit.iter().map(|limit| shown("00000000-0000-4000-8000-000000000001", **limit)).collect();
+            let data: Vec<Value> = limit
+                .iter()
+                .map(|limit| shown("00000000-0000-4000-8000-000000000001", **limit))
+                .collect();
             (200, json!({"data": data, "next": null}))
         }
         (Method::Patch | Method::Put, Some(id)) => {

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use actions::{ApplyError, ApplyOptions, ApplyReport, DeliveryOutcome, Plan};
 use domain::{counted, printable};
 
-use crate::action_plans::{
-    LakeStore, PlanMaker, channels, read_plan, store_plan, stored_plan_ids,
-};
+use crate::action_plans::{LakeStore, PlanMaker, channels, read_plan, store_plan, stored_plan_ids};
 use crate::args::{ApplyArgs, DeliverArgs, PlanReferenceArgs};
 use crate::commands::plan::scored_session;
 use crate::commands::score_records::author;

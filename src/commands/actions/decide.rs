@@ -37,9 +37,10 @@ async fn decide(project: &Project, options: &DecideArgs, kind: EntryKind) -> any
     let is_open = |change: &&Change| match history.change(&change.key) {
         None => kind == EntryKind::Rejected || change.needs_approval,
         Some(found) => match (kind, found.progress) {
-            (_, Progress::Acknowledged | Progress::Ended(_)) => false,
-            (EntryKind::Rejected, progress) => progress != Progress::Rejected,
-            _ => found.approved_by.is_none() || found.progress == Progress::Rejected,
+            (_, Progress::Acknowledged) => false,
+            _ if found.ended_in.contains_key(&plan.plan_id) => false,
+            (EntryKind::Rejected, _) => !found.is_rejected,
+            _ => found.approved_by.is_none() || found.is_rejected,
         },
     };
     let open: Vec<&Change> = chosen.into_iter().filter(is_open).collect();

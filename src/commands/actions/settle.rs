@@ -50,7 +50,9 @@ fn found(history: &History, beginning: &str) -> anyhow::Result<String> {
         [] => Err(usage_error(format!("the log has no change whose key begins with {beginning}"))),
         [(key, change)] => match change.progress {
             Progress::Open { .. } | Progress::Ambiguous { .. } => Ok((*key).to_owned()),
-            _ => Err(usage_error(format!("what became of {beginning} is known; see `rapport actions log`"))),
+            _ => Err(usage_error(format!(
+                "what became of {beginning} is known; see `rapport actions log`"
+            ))),
         },
         several => Err(usage_error(format!(
             "{} changes have keys that begin with {beginning}; give more of it",

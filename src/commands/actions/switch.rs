@@ -7,11 +7,7 @@ use crate::output::{print_line, print_note};
 use crate::project::Project;
 
 /// Stops deliveries, or lets them go on.
-pub(super) async fn run(
-    project: &Project,
-    options: &SwitchArgs,
-    stop: bool,
-) -> anyhow::Result<()> {
+pub(super) async fn run(project: &Project, options: &SwitchArgs, stop: bool) -> anyhow::Result<()> {
     let by = author(options.by.as_deref())?;
     let reason = option_text("--reason", &options.reason)?;
     let before = Switch::read(&project.lake).await?;

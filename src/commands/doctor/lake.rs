@@ -1,6 +1,6 @@
 //! The checks of the lake: key, disk, tables, clock and exchange rates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -10,6 +10,7 @@ use lake::{
 };
 
 use super::checks::CheckList;
+use crate::action_plans::Mapping;
 use crate::config::Config;
 
 /// With less free space than this the next commits fail, bytes.
@@ -40,7 +41,48 @@ pub(super) async fn check_lake(
             Err(error) => checks.fail("rates", error.to_string(), ""),
         }
     }
+    if let Ok(mapping) = Mapping::read(config.actions_mapping().as_deref()) {
+        match known_partners(&lake, &mapping).await {
+            Ok(known) => check_mapping(&mapping, &known, checks),
+            Err(error) => checks.fail("mapping", error.to_string(), ""),
+        }
+    }
     positions
+}
+
+/// Returns the ids of the partners that registered or called; none where there is no mapping.
+async fn known_partners(lake: &Lake, mapping: &Mapping) -> Result<BTreeSet<String>, LakeError> {
+    let mut known = BTreeSet::new();
+    if mapping.is_empty() {
+        return Ok(known);
+    }
+    for table in [schema::raw(Stream::PartnerEvents).name, "rollup/partner_day".to_owned()] {
+        let Some(snapshot) = lake.snapshot(&table, None).await? else { continue };
+        for file in &snapshot.files {
+            for batch in lake.read_file(&file.path, &["partner_id"]).await? {
+                known.extend(text_column(&batch, "partner_id").map(str::to_owned));
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// Compares the mapping with the partners of the lake, both ways.
+fn check_mapping(mapping: &Mapping, known: &BTreeSet<String>, checks: &mut CheckList) {
+    if mapping.is_empty() {
+        return;
+    }
+    let unknown = mapping.unknown(|id| known.contains(id));
+    let unmapped = known.iter().filter(|id| mapping.unmapped(id).is_some()).count();
+    if let Some(first) = unknown.first() {
+        let found = format!("{} of no partner, such as \"{first}\"", counted(unknown.len(), "row"));
+        checks.warn("mapping", found, "mend the ids, or load the partners' events");
+    } else if unmapped > 0 {
+        let found = format!("{} without a row", counted(unmapped, "partner"));
+        checks.warn("mapping", found, "nothing is delivered about them: add their rows");
+    } else {
+        checks.ok("mapping", format!("{} named", counted(known.len(), "partner")));
+    }
 }
 
 async fn open(config: &Config, checks: &mut CheckList) -> Option<Lake> {

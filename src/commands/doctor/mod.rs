@@ -14,6 +14,7 @@ use std::sync::Arc;
 use domain::{ExchangeRates, counted, printable};
 use transform::{Catalog, Severity};
 
+use crate::action_plans::{Mapping, check_channels};
 use crate::args::Format;
 use crate::config::Config;
 use crate::errors::CheckFailed;
@@ -83,6 +84,9 @@ fn check_files(
         actions::Policy::parse(text).map(drop).map_err(|e| e.to_string())
     });
     checks.result("actions policy", actions, Clone::clone);
+    checks.result("channels", check_channels(config), |routes| routes.clone());
+    let mapping = Mapping::read(config.actions_mapping().as_deref());
+    checks.result("mapping.csv", mapping, |m| counted(m.len(), "partner"));
     let queries = runtime.block_on(plan_queries(config));
     checks.result("queries", queries, |n| format!("{} can be planned", counted(*n, "query")));
     rates

@@ -43,6 +43,8 @@ pub struct ChangeHistory {
     pub attempts: u32,
     /// An attempt began, so that the receiver may have taken it whatever it said.
     pub was_sent: bool,
+    /// An attempt began before anybody had agreed. Agreeing afterwards does not change that.
+    pub was_sent_alone: bool,
     /// The plans in which it ended without being taken, and why. Another plan may bring it again.
     pub ended_in: BTreeMap<String, String>,
     /// How far the delivery has come, whatever a person said since.
@@ -61,6 +63,7 @@ impl ChangeHistory {
             is_rejected: false,
             attempts: 0,
             was_sent: false,
+            was_sent_alone: false,
             ended_in: BTreeMap::new(),
             delivery: Progress::Waiting,
         }
@@ -92,6 +95,7 @@ impl ChangeHistory {
             EntryKind::Attempted => {
                 self.attempts = self.attempts.max(attempt);
                 self.was_sent = true;
+                self.was_sent_alone |= self.approved_by.is_none();
                 self.delivery = Progress::Open { attempt, at };
             }
             EntryKind::Failed if !is_late && !has_ended => {
@@ -192,9 +196,9 @@ impl History {
         let change = change.or_insert_with(|| ChangeHistory::of(entry));
         let was_acknowledged = change.progress == Progress::Acknowledged;
         change.add(entry);
-        let is_approved = change.approved_by.is_some();
+        let was_alone = change.was_sent_alone || change.approved_by.is_none();
         if entry.kind == EntryKind::Acknowledged && !was_acknowledged {
-            self.acknowledge(entry, is_approved);
+            self.acknowledge(entry, !was_alone);
         }
     }
 
@@ -336,7 +340,7 @@ impl History {
         };
         let on_the_way = self.changes.values().filter(|change| {
             may_be(change)
-                && change.approved_by.is_none()
+                && change.was_sent_alone
                 && change.origin != Origin::Expiry
                 && is_counted(change.action)
         });

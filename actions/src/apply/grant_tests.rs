@@ -67,6 +67,23 @@ async fn an_end_that_lapsed_or_was_stopped_is_proposed_again() {
 }
 
 #[tokio::test]
+async fn a_grant_whose_end_a_person_rejects_is_extended_and_asked_about_again() {
+    // Found by a random walk: the end kept its key, and was rejected for ever.
+    let (store, _) = raised().await;
+    store.world().now += 30 * DAY;
+    let first = plan(&store);
+    store.says(&first, &first.changes[0].key, EntryKind::Rejected);
+    assert_eq!(lines(&store, &first).await, ["t1 rejected: 900 → 600"]);
+    let second = plan(&store);
+    assert_eq!(second.extensions[0].reason, "A person rejected its end");
+    lines(&store, &second).await;
+    store.world().now += 7 * DAY;
+    let third = plan(&store);
+    assert_ne!(third.changes[0].key, first.changes[0].key);
+    assert_eq!(lines(&store, &third).await, ["t1 delivered: 900 → 600"]);
+}
+
+#[tokio::test]
 async fn a_raise_that_waits_for_a_person_keeps_no_grant_from_its_end() {
     let (store, first) = planned(&["t1", "t2"]);
     lines(&store, &first).await;
@@ -119,6 +136,7 @@ async fn somebody_elses_value_ends_a_grant_whatever_the_caller_does() {
     let next = plan(&store);
     assert!(next.changes.is_empty() && next.extensions.is_empty(), "{:?}", next.changes);
     // A further raise rests on their value.
+    store.world().now += 8 * DAY;
     let rules = super::test_plan::policy();
     let further = plan_of(&input(&store.world()), &rules);
     assert_eq!(further.changes[0].base_per_minute, Some(900));
@@ -204,6 +222,29 @@ async fn a_rollback_waits_for_usage_that_is_late() {
     assert!(undo.changes.is_empty());
     let check = undo.stopped[0].guardrails.last().expect("a check");
     assert_eq!((check.name.as_str(), check.outcome), ("usage", Outcome::Stopped));
+}
+
+#[tokio::test]
+async fn what_somebody_set_before_an_attempt_was_confirmed_came_after_it() {
+    // Found by a random walk: a timeout, a change by somebody else, and a receiver that has our key.
+    let mut world = world(&["t1"]);
+    (world.can_read, world.class) = (false, crate::deliver::Idempotency::SearchFirst);
+    let store = TestStore::new(world);
+    let first = plan(&store);
+    store.world().answers.push_back(Answer::TimeoutAfter);
+    lines(&store, &first).await;
+    {
+        let mut world = store.world();
+        world.now += HOUR;
+        let change = QuotaChange { at: world.now, per_minute: 500 };
+        world.gateway.insert("t1".to_owned(), 500);
+        world.partners.get_mut("t1").expect("t1").quota_changes.push(change);
+        world.now += HOUR;
+    }
+    assert_eq!(lines(&store, &first).await, ["t1 delivered: 600 → 900"]);
+    assert_eq!(store.world().all_in_books()[0].quota_per_minute, Some(500));
+    store.world().now += 31 * DAY;
+    assert_eq!(plan(&store).changes[0].from, Some(Setting::Quota { per_minute: 500 }));
 }
 
 #[tokio::test]

@@ -171,7 +171,15 @@ impl Promises {
                 continue;
             }
             let floor = floor(&state, &world.policy).expect("usage is known").per_minute;
-            assert!(floor > grant.base, "{name}: the grant of {id} never ended: {grant:?}");
+            let rows = world.entries.iter().filter(|entry| entry.partner_id == *id);
+            let words = |entry: &LogEntry| {
+                let answer = entry.answer.as_deref().unwrap_or_default();
+                let (kind, origin) = (entry.kind, entry.origin.name());
+                format!("{}: {kind} {origin} {} {answer}", entry.at, &entry.key[..6])
+            };
+            let rows: Vec<String> = rows.map(words).collect();
+            let is_kept = floor > grant.base;
+            assert!(is_kept, "{name}: the grant of {id} never ended: {grant:?} {rows:#?}");
         }
     }
 }

@@ -275,8 +275,9 @@ impl Walk {
 
     fn fail_next(&mut self) {
         let mut world = self.store.world();
-        // A receiver that takes a change and says it did not can be found out by asking it.
-        let can_ask = world.can_read || world.class == Idempotency::SearchFirst;
+        // A receiver that takes a change and says it did not is found out by reading it. Where nothing
+        // can be read, a channel must call such an answer ambiguous.
+        let can_ask = world.can_read && world.class != Idempotency::None;
         let answers = [
             Answer::Broken,
             Answer::TooMany(7_200),
@@ -285,7 +286,7 @@ impl Walk {
             Answer::TimeoutAfter,
             Answer::BrokenAfter,
         ];
-        let known = if can_ask && world.class != Idempotency::None { 6 } else { 5 };
+        let known = if can_ask { 6 } else { 5 };
         let answer = answers[self.rng.random_range(0..known)].clone();
         let number = self.rng.random_range(0..3);
         for _ in 0..number {

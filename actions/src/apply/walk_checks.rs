@@ -77,8 +77,13 @@ impl Promises {
             let (at, kind, id) = (entry.at - met.at, entry.kind, &entry.partner_id);
             format!("{} s: {id} {kind} {} of {}", at / 1_000_000, &entry.key[..6], entry.plan_id)
         };
-        let rows: Vec<String> = earlier.iter().rev().take(12).map(row).collect();
-        let name = format!("{}: {met:?} after {rows:#?}", self.name);
+        let of_partner = earlier.iter().filter(|entry| entry.partner_id == met.partner_id);
+        let rows: Vec<String> = of_partner.map(row).collect();
+        let state = world.partners.get(&met.partner_id);
+        let events = state.map_or(&[][..], |state| &state.quota_changes);
+        let (class, can_read) = (world.class, world.can_read);
+        let name =
+            format!("{}: {met:?} after {rows:#?}, {events:?}, {class:?} {can_read}", self.name);
         assert!(!met.saw_stop, "{name}: sent although deliveries were stopped");
         let is_over =
             |entry: &LogEntry| entry.key == met.key && entry.kind == EntryKind::Acknowledged;

@@ -57,7 +57,12 @@ pub(crate) fn end_grants(
         }
         let why_not = match change {
             Some(_) => Some("A change of its quota waits for a person".to_owned()),
-            None => why_not_end(state, policy, grant),
+            None => why_not_end(state, policy, grant).or_else(|| {
+                let key = end_key(id, grant).ok()?;
+                let is_rejected = input.history.change(&key)?.is_rejected;
+                // Its next end is another change, so that a person is asked again.
+                is_rejected.then(|| "A person rejected its end".to_owned())
+            }),
         };
         match why_not {
             Some(reason) => draft.extensions.push(extension(input, state, grant, reason)?),
@@ -97,6 +102,11 @@ fn extension(
     })
 }
 
+/// Returns the key of the end of a grant, the same in every plan until the grant is extended.
+fn end_key(id: &str, grant: &Grant) -> Result<String, serde_json::Error> {
+    sha256(&("expiry", id, grant.per_minute, grant.base, grant.expires_at))
+}
+
 fn end_grant(
     input: &PlanInput,
     policy: &Policy,
@@ -110,7 +120,7 @@ fn end_grant(
     let why = rationale(grant, state.tier);
     let mut change = new_change(input, &policy.version, state, action, from, to, why)?;
     change.origin = Origin::Expiry;
-    change.key = sha256(&("expiry", id, grant.per_minute, grant.base, grant.expires_at))?;
+    change.key = end_key(id, grant)?;
     let reason = format!("{} is not below the floor", thousands(grant.base));
     change.guardrails.push(guardrail_check("floor", Outcome::Passed, reason));
     match undeliverable(input, state, action) {

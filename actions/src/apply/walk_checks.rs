@@ -72,8 +72,18 @@ impl Promises {
     }
 
     fn check_delivery(&mut self, world: &World, met: &Met) {
-        let name = format!("{}: {met:?}", self.name);
         let earlier = &world.entries[..met.rows];
+        let row = |entry: &LogEntry| {
+            let (at, kind, id) = (entry.at - met.at, entry.kind, &entry.partner_id);
+            format!("{} s: {id} {kind} {} of {}", at / 1_000_000, &entry.key[..6], entry.plan_id)
+        };
+        let of_partner = earlier.iter().filter(|entry| entry.partner_id == met.partner_id);
+        let rows: Vec<String> = of_partner.map(row).collect();
+        let state = world.partners.get(&met.partner_id);
+        let events = state.map_or(&[][..], |state| &state.quota_changes);
+        let (class, can_read) = (world.class, world.can_read);
+        let name =
+            format!("{}: {met:?} after {rows:#?}, {events:?}, {class:?} {can_read}", self.name);
         assert!(!met.saw_stop, "{name}: sent although deliveries were stopped");
         let is_over =
             |entry: &LogEntry| entry.key == met.key && entry.kind == EntryKind::Acknowledged;
@@ -92,11 +102,18 @@ impl Promises {
         assert!(is_approved || !change.needs_approval, "{name}: sent without its approval");
         if met.action == ActionKind::SetQuota && met.had_effect {
             let change = change.clone();
-            self.check_quota(met, &change, is_approved, &name);
+            self.check_quota(world, met, &change, is_approved, &name);
         }
     }
 
-    fn check_quota(&mut self, met: &Met, change: &Change, is_approved: bool, name: &str) {
+    fn check_quota(
+        &mut self,
+        world: &World,
+        met: &Met,
+        change: &Change,
+        is_approved: bool,
+        name: &str,
+    ) {
         let (before, after) = (met.before.expect("a quota"), met.after.expect("a quota"));
         let quota = |per_minute| Some(Setting::Quota { per_minute });
         assert_eq!(change.from, quota(before), "{name}: written over what somebody else set");
@@ -108,7 +125,8 @@ impl Promises {
         } else {
             let limit = before as f64 * 1.5 + 1e-6;
             assert!(after as f64 <= limit, "{name}: raised by more than a half");
-            let ceiling = if before > 1_200 { 6_000 } else { 6_000.min(before * 2) };
+            let partner = &world.partners[&met.partner_id];
+            let ceiling = world.policy.plans[partner.plan.as_deref().expect("a plan")].ceiling;
             assert!(after <= ceiling, "{name}: raised above the ceiling");
         }
         self.check_base(met, change, (before, after), name);
@@ -158,7 +176,15 @@ impl Promises {
                 continue;
             }
             let floor = floor(&state, &world.policy).expect("usage is known").per_minute;
-            assert!(floor > grant.base, "{name}: the grant of {id} never ended: {grant:?}");
+            let rows = world.entries.iter().filter(|entry| entry.partner_id == *id);
+            let words = |entry: &LogEntry| {
+                let answer = entry.answer.as_deref().unwrap_or_default();
+                let (kind, origin) = (entry.kind, entry.origin.name());
+                format!("{}: {kind} {origin} {} {answer}", entry.at, &entry.key[..6])
+            };
+            let rows: Vec<String> = rows.map(words).collect();
+            let is_kept = floor > grant.base;
+            assert!(is_kept, "{name}: the grant of {id} never ended: {grant:?} {rows:#?}");
         }
     }
 }

@@ -43,10 +43,14 @@ pub struct ChangeHistory {
     pub attempts: u32,
     /// An attempt began, so that the receiver may have taken it whatever it said.
     pub was_sent: bool,
+    /// An attempt began before anybody had agreed. Agreeing afterwards does not change that.
+    pub was_sent_alone: bool,
     /// The plans in which it ended without being taken, and why. Another plan may bring it again.
     pub ended_in: BTreeMap<String, String>,
     /// How far the delivery has come, whatever a person said since.
     delivery: Progress,
+    /// The instant of the newest attempt, µs.
+    attempted_at: Option<i64>,
 }
 
 impl ChangeHistory {
@@ -61,8 +65,10 @@ impl ChangeHistory {
             is_rejected: false,
             attempts: 0,
             was_sent: false,
+            was_sent_alone: false,
             ended_in: BTreeMap::new(),
             delivery: Progress::Waiting,
+            attempted_at: None,
         }
     }
 
@@ -92,6 +98,8 @@ impl ChangeHistory {
             EntryKind::Attempted => {
                 self.attempts = self.attempts.max(attempt);
                 self.was_sent = true;
+                self.attempted_at = Some(at);
+                self.was_sent_alone |= self.approved_by.is_none();
                 self.delivery = Progress::Open { attempt, at };
             }
             EntryKind::Failed if !is_late && !has_ended => {
@@ -192,9 +200,10 @@ impl History {
         let change = change.or_insert_with(|| ChangeHistory::of(entry));
         let was_acknowledged = change.progress == Progress::Acknowledged;
         change.add(entry);
-        let is_approved = change.approved_by.is_some();
+        let was_alone = change.was_sent_alone || change.approved_by.is_none();
+        let since = change.attempted_at.unwrap_or(entry.at);
         if entry.kind == EntryKind::Acknowledged && !was_acknowledged {
-            self.acknowledge(entry, is_approved);
+            self.acknowledge(entry, since, !was_alone);
         }
     }
 
@@ -207,7 +216,9 @@ impl History {
         }
     }
 
-    fn acknowledge(&mut self, entry: &LogEntry, is_approved: bool) {
+    /// Adds what the receiver took. It is in force since it was sent, which may be long before its
+    /// receiver could be asked: what somebody else set in between came after it.
+    fn acknowledge(&mut self, entry: &LogEntry, since: i64, is_approved: bool) {
         let id = &entry.partner_id;
         if entry.origin != Origin::Expiry {
             let (at, partner_id, action) = (entry.at, id.clone(), entry.action);
@@ -216,9 +227,9 @@ impl History {
         let in_force = entry.in_force.as_ref().or(entry.to.as_ref());
         match (entry.action, in_force) {
             (ActionKind::SetQuota, Some(Setting::Quota { per_minute })) => {
-                let change = QuotaChange { at: entry.at, per_minute: *per_minute };
+                let change = QuotaChange { at: since, per_minute: *per_minute };
                 self.quotas.entry(id.clone()).or_default().push(change);
-                self.grant(entry, *per_minute);
+                self.grant(entry, since, *per_minute);
             }
             (ActionKind::RouteSupport, Some(Setting::Support(route))) => {
                 let route = RouteInForce { route: route.clone(), since: entry.at };
@@ -241,13 +252,13 @@ impl History {
 
     /// Begins, renews, lowers or ends the grant of a partner whose quota was set. A cut that leaves the
     /// quota above the base is still a grant, and ends when it was to end.
-    fn grant(&mut self, entry: &LogEntry, per_minute: i64) {
+    fn grant(&mut self, entry: &LogEntry, since: i64, per_minute: i64) {
         let id = entry.partner_id.clone();
         let before = self.grants.remove(&id);
         let grant = match (entry.origin, entry.expires_at, entry.base_per_minute) {
             (Origin::Expiry, ..) => None,
             (_, Some(expires_at), Some(base)) => {
-                Some(Grant { base, per_minute, expires_at, raised_at: entry.at })
+                Some(Grant { base, per_minute, expires_at, raised_at: since })
             }
             (Origin::Rule, ..) => before.filter(|grant| {
                 // Otherwise somebody else changed the quota before, which ended the grant.
@@ -255,7 +266,7 @@ impl History {
             }),
             (Origin::Rollback, ..) => None,
         };
-        let grant = grant.map(|grant| Grant { per_minute, raised_at: entry.at, ..grant });
+        let grant = grant.map(|grant| Grant { per_minute, raised_at: since, ..grant });
         // A receiver that knows only rungs may have left the quota at the base, or set it lower.
         if let Some(grant) = grant.filter(|grant| grant.per_minute > grant.base) {
             self.grants.insert(id, grant);
@@ -336,7 +347,7 @@ impl History {
         };
         let on_the_way = self.changes.values().filter(|change| {
             may_be(change)
-                && change.approved_by.is_none()
+                && change.was_sent_alone
                 && change.origin != Origin::Expiry
                 && is_counted(change.action)
         });

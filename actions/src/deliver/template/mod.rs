@@ -229,10 +229,11 @@ impl TemplateChannel {
             let shown = self.http.secrets.shorten(&answer.body, values.target.key.as_deref());
             said = format!("{}: {} {shown}", operation.label, answer.status).trim().to_owned();
         }
-        let others = found.rungs.iter().filter(|other| Some(other.as_str()) != values.rung);
-        for (remove, other) in
-            template.remove.iter().flat_map(|r| others.clone().map(move |o| (r, o)))
-        {
+        let Some(remove) = &template.remove else { return Ok(said) };
+        for other in &found.rungs {
+            if Some(other.as_str()) == values.rung {
+                continue;
+            }
             let values = DeliveryValues { other_rung: Some(other), ..values.clone() };
             self.perform(remove, &values, None, true).await?;
             said.push_str(&format!("; taken off {other}"));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::Setting;
+use domain::{Setting, redact};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
@@ -85,10 +85,13 @@ impl Kafka {
         config.set("enable.idempotence", "true").set("acks", "all");
         let last_error = LastError::default();
         let producer = config.create_with_context(last_error.clone()).map_err(|e| {
-            format!(
-                "no Kafka client can be made of the properties: {}",
-                secrets.redact(&e.to_string())
-            )
+            let reason = match &e {
+                KafkaError::ClientConfig(_, reason, property, _) => format!("{property}: {reason}"),
+                other => other.to_string(),
+            };
+            // Even a mistyped property may have a secret as its value.
+            let values = properties.values().map(ExposeSecret::expose_secret);
+            format!("no Kafka client can be made of the properties: {}", redact(&reason, values))
         })?;
         Ok(Self { name: name.to_owned(), topic, servers, timeout, producer, last_error, secrets })
     }
@@ -202,6 +205,8 @@ mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::message::Headers;
     use rdkafka::mocking::MockCluster;
+    use rdkafka::{Offset, TopicPartitionList};
+    use std::time::Instant;
 
     use super::*;
     use crate::deliver::tests::delivery;
@@ -235,11 +240,18 @@ mod tests {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &servers)
             .set("group.id", "reader")
-            .set("auto.offset.reset", "earliest")
             .create()
             .expect("a consumer");
-        consumer.subscribe(&["partner-actions"]).expect("subscribed");
-        let record = consumer.poll(Duration::from_secs(20)).expect("a record").expect("no error");
+        let mut first = TopicPartitionList::new();
+        first.add_partition_offset("partner-actions", 0, Offset::Beginning).expect("a partition");
+        consumer.assign(&first).expect("assigned");
+        let until = Instant::now() + Duration::from_secs(60);
+        let record = loop {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(record) => break record.expect("no error"),
+                None => assert!(Instant::now() < until, "no record came"),
+            }
+        };
         assert_eq!(record.key(), Some(delivery.partner_id.as_bytes()));
         let header = record.headers().expect("headers").get(0);
         assert_eq!((header.key, header.value), ("key", Some(delivery.key.as_bytes())));

@@ -31,6 +31,7 @@ impl MailServer {
             .env("MAIL_PASSWORD", format!("PASSWORD-{SECRET}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .expect("the mail server starts");
         let mut output = BufReader::new(running.stdout.take().expect("its output"));

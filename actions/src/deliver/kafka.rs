@@ -96,14 +96,19 @@ impl Kafka {
         Ok(Self { name: name.to_owned(), topic, servers, timeout, producer, last_error, secrets })
     }
 
-    /// Fails while no broker answers, before anything is sent.
+    /// Fails while no broker answers or the topic is missing, before anything is sent.
     async fn connect(&self) -> Result<(), DeliveryError> {
         let (producer, topic, timeout) = (self.producer.clone(), self.topic.clone(), self.timeout);
         let asked = tokio::task::spawn_blocking(move || {
-            producer.client().fetch_metadata(Some(&topic), timeout).map(|_| ())
+            let metadata = producer.client().fetch_metadata(Some(&topic), timeout)?;
+            Ok::<_, KafkaError>(metadata.topics().iter().all(|topic| topic.error().is_none()))
         });
         match asked.await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(self.retryable(&format!(
+                "the brokers at {} have no topic {}; create it, or let this client see it",
+                self.servers, self.topic
+            ))),
             Ok(Err(error)) => Err(self.retryable(&format!(
                 "no Kafka broker answers at {} ({})",
                 self.servers,
@@ -258,6 +263,17 @@ mod tests {
         let body: serde_json::Value =
             serde_json::from_slice(record.payload().expect("a body")).expect("JSON");
         assert_eq!((&body["schema"], &body["key"]), (&1.into(), &delivery.key.as_str().into()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_topic_that_is_missing_is_said_and_tried_again() {
+        let Ok(servers) = std::env::var("TEMPORARY_BROKER") else { return };
+        let mut channel = channel(&servers, &[]).expect("a channel");
+        let receipt = channel.send(&delivery()).await.expect("acknowledged");
+        assert!(receipt.answer.starts_with("partition "), "{receipt:?}");
+        channel.topic = "no-such-topic".to_owned();
+        let error = channel.send(&delivery()).await.expect_err("no topic");
+        panic!("{receipt:?} {error:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -149,11 +149,8 @@ impl TryFrom<Table> for ChannelDefinition {
             Some(Value::String(name)) if !name.trim().is_empty() => name,
             _ => return Err(error("?", "every channel needs a name: name = \"…\"")),
         };
-        let kind = match table.remove("kind") {
-            Some(Value::String(kind)) => kind,
-            _ => {
-                return Err(error(&name, format!("kind is missing; one of {}", KINDS.join(", "))));
-            }
+        let Some(Value::String(kind)) = table.remove("kind") else {
+            return Err(error(&name, format!("kind is missing; one of {}", KINDS.join(", "))));
         };
         let settings = match kind.as_str() {
             "kafka" => ChannelSettings::Kafka(read(&name, table)?),

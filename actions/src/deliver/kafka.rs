@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::Setting;
+use domain::{Setting, redact};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
@@ -85,22 +85,30 @@ impl Kafka {
         config.set("enable.idempotence", "true").set("acks", "all");
         let last_error = LastError::default();
         let producer = config.create_with_context(last_error.clone()).map_err(|e| {
-            format!(
-                "no Kafka client can be made of the properties: {}",
-                secrets.redact(&e.to_string())
-            )
+            let reason = match &e {
+                KafkaError::ClientConfig(_, reason, property, _) => format!("{property}: {reason}"),
+                other => other.to_string(),
+            };
+            // Even a mistyped property may have a secret as its value.
+            let values = properties.values().map(ExposeSecret::expose_secret);
+            format!("no Kafka client can be made of the properties: {}", redact(&reason, values))
         })?;
         Ok(Self { name: name.to_owned(), topic, servers, timeout, producer, last_error, secrets })
     }
 
-    /// Fails while no broker answers, before anything is sent.
+    /// Fails while no broker answers or the topic is missing, before anything is sent.
     async fn connect(&self) -> Result<(), DeliveryError> {
         let (producer, topic, timeout) = (self.producer.clone(), self.topic.clone(), self.timeout);
         let asked = tokio::task::spawn_blocking(move || {
-            producer.client().fetch_metadata(Some(&topic), timeout).map(|_| ())
+            let metadata = producer.client().fetch_metadata(Some(&topic), timeout)?;
+            Ok::<_, KafkaError>(metadata.topics().iter().all(|topic| topic.error().is_none()))
         });
         match asked.await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(self.retryable(&format!(
+                "the brokers at {} have no topic {}; create it, or let this client see it",
+                self.servers, self.topic
+            ))),
             Ok(Err(error)) => Err(self.retryable(&format!(
                 "no Kafka broker answers at {} ({})",
                 self.servers,
@@ -202,6 +210,8 @@ mod tests {
     use rdkafka::consumer::{BaseConsumer, Consumer};
     use rdkafka::message::Headers;
     use rdkafka::mocking::MockCluster;
+    use rdkafka::{Offset, TopicPartitionList};
+    use std::time::Instant;
 
     use super::*;
     use crate::deliver::tests::delivery;
@@ -235,17 +245,35 @@ mod tests {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &servers)
             .set("group.id", "reader")
-            .set("auto.offset.reset", "earliest")
             .create()
             .expect("a consumer");
-        consumer.subscribe(&["partner-actions"]).expect("subscribed");
-        let record = consumer.poll(Duration::from_secs(20)).expect("a record").expect("no error");
+        let mut first = TopicPartitionList::new();
+        first.add_partition_offset("partner-actions", 0, Offset::Beginning).expect("a partition");
+        consumer.assign(&first).expect("assigned");
+        let until = Instant::now() + Duration::from_secs(60);
+        let record = loop {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(record) => break record.expect("no error"),
+                None => assert!(Instant::now() < until, "no record came"),
+            }
+        };
         assert_eq!(record.key(), Some(delivery.partner_id.as_bytes()));
         let header = record.headers().expect("headers").get(0);
         assert_eq!((header.key, header.value), ("key", Some(delivery.key.as_bytes())));
         let body: serde_json::Value =
             serde_json::from_slice(record.payload().expect("a body")).expect("JSON");
         assert_eq!((&body["schema"], &body["key"]), (&1.into(), &delivery.key.as_str().into()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_topic_that_is_missing_is_said_and_tried_again() {
+        let Ok(servers) = std::env::var("TEMPORARY_BROKER") else { return };
+        let mut channel = channel(&servers, &[]).expect("a channel");
+        let receipt = channel.send(&delivery()).await.expect("acknowledged");
+        assert!(receipt.answer.starts_with("partition "), "{receipt:?}");
+        channel.topic = "no-such-topic".to_owned();
+        let error = channel.send(&delivery()).await.expect_err("no topic");
+        panic!("{receipt:?} {error:?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

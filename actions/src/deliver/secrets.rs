@@ -10,6 +10,7 @@ use domain::{into_printable, redact};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// How many bytes of an answer a receipt or an error shows.
 const SHOWN_BYTES: usize = 400;
@@ -105,10 +106,13 @@ impl Secrets {
     /// Adds a secret under the name that templates use.
     pub(crate) fn insert(&mut self, name: &str, value: SecretString) {
         let text = value.expose_secret();
-        let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let quoted = serde_json::Value::from(text).to_string();
-        let forms = [text.to_owned(), encoded, STANDARD.encode(text), quoted.replace('"', "")];
-        self.forms.extend(forms.into_iter().map(SecretString::from));
+        let parts = secret_parts(text);
+        for text in parts.iter().map(String::as_str).chain(parts.is_empty().then_some(text)) {
+            let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+            let quoted = serde_json::Value::from(text).to_string();
+            let forms = [text.to_owned(), encoded, STANDARD.encode(text), quoted.replace('"', "")];
+            self.forms.extend(forms.into_iter().map(SecretString::from));
+        }
         self.values.insert(name.to_owned(), value);
     }
 
@@ -141,6 +145,19 @@ impl Secrets {
         text.truncate(end);
         text + "…"
     }
+}
+
+/// Returns the parts of a URL that nobody can guess. Its words, such as `services`, are no secrets,
+/// and errors need them.
+fn secret_parts(text: &str) -> Vec<String> {
+    let Ok(url) = Url::parse(text) else { return Vec::new() };
+    if !matches!(url.scheme(), "http" | "https") {
+        return Vec::new();
+    }
+    let is_word = |part: &&str| part.chars().all(|c| c.is_ascii_lowercase() || "-_.".contains(c));
+    let parts =
+        url.path().split('/').chain(url.query().into_iter().flat_map(|q| q.split(['&', '='])));
+    parts.filter(|part| !is_word(part)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_raise_rounds_down_and_a_decrease_up() {
-        let check = |from: Option<i64>, to: i64, expected: Result<&str, &str>| {
+        let check_rung = |from: Option<i64>, to: i64, expected: Result<&str, &str>| {
             let ladder = ladder();
             match (rung_for(&ladder, from, to), expected) {
                 (Ok(rung), Ok(name)) => assert_eq!(rung.name, name, "{from:?} to {to}"),
@@ -80,16 +80,16 @@ mod tests {
                 (found, _) => panic!("{from:?} to {to}: {found:?}"),
             }
         };
-        check(Some(600), 900, Ok("silver"));
-        check(Some(600), 1_200, Ok("gold"));
-        check(Some(600), 5_000, Ok("gold"));
-        check(None, 300, Ok("bronze"));
-        check(None, 299, Err("below the lowest rung of the quota ladder, 300"));
-        check(Some(700), 900, Err("would take from the partner"));
-        check(Some(1_200), 900, Ok("gold"));
-        check(Some(1_200), 600, Ok("silver"));
-        check(Some(1_200), 100, Ok("bronze"));
-        check(Some(9_000), 5_000, Ok("gold"));
+        check_rung(Some(600), 900, Ok("silver"));
+        check_rung(Some(600), 1_200, Ok("gold"));
+        check_rung(Some(600), 5_000, Ok("gold"));
+        check_rung(None, 300, Ok("bronze"));
+        check_rung(None, 299, Err("below the lowest rung of the quota ladder, 300"));
+        check_rung(Some(700), 900, Err("would take from the partner"));
+        check_rung(Some(1_200), 900, Ok("gold"));
+        check_rung(Some(1_200), 600, Ok("silver"));
+        check_rung(Some(1_200), 100, Ok("bronze"));
+        check_rung(Some(9_000), 5_000, Ok("gold"));
     }
 
     #[test]

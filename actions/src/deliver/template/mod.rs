@@ -224,15 +224,17 @@ impl TemplateChannel {
             None
         };
         let mut said = "nothing to write".to_owned();
-        let (has_rung, others) = split_rungs(&found.rungs, values.rung);
-        if !has_rung {
+        if !values.rung.is_some_and(|rung| found.rungs.iter().any(|other| other == rung)) {
             let answer = self.perform(operation, values, body, true).await?;
             let shown = self.http.secrets.shorten(&answer.body, values.target.key.as_deref());
             said = format!("{}: {} {shown}", operation.label, answer.status).trim().to_owned();
         }
-        for other in others {
-            let Some(remove) = &template.remove else { break };
-            let values = DeliveryValues { other_rung: Some(&other), ..values.clone() };
+        let Some(remove) = &template.remove else { return Ok(said) };
+        for other in &found.rungs {
+            if Some(other.as_str()) == values.rung {
+                continue;
+            }
+            let values = DeliveryValues { other_rung: Some(other), ..values.clone() };
             self.perform(remove, &values, None, true).await?;
             said.push_str(&format!("; taken off {other}"));
         }
@@ -355,13 +357,6 @@ impl Channel for TemplateChannel {
         self.verify(delivery, &values, &mut receipt).await?;
         Ok(receipt)
     }
-}
-
-/// Returns whether a rung is among those in force, and the others.
-fn split_rungs(in_force: &[String], rung: Option<&str>) -> (bool, Vec<String>) {
-    let (same, others): (Vec<&String>, Vec<&String>) =
-        in_force.iter().partition(|other| Some(other.as_str()) == rung);
-    (!same.is_empty(), others.into_iter().cloned().collect())
 }
 
 impl Operation {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{ActionKind, Setting};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::http_server::{HttpServer, Received, Reply};
 use super::{SECRET, assert_shows_no_secret, channel, delivery_of, kind};
@@ -33,7 +34,7 @@ struct ExchangeFile {
 struct Step {
     call: Call,
     action: ActionKind,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     resolves: bool,
     /// The quota, where it is not the usual one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,13 +57,13 @@ enum Call {
 struct Exchange {
     #[serde(default)]
     request: String,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     body: String,
     status: u16,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     answer: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
 }
 
 #[tokio::test]
@@ -156,8 +157,23 @@ fn recorded(request: &Received, exchange: &Exchange) -> Exchange {
     Exchange {
         request: hide(&format!("{} {}", request.method, request.path)),
         headers: headers.map(|(name, value)| (name.clone(), hide(value))).collect(),
-        body: hide(&request.body),
+        body: hide(&sorted(&request.body)),
         status: exchange.status,
         answer: exchange.answer.clone(),
     }
+}
+
+/// Returns JSON with its keys in order, whatever order this build of serde_json keeps.
+fn sorted(text: &str) -> String {
+    fn sort(value: Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let fields: BTreeMap<String, Value> = fields.into_iter().collect();
+                Value::Object(fields.into_iter().map(|(key, value)| (key, sort(value))).collect())
+            }
+            Value::Array(items) => Value::Array(items.into_iter().map(sort).collect()),
+            other => other,
+        }
+    }
+    serde_json::from_str(text).map_or_else(|_| text.to_owned(), |value| sort(value).to_string())
 }

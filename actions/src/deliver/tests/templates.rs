@@ -20,7 +20,7 @@ pub(super) struct Setup {
 
 impl Setup {
     pub(super) async fn start(vendor: Vendor) -> Self {
-        Self::start_with(vendor, "", |vendor, request| vendor.answer(request)).await
+        Self::start_with(vendor, "", Vendor::answer).await
     }
 
     /// Starts a server that answers as a function says, and makes a channel with more keys.

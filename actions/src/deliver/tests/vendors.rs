@@ -96,7 +96,7 @@ impl Vendor {
             "tyk" => self.tyk(call, query, body),
             "apigee-x" => self.apigee(call, &body),
             "zendesk-organization" => self.zendesk_organization(call, &body),
-            "zendesk-ticket" => self.zendesk_ticket(call, query, header("idempotency-key"), body),
+            "zendesk-ticket" => self.zendesk_ticket(call, query, header("idempotency-key"), &body),
             "pagerduty" => self.pagerduty(call, &body),
             "slack" => self.slack(&body),
             "jira-service-management" => self.jira(call, query, &body),
@@ -236,7 +236,7 @@ impl Vendor {
         call: (&str, &[&str]),
         query: &str,
         key: &str,
-        body: Value,
+        body: &Value,
     ) -> Reply {
         let tickets = self.state.as_array_mut().expect("tickets");
         match call {
@@ -259,7 +259,7 @@ impl Vendor {
                 Reply::json(201, &json!({ "ticket": ticket }))
             }
             ("PUT", ["api", "v2", "tickets", id]) => {
-                let is_it = |ticket: &&mut Value| ticket["id"].to_string() == *id;
+                let is_it = |ticket: &&mut Value| ticket["id"].as_i64() == id.parse().ok();
                 let Some(ticket) = tickets.iter_mut().find(is_it) else { return not_found() };
                 merge(ticket, &body["ticket"]);
                 Reply::json(200, &json!({ "ticket": ticket }))

@@ -1,5 +1,7 @@
 //! What became of each partner after each origin, read from the lake.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use domain::{AsOf, Day};
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,16 @@ pub(crate) struct Label {
     pub(crate) size: Option<String>,
     pub(crate) plan: Option<String>,
     pub(crate) region: Option<String>,
+    /// An action was delivered in the window of the label; not a column of the query.
+    #[serde(default)]
+    pub(crate) has_action: bool,
+}
+
+/// A row of the query `scoring_label_action`.
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct ActedOn {
+    day: NaiveDate,
+    partner_id: String,
 }
 
 impl Label {
@@ -52,7 +64,15 @@ pub(crate) async fn labels(
 ) -> anyhow::Result<(Vec<Label>, Vec<OlderLateCalls>)> {
     let evaluated = EvaluatedDays::open(project, session, as_of, origins).await?;
     take_out_late_calls(&evaluated).await?;
-    let labels = typed_rows(&evaluated.session.metric("scoring_label").await?)?;
+    let mut labels: Vec<Label> =
+        typed_rows(&evaluated.session.metric("scoring_label").await?)?;
+    let acted_on = evaluated.session.metric("scoring_label_action").await?;
+    let acted_on: BTreeSet<ActedOn> =
+        typed_rows::<ActedOn>(&acted_on)?.into_iter().collect();
+    for label in &mut labels {
+        let key = ActedOn { day: label.day, partner_id: label.partner_id.clone() };
+        label.has_action = acted_on.contains(&key);
+    }
     let older = typed_rows(&evaluated.session.metric("older_late_calls").await?)?;
     Ok((labels, older))
 }

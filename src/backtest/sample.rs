@@ -70,8 +70,7 @@ impl Sample {
             cadence: label.cadence.unwrap_or(1.0),
             last_success,
             warned_on: left.then(trouble).flatten(),
-            // Nothing records yet that an action was delivered.
-            has_action: false,
+            has_action: label.has_action,
             size: group(&label.size),
             plan: group(&label.plan),
             region: group(&label.region),

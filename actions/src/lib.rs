@@ -36,10 +36,14 @@ mod input;
 mod limits;
 pub mod log;
 mod plan;
+#[cfg(test)]
+mod plan_grant_tests;
 mod plan_table;
 #[cfg(test)]
 mod plan_tests;
 mod policy;
+#[cfg(test)]
+mod policy_tests;
 mod rollback;
 #[cfg(test)]
 mod test_log;

@@ -54,7 +54,7 @@ pub use apply::{
 };
 pub use digest::partner_digest;
 pub use document::{
-    Change, Contribution, Extension, GuardrailCheck, GuardrailOverride, Outcome, Plan,
+    Change, Contribution, Extension, GuardrailCheck, GuardrailOverride, Outcome, Plan, PlanLimits,
     QuotaDifference, Rationale, StoppedChange, UnlikeTreatment,
 };
 pub use episodes::{EPISODE_MISSES, Episode, EpisodeEvent, EpisodeRow, Episodes, Holding};

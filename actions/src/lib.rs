@@ -37,10 +37,14 @@ mod input;
 mod limits;
 pub mod log;
 mod plan;
+#[cfg(test)]
+mod plan_grant_tests;
 mod plan_table;
 #[cfg(test)]
 mod plan_tests;
 mod policy;
+#[cfg(test)]
+mod policy_tests;
 mod rollback;
 #[cfg(test)]
 mod test_log;
@@ -51,7 +55,7 @@ pub use apply::{
 };
 pub use digest::partner_digest;
 pub use document::{
-    Change, Contribution, Extension, GuardrailCheck, GuardrailOverride, Outcome, Plan,
+    Change, Contribution, Extension, GuardrailCheck, GuardrailOverride, Outcome, Plan, PlanLimits,
     QuotaDifference, Rationale, StoppedChange, UnlikeTreatment,
 };
 pub use episodes::{EPISODE_MISSES, Episode, EpisodeEvent, EpisodeRow, Episodes, Holding};

@@ -54,7 +54,8 @@ pub struct ApplyOptions {
     pub by: String,
     /// Seconds between two waves.
     pub bake_seconds: u64,
-    /// Seconds after which an attempt without an outcome was killed.
+    /// Seconds after which an attempt without an outcome was killed. Longer than any channel waits for
+    /// an answer: a request that is still on its way then may arrive beside its repetition.
     pub lease_seconds: i64,
 }
 

@@ -101,7 +101,11 @@ impl Walk {
             }
             13 | 14 => self.clock(),
             15 => self.outside(),
-            16 => self.roll_back(),
+            16 => {
+                self.roll_back();
+                self.person_says();
+                self.apply().await;
+            }
             17 => self.stop_or_go(),
             _ => self.fail_next(),
         }
@@ -211,9 +215,11 @@ impl Walk {
             async move {
                 // Between asking and sending nobody can see what somebody else does.
                 let is_seen = matches!(moment, Moment::Partners | Moment::Wait);
+                // A request takes less time than the lease, and the other program may bake that long.
+                let is_sending = matches!(moment, Moment::BeforeSend | Moment::AfterSend);
                 match event {
                     1 if is_it => store.world().stopped = Some("half-way".to_owned()),
-                    2 if is_it => drop(run(&store, &other).await),
+                    2 if is_it && !is_sending => drop(run(&store, &other).await),
                     3 if is_it && is_seen => {
                         let mut world = store.world();
                         let change = QuotaChange { at: world.now + 1, per_minute: quota };
@@ -383,7 +389,7 @@ async fn nothing_hurts_a_partner_on_a_thousand_random_walks() {
         "refused",
         "stopped",
     ];
-    let is_rare = |word: &&&str| seen.get(**word).is_none_or(|count| *count < 100_000);
+    let is_rare = |word: &&&str| seen.get(**word).is_none_or(|count| *count < 50);
     let rare: Vec<&&str> = often.iter().filter(is_rare).collect();
     assert!(first.is_some() || rare.is_empty(), "{rare:?} of {seen:?}");
 }

@@ -12,6 +12,9 @@ use crate::input::QuotaChange;
 use crate::log::EntryKind::{Approved, Attempted, Failed, Lapsed, Rejected};
 use crate::log::History;
 
+/// What becomes of a partner between plan and apply.
+type Edit = fn(&mut crate::input::PartnerState);
+
 fn key(plan: &Plan) -> String {
     plan.changes[0].key.clone()
 }
@@ -232,7 +235,6 @@ async fn usage_rose_since_the_plan() {
     let expected = "c1 stopped: the usage has risen since: the floor is 576 now";
     assert_eq!(lines(&store, &plan).await, [expected]);
     // Usage that went missing, and a partner that is no longer well.
-    type Edit = fn(&mut crate::input::PartnerState);
     let cases: [(Edit, &str); 3] = [
         (|p| p.usage_gap = Some("14 Sep is missing".to_owned()), "14 Sep is missing"),
         (|p| p.highest_minute = Some(0), "Usage is zero, which may be an outage: no decrease"),

@@ -14,7 +14,7 @@ use super::{Channels, Plan};
 use crate::deliver::{Channel, Delivery, DeliveryError, Idempotency, Receipt, TargetIds};
 use crate::guardrails::floor;
 use crate::input::PartnerState;
-use crate::log::{EntryKind, LogEntry};
+use crate::log::{EntryKind, History, LogEntry};
 use crate::policy::{DEFAULT_POLICY, Policy};
 
 /// A moment of apply.
@@ -136,8 +136,7 @@ impl World {
     }
 
     /// The partner with what our own log adds to its books.
-    fn in_books(&self, state: &PartnerState) -> PartnerState {
-        let history = crate::log::History::of(&self.entries);
+    fn in_books(state: &PartnerState, history: &History) -> PartnerState {
         let mut state = state.clone();
         state.quota_changes.extend_from_slice(history.quotas(&state.partner_id));
         if let Some(newest) = state.quota_changes.iter().max_by_key(|change| change.at) {
@@ -150,7 +149,8 @@ impl World {
 
     /// Returns all partners with what our own log adds to their books.
     pub(crate) fn all_in_books(&self) -> Vec<PartnerState> {
-        self.partners.values().map(|state| self.in_books(state)).collect()
+        let history = History::of(&self.entries);
+        self.partners.values().map(|state| Self::in_books(state, &history)).collect()
     }
 }
 
@@ -236,8 +236,10 @@ impl ActionStore for TestStore {
     async fn partners(&self, ids: &[String]) -> Result<BTreeMap<String, PartnerState>, StoreError> {
         self.moment(Moment::Partners).await?;
         let world = self.world();
+        let history = History::of(&world.entries);
         let found = ids.iter().filter_map(|id| world.partners.get(id));
-        Ok(found.map(|state| (state.partner_id.clone(), world.in_books(state))).collect())
+        let books = found.map(|state| World::in_books(state, &history));
+        Ok(books.map(|state| (state.partner_id.clone(), state)).collect())
     }
 
     fn floor(&self, partner: &PartnerState) -> Result<i64, String> {

@@ -163,21 +163,19 @@ async fn numbers_that_are_none() {
     use crate::document::Contribution;
     let (store, _) = planned(&["t1"]);
     for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE, -0.0] {
-        let mut world = store.world();
-        let state = world.partners.get_mut("t1").expect("t1");
-        let signal = domain::SignalName::new("errors");
-        state.contributions = vec![Contribution { signal, points: odd, reason: None }; 4];
-        (state.throttled_rate, state.utilisation) = (Some(odd), Some(odd));
-        drop(world);
+        {
+            let mut world = store.world();
+            let state = world.partners.get_mut("t1").expect("t1");
+            let signal = domain::SignalName::new("errors");
+            state.contributions = vec![Contribution { signal, points: odd, reason: None }; 4];
+            (state.throttled_rate, state.utilisation) = (Some(odd), Some(odd));
+        }
         let plan = plan(&store);
         let text = serde_json::to_string_pretty(&plan).expect("JSON");
         let read: Plan = serde_json::from_str(&text).expect("a plan");
         assert_eq!(read, plan);
         assert_eq!(read.content_digest().expect("JSON"), read.digest, "{odd}");
-        let mut world = store.world();
-        world.entries.clear();
-        world.gateway.insert("t1".to_owned(), 600);
-        drop(world);
+        store.world().gateway.insert("t1".to_owned(), 600);
         assert_eq!(lines(&store, &read).await, ["t1 delivered: 600 → 900"]);
         store.world().entries.clear();
     }

@@ -19,6 +19,7 @@ pub(super) struct Promises {
     pub name: String,
     log: Vec<LogEntry>,
     met: usize,
+    acknowledged: BTreeSet<String>,
     changes: BTreeMap<(String, String), Change>,
     reach: usize,
     /// Of each raise in force: the quota before the first raise, and the one now.
@@ -33,6 +34,7 @@ impl Promises {
             name: String::new(),
             log: Vec::new(),
             met: 0,
+            acknowledged: BTreeSet::new(),
             changes: BTreeMap::new(),
             reach: reach_limit(world.partners.len(), &world.policy),
             raised: BTreeMap::new(),
@@ -55,15 +57,14 @@ impl Promises {
             self.check_delivery(world, &world.met[index]);
         }
         self.met = world.met.len();
-        self.log = world.entries.clone();
+        self.log.extend_from_slice(&world.entries[self.log.len()..]);
     }
 
-    fn check_log(&self, world: &World) {
+    fn check_log(&mut self, world: &World) {
         let name = &self.name;
-        let mut acknowledged = BTreeSet::new();
-        for entry in &world.entries {
-            let is_again =
-                entry.kind == EntryKind::Acknowledged && !acknowledged.insert(&entry.key);
+        for entry in &world.entries[self.log.len()..] {
+            let is_again = entry.kind == EntryKind::Acknowledged
+                && !self.acknowledged.insert(entry.key.clone());
             assert!(!is_again, "{name}: acknowledged twice: {entry:?}");
             let has_reason = entry.answer.as_ref().is_some_and(|reason| !reason.is_empty());
             let is_bare = entry.kind == EntryKind::Extended && !has_reason;
@@ -73,17 +74,7 @@ impl Promises {
 
     fn check_delivery(&mut self, world: &World, met: &Met) {
         let earlier = &world.entries[..met.rows];
-        let row = |entry: &LogEntry| {
-            let (at, kind, id) = (entry.at - met.at, entry.kind, &entry.partner_id);
-            format!("{} s: {id} {kind} {} of {}", at / 1_000_000, &entry.key[..6], entry.plan_id)
-        };
-        let of_partner = earlier.iter().filter(|entry| entry.partner_id == met.partner_id);
-        let rows: Vec<String> = of_partner.map(row).collect();
-        let state = world.partners.get(&met.partner_id);
-        let events = state.map_or(&[][..], |state| &state.quota_changes);
-        let (class, can_read) = (world.class, world.can_read);
-        let name =
-            format!("{}: {met:?} after {rows:#?}, {events:?}, {class:?} {can_read}", self.name);
+        let name = self.context(world, met);
         assert!(!met.saw_stop, "{name}: sent although deliveries were stopped");
         let is_over =
             |entry: &LogEntry| entry.key == met.key && entry.kind == EntryKind::Acknowledged;
@@ -104,6 +95,21 @@ impl Promises {
             let change = change.clone();
             self.check_quota(world, met, &change, is_approved, &name);
         }
+    }
+
+    /// Says what led to a delivery.
+    fn context(&self, world: &World, met: &Met) -> String {
+        let earlier = world.entries[..met.rows].iter();
+        let row = |entry: &LogEntry| {
+            let (at, kind, key) = (entry.at - met.at, entry.kind, &entry.key[..6]);
+            format!("{} s: {kind} {key} of {}", at / 1_000_000, entry.plan_id)
+        };
+        let rows = earlier.filter(|entry| entry.partner_id == met.partner_id).map(row);
+        let rows: Vec<String> = rows.collect();
+        let state = world.partners.get(&met.partner_id);
+        let events = state.map_or(&[][..], |state| &state.quota_changes);
+        let (class, can_read) = (world.class, world.can_read);
+        format!("{}: {met:?} after {rows:#?}, {events:?}, {class:?} {can_read}", self.name)
     }
 
     fn check_quota(

@@ -139,7 +139,7 @@ pub(super) struct ActionsSection {
     // Where actions go changes no figure.
     #[serde(skip_serializing)]
     pub(super) mapping: OptionalFile,
-    #[serde(skip_serializing)]
+    #[serde(default, skip_serializing)]
     pub(super) channels: Vec<ChannelDefinition>,
     #[serde(skip_serializing)]
     pub(super) deliver: BTreeMap<String, String>,

@@ -66,6 +66,8 @@ fn project_with(configuration: &str, is_missing: impl Fn(&str, Day) -> bool) -> 
     let policy = actions::DEFAULT_POLICY.replace("bake_minutes = 10", "bake_minutes = 0");
     project.write("policy.toml", policy);
     let toml = std::fs::read_to_string(project.path("rapport.toml")).expect("a configuration");
+    let quotas = if configuration.is_empty() { "file" } else { "kong" };
+    let toml = toml.replace("set_quota = \"file\"", &format!("set_quota = \"{quotas}\""));
     project.write("rapport.toml", format!("{toml}{configuration}"));
     let mut mapping = "partner_id,consumer,key,app,organisation,email\n".to_owned();
     for id in THROTTLED {
@@ -102,10 +104,13 @@ fn quota_changes(plan: &Value) -> Vec<String> {
     quotas.map(|change| change["partner_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// Applies a plan at once, also one that was interrupted just now.
+/// Seconds after which an attempt without an outcome counts as killed.
+const LEASE_SECONDS: u64 = 4;
+
+/// Applies a plan.
 fn apply(project: &Project, file: &str) -> crate::support::program::ProgramOutput {
     let mut command = project.command(&["actions", "apply", file, "--by", "Ada"]);
-    command.env("RAPPORT_ACTIONS_LEASE_SECONDS", "0");
+    command.env("RAPPORT_ACTIONS_LEASE_SECONDS", LEASE_SECONDS.to_string());
     crate::support::program::run(command)
 }
 
@@ -228,13 +233,14 @@ fn a_kill_at_any_step_loses_and_doubles_nothing() {
     {
         let fault = project.path(&format!("reached {step} {point}"));
         let mut command = project.command(&["actions", "apply", "plan.json", "--by", "Ada"]);
-        command.env("RAPPORT_ACTIONS_LEASE_SECONDS", "0");
+        command.env("RAPPORT_ACTIONS_LEASE_SECONDS", LEASE_SECONDS.to_string());
         command.env("RAPPORT_FAULT", format!("{step}:actions/log@{point}={}", fault.display()));
         let mut running = RunningProgram::start(command);
         wait_until("the failpoint or the end", Duration::from_secs(120), || {
             fault.exists() || running.has_ended()
         });
         running.kill();
+        std::thread::sleep(Duration::from_secs(LEASE_SECONDS + 1));
     }
     apply(&project, "plan.json").expect_success();
     assert!(THROTTLED.into_iter().all(|id| gateway.limit(id) == Some(900)));

@@ -57,6 +57,14 @@ pub(crate) fn channels_in_force(
     Ok(ChannelsInForce { by_action })
 }
 
+/// Returns the seconds after which an attempt without an outcome was killed: longer than any channel
+/// takes for a read, a write and a read.
+pub(crate) fn lease_seconds(config: &Config) -> i64 {
+    let timeouts = definitions(config).into_iter().filter_map(|d| d.timeout_seconds());
+    let longest = timeouts.max().unwrap_or_default();
+    30 + 4 * i64::from(longest)
+}
+
 /// Opens the channels, and returns which kind of action goes to which: `set_quota to kong`.
 pub(crate) fn check_channels(config: &Config) -> anyhow::Result<String> {
     let channels = channels(config)?;

@@ -23,7 +23,7 @@ mod plan_files;
 mod plan_maker;
 mod switch;
 
-pub(crate) use channels::{channels, channels_in_force, check_channels};
+pub(crate) use channels::{channels, channels_in_force, check_channels, lease_seconds};
 pub(crate) use lake_store::LakeStore;
 pub(crate) use log_table::LogTable;
 pub(crate) use mapping::Mapping;

@@ -64,11 +64,9 @@ pub(crate) async fn labels(
 ) -> anyhow::Result<(Vec<Label>, Vec<OlderLateCalls>)> {
     let evaluated = EvaluatedDays::open(project, session, as_of, origins).await?;
     take_out_late_calls(&evaluated).await?;
-    let mut labels: Vec<Label> =
-        typed_rows(&evaluated.session.metric("scoring_label").await?)?;
+    let mut labels: Vec<Label> = typed_rows(&evaluated.session.metric("scoring_label").await?)?;
     let acted_on = evaluated.session.metric("scoring_label_action").await?;
-    let acted_on: BTreeSet<ActedOn> =
-        typed_rows::<ActedOn>(&acted_on)?.into_iter().collect();
+    let acted_on: BTreeSet<ActedOn> = typed_rows::<ActedOn>(&acted_on)?.into_iter().collect();
     for label in &mut labels {
         let key = ActedOn { day: label.day, partner_id: label.partner_id.clone() };
         label.has_action = acted_on.contains(&key);

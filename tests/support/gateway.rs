@@ -52,7 +52,7 @@ impl Gateway {
     pub(crate) fn configuration(&self) -> String {
         let address = self.server.server_addr();
         format!(
-            "\n[actions.deliver]\nset_quota = \"kong\"\n\n[[actions.channels]]\nname = \"kong\"\n\
+            "\n[[actions.channels]]\nname = \"kong\"\n\
              kind = \"template\"\ntemplate = \"kong\"\nurl = \"http://{address}\"\n\
              timeout_seconds = 5\n"
         )

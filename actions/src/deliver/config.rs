@@ -141,6 +141,18 @@ const fn default_timeout() -> u32 {
     10
 }
 
+impl ChannelDefinition {
+    /// Returns the longest time that one request may take; `None` where there is none.
+    pub fn timeout_seconds(&self) -> Option<u32> {
+        match &self.settings {
+            ChannelSettings::Kafka(settings) => Some(settings.timeout_seconds),
+            ChannelSettings::File(_) => None,
+            ChannelSettings::Webhook(settings) => Some(settings.timeout_seconds),
+            ChannelSettings::Template(settings) => Some(settings.timeout_seconds),
+        }
+    }
+}
+
 impl TryFrom<Table> for ChannelDefinition {
     type Error = ChannelError;
 

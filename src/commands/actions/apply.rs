@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use actions::{ApplyError, ApplyOptions, ApplyReport, DeliveryOutcome, Plan};
 use domain::{counted, printable};
 
-use crate::action_plans::{LakeStore, PlanMaker, channels, read_plan, store_plan, stored_plan_ids};
+use crate::action_plans::{
+    LakeStore, PlanMaker, channels, lease_seconds, read_plan, store_plan, stored_plan_ids,
+};
 use crate::args::{ApplyArgs, DeliverArgs, PlanReferenceArgs};
 use crate::commands::plan::scored_session;
 use crate::commands::score_records::author;
@@ -14,9 +16,6 @@ use crate::output::{print_line, print_message, print_note, print_table};
 use crate::project::Project;
 use crate::table::Table;
 
-/// Seconds after which an attempt without an outcome was killed: longer than any channel may take
-/// for a read, a write and a read.
-const LEASE_SECONDS: i64 = 900;
 /// The variable of the environment that sets another lease, for tests and for patient receivers.
 const LEASE_VARIABLE: &str = "RAPPORT_ACTIONS_LEASE_SECONDS";
 
@@ -103,7 +102,7 @@ async fn applied(
     let options = ApplyOptions {
         by: by.to_owned(),
         bake_seconds: bake_minutes * 60,
-        lease_seconds: lease.unwrap_or(LEASE_SECONDS),
+        lease_seconds: lease.unwrap_or_else(|| lease_seconds(&project.config)),
     };
     let store = LakeStore::new(project.lake.clone(), &maker, &plan.plan_id)?;
     let version = maker.policy().version.clone();

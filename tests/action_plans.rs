@@ -346,7 +346,7 @@ fn a_simulation_says_what_a_policy_would_have_done() {
     let project = project_with("", |_, _| false);
     project.run_ok(&["score", "run"]);
     let table = project.run_ok(&["actions", "simulate", "--days", "5", "--format", "csv"]);
-    let row = table.lines().find(|line| line.starts_with("Throttled")).expect("the rule");
+    let row = table.lines().find(|line| line.starts_with("\"Throttled")).expect("the rule");
     let cells: Vec<&str> = row.rsplitn(9, ',').collect();
     // Two of the three are raised without a person, each by 300 for 30 days.
     assert_eq!((cells[7], cells[3]), ("2", "18000"), "{table}");

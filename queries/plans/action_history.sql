@@ -43,6 +43,8 @@ SELECT
   attempt,
   key,
   sequence,
-  row_number() OVER (PARTITION BY sequence ORDER BY partner_id, key, entry, "at", "by") AS place
+  CAST(
+    row_number() OVER (PARTITION BY sequence ORDER BY partner_id, key, entry, "at", "by") AS BIGINT
+  ) AS place
 FROM action_log
 ORDER BY sequence DESC, place

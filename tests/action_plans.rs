@@ -67,7 +67,7 @@ fn project_with(configuration: &str, is_missing: impl Fn(&str, Day) -> bool) -> 
     project.write("policy.toml", policy);
     let toml = std::fs::read_to_string(project.path("rapport.toml")).expect("a configuration");
     let quotas = if configuration.is_empty() { "file" } else { "kong" };
-    let toml = toml.replace("set_quota = \"file\"", &format!("set_quota = \"{quotas}\""));
+    let toml = toml.replace("# set_quota = \"file\"", &format!("set_quota = \"{quotas}\""));
     project.write("rapport.toml", format!("{toml}{configuration}"));
     let mut mapping = "partner_id,consumer,key,app,organisation,email\n".to_owned();
     for id in THROTTLED {
@@ -335,7 +335,7 @@ fn the_default_channel_is_a_file() {
     let lines: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 2);
-    assert_eq!(lines[0]["to"]["quota"]["per_minute"], 900);
+    assert_eq!(lines[0]["to"]["per_minute"], 900);
     apply(&project, "plan.json").expect_success();
     let again = std::fs::read_to_string(project.path("partner-actions.ndjson")).expect("a file");
     assert_eq!(again.lines().count(), 2);

@@ -15,6 +15,7 @@
 //! - `formulas`: formulas that several signals share
 //! - `incident`: incidents found in a partner's error rates
 //! - `error_details`: the rows that the sentences on errors are made from
+//! - `isotonic`: isotonic regression, for calibration and its curve
 //! - `weighted_score`: coverage, weighted mean, cap, and the scores with one week left out
 //! - `gates`: conditions that a mean cannot see
 //! - `risk`: the probability that a partner leaves, by a model that a person adopted

@@ -173,7 +173,7 @@ fn a_plan_that_no_longer_fits_is_refused() {
     let today = Day::of_micros(now());
     let event = format!(
         r#"{{"event_id":"other","partner_id":"alpha","occurred_at":"{}T12:00:00Z","type":"quota_changed","quota_per_minute":700}}"#,
-        today.plus(-1)
+        today.plus(-3)
     );
     project.write("other.ndjson", event);
     let load = ["ingest", "load", "--stream", "partner-events", "--arrival"];
@@ -207,7 +207,7 @@ fn the_kill_switch_stops_before_the_next_delivery() {
     assert!(blocked["blocked"].to_string().contains("The gateway is mended"), "{blocked}");
     project.run_ok(&["actions", "go", "--reason", "It is mended", "--by", "Ada"]);
 
-    // Thrown while the first change is on its way: that one ends, and no other begins.
+    // Thrown when the first attempt is in the log and not yet on its way.
     let fault = project.path("reached");
     let mut command = project.command(&["actions", "apply", "plan.json", "--by", "Ada"]);
     command.env("RAPPORT_FAULT", format!("entry:actions/log@1={}", fault.display()));
@@ -218,7 +218,7 @@ fn the_kill_switch_stops_before_the_next_delivery() {
     let output = running.finish();
     assert_eq!(output.code, Some(3), "{output}");
     assert!(output.stdout_text().contains("halted"), "{output}");
-    assert_eq!(gateway.writes().len(), 1);
+    assert!(gateway.writes().is_empty(), "{:?}", gateway.writes());
 }
 
 #[test]

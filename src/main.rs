@@ -36,6 +36,7 @@
 //! - `failpoint`: where tests stop it
 
 mod action_plans;
+mod alerts;
 mod args;
 mod atomic_file;
 mod backtest;

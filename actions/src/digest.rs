@@ -49,6 +49,22 @@ pub(crate) fn episode_key(
     sha256(&(partner_id, action, rule_id, to, started_at))
 }
 
+/// Returns the idempotency key of a notice, which is sent once in an episode. What it says is no part
+/// of it: a figure in the text may be another one in the next plan.
+pub(crate) fn notice_key(
+    partner_id: &str,
+    rule_id: &str,
+    who: &str,
+    started_at: i64,
+) -> Result<String, serde_json::Error> {
+    sha256(&(partner_id, ActionKind::Notify, rule_id, who, started_at))
+}
+
+/// Returns the idempotency key under which a notice is resolved, from the key of the notice.
+pub(crate) fn resolution_key(notice_key: &str) -> String {
+    hex::encode(digest(&SHA256, format!("{notice_key} resolved").as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use domain::Tier;

@@ -109,10 +109,11 @@ pub struct GuardrailOverride {
     pub reason: String,
 }
 
-/// One change of one partner's state.
+/// One change of one partner's state, or one notice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
+    /// Empty: a notice about no partner.
     pub partner_id: String,
     pub name: Option<String>,
     pub action: ActionKind,
@@ -138,8 +139,16 @@ pub struct Change {
     /// The channel can tell what is in force, so that `from` is compared and `to` is read back.
     pub can_be_verified: bool,
     /// SHA-256 of partner, action, from, to, policy version and window end; of a route or a notice of
-    /// the start of its episode in place of the last two. A change is applied once for each key.
+    /// its rule and the start of its episode in place of the last two. A change is applied once for
+    /// each key.
     pub key: String,
+}
+
+impl Change {
+    /// Returns whether it says that a notice sent before is over.
+    pub fn resolves(&self) -> bool {
+        self.action == ActionKind::Notify && self.to.is_none()
+    }
 }
 
 /// A change that a rule asked for and a guardrail stopped.
@@ -164,7 +173,8 @@ pub struct Rationale {
     pub rule_id: String,
     pub rule: String,
     pub condition: String,
-    pub tier: Tier,
+    /// `None`: it is about no partner, or about one without a score.
+    pub tier: Option<Tier>,
     pub reason: String,
     /// The three largest by absolute value.
     pub contributions: Vec<Contribution>,

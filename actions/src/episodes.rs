@@ -57,10 +57,12 @@ pub struct EpisodeRow {
     /// When the episode began, µs: as it was first written.
     pub started_at: i64,
     pub event: EpisodeEvent,
+    /// Of an alert that began: what it said.
+    pub about: Option<String>,
 }
 
 /// An open episode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Episode {
     /// µs.
     pub started_at: i64,
@@ -68,6 +70,8 @@ pub struct Episode {
     pub misses: u32,
     /// The newest evaluation, µs.
     pub evaluated: i64,
+    /// Of an alert: what it said when it began.
+    pub about: Option<String>,
 }
 
 /// The subjects for which each rule holds.
@@ -94,7 +98,8 @@ impl Episodes {
         let (started_at, evaluated) = (row.started_at, row.as_of);
         match row.event {
             EpisodeEvent::Started => {
-                let episode = Episode { started_at, misses: 0, evaluated };
+                let about = row.about.clone();
+                let episode = Episode { started_at, misses: 0, evaluated, about };
                 self.open.entry(key).or_insert(episode);
             }
             EpisodeEvent::Ended => {
@@ -113,8 +118,21 @@ impl Episodes {
     /// Returns the rows that an evaluation adds, and adds them. A window that was evaluated before
     /// counts no miss twice. Rules that are no longer there hold for nobody.
     pub fn evaluate(&mut self, as_of: i64, now: i64, holding: &Holding<'_>) -> Vec<EpisodeRow> {
+        self.evaluate_some(as_of, now, holding, &|_| true)
+    }
+
+    /// Does the same for some rules; the episodes of all others stay as they are. `is_evaluated` tells
+    /// by its id whether a rule was looked at.
+    pub fn evaluate_some(
+        &mut self,
+        as_of: i64,
+        now: i64,
+        holding: &Holding<'_>,
+        is_evaluated: &dyn Fn(&str) -> bool,
+    ) -> Vec<EpisodeRow> {
         let mut rows = Vec::new();
-        for ((rule_id, subject), episode) in &self.open {
+        let evaluated = self.open.iter().filter(|((rule_id, _), _)| is_evaluated(rule_id));
+        for ((rule_id, subject), episode) in evaluated {
             let holds = holding.get(rule_id.as_str()).is_some_and(|ids| ids.contains(subject));
             let event = match (holds, episode.misses) {
                 _ if as_of <= episode.evaluated => continue,
@@ -129,6 +147,7 @@ impl Episodes {
                 subject: subject.clone(),
                 started_at: episode.started_at,
                 event,
+                about: None,
             });
         }
         for (rule_id, subjects) in holding {
@@ -142,6 +161,7 @@ impl Episodes {
                     subject: subject.clone(),
                     started_at: now,
                     event: EpisodeEvent::Started,
+                    about: None,
                 });
             }
         }
@@ -154,6 +174,11 @@ impl Episodes {
     /// Returns the open episode of a rule and a subject.
     pub fn open(&self, rule_id: &str, subject: &str) -> Option<&Episode> {
         self.open.get(&(rule_id.to_owned(), subject.to_owned()))
+    }
+
+    /// Returns all open episodes with their rule and subject.
+    pub fn all_open(&self) -> impl Iterator<Item = (&str, &str, &Episode)> {
+        self.open.iter().map(|((rule, subject), episode)| (&**rule, &**subject, episode))
     }
 
     /// Returns the subjects of a rule's open episodes.
@@ -228,6 +253,17 @@ mod tests {
             rows.extend(episodes.evaluate(day, day * 10, &holding(ids)));
         }
         assert_eq!(Episodes::of(&rows), episodes);
+    }
+
+    #[test]
+    fn rules_that_are_not_looked_at_keep_their_episodes() {
+        let mut episodes = Episodes::default();
+        episodes.evaluate(1, 1, &holding(&["p"]));
+        for day in 2..20 {
+            let rows = episodes.evaluate_some(day, day, &Holding::new(), &|id| id != "r");
+            assert_eq!(rows, []);
+        }
+        assert_eq!(episodes.open("r", "p").map(|episode| episode.misses), Some(0));
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub(crate) fn unlike_treatment(
     let mut groups: BTreeMap<Standing, BTreeMap<String, Vec<String>>> = BTreeMap::new();
     let mut add = |partner_id: &str, rationale: &Rationale, checks: &[GuardrailCheck]| {
         let plan = partners.get(partner_id).and_then(|state| state.plan.clone());
-        let standing = (rationale.rule.clone(), plan, rationale.tier);
+        let Some(tier) = rationale.tier else { return };
+        let standing = (rationale.rule.clone(), plan, tier);
         let treatments = groups.entry(standing).or_default();
         treatments.entry(treatment(checks)).or_default().push(partner_id.to_owned());
     };

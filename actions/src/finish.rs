@@ -23,7 +23,9 @@ pub(crate) fn finish(
 ) -> Result<Plan, PlanError> {
     draft.changes.sort_by(|a, b| change_order(a).cmp(&change_order(b)));
     draft.stopped.sort_by(|a, b| (&a.partner_id, a.action).cmp(&(&b.partner_id, b.action)));
-    let changed = draft.changes.iter().map(|change| change.partner_id.as_str());
+    // What a notice says does not depend on the quota and the route of the partner.
+    let changed = draft.changes.iter().filter(|change| change.action != ActionKind::Notify);
+    let changed = changed.map(|change| change.partner_id.as_str());
     let touched: BTreeSet<&str> =
         changed.chain(draft.extensions.iter().map(|e| e.partner_id.as_str())).collect();
     let mut states = BTreeMap::new();

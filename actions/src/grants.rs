@@ -123,7 +123,7 @@ fn end_grant(
     change.key = end_key(id, grant)?;
     let reason = format!("{} is not below the floor", thousands(grant.base));
     change.guardrails.push(guardrail_check("floor", Outcome::Passed, reason));
-    match undeliverable(input, state, action) {
+    match undeliverable(input, state, action, None) {
         None => draft.changes.push(change),
         Some(check) => {
             change.guardrails.push(check);
@@ -167,7 +167,7 @@ fn rationale(grant: &Grant, tier: Tier) -> Rationale {
         rule_id: "grant-end".to_owned(),
         rule: "A grant ends".to_owned(),
         condition: String::new(),
-        tier,
+        tier: Some(tier),
         reason: format!("Raised from {} for a time", thousands(grant.base)),
         contributions: Vec::new(),
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::{AsOf, SupportRoute, Tier};
+use domain::{ActionKind, AsOf, Setting, SupportRoute, Tier};
 
+use crate::alerts::Snoozes;
 use crate::document::{Contribution, GuardrailOverride};
 use crate::episodes::Episodes;
 use crate::log::History;
@@ -33,13 +34,32 @@ pub struct PlanInput {
     pub overrides: Vec<GuardrailOverride>,
     /// The channel of each kind of action, and whether it can tell what is in force.
     pub channels: ChannelsInForce,
+    /// Alerts that nobody is told of for some time.
+    pub snoozes: Snoozes,
 }
 
 /// Where actions go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChannelsInForce {
     /// By kind of action: the name of the channel, and whether it can be read.
-    pub by_action: BTreeMap<domain::ActionKind, (String, bool)>,
+    pub by_action: BTreeMap<ActionKind, (String, bool)>,
+    /// The channel of a recipient of notices, where it has one of its own.
+    pub by_recipient: BTreeMap<String, (String, bool)>,
+}
+
+impl ChannelsInForce {
+    /// Returns the channel of an action, and whether it can tell what is in force.
+    pub(crate) fn of(
+        &self,
+        action: ActionKind,
+        setting: Option<&Setting>,
+    ) -> Option<&(String, bool)> {
+        let of_recipient = match setting {
+            Some(Setting::Notify { who, .. }) => self.by_recipient.get(who),
+            _ => None,
+        };
+        of_recipient.or_else(|| self.by_action.get(&action))
+    }
 }
 
 /// The present state of one partner.
@@ -49,6 +69,8 @@ pub struct PartnerState {
     pub name: Option<String>,
     pub plan: Option<String>,
     pub segment: Option<String>,
+    /// Who looks after it.
+    pub manager: Option<String>,
     pub tier: Tier,
     pub top_reason: String,
     /// What the signals add to the score, in points.
@@ -97,6 +119,7 @@ impl PartnerState {
             name: None,
             plan: None,
             segment: None,
+            manager: None,
             tier,
             top_reason: String::new(),
             contributions: Vec::new(),

@@ -13,6 +13,8 @@
 //! - `limits`: the limits of a whole plan
 //! - `fairness`: like cases with unlike treatment
 //! - `finish`: the order, the digests and the id of a plan
+//! - `alerts`: rules over rows of metrics, snoozes
+//! - `notices`: who is told what once in an episode, and that it is over
 //! - `episodes`: stretches of a rule holding for a partner
 //! - `log`: what was approved, sent and answered
 //! - `rollback`: a plan that takes another one back
@@ -22,6 +24,7 @@
 //! - `plan_table`: the plan as a table of text
 //! - `deliver`: how a change reaches the system that it concerns; it alone talks to others
 
+mod alerts;
 mod apply;
 pub mod deliver;
 mod digest;
@@ -36,6 +39,9 @@ mod guardrails;
 mod input;
 mod limits;
 pub mod log;
+#[cfg(test)]
+mod notice_tests;
+mod notices;
 mod plan;
 #[cfg(test)]
 mod plan_grant_tests;
@@ -49,9 +55,11 @@ mod rollback;
 #[cfg(test)]
 mod test_log;
 
+pub use alerts::{AboutPart, AlertRule, FoundAlert, Snooze, Snoozes, rule_id_of};
 pub use apply::{
     ActionStore, ApplyError, ApplyOptions, ApplyRefusal, ApplyReport, ChangeReport, Channels,
-    DeliveryOutcome, StoreError, StoreState, VerifyReport, apply, log_entry, verify,
+    DeliveryOutcome, PLAN_DAYS, StoreError, StoreState, VerifyReport, apply, is_finished,
+    log_entry, verify,
 };
 pub use digest::partner_digest;
 pub use document::{
@@ -62,6 +70,7 @@ pub use episodes::{EPISODE_MISSES, Episode, EpisodeEvent, EpisodeRow, Episodes, 
 pub use guardrails::lowest_quota;
 pub use input::{ChannelsInForce, LiveQuota, PartnerState, PlanInput, QuotaChange};
 pub use limits::blocking_reasons;
+pub use notices::make_notices;
 pub use plan::{EvaluateCondition, Matches, PlanError, make_plan, match_rules};
 pub use plan_table::{PlanTableRow, plan_table, rule_and_reason};
 pub use policy::{

@@ -25,23 +25,29 @@ pub(crate) struct DraftPlan {
     pub extensions: Vec<Extension>,
 }
 
-/// Returns why nothing may be changed now, or nothing if changes may be made.
-pub fn blocking_reasons(input: &PlanInput, policy: &Policy) -> Vec<String> {
+/// Returns why nothing may be sent now, whatever it is.
+pub(crate) fn stop_reasons(input: &PlanInput) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(stopped) = &input.stopped {
         reasons
             .push(format!("Deliveries are stopped: {stopped}. `rapport actions go` resumes them"));
     }
-    let Some(watermark) = input.watermark else {
-        reasons.push("Nothing has been ingested: the lake has no watermark".to_owned());
-        return reasons;
-    };
     if input.history.newest().is_some_and(|newest| newest > input.created_at + CLOCK_TOLERANCE) {
         reasons.push(
             "The clock is behind the newest row of the log of actions: one of the two is wrong"
                 .to_owned(),
         );
     }
+    reasons
+}
+
+/// Returns why nothing may be changed now, or nothing if changes may be made.
+pub fn blocking_reasons(input: &PlanInput, policy: &Policy) -> Vec<String> {
+    let mut reasons = stop_reasons(input);
+    let Some(watermark) = input.watermark else {
+        reasons.push("Nothing has been ingested: the lake has no watermark".to_owned());
+        return reasons;
+    };
     let limit = policy.guardrails.stale_hours;
     let age = input.created_at - watermark;
     if age > limit * MICROS_PER_HOUR {
@@ -77,8 +83,8 @@ pub(crate) fn reach_limit(partners: usize, policy: &Policy) -> usize {
 }
 
 /// Leaves changes beyond a share of all partners to a person. Partners that other plans changed in the
-/// last seven days count. Quotas, access and all the rest are counted apart; the end of a grant
-/// counts nowhere.
+/// last seven days count. Quotas, access, and support with notices to partners are counted apart; the
+/// end of a grant and notices to our own people count nowhere.
 pub(crate) fn limit_reach(
     draft: &mut DraftPlan,
     policy: &Policy,
@@ -89,12 +95,12 @@ pub(crate) fn limit_reach(
     let limit = reach_limit(all, policy);
     let share = plain_percent_as_given(policy.guardrails.reach);
     draft.changes.sort_by_cached_key(|change| by_impact(partners, change));
-    for class in [ReachClass::Quota, ReachClass::Access, ReachClass::Rest] {
+    for class in [ReachClass::Quota, ReachClass::Access, ReachClass::Support] {
         let since = input.created_at - REACH_DAYS * MICROS_PER_DAY;
-        let before = input.history.touched_since(since, |action| ReachClass::of(action) == class);
+        let before = input.history.touched_since(since, class);
         let mut ids: BTreeSet<String> = before.into_iter().map(str::to_owned).collect();
         let is_counted =
-            |c: &&mut Change| ReachClass::of(c.action) == class && c.origin != Origin::Expiry;
+            |c: &&mut Change| c.reach_class() == Some(class) && c.origin != Origin::Expiry;
         for change in draft.changes.iter_mut().filter(is_counted) {
             ids.insert(change.partner_id.clone());
             let touched = ids.len();
@@ -116,21 +122,36 @@ pub(crate) fn limit_reach(
 }
 
 /// Kinds of actions whose reach is counted together.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReachClass {
     Quota,
     Access,
-    Rest,
+    /// Where a partner's requests go, and what it is told.
+    Support,
 }
 
 impl ReachClass {
-    pub(crate) fn of(action: ActionKind) -> Self {
+    /// Returns the class of an action; `None` for a notice to one of our own people, which no partner
+    /// sees.
+    pub(crate) fn of(action: ActionKind, to: Option<&Setting>) -> Option<Self> {
         match action {
-            ActionKind::SetQuota => Self::Quota,
-            ActionKind::ApproveProduction => Self::Access,
-            ActionKind::RouteSupport | ActionKind::Notify => Self::Rest,
+            ActionKind::SetQuota => Some(Self::Quota),
+            ActionKind::ApproveProduction => Some(Self::Access),
+            ActionKind::RouteSupport => Some(Self::Support),
+            ActionKind::Notify => tells_the_partner(to).then_some(Self::Support),
         }
     }
+}
+
+impl Change {
+    pub(crate) fn reach_class(&self) -> Option<ReachClass> {
+        ReachClass::of(self.action, self.to.as_ref())
+    }
+}
+
+/// Returns whether a notice goes to the partner itself.
+pub(crate) fn tells_the_partner(notice: Option<&Setting>) -> bool {
+    matches!(notice, Some(Setting::Notify { who, .. }) if who == "partner")
 }
 
 /// Stops raises beyond the capacity, those of the smallest partners first. Grants in force count.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::format::{capitalized, plain_percent};
 use domain::{ActionKind, MICROS_PER_DAY, Setting};
 
-use crate::digest::{change_key, episode_key};
+use crate::digest::{change_key, episode_key, notice_key};
 use crate::document::{
     Change, Contribution, GuardrailCheck, Outcome, Plan, Rationale, StoppedChange,
 };
@@ -15,8 +15,9 @@ use crate::finish::finish;
 use crate::grants::{end_grants, grant_in_force};
 use crate::guardrails::{decide_quota, guardrail_check, quota_in_force};
 use crate::input::{PartnerState, PlanInput};
-use crate::limits::{DraftPlan, blocking_reasons, limit_capacity, limit_reach};
-use crate::log::Origin;
+use crate::limits::{DraftPlan, blocking_reasons, limit_capacity, limit_reach, tells_the_partner};
+use crate::log::{NoticeSubject, Origin};
+use crate::notices::{is_due, resolve_notices};
 use crate::policy::{Policy, QuotaTarget, Rule, RuleAction, RuleKind};
 
 /// Returns the ids of the partners that meet a condition, or what is wrong with the condition.
@@ -92,16 +93,29 @@ pub fn make_plan(
     let blocked = blocking_reasons(input, policy);
     let mut draft = DraftPlan::default();
     if blocked.is_empty() {
-        for (partner_id, rule) in first_matches(input, matches) {
-            if let Some(state) = partners.get(partner_id) {
-                RuleMatch { input, policy, state, rule }.apply(&mut draft)?;
-            }
-        }
+        add_matches(input, policy, &partners, matches, &mut draft)?;
         limit_reach(&mut draft, policy, input, &partners);
         limit_capacity(&mut draft, policy, input, &partners);
         end_grants(input, policy, &partners, &mut draft)?;
+        resolve_notices(input, policy, &partners, &mut draft);
     }
     finish(input, policy, &partners, blocked, draft, None)
+}
+
+/// Adds what the rules that hold ask for.
+pub(crate) fn add_matches(
+    input: &PlanInput,
+    policy: &Policy,
+    partners: &BTreeMap<&str, &PartnerState>,
+    matches: &Matches<'_>,
+    draft: &mut DraftPlan,
+) -> Result<(), PlanError> {
+    for (partner_id, rule) in first_matches(input, matches) {
+        if let Some(state) = partners.get(partner_id) {
+            RuleMatch { input, policy, state, rule }.apply(draft)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the input with a gap in the usage of every partner, if the watermark has not reached the
@@ -160,16 +174,7 @@ impl RuleMatch<'_> {
                 self.route(Some(Setting::Support(route.clone())), draft)?;
             }
             RuleAction::None => self.route(None, draft)?,
-            RuleAction::Notify { who, about } => {
-                let episode = self.input.episodes.open(&self.rule.id, &self.state.partner_id);
-                let sent = self.input.history.notice_of(&self.state.partner_id, &self.rule.id);
-                let is_sent = sent.is_some() && sent == episode.map(|episode| episode.started_at);
-                if !is_sent {
-                    let (who, about) = (who.clone(), about.clone());
-                    let to = Setting::Notify { who, about };
-                    self.add(self.episode_change(ActionKind::Notify, None, Some(to))?, draft);
-                }
-            }
+            RuleAction::Notify { who, about } => self.notify(who, about, draft)?,
             RuleAction::ApproveProduction => self.production(draft)?,
             RuleAction::SetQuota(target) => self.quota(target, draft)?,
         }
@@ -181,6 +186,26 @@ impl RuleMatch<'_> {
         if to != from {
             self.add(self.episode_change(ActionKind::RouteSupport, from, to)?, draft);
         }
+        Ok(())
+    }
+
+    /// Tells somebody once in an episode.
+    fn notify(&self, who: &str, about: &str, draft: &mut DraftPlan) -> Result<(), PlanError> {
+        let (input, id) = (self.input, &self.state.partner_id);
+        let Some(episode) = input.episodes.open(&self.rule.id, id) else { return Ok(()) };
+        let subject = NoticeSubject {
+            partner_id: id.clone(),
+            rule_id: self.rule.id.clone(),
+            who: who.to_owned(),
+        };
+        if !is_due(input, &subject, episode.started_at) {
+            return Ok(());
+        }
+        let to = Setting::Notify { who: who.to_owned(), about: about.to_owned() };
+        let mut change = self.change(ActionKind::Notify, None, Some(to))?;
+        change.key = notice_key(id, &self.rule.id, who, episode.started_at)?;
+        change.episode_start = Some(episode.started_at);
+        self.add(change, draft);
         Ok(())
     }
 
@@ -231,7 +256,7 @@ impl RuleMatch<'_> {
 
     /// Adds a change, unless it can't be delivered or another one of its kind is on its way.
     fn add(&self, change: Change, draft: &mut DraftPlan) {
-        match undeliverable(self.input, self.state, change.action) {
+        match undeliverable(self.input, self.state, change.action, change.to.as_ref()) {
             None => draft.changes.push(change),
             Some(check) => {
                 let guardrails = change.guardrails.into_iter().chain([check]).collect();
@@ -298,7 +323,7 @@ impl RuleMatch<'_> {
             rule_id: self.rule.id.clone(),
             rule: self.rule.name.clone(),
             condition: self.rule.condition.clone(),
-            tier: self.state.tier,
+            tier: Some(self.state.tier),
             reason: reason.unwrap_or_else(|| self.state.top_reason.clone()),
             contributions: largest_contributions(self.state),
         }
@@ -318,7 +343,7 @@ pub(crate) fn new_change(
     let id = &state.partner_id;
     let (from_ref, to_ref) = (from.as_ref(), to.as_ref());
     let end = input.as_of.micros();
-    let channel = input.channels.by_action.get(&action);
+    let channel = input.channels.of(action, to_ref);
     Ok(Change {
         partner_id: id.clone(),
         name: state.name.clone(),
@@ -344,11 +369,19 @@ pub(crate) fn undeliverable(
     input: &PlanInput,
     state: &PartnerState,
     action: ActionKind,
+    to: Option<&Setting>,
 ) -> Option<GuardrailCheck> {
+    if action == ActionKind::Notify && !tells_the_partner(to) {
+        return None;
+    }
     if let Some(why) = &state.unmapped {
         return Some(guardrail_check("mapping", Outcome::Stopped, why.clone()));
     }
-    let key = input.history.unconfirmed(&state.partner_id, action, "")?;
+    let key = match action {
+        // One notice does not depend on another.
+        ActionKind::Notify => None,
+        _ => input.history.unconfirmed(&state.partner_id, action, ""),
+    }?;
     let short: String = key.chars().take(12).collect();
     let reason = format!(
         "Nobody knows whether an earlier change arrived; settle it: rapport actions settle {short}"

@@ -119,6 +119,8 @@ fn a_notice_is_sent_once_an_episode() {
         partner_id: "u".to_owned(),
         rule_id: notice.rationale.rule_id.clone(),
         episode_start: notice.episode_start,
+        from: None,
+        to: notice.to.clone(),
         ..quota_entry(&notice.key, 1, 2, start)
     };
     input.history = History::of([&sent]);

@@ -44,7 +44,11 @@ pub fn rule_and_reason(rationale: &Rationale) -> String {
 }
 
 fn partner(name: Option<&str>, id: &str) -> String {
-    name.map_or_else(|| id.to_owned(), |name| format!("{name} {id}"))
+    match name {
+        Some(name) => format!("{name} {id}"),
+        None if id.is_empty() => "–".to_owned(),
+        None => id.to_owned(),
+    }
 }
 
 fn action(kind: ActionKind) -> &'static str {
@@ -60,6 +64,9 @@ fn change(change: &Change) -> String {
     let (from, to) = (change.from.as_ref(), change.to.as_ref());
     if let Some(Setting::Notify { .. }) = to {
         return format!("tell {}", plain_setting(to));
+    }
+    if change.resolves() {
+        return format!("tell {}: resolved", plain_setting(from));
     }
     let until = change
         .expires_at

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::{AsOf, Day, MICROS_PER_DAY, Setting, SignalName, SupportRoute, Tier};
 
+use crate::alerts::Snoozes;
 use crate::document::{Contribution, Outcome, Plan};
 use crate::episodes::{Episodes, Holding};
 use crate::input::ChannelsInForce;
@@ -55,6 +56,7 @@ pub(crate) fn input(partners: Vec<PartnerState>) -> PlanInput {
         episodes: Episodes::default(),
         overrides: Vec::new(),
         channels: ChannelsInForce::default(),
+        snoozes: Snoozes::default(),
     }
 }
 

@@ -7,6 +7,8 @@ use domain::{Position, SupportRoute, toml_error};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::alerts::{AlertRule, RawAlert, alert_rule};
+
 /// The policy shipped with the binary, with a comment for every key.
 pub const DEFAULT_POLICY: &str = include_str!("../default_policy.toml");
 
@@ -16,6 +18,7 @@ pub struct Policy {
     pub version: String,
     /// In the order they are tried.
     pub rules: Vec<Rule>,
+    pub alerts: Vec<AlertRule>,
     pub guardrails: GuardrailSettings,
     /// By plan name.
     pub plans: BTreeMap<String, PlanQuota>,
@@ -105,6 +108,8 @@ pub enum PolicyError {
     Toml { at: Position, message: String },
     #[error("{at}: the rule \"{rule}\" {problem}")]
     Rule { at: Position, rule: String, problem: String },
+    #[error("{at}: the alert \"{alert}\" {problem}")]
+    Alert { at: Position, alert: String, problem: String },
     #[error("{at}: {key} = {given} must be {expected}")]
     Value { at: Position, key: &'static str, given: String, expected: &'static str },
     #[error("{at}: the plan \"{plan}\" needs 0 ≤ contract ≤ ceiling")]
@@ -117,6 +122,8 @@ struct RawPolicy {
     version: Spanned<String>,
     #[serde(default)]
     rules: Vec<Spanned<RawRule>>,
+    #[serde(default)]
+    alerts: Vec<Spanned<RawAlert>>,
     guardrails: Spanned<GuardrailSettings>,
     #[serde(default)]
     plans: BTreeMap<String, Spanned<PlanQuota>>,
@@ -186,6 +193,16 @@ impl Policy {
             }
             rules.push(rule);
         }
+        let mut alerts = Vec::with_capacity(raw.alerts.len());
+        for spanned in raw.alerts {
+            let at = position(spanned.span());
+            let alert = alert_rule(spanned.into_inner(), at)?;
+            if !ids.insert(alert.id.clone()) {
+                let problem = format!("has the id \"{}\" of another rule or alert", alert.id);
+                return Err(PolicyError::Alert { at, alert: alert.name, problem });
+            }
+            alerts.push(alert);
+        }
         let guardrails = raw.guardrails.into_inner();
         check_guardrails(&guardrails, text, guardrails_at)?;
         let mut plans = BTreeMap::new();
@@ -197,7 +214,7 @@ impl Policy {
             }
             plans.insert(plan, quota);
         }
-        Ok(Self { version, rules, guardrails, plans })
+        Ok(Self { version, rules, alerts, guardrails, plans })
     }
 }
 
@@ -210,8 +227,7 @@ fn rule(raw: RawRule, at: Position) -> Result<Rule, PolicyError> {
     if raw.name.trim().is_empty() {
         return Err(refused("has no name"));
     }
-    let is_id_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-    if raw.id.is_empty() || !raw.id.chars().all(is_id_char) {
+    if !is_rule_id(&raw.id) {
         return Err(refused("needs an id of lower-case letters, digits, - and _"));
     }
     if raw.when.trim().is_empty() {
@@ -272,6 +288,12 @@ fn rule(raw: RawRule, at: Position) -> Result<Rule, PolicyError> {
         action,
         line: at.line,
     })
+}
+
+/// Returns whether a text can be the id of a rule or an alert.
+pub(crate) fn is_rule_id(text: &str) -> bool {
+    let is_id_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    !text.is_empty() && text.chars().all(is_id_char)
 }
 
 fn quota_target(raw: RawQuota) -> Result<QuotaTarget, &'static str> {

@@ -80,7 +80,7 @@ fn rationale(plan_id: &str, entry: &LogEntry, tier: Tier) -> Rationale {
         rule_id: entry.rule_id.clone(),
         rule: format!("Takes {plan_id} back"),
         condition: String::new(),
-        tier,
+        tier: Some(tier),
         reason: format!(
             "{} → {} is taken back",
             plain_setting(entry.from.as_ref()),
@@ -116,7 +116,7 @@ impl Undo<'_> {
         let from = entry.in_force.clone().or_else(|| entry.to.clone());
         let to = entry.from.clone();
         let mut checks: Vec<GuardrailCheck> = self.stops(from.as_ref(), to.as_ref()).collect();
-        checks.extend(undeliverable(self.input, self.state, entry.action));
+        checks.extend(undeliverable(self.input, self.state, entry.action, entry.to.as_ref()));
         let is_decrease = is_decrease(from.as_ref(), to.as_ref());
         if is_decrease {
             checks.extend(self.decrease(to.as_ref()));

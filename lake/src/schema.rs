@@ -330,8 +330,8 @@ pub fn action_switch() -> TableDef {
     unpartitioned("actions/switch", fields)
 }
 
-/// Returns the table of episodes, append-only: when rules began to hold for a subject, when an
-/// evaluation did not find them, and when they ended.
+/// Returns the table of episodes, append-only: when rules and alerts began to hold for a partner, when
+/// an evaluation did not find them, and when they ended. The partner of an alert about none is empty.
 pub fn action_episodes() -> TableDef {
     use DataType::{Int64, Utf8};
     let fields = vec![
@@ -341,8 +341,37 @@ pub fn action_episodes() -> TableDef {
         required("partner_id", Utf8),
         required("started_at", instant()),
         required("event", Utf8),
+        optional("about", Utf8),
     ];
     unpartitioned("actions/episodes", fields)
+}
+
+/// Returns the table of alerts that nobody is told of for some time, append-only. Of one alert and
+/// partner the newest row counts; without a partner it is about all of them.
+pub fn snoozes() -> TableDef {
+    use DataType::Utf8;
+    let fields = vec![
+        required("at", instant()),
+        required("by", Utf8),
+        required("alert_id", Utf8),
+        optional("partner_id", Utf8),
+        required("until", instant()),
+        required("reason", Utf8),
+    ];
+    unpartitioned("actions/snoozes", fields)
+}
+
+/// Returns the table of what people note about alerts, append-only.
+pub fn alert_notes() -> TableDef {
+    use DataType::Utf8;
+    let fields = vec![
+        required("at", instant()),
+        required("by", Utf8),
+        required("alert_id", Utf8),
+        optional("partner_id", Utf8),
+        required("note", Utf8),
+    ];
+    unpartitioned("actions/alert_notes", fields)
 }
 
 /// Returns the table of plans that were decided on or applied, as JSON.

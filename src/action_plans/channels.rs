@@ -7,7 +7,7 @@ use actions::deliver::{ChannelDefinition, ChannelSettings, FileDefinition, build
 use actions::{Channels, ChannelsInForce};
 use domain::{ActionKind, closest_name};
 
-use crate::config::Config;
+use crate::config::{Config, Recipient};
 use crate::errors::usage_error;
 
 /// The channel that needs no configuration.
@@ -39,22 +39,41 @@ pub(crate) fn channels_in_force(
     config: &Config,
     channels: &Channels,
 ) -> anyhow::Result<ChannelsInForce> {
-    let mut by_action = BTreeMap::new();
-    for (action, name) in config.action_routes() {
-        let action: ActionKind = action
-            .parse()
-            .map_err(|error| usage_error(format!("rapport.toml: actions.deliver: {error}")))?;
+    let named = |key: String, name: &String| {
         let Some(channel) = channels.get(name) else {
             let meant = closest_name(name, channels.keys().map(String::as_str))
                 .map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
             return Err(usage_error(format!(
-                "rapport.toml: actions.deliver.{action} names the channel \"{name}\", which is not \
-                 defined{meant}"
+                "rapport.toml: actions.{key} names the channel \"{name}\", which is not defined{meant}"
             )));
         };
-        by_action.insert(action, (name.clone(), channel.can_read()));
+        Ok((name.clone(), channel.can_read()))
+    };
+    let mut in_force = ChannelsInForce::default();
+    for (action, name) in config.action_routes() {
+        let action: ActionKind = action
+            .parse()
+            .map_err(|error| usage_error(format!("rapport.toml: actions.deliver: {error}")))?;
+        in_force.by_action.insert(action, named(format!("deliver.{action}"), name)?);
     }
-    Ok(ChannelsInForce { by_action })
+    for (who, recipient) in config.recipients() {
+        if let Some(name) = &recipient.channel {
+            let channel = named(format!("recipients.{who}"), name)?;
+            in_force.by_recipient.insert(who.clone(), channel);
+        }
+    }
+    Ok(in_force)
+}
+
+/// Returns the address of a recipient: of a partner's manager that of the person, if it is there.
+pub(crate) fn email_of<'a>(
+    recipients: &'a BTreeMap<String, Recipient>,
+    who: &str,
+    manager: Option<&str>,
+) -> Option<&'a str> {
+    let person = manager.filter(|_| who == "manager").and_then(|name| recipients.get(name));
+    let addresses = [person, recipients.get(who)].into_iter().flatten();
+    addresses.filter_map(|recipient| recipient.email.as_deref()).next()
 }
 
 /// Returns the seconds after which an attempt without an outcome was killed: longer than any channel
@@ -70,5 +89,25 @@ pub(crate) fn check_channels(config: &Config) -> anyhow::Result<String> {
     let channels = channels(config)?;
     let in_force = channels_in_force(config, &channels)?;
     let routes = in_force.by_action.iter().map(|(action, (name, _))| format!("{action} to {name}"));
-    Ok(routes.collect::<Vec<_>>().join(", "))
+    let recipients =
+        in_force.by_recipient.iter().map(|(who, (name, _))| format!("notices to {who} to {name}"));
+    Ok(routes.chain(recipients).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_is_found_by_name_and_then_by_role() {
+        let email = |text: &str| Recipient { channel: None, email: Some(text.to_owned()) };
+        let recipients = BTreeMap::from([
+            ("manager".to_owned(), email("team@example.com")),
+            ("Ada".to_owned(), email("ada@example.com")),
+        ]);
+        assert_eq!(email_of(&recipients, "manager", Some("Ada")), Some("ada@example.com"));
+        assert_eq!(email_of(&recipients, "manager", Some("Bo")), Some("team@example.com"));
+        assert_eq!(email_of(&recipients, "manager", None), Some("team@example.com"));
+        assert_eq!(email_of(&recipients, "oncall", Some("Ada")), None);
+    }
 }

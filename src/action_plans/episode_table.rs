@@ -8,9 +8,8 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicr
 use domain::parse_instant;
 use lake::{Lake, schema};
 use serde::Deserialize;
-use transform::QueryResult;
 
-use crate::polars_frames::typed_rows;
+use super::table_rows::read_rows;
 
 /// The transaction id that counts the appends.
 const APPENDS: &str = "appends";
@@ -23,6 +22,7 @@ struct StoredRow {
     partner_id: String,
     started_at: String,
     event: String,
+    about: Option<String>,
 }
 
 impl StoredRow {
@@ -35,21 +35,15 @@ impl StoredRow {
             subject: self.partner_id,
             started_at: instant(&self.started_at)?,
             event: self.event.parse()?,
+            about: self.about,
         })
     }
 }
 
 /// Reads the episodes, and the number of appends.
-pub(super) async fn read_episodes(lake: &Lake) -> anyhow::Result<(Episodes, i64)> {
-    let def = schema::action_episodes();
-    let Some(table) = lake.snapshot(&def.name, None).await? else {
-        return Ok((Episodes::default(), 0));
-    };
-    let mut batches = Vec::new();
-    for file in &table.files {
-        batches.extend(lake.read_file(&file.path, &[]).await?);
-    }
-    let mut rows: Vec<StoredRow> = typed_rows(&QueryResult { schema: def.schema, batches })?;
+pub(crate) async fn read_episodes(lake: &Lake) -> anyhow::Result<(Episodes, i64)> {
+    let found = read_rows::<StoredRow>(lake, schema::action_episodes()).await?;
+    let Some((mut rows, table)) = found else { return Ok((Episodes::default(), 0)) };
     rows.sort_by_key(|row| row.sequence);
     let rows: Vec<EpisodeRow> =
         rows.into_iter().map(StoredRow::row).collect::<anyhow::Result<_>>()?;
@@ -80,6 +74,7 @@ pub(super) async fn append_episodes(
             texts(|row| &row.subject),
             instants(|row| row.started_at),
             texts(|row| row.event.name()),
+            Arc::new(rows.iter().map(|row| row.about.as_deref()).collect::<StringArray>()),
         ],
     )?;
     Ok(lake.append_once(&def, &[batch], APPENDS, version + 1).await?.is_some())

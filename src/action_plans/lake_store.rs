@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use actions::deliver::TargetIds;
 use actions::log::History;
-use actions::{ActionStore, PartnerState, Policy, StoreError, StoreState};
+use actions::{ActionStore, Change, PartnerState, Policy, StoreError, StoreState};
 use async_trait::async_trait;
+use domain::Setting;
 use lake::Lake;
 
+use super::channels::email_of;
 use super::log_table::LogTable;
 use super::mapping::Mapping;
 use super::plan_maker::PlanMaker;
 use super::switch::Switch;
+use crate::config::Recipient;
+use crate::project::Project;
 
 /// The lake, with the partners as they were when a plan began to be applied.
 pub(crate) struct LakeStore {
@@ -22,12 +26,18 @@ pub(crate) struct LakeStore {
     partners: BTreeMap<String, PartnerState>,
     policy: Policy,
     mapping: Mapping,
+    recipients: BTreeMap<String, Recipient>,
 }
 
 impl LakeStore {
     /// Reads the partners. Rows of the plan that is applied are no part of their state, so that a
     /// plan that was interrupted does not meet its own changes.
-    pub(crate) fn new(lake: Lake, maker: &PlanMaker<'_>, plan_id: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        project: &Project,
+        maker: &PlanMaker<'_>,
+        plan_id: &str,
+    ) -> anyhow::Result<Self> {
+        let lake = project.lake.clone();
         let others = maker.entries().iter().filter(|entry| entry.plan_id != plan_id);
         let states = maker.states_by(&History::of(others))?;
         Ok(Self {
@@ -36,6 +46,7 @@ impl LakeStore {
             partners: states.into_iter().map(|s| (s.partner_id.clone(), s)).collect(),
             policy: maker.policy().clone(),
             mapping: maker.mapping().clone(),
+            recipients: project.config.recipients().clone(),
         })
     }
 }
@@ -69,8 +80,17 @@ impl ActionStore for LakeStore {
         actions::lowest_quota(partner, &self.policy)
     }
 
-    fn target(&self, partner_id: &str) -> TargetIds {
-        self.mapping.target(partner_id)
+    fn target(&self, change: &Change) -> TargetIds {
+        let id = &change.partner_id;
+        let mut target = self.mapping.target(id);
+        let notice = change.to.as_ref().or(change.from.as_ref());
+        if let Some(Setting::Notify { who, .. }) = notice {
+            let manager = self.partners.get(id).and_then(|partner| partner.manager.as_deref());
+            let email = email_of(&self.recipients, who, manager).map(str::to_owned);
+            // What is said among our own people must not reach the partner.
+            target.email = if who == "partner" { email.or(target.email) } else { email };
+        }
+        target
     }
 
     fn now(&self) -> i64 {

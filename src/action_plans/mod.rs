@@ -10,9 +10,13 @@
 //! - `channels`: where actions go
 //! - `lake_store`: all of it, as `actions::apply` asks for it
 //! - `plan_maker`: plans and rollbacks from the tables of a session
+//! - `condition_error`: what is wrong with a condition
+//! - `snooze_table`: alerts that nobody is told of for some time
+//! - `table_rows`: the rows of a small table
 //! - `plan_files`: plans as files and in the lake
 
 mod channels;
+mod condition_error;
 mod episode_table;
 mod lake_store;
 mod log_rows;
@@ -21,13 +25,19 @@ mod mapping;
 mod partner_states;
 mod plan_files;
 mod plan_maker;
+mod snooze_table;
 mod switch;
+mod table_rows;
 
 pub(crate) use channels::{channels, channels_in_force, check_channels, lease_seconds};
+pub(crate) use condition_error::condition_error;
+pub(crate) use episode_table::read_episodes;
 pub(crate) use lake_store::LakeStore;
 pub(crate) use log_table::LogTable;
 pub(crate) use mapping::Mapping;
 pub(crate) use partner_states::PartnerTables;
-pub(crate) use plan_files::{read_plan, store_plan, stored_plan_ids, write_plan};
+pub(crate) use plan_files::{open_plans, read_plan, store_plan, write_plan};
 pub(crate) use plan_maker::{PlanMaker, PlanOptions, matching_partners, partners_sql, policy};
+pub(crate) use snooze_table::read_snoozes;
 pub(crate) use switch::{Switch, set_switch};
+pub(crate) use table_rows::read_rows;

@@ -22,6 +22,7 @@ struct PartnerFacts {
     name: Option<String>,
     plan: Option<String>,
     segment: Option<String>,
+    manager: Option<String>,
     tier: String,
     top_reason: String,
     impact_rank: Option<i64>,
@@ -65,7 +66,7 @@ impl PartnerTables {
     pub(crate) async fn read(session: &Arc<Session>, partner_rows: &str) -> anyhow::Result<Self> {
         let facts = session
             .sql(&format!(
-                "SELECT partner_id, name, plan, segment, tier, top_reason, impact_rank,
+                "SELECT partner_id, name, plan, segment, manager, tier, top_reason, impact_rank,
                         quota_per_minute, peak_per_minute, throttled_rate, utilisation
                  FROM ({partner_rows})"
             ))
@@ -124,6 +125,7 @@ impl PartnerTables {
             name: facts.name.clone(),
             plan: facts.plan.clone(),
             segment: facts.segment.clone(),
+            manager: facts.manager.clone(),
             tier: facts.tier.parse()?,
             top_reason: facts.top_reason.clone(),
             contributions,

@@ -4,18 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actions::Plan;
+use actions::log::History;
 use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
-use domain::closest_name;
+use domain::{MICROS_PER_DAY, closest_name, parse_instant};
 use lake::{Lake, schema};
 use serde::Deserialize;
-use transform::QueryResult;
 
+use super::log_table::LogTable;
+use super::table_rows::read_rows;
 use crate::atomic_file::write_file;
 use crate::errors::usage_error;
-use crate::polars_frames::typed_rows;
 
 #[derive(Deserialize)]
 struct StoredPlan {
+    at: String,
     plan_id: String,
     plan: String,
 }
@@ -50,18 +52,26 @@ pub(crate) async fn read_plan(lake: &Lake, given: &str) -> anyhow::Result<Plan> 
 }
 
 async fn stored_plans(lake: &Lake) -> anyhow::Result<Vec<StoredPlan>> {
-    let def = schema::action_plans();
-    let Some(table) = lake.snapshot(&def.name, None).await? else { return Ok(Vec::new()) };
-    let mut batches = Vec::new();
-    for file in &table.files {
-        batches.extend(lake.read_file(&file.path, &[]).await?);
-    }
-    typed_rows(&QueryResult { schema: def.schema, batches })
+    let found = read_rows::<StoredPlan>(lake, schema::action_plans()).await?;
+    let mut plans = found.map(|(plans, _)| plans).unwrap_or_default();
+    plans.sort_by(|a, b| (&a.at, &a.plan_id).cmp(&(&b.at, &b.plan_id)));
+    Ok(plans)
 }
 
-/// Returns the ids of the plans in the lake.
-pub(crate) async fn stored_plan_ids(lake: &Lake) -> anyhow::Result<Vec<String>> {
-    Ok(stored_plans(lake).await?.into_iter().map(|stored| stored.plan_id).collect())
+/// Returns the plans of the last days of which something may still be sent, the oldest first.
+pub(crate) async fn open_plans(lake: &Lake, now: i64) -> anyhow::Result<Vec<Plan>> {
+    let oldest = now - actions::PLAN_DAYS * MICROS_PER_DAY;
+    let history = History::of(&LogTable::new(lake.clone()).read().await?.0);
+    let mut open = Vec::new();
+    for stored in stored_plans(lake).await? {
+        if parse_instant(&stored.at).is_none_or(|at| at >= oldest) {
+            let plan: Plan = serde_json::from_str(&stored.plan)?;
+            if !actions::is_finished(&plan, &history) {
+                open.push(plan);
+            }
+        }
+    }
+    Ok(open)
 }
 
 /// Keeps a plan in the lake, once.

@@ -5,19 +5,23 @@ use std::sync::Arc;
 
 use actions::log::{History, LogEntry};
 use actions::{
-    Channels, ChannelsInForce, Contribution, GuardrailOverride, Holding, LiveQuota, PartnerState,
-    Plan, PlanError, PlanInput, Policy, RuleKind, make_plan, make_rollback, match_rules,
+    Channels, ChannelsInForce, Contribution, EpisodeEvent, GuardrailOverride, Holding, LiveQuota,
+    Matches, PartnerState, Plan, PlanError, PlanInput, Policy, RuleKind, make_notices, make_plan,
+    make_rollback, match_rules, rule_id_of,
 };
 use arrow::array::AsArray;
 use domain::{ActionKind, Setting};
 use scoring::ScoreOutput;
-use transform::{Session, TransformError};
+use transform::Session;
 
+use super::condition_error::condition_error;
 use super::episode_table::{append_episodes, read_episodes};
 use super::log_table::LogTable;
 use super::mapping::Mapping;
 use super::partner_states::{PartnerTables, contributions};
+use super::snooze_table::read_snoozes;
 use super::switch::Switch;
+use crate::alerts::AlertFindings;
 use crate::errors::usage_error;
 use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
 use crate::project::Project;
@@ -56,6 +60,15 @@ pub(crate) struct PlanOptions<'a> {
     pub(crate) keeps_episodes: bool,
 }
 
+/// What an evaluation found.
+struct Evaluation<'a> {
+    holding: &'a Holding<'a>,
+    /// What alerts say, by their id and partner.
+    texts: &'a BTreeMap<(&'a str, &'a str), &'a str>,
+    /// Tells by its id whether a rule was looked at.
+    is_evaluated: &'a (dyn Fn(&str) -> bool + Sync),
+}
+
 impl<'a> PlanMaker<'a> {
     /// Reads everything. The session sees the scores of `scored`.
     pub(crate) async fn new(
@@ -88,16 +101,7 @@ impl<'a> PlanMaker<'a> {
     /// Makes the plan that the policy asks for.
     pub(crate) async fn plan(&self, options: &PlanOptions<'_>) -> anyhow::Result<Plan> {
         let mut partners = self.states()?;
-        let mut found: BTreeMap<&str, Result<BTreeSet<String>, String>> = BTreeMap::new();
-        for rule in &self.policy.rules {
-            let met = self.matching(&rule.condition).await;
-            found.insert(&rule.condition, met.map_err(|e| condition_error(&e)));
-        }
-        let evaluate = |condition: &str| {
-            found.get(condition).cloned().unwrap_or_else(|| Err("it was not evaluated".to_owned()))
-        };
-        let matches = match_rules(&self.policy, &partners, &evaluate)
-            .map_err(|error| self.named_error(error))?;
+        let matches = self.matches(&partners).await?;
         if let Some(channels) = options.refresh {
             let quota_rules = matches.iter().filter(|(rule, _)| rule.kind == RuleKind::Quota);
             let asked: BTreeSet<&str> =
@@ -110,9 +114,65 @@ impl<'a> PlanMaker<'a> {
         let is_blocked = !actions::blocking_reasons(&input, &self.policy).is_empty();
         // A plan from stale inputs knows nothing of who meets a condition now.
         if !is_blocked {
-            input.episodes = self.evaluate_episodes(&holding, options.keeps_episodes).await?;
+            let is_rule = |id: &str| !self.is_alert(id);
+            let evaluation =
+                Evaluation { holding: &holding, texts: &BTreeMap::new(), is_evaluated: &is_rule };
+            input.episodes = self.evaluate_episodes(&evaluation, options.keeps_episodes).await?;
         }
         make_plan(&input, &self.policy, &matches).map_err(|error| self.named_error(error))
+    }
+
+    /// Makes a plan of the notices that are due now: those of the rules, and those of alerts.
+    pub(crate) async fn notices(
+        &self,
+        findings: &AlertFindings<'_>,
+        options: &PlanOptions<'_>,
+    ) -> anyhow::Result<Plan> {
+        let mut input = self.input(self.states()?, options).await?;
+        // Stale inputs know nothing of partners; that they are stale is what an alert tells.
+        let is_blocked = !actions::blocking_reasons(&input, &self.policy).is_empty();
+        let mut matches = match is_blocked {
+            true => Matches::new(),
+            false => self.matches(&input.partners).await?,
+        };
+        matches.retain(|(rule, _)| rule.kind == RuleKind::Notice);
+        let ids: Vec<String> = findings.found.iter().map(actions::FoundAlert::id).collect();
+        let mut holding: Holding<'_> =
+            matches.iter().map(|(rule, ids)| (rule.id.as_str(), ids.clone())).collect();
+        let mut texts = BTreeMap::new();
+        for (id, alert) in ids.iter().zip(&findings.found) {
+            holding.entry(id.as_str()).or_default().insert(alert.partner_id.clone());
+            texts.insert((id.as_str(), alert.partner_id.as_str()), alert.text.as_str());
+        }
+        let is_evaluated = |id: &str| {
+            let rule_id = rule_id_of(id);
+            let is_found = matches.iter().any(|(rule, _)| rule.id == rule_id);
+            let is_left_out = findings.left_out.contains(rule_id);
+            let is_gone = self.policy.rule_name(id).is_none();
+            is_found || is_gone || self.is_alert(id) && !is_left_out
+        };
+        let evaluation =
+            Evaluation { holding: &holding, texts: &texts, is_evaluated: &is_evaluated };
+        input.episodes = self.evaluate_episodes(&evaluation, options.keeps_episodes).await?;
+        make_notices(&input, &self.policy, &matches, &findings.found)
+            .map_err(|error| self.named_error(error))
+    }
+
+    fn is_alert(&self, id: &str) -> bool {
+        self.policy.alerts.iter().any(|alert| alert.id == rule_id_of(id))
+    }
+
+    /// Evaluates the conditions of all rules.
+    async fn matches(&self, partners: &[PartnerState]) -> anyhow::Result<Matches<'_>> {
+        let mut found: BTreeMap<&str, Result<BTreeSet<String>, String>> = BTreeMap::new();
+        for rule in &self.policy.rules {
+            let met = self.matching(&rule.condition).await;
+            found.insert(&rule.condition, met.map_err(|e| condition_error(&e, ROW)));
+        }
+        let evaluate = |condition: &str| {
+            found.get(condition).cloned().unwrap_or_else(|| Err("it was not evaluated".to_owned()))
+        };
+        match_rules(&self.policy, partners, &evaluate).map_err(|error| self.named_error(error))
     }
 
     /// Makes the plan that takes another one back.
@@ -134,6 +194,15 @@ impl<'a> PlanMaker<'a> {
 
     pub(crate) fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Returns where the policy is, for messages.
+    pub(crate) fn policy_name(&self) -> &str {
+        &self.policy_name
+    }
+
+    pub(crate) fn history(&self) -> &History {
+        &self.history
     }
 
     pub(crate) fn mapping(&self) -> &Mapping {
@@ -172,19 +241,25 @@ impl<'a> PlanMaker<'a> {
             episodes: read_episodes(&self.project.lake).await?.0,
             overrides: options.overrides.clone(),
             channels: options.channels.clone(),
+            snoozes: read_snoozes(&self.project.lake).await?,
         })
     }
 
     /// Adds an evaluation to the episodes, and writes it where that is asked for.
     async fn evaluate_episodes(
         &self,
-        holding: &Holding<'_>,
+        evaluation: &Evaluation<'_>,
         is_kept: bool,
     ) -> anyhow::Result<actions::Episodes> {
         let (as_of, now) = (self.session.as_of().micros(), self.project.now);
         for _ in 0..ATTEMPTS {
             let (mut episodes, version) = read_episodes(&self.project.lake).await?;
-            let rows = episodes.evaluate(as_of, now, holding);
+            let mut rows =
+                episodes.evaluate_some(as_of, now, evaluation.holding, evaluation.is_evaluated);
+            for row in rows.iter_mut().filter(|row| row.event == EpisodeEvent::Started) {
+                let text = evaluation.texts.get(&(row.rule_id.as_str(), row.subject.as_str()));
+                row.about = text.map(|text| (*text).to_owned());
+            }
             if rows.is_empty() || !is_kept || self.project.is_read_only() {
                 return Ok(episodes);
             }
@@ -206,7 +281,10 @@ impl<'a> PlanMaker<'a> {
         let name = in_force.by_action.get(&ActionKind::SetQuota).map(|(name, _)| name);
         let channel = name.and_then(|name| channels.get(name)).filter(|c| c.can_read());
         let Some(channel) = channel else { return };
-        for state in partners.iter_mut().filter(|state| asked.contains(state.partner_id.as_str())) {
+        let is_asked = |state: &&mut PartnerState| {
+            state.unmapped.is_none() && asked.contains(state.partner_id.as_str())
+        };
+        for state in partners.iter_mut().filter(is_asked) {
             let target = self.mapping.target(&state.partner_id);
             state.live_quota = match channel.read(&target).await {
                 Ok(Some(Setting::Quota { per_minute })) => LiveQuota::Is(Some(per_minute)),
@@ -270,46 +348,4 @@ pub(crate) fn policy(project: &Project) -> anyhow::Result<(String, Policy)> {
     };
     let policy = Policy::parse(text).map_err(|e| usage_error(format!("{name}:{e}")))?;
     Ok((name, policy))
-}
-
-/// Returns what is wrong with a condition, from the error of the query that evaluates it.
-fn condition_error(error: &anyhow::Error) -> String {
-    match error.downcast_ref::<TransformError>() {
-        Some(TransformError::Sql { message, .. }) => condition_message(message),
-        Some(TransformError::UnknownTable { name, hint, .. }) => {
-            condition_message(&format!("there is no table \"{name}\"; {hint}"))
-        }
-        _ => condition_message(&error.to_string()),
-    }
-}
-
-/// Removes from a message of DataFusion what belongs to the query around the condition: the position
-/// in it, its table, and the list of its hundred columns if the message suggests one column.
-fn condition_message(text: &str) -> String {
-    let text = text.strip_prefix("Schema error: ").unwrap_or(text);
-    let text = text.split(" at Line: ").next().unwrap_or(text);
-    let text = match text.split_once("\nValid fields are") {
-        Some((meant, _)) if meant.contains("Did you mean") => meant,
-        _ => text,
-    };
-    text.replace(&format!("{ROW}."), "")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_wrong_with_a_condition() {
-        let check = |engine: &str, ours: &str| assert_eq!(condition_message(engine), ours);
-        check(
-            "Schema error: No field named tear. Did you mean 'partner_row.tier'?\nValid fields are partner_row.as_of.",
-            "No field named tear. Did you mean 'tier'?",
-        );
-        check(
-            "Expected: end of statement, found: tier at Line: 7, Column: 68",
-            "Expected: end of statement, found: tier",
-        );
-        check("no exchange rate for EUR: add one", "no exchange rate for EUR: add one");
-    }
 }

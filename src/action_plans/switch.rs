@@ -6,9 +6,8 @@ use arrow::array::{BooleanArray, Int64Array, RecordBatch, StringArray, Timestamp
 use domain::format_instant;
 use lake::{Lake, schema};
 use serde::Deserialize;
-use transform::QueryResult;
 
-use crate::polars_frames::typed_rows;
+use super::table_rows::read_rows;
 
 /// The transaction id that counts the rows.
 const ROWS: &str = "rows";
@@ -26,13 +25,8 @@ pub(crate) struct Switch {
 impl Switch {
     /// Reads the newest row; `None` while the switch was never touched.
     pub(crate) async fn read(lake: &Lake) -> anyhow::Result<Option<Self>> {
-        let def = schema::action_switch();
-        let Some(table) = lake.snapshot(&def.name, None).await? else { return Ok(None) };
-        let mut batches = Vec::new();
-        for file in &table.files {
-            batches.extend(lake.read_file(&file.path, &[]).await?);
-        }
-        let rows: Vec<Self> = typed_rows(&QueryResult { schema: def.schema, batches })?;
+        let found = read_rows::<Self>(lake, schema::action_switch()).await?;
+        let rows = found.map(|(rows, _)| rows).unwrap_or_default();
         Ok(rows.into_iter().max_by_key(|row| row.sequence))
     }
 

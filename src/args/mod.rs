@@ -1,12 +1,14 @@
 //! The command line. Doc comments of arguments are the texts of `--help`.
 //!
 //! - `actions`: `rapport actions`
+//! - `alerts`: `rapport alerts`
 //! - `ingest`: `rapport ingest` and `rapport bench`
 //! - `metrics`: `rapport metrics`
 //! - `lake`: `rapport lake`
 //! - `score`: the explanation of scores, what `rapport score` records, and the test of the scores
 
 mod actions;
+mod alerts;
 mod ingest;
 mod lake;
 mod metrics;
@@ -19,6 +21,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use actions::{
     ActionsCommand, ApplyArgs, DecideArgs, DeliverArgs, LogArgs, PlanArgs, PlanReferenceArgs,
     RollbackArgs, SettleArgs, SimulateArgs, SwitchArgs,
+};
+pub(crate) use alerts::{
+    AlertNoteArgs, AlertsCommand, CheckAlertsArgs, ListAlertsArgs, SnoozeArgs,
 };
 pub(crate) use ingest::{
     BenchCommand, BenchIngestArgs, DeadLettersArgs, FieldsArgs, IngestCommand, IngestLoadArgs,
@@ -86,6 +91,9 @@ pub(crate) enum Command {
     /// Plan support routing, quota changes and notices, apply them, and take them back
     #[command(subcommand)]
     Actions(ActionsCommand),
+    /// See what somebody should know of, tell them, snooze and note
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
     /// Write the report as static pages
     Report {
         /// The folder of the pages

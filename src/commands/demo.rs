@@ -210,7 +210,7 @@ async fn analyse(project: &Project, dir: &Path, summary: &mut DemoSummary) -> an
     summary.stage("scores", began);
 
     let began = Instant::now();
-    let made_plan = plan::make(project, &session, &scored).await?;
+    let made_plan = plan::propose(project, &session, &scored, Vec::new(), false).await?;
     crate::action_plans::write_plan(&made_plan, &dir.join("plan.json"))?;
     summary.changes = made_plan.changes.len();
     summary.stage("plan", began);

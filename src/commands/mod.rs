@@ -3,9 +3,10 @@
 //! - Projects and events: `init`, `demo`, `generate`, `ingest`, `fields`, `dead_letters`, `bench`
 //! - The lake: `lake`, `status`, `compact`, `retain`, `erase`, `doctor`
 //! - Metrics: `metrics`, `diff`, `docs`, `sql`
-//! - Decisions: `score`, `plan`, `actions`, `report`, `run`
+//! - Decisions: `score`, `plan`, `actions`, `alerts`, `report`, `run`
 
 mod actions;
+mod alerts;
 mod bench;
 mod compact;
 mod dead_letters;
@@ -109,6 +110,7 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         Command::Score(ScoreCommand::Movers(options)) => {
             runtime.block_on(score::movers(&open(config()?)?, &options))
         }
+        Command::Alerts(command) => runtime.block_on(alerts::run(&open(config()?)?, &command)),
         Command::Actions(command) => runtime.block_on(actions::run(&open(config()?)?, &command)),
         Command::Report { out, as_of } => {
             runtime.block_on(report::run(&open(config()?)?, &out, as_of.as_deref()))

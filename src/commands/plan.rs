@@ -24,17 +24,29 @@ pub(crate) async fn run(project: &Project, options: &PlanArgs) -> anyhow::Result
     let as_of = project.as_of(options.as_of.as_deref()).await?;
     let (session, scored) = scored_session(project, as_of).await?;
     project.record_run(&session).await?;
-    let maker = PlanMaker::new(project, &session, &scored).await?;
+    let plan = propose(project, &session, &scored, overrides, options.refresh).await?;
+    write_plan(&plan, &options.out)?;
+    print(&plan, &options.out)
+}
+
+/// Makes a plan that can be applied: with the channels of its changes, and as an evaluation of the
+/// rules. Asks the gateway for the quotas in force if `is_refreshed`.
+pub(crate) async fn propose(
+    project: &Project,
+    session: &Arc<Session>,
+    scored: &ScoreOutput,
+    overrides: Vec<GuardrailOverride>,
+    is_refreshed: bool,
+) -> anyhow::Result<Plan> {
+    let maker = PlanMaker::new(project, session, scored).await?;
     let channels = channels(&project.config)?;
-    let made = PlanOptions {
-        refresh: options.refresh.then_some(&channels),
+    let options = PlanOptions {
+        refresh: is_refreshed.then_some(&channels),
         channels: channels_in_force(&project.config, &channels)?,
         overrides,
         keeps_episodes: true,
     };
-    let plan = maker.plan(&made).await?;
-    write_plan(&plan, &options.out)?;
-    print(&plan, &options.out)
+    maker.plan(&options).await
 }
 
 /// Returns the guardrails that a person passes over, written `PARTNER:GUARDRAIL`.
@@ -87,7 +99,7 @@ pub(crate) async fn scored_session(
     Ok((Arc::new(session), scored))
 }
 
-/// Makes the plan of a session's tables, without any trace: for pages and checks.
+/// Makes the plan of a session's tables, without any trace: for pages.
 pub(crate) async fn make(
     project: &Project,
     session: &Arc<Session>,

@@ -57,7 +57,9 @@ pub(crate) fn run(
         };
         let (session, scored) = plan::scored_session(&project, as_of).await.context("scores")?;
         print_line(&format!("score    {} as of {as_of}", counted(scored.partners.len(), "partner")))?;
-        let made_plan = plan::make(&project, &session, &scored).await.context("the plan")?;
+        let made_plan = plan::propose(&project, &session, &scored, Vec::new(), false)
+            .await
+            .context("the plan")?;
         crate::action_plans::write_plan(&made_plan, &options.plan)?;
         print_line(&format!(
             "plan     {} in {}",

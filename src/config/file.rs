@@ -143,6 +143,17 @@ pub(super) struct ActionsSection {
     pub(super) channels: Vec<ChannelDefinition>,
     #[serde(skip_serializing)]
     pub(super) deliver: BTreeMap<String, String>,
+    #[serde(default, skip_serializing)]
+    pub(super) recipients: BTreeMap<String, Recipient>,
+}
+
+/// Where a recipient of notices is.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recipient {
+    /// The channel; without one that of all notices.
+    pub(crate) channel: Option<String>,
+    pub(crate) email: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize, Serialize)]

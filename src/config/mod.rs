@@ -12,7 +12,7 @@ mod mappings;
 mod reference_data;
 
 pub(crate) use check::check_servers;
-pub(crate) use file::template;
+pub(crate) use file::{Recipient, template};
 pub(crate) use mappings::{NO_MAPPING, given_mapping, mapping_name};
 
 use std::collections::BTreeMap;
@@ -256,6 +256,11 @@ impl Config {
     /// Returns the name of the channel of each kind of action.
     pub(crate) fn action_routes(&self) -> &BTreeMap<String, String> {
         &self.values.actions.deliver
+    }
+
+    /// Returns where the recipients of notices are.
+    pub(crate) fn recipients(&self) -> &BTreeMap<String, Recipient> {
+        &self.values.actions.recipients
     }
 
     fn policy(&self, file: &OptionalFile) -> anyhow::Result<Option<(PathBuf, String)>> {

@@ -11,7 +11,7 @@ use crate::limits::CLOCK_TOLERANCE;
 use crate::log::EntryKind;
 
 /// Days after which a plan can't be applied any more. Its quota changes lapse sooner.
-const PLAN_DAYS: i64 = 7;
+pub const PLAN_DAYS: i64 = 7;
 
 /// Why a plan is refused as a whole. Nothing of it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@ use domain::format::plain_setting;
 
 use super::guards::Guards;
 use super::recover::Arrival;
-use super::report::{ChangeReport, DeliveryOutcome, change_words, details, short_key};
+use super::report::{ChangeReport, DeliveryOutcome, change_words, details, short_key, summary};
 use super::step::{Step, next_step};
 use super::store::{ActionStore, StoreError, StoreState};
 use super::{ApplyOptions, Channels, log_entry};
@@ -223,7 +223,7 @@ impl<'a> Sender<'a> {
         let Some(channel) = channel.filter(|_| self.change.action == ActionKind::SetQuota) else {
             return Live::NotAsked;
         };
-        match channel.read(&self.store.target(&self.change.partner_id)).await {
+        match channel.read(&self.store.target(self.change)).await {
             Ok(live) if live == self.change.from => Live::From,
             Ok(live) if live == self.change.to => Live::To,
             Ok(live) => Live::Other(plain_setting(live.as_ref())),
@@ -269,15 +269,15 @@ impl<'a> Sender<'a> {
             action: change.action,
             partner_id: change.partner_id.clone(),
             name: change.name.clone(),
-            target: self.store.target(&change.partner_id),
+            target: self.store.target(change),
             from: change.from.clone(),
             to: change.to.clone(),
-            summary: format!("{}: {}", rationale.rule, rationale.reason),
+            summary: summary(change),
             details: details(change),
             episode: change
                 .episode_start
                 .map(|start| format!("{}/{}/{start}", rationale.rule_id, change.partner_id)),
-            resolves: false,
+            resolves: change.resolves(),
             created_at: self.plan.created_at,
         }
     }

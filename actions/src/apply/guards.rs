@@ -5,7 +5,7 @@ use domain::{ActionKind, MICROS_PER_DAY, Setting, Tier, counted, thousands};
 use super::store::ActionStore;
 use crate::document::{Change, Plan};
 use crate::input::PartnerState;
-use crate::limits::{REACH_DAYS, ReachClass, granted, raise};
+use crate::limits::{REACH_DAYS, granted, raise, tells_the_partner};
 use crate::log::{History, Origin};
 use crate::rollback::is_decrease;
 
@@ -26,6 +26,11 @@ pub(super) struct Guards<'a> {
 impl Guards<'_> {
     /// Returns why the change must not be sent any more.
     pub(super) fn stop(&self) -> Option<String> {
+        let is_notice = self.change.action == ActionKind::Notify;
+        if is_notice && !tells_the_partner(self.change.to.as_ref()) {
+            // It may be about no partner at all.
+            return None;
+        }
         let Some(partner) = self.partner else {
             return Some("the partner no longer exists".to_owned());
         };
@@ -55,10 +60,9 @@ impl Guards<'_> {
         if is_approved || self.change.origin == Origin::Expiry {
             return None;
         }
-        let class = ReachClass::of(self.change.action);
+        let class = self.change.reach_class()?;
         let since = now - REACH_DAYS * MICROS_PER_DAY;
-        let is_counted = |action| ReachClass::of(action) == class;
-        let reached = history.touched_without_approval(since, is_counted);
+        let reached = history.touched_without_approval(since, class);
         let is_beyond = reached.len() >= self.plan.limits.reach
             && !reached.contains(self.change.partner_id.as_str());
         is_beyond.then(|| {

@@ -33,7 +33,7 @@ use crate::deliver::Channel;
 use crate::document::{Change, Plan};
 use crate::log::{EntryKind, History, LogEntry, Origin};
 
-pub use check::ApplyRefusal;
+pub use check::{ApplyRefusal, PLAN_DAYS};
 pub use report::{ChangeReport, DeliveryOutcome};
 pub use store::{ActionStore, StoreError, StoreState};
 pub use verify::{VerifyReport, verify};
@@ -116,6 +116,11 @@ pub async fn apply(
         }
     }
     Ok(report)
+}
+
+/// Returns whether nothing more happens to any change of a plan.
+pub fn is_finished(plan: &Plan, history: &History) -> bool {
+    plan.changes.iter().all(|change| is_over(plan, change, history))
 }
 
 /// Waits until the last wave has been in force for some time, also where another call sent it.

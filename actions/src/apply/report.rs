@@ -87,7 +87,17 @@ pub(super) fn change_words(change: &Change) -> String {
     let (from, to) = (change.from.as_ref(), change.to.as_ref());
     match to {
         Some(Setting::Notify { about, .. }) => format!("tell {}: {about}", plain_setting(to)),
+        None if change.resolves() => format!("tell {}: resolved", plain_setting(from)),
         _ => format!("{} → {}", plain_setting(from), plain_setting(to)),
+    }
+}
+
+/// Says in a line what a receiver is told: `At risk: Calls −62 % in two weeks`.
+pub(super) fn summary(change: &Change) -> String {
+    let rationale = &change.rationale;
+    match change.resolves() {
+        true => format!("Resolved: {}: {}", rationale.rule, rationale.reason),
+        false => format!("{}: {}", rationale.rule, rationale.reason),
     }
 }
 
@@ -99,7 +109,8 @@ pub(super) fn short_key(key: &str) -> String {
 /// Says in a few sentences why a change is made.
 pub(super) fn details(change: &Change) -> String {
     let rationale = &change.rationale;
-    let mut lines = vec![format!("{} ({}).", rationale.reason, rationale.tier.words())];
+    let tier = rationale.tier.map_or_else(String::new, |tier| format!(" ({})", tier.words()));
+    let mut lines = vec![format!("{}{tier}.", rationale.reason)];
     for contribution in &rationale.contributions {
         let reason = contribution.reason.as_deref().unwrap_or("no evidence");
         lines.push(format!("{} {:+.1}: {reason}.", contribution.signal, contribution.points));

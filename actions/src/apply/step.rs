@@ -92,7 +92,10 @@ pub(super) fn next_step(
     if change.needs_approval && found.is_none_or(|found| found.approved_by.is_none()) {
         return Step::NeedsApproval;
     }
-    if let Some(key) = history.unconfirmed(&change.partner_id, change.action, &change.key) {
+    // One notice does not depend on another.
+    if change.action != ActionKind::Notify
+        && let Some(key) = history.unconfirmed(&change.partner_id, change.action, &change.key)
+    {
         return Step::Blocked(key.to_owned());
     }
     Step::Send(attempts + 1)

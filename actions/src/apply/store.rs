@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use crate::document::Change;
 use crate::input::PartnerState;
 use crate::log::LogEntry;
 
@@ -37,8 +38,9 @@ pub trait ActionStore: Send + Sync {
     /// Returns the lowest quota that a decrease may set for the partner, or why there may be none.
     fn floor(&self, partner: &PartnerState) -> Result<i64, String>;
 
-    /// Returns how other systems name a partner.
-    fn target(&self, partner_id: &str) -> crate::deliver::TargetIds;
+    /// Returns how other systems name the partner of a change; of a notice the address of its
+    /// recipient.
+    fn target(&self, change: &Change) -> crate::deliver::TargetIds;
 
     /// Returns now, µs UTC.
     fn now(&self) -> i64;

@@ -91,7 +91,8 @@ pub(crate) fn input(world: &World) -> PlanInput {
         history: History::of(&world.entries),
         episodes: Episodes::default(),
         overrides: Vec::new(),
-        channels: ChannelsInForce { by_action },
+        channels: ChannelsInForce { by_action, ..ChannelsInForce::default() },
+        snoozes: crate::Snoozes::default(),
     }
 }
 

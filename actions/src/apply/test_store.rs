@@ -246,7 +246,8 @@ impl ActionStore for TestStore {
         floor(partner, &self.world().policy).map(|floor| floor.per_minute)
     }
 
-    fn target(&self, partner_id: &str) -> TargetIds {
+    fn target(&self, change: &crate::Change) -> TargetIds {
+        let partner_id = &change.partner_id;
         TargetIds { consumer: Some(partner_id.to_owned()), ..TargetIds::default() }
     }
 

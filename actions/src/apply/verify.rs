@@ -44,7 +44,7 @@ pub async fn verify(
         let expected = sent.in_force.clone().or_else(|| sent.to.clone());
         let channel = change.channel.as_ref().and_then(|name| channels.get(name));
         let read = match channel.filter(|channel| channel.can_read()) {
-            Some(channel) => Some(channel.read(&store.target(&change.partner_id)).await),
+            Some(channel) => Some(channel.read(&store.target(change)).await),
             None => None,
         };
         let (is_in_force, text) = match read {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{ActionKind, Setting, SupportRoute};
 
 use super::entry::{EntryKind, LogEntry, Origin};
+use crate::digest::resolution_key;
 use crate::input::QuotaChange;
+use crate::limits::ReachClass;
 
 /// How far a change has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub enum Progress {
 pub struct ChangeHistory {
     pub partner_id: String,
     pub action: ActionKind,
+    /// With what it is counted where the reach of plans is limited.
+    class: Option<ReachClass>,
     pub plan_id: String,
     pub origin: Origin,
     pub progress: Progress,
@@ -58,6 +62,7 @@ impl ChangeHistory {
         Self {
             partner_id: entry.partner_id.clone(),
             action: entry.action,
+            class: ReachClass::of(entry.action, entry.to.as_ref()),
             plan_id: entry.plan_id.clone(),
             origin: entry.origin,
             progress: Progress::Waiting,
@@ -159,8 +164,27 @@ pub struct RouteInForce {
 struct Touch {
     at: i64,
     partner_id: String,
-    action: ActionKind,
+    class: Option<ReachClass>,
     is_approved: bool,
+}
+
+/// A notice that was sent and has not been resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentNotice {
+    /// The key of the change that sent it.
+    pub key: String,
+    pub about: String,
+    /// When the episode began for which it was sent, µs.
+    pub episode_start: i64,
+    pub channel: Option<String>,
+}
+
+/// Whom a notice is about, the rule that asked for it, and who was told.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NoticeSubject {
+    pub partner_id: String,
+    pub rule_id: String,
+    pub who: String,
 }
 
 /// A fold over the log.
@@ -173,8 +197,8 @@ pub struct History {
     routes: BTreeMap<String, RouteInForce>,
     /// The changes that reached partners, in their order. The end of a grant is none.
     touched: Vec<Touch>,
-    /// Notices that were sent or are on their way: partner, rule and start of the episode.
-    notices: BTreeMap<(String, String), i64>,
+    /// The newest notice of each subject that was sent.
+    notices: BTreeMap<NoticeSubject, SentNotice>,
     production: BTreeMap<String, i64>,
     newest: Option<i64>,
 }
@@ -221,8 +245,9 @@ impl History {
     fn acknowledge(&mut self, entry: &LogEntry, since: i64, is_approved: bool) {
         let id = &entry.partner_id;
         if entry.origin != Origin::Expiry {
-            let (at, partner_id, action) = (entry.at, id.clone(), entry.action);
-            self.touched.push(Touch { at, partner_id, action, is_approved });
+            let (at, partner_id) = (entry.at, id.clone());
+            let class = ReachClass::of(entry.action, entry.to.as_ref());
+            self.touched.push(Touch { at, partner_id, class, is_approved });
         }
         let in_force = entry.in_force.as_ref().or(entry.to.as_ref());
         match (entry.action, in_force) {
@@ -241,12 +266,34 @@ impl History {
             (ActionKind::ApproveProduction, _) => {
                 self.production.insert(id.clone(), entry.at);
             }
-            (ActionKind::Notify, _) => {
-                let key = (id.clone(), entry.rule_id.clone());
-                let episode = entry.episode_start.unwrap_or(entry.at);
-                self.notices.insert(key, episode);
-            }
+            (ActionKind::Notify, _) => self.keep_notice(entry),
             (ActionKind::SetQuota, _) => {}
+        }
+    }
+
+    /// Keeps a notice that was sent, or removes one that is resolved.
+    fn keep_notice(&mut self, entry: &LogEntry) {
+        let Some(Setting::Notify { who, about }) = entry.to.as_ref().or(entry.from.as_ref()) else {
+            return;
+        };
+        let subject = NoticeSubject {
+            partner_id: entry.partner_id.clone(),
+            rule_id: entry.rule_id.clone(),
+            who: who.clone(),
+        };
+        if entry.to.is_some() {
+            let notice = SentNotice {
+                key: entry.key.clone(),
+                about: about.clone(),
+                episode_start: entry.episode_start.unwrap_or(entry.at),
+                channel: entry.channel.clone(),
+            };
+            self.notices.insert(subject, notice);
+            return;
+        }
+        // A newer notice of the subject stays.
+        if self.notices.get(&subject).is_some_and(|n| resolution_key(&n.key) == entry.key) {
+            self.notices.remove(&subject);
         }
     }
 
@@ -306,40 +353,42 @@ impl History {
         self.grants.iter().map(|(id, grant)| (id.as_str(), grant))
     }
 
+    /// Returns the support routes in force, by partner.
+    pub fn routes(&self) -> impl Iterator<Item = (&str, &RouteInForce)> {
+        self.routes.iter().map(|(id, route)| (id.as_str(), route))
+    }
+
     pub fn route_of(&self, partner_id: &str) -> Option<&RouteInForce> {
         self.routes.get(partner_id)
     }
 
-    /// Returns the start of the last episode for which a rule's notice about a partner was sent.
-    pub fn notice_of(&self, partner_id: &str, rule_id: &str) -> Option<i64> {
-        self.notices.get(&(partner_id.to_owned(), rule_id.to_owned())).copied()
+    /// Returns the newest notice of a subject that was sent and is not resolved.
+    pub fn notice(&self, subject: &NoticeSubject) -> Option<&SentNotice> {
+        self.notices.get(subject)
+    }
+
+    /// Returns all notices that were sent and are not resolved.
+    pub fn notices(&self) -> impl Iterator<Item = (&NoticeSubject, &SentNotice)> {
+        self.notices.iter()
     }
 
     pub fn is_approved_for_production(&self, partner_id: &str) -> bool {
         self.production.contains_key(partner_id)
     }
 
-    /// Returns the partners whose changes of a kind were acknowledged since an instant.
-    pub fn touched_since(
-        &self,
-        since: i64,
-        is_counted: impl Fn(ActionKind) -> bool,
-    ) -> BTreeSet<&str> {
+    /// Returns the partners whose changes of a class were acknowledged since an instant.
+    pub(crate) fn touched_since(&self, since: i64, class: ReachClass) -> BTreeSet<&str> {
         let touched = self.touched.iter();
-        let touched = touched.filter(|touch| touch.at > since && is_counted(touch.action));
+        let touched = touched.filter(|touch| touch.at > since && touch.class == Some(class));
         touched.map(|touch| touch.partner_id.as_str()).collect()
     }
 
-    /// Returns the partners that changes of a kind reached since an instant, or may have reached,
+    /// Returns the partners that changes of a class reached since an instant, or may have reached,
     /// without anybody's approval. Ends of grants don't count.
-    pub fn touched_without_approval(
-        &self,
-        since: i64,
-        is_counted: impl Fn(ActionKind) -> bool,
-    ) -> BTreeSet<&str> {
+    pub(crate) fn touched_without_approval(&self, since: i64, class: ReachClass) -> BTreeSet<&str> {
         let touched = self.touched.iter();
         let touched = touched
-            .filter(|touch| touch.at > since && !touch.is_approved && is_counted(touch.action));
+            .filter(|touch| touch.at > since && !touch.is_approved && touch.class == Some(class));
         // The receiver may have taken what it said it had not.
         let may_be = |change: &ChangeHistory| {
             let has_failed = matches!(change.delivery, Progress::Failed { .. });
@@ -349,7 +398,7 @@ impl History {
             may_be(change)
                 && change.was_sent_alone
                 && change.origin != Origin::Expiry
-                && is_counted(change.action)
+                && change.class == Some(class)
         });
         let ids = touched.map(|touch| touch.partner_id.as_str());
         ids.chain(on_the_way.map(|change| change.partner_id.as_str())).collect()

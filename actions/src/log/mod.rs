@@ -12,4 +12,6 @@ mod history;
 mod history_tests;
 
 pub use entry::{EntryKind, LogEntry, Origin};
-pub use history::{ChangeHistory, Grant, History, Progress, RouteInForce};
+pub use history::{
+    ChangeHistory, Grant, History, NoticeSubject, Progress, RouteInForce, SentNotice,
+};

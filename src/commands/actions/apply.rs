@@ -1,12 +1,15 @@
 //! `rapport actions apply`, `deliver` and `verify`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use actions::{ApplyError, ApplyOptions, ApplyReport, DeliveryOutcome, Plan};
+use actions::{ApplyError, ApplyOptions, ApplyReport, ChangeReport, DeliveryOutcome, Plan};
 use domain::{counted, printable};
+use scoring::ScoreOutput;
+use transform::Session;
 
 use crate::action_plans::{
-    LakeStore, PlanMaker, channels, lease_seconds, read_plan, store_plan, stored_plan_ids,
+    LakeStore, PlanMaker, channels, lease_seconds, open_plans, read_plan, store_plan,
 };
 use crate::args::{ApplyArgs, DeliverArgs, PlanReferenceArgs};
 use crate::commands::plan::scored_session;
@@ -23,7 +26,9 @@ const LEASE_VARIABLE: &str = "RAPPORT_ACTIONS_LEASE_SECONDS";
 pub(super) async fn apply(project: &Project, options: &ApplyArgs) -> anyhow::Result<()> {
     let plan = read_plan(&project.lake, &options.plan).await?;
     let by = author(options.by.as_deref())?;
-    let report = applied(project, &plan, &by, options.bake_minutes, true).await?;
+    let (session, scored) = scored_session(project, project.as_of(None).await?).await?;
+    let deliverer = Deliverer::new(project, &session, &scored);
+    let report = deliverer.apply(&plan, &by, options.bake_minutes).await?;
     print_report(&plan, &report)?;
     let failed = failures(&report);
     if let Some(why) = report.halted {
@@ -35,28 +40,25 @@ pub(super) async fn apply(project: &Project, options: &ApplyArgs) -> anyhow::Res
     }
 }
 
-/// Goes on with all plans that were applied before.
+/// Goes on with all plans that were applied before and can still be applied.
 pub(super) async fn deliver(project: &Project, options: &DeliverArgs) -> anyhow::Result<()> {
     let by = author(options.by.as_deref())?;
-    let mut failed = 0;
-    let mut sent = 0;
-    for id in stored_plan_ids(&project.lake).await? {
-        let plan = read_plan(&project.lake, &id).await?;
+    let (session, scored) = scored_session(project, project.as_of(None).await?).await?;
+    let deliverer = Deliverer::new(project, &session, &scored);
+    let (mut failed, mut sent) = (0, 0);
+    for plan in open_plans(&project.lake, project.now).await? {
         // Without a wait: the first wave of such a plan was sent long ago.
-        let report = match applied(project, &plan, &by, Some(0), false).await {
+        let report = match deliverer.apply(&plan, &by, Some(0)).await {
             Ok(report) => report,
             Err(error) if error.is::<ApplyError>() => {
-                print_note(&printable(&format!("{id}: {error}")));
+                print_note(&printable(&format!("{}: {error}", plan.plan_id)));
                 continue;
             }
             Err(error) => return Err(error),
         };
         failed += failures(&report);
-        sent += report
-            .changes
-            .iter()
-            .filter(|change| change.outcome == DeliveryOutcome::Delivered)
-            .count();
+        let delivered = |change: &&ChangeReport| change.outcome == DeliveryOutcome::Delivered;
+        sent += report.changes.iter().filter(delivered).count();
         if report.changes.iter().any(|change| change.outcome != DeliveryOutcome::Before) {
             print_report(&plan, &report)?;
         }
@@ -68,7 +70,8 @@ pub(super) async fn deliver(project: &Project, options: &DeliverArgs) -> anyhow:
     }
 }
 
-fn failures(report: &ApplyReport) -> usize {
+/// Returns how many changes could not be delivered.
+pub(crate) fn failures(report: &ApplyReport) -> usize {
     let is_failure = |outcome| {
         use DeliveryOutcome::{Ambiguous, Failed, Refused};
         matches!(outcome, Failed | Refused | Ambiguous)
@@ -76,38 +79,54 @@ fn failures(report: &ApplyReport) -> usize {
     report.changes.iter().filter(|change| is_failure(change.outcome)).count()
 }
 
-/// Applies a plan as far as it comes now.
-async fn applied(
-    project: &Project,
-    plan: &Plan,
-    by: &str,
-    bake_minutes: Option<u64>,
-    is_told: bool,
-) -> anyhow::Result<ApplyReport> {
-    let as_of = project.as_of(None).await?;
-    let (session, scored) = scored_session(project, as_of).await?;
-    let maker = PlanMaker::new(project, &session, &scored).await?;
-    let channels = channels(&project.config)?;
-    let of_policy = u64::try_from(maker.policy().guardrails.bake_minutes).unwrap_or_default();
-    let bake_minutes = bake_minutes.unwrap_or(of_policy);
-    let changes = plan.changes.len();
-    if is_told && bake_minutes > 0 && changes > 1 {
-        print_note(&format!(
-            "{} in waves, with {} between them",
-            counted(changes, "change"),
-            counted(bake_minutes, "minute")
-        ));
+/// Delivers the changes of plans.
+pub(crate) struct Deliverer<'a> {
+    project: &'a Project,
+    session: &'a Arc<Session>,
+    scored: &'a ScoreOutput,
+}
+
+impl<'a> Deliverer<'a> {
+    pub(crate) fn new(
+        project: &'a Project,
+        session: &'a Arc<Session>,
+        scored: &'a ScoreOutput,
+    ) -> Self {
+        Self { project, session, scored }
     }
-    let lease = std::env::var(LEASE_VARIABLE).ok().and_then(|text| text.parse().ok());
-    let options = ApplyOptions {
-        by: by.to_owned(),
-        bake_seconds: bake_minutes * 60,
-        lease_seconds: lease.unwrap_or_else(|| lease_seconds(&project.config)),
-    };
-    let store = LakeStore::new(project.lake.clone(), &maker, &plan.plan_id)?;
-    let version = maker.policy().version.clone();
-    store_plan(&project.lake, plan, project.now).await?;
-    Ok(actions::apply(plan, &version, &store, &channels, &options).await?)
+
+    /// Applies a plan as far as it comes now, with so many minutes between two waves; without a number
+    /// those of the policy, which people are told.
+    pub(crate) async fn apply(
+        &self,
+        plan: &Plan,
+        by: &str,
+        bake_minutes: Option<u64>,
+    ) -> anyhow::Result<ApplyReport> {
+        let project = self.project;
+        // The log may have other rows since the last plan.
+        let maker = PlanMaker::new(project, self.session, self.scored).await?;
+        let channels = channels(&project.config)?;
+        let of_policy = u64::try_from(maker.policy().guardrails.bake_minutes).unwrap_or_default();
+        let minutes = bake_minutes.unwrap_or(of_policy);
+        if minutes > 0 && plan.changes.len() > 1 {
+            print_note(&format!(
+                "{} in waves, with {} between them",
+                counted(plan.changes.len(), "change"),
+                counted(minutes, "minute")
+            ));
+        }
+        let lease = std::env::var(LEASE_VARIABLE).ok().and_then(|text| text.parse().ok());
+        let options = ApplyOptions {
+            by: by.to_owned(),
+            bake_seconds: minutes * 60,
+            lease_seconds: lease.unwrap_or_else(|| lease_seconds(&project.config)),
+        };
+        let store = LakeStore::new(project, &maker, &plan.plan_id)?;
+        let version = maker.policy().version.clone();
+        store_plan(&project.lake, plan, project.now).await?;
+        Ok(actions::apply(plan, &version, &store, &channels, &options).await?)
+    }
 }
 
 /// Prints what came of each change, and the totals.
@@ -149,7 +168,7 @@ pub(super) async fn verify(project: &Project, options: &PlanReferenceArgs) -> an
     let as_of = project.as_of(None).await?;
     let (session, scored) = scored_session(project, as_of).await?;
     let maker = PlanMaker::new(project, &session, &scored).await?;
-    let store = LakeStore::new(project.lake.clone(), &maker, &plan.plan_id)?;
+    let store = LakeStore::new(project, &maker, &plan.plan_id)?;
     let channels = channels(&project.config)?;
     let reports = actions::verify(&plan, &store, &channels, &by).await?;
     let mut table = Table::new(["partner", "in force", "what"], &[]);

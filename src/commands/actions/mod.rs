@@ -16,6 +16,8 @@ mod settle;
 mod simulate;
 mod switch;
 
+pub(crate) use apply::{Deliverer, failures};
+
 use crate::args::ActionsCommand;
 use crate::commands::plan;
 use crate::project::Project;

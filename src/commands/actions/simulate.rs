@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use actions::log::{EntryKind, History, LogEntry};
 use actions::{
-    ChannelsInForce, Episodes, Holding, Plan, PlanInput, Policy, log_entry, make_plan, match_rules,
+    ChannelsInForce, Episodes, Holding, Plan, PlanInput, Policy, Snoozes, log_entry, make_plan,
+    match_rules,
 };
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use domain::{AsOf, Day, MICROS_PER_DAY, Setting, Tier, counted};
@@ -21,6 +22,8 @@ use crate::project::Project;
 /// The longest stretch of days.
 const MAX_DAYS: i32 = 730;
 const MICROS_PER_HOUR: i64 = 3_600_000_000;
+/// Who stands in the log that the simulation keeps for itself.
+const BY: &str = "simulation";
 
 /// What one rule would have done.
 #[derive(Default)]
@@ -136,6 +139,7 @@ impl<'a> Simulation<'a> {
             episodes: self.episodes.clone(),
             overrides: Vec::new(),
             channels: ChannelsInForce::default(),
+            snoozes: Snoozes::default(),
         };
         let plan = make_plan(&input, &self.policy, &matches)?;
         self.take(&plan, now);
@@ -147,6 +151,10 @@ impl<'a> Simulation<'a> {
             self.outcomes.entry(stopped.rationale.rule.clone()).or_default().stopped += 1;
         }
         for change in &plan.changes {
+            if change.resolves() {
+                self.entries.push(log_entry(plan, change, EntryKind::Acknowledged, now, BY));
+                continue;
+            }
             let outcome = self.outcomes.entry(change.rationale.rule.clone()).or_default();
             if change.needs_approval {
                 outcome.for_a_person += 1;
@@ -154,7 +162,9 @@ impl<'a> Simulation<'a> {
             }
             outcome.changes += 1;
             outcome.partners.insert(change.partner_id.clone());
-            outcome.tiers.entry(change.partner_id.clone()).or_insert(change.rationale.tier);
+            if let Some(tier) = change.rationale.tier {
+                outcome.tiers.entry(change.partner_id.clone()).or_insert(tier);
+            }
             if let (
                 Some(Setting::Quota { per_minute: from }),
                 Some(Setting::Quota { per_minute: to }),
@@ -163,7 +173,7 @@ impl<'a> Simulation<'a> {
             {
                 outcome.quota_days += (to - from) * ((expires_at - now) / MICROS_PER_DAY);
             }
-            self.entries.push(log_entry(plan, change, EntryKind::Acknowledged, now, "simulation"));
+            self.entries.push(log_entry(plan, change, EntryKind::Acknowledged, now, BY));
         }
     }
 

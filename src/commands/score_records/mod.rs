@@ -11,7 +11,9 @@ mod override_tier;
 mod record;
 mod sentiment;
 
-pub(crate) use record::{author, option_text, print_list, session};
+pub(crate) use record::{
+    append, author, check_partner, instants, option_text, print_list, session, texts,
+};
 
 use crate::args::RecordCommand;
 use crate::project::Project;

@@ -125,13 +125,13 @@ impl KnownPartners {
 }
 
 /// Refuses an id that is no partner's.
-pub(super) async fn check_partner(project: &Project, id: &str) -> anyhow::Result<()> {
+pub(crate) async fn check_partner(project: &Project, id: &str) -> anyhow::Result<()> {
     KnownPartners::read(project).await?.check(id).map_err(usage_error)
 }
 
 /// Appends rows to a table, and fails where the lake can't be written. The columns are in the order
 /// of the table; `what` is recorded by them.
-pub(super) async fn append(
+pub(crate) async fn append(
     project: &Project,
     def: &TableDef,
     columns: Vec<ArrayRef>,
@@ -145,12 +145,12 @@ pub(super) async fn append(
 }
 
 /// Returns a column of texts.
-pub(super) fn texts<T: Into<Option<String>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
+pub(crate) fn texts<T: Into<Option<String>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
     Arc::new(values.into_iter().map(Into::into).collect::<StringArray>())
 }
 
 /// Returns a column of instants, µs.
-pub(super) fn instants<T: Into<Option<i64>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
+pub(crate) fn instants<T: Into<Option<i64>>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
     let micros: TimestampMicrosecondArray = values.into_iter().map(Into::into).collect();
     Arc::new(micros.with_timezone("UTC"))
 }

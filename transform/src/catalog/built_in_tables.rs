@@ -14,7 +14,7 @@ use crate::catalog::header::Header;
 pub(crate) const RAW_SCHEMA: &str = "raw";
 
 /// The tables of the lake that are neither events nor rollups.
-pub(crate) const LAKE_TABLES: [&str; 14] = [
+pub(crate) const LAKE_TABLES: [&str; 16] = [
     "dead_letters",
     "runs",
     "partner_health",
@@ -29,6 +29,8 @@ pub(crate) const LAKE_TABLES: [&str; 14] = [
     "action_switch",
     "action_episodes",
     "action_plans",
+    "snoozes",
+    "alert_notes",
 ];
 
 /// The tables that are made from the configuration, or filled by the program for one session.
@@ -124,13 +126,19 @@ const BUILT_IN_TABLES: [BuiltInTable; 23] = [
     BuiltInTable {
         name: "action_episodes",
         key: None,
-        description: "When rules began and ceased to hold for partners",
+        description: "When rules and alerts began and ceased to hold",
     },
     BuiltInTable {
         name: "action_plans",
         key: None,
         description: "The plans that were decided on or applied, as JSON",
     },
+    BuiltInTable {
+        name: "snoozes",
+        key: None,
+        description: "Alerts that nobody is told of for some time, by whom and why",
+    },
+    BuiltInTable { name: "alert_notes", key: None, description: "What people noted of an alert" },
     BuiltInTable {
         name: "rates",
         key: Some(&["currency", "valid_from"]),
@@ -426,6 +434,8 @@ pub(crate) fn lake_table(name: &str) -> &str {
         "action_switch" => "actions/switch",
         "action_episodes" => "actions/episodes",
         "action_plans" => "actions/plans",
+        "snoozes" => "actions/snoozes",
+        "alert_notes" => "actions/alert_notes",
         other => other,
     }
 }
@@ -446,6 +456,8 @@ pub(crate) fn lake_schema(name: &str) -> SchemaRef {
         "action_switch" => lake::schema::action_switch().schema,
         "action_episodes" => lake::schema::action_episodes().schema,
         "action_plans" => lake::schema::action_plans().schema,
+        "snoozes" => lake::schema::snoozes().schema,
+        "alert_notes" => lake::schema::alert_notes().schema,
         _ => lake::schema::partner_health().schema,
     }
 }

@@ -1,0 +1,22 @@
+//! `rapport alerts`: what somebody should know of.
+//!
+//! - `check`: evaluates the alerts and tells people
+//! - `list`: the alerts that are open
+//! - `record`: snoozes and notes
+
+mod check;
+mod list;
+mod record;
+
+use crate::args::AlertsCommand;
+use crate::project::Project;
+
+/// Runs one of the commands.
+pub(crate) async fn run(project: &Project, command: &AlertsCommand) -> anyhow::Result<()> {
+    match command {
+        AlertsCommand::Check(options) => check::run(project, options).await,
+        AlertsCommand::List(options) => list::run(project, options).await,
+        AlertsCommand::Snooze(options) => record::snooze(project, options).await,
+        AlertsCommand::Note(options) => record::note(project, options).await,
+    }
+}

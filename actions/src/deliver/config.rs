@@ -14,12 +14,13 @@ use super::Channel;
 use super::http::{HttpClient, check_url};
 use super::json_lines::JsonLines;
 use super::kafka::{Kafka, KafkaSettings};
+use super::mail::{MailChannel, MailSecurity, MailSettings};
 use super::secrets::{SecretReference, Secrets};
 use super::template::{Rung, Template, TemplateChannel, TemplateInputs};
 use super::webhook::Webhook;
 
 /// The kinds of channels.
-const KINDS: [&str; 4] = ["kafka", "file", "webhook", "template"];
+const KINDS: [&str; 5] = ["kafka", "file", "webhook", "mail", "template"];
 /// The longest time that a channel may be given for one answer.
 const MAX_TIMEOUT_SECONDS: u32 = 300;
 
@@ -54,6 +55,8 @@ pub enum ChannelSettings {
     File(FileDefinition),
     /// `kind = "webhook"`
     Webhook(WebhookDefinition),
+    /// `kind = "mail"`
+    Mail(MailDefinition),
     /// `kind = "template"`
     Template(TemplateDefinition),
 }
@@ -91,6 +94,35 @@ pub struct WebhookDefinition {
     pub url: String,
     /// The secrets that sign; two of them while one replaces the other.
     pub secrets: Vec<SecretReference>,
+    /// How long an answer is waited for, from 1 to 300 s.
+    #[serde(default = "default_timeout")]
+    pub timeout_seconds: u32,
+}
+
+/// Mail by SMTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailDefinition {
+    /// The name of the mail server, which its certificate bears.
+    pub server: String,
+    /// 587 where it is not set.
+    #[serde(default = "default_mail_port")]
+    pub port: u16,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub security: MailSecurity,
+    /// The user of the login, where the server wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Where the password of the login is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretReference>,
+    /// The sender, as `Rapport <rapport@example.com>`.
+    pub from: String,
+    /// The address of each recipient of notices and each support queue, and `default` for the rest.
+    /// The recipient `partner` has its address in the mapping.
+    #[serde(default)]
+    pub recipients: BTreeMap<String, String>,
     /// How long an answer is waited for, from 1 to 300 s.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u32,
@@ -141,6 +173,10 @@ const fn default_timeout() -> u32 {
     10
 }
 
+const fn default_mail_port() -> u16 {
+    587
+}
+
 impl ChannelDefinition {
     /// Returns the longest time that one request may take; `None` where there is none.
     pub fn timeout_seconds(&self) -> Option<u32> {
@@ -148,6 +184,7 @@ impl ChannelDefinition {
             ChannelSettings::Kafka(settings) => Some(settings.timeout_seconds),
             ChannelSettings::File(_) => None,
             ChannelSettings::Webhook(settings) => Some(settings.timeout_seconds),
+            ChannelSettings::Mail(settings) => Some(settings.timeout_seconds),
             ChannelSettings::Template(settings) => Some(settings.timeout_seconds),
         }
     }
@@ -168,6 +205,7 @@ impl TryFrom<Table> for ChannelDefinition {
             "kafka" => ChannelSettings::Kafka(read(&name, table)?),
             "file" => ChannelSettings::File(read(&name, table)?),
             "webhook" => ChannelSettings::Webhook(read(&name, table)?),
+            "mail" => ChannelSettings::Mail(read(&name, table)?),
             "template" => ChannelSettings::Template(read(&name, table)?),
             other => {
                 let meant = closest_name(other, KINDS).map_or_else(
@@ -215,6 +253,7 @@ pub fn build(
             ChannelSettings::Kafka(settings) => builder.kafka(settings),
             ChannelSettings::File(settings) => builder.file(settings),
             ChannelSettings::Webhook(settings) => builder.webhook(settings),
+            ChannelSettings::Mail(settings) => builder.mail(settings),
             ChannelSettings::Template(settings) => builder.template(settings),
         };
         channels.push(channel.map_err(|reason| error(name, reason))?);
@@ -288,6 +327,41 @@ impl Builder<'_> {
         let url = check_url(&settings.url)?;
         let http = HttpClient::new(self.name, &url, timeout(settings.timeout_seconds)?, secrets)?;
         Ok(Box::new(Webhook::new(self.name, http, url, &values)?))
+    }
+
+    fn mail(&self, settings: &MailDefinition) -> Built {
+        let is_loopback = settings.server == "localhost"
+            || settings.server.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        if settings.security == MailSecurity::None && !is_loopback {
+            return Err("security = \"none\" is for a mail server on this machine only".to_owned());
+        }
+        let mut secrets = Secrets::default();
+        let login = match (&settings.user, &settings.password) {
+            (Some(user), Some(reference)) => {
+                let password = self.secret("password", reference)?;
+                secrets.insert("password", password.clone());
+                Some((user.clone(), password))
+            }
+            (None, None) => None,
+            _ => return Err("user and password are given together or not at all".to_owned()),
+        };
+        let address = |key: &str, text: &str| {
+            text.parse().map_err(|_| format!("{key}: \"{text}\" is no mail address"))
+        };
+        let mut recipients = BTreeMap::new();
+        for (who, text) in &settings.recipients {
+            recipients.insert(who.clone(), address(&format!("recipients.{who}"), text)?);
+        }
+        let settings = MailSettings {
+            server: settings.server.clone(),
+            port: settings.port,
+            security: settings.security,
+            login,
+            from: address("from", &settings.from)?,
+            recipients,
+            timeout: timeout(settings.timeout_seconds)?,
+        };
+        Ok(Box::new(MailChannel::new(self.name, settings, secrets)?))
     }
 
     fn template(&self, settings: &TemplateDefinition) -> Built {

@@ -6,13 +6,14 @@
 //! - `config`: the channels as `rapport.toml` defines them
 //! - `secrets`: where their secrets are
 //! - `message`: the JSON of a delivery
-//! - `kafka`, `json_lines`, `webhook`, `template`: a channel each
+//! - `kafka`, `json_lines`, `webhook`, `mail`, `template`: a channel each
 //! - `http`: what `webhook` and `template` share
 
 mod config;
 mod http;
 mod json_lines;
 mod kafka;
+mod mail;
 mod message;
 mod secrets;
 mod template;
@@ -22,8 +23,9 @@ mod webhook;
 
 pub use config::{
     ChannelDefinition, ChannelError, ChannelSettings, FileDefinition, KafkaDefinition, LookupValue,
-    TemplateDefinition, WebhookDefinition, build,
+    MailDefinition, TemplateDefinition, WebhookDefinition, build,
 };
+pub use mail::MailSecurity;
 pub use secrets::SecretReference;
 pub use template::Rung;
 

@@ -26,6 +26,13 @@ fn every_kind_is_built_of_its_definition() {
     );
     check("name = 'one'\nkind = 'file'\npath = 'actions.jsonl'", Idempotency::SearchFirst, false);
     check(
+        "name = 'one'\nkind = 'mail'\nserver = 'smtp.example.com'\nuser = 'rapport'\n\
+         password = 'env:PASSWORD'\nfrom = 'Rapport <rapport@example.com>'\n\
+         recipients.default = 'ops@example.com'",
+        Idempotency::None,
+        false,
+    );
+    check(
         "name = 'one'\nkind = 'template'\ntemplate = 'kong'\nurl = 'https://kong.example.com/admin/'\n\
          parameters.policy = 'local'",
         Idempotency::Upsert,
@@ -66,6 +73,12 @@ fn mistakes_are_said_with_the_channels_name_and_without_secrets() {
     check(&format!("{kafka}properties.'ssl.key.pem' = '{SECRET}'"), "write \"env:NAME\"");
     check(&format!("{kafka}properties.'colour' = '{SECRET}'"), "colour");
     check(&format!("{kafka}properties.'sasl.pasword' = 'env:PASSWORD'"), "sasl.pasword");
+    let mail = "kind = 'mail'\nserver = 'smtp.example.com'\nfrom = 'a@example.com'\n";
+    check(&format!("{mail}security = 'none'"), "on this machine only");
+    check(&format!("{mail}user = 'x'"), "together");
+    check(&format!("{mail}user = 'x'\npassword = '{SECRET}'"), "write \"env:NAME\"");
+    check(&format!("{mail}user = 'x'\npassword = 'env:UNSET'"), "UNSET is not set");
+    check(&mail.replace("a@example.com", "nobody"), "no mail address");
     let slack = "kind = 'template'\ntemplate = 'slack'\n";
     check(slack, "needs webhook_url");
     check(&format!("{slack}secrets.webhook_url = '{SECRET}'"), "write \"env:NAME\"");

@@ -5,11 +5,12 @@
 //! - `templates`: each template against its vendor
 //! - `refusals`: each refusal of each vendor
 //! - `exchanges`: each template against the recorded exchange beside it
-//! - `configuration`, `webhook`: the rest
+//! - `configuration`, `mail`, `webhook`: the rest
 
 mod configuration;
 mod exchanges;
 mod http_server;
+mod mail;
 mod refusals;
 mod templates;
 mod vendors;

@@ -1,123 +1,15 @@
 //! `rapport actions`: a plan is made, approved, applied, interrupted, stopped and taken back, and the
 //! gateway counts what reaches it.
 
-use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use domain::Day;
 use serde_json::Value;
 
-use crate::support::gateway::Gateway;
+use crate::support::action_project::{
+    LEASE_SECONDS, QUOTA, THROTTLED, apply, gateway_and_project, logged, plan, project_with_gaps,
+    quota_changes, read_plan, today,
+};
 use crate::support::program::{Project, RunningProgram, wait_until};
-
-/// The quota of every partner, calls a minute.
-const QUOTA: i64 = 600;
-/// Partners that are throttled, so that a rule asks for +50 %.
-const THROTTLED: [&str; 3] = ["alpha", "beta", "gamma"];
-/// Partners of whom nothing is asked. 5 % of all are two: a third change needs a person.
-const CALM: usize = 37;
-const DAYS: i32 = 35;
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-    i64::try_from(since.as_micros()).expect("an instant")
-}
-
-/// Writes events of the 35 days up to yesterday.
-fn write_events(project: &Project, is_missing: impl Fn(&str, Day) -> bool) {
-    let today = Day::of_micros(now());
-    let (mut calls, mut events) = (String::new(), String::new());
-    let calm: Vec<String> = (0..CALM).map(|number| format!("calm-{number:02}")).collect();
-    let partners = THROTTLED.into_iter().chain(calm.iter().map(String::as_str));
-    for (number, id) in partners.enumerate() {
-        let first = today.plus(-DAYS);
-        writeln!(
-            events,
-            r#"{{"event_id":"r","partner_id":"{id}","occurred_at":"{first}T00:00:01Z","type":"registered","plan":"growth","name":"{id}"}}
-{{"event_id":"q","partner_id":"{id}","occurred_at":"{first}T00:00:02Z","type":"quota_changed","quota_per_minute":{QUOTA}}}"#
-        )
-        .expect("a line");
-        let is_throttled = THROTTLED.contains(&id);
-        for day in (today.0 - DAYS..today.0).map(Day).filter(|day| !is_missing(id, *day)) {
-            for call in 0..if is_throttled { 20 } else { 2 } {
-                let status = if is_throttled && call == 7 { 429 } else { 200 };
-                writeln!(
-                    calls,
-                    r#"{{"event_id":"{day}-{call}","partner_id":"{id}","occurred_at":"{day}T{:02}:{:02}:00Z","status":{status}}}"#,
-                    call,
-                    number % 60
-                )
-                .expect("a line");
-            }
-        }
-    }
-    project.write("calls.ndjson", calls);
-    project.write("events.ndjson", events);
-    // The data are complete up to the first minute of today.
-    let arrival = format!("{today}T00:00:30Z");
-    for (stream, file) in [("api-calls", "calls.ndjson"), ("partner-events", "events.ndjson")] {
-        project.run_ok(&["ingest", "load", "--stream", stream, "--arrival", &arrival, file]);
-    }
-}
-
-/// A project whose policy waits for nothing between waves.
-fn project_with(configuration: &str, is_missing: impl Fn(&str, Day) -> bool) -> Project {
-    let project = Project::new();
-    let policy = actions::DEFAULT_POLICY.replace("bake_minutes = 10", "bake_minutes = 0");
-    project.write("policy.toml", policy);
-    let toml = std::fs::read_to_string(project.path("rapport.toml")).expect("a configuration");
-    let quotas = if configuration.is_empty() { "file" } else { "kong" };
-    let toml = toml.replace("# set_quota = \"file\"", &format!("set_quota = \"{quotas}\""));
-    project.write("rapport.toml", format!("{toml}{configuration}"));
-    let mut mapping = "partner_id,consumer,key,app,organisation,email\n".to_owned();
-    for id in THROTTLED {
-        writeln!(mapping, "{id},{id},,,,").expect("a line");
-    }
-    for number in 0..CALM {
-        writeln!(mapping, "calm-{number:02},calm-{number:02},,,,").expect("a line");
-    }
-    project.write("mapping.csv", mapping);
-    write_events(&project, is_missing);
-    project
-}
-
-fn gateway_and_project() -> (Gateway, Project) {
-    let gateway = Gateway::start(&THROTTLED.map(|id| (id, QUOTA)));
-    let project = project_with(&gateway.configuration(), |_, _| false);
-    (gateway, project)
-}
-
-fn plan(project: &Project, file: &str) -> Value {
-    project.run_ok(&["actions", "plan", "--out", file, "--refresh"]);
-    read_plan(project, file)
-}
-
-fn read_plan(project: &Project, file: &str) -> Value {
-    let text = std::fs::read_to_string(project.path(file)).expect("a plan");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-/// Returns the partners whose quota a plan changes.
-fn quota_changes(plan: &Value) -> Vec<String> {
-    let changes = plan["changes"].as_array().expect("changes");
-    let quotas = changes.iter().filter(|change| change["action"] == "set_quota");
-    quotas.map(|change| change["partner_id"].as_str().expect("an id").to_owned()).collect()
-}
-
-/// Seconds after which an attempt without an outcome counts as killed.
-const LEASE_SECONDS: u64 = 4;
-
-/// Applies a plan.
-fn apply(project: &Project, file: &str) -> crate::support::program::ProgramOutput {
-    let mut command = project.command(&["actions", "apply", file, "--by", "Ada"]);
-    command.env("RAPPORT_ACTIONS_LEASE_SECONDS", LEASE_SECONDS.to_string());
-    crate::support::program::run(command)
-}
-
-/// Returns how many rows of the log say this.
-fn logged(project: &Project, entry: &str) -> i64 {
-    project.query_number(&format!("SELECT count(*) FROM action_log WHERE entry = '{entry}'"))
-}
 
 #[test]
 fn a_mornings_work_is_done_and_taken_back() {
@@ -170,7 +62,7 @@ fn a_plan_that_no_longer_fits_is_refused() {
     apply(&project, "plan.json").expect_error(1, &["version \"1\"", "\"2\" is in force"]);
     project.write("policy.toml", policy);
     // A quota event of somebody else arrives between plan and apply.
-    let today = Day::of_micros(now());
+    let today = today();
     let event = format!(
         r#"{{"event_id":"other","partner_id":"alpha","occurred_at":"{}T12:00:00Z","type":"quota_changed","quota_per_minute":700}}"#,
         today.plus(-3)
@@ -312,16 +204,16 @@ fn no_quota_is_lowered_on_usage_that_is_missing_or_zero() {
         project.run_ok(&["actions", "plan", "--out", "plan.json"]);
         read_plan(project, "plan.json")
     };
-    let today = Day::of_micros(now());
-    let with_gap = project_with("", |_, day| day == today.plus(-10));
+    let today = today();
+    let with_gap = project_with_gaps(|_, day| day == today.plus(-10));
     let made = cut(&with_gap);
     assert!(quota_changes(&made).is_empty(), "{made}");
     assert!(made["stopped"].to_string().contains("Nobody called on"), "{made}");
-    let one_gap = project_with("", |id, day| id == "alpha" && day == today.plus(-3));
+    let one_gap = project_with_gaps(|id, day| id == "alpha" && day == today.plus(-3));
     let made = cut(&one_gap);
     assert!(!quota_changes(&made).contains(&"alpha".to_owned()), "{made}");
     assert!(made["stopped"].to_string().contains("may be missing"), "{made}");
-    let silent = project_with("", |id, day| id == "alpha" && day.0 >= today.0 - 29);
+    let silent = project_with_gaps(|id, day| id == "alpha" && day.0 >= today.0 - 29);
     let made = cut(&silent);
     assert!(!quota_changes(&made).contains(&"alpha".to_owned()), "{made}");
     // All cuts need a person.
@@ -331,7 +223,7 @@ fn no_quota_is_lowered_on_usage_that_is_missing_or_zero() {
 
 #[test]
 fn the_default_channel_is_a_file() {
-    let project = project_with("", |_, _| false);
+    let project = project_with_gaps(|_, _| false);
     project.run_ok(&["actions", "plan", "--out", "plan.json"]);
     apply(&project, "plan.json").expect_success();
     let lines = std::fs::read_to_string(project.path("partner-actions.ndjson")).expect("a file");
@@ -346,7 +238,7 @@ fn the_default_channel_is_a_file() {
 
 #[test]
 fn a_simulation_says_what_a_policy_would_have_done() {
-    let project = project_with("", |_, _| false);
+    let project = project_with_gaps(|_, _| false);
     project.run_ok(&["score", "run"]);
     let table = project.run_ok(&["actions", "simulate", "--days", "5", "--format", "csv"]);
     let row = table.lines().find(|line| line.starts_with("\"Throttled")).expect("the rule");

@@ -52,6 +52,9 @@
 //! - `metric_slices`, `where_conditions`: `--where` and `--by`
 //! - `data_checks`, `held_back_metrics`: what is not published, and what goes on without it
 //! - `action_plans`: plans applied, interrupted, stopped and taken back
+//! - `action_safety`: mistakes in policies, data and plans hurt nobody
+//! - `action_topic`: actions on a real broker
+//! - `alerts`: what people are told of, once, and that it is over
 //! - `score_backtest`: history replayed, weights and a risk model fitted and adopted
 //! - `score_explained`: what the explanation of a score says, against SQL
 //! - `score_records`: overrides, judgements, notes and annotations
@@ -63,6 +66,9 @@
 //! the figures in a report of 20,000 partners with SQL.
 
 mod action_plans;
+mod action_safety;
+mod action_topic;
+mod alerts;
 mod arrival_order;
 mod cli_contract;
 mod consumer_group;

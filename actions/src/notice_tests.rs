@@ -183,6 +183,18 @@ fn only_notices_to_partners_count_for_the_reach() {
 }
 
 #[test]
+fn many_alerts_of_one_rule_wait_for_a_person() {
+    let policy = policy();
+    let mut input = input(Vec::new());
+    let ids: Vec<String> = (0..60).map(|number| format!("p{number:02}")).collect();
+    let of: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), "")).collect();
+    let alerts = found(&policy, &mut input, "credential-old", &of, "old");
+    let plan = notices(&input, &policy, &alerts);
+    let waiting = plan.changes.iter().filter(|change| change.needs_approval).count();
+    assert_eq!((plan.changes.len(), waiting), (60, 10));
+}
+
+#[test]
 fn a_recipient_has_a_channel_of_its_own() {
     let policy = policy();
     let mut input = input(vec![partner("p", Tier::Healthy, None)]);

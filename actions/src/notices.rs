@@ -6,13 +6,18 @@ use domain::{ActionKind, Setting};
 
 use crate::alerts::{FoundAlert, rule_id_of};
 use crate::digest::{notice_key, resolution_key};
-use crate::document::{Change, Plan, Rationale, StoppedChange};
+use crate::document::{Change, Outcome, Plan, Rationale, StoppedChange};
 use crate::finish::finish;
+use crate::guardrails::guardrail_check;
 use crate::input::{PartnerState, PlanInput};
 use crate::limits::{DraftPlan, limit_reach, stop_reasons};
 use crate::log::{NoticeSubject, Origin, SentNotice};
 use crate::plan::{Matches, PlanError, add_matches, undeliverable};
 use crate::policy::{Policy, RuleKind};
+
+/// New alerts of one rule in one plan beyond which a person decides: whoever gets hundreds of messages
+/// reads none.
+const MAX_NEW_ALERTS: usize = 50;
 
 /// Makes a plan of notices only: those of the policy's rules, and those of alerts. It is made from
 /// stale data too, since that is what some alerts tell of.
@@ -33,8 +38,15 @@ pub fn make_notices(
         let notices = matches.iter().filter(|(rule, _)| rule.kind == RuleKind::Notice);
         let notices: Matches<'_> = notices.cloned().collect();
         add_matches(input, policy, &partners, &notices, &mut draft)?;
+        let mut new: BTreeMap<&str, usize> = BTreeMap::new();
         for alert in alerts {
+            let first = draft.changes.len();
             add_alert(input, &partners, alert, &mut draft)?;
+            let of_rule = new.entry(&alert.rule.id).or_default();
+            for change in &mut draft.changes[first..] {
+                *of_rule += 1;
+                limit_alerts(*of_rule, change);
+            }
         }
         limit_reach(&mut draft, policy, input, &partners);
         resolve_notices(input, policy, &partners, &mut draft);
@@ -97,6 +109,17 @@ fn add_alert(
         }
     }
     Ok(())
+}
+
+/// Leaves a notice to a person if there are many of its rule. `number` counts them from 1.
+fn limit_alerts(number: usize, change: &mut Change) {
+    if number > MAX_NEW_ALERTS {
+        let reason = format!(
+            "Notice {number} of this alert at once, {MAX_NEW_ALERTS} may be sent without a person"
+        );
+        change.guardrails.push(guardrail_check("reach", Outcome::NeedsApproval, reason));
+        change.needs_approval = true;
+    }
 }
 
 /// Adds a word to everybody who was told of what is over by now. Partners are not told.

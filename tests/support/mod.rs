@@ -9,9 +9,11 @@
 //! - `kafka_project`: projects that read a broker
 //! - `schema_registry`: a real Schema Registry
 //! - `s3_server`: a real server that speaks S3
+//! - `action_project`: projects whose actions are planned and applied
 //! - `gateway`: a server that speaks a part of Kong's Admin API
 //! - `lossy_proxy`: a proxy that loses some of a server's answers
 
+pub(crate) mod action_project;
 pub(crate) mod files;
 pub(crate) mod gateway;
 pub(crate) mod kafka_broker;

@@ -14,6 +14,7 @@ use crate::partner_columns::PartnerColumns;
 use crate::peers::Peers;
 use crate::policy::Policy;
 use crate::risk::{FeatureColumns, RiskModel};
+use crate::sentences::Sentences;
 use crate::signals::{Measured, RegisteredSignal, SIGNALS, SignalInput, signal_queries};
 use crate::weighted_score::{WEEKS, WeighedSignal, WeightedScore, weighted_score};
 
@@ -58,11 +59,11 @@ pub(crate) struct SignalColumns {
     pub value: Numbers,
     pub score: Numbers,
     pub n: Int64Chunked,
-    /// The median score of the segment's live partners, shrunk to that of all.
+    /// The median score of the segment's live partners, shrunk to that of all; NULL without a score.
     pub reference: Numbers,
     /// wᵢ(sᵢ − reference) / Σw.
     pub contribution: Numbers,
-    pub reasons: Vec<Option<String>>,
+    pub reasons: Sentences,
     without_week: Vec<Numbers>,
 }
 
@@ -123,6 +124,8 @@ pub(crate) fn evaluate_beside(
     let score = weighted.score.only_where(&is_scored);
     let mut reference = constant(0.0, rows);
     for signal in &mut signals {
+        // The weeks are weighed, and ten columns of a million partners are much.
+        signal.without_week = Vec::new();
         let weight = signal.weight.over(&weighted.weight);
         let compared = &signal.score - &signal.reference;
         signal.contribution = (&weight * &compared).only_where(&is_scored);
@@ -238,8 +241,9 @@ impl Context<'_> {
             Some(share) => share * declared,
             None => constant(declared, self.partners.len()),
         };
+        let reference = self.peers.median(&measured.score.only_where(&self.partners.is_live));
         Ok(SignalColumns {
-            reference: self.peers.median(&measured.score.only_where(&self.partners.is_live)),
+            reference: reference.only_where(&measured.score.is_not_null()),
             contribution: constant(0.0, 0),
             applies: measured.applies & everywhere(declared > 0.0, self.partners.len()),
             value: measured.value,

@@ -16,7 +16,7 @@ pub(crate) fn gate_reason(
 ) -> Result<String, ScoreError> {
     let signal = |name: &str| {
         let found = evaluation.signals.iter().find(|signal| signal.signal.name == name);
-        found.and_then(|signal| signal.reasons.get(row).cloned().flatten())
+        found.and_then(|signal| signal.reasons.get(row)).map(str::to_owned)
     };
     let or_default = |reason: Option<String>| reason.unwrap_or_else(|| capitalised(gate));
     Ok(match gate {
@@ -105,16 +105,14 @@ fn revenue_gone(evaluation: &Evaluation, row: usize) -> Result<String, ScoreErro
 /// Joins the reasons of the two lowest signals among those that gates look at.
 fn two_low_signals(evaluation: &Evaluation, row: usize) -> String {
     let looked_at = ["errors", "growth", "revenue"];
-    let mut low: Vec<(f64, String)> = evaluation
+    let mut low: Vec<(f64, &str)> = evaluation
         .signals
         .iter()
         .filter(|signal| looked_at.contains(&signal.signal.name))
-        .filter_map(|signal| {
-            Some((signal.score.get(row)?, signal.reasons.get(row).cloned().flatten()?))
-        })
+        .filter_map(|signal| signal.score.get(row).zip(signal.reasons.get(row)))
         .collect();
     low.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let reasons: Vec<String> = low.into_iter().take(2).map(|(_, reason)| reason).collect();
+    let reasons: Vec<&str> = low.into_iter().take(2).map(|(_, reason)| reason).collect();
     match reasons.is_empty() {
         true => capitalised(Gate::TwoLowSignals),
         false => reasons.join("; "),

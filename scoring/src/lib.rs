@@ -7,6 +7,7 @@
 //! - `frames`: the frames that a run is given, and their rows in the order of the partners
 //! - `columns`: arithmetic on columns
 //! - `robust_statistics`: the median
+//! - `sentences`: a sentence for each row
 //! - `lifecycle`: the stage of a partner
 //! - `partner_columns`: what is known of each partner, whichever signals are computed
 //! - `peers`: what is usual among a partner's peers
@@ -24,6 +25,7 @@
 //! - `gate_reason`, `top_reason`: the one sentence beside a partner
 //! - `score`: a whole run
 //! - `output`: the rows of `partner_health` and `partner_signals`
+//! - `scored_partners`: the partners of the last day as structs
 //! - `explain`: why a partner has its score, and what made it change
 //! - `backtest`: what scores of the past were worth
 
@@ -47,6 +49,8 @@ mod policy;
 pub mod risk;
 mod robust_statistics;
 mod score;
+mod scored_partners;
+mod sentences;
 mod signals;
 #[cfg(test)]
 mod test_input;
@@ -63,12 +67,13 @@ pub use evaluation::{ACTIVITY, EvaluationInput, PARTNERS, evaluation_queries};
 pub use frames::ScoreError;
 pub use gates::Gate;
 pub use lifecycle::{CHURN_DAYS, OnboardingStep, STUCK_DAYS};
-pub use output::{PartnerScore, ScoreOutput, SignalScore};
+pub use output::ScoreOutput;
 pub use policy::{DEFAULT_POLICY, MinimumEvidence, Policy, PolicyError};
 pub use risk::{
     FeatureColumns, ProposedWeight, RiskModel, TestOptions, TestResult, TrainingRows,
     WeightsProposal, propose_weights,
 };
 pub use score::{ScoreInput, empty_history, score};
+pub use scored_partners::{PartnerScore, ScoredPartners, SignalScore};
 pub use signals::signal_names;
 pub use tier::{HISTORY_DAYS, TierPolicy};

@@ -8,8 +8,9 @@ use polars::prelude::{DataFrame, NamedFrom, Series};
 use crate::evaluation::{Evaluation, EvaluationInput, evaluate};
 use crate::frames::{InputFrame, ScoreError};
 use crate::gates::{Gate, GateConditions};
-use crate::output::{ScoreOutput, ScoredRow, partner_scores, score_frames};
+use crate::output::ScoreOutput;
 use crate::policy::Policy;
+use crate::scored_partners::ScoredRow;
 use crate::tier::{DailyRow, StoredTier, TierState, fold};
 use crate::top_reason::top_reason;
 
@@ -35,9 +36,24 @@ pub struct ScoreInput {
 /// Names the frame and the column that is missing, of another type or null.
 pub fn score(input: &ScoreInput, policy: &Policy) -> Result<ScoreOutput, ScoreError> {
     let evaluation = evaluate(&input.evaluation, policy)?;
+    let rows = scored_rows(&evaluation, input, policy)?;
+    let reason_of = |(row, scored): (usize, &ScoredRow)| {
+        let tier = (scored.computed_tier, scored.gate);
+        top_reason(&evaluation, row, tier, scored.day, policy).map(Some)
+    };
+    let top_reasons = rows.iter().enumerate().map(reason_of).collect::<Result<_, _>>()?;
+    ScoreOutput::of(evaluation, rows, top_reasons, input, policy)
+}
+
+/// Decides what follows from the evaluation of each row.
+fn scored_rows(
+    evaluation: &Evaluation,
+    input: &ScoreInput,
+    policy: &Policy,
+) -> Result<Vec<ScoredRow>, ScoreError> {
     let overrides = overrides(&InputFrame::new("overrides", input.overrides.clone()))?;
     let history = InputFrame::new("history", input.history.clone());
-    let tiers = tiers(&evaluation, &history, policy)?;
+    let tiers = tiers(evaluation, &history, policy)?;
     let mut rows = Vec::with_capacity(evaluation.partners.len());
     for (row, (day, id)) in evaluation.partners.keys.iter().enumerate() {
         let (state, score) = tiers[row];
@@ -48,7 +64,6 @@ pub fn score(input: &ScoreInput, policy: &Policy) -> Result<ScoreOutput, ScoreEr
             let at = clock.map_or(day.plus(1).start_micros() - 1, |(_, now)| now);
             spells.iter().rev().find(|spell| spell.holds(at))
         });
-        let reason = top_reason(&evaluation, row, (state.tier, state.gate), day, policy)?;
         rows.push(ScoredRow {
             day,
             stage: lifecycle.stage,
@@ -62,14 +77,9 @@ pub fn score(input: &ScoreInput, policy: &Policy) -> Result<ScoreOutput, ScoreEr
             score,
             computed_tier: state.tier,
             override_until: set.map(|spell| spell.end),
-            top_reason: reason,
         });
     }
-    let (health, signals) = score_frames(&evaluation, &rows, input, policy)?;
-    let partners = partner_scores(&evaluation, &rows, policy);
-    let scores = evaluation.signals.into_iter().map(|s| (s.signal.name, s.score)).collect();
-    let risk_features = evaluation.risk_features;
-    Ok(ScoreOutput { health, signals, partners, scores, risk_features })
+    Ok(rows)
 }
 
 /// A tier that a person set, from when to when, µs.
@@ -100,6 +110,14 @@ fn overrides(frame: &InputFrame) -> Result<HashMap<String, Vec<OverrideSpell>>, 
     Ok(spells)
 }
 
+/// A partner on a day of its history or of the run.
+struct PartnerDay<'a> {
+    id: &'a str,
+    daily: DailyRow,
+    /// The row of the run; `None` for a stored day.
+    row: Option<usize>,
+}
+
 /// Returns for each row the tier, and the score, which of a churned partner is that of the day
 /// before it churned.
 fn tiers(
@@ -107,9 +125,9 @@ fn tiers(
     history: &InputFrame,
     policy: &Policy,
 ) -> Result<Vec<(TierState, Option<f64>)>, ScoreError> {
-    let mut by_partner: HashMap<&str, Vec<(DailyRow, Option<usize>)>> = HashMap::new();
-    for (id, row) in stored_rows(history)? {
-        by_partner.entry(id).or_default().push((row, None));
+    let mut daily_rows: Vec<PartnerDay<'_>> = Vec::with_capacity(evaluation.partners.len());
+    for (id, daily) in stored_rows(history)? {
+        daily_rows.push(PartnerDay { id, daily, row: None });
     }
     let weighted = &evaluation.weighted;
     for (row, (day, id)) in evaluation.partners.keys.iter().enumerate() {
@@ -123,23 +141,23 @@ fn tiers(
             gates: evaluation.gates[row],
             stored: None,
         };
-        by_partner.entry(id).or_default().push((daily, Some(row)));
+        daily_rows.push(PartnerDay { id, daily, row: Some(row) });
     }
+    // The sort is stable: the days of a partner stay in their order.
+    daily_rows.sort_by_key(|day| day.id);
     let none =
         TierState { tier: Tier::InsufficientEvidence, tier_since: 0, gate: None, gate_since: None };
     let mut tiers = vec![(none, None); evaluation.partners.len()];
-    for rows in by_partner.into_values() {
-        let daily: Vec<DailyRow> = rows.iter().map(|(row, _)| *row).collect();
+    for days in daily_rows.chunk_by(|a, b| a.id == b.id) {
+        let daily: Vec<DailyRow> = days.iter().map(|day| day.daily).collect();
         let mut last_score = None;
-        for (state, (daily, row)) in
-            fold(&daily, &policy.tiers, &policy.gates).into_iter().zip(&rows)
-        {
+        for (state, day) in fold(&daily, &policy.tiers, &policy.gates).into_iter().zip(days) {
             // Of a churned partner a stored score is the frozen one.
-            if daily.stage != Stage::Churned || row.is_none() {
-                last_score = daily.score;
+            if day.daily.stage != Stage::Churned || day.row.is_none() {
+                last_score = day.daily.score;
             }
-            if let Some(row) = row {
-                tiers[*row] = (state, last_score);
+            if let Some(row) = day.row {
+                tiers[row] = (state, last_score);
             }
         }
     }

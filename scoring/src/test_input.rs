@@ -9,6 +9,7 @@ use crate::frames::InputFrame;
 use crate::partner_columns::PartnerColumns;
 use crate::peers::Peers;
 use crate::policy::{DEFAULT_POLICY, Policy};
+use crate::sentences::Sentences;
 use crate::signals::{Measured, Signal, SignalInput};
 
 /// The day as of which the partners of these tests are evaluated.
@@ -104,7 +105,7 @@ fn donations_model() -> DormancyModel {
 /// What a signal says of partners: a row each.
 pub(crate) struct Answers {
     measured: Measured,
-    reasons: Vec<Option<String>>,
+    reasons: Sentences,
 }
 
 /// What a signal says of one partner.
@@ -128,7 +129,7 @@ impl Answers {
             score: measured.score.get(row),
             n: measured.n.get(row).unwrap_or(0),
             weight_share: shares.as_ref().map_or(1.0, |s| s.get(row).expect("a share")),
-            reason: self.reasons[row].clone(),
+            reason: self.reasons.get(row).map(str::to_owned),
         }
     }
 }

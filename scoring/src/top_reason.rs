@@ -74,7 +74,7 @@ fn missing_evidence(evaluation: &Evaluation, row: usize, policy: &Policy) -> Str
     let missing = evaluation.signals.iter().filter(is_missing);
     let heaviest =
         missing.reduce(|kept, next| if weight(next) > weight(kept) { next } else { kept });
-    let reason = heaviest.and_then(|signal| signal.reasons.get(row).cloned().flatten());
+    let reason = heaviest.and_then(|signal| signal.reasons.get(row)).map(str::to_owned);
     let coverage = evaluation.weighted.coverage.get(row).unwrap_or_default();
     reason.unwrap_or_else(|| format!("Coverage {coverage:.2}: too little to score"))
 }
@@ -89,7 +89,7 @@ fn outstanding_signal(evaluation: &Evaluation, row: usize, tier: Tier) -> String
         with_points
             .reduce(|kept, next| if next.0 > kept.0 { next } else { kept })
             .filter(|(points, _)| *points >= STANDS_OUT)
-            .and_then(|(_, signal)| signal.reasons.get(row).cloned().flatten())
+            .and_then(|(_, signal)| signal.reasons.get(row))
     };
     let total = evaluation.weighted.weight.get(row).filter(|weight| *weight > 0.0).unwrap_or(1.0);
     let contribution = |signal: &SignalColumns| signal.contribution.get(row).unwrap_or_default();
@@ -102,7 +102,7 @@ fn outstanding_signal(evaluation: &Evaluation, row: usize, tier: Tier) -> String
         Tier::Healthy => reason_of_most(&below).or_else(|| reason_of_most(&contribution)),
         _ => reason_of_most(&below).or_else(|| reason_of_most(&lost)),
     };
-    found.unwrap_or_else(|| "Nothing stands out".to_owned())
+    found.unwrap_or("Nothing stands out").to_owned()
 }
 
 #[cfg(test)]

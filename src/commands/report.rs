@@ -76,13 +76,13 @@ async fn header(
 ) -> anyhow::Result<ReportInput> {
     let instant = DateTime::<Utc>::from_timestamp_micros;
     let watermark = project.data_end().await?;
-    let scored = made.scored.partners.first();
+    let scored = made.scored.partners.iter().next();
     Ok(ReportInput {
         as_of: made.session.as_of().day().date(),
         currency: project.config.reporting_currency().to_owned(),
         rapport_version: env!("CARGO_PKG_VERSION").to_owned(),
         run: run.map(|run| run.to_string()),
-        policy_version: scored.map(|p| p.policy_version.clone()),
+        policy_version: scored.map(|p| p.policy_version),
         policy: in_force(project)?,
         generated_at: instant(project.now),
         watermark: watermark.and_then(instant),
@@ -302,7 +302,7 @@ async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Resu
             .map(|row| (row.partner_id.clone(), row))
             .collect();
     input.health =
-        made.scored.partners.iter().map(|p| health(p, attributes.get(&p.partner_id))).collect();
+        made.scored.partners.iter().map(|p| health(&p, attributes.get(&p.partner_id))).collect();
     let history = session.metric("score_history").await?;
     input.history = polars_frames::typed_rows::<HistoryRow>(&history)?;
     let daily = session.metric("partner_traffic").await?;

@@ -12,7 +12,7 @@ use arrow::row::{OwnedRow, RowConverter, SortField};
 use domain::{AsOf, Day};
 use lake::{Lake, LakeError, TableDef, is_write_denied, schema};
 use polars::prelude::{BooleanChunked, Column, DataFrame};
-use scoring::{ScoreOutput, signal_names};
+use scoring::{ScoreError, ScoreOutput, signal_names};
 use transform::Session;
 
 use crate::polars_frames::{data_frame, score_rows};
@@ -122,20 +122,33 @@ fn score_tables() -> [TableDef; 2] {
 
 /// The scores of the days that changed.
 struct ChangedScores {
+    /// The days with a partner, by their instants, µs.
+    days: BTreeSet<i64>,
     signals: DataFrame,
     health: DataFrame,
 }
 
 impl ChangedScores {
     /// Picks days by their instants, µs.
-    fn of(scored: &ScoreOutput, days: &BTreeSet<i64>) -> anyhow::Result<Self> {
+    fn of(scored: &ScoreOutput, changed: &BTreeSet<i64>) -> anyhow::Result<Self> {
         let of_days = |frame: &DataFrame| -> anyhow::Result<DataFrame> {
-            let as_of = frame.column("as_of")?.as_materialized_series().i64()?;
+            let days = frame.column("as_of")?.as_materialized_series().i64()?;
             let picked: BooleanChunked =
-                as_of.iter().map(|at| at.is_some_and(|at| days.contains(&at))).collect();
+                days.iter().map(|day| day.is_some_and(|day| changed.contains(&day))).collect();
             Ok(frame.filter(&picked)?)
         };
-        Ok(Self { signals: of_days(&scored.signals)?, health: of_days(&scored.health)? })
+        let mut signals = DataFrame::empty();
+        for frame in scored.signal_frames() {
+            let of_signal = of_days(&frame?)?;
+            match signals.width() {
+                0 => signals = of_signal,
+                _ => drop(signals.vstack_mut(&of_signal)?),
+            }
+        }
+        let health = of_days(&scored.health)?;
+        let days = health.column("as_of")?.as_materialized_series().i64()?.iter().flatten();
+        let days = days.collect();
+        Ok(Self { days, signals, health })
     }
 
     fn tables(&self) -> [(TableDef, &DataFrame); 2] {
@@ -156,17 +169,13 @@ async fn put(
         0 => None,
         _ => Some(put_scores(project, changed, kept.newest_revision()).await?),
     };
-    let revision_of = |evaluation: &Evaluation| {
+    let revision_of = |evaluation: &&Evaluation| {
         let day = evaluation.day.start_micros();
-        let is_changed = changed.health.column("as_of")?.as_materialized_series().i64()?;
-        anyhow::Ok(match is_changed.iter().flatten().any(|at| at == day) {
-            true => revision.unwrap_or_default(),
-            // A day without a partner has no scores, and no revision.
-            false => kept.revisions.get(&day).copied().unwrap_or_default(),
-        })
+        let changed = revision.filter(|_| changed.days.contains(&day));
+        // A day without a partner has no scores, and no revision.
+        changed.or_else(|| kept.revisions.get(&day).copied()).unwrap_or_default()
     };
-    let revisions: Vec<i64> =
-        evaluations.iter().map(|evaluation| revision_of(evaluation)).collect::<Result<_, _>>()?;
+    let revisions: Vec<i64> = evaluations.iter().map(revision_of).collect();
     let def = schema::evaluations();
     let rows = evaluation_rows(&def, evaluations, revisions, project.now)?;
     project.lake.append(&def, &[rows]).await?;
@@ -257,10 +266,14 @@ impl Kept {
 
     /// Returns the days whose scores are not exactly these, by their instants, µs.
     fn changed_days(&self, scored: &ScoreOutput, now: i64) -> anyhow::Result<BTreeSet<i64>> {
+        let [signals, health] = score_tables();
+        let of_signal =
+            |frame: Result<DataFrame, ScoreError>| score_rows(&signals, &frame?, 0, now);
+        let of_signals = scored.signal_frames().map(of_signal).collect::<Result<Vec<_>, _>>()?;
+        let of_health = score_rows(&health, &scored.health, 0, now)?;
+        let rows = [day_rows(&signals, &of_signals)?, day_rows(&health, &[of_health])?];
         let mut changed = BTreeSet::new();
-        let frames = [&scored.signals, &scored.health];
-        for ((def, frame), kept) in score_tables().iter().zip(frames).zip(&self.rows) {
-            let rows = day_rows(def, &[score_rows(def, frame, 0, now)?])?;
+        for (rows, kept) in rows.iter().zip(&self.rows) {
             changed
                 .extend(rows.iter().filter(|(day, rows)| kept.get(day) != Some(rows)).map(|d| d.0));
             changed.extend(kept.keys().filter(|day| !rows.contains_key(day)));

@@ -1,6 +1,6 @@
 //! The parts that add up to a score, and rounding that keeps the sum.
 
-use crate::output::PartnerScore;
+use crate::scored_partners::PartnerScore;
 
 /// The parts of a score: Σ w·reference / Σ w, the contributions of the signals, and what the cap for
 /// partial coverage takes. They add up to the score.

@@ -3,49 +3,30 @@
 use polars::prelude::BooleanChunked;
 
 use crate::columns::{ColumnMath, Numbers};
+use crate::gates::recent_calls::RecentCalls;
 use crate::gates::{GatePolicy, holds_for};
 
 /// What a collapse is told from.
 pub(crate) struct Collapse<'a> {
-    /// Calls of the last 14 days, scaled to 14 where calm days are left out.
-    pub calls: &'a Numbers,
-    /// The median weekly calls of the baseline.
-    pub baseline_week: &'a Numbers,
+    pub recent: RecentCalls<'a>,
     /// The median weekly calls of the 12 weeks before the baseline. A baseline that already holds
     /// the collapse is lower than the former level; these weeks are not.
     pub former_week: &'a Numbers,
-    /// The median gap between active days, in days. A partner that calls once in two weeks has no
-    /// call in one of them, and now and then none in 14 days.
-    pub cadence: &'a Numbers,
-    /// The median of [`calls_ratio`] in the partner's segment.
-    pub peers_ratio: &'a Numbers,
-}
-
-/// Returns the calls of 14 days over those of two weeks of the baseline; NULL where the baseline has
-/// no calls.
-pub(crate) fn calls_ratio(calls: &Numbers, baseline_week: &Numbers) -> Numbers {
-    calls.over(&(baseline_week * 2.0))
 }
 
 impl Collapse<'_> {
-    /// Returns where calls have collapsed. The fall of the segment is taken out: a ratio of 0.3
-    /// where that of the segment is 0.6 counts as 0.5. A segment that does not call at all explains
-    /// every fall. A partner that calls less than about weekly is not judged.
+    /// Returns where calls have collapsed.
     pub(crate) fn condition(&self, policy: &GatePolicy) -> BooleanChunked {
-        let ratio = calls_ratio(self.calls, self.baseline_week);
-        let own = ratio.over(&self.peers_ratio.or(1.0).clip(0.0, 1.0));
-        let is_large = self.baseline_week.is(|calls| calls >= policy.collapse_min_week_calls);
-        let is_weekly = self.cadence.is(|days| days <= policy.collapse_max_cadence_days);
-        own.is(|ratio| ratio <= policy.collapse_ratio) & is_large & is_weekly
+        self.recent.own_ratio(policy).is(|ratio| ratio <= policy.collapse_ratio)
     }
 
     /// Returns where calls are below half of the former level, or not known to be above it. The
     /// former level is the greater one of the baseline and of the weeks before it.
     pub(crate) fn below_half(&self, policy: &GatePolicy) -> BooleanChunked {
-        let former = self.baseline_week.or(0.0).greater(&self.former_week.or(0.0));
+        let former = self.recent.baseline_week.or(0.0).greater(&self.former_week.or(0.0));
         let is_large = former.is(|calls| calls >= policy.collapse_min_week_calls);
         let wanted = former * (2.0 * policy.collapse_recovered_ratio);
-        is_large & !holds_for(self.calls, &wanted, |calls, wanted| calls >= wanted)
+        is_large & !holds_for(self.recent.calls, &wanted, |calls, wanted| calls >= wanted)
     }
 }
 
@@ -64,11 +45,13 @@ mod tests {
         fn check(cadence: f64, condition: bool) {
             let (silent, week) = (column(Some(0.0)), column(Some(50.0)));
             let collapse = Collapse {
-                calls: &silent,
-                baseline_week: &week,
+                recent: RecentCalls {
+                    calls: &silent,
+                    baseline_week: &week,
+                    cadence: &column(Some(cadence)),
+                    peers_ratio: &column(None),
+                },
                 former_week: &week,
-                cadence: &column(Some(cadence)),
-                peers_ratio: &column(None),
             };
             assert_eq!(collapse.condition(&default_gates()).get(0), Some(condition));
         }
@@ -90,11 +73,13 @@ mod tests {
         ) {
             let [baseline, former] = weeks.map(column);
             let collapse = Collapse {
-                calls: &column(calls),
-                baseline_week: &baseline,
+                recent: RecentCalls {
+                    calls: &column(calls),
+                    baseline_week: &baseline,
+                    cadence: &column(Some(1.0)),
+                    peers_ratio: &column(peers),
+                },
                 former_week: &former,
-                cadence: &column(Some(1.0)),
-                peers_ratio: &column(peers),
             };
             let policy = default_gates();
             let found = [collapse.condition(&policy), collapse.below_half(&policy)];

@@ -4,37 +4,26 @@ use polars::prelude::BooleanChunked;
 
 use crate::columns::{ColumnMath, Numbers};
 use crate::gates::GatePolicy;
-use crate::gates::collapse::calls_ratio;
+use crate::gates::recent_calls::RecentCalls;
 
 /// What a decline is told from.
 pub(crate) struct Decline<'a> {
-    /// Calls of the last 14 days, scaled to 14 where calm days are left out.
-    pub calls: &'a Numbers,
-    /// The median weekly calls of the baseline.
-    pub baseline_week: &'a Numbers,
+    pub recent: RecentCalls<'a>,
     /// The least weekly calls of the baseline: what is usual for this partner now and then.
     pub lowest_week: &'a Numbers,
-    /// The median gap between active days, in days.
-    pub cadence: &'a Numbers,
-    /// The median of [`calls_ratio`] in the partner's segment.
-    pub peers_ratio: &'a Numbers,
 }
 
 impl Decline<'_> {
     /// Returns where calls decline by more than chance and more than they ever did in the baseline.
-    /// The fall of the segment is taken out as for a collapse.
     pub(crate) fn condition(&self, policy: &GatePolicy) -> BooleanChunked {
-        let usual = self.baseline_week * 2.0;
-        let peers = self.peers_ratio.or(1.0).clip(0.0, 1.0);
-        let own = calls_ratio(self.calls, self.baseline_week).over(&peers);
+        let usual = self.recent.baseline_week * 2.0;
+        let own = self.recent.own_ratio(policy);
         let calls = own.clone() * usual.clone();
         let missing = (usual.clone() - calls.clone()).over(&usual.map(f64::sqrt));
         let below_lowest = calls - self.lowest_week * 2.0;
         own.is(|ratio| ratio <= policy.decline_ratio)
             & missing.is(|deviations| deviations >= policy.decline_deviations)
             & below_lowest.is(|calls| calls < 0.0)
-            & self.baseline_week.is(|calls| calls >= policy.collapse_min_week_calls)
-            & self.cadence.is(|days| days <= policy.collapse_max_cadence_days)
     }
 }
 
@@ -52,11 +41,13 @@ mod tests {
         #[track_caller]
         fn check(calls: f64, [median, lowest]: [f64; 2], peers: Option<f64>, expected: bool) {
             let decline = Decline {
-                calls: &column(Some(calls)),
-                baseline_week: &column(Some(median)),
+                recent: RecentCalls {
+                    calls: &column(Some(calls)),
+                    baseline_week: &column(Some(median)),
+                    cadence: &column(Some(1.0)),
+                    peers_ratio: &column(peers),
+                },
                 lowest_week: &column(Some(lowest)),
-                cadence: &column(Some(1.0)),
-                peers_ratio: &column(peers),
             };
             assert_eq!(decline.condition(&default_gates()).get(0), Some(expected));
         }
@@ -83,11 +74,13 @@ mod tests {
         let known = column(Some(500.0));
         let decline = |calls: Option<f64>, lowest: Option<f64>, cadence: f64| {
             let decline = Decline {
-                calls: &column(calls),
-                baseline_week: &known,
+                recent: RecentCalls {
+                    calls: &column(calls),
+                    baseline_week: &known,
+                    cadence: &column(Some(cadence)),
+                    peers_ratio: &column(None),
+                },
                 lowest_week: &column(lowest),
-                cadence: &column(Some(cadence)),
-                peers_ratio: &column(None),
             };
             decline.condition(&default_gates()).get(0)
         };

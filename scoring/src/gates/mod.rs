@@ -3,6 +3,7 @@
 //! - `policy`: the thresholds
 //! - `conditions`: the conditions of one partner on one day, and their text
 //! - `gate`: the gates, and the tier that each allows
+//! - `recent_calls`: the calls that collapse and decline both look at
 //! - `collapse`, `decline`, `dead`, `silence`, `revenue_gone`: a condition each
 //!
 //! How many days a condition needs and how long a gate then holds is in the room `tier`.
@@ -20,6 +21,7 @@ mod dead;
 mod decline;
 mod gate;
 mod policy;
+mod recent_calls;
 mod revenue_gone;
 mod silence;
 
@@ -29,8 +31,9 @@ pub(crate) use policy::GatePolicy;
 #[cfg(test)]
 pub(crate) use policy::default_gates;
 
-use collapse::{Collapse, calls_ratio};
+use collapse::Collapse;
 use decline::Decline;
+use recent_calls::{RecentCalls, calls_ratio};
 use revenue_gone::RevenueGone;
 use silence::Silence;
 
@@ -81,20 +84,14 @@ fn columns(
     let (calls, baseline_week) = (growth.f64("calls_14d")?, growth.f64("baseline_week_median")?);
     let ratio = calls_ratio(calls, baseline_week).only_where(&input.partners.is_live);
     let peers_ratio = input.peers.median(&ratio);
-    let collapse = Collapse {
+    let recent = RecentCalls {
         calls,
         baseline_week,
-        former_week: growth.f64("former_week_median")?,
         cadence: &input.partners.cadence,
         peers_ratio: &peers_ratio,
     };
-    let decline = Decline {
-        calls,
-        baseline_week,
-        lowest_week: growth.f64("baseline_week_lowest")?,
-        cadence: &input.partners.cadence,
-        peers_ratio: &peers_ratio,
-    };
+    let collapse = Collapse { recent, former_week: growth.f64("former_week_median")? };
+    let decline = Decline { recent, lowest_week: growth.f64("baseline_week_lowest")? };
     let silence = Silence {
         silent_days: &activity.count("silent_days")?,
         calm_days: &activity.count("silent_calm_days")?,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::signal::{Measured, Signal, SignalInput};
 use crate::columns::ColumnMath;
 use crate::frames::ScoreError;
+use crate::sentences::Sentences;
 use crate::value_check::{ValueCheck, value_check};
 
 /// The signal `deprecated`: 100 · (1 − Σ share of calls of a version · clip(1 − days to its sunset /
@@ -52,7 +53,7 @@ impl Signal for Deprecated {
         _input: &SignalInput<'_>,
         measured: &Measured,
         _parameters: &Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError> {
+    ) -> Result<Sentences, ScoreError> {
         Ok(measured.sentences(|_, share| match share {
             Some(share) if share > 0.0 => {
                 format!("Calls versions that end within a year: {} at stake", plain_percent(share))

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::signal::{Measured, Signal, SignalInput};
 use crate::columns::{ColumnMath, Numbers};
 use crate::frames::ScoreError;
+use crate::sentences::Sentences;
 use crate::value_check::{ValueCheck, is_positive, value_check};
 
 /// The days of an opportunity of partners that call at least weekly.
@@ -76,7 +77,7 @@ impl Signal for Dormancy {
         input: &SignalInput<'_>,
         measured: &Measured,
         parameters: &Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError> {
+    ) -> Result<Sentences, ScoreError> {
         let (lengths, active) = (input.rows.i64("length")?, input.rows.i64("x")?);
         let is_fitted = input.dormancy.is_some();
         Ok(measured.sentences(|row, probability| {

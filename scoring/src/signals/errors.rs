@@ -11,6 +11,7 @@ use crate::error_details::{ERROR_CAUSE, ERROR_DAYS, ErrorCauses, ErrorDays};
 use crate::formulas::excess_score;
 use crate::frames::ScoreError;
 use crate::incident::{describe, incident_to_report, incidents};
+use crate::sentences::Sentences;
 use crate::value_check::{ValueCheck, is_positive, value_check};
 
 /// Days before the evaluated one of which alarms are known.
@@ -98,7 +99,7 @@ impl Signal for Errors {
         input: &SignalInput<'_>,
         measured: &Measured,
         parameters: &Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError> {
+    ) -> Result<Sentences, ScoreError> {
         let Level { usual, score: level, .. } = level(input, parameters)?;
         let alarms = input.rows.i64("alarm_days")?;
         let incidents = Incidents::of(input)?;

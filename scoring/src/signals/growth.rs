@@ -9,6 +9,7 @@ use super::signal::{Measured, Signal, SignalInput};
 use crate::columns::{ColumnMath, Numbers};
 use crate::formulas::{change_beside_peers, fall_score, mixed_change};
 use crate::frames::ScoreError;
+use crate::sentences::Sentences;
 use crate::value_check::{ValueCheck, is_positive, value_check};
 
 /// Below this many calls a week the sentence tells the calls: a percentage would claim too much.
@@ -79,7 +80,7 @@ impl Signal for Growth {
         input: &SignalInput<'_>,
         measured: &Measured,
         parameters: &Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError> {
+    ) -> Result<Sentences, ScoreError> {
         let Change { of_peers, .. } = change(input, parameters)?;
         let (after, before) = (input.rows.f64("recent_median")?, input.rows.f64("before_median")?);
         let (weeks, calm_days) = (input.rows.i64("weeks_before")?, input.rows.i64("calm_days")?);

@@ -34,6 +34,7 @@ use domain::SignalName;
 use serde::Deserialize;
 
 use crate::frames::ScoreError;
+use crate::sentences::Sentences;
 use crate::value_check::ValueCheck;
 
 pub(crate) use signal::{Measured, Signal, SignalInput};
@@ -90,8 +91,7 @@ registry! {
 type Measure = fn(&SignalInput<'_>, &SignalParameters) -> Result<Measured, ScoreError>;
 
 /// Returns the sentences of one signal.
-type Reasons =
-    fn(&SignalInput<'_>, &Measured, &SignalParameters) -> Result<Vec<Option<String>>, ScoreError>;
+type Reasons = fn(&SignalInput<'_>, &Measured, &SignalParameters) -> Result<Sentences, ScoreError>;
 
 /// A signal as the evaluation uses it.
 pub(crate) struct RegisteredSignal {

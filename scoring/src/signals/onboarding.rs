@@ -9,6 +9,7 @@ use super::signal::{Measured, Signal, SignalInput};
 use crate::columns::{ColumnMath, Numbers};
 use crate::frames::ScoreError;
 use crate::partner_columns::PartnerColumns;
+use crate::sentences::Sentences;
 use crate::value_check::{ValueCheck, is_positive, value_check};
 
 const MICROS_PER_SECOND: f64 = 1e6;
@@ -74,7 +75,7 @@ impl Signal for Onboarding {
         input: &SignalInput<'_>,
         measured: &Measured,
         _parameters: &Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError> {
+    ) -> Result<Sentences, ScoreError> {
         let live_at = &input.partners.live_at;
         Ok(measured.sentences(|row, delay| {
             let delay = delay.unwrap_or_default();

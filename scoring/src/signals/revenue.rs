@@ -8,6 +8,7 @@ use super::signal::{Measured, Signal, SignalInput};
 use crate::columns::{ColumnMath, Numbers, choose};
 use crate::formulas::{change_beside_peers, fall_score, mixed_change};
 use crate::frames::ScoreError;
+use crate::sentences::Sentences;
 use crate::value_check::{ValueCheck, is_positive, value_check};
 
 /// The months of both means.
@@ -75,7 +76,7 @@ impl Signal for Revenue {
         input: &SignalInput<'_>,
         measured: &Measured,
         _parameters: &Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError> {
+    ) -> Result<Sentences, ScoreError> {
         let (before, after) = monthly_gross(input)?;
         let failed = input.rows.bool("payment_failed")?;
         Ok(measured.sentences(|row, _| {

@@ -9,6 +9,7 @@ use super::signal::{Measured, NO_CALLS, Signal, SignalInput};
 use crate::columns::{ColumnMath, Numbers};
 use crate::formulas::excess_score;
 use crate::frames::ScoreError;
+use crate::sentences::Sentences;
 use crate::value_check::{ValueCheck, is_positive, value_check};
 
 /// The signal `service`: 100 · clip(1 − log2(max(burn, 1)) / 3, 0, 1). It applies where the partner's
@@ -68,7 +69,7 @@ impl Signal for Service {
         input: &SignalInput<'_>,
         measured: &Measured,
         parameters: &Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError> {
+    ) -> Result<Sentences, ScoreError> {
         let service = service(input, parameters)?;
         let (error_burn, slow_burn) = (service.error_burn(), service.slow_burn(parameters));
         let latency_targets = input.rows.f64("latency_target_ms")?;

@@ -10,6 +10,7 @@ use crate::dormancy::DormancyModel;
 use crate::frames::{InputFrame, ScoreError};
 use crate::partner_columns::PartnerColumns;
 use crate::peers::Peers;
+use crate::sentences::Sentences;
 use crate::value_check::ValueCheck;
 
 /// Why a signal over the calls of W is not available.
@@ -48,7 +49,7 @@ pub(crate) trait Signal {
         input: &SignalInput<'_>,
         measured: &Measured,
         parameters: &Self::Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError>;
+    ) -> Result<Sentences, ScoreError>;
 }
 
 /// What a signal measures partners from. All columns have a row for each evaluated partner and day.
@@ -81,10 +82,7 @@ pub(crate) struct Measured {
 
 impl Measured {
     /// Returns a sentence for each row that the signal applies to, from the row and its value.
-    pub(crate) fn sentences(
-        &self,
-        sentence: impl Fn(usize, Option<f64>) -> String,
-    ) -> Vec<Option<String>> {
+    pub(crate) fn sentences(&self, sentence: impl Fn(usize, Option<f64>) -> String) -> Sentences {
         let rows = self.applies.iter().zip(self.value.iter()).enumerate();
         rows.map(|(row, (applies, value))| (applies == Some(true)).then(|| sentence(row, value)))
             .collect()

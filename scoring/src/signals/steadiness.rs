@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::signal::{Measured, Signal, SignalInput};
 use crate::columns::{ColumnMath, Numbers};
 use crate::frames::ScoreError;
+use crate::sentences::Sentences;
 use crate::value_check::{ValueCheck, is_positive, value_check};
 
 /// A share of missed days, or a factor of uneven calls, above which it is not worth a sentence.
@@ -79,7 +80,7 @@ impl Signal for Steadiness {
         input: &SignalInput<'_>,
         measured: &Measured,
         parameters: &Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError> {
+    ) -> Result<Sentences, ScoreError> {
         let Variation { own, usual } = variation(input, parameters)?;
         let active = input.rows.i64("active_days")?;
         let expected = input.rows.f64("expected_days")?;

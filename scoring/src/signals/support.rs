@@ -8,6 +8,7 @@ use super::signal::{Measured, Signal, SignalInput};
 use crate::columns::{ColumnMath, Numbers};
 use crate::formulas::excess_score;
 use crate::frames::ScoreError;
+use crate::sentences::Sentences;
 use crate::value_check::{ValueCheck, is_positive, value_check};
 
 /// The calls that tickets are counted against.
@@ -60,7 +61,7 @@ impl Signal for Support {
         input: &SignalInput<'_>,
         measured: &Measured,
         parameters: &Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError> {
+    ) -> Result<Sentences, ScoreError> {
         let Load { times_usual, .. } = load(input, parameters)?;
         Ok(measured.sentences(|row, value| {
             let Some(times) = value.and_then(|_| times_usual.get(row)) else {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::signal::{Measured, NO_CALLS, Signal, SignalInput};
 use crate::columns::{ColumnMath, numbers};
 use crate::frames::ScoreError;
+use crate::sentences::Sentences;
 use crate::value_check::{ValueCheck, value_check};
 
 /// The signal `throttling`: 100 · (1 − min(1, throttled rate / 1 %)). It applies where the quota is
@@ -53,7 +54,7 @@ impl Signal for Throttling {
         input: &SignalInput<'_>,
         measured: &Measured,
         _parameters: &Parameters,
-    ) -> Result<Vec<Option<String>>, ScoreError> {
+    ) -> Result<Sentences, ScoreError> {
         let quotas = &input.partners.quota_per_minute;
         Ok(measured.sentences(|row, rate| {
             let Some(rate) = rate else { return NO_CALLS.to_owned() };

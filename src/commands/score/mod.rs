@@ -56,8 +56,8 @@ pub(crate) async fn run(
 /// Counts the partners by tier, the largest tier first.
 pub(crate) fn tiers(scored: &ScoreOutput) -> Vec<(Tier, usize)> {
     let mut counts: BTreeMap<Tier, usize> = BTreeMap::new();
-    for partner in &scored.partners {
-        *counts.entry(partner.tier).or_default() += 1;
+    for tier in scored.partners.tiers() {
+        *counts.entry(tier).or_default() += 1;
     }
     let mut counts: Vec<(Tier, usize)> = counts.into_iter().collect();
     counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.name().cmp(b.0.name())));
@@ -70,8 +70,7 @@ fn print_tiers(scored: &ScoreOutput, as_of: AsOf) -> anyhow::Result<()> {
         table.row([tier.words(), n.to_string()]);
     }
     print_table(&table)?;
-    let mut worst: Vec<&PartnerScore> =
-        scored.partners.iter().filter(|p| p.tier == Tier::AtRisk).collect();
+    let mut worst: Vec<PartnerScore> = scored.partners.of_tier(Tier::AtRisk).collect();
     worst.sort_by(|a, b| b.impact_share.unwrap_or(0.0).total_cmp(&a.impact_share.unwrap_or(0.0)));
     if !worst.is_empty() {
         print_line("\nAt risk, by share of gross:")?;
@@ -109,11 +108,8 @@ fn since_day(given: Option<&str>, days_before: i32, as_of: AsOf) -> anyhow::Resu
 }
 
 fn unknown_partner(scored: &ScoreOutput, id: &str) -> anyhow::Error {
-    let near = scored
-        .partners
-        .iter()
-        .map(|p| p.partner_id.as_str())
-        .find(|known| known.eq_ignore_ascii_case(id) || known.starts_with(id));
+    let is_near = |known: &&str| known.eq_ignore_ascii_case(id) || known.starts_with(id);
+    let near = scored.partners.ids().find(is_near);
     match near {
         Some(near) => {
             usage_error(format!("no partner \"{id}\" in the lake; did you mean \"{near}\"?"))

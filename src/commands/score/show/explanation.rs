@@ -108,10 +108,10 @@ pub(super) struct ShownSignal {
 pub(super) async fn explain(project: &Project, asked: &Asked<'_>) -> anyhow::Result<Explanation> {
     let (id, day) = (asked.partner_id, asked.as_of.day());
     let (session, scored) = scored_session(project, asked.as_of).await?;
-    let Some(partner) = scored.partners.iter().find(|partner| partner.partner_id == id) else {
+    let Some(partner) = scored.partners.find(id) else {
         return Err(unknown_partner(&scored, id));
     };
-    let records = Records::read(project, &session, partner).await?;
+    let records = Records::read(project, &session, &partner).await?;
     let evaluated = EvaluatedDays::open(project, &session, asked.as_of, &[day]).await?;
     let queries = BTreeSet::from([ERROR_DAYS, OPPORTUNITIES]);
     let mut printer = OutcomePrinter::default();
@@ -120,7 +120,8 @@ pub(super) async fn explain(project: &Project, asked: &Asked<'_>) -> anyhow::Res
         Some(frame) => recent_incidents(frame, id, day)?,
         None => Vec::new(),
     };
-    let evidence = Evidence { partner, asked, merged: &records.merged, incidents: &incidents };
+    let evidence =
+        Evidence { partner: &partner, asked, merged: &records.merged, incidents: &incidents };
     let change = match asked.since {
         Some(since) => Some(since::change(project, &session, &evaluated, asked, since).await?),
         None => None,
@@ -140,7 +141,7 @@ pub(super) async fn explain(project: &Project, asked: &Asked<'_>) -> anyhow::Res
         cap_effect: partner.score.zip(partner.mean).map(|(score, mean)| score - mean),
         cap: partner.cap,
         coverage: partner.coverage,
-        risk: risk(&scored, partner)?,
+        risk: risk(&scored, &partner)?,
         impact_share: partner.impact_share,
         impact_rank: partner.impact_rank,
         top_reason: partner.top_reason.clone(),
@@ -153,7 +154,7 @@ pub(super) async fn explain(project: &Project, asked: &Asked<'_>) -> anyhow::Res
         sentiment: records.sentiment,
         calm_days: records.calm_days,
         change,
-        score_of_partner: partner.clone(),
+        score_of_partner: partner,
         day,
     })
 }

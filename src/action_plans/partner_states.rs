@@ -157,7 +157,7 @@ pub(crate) fn contributions(scored: &ScoreOutput) -> BTreeMap<String, Vec<Contri
         });
         (partner.partner_id.clone(), contributions.collect())
     };
-    scored.partners.iter().map(of_partner).collect()
+    scored.partners.iter().map(|partner| of_partner(&partner)).collect()
 }
 
 fn gap(row: &UsageGapRow) -> String {

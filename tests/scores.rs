@@ -464,11 +464,11 @@ fn signals_are_rows_with_a_revision() {
     }
 
     // Conditions of a policy use signals as columns of a partner.
-    let rule = "\n[[rules]]\nname = \"Errors\"\nfor = \"quota\"\n\
+    let rule = "\n[[rules]]\nid = \"errors\"\nname = \"Errors\"\nfor = \"notice\"\n\
          when = \"errors_score = 0\"\n\
-         notify = { who = \"Ada\" }\n\n[[rules]]\nname = \"Throttled";
+         notify = { who = \"Ada\", about = \"errors\" }\n\n[[rules]]\nid = \"throttled";
     let policy = std::fs::read_to_string(project.path("policy.toml")).expect("a policy");
-    let policy = policy.replacen("\n[[rules]]\nname = \"Throttled", rule, 1);
+    let policy = policy.replacen("\n[[rules]]\nid = \"throttled", rule, 1);
     project.write("policy.toml", policy);
     project.run_ok(&["actions", "plan", "--as-of", AS_OF, "--out", "plan.json"]);
     let plan = std::fs::read_to_string(project.path("plan.json")).expect("a plan");

@@ -122,7 +122,7 @@ fn an_alert_is_told_once_snoozed_noted_and_resolved() {
     assert!(list(&project).is_empty());
     let all = sent(&project);
     assert_eq!(all.len(), 2, "{all:?}");
-    assert_eq!((all[1].0.as_str(), all[1].2), ("Resolved: A payment failed: 1 failed", true));
+    assert_eq!((all[1].0.as_str(), all[1].2), ("A payment failed: 1 failed", true));
     check(&project, &["--as-of", "2026-03-28"]).expect_success();
     assert_eq!(sent(&project).len(), 2);
 }

@@ -88,6 +88,7 @@ impl ActionStore for LakeStore {
             let manager = self.partners.get(id).and_then(|partner| partner.manager.as_deref());
             let email = email_of(&self.recipients, who, manager).map(str::to_owned);
             // What is said among our own people must not reach the partner.
+            target.recipient = manager.filter(|_| who == "manager").map(str::to_owned);
             target.email = if who == "partner" { email.or(target.email) } else { email };
         }
         target

@@ -37,6 +37,7 @@ impl Mapping {
                 app: cell(3),
                 organisation: cell(4),
                 email: cell(5),
+                recipient: None,
             };
             match targets.insert(id.to_owned(), ids) {
                 None => Ok(()),

@@ -5,7 +5,7 @@ use domain::format::plain_setting;
 
 use super::guards::Guards;
 use super::recover::Arrival;
-use super::report::{ChangeReport, DeliveryOutcome, change_words, details, short_key, summary};
+use super::report::{ChangeReport, DeliveryOutcome, change_words, details, short_key};
 use super::step::{Step, next_step};
 use super::store::{ActionStore, StoreError, StoreState};
 use super::{ApplyOptions, Channels, log_entry};
@@ -264,16 +264,17 @@ impl<'a> Sender<'a> {
     pub(super) fn delivery(&self) -> Delivery {
         let change = self.change;
         let rationale = &change.rationale;
+        let target = self.store.target(change);
         Delivery {
             key: change.key.clone(),
             action: change.action,
             partner_id: change.partner_id.clone(),
             name: change.name.clone(),
-            target: self.store.target(change),
             from: change.from.clone(),
             to: change.to.clone(),
-            summary: summary(change),
-            details: details(change),
+            summary: format!("{}: {}", rationale.rule, rationale.reason),
+            details: details(change, target.recipient.as_deref()),
+            target,
             episode: change
                 .episode_start
                 .map(|start| format!("{}/{}/{start}", rationale.rule_id, change.partner_id)),

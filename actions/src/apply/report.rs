@@ -92,22 +92,13 @@ pub(super) fn change_words(change: &Change) -> String {
     }
 }
 
-/// Says in a line what a receiver is told: `At risk: Calls −62 % in two weeks`.
-pub(super) fn summary(change: &Change) -> String {
-    let rationale = &change.rationale;
-    match change.resolves() {
-        true => format!("Resolved: {}: {}", rationale.rule, rationale.reason),
-        false => format!("{}: {}", rationale.rule, rationale.reason),
-    }
-}
-
 /// Returns the first digits of a key, as a person types them.
 pub(super) fn short_key(key: &str) -> String {
     key.chars().take(12).collect()
 }
 
-/// Says in a few sentences why a change is made.
-pub(super) fn details(change: &Change) -> String {
+/// Says in a few sentences why a change is made, and whom a notice is for.
+pub(super) fn details(change: &Change, recipient: Option<&str>) -> String {
     let rationale = &change.rationale;
     let tier = rationale.tier.map_or_else(String::new, |tier| format!(" ({})", tier.words()));
     let mut lines = vec![format!("{}{tier}.", rationale.reason)];
@@ -115,5 +106,6 @@ pub(super) fn details(change: &Change) -> String {
         let reason = contribution.reason.as_deref().unwrap_or("no evidence");
         lines.push(format!("{} {:+.1}: {reason}.", contribution.signal, contribution.points));
     }
+    lines.extend(recipient.map(|name| format!("For {name}.")));
     lines.join("\n")
 }

@@ -237,14 +237,16 @@ fn mail(
     to: &Mailbox,
 ) -> Result<Vec<u8>, lettre::error::Error> {
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let subject: String = one_line(&delivery.summary).chars().take(SUBJECT_CHARS).collect();
+    let over = if delivery.resolves { "Over: " } else { "" };
+    let summary = format!("{over}{}", delivery.summary);
+    let subject: String = one_line(&summary).chars().take(SUBJECT_CHARS).collect();
     let partner = match &delivery.name {
         Some(name) => format!("\r\nPartner: {} ({})\r\n", one_line(name), delivery.partner_id),
         // Some alerts are about no partner.
         None if delivery.partner_id.is_empty() => String::new(),
         None => format!("\r\nPartner: {}\r\n", delivery.partner_id),
     };
-    let text = format!("{}\r\n\r\n{}\r\n{partner}", delivery.summary, delivery.details);
+    let text = format!("{summary}\r\n\r\n{}\r\n{partner}", delivery.details);
     let mut builder = lettre::Message::builder()
         .from(from.clone())
         .to(to.clone())

@@ -36,6 +36,7 @@ struct Target<'a> {
     app: Option<&'a str>,
     organisation: Option<&'a str>,
     email: Option<&'a str>,
+    recipient: Option<&'a str>,
 }
 
 /// Returns the message as one line of JSON.
@@ -55,6 +56,7 @@ pub(crate) fn message(delivery: &Delivery) -> Result<String, DeliveryError> {
             app: target.app.as_deref(),
             organisation: target.organisation.as_deref(),
             email: target.email.as_deref(),
+            recipient: target.recipient.as_deref(),
         },
         from: delivery.from.as_ref(),
         to: delivery.to.as_ref(),

@@ -64,6 +64,8 @@ pub struct TargetIds {
     pub app: Option<String>,
     pub organisation: Option<String>,
     pub email: Option<String>,
+    /// Who is told, where the person is known by name.
+    pub recipient: Option<String>,
 }
 
 /// What a channel promises about a delivery that is sent twice.

@@ -61,7 +61,7 @@ const EVENT_KEY: &[&str] = &["event_date", "partner_id", "event_id"];
 const RECORD_KEY: &[&str] = &["topic", "kafka_partition", "kafka_offset"];
 
 /// All such tables but those of the streams, which follow from their definitions.
-const BUILT_IN_TABLES: [BuiltInTable; 23] = [
+const BUILT_IN_TABLES: [BuiltInTable; 25] = [
     BuiltInTable {
         name: ARRIVALS,
         key: Some(&["stream", "event_date"]),

@@ -77,6 +77,9 @@ impl Values for DeliveryValues<'_> {
         };
         Ok(match root {
             "key" => delivery.key.as_str().into(),
+            // Some alerts are about no partner.
+            "partner_id" if delivery.partner_id.is_empty() => "–".into(),
+            "name" if delivery.partner_id.is_empty() => "The platform".into(),
             "partner_id" => delivery.partner_id.as_str().into(),
             "name" => delivery.name.as_deref().unwrap_or(&delivery.partner_id).into(),
             "action" => delivery.action.name().into(),

@@ -93,12 +93,11 @@ async fn a_mail_is_taken_and_bears_its_key() {
     assert!(text.contains("Acme & <Sons> (P-001)"), "{text}");
 
     let told = notice("manager");
-    let summary = "Resolved: quota".to_owned();
-    let over = Delivery { resolves: true, from: told.to.clone(), to: None, summary, ..told };
+    let over = Delivery { resolves: true, from: told.to.clone(), to: None, ..told };
     channel.send(&over).await.expect("taken");
     let mail = server.mail();
     assert_eq!(mail["to"][0], "success@example.com");
-    assert!(mail["text"].as_str().is_some_and(|text| text.contains("Resolved: ")));
+    assert!(mail["text"].as_str().is_some_and(|text| text.contains("Over: ")));
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub(crate) fn delivery() -> Delivery {
             app: Some("acme app".to_owned()),
             organisation: Some("Acme-1".to_owned()),
             email: Some("dev@acme.example".to_owned()),
+            recipient: None,
         },
         from: quota(600),
         to: quota(900),

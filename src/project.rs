@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray};
-use domain::{AsOf, counted, format_instant};
+use domain::{AsOf, Day, counted, format_instant};
 use lake::{Lake, TableDef, error_chain, is_write_denied, schema};
 use transform::{CheckSeverity, Engine, EngineOptions, Session, Violation};
 
@@ -257,6 +257,13 @@ impl Project {
             refreshed => drop(refreshed?),
         }
         Ok(self.reading_engine().open_session(as_of, None).await?)
+    }
+
+    /// Opens a session that sees what was recorded and every event up to now, today's too. Rollups are
+    /// as they were refreshed last.
+    pub(crate) async fn session_up_to_now(&self) -> anyhow::Result<Session> {
+        let tomorrow = Day::of_micros(self.now).plus(1);
+        Ok(self.reading_engine().open_session(AsOf::of_day(tomorrow), None).await?)
     }
 
     /// Appends the run to the table `runs` and returns its number, or `None` where the lake can't

@@ -74,7 +74,7 @@ async fn held_back(project: &Project, pipeline: &MetricPipeline) -> String {
         }
     }
     for (name, why) in catalog.unreadable_of(QueryKind::Metric) {
-        rows.push(format!("({}, {})", text(name), text(&why.to_string())));
+        rows.push(format!("({}, {})", text(name), text(&why.message)));
     }
     values(&rows, "('', '')", "metric, reason")
 }

@@ -10,7 +10,6 @@ use transform::{QueryKind, QueryResult, Session};
 
 use super::alert_tables::{alert_table, is_alert_table};
 use crate::action_plans::condition_error;
-use crate::commands::score_records;
 use crate::errors::usage_error;
 use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
 use crate::project::Project;
@@ -105,7 +104,7 @@ impl Evaluation<'_> {
         };
         let sql = alert_sql(rule, &from);
         let rows = match is_of_today {
-            true => score_records::session(self.project).await?.sql(&sql).await?,
+            true => self.project.session_up_to_now().await?.sql(&sql).await?,
             false => self.session.sql(&sql).await?,
         };
         found_alerts(rule, &rows)

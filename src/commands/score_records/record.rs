@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
-use domain::{AsOf, Day, closest_name, printable, thousands};
+use domain::{closest_name, printable, thousands};
 use lake::TableDef;
 use serde::Deserialize;
 use transform::Session;
@@ -73,8 +73,7 @@ fn checked(text: &str, max: usize) -> Result<String, String> {
 
 /// Returns a session that sees what was recorded and every event up to now, today's too.
 pub(crate) async fn session(project: &Project) -> anyhow::Result<Session> {
-    let tomorrow = Day::of_micros(project.now).plus(1);
-    Ok(project.reading_engine().open_session(AsOf::of_day(tomorrow), None).await?)
+    project.session_up_to_now().await
 }
 
 /// The partners that the lake knows, and for those that were merged away who stands for them.

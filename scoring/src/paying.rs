@@ -1,7 +1,7 @@
 //! How likely a partner becomes paying, told from its first 28 days.
 //!
-//! A logistic regression on a few features of the first 28 days after go-live. Its outcome is a first
-//! charge within 90 days after go-live. It is fitted and calibrated as the risk model is: models of
+//! A logistic regression on a few features of the first 28 days after go-live. Its outcome is a
+//! first charge within 90 days after go-live. It is fitted and calibrated as the risk model is: models of
 //! partners that went live earlier predict those that went live later, and a calibration makes
 //! probabilities of these predictions. With few partners of either outcome there is no model.
 

@@ -106,12 +106,11 @@ fn scored(known: Known, policy: &Policy) -> Vec<ScoreOutput> {
         };
         let mut input = with_candidates(world.input(plus), known).evaluation;
         input.risk = Some(risk_model());
-        let text = vec![String::new(); 0];
         let overrides = df!(
-            "partner_id" => text.clone(),
-            "tier" => text,
-            "at" => vec![0_i64; 0],
-            "end" => vec![0_i64; 0],
+            "partner_id" => Vec::<String>::new(),
+            "tier" => Vec::<String>::new(),
+            "at" => Vec::<i64>::new(),
+            "end" => Vec::<i64>::new(),
         );
         let input = ScoreInput {
             evaluation: input,

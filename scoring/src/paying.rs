@@ -53,7 +53,7 @@ impl PayingModel {
     /// # Errors
     /// Names the column that is missing, of another type or null.
     pub fn fit(frame: DataFrame, as_of: Day) -> Result<Option<Self>, ScoreError> {
-        let known = known_outcomes(InputFrame::new(PAYING, frame), as_of)?;
+        let known = known_outcomes(&InputFrame::new(PAYING, frame), as_of)?;
         let outcomes: Vec<bool> =
             known.bool("became_paying")?.iter().map(|paid| paid == Some(true)).collect();
         let paying = outcomes.iter().filter(|paid| **paid).count();
@@ -106,7 +106,7 @@ impl PayingModel {
 }
 
 /// Keeps the partners whose outcome is known as of a day.
-fn known_outcomes(frame: InputFrame, as_of: Day) -> Result<InputFrame, ScoreError> {
+fn known_outcomes(frame: &InputFrame, as_of: Day) -> Result<InputFrame, ScoreError> {
     let latest = as_of.plus(-KNOWN_AFTER_DAYS).0;
     let rows = frame.bool("became_paying")?.iter().zip(frame.i32("live_on")?.iter());
     let is_known = rows.map(|(outcome, live_on)| {

@@ -1,5 +1,5 @@
 /*---
-description = "What each live partner may be ready for as of each evaluation day: a larger quota, a product taken up, a paid plan"
+description = "What each live partner may be ready for as of each evaluation day: a larger quota, a product taken up"
 owner = "partner-analytics"
 grain = ["day", "partner_id"]
 tags = ["internal"]
@@ -9,27 +9,15 @@ day = { type = "Date32", description = "evaluation day" }
 partner_id = { type = "Utf8", description = "live before the day" }
 utilisation = { type = "Float64", unit = "ratio", description = "peak minute of the 28 days before the day / quota on the day; NULL without calls, or where the quota is unknown or 0" }
 new_product = { type = "Utf8", description = "first succeeded in production in the 28 days before the day, after another product, by a partner live longer than 56 days; of several the earliest" }
-is_unpaid = { type = "Boolean", description = "no charge before the day" }
-first28_calls = { type = "Int64", unit = "calls", description = "production calls of the 28 dates from go-live on; NULL until they are over, as for the next three" }
-first28_active_days = { type = "Int64", unit = "days", description = "with a success" }
-first28_products = { type = "Int64", unit = "products", description = "with a success" }
-first28_errors = { type = "Float64", unit = "ratio", description = "client errors / calls" }
-days_live = { type = "Int64", unit = "days", description = "from the date of go-live to the day" }
-paid_within_180d = { type = "Boolean", description = "charged before the 180th day after go-live; NULL while it may still come" }
 
 [[checks]]
 unique = ["day", "partner_id"]
-[[checks]]
-not_null = ["is_unpaid", "days_live"]
-[[checks]]
-sql = "SELECT * FROM this WHERE days_live < 1 OR first28_active_days > 28 OR first28_errors > 1 OR (is_unpaid AND paid_within_180d)"
 ---*/
 WITH
 live AS (
   SELECT
     day,
     partner_id,
-    CAST(live_at AS DATE) AS live_on,
     quota_per_minute,
     CAST(CAST(day AS INT) - CAST(CAST(live_at AS DATE) AS INT) AS BIGINT) AS days_live
   FROM scoring_partner
@@ -64,43 +52,13 @@ taken_up AS (
   JOIN added AS a ON a.partner_id = l.partner_id
   WHERE l.days_live > 56 AND a.first_on >= l.day - 28 AND a.first_on < l.day
   GROUP BY l.day, l.partner_id
-),
-beginnings AS (
-  SELECT
-    p.partner_id,
-    sum(u.calls) AS calls,
-    count(DISTINCT CASE WHEN u.successes > 0 THEN u.event_date END) AS active_days,
-    count(DISTINCT CASE WHEN u.successes > 0 THEN u.product END) AS products,
-    CAST(sum(u.client_errors) AS DOUBLE) / sum(u.calls) AS errors
-  FROM partners AS p
-  JOIN usage_day AS u ON u.partner_id = p.partner_id
-  WHERE u.environment = 'production'
-    AND u.event_date >= CAST(p.live AS DATE)
-    AND u.event_date < CAST(p.live AS DATE) + 28
-  GROUP BY p.partner_id
-),
-charged AS (
-  SELECT partner_id, CAST(charged_at AS DATE) AS charged_on
-  FROM first_charge
 )
 SELECT
   l.day,
   l.partner_id,
   CAST(k.peak AS DOUBLE) / NULLIF(l.quota_per_minute, 0) AS utilisation,
-  t.product AS new_product,
-  COALESCE(c.charged_on >= l.day, TRUE) AS is_unpaid,
-  CASE WHEN l.days_live >= 28 THEN b.calls END AS first28_calls,
-  CASE WHEN l.days_live >= 28 THEN b.active_days END AS first28_active_days,
-  CASE WHEN l.days_live >= 28 THEN b.products END AS first28_products,
-  CASE WHEN l.days_live >= 28 THEN b.errors END AS first28_errors,
-  l.days_live,
-  CASE
-    WHEN c.charged_on < l.day AND c.charged_on < l.live_on + 180 THEN TRUE
-    WHEN l.days_live >= 180 THEN FALSE
-  END AS paid_within_180d
+  t.product AS new_product
 FROM live AS l
 LEFT JOIN peaks AS k ON k.day = l.day AND k.partner_id = l.partner_id
 LEFT JOIN taken_up AS t ON t.day = l.day AND t.partner_id = l.partner_id
-LEFT JOIN beginnings AS b ON b.partner_id = l.partner_id
-LEFT JOIN charged AS c ON c.partner_id = l.partner_id
 ORDER BY l.day, l.partner_id

@@ -15,7 +15,7 @@ use crate::peers::Peers;
 use crate::policy::Policy;
 use crate::risk::{FeatureColumns, RiskModel};
 use crate::sentences::Sentences;
-use crate::signals::{Measured, RegisteredSignal, SIGNALS, SignalInput, signal_queries};
+use crate::signals::{Measured, RegisteredSignal, SIGNALS, SignalInput, candidates, queries_of};
 use crate::weighted_score::{WEEKS, WeighedSignal, WeightedScore, weighted_score};
 
 /// The query with a row for each partner and day.
@@ -31,15 +31,31 @@ const CALLS: &str = "scoring_errors";
 /// The days of W.
 const WINDOW_DAYS: f64 = 28.0;
 
-/// Returns the queries under `queries/scoring/` that [`EvaluationInput::frames`] has the rows of.
+/// Returns the queries under `queries/scoring/` that [`EvaluationInput::frames`] has the rows of;
+/// those of candidates are added to them.
 pub fn evaluation_queries() -> BTreeSet<&'static str> {
     let others = [PARTNERS, ACTIVITY, GROWTH, REVENUE, DORMANCY, IMPACT];
-    signal_queries().into_iter().chain(others).collect()
+    let signals = SIGNALS.iter().filter(|signal| !signal.is_candidate);
+    queries_of(signals).into_iter().chain(others).collect()
+}
+
+/// Returns the queries of all candidates, for those who want to know what each is worth.
+pub fn candidate_queries() -> BTreeSet<&'static str> {
+    queries_of(candidates())
+}
+
+/// Returns the queries of the candidates that the policy weighs or the risk model looks at.
+pub fn candidate_queries_of(policy: &Policy, risk: Option<&RiskModel>) -> BTreeSet<&'static str> {
+    let looks_at = |name: &str| risk.is_some_and(|risk| risk.model.looks_at(name));
+    queries_of(candidates().filter(|candidate| {
+        policy.has_signal(&SignalName::new(candidate.name)) || looks_at(candidate.name)
+    }))
 }
 
 /// What partners are evaluated from. Days are Int32 days since 1970, instants Int64 µs UTC.
 pub struct EvaluationInput {
-    /// The rows of [`evaluation_queries`], by name, ordered by day and partner id.
+    /// The rows of [`evaluation_queries`], by name, ordered by day and partner id. Candidates
+    /// without a weight whose query is not among them are not measured.
     pub frames: BTreeMap<String, DataFrame>,
     /// The queries whose rows are not known, for example because an exchange rate is missing. They
     /// have no rows in `frames`, and their signals are not available.
@@ -109,6 +125,10 @@ pub(crate) fn evaluate_beside(
         let context = Context { frames: &frames, partners: &partners, peers: &peers };
         signals.push(context.signal(signal, policy)?);
     }
+    let activity = frames.aligned(ACTIVITY)?;
+    let risk_features = risk_features(&frames, &partners, &activity, &signals)?;
+    // What follows is made of the signals of the policy alone.
+    signals.retain(|signal| policy.has_signal(&SignalName::new(signal.signal.name)));
     let weighed: Vec<WeighedSignal<'_>> = signals
         .iter()
         .map(|signal| WeighedSignal {
@@ -133,8 +153,6 @@ pub(crate) fn evaluate_beside(
         reference = reference + usual.or(0.0);
     }
     let (growth, revenue) = (frames.aligned(GROWTH)?, frames.aligned(REVENUE)?);
-    let activity = frames.aligned(ACTIVITY)?;
-    let risk_features = risk_features(&frames, &partners, &activity, &signals)?;
     let risk = risk(input.risk.as_ref(), &risk_features)?.only_where(&partners.is_live);
     let score_of = |name| score_of(&signals, name, rows);
     let gates = gate_conditions(
@@ -216,8 +234,10 @@ impl Context<'_> {
     ) -> Result<SignalColumns, ScoreError> {
         let input = self.frames.input;
         let declared = policy.weight(&SignalName::new(signal.name));
-        if input.held_back.contains(signal.input) {
-            return Ok(self.held_back(signal, declared));
+        let is_unasked =
+            signal.is_candidate && declared == 0.0 && !input.frames.contains_key(signal.input);
+        if is_unasked || input.held_back.contains(signal.input) {
+            return Ok(self.without_rows(signal, declared));
         }
         let details = signal.details.iter().filter(|name| !input.held_back.contains(**name));
         let details: BTreeMap<String, InputFrame> = details
@@ -270,8 +290,9 @@ impl Context<'_> {
         }
     }
 
-    /// Returns a signal whose query is held back: it applies to live partners and is not available.
-    fn held_back(&self, signal: &'static RegisteredSignal, declared: f64) -> SignalColumns {
+    /// Returns a signal whose query is held back: if it has a weight, it applies to live partners
+    /// and is not available.
+    fn without_rows(&self, signal: &'static RegisteredSignal, declared: f64) -> SignalColumns {
         let rows = self.partners.len();
         let unknown = Numbers::full_null("unknown".into(), rows);
         let is_live = &self.partners.is_live;

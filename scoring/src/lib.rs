@@ -20,6 +20,7 @@
 //! - `weighted_score`: coverage, weighted mean, cap, and the scores with one week left out
 //! - `gates`: conditions that a mean cannot see
 //! - `risk`: the probability that a partner leaves, by a model that a person adopted
+//! - `paying`: how likely a partner becomes paying, by its first 28 days
 //! - `evaluation`: all of that for all partners of a day
 //! - `tier`: the fold over days, from scores and gates to tiers
 //! - `gate_reason`, `top_reason`: the one sentence beside a partner
@@ -30,6 +31,8 @@
 //! - `backtest`: what scores of the past were worth
 
 pub mod backtest;
+#[cfg(test)]
+mod candidate_tests;
 mod columns;
 mod dormancy;
 mod error_details;
@@ -44,6 +47,7 @@ mod isotonic;
 mod lifecycle;
 mod output;
 mod partner_columns;
+mod paying;
 mod peers;
 mod policy;
 pub mod risk;
@@ -54,6 +58,8 @@ mod sentences;
 mod signals;
 #[cfg(test)]
 mod test_input;
+#[cfg(test)]
+mod test_world;
 mod tier;
 mod top_reason;
 mod value_check;
@@ -63,11 +69,15 @@ pub use dormancy::{
     BetaGeometric, DormancyModel, EmpiricalRate, FittedModel, NotFitted, Outcome, RepeatHistory,
     count_histories, fit as fit_beta_geometric, fit_dormancy,
 };
-pub use evaluation::{ACTIVITY, EvaluationInput, PARTNERS, evaluation_queries};
+pub use evaluation::{
+    ACTIVITY, EvaluationInput, PARTNERS, candidate_queries, candidate_queries_of,
+    evaluation_queries,
+};
 pub use frames::ScoreError;
 pub use gates::Gate;
 pub use lifecycle::{CHURN_DAYS, OnboardingStep, STUCK_DAYS};
 pub use output::ScoreOutput;
+pub use paying::{PAYING, PayingLikelihood, PayingModel};
 pub use policy::{DEFAULT_POLICY, MinimumEvidence, Policy, PolicyError};
 pub use risk::{
     FeatureColumns, ProposedWeight, RiskModel, TestOptions, TestResult, TrainingRows,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use toml::de::{DeTable, DeValue};
 
 use crate::gates::GatePolicy;
-use crate::signals::{SignalParameters, signal_names, signal_tables};
+use crate::signals::{SignalParameters, candidates, is_candidate, signal_names, signal_tables};
 use crate::tier::TierPolicy;
 use crate::value_check::{ValueCheck, value_check};
 
@@ -97,7 +97,7 @@ impl Policy {
         check_tables(text)?;
         let general: GeneralTables = parse_toml(text)?;
         let GeneralTables { version, weights, evidence, tiers, gates } = general;
-        let signals = parse_toml(text)?;
+        let signals = parse_toml(&with_candidate_tables(text)?)?;
         let policy = Self { version, weights, evidence, tiers, gates, signals };
         let checks = [
             policy.general_checks(),
@@ -110,7 +110,9 @@ impl Policy {
             return Err(PolicyError::Value { at: key_position(text, &key), key, given, expected });
         }
         let at = key_position(text, "weights");
-        if let Some(signal) = signal_names().find(|signal| policy.given_weight(signal).is_none()) {
+        let is_missing =
+            |signal: &SignalName| policy.given_weight(signal).is_none() && !is_candidate(signal);
+        if let Some(signal) = signal_names().find(is_missing) {
             return Err(PolicyError::MissingWeight { at, signal });
         }
         if signal_names().all(|signal| policy.weight(&signal) == 0.0) {
@@ -118,6 +120,11 @@ impl Policy {
             return Err(PolicyError::AllWeightsZero { at, names });
         }
         Ok(policy)
+    }
+
+    /// Returns whether a signal belongs to the scores: all do but candidates without a weight.
+    pub fn has_signal(&self, signal: &SignalName) -> bool {
+        self.weight(signal) > 0.0 || !is_candidate(signal)
     }
 
     /// Returns the weight of a signal; 0 leaves the signal out.
@@ -157,6 +164,23 @@ fn parse_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, PolicyErr
         let (at, message) = toml_error(text, e.span(), e.message());
         PolicyError::Toml { at, message }
     })
+}
+
+/// Returns the text with the built-in tables of the candidates that it does not name, at its end:
+/// policies are older than candidates.
+fn with_candidate_tables(text: &str) -> Result<String, PolicyError> {
+    let given: BTreeMap<String, toml::Value> = parse_toml(text)?;
+    let mut whole = text.to_owned();
+    for candidate in candidates().filter(|candidate| !given.contains_key(candidate.name)) {
+        let header = format!("[{}]", candidate.name);
+        let mut lines = DEFAULT_POLICY.lines().skip_while(|line| *line != header);
+        let table = lines.next().into_iter().chain(lines.take_while(|line| !line.starts_with('[')));
+        for line in table {
+            whole.push('\n');
+            whole.push_str(line);
+        }
+    }
+    Ok(whole)
 }
 
 /// Refuses a text that is no TOML or has a table that is unknown.
@@ -239,6 +263,25 @@ mod tests {
         check("[growth]", "[grwth]", &[&table, meant]);
         check("min_weeks_before = 4", "min_week_before = 4", &["did you mean `min_weeks_before`?"]);
         check("min_live_weeks = 8\n", "", &["missing field `min_live_weeks`"]);
+    }
+
+    #[test]
+    fn a_policy_may_leave_out_candidates() {
+        let tables = DEFAULT_POLICY.find("[breadth]").expect("the first table of a candidate");
+        let lines = DEFAULT_POLICY[..tables].lines();
+        let older: Vec<&str> = lines.filter(|line| !line.ends_with("breadth = 0")).collect();
+        let older = older.join("\n").replace("credentials = 0\n", "").replace("payments = 0\n", "");
+        let whole = Policy::parse(DEFAULT_POLICY).expect("the shipped policy");
+        assert_eq!(Policy::parse(&older).expect("a policy").signals, whole.signals);
+        // A weight alone takes the built-in table, and a table must be whole.
+        let weighed = older.replace("support = 5", "support = 5\nbreadth = 7");
+        let weighed = Policy::parse(&weighed).expect("a policy");
+        let breadth = SignalName::new("breadth");
+        assert_eq!((weighed.weight(&breadth), weighed.has_signal(&breadth)), (7.0, true));
+        assert!(!whole.has_signal(&breadth) && whole.has_signal(&SignalName::new("errors")));
+        let unset = format!("{older}\n[breadth]\nmin_live_days = 9\n");
+        let error = Policy::parse(&unset).expect_err("a key is missing").to_string();
+        assert!(error.contains("missing field `max_cadence_days`"), "{error}");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use scoring::{Policy, ProposedWeight, signal_names};
 
 use crate::errors::usage_error;
 
-/// Returns the text with the proposed weights and the next version.
+/// Returns the text with the proposed weights and the next version. A candidate that the text leaves
+/// out gets a line at the end of the weights.
 ///
 /// # Errors
 /// The weights are not written as a table with a line for each signal.
@@ -14,6 +15,8 @@ pub(crate) fn with_weights(text: &str, weights: &[ProposedWeight]) -> anyhow::Re
     let version = next_version(&present.version);
     let mut lines = Vec::new();
     let mut table = String::new();
+    let mut missing: Vec<&ProposedWeight> = weights.iter().filter(|w| w.proposed > 0.0).collect();
+    let mut end_of_weights = None;
     for line in text.lines() {
         let trimmed = line.trim();
         if trimmed.starts_with('[') {
@@ -21,6 +24,7 @@ pub(crate) fn with_weights(text: &str, weights: &[ProposedWeight]) -> anyhow::Re
         }
         let key = trimmed.split(['=', '#']).next().unwrap_or_default().trim();
         let weight = weights.iter().find(|w| w.signal == key).filter(|_| table == "[weights]");
+        missing.retain(|other| table != "[weights]" || other.signal != key);
         lines.push(match weight {
             Some(weight) => with_value(line, &weight.proposed.to_string()),
             None if table.is_empty() && key == "version" => {
@@ -28,6 +32,13 @@ pub(crate) fn with_weights(text: &str, weights: &[ProposedWeight]) -> anyhow::Re
             }
             None => line.to_owned(),
         });
+        if weight.is_some() {
+            end_of_weights = Some(lines.len());
+        }
+    }
+    if let Some(end) = end_of_weights {
+        let added = missing.iter().map(|weight| format!("{} = {}", weight.signal, weight.proposed));
+        lines.splice(end..end, added);
     }
     let changed = lines.join("\n") + "\n";
     let parsed =
@@ -95,8 +106,34 @@ mod tests {
             .collect();
         assert_eq!(DEFAULT_POLICY.lines().count(), changed.lines().count());
         let keys = differing.iter().map(|line| line.split(' ').next().unwrap_or_default());
-        let expected = ["version", "errors", "steadiness", "growth", "revenue", "dormancy"];
+        let expected = [
+            "version",
+            "errors",
+            "steadiness",
+            "growth",
+            "revenue",
+            "dormancy",
+            "breadth",
+            "credentials",
+            "payments",
+        ];
         assert_eq!(keys.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_candidate_that_is_left_out_gets_a_line() {
+        let text = DEFAULT_POLICY.replacen("breadth = 0\ncredentials = 0\n", "", 1);
+        let changed = with_weights(
+            &text,
+            &proposed(|name| match name {
+                "breadth" => 7.0,
+                "credentials" => 0.0,
+                _ => 5.0,
+            }),
+        );
+        let changed = changed.expect("a policy");
+        assert!(changed.contains("\npayments = 5\nbreadth = 7\n\n"), "{changed}");
+        assert_eq!(changed.lines().count(), text.lines().count() + 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use polars::prelude::{ChunkCompareIneq, Column, DataFrame};
 use scoring::backtest::DailyRow;
 use scoring::{
     DormancyModel, EvaluationInput, HISTORY_DAYS, Policy, RiskModel, ScoreInput, ScoreOutput,
-    TestOptions, empty_history, score,
+    TestOptions, candidate_queries, empty_history, score,
 };
 use serde::Deserialize;
 use transform::Session;
@@ -159,7 +159,9 @@ impl Replaying<'_> {
         let as_of = AsOf::of_day(*last);
         let evaluated = EvaluatedDays::open(self.project, self.session, as_of, days).await?;
         take_out_late_calls(&evaluated).await?;
-        let read = evaluation_input(&evaluated, None, None, &mut self.printer).await?;
+        let candidates = candidate_queries();
+        let printer = &mut self.printer;
+        let read = evaluation_input(&evaluated, candidates, None, None, printer).await?;
         let recency = data_frame(&evaluated.session.metric("scoring_recency").await?)?;
         let begins = |day: Day, _| month_of(day) == day || self.origins.contains(&day);
         for stretch in split(*first, *last, begins) {
@@ -215,7 +217,7 @@ impl Replaying<'_> {
     /// Fits the risk model to the labels that are known at an origin.
     fn fit_risk(&mut self, origin: Day) {
         let earlier = self.labels.iter().filter(|label| label.origin() < origin);
-        let rows = Sample::of(earlier, &self.observations).risk_rows();
+        let rows = Sample::of(earlier, &self.observations).risk_rows(self.policy);
         // Whether it beats both baselines does not depend on resamples.
         let test = TestOptions { resamples: 0, seed: self.seed };
         self.risk = RiskModel::fit(&rows, origin, test);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use domain::SignalName;
 use polars::prelude::Float64Chunked;
 use scoring::backtest::BacktestRow;
-use scoring::{FeatureColumns, TrainingRows, signal_names};
+use scoring::{FeatureColumns, Policy, TrainingRows, signal_names};
 
 use super::labels::Label;
 use super::observations::Observations;
@@ -79,9 +80,16 @@ impl Sample {
         Ok(())
     }
 
-    /// Returns the rows that the risk model is fitted to.
-    pub(crate) fn risk_rows(&self) -> TrainingRows {
-        self.training_rows(self.columns(|_| true))
+    /// Returns the rows that the risk model is fitted to. Candidates that the policy does not weigh
+    /// are no features.
+    pub(crate) fn risk_rows(&self, policy: &Policy) -> TrainingRows {
+        let left_out: Vec<SignalName> =
+            signal_names().filter(|signal| !policy.has_signal(signal)).collect();
+        let keep = |name: &str| {
+            let signal = name.strip_suffix("_available").unwrap_or(name);
+            !left_out.iter().any(|candidate| candidate.as_str() == signal)
+        };
+        self.training_rows(self.columns(keep))
     }
 
     /// Returns the rows that the weights of the score are fitted to: the scores of the signals.

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use domain::Day;
 use scoring::explain::DayInput;
-use scoring::{Policy, PolicyError};
+use scoring::{Policy, PolicyError, candidate_queries};
 use serde::Deserialize;
 use transform::Session;
 
@@ -14,7 +14,8 @@ use crate::polars_frames::typed_rows;
 use crate::project::Project;
 
 /// Returns the inputs of a day, which is the only one of the session, with the dormancy model of its
-/// month. Risk is no part of a score, so that its model is left out.
+/// month. Risk is no part of a score, so that its model is left out. The policy of the other day may
+/// weigh candidates that this one does not.
 pub(crate) async fn day_input(
     project: &Project,
     evaluated: &EvaluatedDays,
@@ -23,7 +24,8 @@ pub(crate) async fn day_input(
     printer: &mut OutcomePrinter,
 ) -> anyhow::Result<DayInput> {
     let dormancy = dormancy_model(project, &evaluated.session, day).await?.model;
-    let evaluation = evaluation_input(evaluated, dormancy, None, printer).await?;
+    let candidates = candidate_queries();
+    let evaluation = evaluation_input(evaluated, candidates, dormancy, None, printer).await?;
     Ok(DayInput { day, evaluation, policy })
 }
 

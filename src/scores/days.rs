@@ -14,7 +14,8 @@ use transform::Session;
 use crate::polars_frames::typed_rows;
 use crate::project::Project;
 
-/// The tables that scores are made from, partitioned by the date of the events.
+/// The tables that scores are made from, partitioned by the date of the events. The rollups of
+/// endpoints and credentials change with `partner_day`, which counts the same calls.
 const INPUT_TABLES: [&str; 5] = [
     "rollup/partner_day",
     "rollup/billing_day",

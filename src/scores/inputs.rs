@@ -44,14 +44,17 @@ pub(crate) fn day_rows(days: &[Day]) -> anyhow::Result<RecordBatch> {
     Ok(RecordBatch::try_new(schema, vec![Arc::new(days)])?)
 }
 
-/// Runs the scoring queries. One that is held back is reported, and its signals are not available.
+/// Runs the scoring queries, and those of `candidates` among the signals. One that is held back is
+/// reported, and its signals are not available.
 pub(crate) async fn evaluation_input(
     evaluated: &EvaluatedDays,
+    candidates: BTreeSet<&'static str>,
     dormancy: Option<DormancyModel>,
     risk: Option<RiskModel>,
     printer: &mut OutcomePrinter,
 ) -> anyhow::Result<EvaluationInput> {
-    let queries = evaluation_queries();
+    let mut queries = evaluation_queries();
+    queries.extend(candidates);
     let (frames, held_back) = query_frames(evaluated, &queries, printer).await?;
     Ok(EvaluationInput { frames, held_back, dormancy, risk })
 }

@@ -4,7 +4,7 @@
 //! - `days`: the days to evaluate, and what each was made from
 //! - `inputs`: the rows of the scoring queries as frames
 //! - `day_input`: what the scores of one past day were made from
-//! - `models`: the models of dormancy and risk in force on a day
+//! - `models`: the models of dormancy, risk and paying in force on a day
 //! - `store`: the tables of scores
 
 mod day_input;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use domain::{AsOf, Day, counted};
 use lake::is_write_denied;
 use polars::prelude::DataFrame;
-use scoring::{Policy, ScoreInput, ScoreOutput, score};
+use scoring::{Policy, ScoreInput, ScoreOutput, candidate_queries_of, score};
 use transform::Session;
 
 use crate::config::Config;
@@ -30,7 +30,9 @@ use crate::project::Project;
 pub(crate) use day_input::{day_input, policy_of_day};
 pub(crate) use days::{extended, partner_count, regroup_days};
 pub(crate) use inputs::{EvaluatedDays, day_rows, evaluation_input, query_frames};
-pub(crate) use models::{RISK, StoredModel, fit_as_of as fit_dormancy_as_of, model_row};
+pub(crate) use models::{
+    RISK, StoredModel, fit_as_of as fit_dormancy_as_of, model_row, paying_model,
+};
 pub(crate) use store::{scores_and_signals, tables};
 
 use days::{DayInputs, groups};
@@ -127,7 +129,9 @@ impl Group<'_> {
             None => format!("dormancy, fitted as of {}", dormancy.as_of),
         };
         let risk = risk.map(|(_, model)| model);
-        let evaluation = evaluation_input(&evaluated, dormancy.model, risk, printer).await?;
+        let candidates = candidate_queries_of(self.policy, risk.as_ref());
+        let evaluation =
+            evaluation_input(&evaluated, candidates, dormancy.model, risk, printer).await?;
         let overrides = store::overrides(session).await?;
         let history = history.clone();
         let clock = Some((session.as_of().day(), project.now));

@@ -8,10 +8,11 @@ use domain::{Day, SignalName, month_of, printable};
 
 use crate::gates::Gate;
 
-/// Days of W, of W and its baseline, and of the look back for tickets.
+/// Days of W, of W and its baseline, and of the look back for tickets and for payments.
 const WINDOW_DAYS: i32 = 28;
 const BASELINE_DAYS: i32 = 112;
 const TICKET_DAYS: i32 = 90;
+const PAYMENT_DAYS: i32 = 90;
 /// Dates that growth looks at: four weeks and the eight before.
 const GROWTH_DAYS: i32 = 84;
 /// Dates that the gate `dead` looks at.
@@ -50,6 +51,9 @@ pub fn signal_query(signal: &SignalName, source: &EventSource<'_>) -> Option<Str
         "service" => source.broken_promises(window),
         "deprecated" => source.calls_to_ending_versions(window),
         "support" => source.tickets(),
+        "breadth" => source.things_called(window),
+        "credentials" => source.credentials(window),
+        "payments" => source.payments(),
         _ => return None,
     })
 }
@@ -163,6 +167,37 @@ impl EventSource<'_> {
             self.events_since(self.day.plus(-TICKET_DAYS))
         )
     }
+
+    fn things_called(&self, first: Day) -> String {
+        format!(
+            "SELECT product, method, endpoint, count(*) AS calls, max(occurred_at) AS last_call_at \
+             FROM api_calls WHERE {} AND environment = 'production' GROUP BY product, method, \
+             endpoint ORDER BY product, method, endpoint",
+            self.events_since(first)
+        )
+    }
+
+    /// Returns the credentials that the partner calls with, since when, and how much; the ids merged
+    /// into it are one with it there.
+    fn credentials(&self, first: Day) -> String {
+        format!(
+            "SELECT credential_id, min(first_call_at) AS first_call_at, sum(calls) FILTER (WHERE \
+             event_date >= '{first}' AND environment = 'production') AS calls FROM \
+             credential_usage_day WHERE partner_id = {} AND event_date < '{}' GROUP BY \
+             credential_id ORDER BY first_call_at, credential_id",
+            literal(self.partner_id),
+            self.day
+        )
+    }
+
+    fn payments(&self) -> String {
+        format!(
+            "SELECT occurred_at, kind, amount_minor, currency, invoice_id FROM billing_events \
+             WHERE {} AND kind IN ('payment_failed', 'payment_succeeded') ORDER BY occurred_at, \
+             event_id",
+            self.events_since(self.day.plus(-PAYMENT_DAYS))
+        )
+    }
 }
 
 /// Writes a text as a SQL expression on one line. Characters that cannot be shown are written by
@@ -236,6 +271,9 @@ mod tests {
         check("steadiness", "2026-05-26");
         check("growth", "2026-06-23");
         check("support", "2026-06-17");
+        check("breadth", "2026-08-18");
+        check("credentials", "2026-08-18");
+        check("payments", "2026-06-17");
         // Six complete months before that of the day.
         check("revenue", "2026-03-01");
         let since = |text| EventSource { incident_since: Some(day(text)), ..source("a", &[]) };

@@ -44,6 +44,11 @@ impl LogisticModel {
         }
     }
 
+    /// Returns whether a feature has this name.
+    pub fn looks_at(&self, name: &str) -> bool {
+        self.features.iter().any(|feature| feature == name)
+    }
+
     /// Returns the calibrated probability of each row; every row gets one.
     ///
     /// # Errors

@@ -15,12 +15,21 @@
 //! - `service`: what the platform does to it: latency and server errors
 //! - `deprecated`: its calls to versions that end
 //! - `support`: its tickets for each ten thousand calls
+//!
+//! Candidates, which have no weight by default:
+//!
+//! - `breadth`: its products and endpoints in use
+//! - `credentials`: its calls with old credentials
+//! - `payments`: its failed payments that none has followed
 
+mod breadth;
+mod credentials;
 mod deprecated;
 mod dormancy;
 mod errors;
 mod growth;
 mod onboarding;
+mod payments;
 mod revenue;
 mod service;
 mod signal;
@@ -66,6 +75,7 @@ macro_rules! registry {
             input: <$signal as Signal>::INPUT,
             by_week: <$signal as Signal>::BY_WEEK,
             details: <$signal as Signal>::DETAILS,
+            is_candidate: <$signal as Signal>::CANDIDATE,
             measure: |input, parameters| <$signal>::measure(input, &parameters.$name),
             reasons: |input, measured, parameters| {
                 <$signal>::reasons(input, measured, &parameters.$name)
@@ -85,6 +95,9 @@ registry! {
     service: service::Service,
     deprecated: deprecated::Deprecated,
     support: support::Support,
+    breadth: breadth::Breadth,
+    credentials: credentials::Credentials,
+    payments: payments::Payments,
 }
 
 /// Measures every partner by one signal.
@@ -99,6 +112,7 @@ pub(crate) struct RegisteredSignal {
     pub input: &'static str,
     pub by_week: bool,
     pub details: &'static [&'static str],
+    pub is_candidate: bool,
     pub measure: Measure,
     pub reasons: Reasons,
 }
@@ -108,10 +122,21 @@ pub fn signal_names() -> impl Iterator<Item = SignalName> {
     NAMES.iter().map(|name| SignalName::new(name))
 }
 
-/// Returns the queries whose rows signals read, besides those of the partners themselves.
-pub(crate) fn signal_queries() -> BTreeSet<&'static str> {
-    let details = SIGNALS.iter().flat_map(|signal| signal.details.iter().copied());
-    SIGNALS.iter().map(|signal| signal.input).chain(details).collect()
+/// Returns the candidates among the signals, in their order.
+pub(crate) fn candidates() -> impl Iterator<Item = &'static RegisteredSignal> {
+    SIGNALS.iter().filter(|signal| signal.is_candidate)
+}
+
+/// Returns whether a signal is a candidate.
+pub(crate) fn is_candidate(name: &SignalName) -> bool {
+    candidates().any(|signal| signal.name == name.as_str())
+}
+
+/// Returns the queries whose rows some signals read, besides those of the partners themselves.
+pub(crate) fn queries_of(
+    signals: impl Iterator<Item = &'static RegisteredSignal>,
+) -> BTreeSet<&'static str> {
+    signals.flat_map(|signal| signal.details.iter().copied().chain([signal.input])).collect()
 }
 
 /// Returns the tables of the policy that belong to one signal each.

@@ -27,6 +27,9 @@ pub(crate) trait Signal {
     const BY_WEEK: bool = false;
     /// Further queries that its reasons read, with rows of any grain.
     const DETAILS: &'static [&'static str] = &[];
+    /// It is no part of the scores before the policy gives it a weight, and a policy may leave it
+    /// out.
+    const CANDIDATE: bool = false;
 
     /// Checks the values of its table.
     fn checks(parameters: &Self::Parameters) -> Vec<ValueCheck>;

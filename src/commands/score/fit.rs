@@ -32,7 +32,7 @@ pub(crate) async fn fit(
     let end = replay.as_of.day();
     let present: Vec<f64> = signal_names().map(|name| history.policy.weight(&name)).collect();
     let proposal = propose_weights(&replay.sample.weight_rows(), &present, end, test);
-    let model = RiskModel::fit(&replay.sample.risk_rows(), end, test);
+    let model = RiskModel::fit(&replay.sample.risk_rows(&history.policy), end, test);
     let (Some(proposal), Some(model)) = (proposal, model) else {
         let rows = &replay.sample.rows;
         anyhow::bail!(

@@ -3,7 +3,7 @@
 use domain::Day;
 use polars::prelude::DataFrame;
 use scoring::explain::{EventSource, Opportunity, RecentIncident, gate_query, signal_query};
-use scoring::{PartnerScore, SignalScore};
+use scoring::{PartnerScore, PayingLikelihood, SignalScore};
 use serde::{Deserialize, Serialize};
 use transform::Session;
 
@@ -70,11 +70,12 @@ pub(super) struct Evidence<'a> {
 
 impl Evidence<'_> {
     /// Returns what the partner may be ready for. `frame` has the rows of `scoring_opportunities`,
-    /// and the session has the scores.
+    /// the session has the scores, and `paying` is how likely partners like it became paying.
     pub(super) async fn opportunities(
         &self,
         session: &Session,
         frame: Option<&DataFrame>,
+        paying: Option<PayingLikelihood>,
     ) -> anyhow::Result<Vec<ShownOpportunity>> {
         let id = self.partner.partner_id.as_str();
         let growth: Vec<GrowthRow> = partner_rows(session, "growth_quartile", id).await?;
@@ -89,7 +90,7 @@ impl Evidence<'_> {
                 product = column("new_product")?.str()?.get(row).map(str::to_owned);
             }
         }
-        let found = Opportunity::of(utilisation, growth, product.as_deref());
+        let found = Opportunity::of(utilisation, growth, product.as_deref(), paying);
         let shown = found.iter().map(|opportunity| ShownOpportunity {
             opportunity: opportunity.name(),
             evidence: opportunity.sentence(),

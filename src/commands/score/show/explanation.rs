@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use domain::{AsOf, Day};
+use domain::{AsOf, Day, Stage};
 use polars::prelude::DataFrame;
 use scoring::explain::{ERROR_DAYS, effective_weights, recent_incidents};
-use scoring::{Gate, OnboardingStep, PartnerScore, ScoreOutput, SignalScore};
+use scoring::{
+    Gate, OnboardingStep, PAYING, PartnerScore, PayingLikelihood, ScoreOutput, SignalScore,
+};
 use serde::Serialize;
+use transform::Session;
 
 use super::evidence::{Evidence, Incident, Query, ShownOpportunity};
 use super::records::{CalmDays, Judgement, Override, Records};
@@ -16,7 +19,7 @@ use crate::commands::plan::scored_session;
 use crate::commands::score::unknown_partner;
 use crate::metric_pipeline::OutcomePrinter;
 use crate::project::Project;
-use crate::scores::{EvaluatedDays, query_frames};
+use crate::scores::{EvaluatedDays, paying_model, query_frames};
 
 /// The query with what a partner may be ready for.
 pub(super) const OPPORTUNITIES: &str = "scoring_opportunities";
@@ -113,7 +116,7 @@ pub(super) async fn explain(project: &Project, asked: &Asked<'_>) -> anyhow::Res
     };
     let records = Records::read(project, &session, &partner).await?;
     let evaluated = EvaluatedDays::open(project, &session, asked.as_of, &[day]).await?;
-    let queries = BTreeSet::from([ERROR_DAYS, OPPORTUNITIES]);
+    let queries = BTreeSet::from([ERROR_DAYS, OPPORTUNITIES, PAYING]);
     let mut printer = OutcomePrinter::default();
     let (frames, _) = query_frames(&evaluated, &queries, &mut printer).await?;
     let incidents = match frames.get(ERROR_DAYS) {
@@ -126,6 +129,7 @@ pub(super) async fn explain(project: &Project, asked: &Asked<'_>) -> anyhow::Res
         Some(since) => Some(since::change(project, &session, &evaluated, asked, since).await?),
         None => None,
     };
+    let paying = paying(project, &session, &partner, frames.get(PAYING)).await?;
     let weights: BTreeMap<&str, Option<f64>> = effective_weights(&scored)?.into_iter().collect();
     Ok(Explanation {
         partner_id: id.to_owned(),
@@ -147,7 +151,7 @@ pub(super) async fn explain(project: &Project, asked: &Asked<'_>) -> anyhow::Res
         top_reason: partner.top_reason.clone(),
         policy_version: partner.policy_version.clone(),
         signals: partner.signals.iter().map(|signal| shown(signal, &weights)).collect(),
-        opportunities: evidence.opportunities(&session, frames.get(OPPORTUNITIES)).await?,
+        opportunities: evidence.opportunities(&session, frames.get(OPPORTUNITIES), paying).await?,
         queries: evidence.queries(),
         incidents: incidents.iter().map(Incident::of).collect(),
         set: records.set,
@@ -172,6 +176,20 @@ fn shown(signal: &SignalScore, weights: &BTreeMap<&str, Option<f64>>) -> ShownSi
         n: signal.n,
         reason: signal.reason.clone(),
     }
+}
+
+/// Returns how likely partners like a live one that has not paid became paying. `frame` has the rows
+/// of [`PAYING`].
+async fn paying(
+    project: &Project,
+    session: &Session,
+    partner: &PartnerScore,
+    frame: Option<&DataFrame>,
+) -> anyhow::Result<Option<PayingLikelihood>> {
+    let Some(frame) = frame.filter(|_| partner.stage == Stage::Live) else { return Ok(None) };
+    let model = paying_model(project, session, partner.as_of.day()).await?;
+    let Some(model) = model else { return Ok(None) };
+    Ok(model.likelihood_of(frame, &partner.partner_id)?)
 }
 
 /// Returns the risk with the name of its model, which stands in the rows of `partner_health`.

@@ -56,7 +56,11 @@ fn a_policy_with_a_blank_or_unknown_field_is_refused() {
     refuse("max_raise = 0.5", "max_raise = nan", &["policy.toml:", "max_raise"]);
     refuse("headroom = 1.2", "headroom = inf", &["policy.toml:", "headroom"]);
     refuse("id = \"throttled\"", "id = \"\"", &["policy.toml:", "id"]);
-    refuse("set_quota = { step = 0.5 }", "set_quota = { step = nan }", &["policy.toml:", "step"]);
+    refuse(
+        "needs_upgrade\"\nset_quota = { step = 0.5 }",
+        "needs_upgrade\"\nset_quota = { step = nan }",
+        &["policy.toml:", "step"],
+    );
     refuse("when = \"stage = 'live' AND needs_upgrade\"", "when = \"\"", &["empty condition"]);
 }
 
@@ -114,11 +118,12 @@ fn an_erasure_between_plan_and_apply_loses_and_repeats_nothing() {
     apply(&project, "plan.json").expect_success();
     assert_eq!(gateway.writes().len(), 2);
     let sent = THROTTLED.into_iter().find(|id| gateway.limit(id) == Some(900)).expect("one");
-    // The log's files are written anew, without the rows about one partner.
-    project.run_ok(&["lake", "erase", "--partner", sent, "--yes"]);
+    // The log's files are written anew, with a token in place of the partner.
+    let erase = ["lake", "erase", "--partner", sent, "--everywhere", "--yes"];
+    project.run_ok(&erase);
     let gone = format!("SELECT count(*) FROM action_log WHERE partner_id = '{sent}'");
     assert_eq!(project.query_number(&gone), 0);
-    assert_eq!(logged(&project, "acknowledged"), 1);
+    assert_eq!(logged(&project, "acknowledged"), 2);
     project.run_ok(&["actions", "approve", "plan.json", "--all", "--by", "Ada"]);
     let output = apply(&project, "plan.json");
     // The plan speaks of a partner that is gone, so it is refused; nothing is sent to it again.

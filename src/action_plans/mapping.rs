@@ -70,7 +70,7 @@ impl Mapping {
     }
 
     /// Returns the ids of the file that are no partners of the lake.
-    pub(crate) fn unknown<'a>(&'a self, is_known: impl Fn(&str) -> bool) -> Vec<&'a str> {
+    pub(crate) fn unknown(&self, is_known: impl Fn(&str) -> bool) -> Vec<&str> {
         self.targets.keys().map(String::as_str).filter(|id| !is_known(id)).collect()
     }
 }

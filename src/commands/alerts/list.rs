@@ -81,7 +81,7 @@ pub(super) async fn open_alerts(
             open.push((*place, list.alert(id, partner_id, episode)));
         }
     }
-    open.sort_by(|(a, _), (b, _)| a.cmp(b));
+    open.sort_by_key(|(place, _)| *place);
     Ok(open.into_iter().map(|(_, alert)| alert).collect())
 }
 
@@ -191,7 +191,8 @@ pub(super) fn print_alerts(alerts: &[OpenAlert], format: Format) -> anyhow::Resu
         ("note", column(|alert| &alert.note)),
     ];
     let is_shown = |(_, values): &(&str, Vec<String>)| {
-        format != Format::Table || values.iter().any(|value| !value.is_empty())
+        let is_used = alerts.is_empty() || values.iter().any(|value| !value.is_empty());
+        format != Format::Table || is_used
     };
     let columns = columns.into_iter().filter(is_shown);
     print_list(&text_batch(columns)?, format, "No alert is open")

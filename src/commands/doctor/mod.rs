@@ -84,7 +84,7 @@ fn check_files(
         actions::Policy::parse(text).map(drop).map_err(|e| e.to_string())
     });
     checks.result("actions policy", actions, Clone::clone);
-    checks.result("channels", check_channels(config), |routes| routes.clone());
+    checks.result("channels", check_channels(config), Clone::clone);
     let mapping = Mapping::read(config.actions_mapping().as_deref());
     checks.result("mapping.csv", mapping, |m| counted(m.len(), "partner"));
     let queries = runtime.block_on(plan_queries(config));

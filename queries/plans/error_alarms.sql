@@ -40,11 +40,11 @@ SELECT
   n.partner_id,
   min(n.event_date) AS since,
   count(*) AS days_in_a_row,
-  l.client_error_rate,
-  l.baseline_rate
+  max(l.client_error_rate) AS client_error_rate,
+  max(l.baseline_rate) AS baseline_rate
 FROM numbered AS n
 JOIN last_day AS l ON l.partner_id = n.partner_id
 LEFT JOIN calm AS c ON c.partner_id = n.partner_id
 WHERE n.place < coalesce(c.place, n.place + 1)
-GROUP BY n.partner_id, l.client_error_rate, l.baseline_rate
+GROUP BY n.partner_id
 ORDER BY n.partner_id

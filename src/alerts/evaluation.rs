@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use actions::log::History;
 use actions::{AboutPart, AlertRule, FoundAlert, Policy};
+use arrow::array::AsArray;
+use arrow::datatypes::Float64Type;
+use domain::format::plain_percent;
 use domain::printable;
 use transform::{QueryKind, QueryResult, Session};
 
@@ -13,7 +16,7 @@ use crate::action_plans::condition_error;
 use crate::errors::usage_error;
 use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
 use crate::project::Project;
-use crate::rows::{Rows, format_cells};
+use crate::rows::cell_texts;
 
 /// The alias of a row where a condition is evaluated.
 const ROW: &str = "alert_row";
@@ -115,7 +118,7 @@ impl Evaluation<'_> {
 fn alert_sql(rule: &AlertRule, from: &str) -> String {
     let per = rule.per.iter().map(|name| format!("CAST({ROW}.\"{name}\" AS VARCHAR)"));
     let about = rule.about.iter().filter_map(|part| match part {
-        AboutPart::Column(name) => Some(format!("{ROW}.\"{name}\"")),
+        AboutPart::Column { name, .. } => Some(format!("{ROW}.\"{name}\"")),
         AboutPart::Text(_) => None,
     });
     let columns: Vec<String> =
@@ -133,10 +136,9 @@ fn found_alerts<'a>(
     rule: &'a AlertRule,
     rows: &QueryResult,
 ) -> anyhow::Result<Vec<FoundAlert<'a>>> {
-    let rows = Rows { schema: &rows.schema, batches: &rows.batches };
     let mut found: Vec<FoundAlert<'a>> = Vec::new();
     let mut seen = BTreeSet::new();
-    for cells in format_cells(&rows, None)? {
+    for cells in row_texts(rule, rows)? {
         let (per, about) = cells.split_at(rule.per.len().min(cells.len()));
         let mut partner_id = String::new();
         let mut details: Vec<String> = Vec::new();
@@ -155,6 +157,49 @@ fn found_alerts<'a>(
     Ok(found)
 }
 
+/// Returns the cells of each row as text; of NULL it is empty.
+fn row_texts(rule: &AlertRule, rows: &QueryResult) -> anyhow::Result<Vec<Vec<String>>> {
+    let columns = rule.about.iter().filter_map(|part| match part {
+        AboutPart::Column { is_percent, .. } => Some(*is_percent),
+        AboutPart::Text(_) => None,
+    });
+    let are_percent: Vec<bool> = rule.per.iter().map(|_| false).chain(columns).collect();
+    let mut texts = Vec::new();
+    for batch in &rows.batches {
+        let mut columns = cell_texts(batch)?;
+        for (index, column) in columns.iter_mut().enumerate() {
+            let Some(numbers) = batch.column(index).as_primitive_opt::<Float64Type>() else {
+                continue;
+            };
+            let is_percent = are_percent.get(index) == Some(&true);
+            *column = numbers.iter().map(|n| n.map(|n| number_text(n, is_percent))).collect();
+        }
+        for row in 0..batch.num_rows() {
+            let cell = |column: &Vec<Option<String>>| column[row].clone().unwrap_or_default();
+            texts.push(columns.iter().map(cell).collect());
+        }
+    }
+    Ok(texts)
+}
+
+/// Returns a number with as many digits as people read.
+fn number_text(number: f64, is_percent: bool) -> String {
+    if is_percent {
+        return plain_percent(number);
+    }
+    let places = match number.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        _ => 4,
+    };
+    let text = format!("{number:.places$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
 /// Fills the values of a row into what an alert says.
 fn said(rule: &AlertRule, values: &[String]) -> String {
     let mut values = values.iter();
@@ -162,7 +207,7 @@ fn said(rule: &AlertRule, values: &[String]) -> String {
     for part in &rule.about {
         match part {
             AboutPart::Text(part) => text.push_str(part),
-            AboutPart::Column(_) => {
+            AboutPart::Column { .. } => {
                 let value = values.next().map_or("", |value| value.trim());
                 text.push_str(if value.is_empty() { "unknown" } else { value });
             }
@@ -193,7 +238,18 @@ mod tests {
     }
 
     fn column(name: &str) -> AboutPart {
-        AboutPart::Column(name.to_owned())
+        AboutPart::Column { name: name.to_owned(), is_percent: false }
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_people_read() {
+        let check = |number: f64, expected: &str| assert_eq!(number_text(number, false), expected);
+        check(452.6075, "453");
+        check(42.25, "42.2");
+        check(4.0, "4");
+        check(0.9908, "0.9908");
+        check(100.0, "100");
+        assert_eq!(number_text(0.25, true), "25 %");
     }
 
     #[test]

@@ -31,8 +31,11 @@ pub struct AlertRule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AboutPart {
     Text(String),
-    /// The value of a column, written `{column}`.
-    Column(String),
+    /// The value of a column, written `{column}`, or `{column|percent}` of a share.
+    Column {
+        name: String,
+        is_percent: bool,
+    },
 }
 
 #[derive(Deserialize)]
@@ -94,8 +97,15 @@ fn about_parts(text: &str) -> Result<Vec<AboutPart>, String> {
     let mut rest = text;
     while let Some(open) = rest.find(['{', '}']) {
         let inside = rest[open..].strip_prefix('{').and_then(|rest| rest.split_once('}'));
-        let Some((column, after)) = inside else {
+        let Some((inside, after)) = inside else {
             return Err("has a brace without its other one in about".to_owned());
+        };
+        let (column, is_percent) = match inside.split_once('|') {
+            Some((column, "percent")) => (column, true),
+            Some((_, other)) => {
+                return Err(format!("has \"{other}\" in about; only |percent is known"));
+            }
+            None => (inside, false),
         };
         let is_column = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if column.is_empty() || !column.chars().all(is_column) {
@@ -104,7 +114,7 @@ fn about_parts(text: &str) -> Result<Vec<AboutPart>, String> {
         if open > 0 {
             parts.push(AboutPart::Text(rest[..open].to_owned()));
         }
-        parts.push(AboutPart::Column(column.to_owned()));
+        parts.push(AboutPart::Column { name: column.to_owned(), is_percent });
         rest = after;
     }
     if !rest.is_empty() {
@@ -120,11 +130,14 @@ mod tests {
     #[test]
     fn columns_stand_in_braces() {
         let text = |text: &str| AboutPart::Text(text.to_owned());
-        let column = |name: &str| AboutPart::Column(name.to_owned());
-        let parts = about_parts("p99 of {p99_ms} ms, {calls}").expect("parts");
-        assert_eq!(parts, [text("p99 of "), column("p99_ms"), text(" ms, "), column("calls")]);
+        let column =
+            |name: &str, is_percent| AboutPart::Column { name: name.to_owned(), is_percent };
+        let parts = about_parts("p99 of {p99_ms} ms, {rate|percent}").expect("parts");
+        let expected =
+            [text("p99 of "), column("p99_ms", false), text(" ms, "), column("rate", true)];
+        assert_eq!(parts, expected);
         assert_eq!(about_parts("plain"), Ok(vec![text("plain")]));
-        for wrong in ["{", "}", "{a", "a}", "{}", "{a b}", "{a;b}"] {
+        for wrong in ["{a|share}", "{|percent}", "{", "}", "{a", "a}", "{}", "{a b}", "{a;b}"] {
             assert!(about_parts(wrong).is_err(), "{wrong}");
         }
     }

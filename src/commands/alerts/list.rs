@@ -134,7 +134,7 @@ impl List<'_> {
             alert_id: id.to_owned(),
             partner_id: partner_id.to_owned(),
             name: self.policy.rule_name(id).unwrap_or_default().to_owned(),
-            since: format_instant(episode.started_at),
+            since: to_the_second(episode.started_at),
             state: state(episode.misses),
             about: episode
                 .about
@@ -146,10 +146,15 @@ impl List<'_> {
                 .or_else(|| notice.map(|(who, _)| who))
                 .unwrap_or_default(),
             told: told.collect::<Vec<_>>().join(", "),
-            snoozed_until: snoozed.map(format_instant).unwrap_or_default(),
+            snoozed_until: snoozed.map(to_the_second).unwrap_or_default(),
             note: note.map(|note| format!("{}: {}", note.by, note.note)).unwrap_or_default(),
         }
     }
+}
+
+/// Returns an instant without its microseconds, which nobody reads.
+fn to_the_second(micros: i64) -> String {
+    format_instant(micros - micros.rem_euclid(1_000_000))
 }
 
 fn state(misses: u32) -> String {

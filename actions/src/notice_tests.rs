@@ -35,7 +35,7 @@ fn found<'a>(
     let ids: Vec<String> = alerts.iter().map(FoundAlert::id).collect();
     let mut holding = Holding::new();
     for (id, alert) in ids.iter().zip(&alerts) {
-        holding.entry(id).or_insert_with(BTreeSet::new).insert(alert.partner_id.clone());
+        holding.entry(id).or_default().insert(alert.partner_id.clone());
     }
     let as_of = input.as_of.micros() + (input.created_at - crate::plan_tests::DAY.start_micros());
     input.episodes.evaluate(as_of, input.created_at, &holding);

@@ -31,6 +31,31 @@ pub struct TimeToFirstCallRow {
     pub within_30d: Option<f64>,
 }
 
+/// The time from registration to the first success in production, by registration cohort.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct TimeToProductionRow {
+    pub cohort_month: Option<NaiveDate>,
+    pub partners: i64,
+    pub reached: i64,
+    pub median_seconds: Option<f64>,
+    pub p90_seconds: Option<f64>,
+    pub within_1d: Option<f64>,
+    pub within_7d: Option<f64>,
+    pub within_30d: Option<f64>,
+    pub within_90d: Option<f64>,
+}
+
+/// The partners of a go-live cohort that needed no support ticket before.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct SelfServiceRow {
+    pub cohort_month: Option<NaiveDate>,
+    pub live: i64,
+    pub touchless: i64,
+    pub touchless_rate: Option<f64>,
+    pub tickets_before_live: i64,
+    pub median_days_to_live: Option<i64>,
+}
+
 /// The partners of a registration cohort that went live within 30 days.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ActivationRow {
@@ -144,6 +169,14 @@ pub struct ThrottlingRow {
     pub utilisation: Option<f64>,
     pub throttled_rate: Option<f64>,
     pub needs_upgrade: bool,
+}
+
+/// A check of the data. `sample` is an example of what it found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct DataQualityRow {
+    pub check: String,
+    pub failing: i64,
+    pub sample: Option<String>,
 }
 
 /// A decimal as a JSON number, or as a JSON string that keeps all its digits.

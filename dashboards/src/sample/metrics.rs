@@ -1,12 +1,12 @@
 //! The metrics of the sample programme, derived from its partners.
 
-use chrono::Days;
+use chrono::{Days, NaiveDate};
 
 use super::{SamplePartner, date, mix, months, ratio};
 use crate::input::ReportInput;
 use crate::metric_rows::{
     ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, RevenuePerPartnerRow,
-    RevenueSummaryRow, TimeToFirstCallRow,
+    RevenueSummaryRow, SelfServiceRow, TimeToFirstCallRow, TimeToProductionRow,
 };
 use crate::months::{month_start, next_month};
 
@@ -63,6 +63,7 @@ pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePa
             within_7d: within(7.0),
             within_30d: within(30.0).filter(|_| cohort != Some(date("2026-09-01"))),
         });
+        way_to_production(input, cohort, &of);
         let observed = count(&|l| l.registered + Days::new(30) <= as_of);
         let activated =
             count(&|l| l.registered + Days::new(30) <= as_of && l.live.is_some_and(|d| d <= 30));
@@ -74,6 +75,44 @@ pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePa
             activation_rate: ratio(activated, observed),
             ever_activated: production,
             mature: observed == registered,
+        });
+    }
+}
+
+/// The way to production, and who went it without a ticket.
+fn way_to_production(input: &mut ReportInput, cohort: Option<NaiveDate>, of: &[&SamplePartner]) {
+    let as_of = input.as_of;
+    let registered = of.len() as i64;
+    let mut days: Vec<u64> =
+        of.iter().filter(|l| l.live_at(as_of).is_some()).filter_map(|l| l.live).collect();
+    days.sort_unstable();
+    let within = |most: u64| ratio(days.iter().filter(|d| **d <= most).count() as i64, registered);
+    let quantile = |p: f64| {
+        days.get((p * registered as f64).ceil().max(1.0) as usize - 1).map(|d| *d as f64 * 86_400.0)
+    };
+    let age = cohort.map_or(300, |month| (as_of - month).num_days());
+    input.time_to_production.push(TimeToProductionRow {
+        cohort_month: cohort,
+        partners: registered,
+        reached: days.len() as i64,
+        median_seconds: quantile(0.5),
+        p90_seconds: quantile(0.9),
+        within_1d: within(1),
+        within_7d: within(7),
+        within_30d: within(30).filter(|_| age >= 30),
+        within_90d: within(90).filter(|_| age >= 90),
+    });
+    let live = days.len() as i64;
+    let touchless = of.iter().filter(|l| l.live_at(as_of).is_some() && mix(l.seed, 16) > 0.4);
+    let touchless = touchless.count() as i64;
+    if live > 0 {
+        input.self_service.push(SelfServiceRow {
+            cohort_month: cohort,
+            live,
+            touchless,
+            touchless_rate: ratio(touchless, live),
+            tickets_before_live: (live - touchless) * 2,
+            median_days_to_live: days.get(days.len() / 2).map(|d| *d as i64),
         });
     }
 }

@@ -11,9 +11,9 @@ use crate::action_rows::{ActionLogRow, AlertRow, PlanFacts, PlanRow};
 use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow};
 use crate::lake_rows::LakeRows;
 use crate::metric_rows::{
-    ActivationRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
-    RevenuePerPartnerRow, RevenueSummaryRow, SelfServiceRow, StuckPartnerRow, ThrottlingRow,
-    TimeToFirstCallRow, TimeToProductionRow,
+    ActivationRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow, OnboardingStepRow,
+    PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow, SelfServiceRow,
+    StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
 };
 use crate::months;
 use crate::policy_in_force::PolicyInForce;
@@ -67,6 +67,7 @@ pub struct ReportInput {
     pub scored_at: Option<DateTime<Utc>>,
 
     pub funnel: Vec<FunnelRow>,
+    pub onboarding_steps: Vec<OnboardingStepRow>,
     pub time_to_first_call: Vec<TimeToFirstCallRow>,
     pub time_to_production: Vec<TimeToProductionRow>,
     pub activation: Vec<ActivationRow>,

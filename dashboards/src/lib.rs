@@ -58,9 +58,9 @@ pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRo
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
 pub use lake_rows::{LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
 pub use metric_rows::{
-    ActivationRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
-    RevenuePerPartnerRow, RevenueSummaryRow, SelfServiceRow, StuckPartnerRow, ThrottlingRow,
-    TimeToFirstCallRow, TimeToProductionRow,
+    ActivationRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow, OnboardingStepRow,
+    PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow, SelfServiceRow,
+    StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
 };
 pub use paths::parquet as parquet_path;
 pub use policy_in_force::PolicyInForce;

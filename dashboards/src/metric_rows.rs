@@ -31,6 +31,20 @@ pub struct TimeToFirstCallRow {
     pub within_30d: Option<f64>,
 }
 
+/// A step of onboarding. On the rows of all cohorts `cohort_month` is `None`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct OnboardingStepRow {
+    pub cohort_month: Option<NaiveDate>,
+    /// 1 to 9.
+    pub step: i64,
+    pub name: String,
+    pub reached: i64,
+    pub median_seconds: Option<f64>,
+    pub step_median_seconds: Option<f64>,
+    pub waiting: i64,
+    pub median_waiting_days: Option<i64>,
+}
+
 /// The time from registration to the first success in production, by registration cohort.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct TimeToProductionRow {

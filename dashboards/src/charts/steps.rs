@@ -96,11 +96,9 @@ fn mark_median(pen: &mut Pen, at: (f64, f64), (foot, right): (f64, f64), label: 
     pen.dashes(&[at, (at.0, foot)], INK_2, 1.0, (1.0, 2.0));
     pen.ring(at, 4.0, INK, PAGE);
     let y = (at.1 + foot) / 2.0 + 20.0;
-    if at.0 + 8.0 + width_of(label, true) <= right {
-        pen.bold((at.0 + 8.0, y), label, Anchor::Start, INK);
-    } else {
-        pen.bold((at.0 - 8.0, y), label, Anchor::End, INK);
-    }
+    // Near the right end the label moves back into the drawing.
+    let x = (at.0 + 8.0).min(right - width_of(label, true)).max(LEFT + 4.0);
+    pen.bold((x, y), label, Anchor::Start, INK);
 }
 
 fn label_ends(pen: &mut Pen, curves: &[StepCurve], y: &Scale, (foot, right): (f64, f64)) {

@@ -12,6 +12,7 @@
 //! - `partner_link`: the name of a partner as a link
 //! - `cohorts`: which registration cohorts can be compared
 //! - `funnel_stages`: the section with the stages of the funnel
+//! - `onboarding_steps`: the section with the steps of onboarding
 //! - `growth_by_month`: the section on growth accounting
 //! - `revenue_change`: the change of gross revenue in a sentence
 //! - `retention`: the sections on go-live cohorts
@@ -31,6 +32,7 @@ pub(crate) mod growth_by_month;
 pub(crate) mod health_summary;
 pub(crate) mod held_back;
 pub(crate) mod lead_paragraph;
+pub(crate) mod onboarding_steps;
 pub(crate) mod partner_link;
 pub(crate) mod proposed_actions;
 pub(crate) mod retention;

@@ -147,18 +147,29 @@ fn calls_chart(days: &[Option<&PartnerDayRow>], from: NaiveDate) -> Markup {
     let newest = values.last().copied().flatten().unwrap_or(0.0);
     let usual = usual_on_weekday(&values);
     let axis = |v: f64| {
-        if v >= 10_000.0 {
+        if v >= 1e6 {
+            format!("{}M", format::decimal(v / 1e6, usize::from(v < 1e7)))
+        } else if v >= 10_000.0 {
             format!("{}k", format::decimal(v / 1e3, 0))
         } else {
             format::thousands(v as i64)
         }
     };
     let day = from + Days::new(DAYS - 1);
-    let usual = format::thousands(usual.round() as i64);
+    let usual = short_count(usual);
     let base = format!("against {usual} usual on a {}", day.format("%A"));
     let chart = DailyChart { from, values: &values, axis: &axis, role: SERIES, gap_label: "" };
     let svg = daily_chart(&ChartFrame { size: SIZE, title: "Calls by day", desc: &base }, chart);
     small_chart("Calls", &format::thousands(newest as i64), &base, svg)
+}
+
+/// Writes a count, from a million on in millions: `9,480`, `1.8M`.
+fn short_count(n: f64) -> String {
+    if n >= 1e6 {
+        format!("{}M", format::decimal(n / 1e6, 1))
+    } else {
+        format::thousands(n.round() as i64)
+    }
 }
 
 /// Returns the median of the last day's weekday in the weeks before.

@@ -48,7 +48,7 @@ fn lead(input: &ReportInput) -> Markup {
     };
     let untold = count(&|alert| alert.told.is_empty() && !is_snoozed(input, alert));
     let untold = (untold > 0).then(|| {
-        html! { "Of " b { (of_report(untold)) " nobody was told" } "." }
+        html! { b { "Nobody was told" } " of " (of_report(untold)) "." }
     });
     let snoozed = count(&|alert| is_snoozed(input, alert));
     let snoozed = (snoozed > 0).then(|| {
@@ -106,12 +106,12 @@ fn alert_row(page: &Page, alert: &AlertRow) -> Markup {
                 @if alert.partner_id.is_empty() { span.quiet { "the programme" } }
                 @else { (partner_link::by_id(page.context.partners, &alert.partner_id)) }
             }
-            td { @match alert.since {
-                Some(since) => { (format::date(since.date_naive())) br; span.quiet { (age(input, since)) } },
+            td data-label="Since" { @match alert.since {
+                Some(since) => { (format::date(since.date_naive())) br; " " span.quiet { (age(input, since)) } },
                 None => span.quiet { "unknown" },
             } }
-            td { bdi { (person(&alert.owner)) } }
-            td { @if told.is_empty() { span.quiet { "nobody" } } @else { bdi { (told.join(", ")) } } }
+            td data-label="Owner" { bdi { (person(&alert.owner)) } }
+            td data-label="Told" { @if told.is_empty() { span.quiet { "nobody" } } @else { bdi { (told.join(", ")) } } }
             td.quiet { bdi { (format::truncate_to_chars(&alert.note, NOTE_LENGTH)) } }
         }
     }

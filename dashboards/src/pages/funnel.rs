@@ -1,4 +1,4 @@
-//! The Funnel page: stages, where partners are stuck, stages by registration cohort.
+//! The Funnel page: stages, where partners are stuck, the steps of onboarding, stages by registration cohort.
 
 use chrono::Datelike;
 use domain::{Tier, format};
@@ -9,7 +9,7 @@ use crate::components::figure::{self, Figure};
 use crate::components::funnel_stages::{self, STEPS, registered, total_row};
 use crate::components::shell::{Page, Section, empty_state, grid};
 use crate::components::table::{Column, Row, history_table};
-use crate::components::{glyph, lead_paragraph};
+use crate::components::{glyph, lead_paragraph, onboarding_steps};
 use crate::health_rows::PartnerRow;
 use crate::input::ReportInput;
 use crate::metric_rows::FunnelRow;
@@ -20,6 +20,7 @@ pub(crate) fn page(context: &PageContext) -> String {
     let page = Page::new(context, lead(context.input));
     let sections = html! {
         (grid(&[funnel_stages::section(&page, 8), stuck_section(&page)]))
+        (grid(&[onboarding_steps::section(&page)]))
         (grid(&[cohort_section(&page)]))
     };
     page.html(&sections)

@@ -73,21 +73,32 @@ fn stopped(input: &mut ReportInput, partner: &SamplePartner) {
 fn alert(input: &mut ReportInput, partner: &SamplePartner) {
     let at = instant(input.as_of);
     let days = (partner.seed % 30) as i64;
+    let (alert_id, name, about, owner) = match partner.seed % 3 {
+        0 => {
+            ("payment-failed", "A payment failed and is still open", "2 payments failed", "finance")
+        }
+        1 => ("ticket-unanswered", "A ticket waits for an answer", "T-48213 for 9 h", "support"),
+        _ => ("client-errors", "Client errors above usual", "2.6 % against 0.8 %", "manager"),
+    };
     input.alerts.push(AlertRow {
-        alert_id: "payment-failed".to_owned(),
+        alert_id: alert_id.to_owned(),
         partner_id: partner.id.clone(),
-        name: "A payment failed and is still open".to_owned(),
+        name: name.to_owned(),
         since: Some(at - TimeDelta::days(days + 1)),
         misses: u32::from(partner.seed.is_multiple_of(9)),
-        about: "2 payments failed, the last on 9 Sep".to_owned(),
-        owner: "finance".to_owned(),
-        told: if partner.seed.is_multiple_of(3) {
+        about: about.to_owned(),
+        owner: owner.to_owned(),
+        told: if partner.seed.is_multiple_of(4) {
             Vec::new()
         } else {
             vec!["manager".to_owned(), "finance".to_owned()]
         },
         snoozed_until: partner.seed.is_multiple_of(11).then(|| at + TimeDelta::days(6)),
-        note: "Mara Lindqvist: finance called them on Monday".to_owned(),
+        note: if partner.seed.is_multiple_of(2) {
+            String::new()
+        } else {
+            "Mara Lindqvist: finance called them on Monday".to_owned()
+        },
     });
 }
 

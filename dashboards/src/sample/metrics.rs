@@ -5,8 +5,9 @@ use chrono::{Days, NaiveDate};
 use super::{SamplePartner, date, mix, months, ratio};
 use crate::input::ReportInput;
 use crate::metric_rows::{
-    ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, RevenuePerPartnerRow,
-    RevenueSummaryRow, SelfServiceRow, TimeToFirstCallRow, TimeToProductionRow,
+    ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, OnboardingStepRow,
+    RevenuePerPartnerRow, RevenueSummaryRow, SelfServiceRow, TimeToFirstCallRow,
+    TimeToProductionRow,
 };
 use crate::months::{month_start, next_month};
 
@@ -64,6 +65,7 @@ pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePa
             within_30d: within(30.0).filter(|_| cohort != Some(date("2026-09-01"))),
         });
         way_to_production(input, cohort, &of);
+        onboarding(input, cohort, [registered, sandbox, production, revenue]);
         let observed = count(&|l| l.registered + Days::new(30) <= as_of);
         let activated =
             count(&|l| l.registered + Days::new(30) <= as_of && l.live.is_some_and(|d| d <= 30));
@@ -76,6 +78,37 @@ pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePa
             ever_activated: production,
             mature: observed == registered,
         });
+    }
+}
+
+/// The nine steps between the stages of the funnel.
+fn onboarding(input: &mut ReportInput, cohort: Option<NaiveDate>, stages: [i64; 4]) {
+    let [registered, sandbox, production, revenue] = stages;
+    let steps = [
+        ("registered", registered),
+        ("terms_signed", (registered + sandbox) / 2),
+        ("sandbox_key_issued", sandbox),
+        ("sandbox_success", sandbox),
+        ("production_requested", (sandbox + production) / 2),
+        ("production_approved", production),
+        ("production_success", production),
+        ("payment_method_added", (production + revenue) / 2),
+        ("charge", revenue),
+    ];
+    let mut before = registered;
+    for (i, (name, reached)) in steps.into_iter().enumerate() {
+        let waiting = before - reached;
+        input.onboarding_steps.push(OnboardingStepRow {
+            cohort_month: cohort,
+            step: i as i64 + 1,
+            name: name.to_owned(),
+            reached,
+            median_seconds: (i < 8).then_some(40_000.0 * i as f64),
+            step_median_seconds: (i < 8).then_some(40_000.0),
+            waiting,
+            median_waiting_days: (waiting > 0).then_some(12 + i as i64),
+        });
+        before = reached;
     }
 }
 

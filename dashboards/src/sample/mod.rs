@@ -189,6 +189,7 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         "funnel",
         "time_to_first_call",
         "time_to_production",
+        "onboarding_steps",
         "self_service",
         "action_history",
         "activation",

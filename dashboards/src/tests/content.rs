@@ -30,6 +30,7 @@ fn an_empty_lake_says_what_to_do() {
     let pages = pages(&ReportInput::default());
     check(&pages, "index.html", "No events yet");
     check(&pages, "funnel.html", "rapport ingest load --stream partner-events");
+    check(&pages, "funnel.html", "Nobody has taken a step yet");
     check(&pages, "growth.html", "first one starts this");
     check(&pages, "revenue.html", "Billing events fill this page");
     check(&pages, "health.html", "rapport score run");
@@ -75,7 +76,7 @@ fn service_tells_ours_from_theirs() {
         "failed by our doing",
         "Ours: throttled (429)",
         "Theirs: client errors (4xx)",
-        "past, still called",
+        "past, still in use",
         "no endpoint sent",
         "/v2/charges/{id}",
     ] {
@@ -105,8 +106,7 @@ fn actions_say_why_and_who_agrees() {
     let actions = page(&all, "actions.html");
     for words in [
         "Made smaller:",
-        "A person decides:",
-        "Passed over:",
+        "For a person:",
         "Help for partners at risk",
         "Last change 3 days ago, 7 needed",
         "Stopped by cooldown",
@@ -125,6 +125,7 @@ fn alerts_say_who_was_told_and_what_is_snoozed() {
     let mut input = programme(230, 5);
     input.alerts[0].misses = 2;
     input.alerts[0].snoozed_until = None;
+    input.alerts[1].snoozed_until = input.scored_at.map(|at| at + chrono::TimeDelta::days(6));
     let all = pages(&input);
     let alerts = page(&all, "alerts.html");
     for words in ["its manager, finance", "nobody", "Snoozed", "at the last 2 checks", "Holds"] {

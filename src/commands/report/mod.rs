@@ -188,6 +188,7 @@ async fn fill_metrics(
         results.insert(name, rows);
     }
     input.funnel = typed(&results, "funnel")?;
+    input.onboarding_steps = typed(&results, "onboarding_steps")?;
     input.time_to_first_call = typed(&results, "time_to_first_call")?;
     input.time_to_production = typed(&results, "time_to_production")?;
     input.activation = typed(&results, "activation")?;

@@ -68,7 +68,7 @@ fn lead(input: &ReportInput) -> Markup {
         html! { b { (figure::of_report(waiting, &format::thousands(waiting))) " " (format::agree(waiting, "waits", "wait")) " for a person" } "." }
     });
     let stops = (stopped > 0).then(|| {
-        html! { "Guardrails stopped " (figure::of_report(stopped, &format::thousands(stopped))) "." }
+        html! { "Guardrails stopped " (count(stopped, "other")) "." }
     });
     lead_paragraph::lead([Some(proposed), waits, stops].into_iter().flatten())
 }

@@ -182,7 +182,7 @@ fn change_row(page: &Page, row: &PlanRow) -> Markup {
             td.name { (partner(page, &row.partner_id)) }
             td { b { bdi { (proposed_actions::headline(row)) } } br; (reason(&row.why, &row.rule)) }
             td { (hits(&row.hits)) }
-            td { (who_agrees(row)) }
+            td data-label="Must agree" { (who_agrees(row)) }
         }
     }
 }
@@ -203,7 +203,7 @@ pub(super) fn reason(why: &str, rule: &str) -> String {
 
 fn hits(hits: &[GuardrailHit]) -> Markup {
     html! {
-        @if hits.is_empty() { span.quiet { "All passed" } }
+        @if hits.is_empty() { span.quiet { "All guardrails passed" } }
         @else { ul.hits {
             @for hit in hits.iter().take(MOST_HITS) {
                 li { (effect(hit.effect)) " " (format::truncate_to_chars(&hit.reason, HIT_LENGTH)) }
@@ -217,7 +217,7 @@ fn hits(hits: &[GuardrailHit]) -> Markup {
 fn effect(effect: GuardrailEffect) -> Markup {
     let (tier, word) = match effect {
         GuardrailEffect::Changed => (Tier::Onboarding, "Made smaller:"),
-        GuardrailEffect::NeedsApproval => (Tier::Watch, "A person decides:"),
+        GuardrailEffect::NeedsApproval => (Tier::Watch, "For a person:"),
         GuardrailEffect::Stopped => (Tier::AtRisk, "Stopped:"),
         GuardrailEffect::Overridden => (Tier::Stuck, "Passed over:"),
     };
@@ -227,6 +227,6 @@ fn effect(effect: GuardrailEffect) -> Markup {
 fn who_agrees(row: &PlanRow) -> Markup {
     html! {
         @if row.needs_approval { b { "A person" } }
-        @else { span.quiet { "Nobody: the policy lets it pass" } }
+        @else { span.quiet { "Nobody, by the policy" } }
     }
 }

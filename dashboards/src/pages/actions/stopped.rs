@@ -51,7 +51,7 @@ fn stopped_row(page: &Page, row: &StoppedRow) -> Markup {
         tr {
             td.name { (partner(page, &row.partner_id)) }
             td { bdi { (proposed_actions::change_text(row.kind, settings, None)) } br; span.quiet { (reason(&row.why, &row.rule)) } }
-            td { (format::truncate_to_chars(&stopped_by, STOP_LENGTH)) }
+            td data-label="Stopped" { (format::truncate_to_chars(&stopped_by, STOP_LENGTH)) }
         }
     }
 }

@@ -93,13 +93,14 @@ impl From<&TimeToProductionRow> for Progress {
     }
 }
 
-/// Returns all partners together and the newest cohorts that are large enough to compare.
-fn shown(rows: &[Progress]) -> Option<(&Progress, Vec<&Progress>)> {
+/// Returns all partners together, and the cohorts that are large and old enough to compare.
+fn shown(rows: &[Progress], as_of: NaiveDate) -> Option<(&Progress, Vec<&Progress>)> {
     let all = rows.iter().find(|row| row.cohort.is_none() && row.partners > 0)?;
     let cohorts: Vec<&Progress> = rows
         .iter()
         .filter(|row| {
-            row.cohort.is_some() && row.partners >= SMALL_COHORT && row.within[2].is_some()
+            let is_mature = row.cohort.is_some_and(|month| matures_on(month) <= as_of);
+            is_mature && row.partners >= SMALL_COHORT
         })
         .collect();
     Some((all, cohorts))
@@ -122,7 +123,7 @@ impl Milestone {
             subtitle: html! { (self.subtitle) },
             ..Section::new(self.id, self.title, 8, self.metric)
         };
-        let Some((all, cohorts)) = shown(rows) else {
+        let Some((all, cohorts)) = shown(rows, page.context.input.as_of) else {
             return page.section(&section, &self.empty());
         };
         let drawn = last(&cohorts, COHORTS);
@@ -132,7 +133,7 @@ impl Milestone {
             "A partner that is not there yet counts for as long as it has been observed. "
             "A hollow dot ends the curve of a cohort that is still observed."
         });
-        let wide = self.draw(page.context.input, all, drawn, (763.0, 372.0));
+        let wide = self.draw(page.context.input, all, drawn, (763.0, 330.0));
         let narrow = self.draw(page.context.input, all, drawn, (NARROW, 280.0));
         page.section(&section, &wide_and_narrow(wide, narrow))
     }
@@ -245,7 +246,7 @@ impl Milestone {
             subtitle: html! { "Share of partners, by time since registration" },
             ..Section::new(self.within_id, self.within_title, 4, self.metric)
         };
-        let Some((all, cohorts)) = shown(rows) else {
+        let Some((all, cohorts)) = shown(rows, page.context.input.as_of) else {
             return page.section(&section, &self.empty());
         };
         let shown = last(&cohorts, COHORTS);

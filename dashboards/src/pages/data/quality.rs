@@ -15,7 +15,7 @@ pub(crate) const REJECTED_SOURCE: &str = "lake_rejected";
 /// The number of rows of rejected records on the page.
 const MOST_REASONS: usize = 12;
 /// The length of the longest example in characters.
-const SAMPLE_LENGTH: usize = 48;
+const SAMPLE_LENGTH: usize = 30;
 
 /// A check of the metric `data_quality`, in words.
 pub(super) struct Check {
@@ -24,50 +24,59 @@ pub(super) struct Check {
     /// What is counted, in the singular.
     pub(super) noun: &'static str,
     meaning: &'static str,
+    /// Whether figures are right all the same.
+    is_harmless: bool,
 }
 
 const CHECKS: [Check; 7] = [
     Check {
         name: "unregistered_partners",
         label: "Calls without registration",
-        noun: "partner",
+        noun: "unregistered partner",
         meaning: "They are in no cohort: send their registration",
+        is_harmless: false,
     },
     Check {
         name: "calls_before_registration",
         label: "Calls before registration",
-        noun: "partner",
+        noun: "early caller",
         meaning: "Their first call counts as day 0: check the clock or the registration",
+        is_harmless: false,
     },
     Check {
         name: "unbilled_usage",
         label: "Usage without a bill",
-        noun: "partner month",
+        noun: "unbilled partner month",
         meaning: "A question for billing; free plans are here too",
+        is_harmless: false,
     },
     Check {
         name: "bad_merges",
         label: "Merges that are void",
-        noun: "event",
+        noun: "void merge",
         meaning: "A partner merged into itself or in a circle: correct the event",
+        is_harmless: false,
     },
     Check {
         name: "dead_letters",
         label: "Rejected records",
-        noun: "record",
+        noun: "rejected record",
         meaning: "In no figure until they are replayed: rapport ingest dead-letters",
+        is_harmless: false,
     },
     Check {
         name: "late_events",
         label: "Late events",
-        noun: "event",
+        noun: "late event",
         meaning: "Counted in full; their days were computed again",
+        is_harmless: true,
     },
     Check {
         name: "duplicate_copies",
         label: "Duplicates",
         noun: "duplicate",
         meaning: "Left out of every figure; nothing to do",
+        is_harmless: true,
     },
 ];
 
@@ -105,7 +114,11 @@ pub(super) fn checks_section(page: &Page) -> Markup {
 fn check_row(row: &DataQualityRow) -> Markup {
     let known = check(&row.check);
     let label = known.map_or_else(|| row.check.replace('_', " "), |check| check.label.to_owned());
-    let tier = if row.failing == 0 { Tier::Healthy } else { Tier::Watch };
+    let tier = match known {
+        _ if row.failing == 0 => Tier::Healthy,
+        Some(check) if check.is_harmless => Tier::InsufficientEvidence,
+        _ => Tier::Watch,
+    };
     html! {
         tr {
             td.name { span.tier { (glyph::glyph(tier)) b { (label) } } }

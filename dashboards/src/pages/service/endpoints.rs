@@ -32,7 +32,7 @@ pub(super) fn section(page: &Page) -> Markup {
     }
     let most = shown.first().map_or(1, |row| row.calls).max(1);
     let body = html! {
-        div.scroll { table {
+        div.scroll { table.endpoints {
             thead { tr {
                 (header_cell(Column::Text("Endpoint"))) th.wide-only scope="col" { "Product" } (header_cell(Column::Number("Partners")))
                 th.num.sorted scope="col" aria-sort="descending" { "Calls ▾" } th.share.wide-only {}
@@ -69,7 +69,7 @@ fn endpoint_row(row: &EndpointUsageRow, most: i64) -> Markup {
 
 fn endpoint(row: &EndpointUsageRow) -> Markup {
     html! {
-        @if let Some(method) = &row.method { span.quiet { (format::truncate_to_chars(method, 12)) } " " }
+        @if let Some(method) = &row.method { span.quiet { (format::truncate_to_chars(method, 12).to_uppercase()) } " " }
         @match &row.endpoint {
             Some(endpoint) => b { (clipped_text::name(endpoint, ENDPOINT_LENGTH)) },
             None => span.quiet { "no endpoint sent" },

@@ -104,12 +104,12 @@ pub(super) fn versions_section(page: &Page) -> Markup {
     let body = html! {
         table {
             thead { tr {
-                (header_cell(Column::Text("Version"))) th.grow {} (header_cell(Column::Number("Share"))) (header_cell(Column::Number("Partners")))
+                (header_cell(Column::Text("Version"))) th.grow.wide-only {} (header_cell(Column::Number("Share"))) (header_cell(Column::Number("Partners")))
                 (header_cell(Column::Text("Sunset")))
             } }
             tbody { @for row in shown.iter().take(MOST) { tr {
                 td.name { (named(row.api_version.as_deref(), "none sent")) }
-                td.grow { (bar(row.share, "series", true)) }
+                td.grow.wide-only { (bar(row.share, "series", true)) }
                 td.num { b { (format::percent_with_places(row.share, 1)) } }
                 td.num { (format::thousands(row.partners)) }
                 td { (sunset(row)) }
@@ -124,7 +124,7 @@ fn sunset(row: &VersionAdoptionRow) -> Markup {
         return html! { span.quiet { "none set" } };
     };
     let (tier, words) = match days {
-        ..0 => (Some(Tier::AtRisk), "past, still called".to_owned()),
+        ..0 => (Some(Tier::AtRisk), "past, still in use".to_owned()),
         0..=SOON_DAYS => (Some(Tier::Watch), format!("in {}", format::counted(days, "day"))),
         _ => (None, format!("in {}", format::counted(days, "day"))),
     };

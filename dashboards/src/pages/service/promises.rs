@@ -18,7 +18,7 @@ use crate::service_rows::SlaBreachRow;
 use crate::theme::{BAD, NEGATIVE};
 
 /// The number of partners on the page.
-const MOST: usize = 15;
+const MOST: usize = 10;
 const NO_TARGET: &str = "No plan has a target. List what each plan promises in the CSV of [metrics] sla, then run rapport report again.";
 
 /// How many partners got what their plan promised in a month.
@@ -62,7 +62,7 @@ pub(super) fn lead_sentence(input: &ReportInput, month: NaiveDate) -> Option<Mar
             "Every promise of a plan was kept."
         } @else {
             b { (Figure::counted(of.breached, "partner", query("count(*) FILTER (WHERE breached)"))) }
-            " of " (Figure::count(of.partners, query("count(*)"))) " with a promise did not get it."
+            " of " (Figure::count(of.partners, query("count(*)"))) " did not get what their plan promises."
         }
     })
 }

@@ -158,7 +158,7 @@ fn promises(input: &ReportInput) -> Tile {
         history: last(&history, SPARK_PERIODS).to_vec(),
         footer: html! {
             @match now {
-                Some(_) => "Partners whose plan has a target",
+                Some(_) => "Of plans with a target",
                 None => "No plan has a target",
             }
         },

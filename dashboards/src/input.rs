@@ -11,12 +11,13 @@ use crate::action_rows::{ActionLogRow, AlertRow, PlanFacts, PlanRow};
 use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow};
 use crate::lake_rows::LakeRows;
 use crate::metric_rows::{
-    ActivationRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow, OnboardingStepRow,
-    PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow, SelfServiceRow,
-    StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
+    ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
+    OnboardingStepRow, PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow,
+    SelfServiceRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
 };
 use crate::months;
 use crate::policy_in_force::PolicyInForce;
+use crate::revenue_rows::{RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
 use crate::service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
 };
@@ -76,6 +77,10 @@ pub struct ReportInput {
     pub stuck_partners: Option<Vec<StuckPartnerRow>>,
     pub growth: Vec<GrowthRow>,
     pub cohort_retention: Vec<CohortRetentionRow>,
+    pub churn_causes: Vec<ChurnCauseRow>,
+    pub revenue_bridge: Vec<RevenueBridgeRow>,
+    pub revenue_by_product: Vec<RevenueByProductRow>,
+    pub revenue_by_kind: Vec<RevenueByKindRow>,
     pub revenue_summary: Vec<RevenueSummaryRow>,
     pub revenue_per_partner: Vec<RevenuePerPartnerRow>,
     pub partner_reliability: Vec<PartnerReliabilityRow>,

@@ -7,6 +7,7 @@
 //! - `metric_rows`, `health_rows`: the rows of metrics and of single partners
 //! - `action_rows`: the pending plan, the log of actions, the alerts
 //! - `lake_rows`: rows on the streams and tables of the lake
+//! - `revenue_rows`: the rows of the metrics on where revenue comes from
 //! - `service_rows`: the rows of the metrics on the service
 //! - `policy_in_force`: the thresholds and limits that the pages show
 //! - `site`: what a list of pages is, and what a page is rendered from
@@ -38,6 +39,7 @@ mod pages;
 mod paths;
 mod policy_in_force;
 mod report;
+mod revenue_rows;
 mod service_rows;
 mod site;
 mod theme;
@@ -58,13 +60,14 @@ pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRo
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
 pub use lake_rows::{LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
 pub use metric_rows::{
-    ActivationRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow, OnboardingStepRow,
-    PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow, SelfServiceRow,
-    StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
+    ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
+    OnboardingStepRow, PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow,
+    SelfServiceRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
 };
 pub use paths::parquet as parquet_path;
 pub use policy_in_force::PolicyInForce;
 pub use report::{ReportSummary, check_report, docs, pages, stylesheet, write_docs, write_report};
+pub use revenue_rows::{RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
 pub use service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
 };

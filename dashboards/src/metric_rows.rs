@@ -123,6 +123,14 @@ pub struct CohortRetentionRow {
     pub complete: bool,
 }
 
+/// What preceded the loss of a partner.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ChurnCauseRow {
+    pub partner_id: String,
+    /// `locked_out`, `errors`, `throttled`, `service`, `price`, `fade` or `abrupt`.
+    pub cause: String,
+}
+
 /// The revenue of a partner in a month, in the reporting currency.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RevenuePerPartnerRow {
@@ -212,7 +220,7 @@ impl DecimalValue {
     }
 }
 
-fn amount<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+pub(crate) fn amount<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     DecimalValue::deserialize(from)?.parsed()
 }
 

@@ -160,7 +160,7 @@ fn calls_chart(days: &[Option<&PartnerDayRow>], from: NaiveDate) -> Markup {
     let base = format!("against {usual} usual on a {}", day.format("%A"));
     let chart = DailyChart { from, values: &values, axis: &axis, role: SERIES, gap_label: "" };
     let svg = daily_chart(&ChartFrame { size: SIZE, title: "Calls by day", desc: &base }, chart);
-    small_chart("Calls", &format::thousands(newest as i64), &base, svg)
+    small_chart("Calls", &short_count(newest), &base, svg)
 }
 
 /// Writes a count, from a million on in millions: `9,480`, `1.8M`.

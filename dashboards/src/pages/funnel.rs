@@ -8,13 +8,16 @@ use crate::components::cohorts::{SMALL_COHORT, matures_on};
 use crate::components::figure::{self, Figure};
 use crate::components::funnel_stages::{self, STEPS, registered, total_row};
 use crate::components::shell::{Page, Section, empty_state, grid};
-use crate::components::table::{Column, Row, history_table};
-use crate::components::{glyph, lead_paragraph, onboarding_steps};
+use crate::components::table::{Column, Row, header_cell, history_table};
+use crate::components::{glyph, lead_paragraph, onboarding_steps, partner_link};
 use crate::health_rows::PartnerRow;
 use crate::input::ReportInput;
-use crate::metric_rows::FunnelRow;
+use crate::metric_rows::{FunnelRow, StuckPartnerRow};
 use crate::months;
 use crate::site::PageContext;
+
+/// The number of partners in the list of those that are stuck longest.
+const LONGEST: usize = 5;
 
 pub(crate) fn page(context: &PageContext) -> String {
     let page = Page::new(context, lead(context.input));
@@ -113,7 +116,26 @@ fn stuck_section(page: &Page) -> Markup {
             }
         } } }
     };
-    page.section(&section, &body)
+    page.section(&section, &html! { (body) (longest_stuck(page, rows)) })
+}
+
+/// Returns the partners that have been stuck longest, with their days.
+fn longest_stuck(page: &Page, rows: &[StuckPartnerRow]) -> Markup {
+    let mut longest: Vec<&StuckPartnerRow> = rows.iter().collect();
+    longest.sort_by(|a, b| {
+        b.days_in_stage.cmp(&a.days_in_stage).then_with(|| a.partner_id.cmp(&b.partner_id))
+    });
+    html! {
+        @if !longest.is_empty() {
+            table.top {
+                thead { tr { (header_cell(Column::Text("Stuck longest"))) (header_cell(Column::Number("For"))) } }
+                tbody { @for row in longest.iter().take(LONGEST) { tr {
+                    td.name { (partner_link::by_id(page.context.partners, &row.partner_id)) }
+                    td.num { (format::whole_days(row.days_in_stage)) }
+                } } }
+            }
+        }
+    }
 }
 
 /// Returns the section with the stages of each registration cohort.

@@ -10,6 +10,7 @@ use crate::metric_rows::{
     TimeToProductionRow,
 };
 use crate::months::{month_start, next_month};
+use crate::revenue_rows::{RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
 
 pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePartner]) {
     let as_of = input.as_of;
@@ -200,9 +201,72 @@ pub(super) fn growth_metrics(input: &mut ReportInput, partners: &[SamplePartner]
     }
 }
 
+/// The bridge from the gross of a month to that of the next, by partner.
+fn bridge(input: &mut ReportInput, partners: &[SamplePartner], month: NaiveDate) {
+    let as_of = input.as_of;
+    let before = month.checked_sub_months(chrono::Months::new(1)).expect("a month");
+    let mut row = RevenueBridgeRow {
+        month,
+        start: 0.0,
+        new: 0.0,
+        reactivation: 0.0,
+        expansion: 0.0,
+        contraction: 0.0,
+        churn: 0.0,
+        end: 0.0,
+        nrr: None,
+        grr: None,
+        complete: next_month(month) <= as_of,
+    };
+    for partner in partners {
+        let (was, is) = (partner.gross(before, as_of), partner.gross(month, as_of));
+        row.start += was;
+        row.end += is;
+        match (was > 0.0, is > 0.0) {
+            (false, true) => row.new += is,
+            (true, false) => row.churn += was,
+            _ => {
+                row.expansion += (is - was).max(0.0);
+                row.contraction += (was - is).max(0.0);
+            }
+        }
+    }
+    let kept = row.start - row.contraction - row.churn;
+    row.nrr = (row.start > 0.0).then(|| (kept + row.expansion) / row.start);
+    row.grr = (row.start > 0.0).then(|| kept / row.start);
+    if row.end > 0.0 {
+        sources(input, month, row.end);
+        input.revenue_bridge.push(row);
+    }
+}
+
+/// The gross of a month by product and by kind.
+fn sources(input: &mut ReportInput, month: NaiveDate, gross: f64) {
+    for (product, share) in [(Some("payments"), 0.7), (Some("accounts"), 0.25), (None, 0.05)] {
+        input.revenue_by_product.push(RevenueByProductRow {
+            month,
+            product: product.map(str::to_owned),
+            gross: gross * share,
+            net: gross * share * 0.98,
+            paying_partners: 12,
+        });
+    }
+    let kinds = [("usage", 0.8), ("subscription", 0.2), ("credit", 0.02)];
+    for (kind, share) in kinds {
+        input.revenue_by_kind.push(RevenueByKindRow {
+            month,
+            kind: kind.to_owned(),
+            amount: gross * share,
+            partners: 9,
+            share: (kind != "credit").then_some(share),
+        });
+    }
+}
+
 pub(super) fn revenue_metrics(input: &mut ReportInput, partners: &[SamplePartner]) {
     let as_of = input.as_of;
     for month in months(as_of) {
+        bridge(input, partners, month);
         let mut rows: Vec<(&SamplePartner, f64)> =
             partners.iter().map(|l| (l, l.gross(month, as_of))).filter(|(_, g)| *g > 0.0).collect();
         rows.sort_by(|a, b| b.1.total_cmp(&a.1));

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};
 use crate::input::{ColumnDoc, QueryDoc, ReportInput};
-use crate::metric_rows::{PartnerReliabilityRow, StuckPartnerRow, ThrottlingRow};
+use crate::metric_rows::{ChurnCauseRow, PartnerReliabilityRow, StuckPartnerRow, ThrottlingRow};
 use crate::months::{month_start, next_month};
 use crate::policy_in_force::PolicyInForce;
 
@@ -196,6 +196,10 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         "growth",
         "cohort_retention",
         "revenue_summary",
+        "revenue_bridge",
+        "revenue_by_product",
+        "revenue_by_kind",
+        "churn_causes",
         "revenue_per_partner",
         "partner_reliability",
         "partner_health",
@@ -291,6 +295,11 @@ fn partner_rows(input: &mut ReportInput, partner: &SamplePartner, days: u64) {
     }
     let (tier, score) = scored(partner, as_of, as_of);
     input.health.push(health_row(partner, as_of, tier, score));
+    if tier == Tier::Churned {
+        let causes = ["errors", "service", "fade", "abrupt"];
+        let cause = causes[partner.seed as usize % 4].to_owned();
+        input.churn_causes.push(ChurnCauseRow { partner_id: partner.id.clone(), cause });
+    }
     if tier == Tier::Stuck {
         input.stuck_partners.get_or_insert_default().push(StuckPartnerRow {
             partner_id: partner.id.clone(),

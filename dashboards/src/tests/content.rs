@@ -32,7 +32,9 @@ fn an_empty_lake_says_what_to_do() {
     check(&pages, "funnel.html", "rapport ingest load --stream partner-events");
     check(&pages, "funnel.html", "Nobody has taken a step yet");
     check(&pages, "growth.html", "first one starts this");
+    check(&pages, "growth.html", "No partner has churned yet");
     check(&pages, "revenue.html", "Billing events fill this page");
+    check(&pages, "revenue.html", "Revenue retention needs two months");
     check(&pages, "health.html", "rapport score run");
     check(&pages, "metrics.html", "rapport metrics run");
     check(&pages, "activation.html", "rapport ingest load --stream partner-events");
@@ -66,6 +68,17 @@ fn data_says_what_is_wrong_and_what_is_held_back() {
     ] {
         assert!(data.contains(words), "no {words}");
     }
+}
+
+#[test]
+fn revenue_says_why_it_changed() {
+    let all = pages(&programme(230, 5));
+    let revenue = page(&all, "revenue.html");
+    for words in ["Why revenue changed", "no product given", "Subscription", "NRR"] {
+        assert!(revenue.contains(words), "no {words}");
+    }
+    let growth = page(&all, "growth.html");
+    assert!(growth.contains("Stopped at once"));
 }
 
 #[test]

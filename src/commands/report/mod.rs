@@ -1,5 +1,6 @@
 //! `rapport report`: writes one run of the lake as static pages.
 //!
+//! - `metric_rows`: the rows of metrics that pages show
 //! - `plan_rows`: the pending plan and the log of actions
 //! - `alert_rows`: the open alerts
 //! - `lake_rows`: the streams and tables of the lake
@@ -7,6 +8,7 @@
 
 mod alert_rows;
 mod lake_rows;
+mod metric_rows;
 mod plan_rows;
 mod text_table;
 
@@ -16,14 +18,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use actions::Plan;
-use anyhow::Context;
-use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use chrono::{DateTime, NaiveDate, Utc};
 use dashboards::{
-    ColumnDoc, ErrorAlarmRow, HealthRow, HeldBackMetric, HistoryRow, PartnerDayRow, PartnerRow,
-    PolicyInForce, Provenance, QueryDoc, ReportInput, SignalRow,
+    ColumnDoc, HealthRow, HeldBackMetric, HistoryRow, PartnerDayRow, PartnerRow, PolicyInForce,
+    Provenance, QueryDoc, ReportInput, SignalRow,
 };
 use domain::{Day, Stream, counted};
 use futures::StreamExt;
@@ -187,28 +187,7 @@ async fn fill_metrics(
         input.parquet.insert(name.clone(), bytes);
         results.insert(name, rows);
     }
-    input.funnel = typed(&results, "funnel")?;
-    input.onboarding_steps = typed(&results, "onboarding_steps")?;
-    input.time_to_first_call = typed(&results, "time_to_first_call")?;
-    input.time_to_production = typed(&results, "time_to_production")?;
-    input.activation = typed(&results, "activation")?;
-    input.self_service = typed(&results, "self_service")?;
-    input.growth = typed(&results, "growth")?;
-    input.cohort_retention = typed(&results, "cohort_retention")?;
-    input.revenue_summary = typed(&results, "revenue_summary")?;
-    input.revenue_per_partner = typed(&results, "revenue_per_partner")?;
-    input.partner_reliability = typed(&results, "partner_reliability")?;
-    input.throttling = typed(&results, "throttling")?;
-    input.product_usage = typed(&results, "product_usage")?;
-    input.endpoint_usage = typed(&results, "endpoint_usage")?;
-    input.sla_breaches = typed(&results, "sla_breaches")?;
-    input.version_adoption = typed(&results, "version_adoption")?;
-    input.error_alarms = results.get("error_trend").map_or_else(|| Ok(Vec::new()), alarms)?;
-    input.data_quality = typed(&results, "data_quality")?;
-    if results.contains_key("stuck_partners") {
-        input.stuck_partners = Some(typed(&results, "stuck_partners")?);
-    }
-    Ok(())
+    metric_rows::fill(&results, input)
 }
 
 /// The keys of a Parquet file's schema metadata that say where its rows come from.
@@ -252,24 +231,6 @@ fn last_good(out: &Path, query: &Query) -> Option<QueryResult> {
     let bytes = std::fs::read(out.join(dashboards::parquet_path(&query.name))).ok()?;
     let (schema, batches) = lake::parquet_rows(bytes).ok()?;
     query.accepts(&schema).then_some(QueryResult { schema, batches })
-}
-
-fn typed<T: serde::de::DeserializeOwned>(
-    results: &BTreeMap<String, QueryResult>,
-    name: &str,
-) -> anyhow::Result<Vec<T>> {
-    results.get(name).map_or_else(|| Ok(Vec::new()), polars_frames::typed_rows)
-}
-
-/// Returns the days of `error_trend` with an alarm: few of its many rows.
-fn alarms(rows: &QueryResult) -> anyhow::Result<Vec<ErrorAlarmRow>> {
-    let raised = |batch: &RecordBatch| -> anyhow::Result<RecordBatch> {
-        let alarm = batch.column_by_name("alarm").and_then(|column| column.as_boolean_opt());
-        let alarm = alarm.context("error_trend has no column alarm of true and false")?;
-        Ok(filter_record_batch(batch, alarm)?)
-    };
-    let batches = rows.batches.iter().map(raised).collect::<anyhow::Result<Vec<_>>>()?;
-    polars_frames::typed_rows(&QueryResult { schema: Arc::clone(&rows.schema), batches })
 }
 
 /// Returns the rows that the page of a metric shows.

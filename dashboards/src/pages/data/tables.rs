@@ -3,9 +3,9 @@
 use domain::{Tier, format};
 use maud::{Markup, html};
 
-use crate::components::glyph;
 use crate::components::shell::{Page, Section, empty_state};
 use crate::components::table::{Column, bar, header_cell};
+use crate::components::{glyph, health_summary};
 use crate::input::HeldBackMetric;
 use crate::lake_rows::TableRow;
 use crate::paths;
@@ -51,7 +51,7 @@ fn held_back_item(page: &Page, name: &str, metric: &HeldBackMetric) -> Markup {
                     @if page.context.input.queries.contains_key(name) { a href=(paths::sql(name)) { (name) } } @else { b { (name) } }
                     span { (shown) }
                 }
-                p { (format::truncate_to_chars(&metric.reason, REASON_LENGTH)) "." }
+                p { (health_summary::sentence(&format::truncate_to_chars(&metric.reason, REASON_LENGTH))) }
             }
         }
     }

@@ -14,8 +14,6 @@ use crate::service_rows::{ProductUsageRow, VersionAdoptionRow};
 
 /// The number of products and of versions on the page.
 const MOST: usize = 12;
-/// A sunset so many days away or fewer is marked.
-const SOON_DAYS: i64 = 90;
 
 /// Returns the last complete month among those given, or the running one if there is no other.
 pub(super) fn shown_month(
@@ -124,15 +122,8 @@ fn sunset(row: &VersionAdoptionRow) -> Markup {
         return html! { span.quiet { "none set" } };
     };
     let (tier, words) = match days {
-        ..0 => (Some(Tier::AtRisk), "past, still in use".to_owned()),
-        0..=SOON_DAYS => (Some(Tier::Watch), format!("in {}", format::counted(days, "day"))),
-        _ => (None, format!("in {}", format::counted(days, "day"))),
+        ..0 => (Tier::AtRisk, "past, still in use".to_owned()),
+        _ => (Tier::Watch, format!("in {}", format::counted(days, "day"))),
     };
-    html! {
-        (format::date_with_year(on)) br;
-        @match tier {
-            Some(tier) => (glyph::with_text(tier, &words)),
-            None => span.quiet { (words) },
-        }
-    }
+    html! { (format::date_with_year(on)) br; (glyph::with_text(tier, &words)) }
 }

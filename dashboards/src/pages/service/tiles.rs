@@ -78,20 +78,17 @@ fn on(month: NaiveDate) -> String {
     format!("on {}", format::month(month))
 }
 
-/// Returns the query for the difference of an aggregate between two months.
-fn difference(sql: &str, now: &MonthTotal, before: &MonthTotal) -> String {
-    format!("({}) - ({})", now.query(sql), before.query(sql))
+/// Returns the query that compares an aggregate of two months, named `a.v` and `b.v`.
+fn compared(what: &str, sql: &str, now: &MonthTotal, before: &MonthTotal) -> String {
+    let [a, b] = [now, before].map(|total| total.query(&format!("{sql} AS v")));
+    format!("SELECT {what} FROM ({a}) a, ({b}) b")
 }
 
 fn calls(totals: &[MonthTotal]) -> Tile {
     let (now, before) = last_two(totals);
     let change = now.zip(before).filter(|(_, b)| b.calls > 0).map(|(now, before)| {
         let by = now.calls as f64 / before.calls as f64 - 1.0;
-        let query = format!(
-            "SELECT CAST(({}) AS DOUBLE) / ({}) - 1",
-            now.query("sum(calls)"),
-            before.query("sum(calls)")
-        );
+        let query = compared("CAST(a.v AS DOUBLE) / b.v - 1", "sum(calls)", now, before);
         let by = Figure::new(format::signed_percent(by), by, query);
         TileChange { by, base: on(before.month), tone: Tone::Neutral }
     });
@@ -129,7 +126,7 @@ fn rate_tile(rate: &Rate, totals: &[MonthTotal]) -> Tile {
         value: now.map(|now| percent_value((rate.of)(now), now.query(rate.sql))),
         change: now.zip(before).map(|(now, before)| {
             let by = (rate.of)(now) - (rate.of)(before);
-            let query = format!("SELECT {}", difference(rate.sql, now, before));
+            let query = compared("a.v - b.v", rate.sql, now, before);
             points(by, &on(before.month), query, rate.up_is_good)
         }),
         history: last(&history, SPARK_PERIODS).to_vec(),

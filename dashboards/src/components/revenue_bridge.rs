@@ -50,7 +50,11 @@ fn line(input: &ReportInput, row: &RevenueBridgeRow) -> Row {
     let amount = |v: f64| format::money(v, &input.currency);
     // A loss is written with a minus, nothing as 0.
     let loss = |v: f64| amount(if v > 0.0 { -v } else { 0.0 });
-    let rate = |r: Option<f64>| format::known_or_unknown(r, format::percent);
+    // Half a month beside a whole one is no rate.
+    let rate = |r: Option<f64>| match r {
+        _ if !row.complete => "not yet".to_owned(),
+        r => format::known_or_unknown(r, format::percent),
+    };
     let cells = vec![
         format::month_year(row.month),
         amount(row.start),
@@ -69,18 +73,24 @@ fn line(input: &ReportInput, row: &RevenueBridgeRow) -> Row {
 /// Returns the section with the chart of net and gross revenue retention.
 pub(crate) fn retention_section(page: &Page) -> Markup {
     let input = page.context.input;
+    let running = input.revenue_bridge.last().filter(|row| !row.complete);
     let section = Section {
+        note: running.map(|row| html! {
+            (format::long_month(row.month)) " is shown from " (format::date(months::next_month(row.month))) " on."
+        }),
         subtitle: html! { "What last month’s payers pay this month, with what they pay more (net, NRR) and without it (gross, GRR)" },
         ..Section::new("revenue-retention", "Revenue retention", 4, "revenue_bridge")
     };
-    if input.revenue_bridge.iter().all(|row| row.nrr.is_none()) {
-        let none = "Revenue retention needs two months with charges.";
+    let complete: Vec<&RevenueBridgeRow> =
+        input.revenue_bridge.iter().filter(|row| row.complete).collect();
+    if complete.iter().all(|row| row.nrr.is_none()) {
+        let none = "Revenue retention needs two whole months with charges.";
         return page.section(&section, &empty_state(none));
     }
     let draw = |periods: usize, size: (f64, f64)| {
-        let from = input.revenue_bridge.iter().position(|row| row.nrr.is_some()).unwrap_or(0);
-        let rows = last(&input.revenue_bridge[from..], periods);
-        let period = |(i, row): (usize, &RevenueBridgeRow)| Period {
+        let from = complete.iter().position(|row| row.nrr.is_some()).unwrap_or(0);
+        let rows = last(&complete[from..], periods);
+        let period = |(i, row): (usize, &&RevenueBridgeRow)| Period {
             label: format::month(row.month),
             note: months::axis_note(
                 i.checked_sub(1).map(|i| rows[i].month),

@@ -48,7 +48,7 @@ fn lead(input: &ReportInput) -> Markup {
     };
     let untold = count(&|alert| alert.told.is_empty() && !is_snoozed(input, alert));
     let untold = (untold > 0).then(|| {
-        html! { b { "Nobody was told" } " of " (of_report(untold)) "." }
+        html! { b { "Nobody was told" } " of " (of_report(untold)) " of them." }
     });
     let snoozed = count(&|alert| is_snoozed(input, alert));
     let snoozed = (snoozed > 0).then(|| {

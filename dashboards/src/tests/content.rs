@@ -34,7 +34,7 @@ fn an_empty_lake_says_what_to_do() {
     check(&pages, "growth.html", "first one starts this");
     check(&pages, "growth.html", "No partner has churned yet");
     check(&pages, "revenue.html", "Billing events fill this page");
-    check(&pages, "revenue.html", "Revenue retention needs two months");
+    check(&pages, "revenue.html", "Revenue retention needs two whole months");
     check(&pages, "health.html", "rapport score run");
     check(&pages, "metrics.html", "rapport metrics run");
     check(&pages, "activation.html", "rapport ingest load --stream partner-events");

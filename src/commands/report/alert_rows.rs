@@ -52,7 +52,7 @@ fn row(alert: &OpenAlert) -> AlertRow {
 
 /// Returns an instant that is written as text; an empty text is none.
 fn instant(text: &str) -> Option<DateTime<Utc>> {
-    parse_instant(text).and_then(DateTime::from_timestamp_micros)
+    parse_instant(text).and_then(DateTime::<Utc>::from_timestamp_micros)
 }
 
 fn cells(alert: OpenAlert) -> [String; 10] {

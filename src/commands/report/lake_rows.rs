@@ -61,7 +61,7 @@ pub(super) async fn fill(project: &Project, input: &mut ReportInput) -> anyhow::
 
 /// Returns an instant that is written as text.
 fn instant(text: &str) -> Option<DateTime<Utc>> {
-    parse_instant(text).and_then(DateTime::from_timestamp_micros)
+    parse_instant(text).and_then(DateTime::<Utc>::from_timestamp_micros)
 }
 
 fn count<N: TryInto<i64>>(n: N) -> i64 {

@@ -86,13 +86,13 @@ pub(super) fn section(page: &Page) -> Markup {
         section.note = Some(html! { "The furthest from their target are shown; the CSV has all." });
     }
     let body = html! {
-        table.top {
+        div.scroll { table.top {
             thead { tr {
                 (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Availability"))) (header_cell(Column::Number("Promised")))
                 (header_cell(Column::Number("p99"))) (header_cell(Column::Number("Promised")))
             } }
             tbody { @for row in missed.iter().take(MOST) { (missed_row(page, row)) } }
-        }
+        } }
     };
     page.section(&section, &body)
 }

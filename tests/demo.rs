@@ -145,8 +145,11 @@ fn check_pages(report: &Path, partners: u32) {
         }
     }
     let pages: Vec<_> = seen.iter().filter_map(|page| page.file_name()?.to_str()).collect();
-    for page in ["index.html", "funnel.html", "growth.html", "revenue.html", "health.html"] {
-        assert!(pages.contains(&page), "no {page} among {pages:?}");
+    let named =
+        ["index", "funnel", "activation", "growth", "revenue", "service", "health", "actions"];
+    for name in named.into_iter().chain(["alerts", "data"]) {
+        let page = format!("{name}.html");
+        assert!(pages.contains(&page.as_str()), "no {page} among {pages:?}");
     }
     let of_partners =
         seen.iter().filter(|page| page.parent().is_some_and(|p| p.ends_with("partners")));

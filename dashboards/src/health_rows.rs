@@ -1,7 +1,7 @@
-//! Rows about single partners: health, its history, daily traffic, milestones, proposed actions.
+//! Rows about single partners: health, its history, daily traffic, milestones.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::{ActionKind, Day, Setting, SignalName, Stage, Tier, format};
+use domain::{SignalName, Stage, Tier, format};
 use serde::{Deserialize, Deserializer};
 
 use crate::tiers;
@@ -95,21 +95,6 @@ pub struct PartnerDayRow {
     pub client_errors: i64,
     pub server_errors: i64,
     pub throttled: i64,
-}
-
-/// A proposed action of the pending plan.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PlanRow {
-    pub partner_id: String,
-    pub kind: ActionKind,
-    pub from: Option<Setting>,
-    pub to: Option<Setting>,
-    /// The day on which the change ends by itself.
-    pub until: Option<Day>,
-    /// The rule that asked for the change, and the reason.
-    pub why: String,
-    /// What each guardrail said.
-    pub guardrails: Vec<String>,
 }
 
 /// The milestones of a partner, from the view `partners`. `None`: the partner has not reached it.

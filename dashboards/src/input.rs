@@ -7,13 +7,20 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::Tier;
 
-use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow};
+use crate::action_rows::{ActionLogRow, AlertRow, PlanFacts, PlanRow};
+use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow};
+use crate::lake_rows::LakeRows;
 use crate::metric_rows::{
-    ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
-    RevenuePerPartnerRow, RevenueSummaryRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow,
+    ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
+    OnboardingStepRow, PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow,
+    SelfServiceRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
 };
 use crate::months;
 use crate::policy_in_force::PolicyInForce;
+use crate::revenue_rows::{RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
+use crate::service_rows::{
+    EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
+};
 
 /// A metric whose newest rows are not shown, because they failed a check or could not be computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,16 +68,33 @@ pub struct ReportInput {
     pub scored_at: Option<DateTime<Utc>>,
 
     pub funnel: Vec<FunnelRow>,
+    pub onboarding_steps: Vec<OnboardingStepRow>,
     pub time_to_first_call: Vec<TimeToFirstCallRow>,
+    pub time_to_production: Vec<TimeToProductionRow>,
     pub activation: Vec<ActivationRow>,
+    pub self_service: Vec<SelfServiceRow>,
     /// `None`: the metric was not computed.
     pub stuck_partners: Option<Vec<StuckPartnerRow>>,
     pub growth: Vec<GrowthRow>,
     pub cohort_retention: Vec<CohortRetentionRow>,
+    pub churn_causes: Vec<ChurnCauseRow>,
+    pub revenue_bridge: Vec<RevenueBridgeRow>,
+    pub revenue_by_product: Vec<RevenueByProductRow>,
+    pub revenue_by_kind: Vec<RevenueByKindRow>,
     pub revenue_summary: Vec<RevenueSummaryRow>,
     pub revenue_per_partner: Vec<RevenuePerPartnerRow>,
     pub partner_reliability: Vec<PartnerReliabilityRow>,
     pub throttling: Vec<ThrottlingRow>,
+
+    pub product_usage: Vec<ProductUsageRow>,
+    pub endpoint_usage: Vec<EndpointUsageRow>,
+    pub sla_breaches: Vec<SlaBreachRow>,
+    pub version_adoption: Vec<VersionAdoptionRow>,
+    /// The days of `error_trend` with an alarm.
+    pub error_alarms: Vec<ErrorAlarmRow>,
+    pub data_quality: Vec<DataQualityRow>,
+    /// The streams and tables of the lake.
+    pub lake: LakeRows,
 
     /// The newest scores, one row per partner.
     pub health: Vec<HealthRow>,
@@ -78,7 +102,13 @@ pub struct ReportInput {
     pub history: Vec<HistoryRow>,
     /// The production traffic of the last 60 to 90 days.
     pub daily: Vec<PartnerDayRow>,
+    /// The changes of the pending plan, and what else it says.
     pub plan: Vec<PlanRow>,
+    pub plan_facts: PlanFacts,
+    /// The log of actions, newest first.
+    pub action_log: Vec<ActionLogRow>,
+    /// The open alerts, by rule in the order of the policy.
+    pub alerts: Vec<AlertRow>,
     pub partners: Vec<PartnerRow>,
 
     /// The rows of metrics and tables as CSV, by name. They are written to `data/NAME.csv`.

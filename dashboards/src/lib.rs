@@ -5,6 +5,10 @@
 //!
 //! - `input`: what a report is made of
 //! - `metric_rows`, `health_rows`: the rows of metrics and of single partners
+//! - `action_rows`: the pending plan, the log of actions, the alerts
+//! - `lake_rows`: rows on the streams and tables of the lake
+//! - `revenue_rows`: the rows of the metrics on where revenue comes from
+//! - `service_rows`: the rows of the metrics on the service
 //! - `policy_in_force`: the thresholds and limits that the pages show
 //! - `site`: what a list of pages is, and what a page is rendered from
 //! - `pages`: the lists of pages, and a file for each page
@@ -20,6 +24,7 @@
 //! - `atomic_folder`: replaces a folder of pages in one step
 //! - `error`: the errors of writing
 
+mod action_rows;
 mod atomic_folder;
 mod charts;
 mod components;
@@ -27,12 +32,15 @@ mod csvw;
 mod error;
 mod health_rows;
 mod input;
+mod lake_rows;
 mod metric_rows;
 mod months;
 mod pages;
 mod paths;
 mod policy_in_force;
 mod report;
+mod revenue_rows;
+mod service_rows;
 mod site;
 mod theme;
 mod tiers;
@@ -43,13 +51,23 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
+pub use action_rows::{
+    ActionLogRow, AlertRow, GuardrailEffect, GuardrailHit, PlanFacts, PlanRow, StoppedRow,
+    UnlikeRow,
+};
 pub use error::ReportError;
-pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, SignalRow};
+pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
+pub use lake_rows::{LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
 pub use metric_rows::{
-    ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, PartnerReliabilityRow,
-    RevenuePerPartnerRow, RevenueSummaryRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow,
+    ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
+    OnboardingStepRow, PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow,
+    SelfServiceRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
 };
 pub use paths::parquet as parquet_path;
 pub use policy_in_force::PolicyInForce;
 pub use report::{ReportSummary, check_report, docs, pages, stylesheet, write_docs, write_report};
+pub use revenue_rows::{RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
+pub use service_rows::{
+    EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
+};

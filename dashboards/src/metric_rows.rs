@@ -31,6 +31,45 @@ pub struct TimeToFirstCallRow {
     pub within_30d: Option<f64>,
 }
 
+/// A step of onboarding. On the rows of all cohorts `cohort_month` is `None`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct OnboardingStepRow {
+    pub cohort_month: Option<NaiveDate>,
+    /// 1 to 9.
+    pub step: i64,
+    pub name: String,
+    pub reached: i64,
+    pub median_seconds: Option<f64>,
+    pub step_median_seconds: Option<f64>,
+    pub waiting: i64,
+    pub median_waiting_days: Option<i64>,
+}
+
+/// The time from registration to the first success in production, by registration cohort.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct TimeToProductionRow {
+    pub cohort_month: Option<NaiveDate>,
+    pub partners: i64,
+    pub reached: i64,
+    pub median_seconds: Option<f64>,
+    pub p90_seconds: Option<f64>,
+    pub within_1d: Option<f64>,
+    pub within_7d: Option<f64>,
+    pub within_30d: Option<f64>,
+    pub within_90d: Option<f64>,
+}
+
+/// The partners of a go-live cohort that needed no support ticket before.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct SelfServiceRow {
+    pub cohort_month: Option<NaiveDate>,
+    pub live: i64,
+    pub touchless: i64,
+    pub touchless_rate: Option<f64>,
+    pub tickets_before_live: i64,
+    pub median_days_to_live: Option<i64>,
+}
+
 /// The partners of a registration cohort that went live within 30 days.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ActivationRow {
@@ -82,6 +121,14 @@ pub struct CohortRetentionRow {
     #[serde(deserialize_with = "amount")]
     pub gross: f64,
     pub complete: bool,
+}
+
+/// What preceded the loss of a partner.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ChurnCauseRow {
+    pub partner_id: String,
+    /// `locked_out`, `errors`, `throttled`, `service`, `price`, `fade` or `abrupt`.
+    pub cause: String,
 }
 
 /// The revenue of a partner in a month, in the reporting currency.
@@ -146,6 +193,14 @@ pub struct ThrottlingRow {
     pub needs_upgrade: bool,
 }
 
+/// A check of the data. `sample` is an example of what it found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct DataQualityRow {
+    pub check: String,
+    pub failing: i64,
+    pub sample: Option<String>,
+}
+
 /// A decimal as a JSON number, or as a JSON string that keeps all its digits.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -165,7 +220,7 @@ impl DecimalValue {
     }
 }
 
-fn amount<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+pub(crate) fn amount<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     DecimalValue::deserialize(from)?.parsed()
 }
 

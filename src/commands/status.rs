@@ -16,58 +16,58 @@ use crate::table::Table;
 /// Files below this size are small, bytes: `lake compact` merges them.
 const SMALL_FILE: u64 = 8 << 20;
 
-/// What the command prints.
+/// What the command prints, and the page Data shows.
 #[derive(Debug, Serialize)]
-struct LakeStatus {
+pub(crate) struct LakeStatus {
     /// The instant that the API calls are complete to.
-    watermark: Option<String>,
-    tables: Vec<TableStatus>,
-    streams: Vec<StreamStatus>,
-    dead_letters: Vec<RejectedCount>,
+    pub(crate) watermark: Option<String>,
+    pub(crate) tables: Vec<TableStatus>,
+    pub(crate) streams: Vec<StreamStatus>,
+    pub(crate) dead_letters: Vec<RejectedCount>,
 }
 
 #[derive(Debug, Serialize)]
-struct TableStatus {
-    table: String,
-    version: u64,
-    rows: u64,
-    files: u64,
-    bytes: u64,
+pub(crate) struct TableStatus {
+    pub(crate) table: String,
+    pub(crate) version: u64,
+    pub(crate) rows: u64,
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
     /// Small files of closed days that have several files.
-    small_files: u64,
+    pub(crate) small_files: u64,
     /// Duplicate events that compaction dropped.
-    copies_dropped: u64,
+    pub(crate) copies_dropped: u64,
     /// Records that erasures deleted.
-    erased: u64,
+    pub(crate) erased: u64,
     /// Records that were deleted when their day was sealed.
-    retired: u64,
+    pub(crate) retired: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct StreamStatus {
-    stream: &'static str,
-    watermark: Option<String>,
-    partitions: usize,
-    loaded_files: usize,
+pub(crate) struct StreamStatus {
+    pub(crate) stream: &'static str,
+    pub(crate) watermark: Option<String>,
+    pub(crate) partitions: usize,
+    pub(crate) loaded_files: usize,
     /// The partition that holds the watermark back.
-    slowest: Option<SlowestPartition>,
+    pub(crate) slowest: Option<SlowestPartition>,
 }
 
 #[derive(Debug, Serialize)]
-struct SlowestPartition {
+pub(crate) struct SlowestPartition {
     /// `<cluster>/<topic>/<topic id>/<partition>`, or `file/<stream>/<sha256>`.
-    partition: String,
-    next_offset: i64,
-    newest: Option<String>,
-    reached: Option<String>,
-    age_seconds: Option<i64>,
+    pub(crate) partition: String,
+    pub(crate) next_offset: i64,
+    pub(crate) newest: Option<String>,
+    pub(crate) reached: Option<String>,
+    pub(crate) age_seconds: Option<i64>,
 }
 
 #[derive(Debug, Serialize)]
-struct RejectedCount {
-    stream: String,
-    reason: String,
-    rows: u64,
+pub(crate) struct RejectedCount {
+    pub(crate) stream: String,
+    pub(crate) reason: String,
+    pub(crate) rows: u64,
 }
 
 /// Prints the status. Ages are counted from `now`, µs.
@@ -83,7 +83,8 @@ pub(crate) async fn run(lake: &Lake, format: Format, now: i64) -> anyhow::Result
     }
 }
 
-async fn read(lake: &Lake, now: i64) -> anyhow::Result<LakeStatus> {
+/// Reads the status of the lake. Ages are counted from `now`, µs.
+pub(crate) async fn read(lake: &Lake, now: i64) -> anyhow::Result<LakeStatus> {
     let watermark = lake.watermark().await?;
     let mut status = LakeStatus {
         watermark: watermark.map(format_instant),

@@ -10,6 +10,7 @@
 //! - `spark`: sparklines
 //! - `curve`: the concentration curve
 //! - `heatmap`: retention by cohort
+//! - `steps`: shares that rise over time as steps
 //! - `dots`: a median and a percentile in a table cell
 
 pub(crate) mod areas;
@@ -23,6 +24,7 @@ pub(crate) mod lines;
 pub(crate) mod scale;
 pub(crate) mod score;
 pub(crate) mod spark;
+pub(crate) mod steps;
 
 /// The width of a drawing for phones in px.
 pub(crate) const NARROW: f64 = 358.0;

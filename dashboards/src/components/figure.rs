@@ -74,6 +74,12 @@ pub(crate) fn plan_changes(n: usize) -> Markup {
     html! { data value=(n) data-plan="changes" { (format::thousands(n)) } }
 }
 
+/// Returns a figure about the report itself, such as the number of metrics held back. No table holds
+/// it, so there is no query.
+pub(crate) fn of_report(value: impl Display, text: &str) -> Markup {
+    html! { data value=(value) data-report="made" { (text) } }
+}
+
 /// Returns a sentence that scoring or a plan wrote. Its figures have no query.
 pub(crate) fn prewritten(text: &str) -> Markup {
     html! { span.said { (text) } }

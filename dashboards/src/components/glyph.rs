@@ -36,7 +36,9 @@ pub(crate) fn with_short_label(tier: Tier) -> Markup {
     with_text(tier, tiers::short_label(tier))
 }
 
-fn with_text(tier: Tier, text: &str) -> Markup {
+/// Returns the glyph of a tier and another text in its colour, where something else than a partner is
+/// well or not.
+pub(crate) fn with_text(tier: Tier, text: &str) -> Markup {
     html! {
         span class={ "tier " (tiers::slug(tier)) "-text" } { (glyph(tier)) (text) }
     }

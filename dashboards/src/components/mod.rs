@@ -12,7 +12,11 @@
 //! - `partner_link`: the name of a partner as a link
 //! - `cohorts`: which registration cohorts can be compared
 //! - `funnel_stages`: the section with the stages of the funnel
+//! - `onboarding_steps`: the section with the steps of onboarding
 //! - `growth_by_month`: the section on growth accounting
+//! - `churn_causes`: the section on what preceded each loss
+//! - `revenue_bridge`: the sections on why revenue changed
+//! - `revenue_sources`: revenue by product and by kind
 //! - `revenue_change`: the change of gross revenue in a sentence
 //! - `retention`: the sections on go-live cohorts
 //! - `health_summary`: the number of partners in each tier
@@ -20,6 +24,7 @@
 //! - `traffic`: the traffic of a partner
 //! - `proposed_actions`: sentences about proposed actions
 
+pub(crate) mod churn_causes;
 pub(crate) mod clipped_text;
 pub(crate) mod cohorts;
 pub(crate) mod contributions;
@@ -31,10 +36,13 @@ pub(crate) mod growth_by_month;
 pub(crate) mod health_summary;
 pub(crate) mod held_back;
 pub(crate) mod lead_paragraph;
+pub(crate) mod onboarding_steps;
 pub(crate) mod partner_link;
 pub(crate) mod proposed_actions;
 pub(crate) mod retention;
+pub(crate) mod revenue_bridge;
 pub(crate) mod revenue_change;
+pub(crate) mod revenue_sources;
 pub(crate) mod shell;
 pub(crate) mod table;
 pub(crate) mod tile;

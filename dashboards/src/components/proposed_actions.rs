@@ -1,22 +1,31 @@
 //! Sentences about proposed actions.
 
-use domain::{ActionKind, format};
+use domain::{ActionKind, Day, Setting, format};
 use maud::{Markup, html};
 
+use crate::action_rows::PlanRow;
 use crate::components::figure;
-use crate::health_rows::PlanRow;
 
 /// Returns a headline: `Quota 600 → 900 calls a minute`.
 pub(crate) fn headline(row: &PlanRow) -> String {
-    let [from, to] = [&row.from, &row.to]
-        .map(|setting| setting.as_ref().map(|setting| format::plain_setting(Some(setting))));
-    let text = match (row.kind, from, to) {
+    change_text(row.kind, [row.from.as_ref(), row.to.as_ref()], row.until)
+}
+
+/// Returns the headline of a change from one setting to another.
+pub(crate) fn change_text(
+    kind: ActionKind,
+    settings: [Option<&Setting>; 2],
+    until: Option<Day>,
+) -> String {
+    let [from, to] =
+        settings.map(|setting| setting.map(|setting| format::plain_setting(Some(setting))));
+    let text = match (kind, from, to) {
         (ActionKind::SetQuota, from, to) => {
             let change = match (from, to) {
                 (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
                 (from, to) => to.or(from).unwrap_or_default(),
             };
-            let until = row.until.map(format::plain_date_with_year);
+            let until = until.map(format::plain_date_with_year);
             let until = until.map_or_else(String::new, |day| format!(" until {day}"));
             format!("Quota {change} calls a minute{until}")
         }
@@ -26,7 +35,8 @@ pub(crate) fn headline(row: &PlanRow) -> String {
         }
         (ActionKind::RouteSupport, None, None) => "To support".to_owned(),
         (ActionKind::ApproveProduction, ..) => "Approve for production".to_owned(),
-        (ActionKind::Notify, from, to) => format!("Tell {}", to.or(from).unwrap_or_default()),
+        (ActionKind::Notify, Some(from), None) => format!("Tell {from} that it is over"),
+        (ActionKind::Notify, _, to) => format!("Tell {}", to.unwrap_or_default()),
     };
     format::truncate_to_chars(&format::name_or_id(None, text.trim()), HEADLINE_LENGTH)
 }
@@ -45,7 +55,7 @@ pub(crate) fn sentence(row: &PlanRow) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Setting, SupportRoute};
+    use domain::SupportRoute;
 
     use super::*;
 
@@ -65,8 +75,11 @@ mod tests {
                 from,
                 to,
                 until: until.map(|day| day.parse().expect("a date")),
+                rule: String::new(),
                 why: String::new(),
                 guardrails: Vec::new(),
+                hits: Vec::new(),
+                needs_approval: false,
             };
             assert_eq!(headline(&row), expected);
         }
@@ -84,6 +97,7 @@ mod tests {
         check(RouteSupport, None, Some(route()), None, routed);
         let left = "Leave the support queue integration-help P2, 24 h";
         check(RouteSupport, Some(route()), None, None, left);
-        check(Notify, None, Some(manager), None, "Tell its manager");
+        check(Notify, None, Some(manager.clone()), None, "Tell its manager");
+        check(Notify, Some(manager), None, None, "Tell its manager that it is over");
     }
 }

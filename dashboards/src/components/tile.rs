@@ -1,5 +1,6 @@
 //! A tile: label and period, value, change, sparkline, and a line on the incomplete period.
 
+use domain::format;
 use maud::{Markup, PreEscaped, html};
 
 use crate::charts::spark::tile_spark;
@@ -83,4 +84,30 @@ pub(crate) fn tone(change: f64, up_is_good: bool) -> Tone {
     } else {
         Tone::Bad
     }
+}
+
+/// Returns the change of a ratio in percentage points. A change that rounds to zero has no tone.
+pub(crate) fn points(by: f64, base: &str, query: String, up_is_good: bool) -> TileChange {
+    let number = format::signed_decimal(by * 100.0, 1);
+    let is_visible = number.starts_with(['+', format::MINUS]);
+    let tone = if is_visible { tone(by, up_is_good) } else { Tone::Neutral };
+    let shown = format!("{number}{}pp", format::NARROW_NO_BREAK_SPACE);
+    let base = format!("{base}{}", better_or_worse(tone));
+    TileChange { by: Figure::new(shown, by, query), base, tone }
+}
+
+/// Returns what stands after the base of a change with a tone.
+pub(crate) fn better_or_worse(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Good => ", better",
+        Tone::Bad => ", worse",
+        Tone::Neutral => "",
+    }
+}
+
+/// Returns a ratio in 0–1 as the value of a tile.
+pub(crate) fn percent_value(ratio: f64, query: String) -> TileValue {
+    let shown = format::percent_with_places(ratio, 1);
+    let number = shown.trim_end_matches(['%', format::NARROW_NO_BREAK_SPACE]).to_owned();
+    TileValue { number, unit: "%".to_owned(), exact: ratio.to_string(), query }
 }

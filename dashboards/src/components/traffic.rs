@@ -1,4 +1,6 @@
-//! The traffic of a partner: four small charts by day, and the last 28 days in figures.
+//! The traffic of a partner or of all: four small charts by day, and the last 28 days in figures.
+
+use std::collections::BTreeMap;
 
 use chrono::{Days, NaiveDate};
 use domain::format;
@@ -10,7 +12,7 @@ use crate::components::shell::{Page, Section, empty_state};
 use crate::components::table::{Column, HistoryTable, Row, table};
 use crate::health_rows::{HealthRow, PartnerDayRow};
 use crate::metric_rows::{PartnerReliabilityRow, ThrottlingRow};
-use crate::theme::{ColourRole, NEGATIVE, SERIES};
+use crate::theme::{ColourRole, NEGATIVE, SERIES, SERIES_2};
 
 /// The number of days in a chart.
 const DAYS: u64 = 60;
@@ -28,6 +30,21 @@ const RATE_CHARTS: [RateChart; 3] = [
     RateChart { label: "Partner-caused errors", count: |row| row.client_errors, role: NEGATIVE },
     RateChart { label: "Server errors", count: |row| row.server_errors, role: NEGATIVE },
     RateChart { label: "Throttled", count: |row| row.throttled, role: NEGATIVE },
+];
+
+/// The charts of all partners together, with whose doing each is.
+const PROGRAMME_CHARTS: [RateChart; 3] = [
+    RateChart {
+        label: "Ours: server errors (5xx)",
+        count: |row| row.server_errors,
+        role: NEGATIVE,
+    },
+    RateChart { label: "Ours: throttled (429)", count: |row| row.throttled, role: NEGATIVE },
+    RateChart {
+        label: "Theirs: client errors (4xx)",
+        count: |row| row.client_errors,
+        role: SERIES_2,
+    },
 ];
 
 /// Returns the row of every day in the charts. `None`: the partner made no call on that day.
@@ -57,13 +74,59 @@ pub(crate) fn section(page: &Page, row: &HealthRow) -> Markup {
         return page.section(&section, &empty_state(advice));
     }
     section.table = Some(HistoryTable { table: day_table(&days, from), earlier_rows: 0 });
-    let body = html! {
-        div.four {
-            (calls_chart(&days, from))
-            @for chart in &RATE_CHARTS { (rate_chart(chart, &days, from)) }
-        }
+    page.section(&section, &charts(&days, from, &RATE_CHARTS))
+}
+
+/// Returns the section with the traffic of all partners together: what we did to them apart from
+/// what they did themselves.
+pub(crate) fn programme_section(page: &Page) -> Markup {
+    let as_of = page.context.input.as_of;
+    let until = as_of.pred_opt().unwrap_or(as_of);
+    let from = as_of - Days::new(DAYS);
+    let title = format!("Ours and theirs, {DAYS} days to {}", format::long_date(until));
+    let mut section = Section {
+        subtitle: html! { "Production calls of all partners, by day. Ours: the service failed, or a quota was too small. Theirs: the request was wrong" },
+        ..Section::new("traffic", &title, 12, "partner_traffic")
     };
-    page.section(&section, &body)
+    let total = sum_by_day(&page.context.input.daily);
+    let days = rows_by_day(&total.iter().collect::<Vec<_>>(), from);
+    if days.iter().all(Option::is_none) {
+        let advice = "No production call in these days. Load API calls with rapport ingest load --stream api-calls.";
+        return page.section(&section, &empty_state(advice));
+    }
+    section.table = Some(HistoryTable { table: day_table(&days, from), earlier_rows: 0 });
+    page.section(&section, &charts(&days, from, &PROGRAMME_CHARTS))
+}
+
+/// Returns the traffic of all partners on each date, in order of time.
+fn sum_by_day(rows: &[PartnerDayRow]) -> Vec<PartnerDayRow> {
+    let mut days: BTreeMap<NaiveDate, PartnerDayRow> = BTreeMap::new();
+    for row in rows {
+        let sum = days.entry(row.event_date).or_insert_with(|| PartnerDayRow {
+            partner_id: String::new(),
+            event_date: row.event_date,
+            calls: 0,
+            successes: 0,
+            client_errors: 0,
+            server_errors: 0,
+            throttled: 0,
+        });
+        sum.calls += row.calls;
+        sum.successes += row.successes;
+        sum.client_errors += row.client_errors;
+        sum.server_errors += row.server_errors;
+        sum.throttled += row.throttled;
+    }
+    days.into_values().collect()
+}
+
+fn charts(days: &[Option<&PartnerDayRow>], from: NaiveDate, rates: &[RateChart]) -> Markup {
+    html! {
+        div.four {
+            (calls_chart(days, from))
+            @for chart in rates { (rate_chart(chart, days, from)) }
+        }
+    }
 }
 
 /// Returns a small chart under its label, the newest value and what that is compared with.
@@ -84,18 +147,29 @@ fn calls_chart(days: &[Option<&PartnerDayRow>], from: NaiveDate) -> Markup {
     let newest = values.last().copied().flatten().unwrap_or(0.0);
     let usual = usual_on_weekday(&values);
     let axis = |v: f64| {
-        if v >= 10_000.0 {
+        if v >= 1e6 {
+            format!("{}M", format::decimal(v / 1e6, usize::from(v < 1e7)))
+        } else if v >= 10_000.0 {
             format!("{}k", format::decimal(v / 1e3, 0))
         } else {
             format::thousands(v as i64)
         }
     };
     let day = from + Days::new(DAYS - 1);
-    let usual = format::thousands(usual.round() as i64);
+    let usual = short_count(usual);
     let base = format!("against {usual} usual on a {}", day.format("%A"));
     let chart = DailyChart { from, values: &values, axis: &axis, role: SERIES, gap_label: "" };
     let svg = daily_chart(&ChartFrame { size: SIZE, title: "Calls by day", desc: &base }, chart);
-    small_chart("Calls", &format::thousands(newest as i64), &base, svg)
+    small_chart("Calls", &short_count(newest), &base, svg)
+}
+
+/// Writes a count, from a million on in millions: `9,480`, `1.8M`.
+fn short_count(n: f64) -> String {
+    if n >= 1e6 {
+        format!("{}M", format::decimal(n / 1e6, 1))
+    } else {
+        format::thousands(n.round() as i64)
+    }
 }
 
 /// Returns the median of the last day's weekday in the weeks before.

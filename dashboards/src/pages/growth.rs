@@ -1,4 +1,5 @@
-//! The Growth and churn page: growth accounting, quick ratio, churn rate, retention by cohort.
+//! The Growth and churn page: growth accounting, quick ratio, churn rate, retention by cohort,
+//! and what preceded each loss.
 
 use domain::format;
 use maud::{Markup, html};
@@ -7,7 +8,7 @@ use crate::charts::lines::{LineChart, Period, Series, line_chart};
 use crate::charts::{ChartFrame, NARROW, NARROW_PERIODS, last};
 use crate::components::figure::{self, Figure};
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
-use crate::components::{growth_by_month, lead_paragraph, retention};
+use crate::components::{churn_causes, growth_by_month, lead_paragraph, retention};
 use crate::input::ReportInput;
 use crate::metric_rows::GrowthRow;
 use crate::months;
@@ -20,6 +21,7 @@ pub(crate) fn page(context: &PageContext) -> String {
     let sections = html! {
         (grid(&[growth_by_month::section(&page, 8, (763.0, 372.0)), side]))
         (grid(&[retention::heatmap_section(&page), retention::worth_section(&page)]))
+        (grid(&[churn_causes::section(&page)]))
     };
     page.html(&sections)
 }

@@ -5,13 +5,22 @@
 //!
 //! - `overview`: the figures of the last complete month, and what needs attention today
 //! - `funnel`: from registration to revenue, by registration cohort
+//! - `activation`: how soon partners make their first call and go live
 //! - `growth`: growth accounting, churn and retention
 //! - `revenue`: revenue by month and its concentration
 //! - `health`: health scores, and the lists of all partners
 //! - `partner`: a page for each partner
+//! - `service`: how well the API serves partners
+//! - `data`: the streams and tables of the lake, and what is wrong with the data
+//! - `actions`: the pending plan, and the log of what was done
+//! - `alerts`: the alerts that are open
 //! - `metrics`: the list of all queries, with their rows as files
 //! - `query`: a page for each query
 
+mod actions;
+mod activation;
+mod alerts;
+mod data;
 mod funnel;
 mod growth;
 mod health;
@@ -20,6 +29,7 @@ mod overview;
 mod partner;
 mod query;
 mod revenue;
+mod service;
 
 use crate::site::Navigation::{Group, Parent};
 use crate::site::{Site, family, single};
@@ -30,12 +40,17 @@ pub(crate) static REPORT_SITE: Site = Site {
     pages: &[
         single("overview", "Overview", "index.html", Group("Programme"), overview::page),
         single("funnel", "Funnel", "funnel.html", Group("Programme"), funnel::page),
+        single("activation", "Activation", "activation.html", Group("Programme"), activation::page),
         single("growth", "Growth and churn", "growth.html", Group("Programme"), growth::page),
         single("revenue", "Revenue", "revenue.html", Group("Programme"), revenue::page),
+        single("service", "Service", "service.html", Group("Programme"), service::page),
         family("health", "Health", "health.html", Group("Partners"), health::pages),
         family("partner", "Partner", "partners", Parent("health"), partner::pages),
+        single("actions", "Actions", "actions.html", Group("Partners"), actions::page),
+        single("alerts", "Alerts", "alerts.html", Group("Partners"), alerts::page),
         single("metrics", "Metrics", "metrics.html", Group("Evidence"), metrics::page),
         family("query", "Query", "sql", Parent("metrics"), query::pages),
+        single("data", "Data", "data.html", Group("Evidence"), data::page),
     ],
 };
 

@@ -4,6 +4,7 @@ use chrono::{Days, NaiveDate};
 use domain::{Tier, format};
 use maud::{Markup, html};
 
+use crate::action_rows::PlanRow;
 use crate::charts::bars::{Bar, BarChart, BarLayer, bar_chart};
 use crate::charts::score::{ScoredDay, score_chart};
 use crate::charts::{ChartFrame, NARROW, NARROW_PERIODS, WIDE_PERIODS, last};
@@ -13,7 +14,7 @@ use crate::components::table::{Column, HistoryTable, Row, history_table, table};
 use crate::components::{
     contributions, glyph, health_summary, lead_paragraph, proposed_actions, traffic,
 };
-use crate::health_rows::{HealthRow, HistoryRow, PartnerRow, PlanRow};
+use crate::health_rows::{HealthRow, HistoryRow, PartnerRow};
 use crate::metric_rows::RevenuePerPartnerRow;
 use crate::policy_in_force::PolicyInForce;
 use crate::site::{PageContext, RenderedPages};

@@ -1,4 +1,5 @@
-//! The Revenue page: gross by month, paying partners, concentration, top partners.
+//! The Revenue page: gross by month, why it changed, paying partners, concentration, top
+//! partners, products and kinds.
 
 use std::collections::HashMap;
 
@@ -14,7 +15,7 @@ use crate::components::figure::{self, Figure};
 use crate::components::revenue_change::gross_change;
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
 use crate::components::table::{Column, HistoryTable, Row, bar, header_cell, history_table};
-use crate::components::{lead_paragraph, partner_link};
+use crate::components::{lead_paragraph, partner_link, revenue_bridge, revenue_sources};
 use crate::input::ReportInput;
 use crate::metric_rows::{RevenuePerPartnerRow, RevenueSummaryRow};
 use crate::months;
@@ -29,7 +30,9 @@ pub(crate) fn page(context: &PageContext) -> String {
     let side = html! { div.c4.stack { (paying_section(&page)) (typical_section(&page)) } };
     let sections = html! {
         (grid(&[gross_section(&page), side]))
+        (grid(&[revenue_bridge::section(&page), revenue_bridge::retention_section(&page)]))
         (grid(&[top_section(&page), concentration_section(&page)]))
+        (grid(&[revenue_sources::products_section(&page), revenue_sources::kinds_section(&page)]))
     };
     page.html(&sections)
 }

@@ -1,14 +1,16 @@
 //! The metrics of the sample programme, derived from its partners.
 
-use chrono::Days;
+use chrono::{Days, NaiveDate};
 
 use super::{SamplePartner, date, mix, months, ratio};
 use crate::input::ReportInput;
 use crate::metric_rows::{
-    ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, RevenuePerPartnerRow,
-    RevenueSummaryRow, TimeToFirstCallRow,
+    ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, OnboardingStepRow,
+    RevenuePerPartnerRow, RevenueSummaryRow, SelfServiceRow, TimeToFirstCallRow,
+    TimeToProductionRow,
 };
 use crate::months::{month_start, next_month};
+use crate::revenue_rows::{RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
 
 pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePartner]) {
     let as_of = input.as_of;
@@ -63,6 +65,8 @@ pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePa
             within_7d: within(7.0),
             within_30d: within(30.0).filter(|_| cohort != Some(date("2026-09-01"))),
         });
+        way_to_production(input, cohort, &of);
+        onboarding(input, cohort, [registered, sandbox, production, revenue]);
         let observed = count(&|l| l.registered + Days::new(30) <= as_of);
         let activated =
             count(&|l| l.registered + Days::new(30) <= as_of && l.live.is_some_and(|d| d <= 30));
@@ -74,6 +78,75 @@ pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePa
             activation_rate: ratio(activated, observed),
             ever_activated: production,
             mature: observed == registered,
+        });
+    }
+}
+
+/// The nine steps between the stages of the funnel.
+fn onboarding(input: &mut ReportInput, cohort: Option<NaiveDate>, stages: [i64; 4]) {
+    let [registered, sandbox, production, revenue] = stages;
+    let steps = [
+        ("registered", registered),
+        ("terms_signed", (registered + sandbox) / 2),
+        ("sandbox_key_issued", sandbox),
+        ("sandbox_success", sandbox),
+        ("production_requested", (sandbox + production) / 2),
+        ("production_approved", production),
+        ("production_success", production),
+        ("payment_method_added", (production + revenue) / 2),
+        ("charge", revenue),
+    ];
+    let mut before = registered;
+    for (i, (name, reached)) in steps.into_iter().enumerate() {
+        let waiting = before - reached;
+        input.onboarding_steps.push(OnboardingStepRow {
+            cohort_month: cohort,
+            step: i as i64 + 1,
+            name: name.to_owned(),
+            reached,
+            median_seconds: (i < 8).then_some(40_000.0 * i as f64),
+            step_median_seconds: (i < 8).then_some(40_000.0),
+            waiting,
+            median_waiting_days: (waiting > 0).then_some(12 + i as i64),
+        });
+        before = reached;
+    }
+}
+
+/// The way to production, and who went it without a ticket.
+fn way_to_production(input: &mut ReportInput, cohort: Option<NaiveDate>, of: &[&SamplePartner]) {
+    let as_of = input.as_of;
+    let registered = of.len() as i64;
+    let mut days: Vec<u64> =
+        of.iter().filter(|l| l.live_at(as_of).is_some()).filter_map(|l| l.live).collect();
+    days.sort_unstable();
+    let within = |most: u64| ratio(days.iter().filter(|d| **d <= most).count() as i64, registered);
+    let quantile = |p: f64| {
+        days.get((p * registered as f64).ceil().max(1.0) as usize - 1).map(|d| *d as f64 * 86_400.0)
+    };
+    let age = cohort.map_or(300, |month| (as_of - month).num_days());
+    input.time_to_production.push(TimeToProductionRow {
+        cohort_month: cohort,
+        partners: registered,
+        reached: days.len() as i64,
+        median_seconds: quantile(0.5),
+        p90_seconds: quantile(0.9),
+        within_1d: within(1),
+        within_7d: within(7),
+        within_30d: within(30).filter(|_| age >= 30),
+        within_90d: within(90).filter(|_| age >= 90),
+    });
+    let live = days.len() as i64;
+    let touchless = of.iter().filter(|l| l.live_at(as_of).is_some() && mix(l.seed, 16) > 0.4);
+    let touchless = touchless.count() as i64;
+    if live > 0 {
+        input.self_service.push(SelfServiceRow {
+            cohort_month: cohort,
+            live,
+            touchless,
+            touchless_rate: ratio(touchless, live),
+            tickets_before_live: (live - touchless) * 2,
+            median_days_to_live: days.get(days.len() / 2).map(|d| *d as i64),
         });
     }
 }
@@ -128,9 +201,72 @@ pub(super) fn growth_metrics(input: &mut ReportInput, partners: &[SamplePartner]
     }
 }
 
+/// The bridge from the gross of a month to that of the next, by partner.
+fn bridge(input: &mut ReportInput, partners: &[SamplePartner], month: NaiveDate) {
+    let as_of = input.as_of;
+    let before = month.checked_sub_months(chrono::Months::new(1)).expect("a month");
+    let mut row = RevenueBridgeRow {
+        month,
+        start: 0.0,
+        new: 0.0,
+        reactivation: 0.0,
+        expansion: 0.0,
+        contraction: 0.0,
+        churn: 0.0,
+        end: 0.0,
+        nrr: None,
+        grr: None,
+        complete: next_month(month) <= as_of,
+    };
+    for partner in partners {
+        let (was, is) = (partner.gross(before, as_of), partner.gross(month, as_of));
+        row.start += was;
+        row.end += is;
+        match (was > 0.0, is > 0.0) {
+            (false, true) => row.new += is,
+            (true, false) => row.churn += was,
+            _ => {
+                row.expansion += (is - was).max(0.0);
+                row.contraction += (was - is).max(0.0);
+            }
+        }
+    }
+    let kept = row.start - row.contraction - row.churn;
+    row.nrr = (row.start > 0.0).then(|| (kept + row.expansion) / row.start);
+    row.grr = (row.start > 0.0).then(|| kept / row.start);
+    if row.end > 0.0 {
+        sources(input, month, row.end);
+        input.revenue_bridge.push(row);
+    }
+}
+
+/// The gross of a month by product and by kind.
+fn sources(input: &mut ReportInput, month: NaiveDate, gross: f64) {
+    for (product, share) in [(Some("payments"), 0.7), (Some("accounts"), 0.25), (None, 0.05)] {
+        input.revenue_by_product.push(RevenueByProductRow {
+            month,
+            product: product.map(str::to_owned),
+            gross: gross * share,
+            net: gross * share * 0.98,
+            paying_partners: 12,
+        });
+    }
+    let kinds = [("usage", 0.8), ("subscription", 0.2), ("credit", 0.02)];
+    for (kind, share) in kinds {
+        input.revenue_by_kind.push(RevenueByKindRow {
+            month,
+            kind: kind.to_owned(),
+            amount: gross * share,
+            partners: 9,
+            share: (kind != "credit").then_some(share),
+        });
+    }
+}
+
 pub(super) fn revenue_metrics(input: &mut ReportInput, partners: &[SamplePartner]) {
     let as_of = input.as_of;
     for month in months(as_of) {
+        bridge(input, partners, month);
         let mut rows: Vec<(&SamplePartner, f64)> =
             partners.iter().map(|l| (l, l.gross(month, as_of))).filter(|(_, g)| *g > 0.0).collect();
         rows.sort_by(|a, b| b.1.total_cmp(&a.1));

@@ -1,18 +1,21 @@
 //! A sample programme for tests and for viewing: different partners over nine months. All figures
 //! are derived from the partners, so that the pages agree with each other.
 
+mod actions;
+mod lake;
 mod metrics;
+mod service;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
-use domain::{ActionKind, Setting, SignalName, Stage, SupportRoute, Tier};
+use domain::{SignalName, Stage, Tier};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, PlanRow, SignalRow};
+use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};
 use crate::input::{ColumnDoc, QueryDoc, ReportInput};
-use crate::metric_rows::{PartnerReliabilityRow, StuckPartnerRow, ThrottlingRow};
+use crate::metric_rows::{ChurnCauseRow, PartnerReliabilityRow, StuckPartnerRow, ThrottlingRow};
 use crate::months::{month_start, next_month};
 use crate::policy_in_force::PolicyInForce;
 
@@ -175,23 +178,41 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
     metrics::registration_metrics(&mut input, &partners);
     metrics::growth_metrics(&mut input, &partners);
     metrics::revenue_metrics(&mut input, &partners);
+    lake::lake_rows(&mut input, n);
+    service::service_rows(&mut input, &partners);
     for partner in &partners {
         partner_rows(&mut input, partner, days);
     }
+    actions::finish(&mut input);
     set_impact(&mut input);
     let names = [
         "funnel",
         "time_to_first_call",
+        "time_to_production",
+        "onboarding_steps",
+        "self_service",
+        "action_history",
         "activation",
         "growth",
         "cohort_retention",
         "revenue_summary",
+        "revenue_bridge",
+        "revenue_by_product",
+        "revenue_by_kind",
+        "churn_causes",
         "revenue_per_partner",
         "partner_reliability",
         "partner_health",
         "partner_signals",
         "partner_traffic",
         "stuck_partners",
+        "data_quality",
+        "product_usage",
+        "endpoint_usage",
+        "sla_breaches",
+        "version_adoption",
+        "error_trend",
+        "throttling",
     ];
     for name in names {
         input.csv.insert(name.to_owned(), "column\n1\n".to_owned());
@@ -274,6 +295,11 @@ fn partner_rows(input: &mut ReportInput, partner: &SamplePartner, days: u64) {
     }
     let (tier, score) = scored(partner, as_of, as_of);
     input.health.push(health_row(partner, as_of, tier, score));
+    if tier == Tier::Churned {
+        let causes = ["errors", "service", "fade", "abrupt"];
+        let cause = causes[partner.seed as usize % 4].to_owned();
+        input.churn_causes.push(ChurnCauseRow { partner_id: partner.id.clone(), cause });
+    }
     if tier == Tier::Stuck {
         input.stuck_partners.get_or_insert_default().push(StuckPartnerRow {
             partner_id: partner.id.clone(),
@@ -291,24 +317,7 @@ fn partner_rows(input: &mut ReportInput, partner: &SamplePartner, days: u64) {
         live_at: partner.live_at(as_of).map(instant),
         last_success_at: partner.live_at(as_of).map(|_| instant(partner.last)),
     });
-    if tier == Tier::AtRisk {
-        let is_routed = partner.seed.is_multiple_of(2);
-        let quota = |per_minute| Setting::Quota { per_minute };
-        let queue = "integration-help".to_owned();
-        let route = SupportRoute { queue, priority: 2, sla_hours: 24 };
-        input.plan.push(PlanRow {
-            partner_id: partner.id.clone(),
-            kind: if is_routed { ActionKind::RouteSupport } else { ActionKind::SetQuota },
-            from: (!is_routed).then(|| quota(600)),
-            to: Some(if is_routed { Setting::Support(route) } else { quota(900) }),
-            until: None,
-            why: "throttled 1 % or more of calls, and in the upper half of revenue".to_owned(),
-            guardrails: vec![
-                "Asked 1,080, cut to +50 %: 900".to_owned(),
-                "Last change 18 days ago, 7 needed".to_owned(),
-            ],
-        });
-    }
+    actions::partner_actions(input, partner, tier);
     traffic(input, partner);
 }
 
@@ -428,13 +437,14 @@ fn traffic(input: &mut ReportInput, partner: &SamplePartner) {
         p99_ms: (!partner.seed.is_multiple_of(5)).then_some(431.0),
         calls_per_day: Some(calls as f64 / 28.0),
     });
+    let peak = 200 + (mix(partner.seed, 15) * 400.0) as i64;
     input.throttling.push(ThrottlingRow {
         partner_id: partner.id.clone(),
         quota_per_minute: (!partner.seed.is_multiple_of(6)).then_some(600),
-        peak_per_minute: Some(498),
-        utilisation: (!partner.seed.is_multiple_of(6)).then_some(0.83),
+        peak_per_minute: Some(peak),
+        utilisation: (!partner.seed.is_multiple_of(6)).then_some(peak as f64 / 600.0),
         throttled_rate: ratio(throttled, calls),
-        needs_upgrade: false,
+        needs_upgrade: throttled * 100 >= calls || peak >= 580,
     });
 }
 

@@ -30,10 +30,120 @@ fn an_empty_lake_says_what_to_do() {
     let pages = pages(&ReportInput::default());
     check(&pages, "index.html", "No events yet");
     check(&pages, "funnel.html", "rapport ingest load --stream partner-events");
+    check(&pages, "funnel.html", "Nobody has taken a step yet");
     check(&pages, "growth.html", "first one starts this");
+    check(&pages, "growth.html", "No partner has churned yet");
     check(&pages, "revenue.html", "Billing events fill this page");
+    check(&pages, "revenue.html", "Revenue retention needs two whole months");
     check(&pages, "health.html", "rapport score run");
     check(&pages, "metrics.html", "rapport metrics run");
+    check(&pages, "activation.html", "rapport ingest load --stream partner-events");
+    check(&pages, "service.html", "rapport ingest load --stream api-calls");
+    check(&pages, "service.html", "[metrics] sla");
+    check(&pages, "actions.html", "rapport actions plan");
+    check(&pages, "actions.html", "Nothing has been sent yet");
+    check(&pages, "alerts.html", "rapport alerts check");
+    check(&pages, "data.html", "rapport ingest run");
+    check(&pages, "data.html", "rapport metrics run data_quality");
+}
+
+/// Returns the HTML of one page.
+fn page<'a>(pages: &'a [(String, String)], path: &str) -> &'a str {
+    &pages.iter().find(|(p, _)| p == path).expect("the page").1
+}
+
+#[test]
+fn data_says_what_is_wrong_and_what_is_held_back() {
+    let all = pages(&programme(60, 5));
+    let data = page(&all, "data.html");
+    // Two of the four streams have events, and one is further behind than the policy allows.
+    for words in [
+        "API calls",
+        "partition 5",
+        "A field is missing",
+        "Late events",
+        "sql/cohort_retention.html",
+        "1 metric",
+        "raw/api_calls",
+    ] {
+        assert!(data.contains(words), "no {words}");
+    }
+}
+
+#[test]
+fn revenue_says_why_it_changed() {
+    let all = pages(&programme(230, 5));
+    let revenue = page(&all, "revenue.html");
+    for words in ["Why revenue changed", "no product given", "Subscription", "NRR"] {
+        assert!(revenue.contains(words), "no {words}");
+    }
+    let growth = page(&all, "growth.html");
+    assert!(growth.contains("Stopped at once"));
+}
+
+#[test]
+fn service_tells_ours_from_theirs() {
+    let all = pages(&programme(60, 30));
+    let service = page(&all, "service.html");
+    for words in [
+        "failed by our doing",
+        "Ours: throttled (429)",
+        "Theirs: client errors (4xx)",
+        "past, still in use",
+        "no endpoint sent",
+        "/v2/charges/{id}",
+    ] {
+        assert!(service.contains(words), "no {words}");
+    }
+}
+
+#[test]
+fn activation_marks_cohorts_that_mature() {
+    let all = pages(&programme(230, 5));
+    let activation = page(&all, "activation.html");
+    for words in [
+        "Half within",
+        "matures 30\u{a0}Oct",
+        "series hatched",
+        "days since registration",
+        "true curve",
+    ] {
+        assert!(activation.contains(words), "no {words}");
+    }
+}
+
+#[test]
+fn actions_say_why_and_who_agrees() {
+    let mut input = programme(230, 5);
+    let all = pages(&input);
+    let actions = page(&all, "actions.html");
+    for words in [
+        "Made smaller:",
+        "For a person:",
+        "Help for partners at risk",
+        "Last change 3 days ago, 7 needed",
+        "Stopped by cooldown",
+        "Taken by the receiver",
+        "Quota 600 → 900 calls a minute until",
+    ] {
+        assert!(actions.contains(words), "no {words}");
+    }
+    input.plan_facts.blocked = vec!["the switch is off <b>".to_owned()];
+    let all = pages(&input);
+    assert!(page(&all, "actions.html").contains("the switch is off &lt;b&gt;"));
+}
+
+#[test]
+fn alerts_say_who_was_told_and_what_is_snoozed() {
+    let mut input = programme(230, 5);
+    input.alerts[0].misses = 2;
+    input.alerts[0].snoozed_until = None;
+    input.alerts[1].snoozed_until = input.scored_at.map(|at| at + chrono::TimeDelta::days(6));
+    let all = pages(&input);
+    let alerts = page(&all, "alerts.html");
+    for words in ["its manager, finance", "nobody", "Snoozed", "at the last 2 checks", "Holds"] {
+        assert!(alerts.contains(words), "no {words}");
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ const SENTENCES: [(&str, &str); 4] =
     [("p", "lead"), ("p", "subtitle"), ("p", "note"), ("p", "foot")];
 
 /// Definitions with numbers that are not figures.
-const DEFINITIONS: [&str; 11] = [
+const DEFINITIONS: [&str; 13] = [
     "within 30 days",
     "in 30 days",
     "for 30 days or more",
@@ -36,6 +36,8 @@ const DEFINITIONS: [&str; 11] = [
     "cohort of 10 yet",
     "9 in 10",
     "p90",
+    "p95",
+    "p99",
     "0 to 100",
     "8 of ",
     "00:00 UTC",

@@ -5,7 +5,10 @@ use domain::Setting;
 use super::MAX_PAGE_BYTES;
 use crate::months::{month_start, next_month};
 use crate::sample::programme;
-use crate::{ReportInput, pages, stylesheet};
+use crate::{
+    AlertRow, EndpointUsageRow, GuardrailEffect, GuardrailHit, ProductUsageRow, RejectedRow,
+    ReportInput, TableRow, VersionAdoptionRow, pages, stylesheet,
+};
 
 #[test]
 fn pages_stand_alone_and_are_small() {
@@ -39,7 +42,13 @@ fn hostile(n: usize) -> ReportInput {
         row.why = "<".repeat(300_000);
         row.to = Some(Setting::Notify { who: "&".repeat(300_000), about: String::new() });
         row.guardrails = vec!["\"".repeat(300_000); 8];
+        row.rule = "\"".repeat(300_000);
+        let hit = GuardrailHit { effect: GuardrailEffect::Stopped, reason: "\"".repeat(300_000) };
+        row.hits = vec![hit; 8];
     }
+    hostile_actions(&mut input);
+    hostile_service(&mut input);
+    hostile_lake(&mut input);
     for rows in input.first_rows.values_mut() {
         *rows = vec![vec!["<".repeat(300_000); 2]; 12];
     }
@@ -47,6 +56,70 @@ fn hostile(n: usize) -> ReportInput {
         query.sql = "-- '<'\n".repeat(40_000);
     }
     input
+}
+
+fn hostile_actions(input: &mut ReportInput) {
+    let long = "\"".repeat(300_000);
+    for row in &mut input.plan_facts.stopped {
+        row.rule.clone_from(&long);
+        row.why.clone_from(&long);
+        row.stopped_by = vec![long.clone(); 8];
+    }
+    for group in &mut input.plan_facts.unlike {
+        group.rule.clone_from(&long);
+        group.plan = Some(long.clone());
+        group.treatments = vec![(long.clone(), vec![long.clone(); 8]); 8];
+    }
+    let groups = vec![input.plan_facts.unlike[0].clone(); 20];
+    input.plan_facts.unlike = groups;
+    input.plan_facts.blocked = vec![long.clone(); 20];
+    for row in &mut input.action_log {
+        row.answer = Some(long.clone());
+        row.by = Some(long.clone());
+        row.channel = Some(long.clone());
+    }
+    let mut alert = input.alerts[0].clone();
+    alert.name.clone_from(&long);
+    alert.about.clone_from(&long);
+    alert.owner.clone_from(&long);
+    alert.note.clone_from(&long);
+    alert.told = vec![long; 8];
+    input.alerts =
+        (0..60).map(|i| AlertRow { name: format!("{i}{}", alert.name), ..alert.clone() }).collect();
+}
+
+fn hostile_service(input: &mut ReportInput) {
+    let long = Some("\"".repeat(300_000));
+    let (endpoint, product) = (input.endpoint_usage.pop(), input.product_usage.pop());
+    let (endpoint, product) = (endpoint.expect("a row"), product.expect("a row"));
+    let version = input.version_adoption.pop().expect("a row");
+    for _ in 0..60 {
+        input.endpoint_usage.push(EndpointUsageRow {
+            product: long.clone(),
+            method: long.clone(),
+            endpoint: long.clone(),
+            ..endpoint.clone()
+        });
+        input.product_usage.push(ProductUsageRow { product: long.clone(), ..product.clone() });
+        let version = VersionAdoptionRow { api_version: long.clone(), ..version.clone() };
+        input.version_adoption.push(version);
+    }
+}
+
+fn hostile_lake(input: &mut ReportInput) {
+    let long = "\"".repeat(300_000);
+    for row in &mut input.data_quality {
+        row.sample = Some(long.clone());
+    }
+    for metric in input.held_back.values_mut() {
+        metric.reason = "\"".repeat(3_000);
+    }
+    for i in 0..100 {
+        let reason = format!("{i}{long}");
+        input.lake.rejected.push(RejectedRow { stream: long.clone(), reason, records: i });
+        let table = TableRow { table: long.clone(), ..input.lake.tables[0].clone() };
+        input.lake.tables.push(table);
+    }
 }
 
 #[test]

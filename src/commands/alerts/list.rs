@@ -17,22 +17,24 @@ use crate::rows::text_batch;
 
 /// One alert of the list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct OpenAlert {
+pub(crate) struct OpenAlert {
     /// Names it in commands.
-    pub(super) alert_id: String,
-    pub(super) partner_id: String,
-    name: String,
+    pub(crate) alert_id: String,
+    pub(crate) partner_id: String,
+    pub(crate) name: String,
     /// When it began.
-    since: String,
+    pub(crate) since: String,
+    /// How many evaluations in a row did not find it.
+    pub(crate) misses: u32,
     /// `holds`, or for how many evaluations it was not found.
-    state: String,
-    about: String,
-    owner: String,
+    pub(crate) state: String,
+    pub(crate) about: String,
+    pub(crate) owner: String,
     /// Who was told.
-    told: String,
-    snoozed_until: String,
+    pub(crate) told: String,
+    pub(crate) snoozed_until: String,
     /// The newest note.
-    note: String,
+    pub(crate) note: String,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +57,7 @@ pub(super) async fn run(project: &Project, options: &ListAlertsArgs) -> anyhow::
 }
 
 /// Returns the open alerts and notices, by rule, in the order of the policy.
-pub(super) async fn open_alerts(
+pub(crate) async fn open_alerts(
     project: &Project,
     policy: &Policy,
 ) -> anyhow::Result<Vec<OpenAlert>> {
@@ -135,6 +137,7 @@ impl List<'_> {
             partner_id: partner_id.to_owned(),
             name: self.policy.rule_name(id).unwrap_or_default().to_owned(),
             since: to_the_second(episode.started_at),
+            misses: episode.misses,
             state: state(episode.misses),
             about: episode
                 .about

@@ -8,6 +8,8 @@ mod check;
 mod list;
 mod record;
 
+pub(crate) use list::{OpenAlert, open_alerts};
+
 use crate::args::AlertsCommand;
 use crate::project::Project;
 

@@ -6,7 +6,9 @@ use maud::{Markup, html};
 
 use crate::components::cohorts::{SMALL_COHORT, mature_cohorts, matures_on};
 use crate::components::figure::{self, Figure};
-use crate::components::tile::{Tile, TileChange, TileValue, Tone, row_of_tiles, tone};
+use crate::components::tile::{
+    Tile, TileChange, TileValue, better_or_worse, percent_value, points, row_of_tiles, tone,
+};
 use crate::input::{ReportInput, last_two};
 use crate::metric_rows::{ActivationRow, RevenueSummaryRow, TimeToFirstCallRow};
 use crate::months;
@@ -144,30 +146,6 @@ fn gross(input: &ReportInput) -> Tile {
         ),
         footer: so_far(input, current),
     }
-}
-
-/// Returns the change of a ratio in percentage points. A change that rounds to zero has no tone.
-fn points(by: f64, base: &str, query: String, up_is_good: bool) -> TileChange {
-    let number = format::signed_decimal(by * 100.0, 1);
-    let is_visible = number.starts_with(['+', format::MINUS]);
-    let tone = if is_visible { tone(by, up_is_good) } else { Tone::Neutral };
-    let shown = format!("{number}{}pp", format::NARROW_NO_BREAK_SPACE);
-    let base = format!("{base}{}", better_or_worse(tone));
-    TileChange { by: Figure::new(shown, by, query), base, tone }
-}
-
-fn better_or_worse(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Good => ", better",
-        Tone::Bad => ", worse",
-        Tone::Neutral => "",
-    }
-}
-
-fn percent_value(ratio: f64, query: String) -> TileValue {
-    let shown = format::percent_with_places(ratio, 1);
-    let number = shown.trim_end_matches(['%', format::NARROW_NO_BREAK_SPACE]).to_owned();
-    TileValue { number, unit: "%".to_owned(), exact: ratio.to_string(), query }
 }
 
 fn churn(input: &ReportInput) -> Tile {

@@ -1,17 +1,29 @@
 //! `rapport report`: writes one run of the lake as static pages.
+//!
+//! - `metric_rows`: the rows of metrics that pages show
+//! - `plan_rows`: the pending plan and the log of actions
+//! - `alert_rows`: the open alerts
+//! - `lake_rows`: the streams and tables of the lake
+//! - `text_table`: rows of text as a CSV beside the pages
+
+mod alert_rows;
+mod lake_rows;
+mod metric_rows;
+mod plan_rows;
+mod text_table;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
-use actions::{Change, Plan};
+use actions::Plan;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use chrono::{DateTime, NaiveDate, Utc};
 use dashboards::{
-    ColumnDoc, HealthRow, HeldBackMetric, HistoryRow, PartnerDayRow, PartnerRow, PlanRow,
-    PolicyInForce, Provenance, QueryDoc, ReportInput, SignalRow,
+    ColumnDoc, HealthRow, HeldBackMetric, HistoryRow, PartnerDayRow, PartnerRow, PolicyInForce,
+    Provenance, QueryDoc, ReportInput, SignalRow,
 };
 use domain::{Day, Stream, counted};
 use futures::StreamExt;
@@ -63,6 +75,9 @@ pub(crate) async fn write(
     let before = (!begun.is_outdated).then_some(out);
     fill_metrics(project, made.session, before, &mut input, &spinner).await?;
     fill_partners(made, &mut input).await?;
+    plan_rows::fill(made, &mut input).await?;
+    alert_rows::fill(project, &mut input).await?;
+    lake_rows::fill(project, &mut input).await?;
     spinner.set_message("pages".to_owned());
     let summary = dashboards::write_report(&input, out).map_err(report_refusal)?;
     report_registry::finish(project, &begun).await;
@@ -172,19 +187,7 @@ async fn fill_metrics(
         input.parquet.insert(name.clone(), bytes);
         results.insert(name, rows);
     }
-    input.funnel = typed(&results, "funnel")?;
-    input.time_to_first_call = typed(&results, "time_to_first_call")?;
-    input.activation = typed(&results, "activation")?;
-    input.growth = typed(&results, "growth")?;
-    input.cohort_retention = typed(&results, "cohort_retention")?;
-    input.revenue_summary = typed(&results, "revenue_summary")?;
-    input.revenue_per_partner = typed(&results, "revenue_per_partner")?;
-    input.partner_reliability = typed(&results, "partner_reliability")?;
-    input.throttling = typed(&results, "throttling")?;
-    if results.contains_key("stuck_partners") {
-        input.stuck_partners = Some(typed(&results, "stuck_partners")?);
-    }
-    Ok(())
+    metric_rows::fill(&results, input)
 }
 
 /// The keys of a Parquet file's schema metadata that say where its rows come from.
@@ -228,13 +231,6 @@ fn last_good(out: &Path, query: &Query) -> Option<QueryResult> {
     let bytes = std::fs::read(out.join(dashboards::parquet_path(&query.name))).ok()?;
     let (schema, batches) = lake::parquet_rows(bytes).ok()?;
     query.accepts(&schema).then_some(QueryResult { schema, batches })
-}
-
-fn typed<T: serde::de::DeserializeOwned>(
-    results: &BTreeMap<String, QueryResult>,
-    name: &str,
-) -> anyhow::Result<Vec<T>> {
-    results.get(name).map_or_else(|| Ok(Vec::new()), polars_frames::typed_rows)
 }
 
 /// Returns the rows that the page of a metric shows.
@@ -311,9 +307,6 @@ async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Resu
     table(input, "partner_traffic", what, &daily)?;
     let partners = session.metric("partner_lifecycle").await?;
     input.partners = polars_frames::typed_rows::<PartnerRow>(&partners)?;
-    input.plan = plan_rows(made.plan);
-    input.csv.insert("actions_plan".to_owned(), plan_csv(made.plan)?);
-    input.tables.insert("actions_plan".to_owned(), plan_doc());
     for (name, what, query) in [
         ("partner_health", "The newest score of each partner", "latest_scores"),
         ("partner_signals", "The signals behind these scores, a row each", "latest_signals"),
@@ -363,48 +356,4 @@ fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow 
             })
             .collect(),
     }
-}
-
-/// The columns of the plan's CSV.
-const PLAN: [&str; 5] = ["partner", "action", "change", "why", "guardrails"];
-
-fn plan_doc() -> QueryDoc {
-    let column = |name: &str| ColumnDoc {
-        name: name.to_owned(),
-        kind: "Utf8".to_owned(),
-        ..ColumnDoc::default()
-    };
-    QueryDoc {
-        kind: "table".to_owned(),
-        description: "The pending plan: a row a change, then one for each that was stopped"
-            .to_owned(),
-        columns: PLAN.map(column).to_vec(),
-        ..QueryDoc::default()
-    }
-}
-
-/// Returns the plan as CSV, with the columns that the terminal shows.
-fn plan_csv(plan: &Plan) -> anyhow::Result<String> {
-    let mut writer = ::csv::Writer::from_writer(Vec::new());
-    writer.write_record(PLAN)?;
-    for row in actions::plan_table(plan) {
-        let action = row.action.to_owned();
-        writer.write_record([row.partner, action, row.change, row.why, row.guardrails])?;
-    }
-    let bytes = writer.into_inner().map_err(|e| anyhow::anyhow!("CSV: {}", e.error()))?;
-    Ok(String::from_utf8(bytes)?)
-}
-
-/// Returns the plan's changes as rows of a page.
-fn plan_rows(plan: &Plan) -> Vec<PlanRow> {
-    let row = |change: &Change| PlanRow {
-        partner_id: change.partner_id.clone(),
-        kind: change.action,
-        from: change.from.clone(),
-        to: change.to.clone(),
-        until: change.expires_at.map(Day::of_micros),
-        why: actions::rule_and_reason(&change.rationale),
-        guardrails: change.guardrails.iter().map(|g| g.reason.clone()).collect(),
-    };
-    plan.changes.iter().map(row).collect()
 }

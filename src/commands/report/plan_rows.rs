@@ -1,0 +1,130 @@
+//! The rows of the pending plan and of the log of actions.
+
+use actions::{Change, GuardrailCheck, Outcome, Plan, StoppedChange, UnlikeTreatment};
+use dashboards::{
+    ActionLogRow, GuardrailEffect, GuardrailHit, PlanFacts, PlanRow, ReportInput, StoppedRow,
+    UnlikeRow,
+};
+use domain::Day;
+
+use super::text_table::{TextTable, optional};
+use super::{Made, table};
+use crate::polars_frames;
+
+/// The entries of the log that a report reads, beside its CSV with all of them.
+const LOG_ENTRIES: usize = 1_000;
+
+const PLAN: TextTable<'static, 5> = TextTable {
+    name: "actions_plan",
+    description: "The pending plan: a row a change, then one for each that was stopped",
+    columns: [
+        ("partner", "Utf8"),
+        ("action", "Utf8"),
+        ("change", "Utf8"),
+        ("why", "Utf8"),
+        ("guardrails", "Utf8"),
+    ],
+};
+
+const UNLIKE: TextTable<'static, 5> = TextTable {
+    name: "actions_unlike",
+    description: "Partners of one plan and tier that the pending plan treats unlike",
+    columns: [
+        ("rule", "Utf8"),
+        ("plan", "Utf8"),
+        ("tier", "Utf8"),
+        ("treatment", "Utf8"),
+        ("partner_id", "Utf8"),
+    ],
+};
+
+/// Adds the plan and the log to the report.
+pub(super) async fn fill(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Result<()> {
+    let plan = made.plan;
+    input.plan = plan.changes.iter().map(change).collect();
+    input.plan_facts = PlanFacts {
+        plan_id: Some(plan.plan_id.clone()),
+        blocked: plan.blocked.clone(),
+        stopped: plan.stopped.iter().map(stopped).collect(),
+        unlike: plan.unlike.iter().map(unlike).collect(),
+    };
+    let rows = actions::plan_table(plan).into_iter();
+    let cells =
+        rows.map(|row| [row.partner, row.action.to_owned(), row.change, row.why, row.guardrails]);
+    PLAN.add(input, cells)?;
+    UNLIKE.add(input, unlike_cells(plan))?;
+    let log = made.session.metric("action_history").await?;
+    table(input, "action_history", "The log of actions, newest first", &log)?;
+    input.action_log = polars_frames::typed_rows::<ActionLogRow>(&log)?;
+    input.action_log.truncate(LOG_ENTRIES);
+    Ok(())
+}
+
+fn change(change: &Change) -> PlanRow {
+    PlanRow {
+        partner_id: change.partner_id.clone(),
+        kind: change.action,
+        from: change.from.clone(),
+        to: change.to.clone(),
+        until: change.expires_at.map(Day::of_micros),
+        rule: change.rationale.rule.clone(),
+        why: actions::rule_and_reason(&change.rationale),
+        guardrails: change.guardrails.iter().map(|g| g.reason.clone()).collect(),
+        hits: change.guardrails.iter().filter_map(hit).collect(),
+        needs_approval: change.needs_approval,
+    }
+}
+
+/// Returns what a guardrail did, if it did more than let the change pass.
+fn hit(check: &GuardrailCheck) -> Option<GuardrailHit> {
+    let effect = match check.outcome {
+        Outcome::Passed => return None,
+        Outcome::Changed => GuardrailEffect::Changed,
+        Outcome::NeedsApproval => GuardrailEffect::NeedsApproval,
+        Outcome::Stopped => GuardrailEffect::Stopped,
+        Outcome::Overridden => GuardrailEffect::Overridden,
+    };
+    Some(GuardrailHit { effect, reason: check.reason.clone() })
+}
+
+fn stopped(stopped: &StoppedChange) -> StoppedRow {
+    let stopping = stopped.guardrails.iter().filter(|check| check.outcome == Outcome::Stopped);
+    StoppedRow {
+        partner_id: stopped.partner_id.clone(),
+        kind: stopped.action,
+        from: stopped.from.clone(),
+        asked: stopped.asked.clone(),
+        rule: stopped.rationale.rule.clone(),
+        why: actions::rule_and_reason(&stopped.rationale),
+        stopped_by: stopping.map(|check| check.reason.clone()).collect(),
+    }
+}
+
+fn unlike(group: &UnlikeTreatment) -> UnlikeRow {
+    let treatments = group.treatments.iter();
+    UnlikeRow {
+        rule: group.rule.clone(),
+        plan: group.plan.clone(),
+        tier: group.tier,
+        treatments: treatments.map(|(name, ids)| (name.clone(), ids.clone())).collect(),
+    }
+}
+
+/// Returns a row for each partner of each group.
+fn unlike_cells(plan: &Plan) -> Vec<[String; 5]> {
+    let mut cells = Vec::new();
+    for group in &plan.unlike {
+        for (treatment, partners) in &group.treatments {
+            for partner_id in partners {
+                cells.push([
+                    group.rule.clone(),
+                    optional(group.plan.as_ref()),
+                    group.tier.name().to_owned(),
+                    treatment.clone(),
+                    partner_id.clone(),
+                ]);
+            }
+        }
+    }
+    cells
+}

@@ -25,7 +25,7 @@ pub(super) fn section(page: &Page) -> Markup {
     };
     section.subtitle = html! { "Production calls in " (month_text(month, input.as_of)) "; ours are server errors and throttled calls, theirs the other errors" };
     let mut shown: Vec<&EndpointUsageRow> = rows.iter().filter(|row| row.month == month).collect();
-    shown.sort_by(|a, b| b.calls.cmp(&a.calls));
+    shown.sort_by_key(|row| std::cmp::Reverse(row.calls));
     if shown.len() > MOST {
         section.note =
             Some(html! { "The endpoints with the most calls are shown; the CSV has all." });

@@ -92,7 +92,7 @@ pub(super) fn versions_section(page: &Page) -> Markup {
         html! { "Share of the production calls in " (month_text(month, input.as_of)) };
     let mut shown: Vec<&VersionAdoptionRow> =
         rows.iter().filter(|row| row.month == month).collect();
-    shown.sort_by(|a, b| b.calls.cmp(&a.calls));
+    shown.sort_by_key(|row| std::cmp::Reverse(row.calls));
     section.note = Some(html! {
         @if shown.len() > MOST { "The versions with the most calls are shown; the CSV has all. " }
         @if shown.iter().all(|row| row.sunset_on.is_none()) {

@@ -48,7 +48,6 @@ pub enum GuardrailEffect {
 /// What is known of the pending plan beside its changes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlanFacts {
-    pub plan_id: Option<String>,
     /// Why nothing may be changed at all.
     pub blocked: Vec<String>,
     pub stopped: Vec<StoppedRow>,

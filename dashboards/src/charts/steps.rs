@@ -137,8 +137,6 @@ mod tests {
         };
         let svg = step_chart(&frame, chart);
         assert!(svg.contains("75 % All") && svg.contains("Half within 1 day"));
-        // A horizontal and a vertical stroke for each point.
-        let path = svg.split("<polyline").nth(1).map(|rest| rest.matches(',').count());
-        assert!(path.is_some(), "{svg}");
+        assert!(svg.contains("<polyline"), "{svg}");
     }
 }

@@ -124,7 +124,6 @@ fn logged(input: &mut ReportInput, partner: &SamplePartner) {
 /// Adds what concerns the plan as a whole, and the files of its rows.
 pub(super) fn finish(input: &mut ReportInput) {
     input.action_log.sort_by_key(|row| std::cmp::Reverse(row.at));
-    input.plan_facts.plan_id = Some("2026-09-15-0a1b2c3d".to_owned());
     let raised: Vec<String> = input.plan.iter().map(|row| row.partner_id.clone()).collect();
     let stopped: Vec<String> =
         input.plan_facts.stopped.iter().map(|row| row.partner_id.clone()).collect();

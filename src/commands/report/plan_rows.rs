@@ -43,7 +43,6 @@ pub(super) async fn fill(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Re
     let plan = made.plan;
     input.plan = plan.changes.iter().map(change).collect();
     input.plan_facts = PlanFacts {
-        plan_id: Some(plan.plan_id.clone()),
         blocked: plan.blocked.clone(),
         stopped: plan.stopped.iter().map(stopped).collect(),
         unlike: plan.unlike.iter().map(unlike).collect(),

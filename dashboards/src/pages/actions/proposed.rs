@@ -148,10 +148,7 @@ pub(super) fn changes_section(page: &Page) -> Markup {
     }
     let mut rows: Vec<&PlanRow> = input.plan.iter().collect();
     // What waits for a person comes first under its rule.
-    rows.sort_by(|a, b| {
-        let key = |row: &PlanRow| (row.rule.clone(), !row.needs_approval);
-        key(a).cmp(&key(b))
-    });
+    rows.sort_by_cached_key(|row| (row.rule.clone(), !row.needs_approval));
     if rows.len() > MOST_CHANGES {
         section.note = Some(html! {
             (figure::of_report(MOST_CHANGES, &format::thousands(MOST_CHANGES))) " of " (figure::plan_changes(rows.len()))

@@ -72,6 +72,10 @@ pub(super) fn alarms_section(page: &Page) -> Markup {
         ..Section::new("alarms", "Errors above usual", 5, "error_trend")
     };
     let alarms = alarms_by_partner(input);
+    if input.throttling.is_empty() && alarms.is_empty() {
+        let none = "No production calls in the last four weeks, so no errors either.";
+        return page.section(&section, &empty_state(none));
+    }
     if alarms.is_empty() {
         let none = "None: every partner’s client errors are as usual.";
         return page.section(&section, &empty_state(none));

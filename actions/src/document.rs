@@ -145,6 +145,12 @@ pub struct Change {
 }
 
 impl Change {
+    /// Returns whether it is a notice to the partner itself, or says that one is over.
+    pub fn tells_the_partner(&self) -> bool {
+        let notice = self.to.as_ref().or(self.from.as_ref());
+        matches!(notice, Some(Setting::Notify { who, .. }) if who == "partner")
+    }
+
     /// Returns whether it says that a notice sent before is over.
     pub fn resolves(&self) -> bool {
         self.action == ActionKind::Notify && self.to.is_none()

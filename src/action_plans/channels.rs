@@ -7,8 +7,10 @@ use actions::deliver::{ChannelDefinition, ChannelSettings, FileDefinition, build
 use actions::{Channels, ChannelsInForce};
 use domain::{ActionKind, closest_name};
 
+use super::plan_maker::policy;
 use crate::config::{Config, Recipient};
 use crate::errors::usage_error;
+use crate::project::Project;
 
 /// The channel that needs no configuration.
 const DEFAULT_CHANNEL: &str = "file";
@@ -63,6 +65,13 @@ pub(crate) fn channels_in_force(
         }
     }
     Ok(in_force)
+}
+
+/// Reads the policy and opens the channels, so that a mistake in them is told before anything is
+/// computed.
+pub(crate) fn check_settings(project: &Project) -> anyhow::Result<()> {
+    policy(project)?;
+    check_channels(&project.config).map(drop)
 }
 
 /// Returns the address of a recipient: of a partner's manager that of the person, if it is there.

@@ -29,7 +29,9 @@ mod snooze_table;
 mod switch;
 mod table_rows;
 
-pub(crate) use channels::{channels, channels_in_force, check_channels, lease_seconds};
+pub(crate) use channels::{
+    channels, channels_in_force, check_channels, check_settings, lease_seconds,
+};
 pub(crate) use condition_error::condition_error;
 pub(crate) use episode_table::read_episodes;
 pub(crate) use lake_store::LakeStore;

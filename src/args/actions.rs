@@ -30,7 +30,7 @@ pub(crate) enum ActionsCommand {
     Apply(ApplyArgs),
     /// Try again what could not be delivered, of all plans that were applied
     #[command(
-        after_help = "Meant for a scheduler. A change that failed is tried again after a minute, then after two, four …\nminutes up to six hours, or when its receiver said. A quota change lapses after a day.\n\nExample:\n  rapport actions deliver"
+        after_help = "Meant for a scheduler. What waits and needs nobody is sent too. A change that failed is tried again after\na minute, then after two, four … minutes up to six hours, or later where its receiver said so. A quota\nchange lapses after a day.\n\nExample:\n  rapport actions deliver"
     )]
     Deliver(DeliverArgs),
     /// Ask the receivers whether the quotas that a plan set are in force

@@ -5,7 +5,7 @@ use domain::format::plain_setting;
 
 use super::guards::Guards;
 use super::recover::Arrival;
-use super::report::{ChangeReport, DeliveryOutcome, change_words, details, short_key};
+use super::report::{ChangeReport, DeliveryOutcome, change_words, details, short_key, summary};
 use super::step::{Step, next_step};
 use super::store::{ActionStore, StoreError, StoreState};
 use super::{ApplyOptions, Channels, log_entry};
@@ -272,7 +272,7 @@ impl<'a> Sender<'a> {
             name: change.name.clone(),
             from: change.from.clone(),
             to: change.to.clone(),
-            summary: format!("{}: {}", rationale.rule, rationale.reason),
+            summary: summary(change),
             details: details(change, target.recipient.as_deref()),
             target,
             episode: change

@@ -97,8 +97,23 @@ pub(super) fn short_key(key: &str) -> String {
     key.chars().take(12).collect()
 }
 
-/// Says in a few sentences why a change is made, and whom a notice is for.
+/// Says in a line what a receiver is told: `At risk: Calls −62 % in two weeks`. A partner is told what
+/// the notice is about and nothing else: not our rule, and not what we think of it.
+pub(super) fn summary(change: &Change) -> String {
+    let (rule, reason) = (&change.rationale.rule, &change.rationale.reason);
+    match change.to.as_ref().or(change.from.as_ref()) {
+        Some(Setting::Notify { about, .. }) if change.tells_the_partner() => about.clone(),
+        Some(Setting::Notify { about, .. }) => format!("{rule}: {about}"),
+        _ => format!("{rule}: {reason}"),
+    }
+}
+
+/// Says in a few sentences why a change is made, and whom a notice is for. To a partner it says
+/// nothing.
 pub(super) fn details(change: &Change, recipient: Option<&str>) -> String {
+    if change.tells_the_partner() {
+        return String::new();
+    }
     let rationale = &change.rationale;
     let tier = rationale.tier.map_or_else(String::new, |tier| format!(" ({})", tier.words()));
     let mut lines = vec![format!("{}{tier}.", rationale.reason)];
@@ -108,4 +123,26 @@ pub(super) fn details(change: &Change, recipient: Option<&str>) -> String {
     }
     lines.extend(recipient.map(|name| format!("For {name}.")));
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Tier;
+
+    use super::*;
+    use crate::plan_tests::{input, made, partner, policy};
+
+    #[test]
+    fn a_partner_is_told_nothing_of_what_we_think_of_it() {
+        let plan = made(&input(vec![partner("u", Tier::Healthy, None)]), &policy());
+        let mut notice = plan.changes[0].clone();
+        assert_eq!(summary(&notice), "Peaks at 80 % of its quota: quota at 80 %");
+        assert!(details(&notice, Some("Ada")).contains("healthy"), "{notice:?}");
+        let about = "Your quota is nearly used".to_owned();
+        notice.to = Some(Setting::Notify { who: "partner".to_owned(), about: about.clone() });
+        assert_eq!((summary(&notice), details(&notice, None)), (about.clone(), String::new()));
+        // That it is over would say no more.
+        (notice.from, notice.to) = (notice.to, None);
+        assert_eq!((summary(&notice), details(&notice, None)), (about, String::new()));
+    }
 }

@@ -9,7 +9,8 @@ use scoring::ScoreOutput;
 use transform::Session;
 
 use crate::action_plans::{
-    LakeStore, PlanMaker, channels, lease_seconds, open_plans, read_plan, store_plan,
+    LakeStore, PlanMaker, channels, check_settings, lease_seconds, open_plans, read_plan,
+    store_plan,
 };
 use crate::args::{ApplyArgs, DeliverArgs, PlanReferenceArgs};
 use crate::commands::plan::scored_session;
@@ -26,6 +27,7 @@ const LEASE_VARIABLE: &str = "RAPPORT_ACTIONS_LEASE_SECONDS";
 pub(super) async fn apply(project: &Project, options: &ApplyArgs) -> anyhow::Result<()> {
     let plan = read_plan(&project.lake, &options.plan).await?;
     let by = author(options.by.as_deref())?;
+    check_settings(project)?;
     let (session, scored) = scored_session(project, project.as_of(None).await?).await?;
     let deliverer = Deliverer::new(project, &session, &scored);
     let report = deliverer.apply(&plan, &by, options.bake_minutes).await?;
@@ -43,6 +45,7 @@ pub(super) async fn apply(project: &Project, options: &ApplyArgs) -> anyhow::Res
 /// Goes on with all plans that were applied before and can still be applied.
 pub(super) async fn deliver(project: &Project, options: &DeliverArgs) -> anyhow::Result<()> {
     let by = author(options.by.as_deref())?;
+    check_settings(project)?;
     let (session, scored) = scored_session(project, project.as_of(None).await?).await?;
     let deliverer = Deliverer::new(project, &session, &scored);
     let (mut failed, mut sent) = (0, 0);
@@ -185,7 +188,13 @@ pub(super) async fn verify(project: &Project, options: &PlanReferenceArgs) -> an
         print_line("")?;
     }
     let differ = reports.iter().filter(|report| report.is_in_force == Some(false)).count();
-    print_line(&format!("{} set by the plan, {differ} differ", counted(reports.len(), "quota")))?;
+    let unknown = reports.iter().filter(|report| report.is_in_force.is_none()).count();
+    let unknown = match unknown {
+        0 => String::new(),
+        n => format!(", {n} unknown: their receiver can't tell"),
+    };
+    let quotas = counted(reports.len(), "quota");
+    print_line(&format!("{quotas} set by the plan, {differ} differ{unknown}"))?;
     match differ {
         0 => Ok(()),
         n => Err(CheckFailed(format!("{} another value in force", counted(n, "quota"))).into()),

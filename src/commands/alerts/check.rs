@@ -4,7 +4,7 @@ use actions::{DeliveryOutcome, Plan, StoppedChange};
 use domain::{counted, printable};
 
 use super::list::{OpenAlert, open_alerts, print_alerts};
-use crate::action_plans::{PlanMaker, PlanOptions, channels, channels_in_force};
+use crate::action_plans::{PlanMaker, PlanOptions, channels, channels_in_force, check_settings};
 use crate::alerts::evaluate_alerts;
 use crate::args::{CheckAlertsArgs, Format};
 use crate::commands::actions::{Deliverer, failures};
@@ -15,7 +15,9 @@ use crate::output::{print_message, print_note};
 use crate::project::Project;
 
 pub(super) async fn run(project: &Project, options: &CheckAlertsArgs) -> anyhow::Result<()> {
-    let by = author(options.by.as_deref())?;
+    // Nothing is written by a dry run, so nobody has to be named.
+    let by = if options.dry_run { String::new() } else { author(options.by.as_deref())? };
+    check_settings(project)?;
     let as_of = project.as_of(options.as_of.as_deref()).await?;
     let (session, scored) = scored_session(project, as_of).await?;
     let maker = PlanMaker::new(project, &session, &scored).await?;
@@ -39,7 +41,7 @@ pub(super) async fn run(project: &Project, options: &CheckAlertsArgs) -> anyhow:
         false => deliver(&Deliverer::new(project, &session, &scored), &plan, &by).await?,
     };
     let shown: Vec<OpenAlert> = match options.dry_run {
-        true => super::list::found_alerts(&findings),
+        true => super::list::found_alerts(&findings, &plan),
         false => open_alerts(project, policy).await?,
     };
     if options.dry_run && options.format == Format::Table {

@@ -1,10 +1,10 @@
 //! `rapport alerts list`: the alerts that are open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actions::log::{History, NoticeSubject};
-use actions::{EPISODE_MISSES, Episode, Policy, RuleAction, Snoozes, rule_id_of};
-use domain::{format_instant, printable};
+use actions::{EPISODE_MISSES, Episode, FoundAlert, Plan, Policy, RuleAction, Snoozes, rule_id_of};
+use domain::{Setting, format_instant, printable};
 use lake::schema;
 use serde::Deserialize;
 
@@ -167,8 +167,23 @@ fn state(misses: u32) -> String {
     }
 }
 
-/// Returns what an evaluation found, where nothing was written.
-pub(super) fn found_alerts(findings: &AlertFindings<'_>) -> Vec<OpenAlert> {
+/// Returns what an evaluation found, and the notices of rules that would be sent, where nothing was
+/// written.
+pub(super) fn found_alerts(findings: &AlertFindings<'_>, plan: &Plan) -> Vec<OpenAlert> {
+    let ids: BTreeSet<String> = findings.found.iter().map(FoundAlert::id).collect();
+    let of_rules = plan.changes.iter().filter_map(|change| {
+        let Some(Setting::Notify { who, about }) = &change.to else { return None };
+        let id = &change.rationale.rule_id;
+        (!ids.contains(id)).then(|| OpenAlert {
+            alert_id: id.clone(),
+            partner_id: change.partner_id.clone(),
+            name: change.rationale.rule.clone(),
+            state: state(0),
+            about: about.clone(),
+            owner: who.clone(),
+            ..OpenAlert::default()
+        })
+    });
     let alerts = findings.found.iter().map(|found| OpenAlert {
         alert_id: found.id(),
         partner_id: found.partner_id.clone(),
@@ -178,7 +193,7 @@ pub(super) fn found_alerts(findings: &AlertFindings<'_>) -> Vec<OpenAlert> {
         owner: found.rule.owner.clone(),
         ..OpenAlert::default()
     });
-    alerts.collect()
+    alerts.chain(of_rules).collect()
 }
 
 /// Prints alerts; for people without the columns that are empty throughout.

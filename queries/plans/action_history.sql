@@ -1,7 +1,7 @@
 /*---
 description = "The log of actions, newest first, for people"
 owner = "partner-analytics"
-grain = ["sequence", "place"]
+grain = ["sequence", "key", "entry"]
 tags = ["internal"]
 
 [columns]
@@ -21,10 +21,9 @@ origin = { type = "Utf8" }
 attempt = { type = "Int64" }
 key = { type = "Utf8" }
 sequence = { type = "Int64", description = "the number of the append" }
-place = { type = "Int64", description = "within the append" }
 
 [[checks]]
-unique = ["sequence", "place"]
+unique = ["sequence", "key", "entry"]
 ---*/
 SELECT
   "at",
@@ -42,9 +41,6 @@ SELECT
   origin,
   attempt,
   key,
-  sequence,
-  CAST(
-    row_number() OVER (PARTITION BY sequence ORDER BY partner_id, key, entry, "at", "by") AS BIGINT
-  ) AS place
+  sequence
 FROM action_log
-ORDER BY sequence DESC, place
+ORDER BY sequence DESC, partner_id, key, entry

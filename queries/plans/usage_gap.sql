@@ -61,15 +61,18 @@ gaps AS (
   FROM callers AS c
   CROSS JOIN silent_dates AS s
 ),
-numbered AS (
-  SELECT
-    partner_id,
-    event_date,
-    is_platform,
-    row_number() OVER (PARTITION BY partner_id ORDER BY event_date DESC, is_platform DESC) AS place
+-- A day on which nobody called is the platform's gap, also where the partner has one of its own.
+gap_dates AS (
+  SELECT partner_id, event_date, bool_or(is_platform) AS is_platform
   FROM gaps
+  GROUP BY partner_id, event_date
+),
+newest AS (
+  SELECT partner_id, max(event_date) AS event_date
+  FROM gap_dates
+  GROUP BY partner_id
 )
-SELECT partner_id, event_date AS missing_on, is_platform
-FROM numbered
-WHERE place = 1
-ORDER BY partner_id
+SELECT g.partner_id, g.event_date AS missing_on, g.is_platform
+FROM gap_dates AS g
+JOIN newest AS n ON n.partner_id = g.partner_id AND n.event_date = g.event_date
+ORDER BY g.partner_id

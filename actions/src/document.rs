@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::{ActionKind, Setting, SignalName, Tier};
 use serde::{Deserialize, Serialize};
 
+use crate::limits::tells_the_partner;
 use crate::log::Origin;
 
 /// A plan. Instants are RFC 3339 in the file and µs UTC here.
@@ -147,8 +148,7 @@ pub struct Change {
 impl Change {
     /// Returns whether it is a notice to the partner itself, or says that one is over.
     pub fn tells_the_partner(&self) -> bool {
-        let notice = self.to.as_ref().or(self.from.as_ref());
-        matches!(notice, Some(Setting::Notify { who, .. }) if who == "partner")
+        tells_the_partner(self.to.as_ref().or(self.from.as_ref()))
     }
 
     /// Returns whether it says that a notice sent before is over.

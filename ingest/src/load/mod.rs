@@ -167,7 +167,7 @@ async fn load_file(
             line_at_first = cut;
         }
         if offset >= buffer.next_offset {
-            buffer.file_progress = Some(FileProgress { bytes, text: lines.end() });
+            buffer.file_progress = Some(FileProgress { bytes, text: lines.line_end() });
             let record =
                 SourceRecord { offset, arrival, value: Some(lines.line()), attributes: None };
             // Lines never wait for a schema, because files have no Schema Registry.

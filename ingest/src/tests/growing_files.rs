@@ -75,10 +75,12 @@ async fn a_grown_file_is_resumed_at_its_old_end() {
     let third = format!("{second}{}", call(4));
     let counts = load_bytes(&lake, &dir, "access.log", third.as_bytes()).await;
     assert_eq!((counts.accepted, counts.rejected, counts.already_stored), (1, 0, 5));
-    // The end of the last line is not a line.
+    // The end of the last line is not a line, nor is the first half of that end.
     let fourth = format!("{third}\r\n");
-    let counts = load_bytes(&lake, &dir, "access.log", fourth.as_bytes()).await;
-    assert_eq!((counts.records, counts.already_stored), (0, 6));
+    for state in [format!("{third}\r"), fourth.clone()] {
+        let counts = load_bytes(&lake, &dir, "access.log", state.as_bytes()).await;
+        assert_eq!((counts.records, counts.already_stored), (0, 6));
+    }
     // A file with other first bytes is another file, and so is a file of another stream.
     let other = format!(" {fourth}");
     let counts = load_bytes(&lake, &dir, "other.log", other.as_bytes()).await;

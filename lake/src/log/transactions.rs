@@ -122,7 +122,8 @@ pub struct PartitionPosition {
 pub struct FileProgress {
     /// The size of the file on disk, in bytes.
     pub bytes: i64,
-    /// The number of decompressed bytes before the position.
+    /// The number of decompressed bytes before the end of the last line that was read. The line end
+    /// itself does not count.
     pub text: i64,
 }
 

@@ -1,7 +1,9 @@
-//! Rewrites of plans that DataFusion's own optimizer does not do.
+//! Rewrites of plans that DataFusion's own optimizer does not do, or does wrong.
 //!
 //! - `common_subplan`: computes a subplan once that a query reads several times
 //! - `lookup_join`: replaces a left join with a few rows by a lookup
+//! - `push_down_filter`: DataFusion's rule, without a fault of it
 
 pub(crate) mod common_subplan;
 pub(crate) mod lookup_join;
+pub(crate) mod push_down_filter;

@@ -32,6 +32,11 @@ impl Breakdown {
         }
     }
 
+    /// Returns the partners of a session that has been filtered, ungrouped.
+    pub(crate) fn some_partners(session: &Arc<Session>) -> Self {
+        Self { has_all_partners: false, ..Self::all_partners(session) }
+    }
+
     /// Filters and segments the partners of a session.
     ///
     /// # Errors

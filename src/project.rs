@@ -201,6 +201,15 @@ impl Project {
         self.read_only_engine.get().is_some()
     }
 
+    /// Writes nothing from now on: stale rollups are computed when they are read.
+    pub(crate) async fn stop_writing(&self) -> anyhow::Result<()> {
+        if !self.is_read_only() {
+            let (read_only_engine, _) = self.engine.without_writing().await?;
+            let _ = self.read_only_engine.set(read_only_engine);
+        }
+        Ok(())
+    }
+
     /// Stops writing to the lake: from now on, stale rollups are computed when they are read. `why`
     /// is the error of the refused write.
     pub(crate) async fn switch_to_read_only(

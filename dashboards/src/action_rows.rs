@@ -15,6 +15,8 @@ pub struct PlanRow {
     pub until: Option<Day>,
     /// The name of the rule that asked for the change.
     pub rule: String,
+    /// The id of that rule in the policy.
+    pub rule_id: String,
     /// The rule, and the reason.
     pub why: String,
     /// What each guardrail said.
@@ -48,6 +50,8 @@ pub enum GuardrailEffect {
 /// What is known of the pending plan beside its changes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlanFacts {
+    /// The id of the plan.
+    pub plan_id: String,
     /// Why nothing may be changed at all.
     pub blocked: Vec<String>,
     pub stopped: Vec<StoppedRow>,

@@ -35,6 +35,7 @@ pub struct HealthRow {
     pub plan: Option<String>,
     pub manager: Option<String>,
     pub region: Option<String>,
+    pub integration_level: Option<String>,
     pub stage: Stage,
     #[serde(deserialize_with = "tier")]
     pub tier: Tier,

@@ -1,8 +1,6 @@
-//! The input of a report: the rows of one run of the lake, and an index of them by partner.
+//! The input of a report: the rows of one run of the lake.
 
-use domain::format;
-
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::Tier;
@@ -228,54 +226,4 @@ pub(crate) fn last_two<T>(
 ) -> (Option<&T>, Option<&T>) {
     let mut back = rows.iter().rev().filter(|row| is_complete(row));
     (back.next(), back.next())
-}
-
-/// An index of the rows by partner id: the pages of all partners take one pass over each table.
-pub(crate) struct PartnerIndex<'a> {
-    pub reliability: HashMap<&'a str, &'a PartnerReliabilityRow>,
-    pub throttling: HashMap<&'a str, &'a ThrottlingRow>,
-    pub milestones: HashMap<&'a str, &'a PartnerRow>,
-    pub daily: HashMap<&'a str, Vec<&'a PartnerDayRow>>,
-    pub history: HashMap<&'a str, Vec<&'a HistoryRow>>,
-    pub revenue: HashMap<&'a str, Vec<&'a RevenuePerPartnerRow>>,
-    pub plan: HashMap<&'a str, Vec<&'a PlanRow>>,
-    pub health: HashMap<&'a str, &'a HealthRow>,
-}
-
-impl<'a> PartnerIndex<'a> {
-    pub(crate) fn new(input: &'a ReportInput) -> Self {
-        let mut daily = group(&input.daily, |row| &row.partner_id);
-        daily.values_mut().for_each(|rows| rows.sort_by_key(|row| row.event_date));
-        let mut history = group(&input.history, |row| &row.partner_id);
-        history.values_mut().for_each(|rows| rows.sort_by_key(|row| row.as_of));
-        let mut revenue = group(&input.revenue_per_partner, |row| &row.partner_id);
-        revenue.values_mut().for_each(|rows| rows.sort_by_key(|row| row.month));
-        Self {
-            reliability: single(&input.partner_reliability, |row| &row.partner_id),
-            throttling: single(&input.throttling, |row| &row.partner_id),
-            milestones: single(&input.partners, |row| &row.partner_id),
-            health: single(&input.health, |row| &row.partner_id),
-            plan: group(&input.plan, |row| &row.partner_id),
-            daily,
-            history,
-            revenue,
-        }
-    }
-
-    /// Returns the name of a partner, or its id if it has no name or no score.
-    pub(crate) fn label(&self, id: &str) -> String {
-        self.health.get(id).map_or_else(|| format::name_or_id(None, id), |row| row.label())
-    }
-}
-
-fn single<T>(rows: &[T], id: impl Fn(&T) -> &str) -> HashMap<&str, &T> {
-    rows.iter().map(|row| (id(row), row)).collect()
-}
-
-fn group<T>(rows: &[T], id: impl Fn(&T) -> &str) -> HashMap<&str, Vec<&T>> {
-    let mut groups: HashMap<&str, Vec<&T>> = HashMap::new();
-    for row in rows {
-        groups.entry(id(row)).or_default().push(row);
-    }
-    groups
 }

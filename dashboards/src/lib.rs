@@ -4,6 +4,9 @@
 //! reaches a page only through `maud` or `charts::canvas`, which both escape it.
 //!
 //! - `input`: what a report is made of
+//! - `live_page`: what a served page has and a file has not
+//! - `partner_index`: the rows of each partner
+//! - `message_page`: a page with one message
 //! - `metric_rows`, `health_rows`: the rows of metrics and of single partners
 //! - `action_rows`: the pending plan, the log of actions, the alerts
 //! - `lake_rows`: rows on the streams and tables of the lake
@@ -20,6 +23,7 @@
 //! - `theme`: the colours, and the style rules made from them
 //! - `paths`: the paths of the files of a report
 //! - `csvw`: the metadata files of CSVs
+//! - `json_rows`: the rows of CSVs as JSON
 //! - `report`: renders and writes the report and the documentation of queries
 //! - `atomic_folder`: replaces a folder of pages in one step
 //! - `error`: the errors of writing
@@ -32,10 +36,14 @@ mod csvw;
 mod error;
 mod health_rows;
 mod input;
+mod json_rows;
 mod lake_rows;
+mod live_page;
+mod message_page;
 mod metric_rows;
 mod months;
 mod pages;
+mod partner_index;
 mod paths;
 mod policy_in_force;
 mod report;
@@ -59,6 +67,10 @@ pub use error::ReportError;
 pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
 pub use lake_rows::{LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
+pub use live_page::{
+    LiveOutage, LivePage, Notice, PartnerListQuery, PartnerSort, SqlPage, SqlResult,
+};
+pub use message_page::MessagePage;
 pub use metric_rows::{
     ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
     OnboardingStepRow, PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow,
@@ -66,7 +78,9 @@ pub use metric_rows::{
 };
 pub use paths::parquet as parquet_path;
 pub use policy_in_force::PolicyInForce;
-pub use report::{ReportSummary, check_report, docs, pages, stylesheet, write_docs, write_report};
+pub use report::{
+    Report, ReportSummary, check_report, docs, pages, script, stylesheet, write_docs, write_report,
+};
 pub use revenue_rows::{RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
 pub use service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic_folder::{self, ReportMarker};
 use crate::error::ReportError;
+use crate::health_rows::{HealthRow, HistoryRow};
 use crate::input::ReportInput;
-use crate::pages::{DOCS_SITE, REPORT_SITE};
-use crate::site::Site;
-use crate::{csvw, paths, theme, timestamps};
+use crate::live_page::{LivePage, PartnerListQuery};
+use crate::pages::{DOCS_SITE, REPORT_SITE, USAGE_SITE, partner_list, usage};
+use crate::partner_index::{PartnerIndex, PartnerRows};
+use crate::site::{PageContext, Site};
+use crate::{csvw, json_rows, paths, theme, timestamps};
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,82 @@ pub struct ReportSummary {
     pub index: PathBuf,
     /// The number of HTML pages, without the style sheet and the data files.
     pub pages: usize,
+}
+
+/// A report in memory, whose pages are rendered one by one.
+#[derive(Debug)]
+pub struct Report {
+    input: ReportInput,
+    index: PartnerIndex,
+}
+
+impl Report {
+    /// Indexes the rows of a report.
+    pub fn new(input: ReportInput) -> Self {
+        let index = PartnerIndex::new(&input);
+        Self { input, index }
+    }
+
+    /// Returns what the report is made of.
+    pub fn input(&self) -> &ReportInput {
+        &self.input
+    }
+
+    /// Renders the page at a path, such as `funnel.html` or `partners/w-0315.html`, as it is served.
+    /// Returns `None` if the report has no such page.
+    pub fn page(&self, path: &str, live: &LivePage) -> Option<String> {
+        REPORT_SITE.page_at(self.partner_rows(), path, Some(live))
+    }
+
+    /// Renders the page that a partner itself sees.
+    pub fn usage_page(&self, id: &str, live: &LivePage) -> Option<String> {
+        let row = self.partner_rows().health(id)?;
+        Some(usage::page(&self.usage_context(live), row))
+    }
+
+    /// Returns the calls of a partner by day as CSV.
+    pub fn usage_csv(&self, id: &str) -> Option<String> {
+        self.partner_rows().health(id)?;
+        Some(usage::csv(&self.usage_context(&LivePage::default()), id))
+    }
+
+    fn usage_context<'a>(&'a self, live: &'a LivePage) -> PageContext<'a> {
+        let page = &USAGE_SITE.pages[0];
+        let partners = self.partner_rows();
+        PageContext { input: &self.input, partners, site: &USAGE_SITE, page, live: Some(live) }
+    }
+
+    /// Returns the path of the page of a partner, if the partner has one.
+    pub fn partner_page(&self, id: &str) -> Option<String> {
+        self.partner_rows().health(id).map(|row| paths::partner(&row.partner_id))
+    }
+
+    /// Returns the newest score of a partner and the scores of all days, oldest first.
+    pub fn partner(&self, id: &str) -> Option<(&HealthRow, Vec<&HistoryRow>)> {
+        let rows = self.partner_rows();
+        Some((rows.health(id)?, rows.history(id)))
+    }
+
+    /// Returns the partners that a list shows, in its order, of all of its pages.
+    pub fn partners(&self, query: &PartnerListQuery) -> Vec<&HealthRow> {
+        partner_list::found(&self.input, query)
+    }
+
+    /// Returns the metadata of a CSV, if there is one of this name.
+    pub fn csv_metadata(&self, name: &str) -> Option<String> {
+        self.input.csv.contains_key(name).then(|| csvw::metadata(&self.input, name))
+    }
+
+    /// Returns the rows of a CSV as JSON objects: numbers and booleans by the type of their column,
+    /// all else as text, and an empty field as null.
+    pub fn rows(&self, name: &str) -> Option<Vec<serde_json::Map<String, serde_json::Value>>> {
+        let doc = self.input.queries.get(name).or_else(|| self.input.tables.get(name));
+        Some(json_rows::of_csv(self.input.csv.get(name)?, doc))
+    }
+
+    fn partner_rows(&self) -> PartnerRows<'_> {
+        PartnerRows { input: &self.input, index: &self.index }
+    }
 }
 
 /// Returns every HTML page of the report as `(path in the folder, HTML)`. The function is pure: the
@@ -33,7 +112,9 @@ pub fn docs(input: &ReportInput) -> Vec<(String, String)> {
 
 fn rendered(site: &'static Site, input: &ReportInput) -> Vec<(String, String)> {
     let mut pages = Vec::new();
-    let collected: Result<(), Infallible> = site.each_page(input, |path, html| {
+    let index = PartnerIndex::new(input);
+    let rows = PartnerRows { input, index: &index };
+    let collected: Result<(), Infallible> = site.each_page(rows, |path, html| {
         pages.push((path.to_owned(), html.to_owned()));
         Ok(())
     });
@@ -44,6 +125,11 @@ fn rendered(site: &'static Site, input: &ReportInput) -> Vec<(String, String)> {
 /// Returns the style sheet of all pages.
 pub fn stylesheet() -> String {
     format!("{}{}", theme::stylesheet(), include_str!("style.css"))
+}
+
+/// Returns the script of all pages. They work without it.
+pub fn script() -> &'static str {
+    concat!(include_str!("components/freshness.js"), include_str!("components/partner_table.js"))
 }
 
 /// The kinds of folders, as their markers name them.
@@ -115,7 +201,10 @@ fn write_site(
     atomic_folder::replace(out, marker, |folder| {
         write_data(folder)?;
         write_file(&folder.join("style.css"), stylesheet().as_bytes())?;
-        site.each_page(input, |path, html| {
+        write_file(&folder.join("script.js"), script().as_bytes())?;
+        let index = PartnerIndex::new(input);
+        let rows = PartnerRows { input, index: &index };
+        site.each_page(rows, |path, html| {
             pages += 1;
             write_file(&folder.join(path), html.as_bytes())
         })

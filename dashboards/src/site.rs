@@ -1,6 +1,8 @@
 //! What a site of pages is: its list of pages, and the input that each page is rendered from.
 
-use crate::input::{PartnerIndex, ReportInput};
+use crate::input::ReportInput;
+use crate::live_page::LivePage;
+use crate::partner_index::{PartnerIndex, PartnerRows};
 
 /// A set of pages that are written and linked together.
 pub(crate) struct Site {
@@ -20,6 +22,15 @@ pub(crate) struct PageDef {
     pub file: &'static str,
     pub navigation: Navigation,
     pub render: Render,
+    /// Whether the page is served only, because it is made for each request.
+    pub is_live: bool,
+}
+
+impl PageDef {
+    /// Returns the line of a page that is served and not written to a file.
+    pub(crate) const fn only_live(self) -> Self {
+        Self { is_live: true, ..self }
+    }
 }
 
 /// The place of a page in the navigation.
@@ -34,20 +45,29 @@ pub(crate) enum Navigation {
 pub(crate) enum Render {
     /// Returns the HTML of the one page.
     Single(fn(&PageContext) -> String),
-    /// Returns `(path in the folder, HTML)` of every page of a family, one at a time: a report of
-    /// many partners never holds all of its pages in memory.
-    Family(for<'a> fn(&'a PageContext<'a>) -> RenderedPages<'a>),
+    /// Returns the pages of a family. A report of many partners never holds all of its pages in
+    /// memory, and a served page is rendered without the others.
+    Family(for<'a> fn(&'a PageContext<'a>) -> LazyPages<'a>),
 }
 
-/// Pages as `(path in the folder, HTML)`, rendered one at a time.
-pub(crate) type RenderedPages<'a> = Box<dyn Iterator<Item = (String, String)> + 'a>;
+/// A page that is rendered when it is wanted.
+pub(crate) struct LazyPage<'a> {
+    /// The path in the folder.
+    pub path: String,
+    pub render: Box<dyn FnOnce() -> String + 'a>,
+}
+
+/// The pages of a family.
+pub(crate) type LazyPages<'a> = Box<dyn Iterator<Item = LazyPage<'a>> + 'a>;
 
 /// What a page is rendered from.
 pub(crate) struct PageContext<'a> {
     pub input: &'a ReportInput,
-    pub partners: &'a PartnerIndex<'a>,
+    pub partners: PartnerRows<'a>,
     pub site: &'static Site,
     pub page: &'static PageDef,
+    /// What a served page has more than a file. `None`: the page is a file.
+    pub live: Option<&'a LivePage>,
 }
 
 /// Returns a line for one page.
@@ -58,7 +78,7 @@ pub(crate) const fn single(
     navigation: Navigation,
     render: fn(&PageContext) -> String,
 ) -> PageDef {
-    PageDef { name, title, file, navigation, render: Render::Single(render) }
+    PageDef { name, title, file, navigation, render: Render::Single(render), is_live: false }
 }
 
 /// Returns a line for a family of pages.
@@ -67,16 +87,17 @@ pub(crate) const fn family(
     title: &'static str,
     file: &'static str,
     navigation: Navigation,
-    render: for<'a> fn(&'a PageContext<'a>) -> RenderedPages<'a>,
+    render: for<'a> fn(&'a PageContext<'a>) -> LazyPages<'a>,
 ) -> PageDef {
-    PageDef { name, title, file, navigation, render: Render::Family(render) }
+    PageDef { name, title, file, navigation, render: Render::Family(render), is_live: false }
 }
 
 impl Site {
-    /// Returns the groups of the navigation, each with its heading and its pages.
-    pub(crate) fn navigation(&self) -> Vec<(&'static str, Vec<&'static PageDef>)> {
+    /// Returns the groups of the navigation, each with its heading and its pages. Files have no link to a page
+    /// that is only served.
+    pub(crate) fn navigation(&self, is_live: bool) -> Vec<(&'static str, Vec<&'static PageDef>)> {
         let mut groups: Vec<(&'static str, Vec<&'static PageDef>)> = Vec::new();
-        for page in self.pages {
+        for page in self.pages.iter().filter(|page| is_live || !page.is_live) {
             let Navigation::Group(heading) = page.navigation else { continue };
             match groups.last_mut() {
                 Some((last, pages)) if *last == heading => pages.push(page),
@@ -92,22 +113,49 @@ impl Site {
     /// Stops at the first error of `sink` and returns it.
     pub(crate) fn each_page<E>(
         &'static self,
-        input: &ReportInput,
+        partners: PartnerRows,
         mut sink: impl FnMut(&str, &str) -> Result<(), E>,
     ) -> Result<(), E> {
-        let partners = PartnerIndex::new(input);
-        for page in self.pages {
-            let context = PageContext { input, partners: &partners, site: self, page };
+        for page in self.pages.iter().filter(|page| !page.is_live) {
+            let context = self.context(partners, page, None);
             match page.render {
                 Render::Single(render) => sink(page.file, &render(&context))?,
-                Render::Family(render) => {
-                    for (path, html) in render(&context) {
-                        sink(&path, &html)?;
+                Render::Family(pages) => {
+                    for page in pages(&context) {
+                        sink(&page.path, &(page.render)())?;
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Renders the page at a path in the folder. Returns `None` if there is no such page.
+    pub(crate) fn page_at(
+        &'static self,
+        partners: PartnerRows,
+        path: &str,
+        live: Option<&LivePage>,
+    ) -> Option<String> {
+        self.pages.iter().find_map(|page| {
+            let context = self.context(partners, page, live);
+            match page.render {
+                Render::Single(render) => (page.file == path).then(|| render(&context)),
+                Render::Family(pages) => {
+                    let found = pages(&context).find(|page| page.path == path)?;
+                    Some((found.render)())
+                }
+            }
+        })
+    }
+
+    fn context<'a>(
+        &'static self,
+        partners: PartnerRows<'a>,
+        page: &'static PageDef,
+        live: Option<&'a LivePage>,
+    ) -> PageContext<'a> {
+        PageContext { input: partners.input, partners, site: self, page, live }
     }
 }
 

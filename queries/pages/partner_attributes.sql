@@ -11,6 +11,7 @@ segment = { type = "Utf8" }
 plan = { type = "Utf8" }
 manager = { type = "Utf8" }
 region = { type = "Utf8" }
+integration_level = { type = "Utf8" }
 
 [[checks]]
 unique = ["partner_id"]
@@ -21,6 +22,7 @@ SELECT
   segment,
   plan,
   manager,
-  region
+  region,
+  integration_level
 FROM partners
 ORDER BY partner_id

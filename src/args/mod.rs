@@ -103,6 +103,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "T")]
         as_of: Option<String>,
     },
+    /// Serve the pages: with filters, forms to decide by, and the same data as JSON
+    Serve(ServeArgs),
     /// Write a simulated partner programme as NDJSON files, or produce it to Kafka
     #[command(
         after_help = "Examples:\n  rapport generate --partners 50 --events 10000 --out world\n  rapport generate --seed 7 --days 90 --kafka 127.0.0.1:9092\n  rapport generate --difficulty hard --seed 3 --partners 400 --days 365 --out world"
@@ -150,7 +152,7 @@ pub(crate) struct WorldArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  rapport demo\n  rapport demo --partners 2000 --events 5000000 --dir big\n\nRunning it again continues and doubles nothing; another world needs another --dir."
+    after_help = "Examples:\n  rapport demo\n  rapport demo --serve\n  rapport demo --partners 2000 --events 5000000 --dir big\n\nRunning it again continues and doubles nothing; another world needs another --dir."
 )]
 pub(crate) struct DemoArgs {
     #[command(flatten)]
@@ -158,6 +160,9 @@ pub(crate) struct DemoArgs {
     /// The demo's folder, a project of its own
     #[arg(long, default_value = "demo")]
     pub(crate) dir: PathBuf,
+    /// Serve the pages afterwards, on this machine
+    #[arg(long)]
+    pub(crate) serve: bool,
 }
 
 #[derive(Debug, Args)]
@@ -185,6 +190,44 @@ pub(crate) struct RunArgs {
     /// The folder of the report's pages
     #[arg(long, value_name = "DIR", default_value = "report")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Shows the newest data without a restart. On this machine alone it asks nobody who they are; beyond\nit, people sign in with a token, or a proxy says who they are: see docs/serve.md.\n\nExamples:\n  rapport serve\n  rapport serve --listen 127.0.0.1:9000\n  rapport serve --new-token manager --name \"Mara Lindqvist\" >> access.toml\n  rapport serve --listen 0.0.0.0:8080 --behind-tls\n  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8080/api/v1/partners?tier=at_risk"
+)]
+pub(crate) struct ServeArgs {
+    /// Address and port; a port alone is on this machine [default: listen in rapport.toml]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// A proxy in front ends TLS, so that browsers reach the pages by HTTPS
+    #[arg(long)]
+    pub(crate) behind_tls: bool,
+    /// Make a token for somebody of this role, print their entry for access.toml, and end
+    #[arg(long, value_name = "ROLE", value_enum, requires = "name")]
+    pub(crate) new_token: Option<GivenRole>,
+    /// Who gets the token; decisions are recorded under this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// For the role partner: the partner's id
+    #[arg(long, value_name = "ID", required_if_eq("new_token", "partner"))]
+    pub(crate) partner: Option<String>,
+    /// The last day on which the token is valid
+    #[arg(long, value_name = "DATE")]
+    pub(crate) until: Option<domain::Day>,
+}
+
+/// The roles that people can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GivenRole {
+    /// Reads all pages
+    Leadership,
+    /// Reads the pages of the partners whose manager has this name, and decides on them
+    Manager,
+    /// Reads all pages and asks in SQL
+    Engineer,
+    /// Reads the usage of one partner
+    Partner,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -218,6 +261,9 @@ pub(crate) struct SqlArgs {
     pub(crate) at: Option<String>,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+    /// Refuse anything but one statement, such as a meta-command that writes a file
+    #[arg(long, hide = true)]
+    pub(crate) one_statement: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,10 +11,10 @@ use ingest::{EmbeddedBroker, IngestCounts, MAX_PRODUCER_LEAD, RecordProducer, Ru
 use lake::Lake;
 use serde::{Deserialize, Serialize};
 
-use crate::args::DemoArgs;
+use crate::args::{DemoArgs, ServeArgs};
 use crate::atomic_file::write_file;
 use crate::commands::generate::{self, ProducedCounts};
-use crate::commands::{init, plan, report, score};
+use crate::commands::{init, plan, report, score, serve};
 use crate::config::Config;
 use crate::errors::usage_error;
 use crate::output::{print_line, print_note, print_table};
@@ -70,7 +70,25 @@ pub(crate) fn run(
     let mut project = Project::with_lake(config, lake, quiet)?;
     project.now = clock(&world_options);
     runtime.block_on(analyse(&project, &dir, &mut summary))?;
-    summary.print(&dir)
+    summary.print(&dir)?;
+    match options.serve {
+        true => serve_pages(&dir, runtime),
+        false => Ok(()),
+    }
+}
+
+/// Serves the demo's pages until a signal comes.
+fn serve_pages(dir: &Path, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
+    let file = dir.join("rapport.toml");
+    let options = ServeArgs {
+        listen: None,
+        behind_tls: false,
+        new_token: None,
+        name: None,
+        partner: None,
+        until: None,
+    };
+    runtime.block_on(serve::run(&Config::read(&file)?, Some(&file), &options))
 }
 
 /// Returns the world's clock after its last record, µs: an hour past its end.

@@ -3,7 +3,7 @@
 //! - Projects and events: `init`, `demo`, `generate`, `ingest`, `fields`, `dead_letters`, `bench`
 //! - The lake: `lake`, `status`, `compact`, `retain`, `erase`, `doctor`
 //! - Metrics: `metrics`, `diff`, `docs`, `sql`
-//! - Decisions: `score`, `plan`, `actions`, `alerts`, `report`, `run`
+//! - Decisions: `score`, `plan`, `actions`, `alerts`, `report`, `serve`, `run`
 
 mod actions;
 mod alerts;
@@ -27,6 +27,7 @@ mod retain;
 mod run;
 mod score;
 mod score_records;
+mod serve;
 mod sql;
 mod status;
 
@@ -66,6 +67,9 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
             generate::run(&options, project.as_ref(), quiet)
         }
         Command::Run(options) => run::run(config()?, &options, runtime, quiet),
+        Command::Serve(options) => {
+            runtime.block_on(serve::run(&config()?, arguments.config.as_deref(), &options))
+        }
         Command::Ingest(IngestCommand::Run(options)) => {
             ingest::run(&config()?, &options, runtime, quiet)
         }
@@ -131,6 +135,7 @@ fn termination_signals(command: &Command) -> Option<TerminationSignals> {
     match command {
         Command::Run(_)
         | Command::Ingest(IngestCommand::Run(_))
+        | Command::Serve(_)
         | Command::Metrics(MetricsCommand::Watch { .. }) => None,
         // In a shell, Ctrl-C only stops the query.
         Command::Sql(options) if sql::is_interactive(options) => {

@@ -102,6 +102,19 @@ pub(crate) async fn scored_session(
     Ok((Arc::new(session), scored))
 }
 
+/// Makes a plan that can be applied once somebody has decided on it. It leaves no trace: what holds
+/// now is not kept as an evaluation of the rules.
+pub(crate) async fn make_deliverable(
+    project: &Project,
+    session: &Arc<Session>,
+    scored: &ScoreOutput,
+) -> anyhow::Result<Plan> {
+    let maker = PlanMaker::new(project, session, scored).await?;
+    let channels = channels(&project.config)?;
+    let channels = channels_in_force(&project.config, &channels)?;
+    maker.plan(&PlanOptions { channels, ..PlanOptions::default() }).await
+}
+
 /// Makes the plan of a session's tables, without any trace: for pages.
 pub(crate) async fn make(
     project: &Project,

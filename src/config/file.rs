@@ -26,6 +26,19 @@ pub(super) struct RapportToml {
     pub(super) metrics: MetricsSection,
     pub(super) scoring: PolicySection,
     pub(super) actions: ActionsSection,
+    // Who reads the pages changes no figure.
+    #[serde(skip_serializing)]
+    pub(super) serve: ServeSection,
+}
+
+/// How `rapport serve` listens and who may sign in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServeSection {
+    pub(super) listen: String,
+    pub(super) access: OptionalFile,
+    pub(super) behind_tls: bool,
+    pub(super) refresh_seconds: u64,
 }
 
 #[derive(Clone, Deserialize)]

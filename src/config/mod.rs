@@ -18,6 +18,7 @@ pub(crate) use mappings::{NO_MAPPING, given_mapping, mapping_name};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use actions::deliver::ChannelDefinition;
 use anyhow::Context;
@@ -263,6 +264,18 @@ impl Config {
         &self.values.actions.recipients
     }
 
+    /// Returns how the pages are served.
+    pub(crate) fn serve(&self) -> ServeSettings {
+        let section = &self.values.serve;
+        ServeSettings {
+            listen: section.listen.clone(),
+            access: section.access.find_in(&self.folder),
+            access_path: self.folder.join(&section.access.path),
+            is_behind_tls: section.behind_tls,
+            refresh_every: Duration::from_secs(section.refresh_seconds.max(1)),
+        }
+    }
+
     fn policy(&self, file: &OptionalFile) -> anyhow::Result<Option<(PathBuf, String)>> {
         let Some(path) = file.find_in(&self.folder) else { return Ok(None) };
         let text = std::fs::read_to_string(&path).map_err(|e| {
@@ -284,6 +297,17 @@ impl Config {
         }
         Ok(lake::sha256_hex(text.as_bytes()))
     }
+}
+
+/// How the pages are served.
+pub(crate) struct ServeSettings {
+    pub(crate) listen: String,
+    /// The file of people who may sign in, if there is one.
+    pub(crate) access: Option<PathBuf>,
+    /// Where that file would be.
+    pub(crate) access_path: PathBuf,
+    pub(crate) is_behind_tls: bool,
+    pub(crate) refresh_every: Duration,
 }
 
 /// Joins a path to a folder and takes `.` and `..` out of it.

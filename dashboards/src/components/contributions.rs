@@ -41,25 +41,39 @@ pub(crate) fn section(page: &Page, row: &HealthRow) -> Markup {
     page.section(&section, &body)
 }
 
-/// The largest number of points on either side of zero. It places the zero line in the column.
-#[derive(Clone, Copy)]
+/// The number of points that fit on either side of zero, and where the zero line stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct BarExtent {
     minus: f64,
     plus: f64,
+    /// The CSS class that places the zero line.
+    class: &'static str,
 }
 
-impl BarExtent {
-    /// Returns the extent of points. Each side takes at least a quarter of the column, so that a
-    /// number fits beside the zero line.
-    fn of(points: &[f64]) -> Self {
-        let furthest = |sign: f64| points.iter().map(|p| p * sign).fold(0.0, f64::max);
-        let least = points.iter().map(|p| p.abs()).fold(1e-9, f64::max) / 3.0;
-        Self { minus: furthest(-1.0).max(least), plus: furthest(1.0).max(least) }
-    }
+/// The places of the zero line, each as a share of the column with its CSS class.
+const ZERO_LINES: [(f64, &str); 7] = [
+    (0.25, "z25"),
+    (0.3, "z30"),
+    (0.4, "z40"),
+    (0.5, "z50"),
+    (0.6, "z60"),
+    (0.7, "z70"),
+    (0.75, "z75"),
+];
 
-    /// Returns the CSS grid columns of the two sides.
-    fn grid_columns(self) -> String {
-        format!("grid-template-columns:{:.3}fr {:.3}fr", self.minus, self.plus)
+impl BarExtent {
+    /// Returns the extent of points, with the zero line where the longest bar is longest. Each side
+    /// takes at least a quarter of the column, so that a number fits beside the zero line.
+    fn of(points: &[f64]) -> Self {
+        let furthest = |sign: f64| points.iter().map(|p| p * sign).fold(1e-9, f64::max);
+        let (minus, plus) = (furthest(-1.0), furthest(1.0));
+        let extent = |(zero, class): (f64, &'static str)| {
+            let points = (minus / zero).max(plus / (1.0 - zero));
+            Self { minus: points * zero, plus: points * (1.0 - zero), class }
+        };
+        let extents = ZERO_LINES.map(extent);
+        let shortest = |a: &Self, b: &Self| (a.minus + a.plus).total_cmp(&(b.minus + b.plus));
+        extents.into_iter().min_by(shortest).unwrap_or(extents[3])
     }
 }
 
@@ -73,7 +87,7 @@ fn signal_row(signal: &SignalRow, tenths: i64, extent: BarExtent) -> Markup {
             td.num { @match signal.score { Some(s) => b { (format::decimal(s, 0)) }, None => span.quiet { "unknown" } } }
             td.points {
                 @if signal.contribution.is_some() {
-                    span.split style=(extent.grid_columns()) {
+                    span class={ "split " (extent.class) } {
                         span.minus { @if points < 0.0 {
                             span.n.bad { (tenths_text(tenths)) } (points_bar("negative", -points / extent.minus))
                         } }
@@ -87,10 +101,10 @@ fn signal_row(signal: &SignalRow, tenths: i64, extent: BarExtent) -> Markup {
     }
 }
 
-/// Returns a bar that leaves room for its number.
+/// Returns a bar. Its side of the column leaves room for the number.
 fn points_bar(class: &str, share: f64) -> Markup {
-    let width = (share.clamp(0.0, 1.0) * 1000.0).round() / 1000.0;
-    html! { span class={ "fill " (class) } style={ "width:calc((100% - 44px)*" (width) ")" } {} }
+    let width = (share.clamp(0.0, 1.0) * 1000.0).round() / 10.0;
+    html! { svg aria-hidden="true" class={ "fill " (class) } width={ (width) "%" } {} }
 }
 
 /// The length of the longest reason that fits the column, in characters.

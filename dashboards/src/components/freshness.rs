@@ -72,11 +72,6 @@ impl Freshness {
 const WARNING: &str = r#"<svg class="glyph" viewBox="0 0 12 12" aria-hidden="true"><path d="M6 1 11.5 11H.5Z"/></svg>"#;
 const CHECK_MARK: &str = r#"<svg class="glyph" viewBox="0 0 12 12" aria-hidden="true"><circle cx="6" cy="6" r="6"/><path class="tick" d="M3.4 6.2 5.2 8l3.4-3.8"/></svg>"#;
 
-/// Returns the script that marks a fresh page as stale when the time has come.
-pub(crate) fn script() -> Markup {
-    PreEscaped(format!("<script>{}</script>", include_str!("freshness.js")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -65,14 +65,14 @@ fn table_under_bars(rows: &[GrowthRow], (head, band): (f64, f64)) -> Markup {
             format::known_or_unknown(r.churn_rate, |r| format::percent_with_places(r, 1))
         }),
     ];
-    let px = |width: f64| format!("width:{width:.1}px");
+    // An empty drawing in each cell of the first row keeps the column as wide as its bar.
+    let spacer = |i: usize, width: f64| html! { @if i == 0 { svg aria-hidden="true" width=(format!("{width:.1}")) {} } };
     html! {
         div.wide {
-            table.aligned style=(px(head + band * rows.len() as f64)) {
-                colgroup { col style=(px(head)); @for _ in rows { col style=(px(band)); } }
+            table.aligned {
                 tbody { @for (i, (heading, of)) in lines.iter().enumerate() { tr {
-                    td { (heading) }
-                    @for row in rows { td.running[!row.complete] { @if i == 0 && row.complete { b { (of(row)) } } @else { (of(row)) } } }
+                    td { (spacer(i, head)) (heading) }
+                    @for row in rows { td.running[!row.complete] { (spacer(i, band)) @if i == 0 && row.complete { b { (of(row)) } } @else { (of(row)) } } }
                 } } }
             }
         }

@@ -8,6 +8,8 @@
 //! - `clipped_text`: texts of any length from events
 //! - `tile`: a figure with its change and a sparkline
 //! - `table`: tables of numbers
+//! - `filters`: the controls of a served page
+//! - `decision_forms`: the forms of a served page
 //! - `glyph`: the shapes of the tiers
 //! - `partner_link`: the name of a partner as a link
 //! - `cohorts`: which registration cohorts can be compared
@@ -28,7 +30,9 @@ pub(crate) mod churn_causes;
 pub(crate) mod clipped_text;
 pub(crate) mod cohorts;
 pub(crate) mod contributions;
+pub(crate) mod decision_forms;
 pub(crate) mod figure;
+pub(crate) mod filters;
 pub(crate) mod freshness;
 pub(crate) mod funnel_stages;
 pub(crate) mod glyph;

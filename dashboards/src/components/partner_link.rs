@@ -5,14 +5,14 @@ use maud::{Markup, html};
 
 use crate::components::clipped_text;
 use crate::health_rows::HealthRow;
-use crate::input::PartnerIndex;
+use crate::partner_index::PartnerRows;
 use crate::paths;
 
 /// Returns the name of a partner, as a link if the partner has a page.
-pub(crate) fn by_id(partners: &PartnerIndex, id: &str) -> Markup {
+pub(crate) fn by_id(partners: PartnerRows, id: &str) -> Markup {
     let label = partners.label(id);
     html! {
-        @if partners.health.contains_key(id) {
+        @if partners.health(id).is_some() {
             a.plain href=(paths::partner(id)) { (clipped_text::name(&label, 48)) }
         } @else {
             (clipped_text::name(&label, 48))

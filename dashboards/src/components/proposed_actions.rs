@@ -76,6 +76,7 @@ mod tests {
                 to,
                 until: until.map(|day| day.parse().expect("a date")),
                 rule: String::new(),
+                rule_id: String::new(),
                 why: String::new(),
                 guardrails: Vec::new(),
                 hits: Vec::new(),

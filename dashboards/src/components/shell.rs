@@ -5,7 +5,8 @@ use domain::format;
 use domain::printable_lines;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::components::freshness::{self, Freshness};
+use crate::components::filters;
+use crate::components::freshness::Freshness;
 use crate::components::held_back;
 use crate::components::table::HistoryTable;
 use crate::paths;
@@ -79,10 +80,9 @@ impl<'a> Page<'a> {
                     title { (title) }
                     link rel="stylesheet" href={ (self.root) "style.css" };
                 }
-                body {
+                body.bare[self.is_for_partner()] {
                     a.skip href="#main" { "To the content" }
-                    (self.top_bar())
-                    (self.side_bar())
+                    @if !self.is_for_partner() { (self.top_bar()) (self.side_bar()) }
                     main #main {
                         (self.header())
                         @if let Some(facts) = &self.facts { (facts) }
@@ -90,13 +90,18 @@ impl<'a> Page<'a> {
                         (body)
                         (self.footer())
                     }
-                    @if self.context.site.has_figures { (freshness::script()) }
+                    @if self.context.site.has_figures { script src={ (self.root) "script.js" } defer {} }
                 }
             }
         };
         // Names and ids may hold control characters, and characters that change the direction of
         // the text around them.
         printable_lines(&page.into_string()).into_owned()
+    }
+
+    /// Returns whether a partner itself reads.
+    fn is_for_partner(&self) -> bool {
+        self.context.live.is_some_and(|live| live.is_for_partner)
     }
 
     fn side_bar(&self) -> Markup {
@@ -123,7 +128,7 @@ impl<'a> Page<'a> {
     fn links(&self) -> Markup {
         let current = self.context.current_link().name;
         html! {
-            @for (heading, pages) in self.context.site.navigation() {
+            @for (heading, pages) in self.context.site.navigation(self.context.live.is_some()) {
                 p.group { (heading) }
                 @for page in pages {
                     a aria-current=[(page.name == current).then_some("page")]
@@ -147,9 +152,14 @@ impl<'a> Page<'a> {
                     }
                     @if self.context.site.has_figures { div.controls {
                         span.asof { span { "As of " } (as_of) i.hour { ", 00:00" "\u{A0}" "UTC" } }
-                        a.data href={ (self.root) "metrics.html" } { "CSV and SQL" }
+                        @if let Some(live) = self.context.live.filter(|live| !live.is_for_partner) {
+                            (filters::form(self.context, live))
+                            a.data href=(live.permalink) { "Permalink" }
+                        }
+                        @if !self.is_for_partner() { a.data href={ (self.root) "metrics.html" } { "CSV and SQL" } }
                     } }
                 }
+                @if let Some(live) = self.context.live { (filters::notice(self.context, live)) (filters::in_force(live)) }
                 @if self.context.site.has_figures { (self.freshness()) }
             }
         }
@@ -203,7 +213,10 @@ impl<'a> Page<'a> {
                     @if self.context.site.has_figures { "; money is in " (input.currency) " at each day’s rate" }
                     "."
                 }
-                @if self.context.site.has_figures { p { "Every figure: its numbers, its rows as CSV, its SQL" } }
+                @if self.context.site.has_figures && !self.is_for_partner() { p { "Every figure: its numbers, its rows as CSV, its SQL" } }
+                @if self.context.live.is_some_and(|live| live.is_signed_in) {
+                    form method="post" action="/sign-out" { button.link type="submit" { "Sign out" } }
+                }
             }
         }
     }
@@ -216,16 +229,16 @@ impl<'a> Page<'a> {
                 div.title.tabled[section.table.is_some()] {
                     h2 { (section.title) }
                     p.links {
-                        @if input.csv.contains_key(section.source) {
+                        @if self.has_csv(section.source) {
                             a href={ (self.root) (paths::csv(section.source)) } { "CSV" }
                         }
-                        @if input.queries.contains_key(section.source) {
+                        @if self.has_query(section.source) {
                             a href={ (self.root) (paths::sql(section.source)) } { "SQL" }
                         }
                     }
                 }
                 p.subtitle { (section.subtitle) }
-                @if let Some(metric) = input.held_back.get(section.source) {
+                @if let Some(metric) = input.held_back.get(section.source).filter(|_| !self.is_for_partner()) {
                     (held_back::notice_with_link(self.root, section.source, metric))
                 }
                 (body)
@@ -247,7 +260,7 @@ impl<'a> Page<'a> {
         html! {
             @if rows > 0 { p.note {
                 (format::counted(rows, "earlier row")) " " (format::agree(rows, "is", "are")) " in the "
-                @if self.context.input.csv.contains_key(source) { a href={ (self.root) (paths::csv(source)) } { "CSV" } } @else { "CSV" }
+                @if self.has_csv(source) { a href={ (self.root) (paths::csv(source)) } { "CSV" } } @else { "CSV" }
                 " only."
             } }
         }
@@ -256,8 +269,17 @@ impl<'a> Page<'a> {
     /// Returns the number of links to the CSV and SQL of a source. The link Table stands left of
     /// them.
     fn link_count(&self, source: &str) -> usize {
-        usize::from(self.context.input.csv.contains_key(source))
-            + usize::from(self.context.input.queries.contains_key(source))
+        usize::from(self.has_csv(source)) + usize::from(self.has_query(source))
+    }
+
+    /// Returns whether the page leads to the rows behind a section. Those hold all partners, which a
+    /// partner does not see.
+    fn has_csv(&self, source: &str) -> bool {
+        !self.is_for_partner() && self.context.input.csv.contains_key(source)
+    }
+
+    fn has_query(&self, source: &str) -> bool {
+        !self.is_for_partner() && self.context.input.queries.contains_key(source)
     }
 }
 

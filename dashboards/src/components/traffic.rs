@@ -66,9 +66,8 @@ pub(crate) fn section(page: &Page, row: &HealthRow) -> Markup {
         subtitle: html! { "Production, by day; errors and throttled calls as a share of all calls" },
         ..Section::new("traffic", &title, 12, "partner_traffic")
     };
-    let rows =
-        page.context.partners.daily.get(row.partner_id.as_str()).map_or(&[][..], Vec::as_slice);
-    let days = rows_by_day(rows, from);
+    let rows = page.context.partners.daily(&row.partner_id);
+    let days = rows_by_day(&rows, from);
     if days.iter().all(Option::is_none) {
         let advice = "No production call in these days. The first one starts these charts.";
         return page.section(&section, &empty_state(advice));
@@ -245,11 +244,10 @@ pub(crate) fn reliability_section(page: &Page, row: &HealthRow) -> Markup {
         ..Section::new("reliability", "Last 28 days", 4, "partner_reliability")
     };
     let partners = page.context.partners;
-    let Some(facts) = partners.reliability.get(row.partner_id.as_str()).filter(|r| r.calls > 0)
-    else {
+    let Some(facts) = partners.reliability(&row.partner_id).filter(|r| r.calls > 0) else {
         return page.section(&section, &empty_state("No production call in 28 days."));
     };
-    let quota = partners.throttling.get(row.partner_id.as_str());
+    let quota = partners.throttling(&row.partner_id);
     let rate = |r: Option<f64>| format::known_or_unknown(r, format::short_percent);
     let lines = [
         (

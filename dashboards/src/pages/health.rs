@@ -1,6 +1,7 @@
 //! The Health pages: tiers over time, partners at risk, and lists of all partners.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use chrono::NaiveDate;
 use domain::{Tier, format};
@@ -16,9 +17,12 @@ use crate::components::{
     clipped_text, glyph, health_summary, lead_paragraph, partner_link, proposed_actions,
 };
 use crate::health_rows::{HealthRow, HistoryRow};
-use crate::input::{PartnerIndex, ReportInput};
+use crate::input::ReportInput;
+use crate::live_page::PartnerListQuery;
+use crate::pages::partner_list;
+use crate::partner_index::PartnerRows;
 use crate::policy_in_force::PolicyInForce;
-use crate::site::{PageContext, RenderedPages};
+use crate::site::{LazyPage, LazyPages, PageContext};
 use crate::{paths, tiers};
 
 /// The number of rows on a page of a list. 50 rows take about 40 kB, and less than 200 kB whatever
@@ -30,16 +34,22 @@ const SHORT_LIST_ROWS: usize = 8;
 const REASON_LENGTH: usize = 56;
 
 /// Returns the pages of the list of all partners, and of the list of each tier.
-pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> RenderedPages<'a> {
+pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
     let lists = std::iter::once(None).chain(Tier::ALL.map(Some));
     Box::new(lists.flat_map(move |tier| {
-        let rows = health_summary::partners_in(context.input, tier);
+        let rows: Rc<[&HealthRow]> = health_summary::partners_in(context.input, tier).into();
         let count = rows.len().div_ceil(ROWS).max(1);
         (0..count).map(move |number| {
             let list = ListPage { tier, number, count, total: rows.len() };
-            let shown =
-                &rows[(number * ROWS).min(rows.len())..((number + 1) * ROWS).min(rows.len())];
-            (list.path(number), page(context, &list, shown))
+            let rows = Rc::clone(&rows);
+            LazyPage {
+                path: list.path(number),
+                render: Box::new(move || {
+                    let begin = (number * ROWS).min(rows.len());
+                    let end = (begin + ROWS).min(rows.len());
+                    page(context, &list, &rows[begin..end])
+                }),
+            }
         })
     }))
 }
@@ -271,26 +281,15 @@ fn list_section(page: &Page, list: &ListPage, rows: &[&HealthRow]) -> Markup {
         };
         return page.section(&section, &html! { (filters(page.context.input, list)) (advice) });
     }
-    let most = rows.iter().filter_map(|row| row.impact_share).fold(1e-9, f64::max);
-    let days = page.context.input.score_days();
-    let days = if days.len() >= 2 { days } else { Vec::new() };
     let body = html! {
         (filters(page.context.input, list))
-        div.scroll { table.all #partners {
-            thead { tr {
-                (header_cell(Column::Text("Tier"))) (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Score")))
-                @if !days.is_empty() { th.wide-only scope="col" { "Trend" } }
-                th.num.sorted.wide-only scope="col" { "Share of gross ▾" } th.wide-only {}
-                th.wide-only scope="col" { "Manager" } (header_cell(Column::Text("Top reason"))) th.num.wide-only scope="col" { "Since" }
-            } }
-            tbody { @for row in rows { (list_row(page.context, row, most, &days)) } }
-        } }
+        @if page.context.live.is_some() { (partner_list::search_form(page, &PartnerListQuery::default())) }
+        (partners_table(page.context, rows, true))
         p.pager {
             span { (format::thousands(first as i64 + 1)) "–" (format::thousands((first + rows.len()) as i64)) " of " (format::thousands(list.total as i64)) }
             @if list.number > 0 { a href=(list.path(list.number - 1)) { "Previous " (ROWS) } }
             @if list.number + 1 < list.count { a href=(list.path(list.number + 1)) { "Next " (ROWS) } }
         }
-        (PreEscaped(SCRIPT))
     };
     page.section(&section, &body)
 }
@@ -310,6 +309,28 @@ fn filters(input: &ReportInput, list: &ListPage) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Returns the table of partners. `is_by_impact` marks the column by which the rows are sorted.
+pub(super) fn partners_table(
+    context: &PageContext,
+    rows: &[&HealthRow],
+    is_by_impact: bool,
+) -> Markup {
+    let most = rows.iter().filter_map(|row| row.impact_share).fold(1e-9, f64::max);
+    let days = context.input.score_days();
+    let days = if days.len() >= 2 { days } else { Vec::new() };
+    html! {
+        div.scroll { table.all #partners {
+            thead { tr {
+                (header_cell(Column::Text("Tier"))) (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Score")))
+                @if !days.is_empty() { th.wide-only scope="col" { "Trend" } }
+                th.num.wide-only.sorted[is_by_impact] scope="col" { "Share of gross" @if is_by_impact { " ▾" } } th.wide-only {}
+                th.wide-only scope="col" { "Manager" } (header_cell(Column::Text("Top reason"))) th.num.wide-only scope="col" { "Since" }
+            } }
+            tbody { @for row in rows { (list_row(context, row, most, &days)) } }
+        } }
     }
 }
 
@@ -337,10 +358,10 @@ const TREND_POINTS: usize = 30;
 fn trend(
     policy: &PolicyInForce,
     row: &HealthRow,
-    partners: &PartnerIndex,
+    partners: PartnerRows,
     days: &[NaiveDate],
 ) -> Markup {
-    let history = partners.history.get(row.partner_id.as_str()).map_or(&[][..], Vec::as_slice);
+    let history = partners.history(&row.partner_id);
     let days = last(days, TREND_DAYS);
     let every = days.len().div_ceil(TREND_POINTS).max(1);
     let newest = days.len().saturating_sub(1);
@@ -411,6 +432,3 @@ fn proof_section(page: &Page) -> Markup {
     };
     page.section(&section, &body)
 }
-
-/// The script that searches the rows of the page and sorts them by a column.
-const SCRIPT: &str = include_str!("health_script.html");

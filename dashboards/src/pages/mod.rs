@@ -10,16 +10,20 @@
 //! - `revenue`: revenue by month and its concentration
 //! - `health`: health scores, and the lists of all partners
 //! - `partner`: a page for each partner
+//! - `partner_list`: the list of partners that is searched, on served pages only
 //! - `service`: how well the API serves partners
 //! - `data`: the streams and tables of the lake, and what is wrong with the data
 //! - `actions`: the pending plan, and the log of what was done
 //! - `alerts`: the alerts that are open
+//! - `ask`: SQL, on served pages only
+//! - `usage`: what a partner itself sees, on served pages only
 //! - `metrics`: the list of all queries, with their rows as files
 //! - `query`: a page for each query
 
 mod actions;
 mod activation;
 mod alerts;
+mod ask;
 mod data;
 mod funnel;
 mod growth;
@@ -27,12 +31,14 @@ mod health;
 mod metrics;
 mod overview;
 mod partner;
+pub(crate) mod partner_list;
 mod query;
 mod revenue;
 mod service;
+pub(crate) mod usage;
 
 use crate::site::Navigation::{Group, Parent};
-use crate::site::{Site, family, single};
+use crate::site::{LazyPages, PageContext, Site, family, single};
 
 /// The pages of the report.
 pub(crate) static REPORT_SITE: Site = Site {
@@ -46,13 +52,32 @@ pub(crate) static REPORT_SITE: Site = Site {
         single("service", "Service", "service.html", Group("Programme"), service::page),
         family("health", "Health", "health.html", Group("Partners"), health::pages),
         family("partner", "Partner", "partners", Parent("health"), partner::pages),
+        single(
+            "partners",
+            "Find partners",
+            partner_list::FILE,
+            Group("Partners"),
+            partner_list::page,
+        )
+        .only_live(),
         single("actions", "Actions", "actions.html", Group("Partners"), actions::page),
         single("alerts", "Alerts", "alerts.html", Group("Partners"), alerts::page),
         single("metrics", "Metrics", "metrics.html", Group("Evidence"), metrics::page),
         family("query", "Query", "sql", Parent("metrics"), query::pages),
+        single("ask", "SQL", ask::FILE, Group("Evidence"), ask::page).only_live(),
         single("data", "Data", "data.html", Group("Evidence"), data::page),
     ],
 };
+
+/// The page that a partner itself sees.
+pub(crate) static USAGE_SITE: Site = Site {
+    has_figures: true,
+    pages: &[family("usage", "Usage", "usage", Group("Usage"), no_pages)],
+};
+
+fn no_pages<'a>(_: &'a PageContext<'a>) -> LazyPages<'a> {
+    Box::new(std::iter::empty())
+}
 
 /// The pages of the documentation of queries, which needs no lake.
 pub(crate) static DOCS_SITE: Site = Site {

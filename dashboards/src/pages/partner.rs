@@ -4,7 +4,6 @@ use chrono::{Days, NaiveDate};
 use domain::{Tier, format};
 use maud::{Markup, html};
 
-use crate::action_rows::PlanRow;
 use crate::charts::bars::{Bar, BarChart, BarLayer, bar_chart};
 use crate::charts::score::{ScoredDay, score_chart};
 use crate::charts::{ChartFrame, NARROW, NARROW_PERIODS, WIDE_PERIODS, last};
@@ -12,19 +11,21 @@ use crate::components::figure::{self, Figure};
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
 use crate::components::table::{Column, HistoryTable, Row, history_table, table};
 use crate::components::{
-    contributions, glyph, health_summary, lead_paragraph, proposed_actions, traffic,
+    contributions, decision_forms, glyph, health_summary, lead_paragraph, proposed_actions, traffic,
 };
 use crate::health_rows::{HealthRow, HistoryRow, PartnerRow};
 use crate::metric_rows::RevenuePerPartnerRow;
 use crate::policy_in_force::PolicyInForce;
-use crate::site::{PageContext, RenderedPages};
+use crate::site::{LazyPage, LazyPages, PageContext};
 use crate::theme::{SERIES, SERIES_LABEL};
 use crate::{months, paths, tiers};
 
 /// Returns a page for every partner with a health row.
-pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> RenderedPages<'a> {
-    let rows = context.input.health.iter();
-    Box::new(rows.map(|row| (paths::partner(&row.partner_id), page(context, row))))
+pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
+    Box::new(context.input.health.iter().map(|row| LazyPage {
+        path: paths::partner(&row.partner_id),
+        render: Box::new(|| page(context, row)),
+    }))
 }
 
 fn page(context: &PageContext, row: &HealthRow) -> String {
@@ -44,6 +45,7 @@ fn page(context: &PageContext, row: &HealthRow) -> String {
         (grid(&[contributions::section(&page, row), traffic::reliability_section(&page, row)]))
         (grid(&[traffic::section(&page, row)]))
         (grid(&[proposal_section(&page, row), gross_section(&page, row)]))
+        @if let Some(section) = decision_forms::partner_section(&page, row) { (grid(&[section])) }
     };
     page.html(&sections)
 }
@@ -71,7 +73,7 @@ fn lead(context: &PageContext, row: &HealthRow) -> Markup {
 
 /// Returns the newest score and one of about a week before, as `(day, then, now)`.
 fn score_change(context: &PageContext, row: &HealthRow) -> Option<(NaiveDate, f64, f64)> {
-    let days = context.partners.history.get(row.partner_id.as_str())?;
+    let days = context.partners.history(&row.partner_id);
     let target = row.as_of - Days::new(7);
     let is_earlier = |day: &&&HistoryRow| day.as_of < row.as_of && day.current_score().is_some();
     let mut earlier = days.iter().filter(is_earlier);
@@ -98,7 +100,7 @@ fn facts(context: &PageContext, row: &HealthRow) -> Markup {
                 bdi { (text(&row.plan).unwrap_or_else(|| "no plan".to_owned())) }
                 @if !segment.is_empty() { " " span.quiet { bdi { (segment.join(", ")) } } }
             } }
-            @if let Some(row) = context.partners.milestones.get(row.partner_id.as_str()) { (milestones(row)) }
+            @if let Some(row) = context.partners.milestones(&row.partner_id) { (milestones(row)) }
         }
     }
 }
@@ -186,10 +188,9 @@ fn why_no_score(row: &HealthRow, policy: &PolicyInForce) -> String {
 const SCORE_DAYS: usize = 120;
 
 fn score_section(page: &Page, row: &HealthRow) -> Markup {
-    let days =
-        page.context.partners.history.get(row.partner_id.as_str()).map_or(&[][..], Vec::as_slice);
+    let days = page.context.partners.history(&row.partner_id);
     let earlier_rows = days.len().saturating_sub(SCORE_DAYS);
-    let days = last(days, SCORE_DAYS);
+    let days = last(&days, SCORE_DAYS);
     let scored = days.iter().filter(|day| day.current_score().is_some()).count();
     let mut section = Section::new("score", "Score over time", 9, "partner_health");
     if scored < 2 {
@@ -244,8 +245,7 @@ fn scored_days(row: &HealthRow, days: usize) -> Figure {
 const PLAN_SENTENCE_LENGTH: usize = 400;
 
 fn proposal_section(page: &Page, row: &HealthRow) -> Markup {
-    let plan = &page.context.partners.plan;
-    let actions: &[&PlanRow] = plan.get(row.partner_id.as_str()).map_or(&[], Vec::as_slice);
+    let actions = page.context.partners.plan(&row.partner_id);
     let section = Section {
         subtitle: html! { @if !actions.is_empty() { "Nothing is sent before a person applies the plan" } },
         ..Section::new("action", "Proposed action", 5, "actions_plan")
@@ -263,24 +263,24 @@ fn proposal_section(page: &Page, row: &HealthRow) -> Markup {
             @if !action.guardrails.is_empty() {
                 ul.guardrails { @for line in &action.guardrails { li { (format::truncate_to_chars(line, PLAN_SENTENCE_LENGTH)) } } }
             }
+            (decision_forms::for_change(page, action))
         }
     };
     page.section(&section, &body)
 }
 
-fn gross_section(page: &Page, row: &HealthRow) -> Markup {
+pub(super) fn gross_section(page: &Page, row: &HealthRow) -> Markup {
     let input = page.context.input;
-    let rows: &[&RevenuePerPartnerRow] =
-        page.context.partners.revenue.get(row.partner_id.as_str()).map_or(&[], Vec::as_slice);
+    let rows = page.context.partners.revenue(&row.partner_id);
     let mut section = Section::new("gross", "Gross by month", 7, "revenue_per_partner");
     if rows.is_empty() {
         return page.section(&section, &empty_state("This partner has not been charged yet."));
     }
     section.subtitle = html! { "Months with charges, credits or refunds, in " (input.currency) };
     let amount = |v: f64| format::money(v, &input.currency);
-    section.table = Some(gross_table(page, rows));
+    section.table = Some(gross_table(page, &rows));
     let draw = |n: usize, size: (f64, f64)| {
-        let rows = last(rows, n);
+        let rows = last(&rows, n);
         let bar = |(i, row): (usize, &&RevenuePerPartnerRow)| Bar {
             label: format::month(row.month),
             note: months::axis_note(

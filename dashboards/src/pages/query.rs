@@ -7,13 +7,15 @@ use crate::components::figure::Figure;
 use crate::components::shell::{Page, Section, grid};
 use crate::components::{clipped_text, held_back};
 use crate::input::{ColumnDoc, QueryDoc, ReportInput};
-use crate::site::{PageContext, RenderedPages};
+use crate::site::{LazyPage, LazyPages, PageContext};
 use crate::{csvw, paths, timestamps};
 
 /// Returns a page for every query.
-pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> RenderedPages<'a> {
-    let queries = context.input.queries.iter();
-    Box::new(queries.map(|(name, doc)| (paths::sql(name), page(context, name, doc))))
+pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
+    Box::new(context.input.queries.iter().map(|(name, doc)| LazyPage {
+        path: paths::sql(name),
+        render: Box::new(|| page(context, name, doc)),
+    }))
 }
 
 fn page(context: &PageContext, name: &str, doc: &QueryDoc) -> String {

@@ -47,6 +47,7 @@ fn change(input: &mut ReportInput, partner: &SamplePartner) {
         from: (!is_routed).then(|| quota(600)),
         to: Some(if is_routed { Setting::Support(route) } else { quota(900) }),
         until: None,
+        rule_id: if is_routed { "route-help" } else { "raise-quota" }.to_owned(),
         rule,
         why,
         guardrails: vec![

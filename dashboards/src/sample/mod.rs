@@ -349,6 +349,7 @@ fn health_row(
                 .to_owned()
         }),
         region: Some("EU".to_owned()),
+        integration_level: Some("api".to_owned()),
         stage: if partner.live_at(as_of).is_some() { Stage::Live } else { Stage::Onboarding },
         tier,
         tier_since: Some(as_of - Days::new(partner.seed % 40)),

@@ -31,7 +31,7 @@ fn check_links(input: &ReportInput) {
 
 fn check_pages(pages: &[(String, String)], data: &[String]) {
     let mut files: BTreeSet<String> = pages.iter().map(|(path, _)| path.clone()).collect();
-    files.insert("style.css".to_owned());
+    files.extend(["style.css", "script.js"].map(str::to_owned));
     files.extend(data.iter().cloned());
     assert_eq!(files.len(), pages.len() + 1 + data.len(), "two pages share a path");
     for (path, html) in pages {

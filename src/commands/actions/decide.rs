@@ -31,6 +31,38 @@ async fn decide(project: &Project, options: &DecideArgs, kind: EntryKind) -> any
     let by = author(options.by.as_deref())?;
     let reason = options.reason.as_deref().map(|text| option_text("--reason", text)).transpose()?;
     let chosen = chosen(&plan, options)?;
+    let open = record(project, &plan, &chosen, kind, Decider { by: &by, reason }).await?;
+    if open.is_empty() {
+        print_note("None of these changes waits for that decision; nothing was written");
+        return print_line(&format!("0 changes {kind}"));
+    }
+    for change in &open {
+        let (from, to) = (change.from.as_ref(), change.to.as_ref());
+        print_line(&format!(
+            "{} {}: {} → {}",
+            change.partner_id,
+            change.action,
+            domain::format::plain_setting(from),
+            domain::format::plain_setting(to)
+        ))?;
+    }
+    print_line(&format!("{} {kind} by {by}", counted(open.len(), "change")))
+}
+
+/// Who decides, and why.
+pub(crate) struct Decider<'a> {
+    pub(crate) by: &'a str,
+    pub(crate) reason: Option<String>,
+}
+
+/// Writes a decision on those of the changes that it is still open for. Returns these.
+pub(crate) async fn record<'a>(
+    project: &Project,
+    plan: &Plan,
+    chosen: &[&'a Change],
+    kind: EntryKind,
+    Decider { by, reason }: Decider<'_>,
+) -> anyhow::Result<Vec<&'a Change>> {
     let log = LogTable::new(project.lake.clone());
     let history = History::of(&log.read().await?.0);
     // Approving what needs nobody would only fill the log.
@@ -43,31 +75,20 @@ async fn decide(project: &Project, options: &DecideArgs, kind: EntryKind) -> any
             _ => found.approved_by.is_none() || found.is_rejected,
         },
     };
-    let open: Vec<&Change> = chosen.into_iter().filter(is_open).collect();
+    let open: Vec<&Change> = chosen.iter().copied().filter(is_open).collect();
     if open.is_empty() {
-        print_note("None of these changes waits for that decision; nothing was written");
-        return print_line(&format!("0 changes {kind}"));
+        return Ok(open);
     }
-    store_plan(&project.lake, &plan, project.now).await?;
+    store_plan(&project.lake, plan, project.now).await?;
     let rows: Vec<LogEntry> = open
         .iter()
         .map(|change| LogEntry {
             answer: reason.clone(),
-            ..log_entry(&plan, change, kind, project.now, &by)
+            ..log_entry(plan, change, kind, project.now, by)
         })
         .collect();
     log.append_always(&rows).await?;
-    for change in &open {
-        let (from, to) = (change.from.as_ref(), change.to.as_ref());
-        print_line(&format!(
-            "{} {}: {} → {}",
-            change.partner_id,
-            change.action,
-            domain::format::plain_setting(from),
-            domain::format::plain_setting(to)
-        ))?;
-    }
-    print_line(&format!("{} {kind} by {by}", counted(open.len(), "change")))
+    Ok(open)
 }
 
 /// Returns the changes that the options name.

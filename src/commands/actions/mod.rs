@@ -9,7 +9,7 @@
 //! - `simulate`: what a policy would have done
 
 mod apply;
-mod decide;
+pub(crate) mod decide;
 mod log;
 mod rollback;
 mod settle;

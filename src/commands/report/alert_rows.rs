@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use dashboards::{AlertRow, ReportInput};
 use domain::parse_instant;
 
+use super::ReportPartners;
 use super::text_table::TextTable;
 use crate::action_plans;
 use crate::commands::alerts::{OpenAlert, open_alerts};
@@ -27,9 +28,14 @@ const ALERTS: TextTable<'static, 10> = TextTable {
 };
 
 /// Adds the open alerts to the report.
-pub(super) async fn fill(project: &Project, input: &mut ReportInput) -> anyhow::Result<()> {
+pub(super) async fn fill(
+    project: &Project,
+    partners: &ReportPartners,
+    input: &mut ReportInput,
+) -> anyhow::Result<()> {
     let (_, policy) = action_plans::policy(project)?;
-    let alerts = open_alerts(project, &policy).await?;
+    let mut alerts = open_alerts(project, &policy).await?;
+    alerts.retain(|alert| partners.include(&alert.partner_id));
     input.alerts = alerts.iter().map(row).collect();
     ALERTS.add(input, alerts.into_iter().map(cells))
 }

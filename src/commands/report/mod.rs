@@ -12,13 +12,14 @@ mod metric_rows;
 mod plan_rows;
 mod text_table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 
 use actions::Plan;
-use arrow::array::RecordBatch;
+use anyhow::Context;
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use chrono::{DateTime, NaiveDate, Utc};
 use dashboards::{
@@ -32,6 +33,7 @@ use scoring::{PartnerScore, ScoreOutput};
 use serde::Deserialize;
 use transform::{Catalog, Query, QueryKind, QueryResult, Session};
 
+use crate::breakdown::Breakdown;
 use crate::commands::{docs, plan};
 use crate::errors::report_refusal;
 use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
@@ -61,6 +63,73 @@ pub(crate) struct Made<'a> {
     pub(crate) plan: &'a Plan,
 }
 
+/// What a report covers.
+pub(crate) struct Scope<'a> {
+    /// The SQL condition on the view `partners` that restricts it.
+    pub(crate) condition: Option<&'a str>,
+    /// The number of the run.
+    pub(crate) run: Option<String>,
+    /// Returns the rows that the report before had of a metric, as Parquet.
+    pub(crate) last_rows: &'a (dyn Fn(&str) -> Option<Vec<u8>> + Sync),
+}
+
+/// Collects everything that the pages of a run show.
+pub(crate) async fn collect(
+    project: &Project,
+    made: &Made<'_>,
+    scope: &Scope<'_>,
+    spinner: &Spinner,
+) -> anyhow::Result<ReportInput> {
+    let restricted = match scope.condition {
+        None => Arc::clone(made.session),
+        Some(condition) => Arc::new(made.session.filtered(condition).await?),
+    };
+    let mut input = header(project, made, scope.run.clone()).await?;
+    fill_metrics(project, &restricted, scope, &mut input, spinner).await?;
+    let partners = fill_partners(&restricted, made.scored, scope, &mut input).await?;
+    plan_rows::fill(made, &partners, &mut input).await?;
+    alert_rows::fill(project, &partners, &mut input).await?;
+    lake_rows::fill(project, &mut input).await?;
+    Ok(input)
+}
+
+/// The partners that a report is restricted to.
+pub(crate) enum ReportPartners {
+    All,
+    These(BTreeSet<String>),
+}
+
+impl ReportPartners {
+    /// Returns whether the report shows something about a partner. What is about no partner is
+    /// shown in reports of all partners.
+    fn include(&self, id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(ids) => ids.contains(id),
+        }
+    }
+
+    /// Returns those rows of a table that are about the partners. The tables of scores and of the log
+    /// have all partners, whatever a session is restricted to.
+    fn rows(&self, result: &QueryResult) -> anyhow::Result<QueryResult> {
+        if matches!(self, Self::All) {
+            return Ok(result.clone());
+        }
+        let included = |batch: &RecordBatch| -> anyhow::Result<RecordBatch> {
+            let ids = batch.column_by_name("partner_id").context("a table of partners")?;
+            let ids = arrow::compute::cast(ids, &DataType::Utf8)?;
+            let include: BooleanArray = ids
+                .as_string::<i32>()
+                .iter()
+                .map(|id| Some(self.include(id.unwrap_or_default())))
+                .collect();
+            Ok(arrow::compute::filter_record_batch(batch, &include)?)
+        };
+        let batches = result.batches.iter().map(included).collect::<anyhow::Result<_>>()?;
+        Ok(QueryResult { schema: Arc::clone(&result.schema), batches })
+    }
+}
+
 /// Records the run and writes its pages.
 pub(crate) async fn write(
     project: &Project,
@@ -69,15 +138,14 @@ pub(crate) async fn write(
 ) -> anyhow::Result<dashboards::ReportSummary> {
     let spinner = Spinner::start("report", project.quiet);
     let begun = report_registry::begin(project, out).await?;
-    let run = project.record_run(made.session).await?;
-    let mut input = header(project, made, run).await?;
+    let run = project.record_run(made.session).await?.map(|run| run.to_string());
     // Rows of partners that have been erased since must not be shown again.
-    let before = (!begun.is_outdated).then_some(out);
-    fill_metrics(project, made.session, before, &mut input, &spinner).await?;
-    fill_partners(made, &mut input).await?;
-    plan_rows::fill(made, &mut input).await?;
-    alert_rows::fill(project, &mut input).await?;
-    lake_rows::fill(project, &mut input).await?;
+    let last_rows = |name: &str| {
+        let path = (!begun.is_outdated).then(|| out.join(dashboards::parquet_path(name)))?;
+        std::fs::read(path).ok()
+    };
+    let scope = Scope { condition: None, run, last_rows: &last_rows };
+    let input = collect(project, made, &scope, &spinner).await?;
     spinner.set_message("pages".to_owned());
     let summary = dashboards::write_report(&input, out).map_err(report_refusal)?;
     report_registry::finish(project, &begun).await;
@@ -87,7 +155,7 @@ pub(crate) async fn write(
 async fn header(
     project: &Project,
     made: &Made<'_>,
-    run: Option<u64>,
+    run: Option<String>,
 ) -> anyhow::Result<ReportInput> {
     let instant = DateTime::<Utc>::from_timestamp_micros;
     let watermark = project.data_end().await?;
@@ -96,7 +164,7 @@ async fn header(
         as_of: made.session.as_of().day().date(),
         currency: project.config.reporting_currency().to_owned(),
         rapport_version: env!("CARGO_PKG_VERSION").to_owned(),
-        run: run.map(|run| run.to_string()),
+        run,
         policy_version: scored.map(|p| p.policy_version),
         policy: in_force(project)?,
         generated_at: instant(project.now),
@@ -138,7 +206,7 @@ async fn slowest(project: &Project) -> anyhow::Result<Option<i64>> {
 async fn fill_metrics(
     project: &Project,
     session: &Arc<Session>,
-    before: Option<&Path>,
+    scope: &Scope<'_>,
     input: &mut ReportInput,
     spinner: &Spinner,
 ) -> anyhow::Result<()> {
@@ -150,7 +218,10 @@ async fn fill_metrics(
         run: input.run.clone(),
         versions: input.versions.clone(),
     };
-    let metrics = MetricPipeline::of_all_partners(session).await;
+    let metrics = match scope.condition {
+        None => MetricPipeline::of_all_partners(session).await,
+        Some(_) => MetricPipeline::of(Breakdown::some_partners(session)).await,
+    };
     let mut printer = OutcomePrinter::default();
     metrics.of_no_metric().0.iter().for_each(|violation| printer.print_violation(violation));
     let built_in = Catalog::built_in()?;
@@ -170,7 +241,9 @@ async fn fill_metrics(
             Err(held) => {
                 let why = held.to_string();
                 let query = catalog.get(&name).or_else(|| built_in.get(&name));
-                let last = query.zip(before).and_then(|(query, out)| last_good(out, query));
+                // The report before was of all partners.
+                let query = query.filter(|_| scope.condition.is_none());
+                let last = query.and_then(|query| last_good(scope, query));
                 let from = last.as_ref().and_then(|rows| provenance(&rows.schema));
                 let shown = from.as_ref().map(|from| from.as_of);
                 input.provenance.extend(from.map(|from| (name.clone(), from)));
@@ -226,10 +299,9 @@ fn provenance(schema: &Schema) -> Option<Provenance> {
     })
 }
 
-/// Returns the rows of a metric in the report that is about to be replaced, if they have its columns.
-fn last_good(out: &Path, query: &Query) -> Option<QueryResult> {
-    let bytes = std::fs::read(out.join(dashboards::parquet_path(&query.name))).ok()?;
-    let (schema, batches) = lake::parquet_rows(bytes).ok()?;
+/// Returns the rows of a metric in the report before, if they have its columns.
+fn last_good(scope: &Scope<'_>, query: &Query) -> Option<QueryResult> {
+    let (schema, batches) = lake::parquet_rows((scope.last_rows)(&query.name)?).ok()?;
     query.accepts(&schema).then_some(QueryResult { schema, batches })
 }
 
@@ -287,20 +359,35 @@ struct Attributes {
     plan: Option<String>,
     manager: Option<String>,
     region: Option<String>,
+    integration_level: Option<String>,
 }
 
-async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Result<()> {
-    let session = made.session;
+/// Adds the rows of partners. Returns the partners that the session is restricted to.
+async fn fill_partners(
+    session: &Session,
+    scored: &ScoreOutput,
+    scope: &Scope<'_>,
+    input: &mut ReportInput,
+) -> anyhow::Result<ReportPartners> {
     let attributes = session.metric("partner_attributes").await?;
     let attributes: BTreeMap<String, Attributes> =
         polars_frames::typed_rows::<Attributes>(&attributes)?
             .into_iter()
             .map(|row| (row.partner_id.clone(), row))
             .collect();
-    input.health =
-        made.scored.partners.iter().map(|p| health(&p, attributes.get(&p.partner_id))).collect();
+    let partners = match scope.condition {
+        None => ReportPartners::All,
+        Some(_) => ReportPartners::These(attributes.keys().cloned().collect()),
+    };
+    input.health = scored
+        .partners
+        .iter()
+        .filter(|p| partners.include(&p.partner_id))
+        .map(|p| health(&p, attributes.get(&p.partner_id)))
+        .collect();
     let history = session.metric("score_history").await?;
     input.history = polars_frames::typed_rows::<HistoryRow>(&history)?;
+    input.history.retain(|row| partners.include(&row.partner_id));
     let daily = session.metric("partner_traffic").await?;
     input.daily = polars_frames::typed_rows::<PartnerDayRow>(&daily)?;
     let what = "Production traffic of the last 90 days, as the pages draw it";
@@ -312,9 +399,9 @@ async fn fill_partners(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Resu
         ("partner_signals", "The signals behind these scores, a row each", "latest_signals"),
     ] {
         let kept = session.metric(query).await?;
-        table(input, name, what, &kept)?;
+        table(input, name, what, &partners.rows(&kept)?)?;
     }
-    Ok(())
+    Ok(partners)
 }
 
 fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow {
@@ -328,6 +415,7 @@ fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow 
         plan: attribute(|a| &a.plan),
         manager: attribute(|a| &a.manager),
         region: attribute(|a| &a.region),
+        integration_level: attribute(|a| &a.integration_level),
         stage: partner.stage,
         tier: partner.tier,
         tier_since: partner.tier_since.map(date),

@@ -8,7 +8,7 @@ use dashboards::{
 use domain::Day;
 
 use super::text_table::{TextTable, optional};
-use super::{Made, table};
+use super::{Made, ReportPartners, table};
 use crate::polars_frames;
 
 /// The entries of the log that a report reads, beside its CSV with all of them.
@@ -39,10 +39,15 @@ const UNLIKE: TextTable<'static, 5> = TextTable {
 };
 
 /// Adds the plan and the log to the report.
-pub(super) async fn fill(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Result<()> {
-    let plan = made.plan;
+pub(super) async fn fill(
+    made: &Made<'_>,
+    partners: &ReportPartners,
+    input: &mut ReportInput,
+) -> anyhow::Result<()> {
+    let plan = &restricted(made.plan, partners);
     input.plan = plan.changes.iter().map(change).collect();
     input.plan_facts = PlanFacts {
+        plan_id: plan.plan_id.clone(),
         blocked: plan.blocked.clone(),
         stopped: plan.stopped.iter().map(stopped).collect(),
         unlike: plan.unlike.iter().map(unlike).collect(),
@@ -53,10 +58,24 @@ pub(super) async fn fill(made: &Made<'_>, input: &mut ReportInput) -> anyhow::Re
     PLAN.add(input, cells)?;
     UNLIKE.add(input, unlike_cells(plan))?;
     let log = made.session.metric("action_history").await?;
+    let log = partners.rows(&log)?;
     table(input, "action_history", "The log of actions, newest first", &log)?;
     input.action_log = polars_frames::typed_rows::<ActionLogRow>(&log)?;
     input.action_log.truncate(LOG_ENTRIES);
     Ok(())
+}
+
+/// Returns the part of a plan that is about some partners.
+fn restricted(plan: &Plan, partners: &ReportPartners) -> Plan {
+    let mut plan = plan.clone();
+    plan.changes.retain(|change| partners.include(&change.partner_id));
+    plan.stopped.retain(|stopped| partners.include(&stopped.partner_id));
+    for group in &mut plan.unlike {
+        group.treatments.iter_mut().for_each(|(_, ids)| ids.retain(|id| partners.include(id)));
+        group.treatments.retain(|(_, ids)| !ids.is_empty());
+    }
+    plan.unlike.retain(|group| group.treatments.len() > 1);
+    plan
 }
 
 fn change(change: &Change) -> PlanRow {
@@ -67,6 +86,7 @@ fn change(change: &Change) -> PlanRow {
         to: change.to.clone(),
         until: change.expires_at.map(Day::of_micros),
         rule: change.rationale.rule.clone(),
+        rule_id: change.rationale.rule_id.clone(),
         why: actions::rule_and_reason(&change.rationale),
         guardrails: change.guardrails.iter().map(|g| g.reason.clone()).collect(),
         hits: change.guardrails.iter().filter_map(hit).collect(),

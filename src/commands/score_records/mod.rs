@@ -6,8 +6,8 @@
 //! - `annotate`: days that scores leave out
 
 mod annotate;
-mod note;
-mod override_tier;
+pub(crate) mod note;
+pub(crate) mod override_tier;
 mod record;
 mod sentiment;
 

@@ -12,8 +12,13 @@ use crate::args::{Format, NoteArgs};
 use crate::output::print_line;
 use crate::project::Project;
 
-/// Records a note.
+/// Records a note and says so.
 pub(super) async fn run(project: &Project, options: &NoteArgs) -> anyhow::Result<()> {
+    print_line(&write(project, options).await?)
+}
+
+/// Records a note. Returns a line on it.
+pub(crate) async fn write(project: &Project, options: &NoteArgs) -> anyhow::Result<String> {
     let by = author(options.by.as_deref())?;
     let note = option_text("the note", &options.text)?;
     let partner = &options.partner;
@@ -21,7 +26,7 @@ pub(super) async fn run(project: &Project, options: &NoteArgs) -> anyhow::Result
     let columns =
         vec![instants([project.now]), texts([by.clone()]), texts([partner.clone()]), texts([note])];
     append(project, &schema::notes(), columns, "the note").await?;
-    print_line(&printable(&format!("{partner}: noted by {by}")))
+    Ok(printable(&format!("{partner}: noted by {by}")).into_owned())
 }
 
 /// Lists the notes and judgements of a partner, and of those that were merged into it.

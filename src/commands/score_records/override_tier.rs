@@ -46,8 +46,25 @@ impl Override {
     }
 }
 
-/// Sets a tier, or ends the one that is in force.
+/// Sets a tier, or ends the one that is in force, and says so.
 pub(super) async fn run(project: &Project, options: &OverrideArgs) -> anyhow::Result<()> {
+    let recorded = write(project, options).await?;
+    recorded.before.iter().for_each(|before| print_note(before));
+    print_line(&recorded.line)
+}
+
+/// What was recorded, in words.
+pub(crate) struct RecordedOverride {
+    pub(crate) line: String,
+    /// What it replaced or ended.
+    before: Option<String>,
+}
+
+/// Sets a tier, or ends the one that is in force.
+pub(crate) async fn write(
+    project: &Project,
+    options: &OverrideArgs,
+) -> anyhow::Result<RecordedOverride> {
     let by = author(options.by.as_deref())?;
     let reason = option_text("--reason", &options.reason)?;
     let set = match options.tier {
@@ -86,11 +103,12 @@ pub(super) async fn run(project: &Project, options: &OverrideArgs) -> anyhow::Re
         }
         None => format!("{partner}: the tier is the computed one again"),
     };
-    if let Some(before) = before {
-        let verb = if set.is_some() { "Replaced" } else { "Ended" };
-        print_note(&printable(&format!("{verb}: {}", before.words())));
-    }
-    print_line(&printable(&line))
+    let verb = if set.is_some() { "Replaced" } else { "Ended" };
+    let before = before.map(|before| format!("{verb}: {}", before.words()));
+    Ok(RecordedOverride {
+        line: printable(&line).into_owned(),
+        before: before.map(|before| printable(&before).into_owned()),
+    })
 }
 
 /// Returns the instant at which an override ends, µs.

@@ -23,8 +23,9 @@ use std::path::Path;
 use tokio::runtime::Runtime;
 
 use crate::args::SqlArgs;
+use crate::errors::usage_error;
 use crate::project::Project;
-use script::{check_script, parse_script, read_script};
+use script::{ScriptItem, check_script, parse_script, read_script};
 use shell::Shell;
 
 /// Runs the statements that the options name, or a shell.
@@ -39,6 +40,9 @@ pub(crate) fn run(project: &Project, options: &SqlArgs, runtime: &Runtime) -> an
         (None, None) => (read_script(Path::new("-"))?, "standard input".to_owned()),
     };
     let script = parse_script(&text);
+    if options.one_statement && !matches!(script.as_slice(), [ScriptItem::Statement(_)]) {
+        return Err(usage_error("one SELECT is answered at a time, and no meta-command"));
+    }
     check_script(&script, &source)?;
     runtime.block_on(async {
         let mut shell = Shell::open(project, options, false).await?;

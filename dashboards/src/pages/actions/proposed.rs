@@ -10,7 +10,9 @@ use super::{PLAN_SOURCE, REASON_LENGTH};
 use crate::action_rows::{GuardrailEffect, GuardrailHit, PlanRow};
 use crate::components::shell::{Page, Section, empty_state};
 use crate::components::table::{Column, header_cell};
-use crate::components::{figure, glyph, health_summary, partner_link, proposed_actions};
+use crate::components::{
+    decision_forms, figure, glyph, health_summary, partner_link, proposed_actions,
+};
 use crate::input::ReportInput;
 
 /// The number of changes on the page.
@@ -35,6 +37,7 @@ struct RuleTotals<'a> {
     /// The calls a minute that its quotas add or take.
     per_minute: i64,
     has_quotas: bool,
+    rule_id: &'a str,
 }
 
 fn totals(input: &ReportInput) -> BTreeMap<&str, RuleTotals<'_>> {
@@ -42,6 +45,7 @@ fn totals(input: &ReportInput) -> BTreeMap<&str, RuleTotals<'_>> {
     for row in &input.plan {
         let rule = rules.entry(&row.rule).or_default();
         rule.changes += 1;
+        rule.rule_id = &row.rule_id;
         rule.partners.insert(&row.partner_id);
         rule.waiting += i64::from(row.needs_approval);
         if let Some(by) = quota_change(row) {
@@ -78,6 +82,7 @@ pub(super) fn rules_section(page: &Page) -> Markup {
     if rules.len() > MOST_RULES {
         section.note = Some(html! { "The first rules are shown; the CSV has all." });
     }
+    let decides = decision_forms::may_decide_on_plan(page);
     let line = |name: Markup, rule: &RuleTotals, is_total: bool| {
         html! {
             tr.total[is_total] {
@@ -87,6 +92,7 @@ pub(super) fn rules_section(page: &Page) -> Markup {
                 td.num { (format::thousands(rule.waiting)) }
                 td.num { (format::thousands(rule.stopped)) }
                 td.num.wide-only { @if rule.has_quotas { (format::signed_integer(rule.per_minute)) " a minute" } @else { "–" } }
+                @if decides { td { @if !is_total { (decision_forms::for_rule(page, rule.rule_id, rule.waiting)) } } }
             }
         }
     };
@@ -95,6 +101,7 @@ pub(super) fn rules_section(page: &Page) -> Markup {
             thead { tr {
                 (header_cell(Column::Text("Rule"))) (header_cell(Column::Number("Changes"))) (header_cell(Column::Number("Partners")))
                 (header_cell(Column::Number("For a person"))) (header_cell(Column::Number("Stopped"))) th.num.wide-only scope="col" { "Quota, calls" }
+                @if decides { (header_cell(Column::Text("Decide"))) }
             } }
             tbody {
                 @for (name, rule) in rules.iter().take(MOST_RULES) {
@@ -179,7 +186,7 @@ fn change_row(page: &Page, row: &PlanRow) -> Markup {
             td.name { (partner(page, &row.partner_id)) }
             td { b { bdi { (proposed_actions::headline(row)) } } br; (reason(&row.why, &row.rule)) }
             td { (hits(&row.hits)) }
-            td data-label="Must agree" { (who_agrees(row)) }
+            td data-label="Must agree" { (who_agrees(row)) (decision_forms::for_change(page, row)) }
         }
     }
 }

@@ -14,8 +14,9 @@ use crate::components::{
     proposed_actions,
 };
 use crate::health_rows::HealthRow;
-use crate::input::{PartnerIndex, ReportInput};
+use crate::input::ReportInput;
 use crate::metric_rows::{ActivationRow, GrowthRow};
+use crate::partner_index::PartnerRows;
 use crate::site::PageContext;
 use crate::{paths, tiers};
 
@@ -142,8 +143,8 @@ fn attention_section(page: &Page) -> Markup {
     page.section(&section, &body)
 }
 
-fn attention_item(row: &HealthRow, partners: &PartnerIndex) -> Markup {
-    let proposed = partners.plan.get(row.partner_id.as_str()).and_then(|plan| plan.first());
+fn attention_item(row: &HealthRow, partners: PartnerRows) -> Markup {
+    let proposed = partners.plan(&row.partner_id).first().copied();
     html! {
         li {
             (glyph::glyph(row.tier))

@@ -1,4 +1,3 @@
-<script>
 (function () {
   var table = document.getElementById('partners'), place = document.getElementById('search');
   if (!table || !place) return;
@@ -42,4 +41,3 @@
     });
   });
 })();
-</script>

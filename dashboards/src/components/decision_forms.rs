@@ -1,0 +1,108 @@
+//! The forms by which a person decides on a partner or on actions. They work without a script.
+
+use domain::{Tier, format};
+use maud::{Markup, html};
+
+use crate::action_rows::PlanRow;
+use crate::components::shell::{Page, Section};
+use crate::health_rows::HealthRow;
+
+/// The tiers that a person can set.
+const SETTABLE: [Tier; 3] = [Tier::Healthy, Tier::Watch, Tier::AtRisk];
+
+/// Returns the section of the page of a partner by which a person sets its tier and writes notes, or
+/// nothing where the reader may not decide.
+pub(crate) fn partner_section(page: &Page, row: &HealthRow) -> Option<Markup> {
+    page.context.live.filter(|live| live.can_decide)?;
+    let subtitle = html! { "Kept with your name; what was there before stays in the history" };
+    let section = Section { subtitle, ..Section::new("decide", "Your judgement", 12, "") };
+    let is_set = row.override_until.is_some();
+    let body = html! {
+        div.forms {
+            form method="post" action={ (page.root) "decisions/override" } {
+                (hidden("partner", &row.partner_id))
+                h3 { "Set the tier" }
+                label { span { "Tier" } select name="tier" required {
+                    @for tier in SETTABLE { option value=(tier.name()) { (format::capitalized(&tier.words())) } }
+                    @if is_set { option value="" { "The computed one again" } }
+                } }
+                label { span { "Days" } input type="number" name="days" min="1" max="30" value="14" required; }
+                label { span { "Reason" } input type="text" name="reason" maxlength="1000" required; }
+                button type="submit" { "Set the tier" }
+            }
+            form method="post" action={ (page.root) "decisions/note" } {
+                (hidden("partner", &row.partner_id))
+                h3 { "Write a note" }
+                label { span { "Note" } input type="text" name="text" maxlength="1000" required; }
+                button type="submit" { "Keep the note" }
+            }
+        }
+    };
+    Some(page.section(&section, &body))
+}
+
+/// Returns whether the reader may decide on the changes of the plan that the page shows.
+pub(crate) fn may_decide_on_plan(page: &Page) -> bool {
+    page.context.live.is_some_and(|live| live.can_decide) && !plan_id(page).is_empty()
+}
+
+/// Returns the forms that approve and reject a change that waits for a person.
+pub(crate) fn for_change(page: &Page, row: &PlanRow) -> Markup {
+    if !may_decide_on_plan(page) || !row.needs_approval {
+        return html! {};
+    }
+    let fields = html! {
+        (hidden("plan", plan_id(page)))
+        (hidden("rule", &row.rule_id))
+        (hidden("partner", &row.partner_id))
+    };
+    html! {
+        div.decide {
+            form method="post" action={ (page.root) "decisions/approve" } { (fields) button type="submit" { "Approve" } }
+            (rejection(page, &fields, "Reject"))
+        }
+    }
+}
+
+/// Returns the forms that approve and reject all changes of a rule that wait for a person. They ask
+/// once more, with the number of changes.
+pub(crate) fn for_rule(page: &Page, rule_id: &str, waiting: i64) -> Markup {
+    if !may_decide_on_plan(page) || waiting == 0 {
+        return html! {};
+    }
+    let fields = html! { (hidden("plan", plan_id(page))) (hidden("rule", rule_id)) };
+    let changes = format::counted(waiting, "change");
+    html! {
+        div.decide {
+            details {
+                summary { "Approve all" }
+                form method="post" action={ (page.root) "decisions/approve" } {
+                    (fields)
+                    button type="submit" { "Yes, approve " (changes) }
+                }
+            }
+            (rejection(page, &fields, &format!("Reject {changes}")))
+        }
+    }
+}
+
+fn rejection(page: &Page, fields: &Markup, label: &str) -> Markup {
+    html! {
+        details {
+            summary { "Reject" }
+            form method="post" action={ (page.root) "decisions/reject" } {
+                (fields)
+                label { span { "Reason" } input type="text" name="reason" maxlength="1000" required; }
+                button type="submit" { (label) }
+            }
+        }
+    }
+}
+
+fn plan_id<'a>(page: &'a Page) -> &'a str {
+    &page.context.input.plan_facts.plan_id
+}
+
+fn hidden(name: &str, value: &str) -> Markup {
+    html! { input type="hidden" name=(name) value=(value); }
+}

@@ -1,0 +1,90 @@
+//! What the served pages ask of the lake, and what people decide on them.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::NaiveDate;
+use dashboards::ReportInput;
+use domain::Tier;
+
+use crate::view::View;
+
+/// What decides which report is the newest one: two equal states give equal reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LakeState {
+    /// The day of the newest report.
+    pub as_of: NaiveDate,
+    /// The versions of the tables that events and people write, and digests of the settings.
+    pub versions: BTreeMap<String, String>,
+}
+
+/// The lake as the served pages see it.
+#[async_trait]
+pub trait DataSource: Send + Sync + 'static {
+    /// Returns the newest state, without computing anything.
+    async fn state(&self) -> Result<LakeState, SourceError>;
+
+    /// Computes the report of a view.
+    async fn report(&self, view: &View) -> Result<ReportInput, SourceError>;
+
+    /// Answers a query of a person, read-only and within limits.
+    async fn sql(&self, query: &str) -> Result<SqlAnswer, SourceError>;
+
+    /// Records what a person decided. Returns a sentence that says what was recorded.
+    async fn decide(&self, decision: &Decision, by: &str) -> Result<String, SourceError>;
+}
+
+/// The rows of a query as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SqlAnswer {
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+    /// Whether there are more rows than the limit lets through.
+    pub is_cut: bool,
+    /// All of these rows as CSV.
+    pub csv: String,
+}
+
+/// What a person decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Sets the tier of a partner for some days. Without a tier, the one that was set ends.
+    Override { partner: String, tier: Option<Tier>, days: u32, reason: String },
+    /// Writes a note on a partner.
+    Note { partner: String, text: String },
+    /// Approves or rejects changes of a plan.
+    Plan(PlanDecision),
+}
+
+/// A decision on changes of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanDecision {
+    pub plan: String,
+    pub verdict: Verdict,
+    /// The rule whose changes are meant.
+    pub rule: String,
+    /// The partners whose changes are meant: no others, whatever the rule has.
+    pub partners: Vec<String>,
+    pub reason: Option<String>,
+}
+
+/// Whether a change may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Approve,
+    Reject,
+}
+
+/// Why a question was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// The question is wrong: the text says how.
+    #[error("{0}")]
+    Invalid(String),
+    /// What was asked for is gone, such as files that were vacuumed.
+    #[error("{0}")]
+    Gone(String),
+    /// The lake could not answer.
+    #[error("{0}")]
+    Failed(String),
+}

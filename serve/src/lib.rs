@@ -1,0 +1,36 @@
+//! The served pages: the report of the newest data, with filters, forms and a JSON API. The only home
+//! of axum.
+//!
+//! What the pages show comes from a [`DataSource`], which the program implements on the lake. A
+//! report is computed once for each state of the lake, day and set of filters, and so is each page.
+//!
+//! - `data_source`: what is asked of the lake, and what people decide
+//! - `view`: the day and the partners that a URL names
+//! - `live_reports`: the reports in memory, the newest one made again when the lake has changed
+//! - `query_history`: what people have asked in SQL
+//! - `access`: who may see and do what
+//! - `routes`: what is at which URL
+//! - `answer`: the kinds of answers, errors included
+//! - `http_metrics`: the figures for Prometheus
+//! - `server`: listening, limits and headers
+
+mod access;
+mod answer;
+mod data_source;
+mod http_metrics;
+mod live_reports;
+mod query_history;
+mod routes;
+mod server;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use access::people::{AccessError, NewToken, People, Person, Proxy, new_token};
+pub use access::role::{Permission, Role};
+pub use data_source::{
+    DataSource, Decision, LakeState, PlanDecision, SourceError, SqlAnswer, Verdict,
+};
+pub use server::{Access, ServeError, ServeOptions, Server};
+pub use view::{FILTERS, View};

@@ -1,0 +1,128 @@
+//! The forms by which people decide. Each leads back to the page that it stands on, which says what
+//! became of it.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Form, Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::cookie::SignedCookieJar;
+use chrono::Utc;
+use dashboards::{Notice, Report};
+use serde::Deserialize;
+
+use crate::answer::Refusal;
+use crate::data_source::{Decision, PlanDecision, SourceError, Verdict};
+use crate::routes::pages::view_of_path;
+use crate::routes::reader::Reader;
+use crate::server::App;
+
+/// The variable of the path.
+#[derive(Deserialize)]
+pub(super) struct Kind {
+    kind: String,
+}
+
+/// The fields of all forms. Which of them count depends on the kind.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Fields {
+    partner: String,
+    tier: String,
+    days: String,
+    reason: String,
+    text: String,
+    plan: String,
+    rule: String,
+}
+
+pub(super) async fn decide(
+    State(app): State<Arc<App>>,
+    Extension(reader): Extension<Reader>,
+    headers: HeaderMap,
+    uri: Uri,
+    Path(kind): Path<Kind>,
+    Form(fields): Form<Fields>,
+) -> Result<Response, Refusal> {
+    let shown = view_of_path(&uri)?;
+    let report = app.reports.report(&reader.restricted(shown.clone())).await?;
+    let decision = decision(&kind.kind, &fields, &report)?;
+    let page = match &decision {
+        Decision::Override { partner, .. } | Decision::Note { partner, .. } => {
+            report.partner_page(partner).ok_or_else(no_partner)?
+        }
+        Decision::Plan(_) => "actions.html".to_owned(),
+    };
+    let recorded = app.source.decide(&decision, &reader.person.name).await;
+    let notice = match recorded {
+        Ok(text) => {
+            tracing::info!(by = reader.person.name, ?decision, "decided");
+            // The page that follows shows what was decided.
+            if let Err(error) = app.reports.refresh(Utc::now()).await {
+                tracing::warn!(%error, "the pages do not show the decision yet");
+            }
+            Notice { text, is_error: false }
+        }
+        Err(SourceError::Failed(why)) => return Err(SourceError::Failed(why).into()),
+        Err(error) => Notice { text: format!("Nothing was recorded: {error}"), is_error: true },
+    };
+    let jar = SignedCookieJar::from_headers(&headers, app.cookies.key.clone());
+    let jar = app.cookies.keep_notice(jar, &notice);
+    Ok((jar, Redirect::to(&shown.path(&page))).into_response())
+}
+
+fn no_partner() -> Refusal {
+    Refusal::invalid("You see no partner of this id")
+}
+
+/// Returns the decision of a form on what the reader sees.
+fn decision(kind: &str, fields: &Fields, report: &Report) -> Result<Decision, Refusal> {
+    let partner = || {
+        let is_seen = report.partner_page(&fields.partner).is_some();
+        if is_seen { Ok(fields.partner.clone()) } else { Err(no_partner()) }
+    };
+    match kind {
+        "override" => {
+            let tier = match fields.tier.as_str() {
+                "" => None,
+                name => Some(name.parse().map_err(|_| Refusal::invalid("There is no such tier"))?),
+            };
+            let days = fields.days.parse();
+            let days = days.map_err(|_| Refusal::invalid("The days are no whole number"))?;
+            let reason = fields.reason.clone();
+            Ok(Decision::Override { partner: partner()?, tier, days, reason })
+        }
+        "note" => Ok(Decision::Note { partner: partner()?, text: fields.text.clone() }),
+        "approve" => plan_decision(Verdict::Approve, fields, report),
+        "reject" => plan_decision(Verdict::Reject, fields, report),
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+/// Returns the decision on those changes of a rule that wait for a person and that the reader sees.
+fn plan_decision(verdict: Verdict, fields: &Fields, report: &Report) -> Result<Decision, Refusal> {
+    let input = report.input();
+    if fields.plan != input.plan_facts.plan_id {
+        return Err(Refusal::invalid("The plan has changed since this page was made: look again"));
+    }
+    let is_meant = |row: &&dashboards::PlanRow| {
+        row.needs_approval
+            && row.rule_id == fields.rule
+            && (fields.partner.is_empty() || row.partner_id == fields.partner)
+    };
+    let mut partners: Vec<String> =
+        input.plan.iter().filter(is_meant).map(|row| row.partner_id.clone()).collect();
+    partners.sort_unstable();
+    partners.dedup();
+    if partners.is_empty() {
+        return Err(Refusal::invalid("None of these changes waits for a person"));
+    }
+    Ok(Decision::Plan(PlanDecision {
+        plan: fields.plan.clone(),
+        verdict,
+        rule: fields.rule.clone(),
+        partners,
+        reason: Some(fields.reason.clone()).filter(|reason| !reason.trim().is_empty()),
+    }))
+}

@@ -1,0 +1,204 @@
+//! The pages of the report, and the data behind them.
+
+use std::sync::Arc;
+use std::sync::LazyLock;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::cookie::SignedCookieJar;
+use dashboards::{LiveOutage, LivePage, PartnerListQuery, PartnerSort, Report, SqlPage};
+use serde::Deserialize;
+
+use crate::access::role::Permission;
+use crate::answer::{self, Refusal};
+use crate::routes::reader::Reader;
+use crate::server::App;
+use crate::view::{FILTERS, View};
+
+type Answer = Result<Response, Refusal>;
+
+pub(super) async fn style() -> Response {
+    static STYLE: LazyLock<String> = LazyLock::new(dashboards::stylesheet);
+    answer::asset("text/css; charset=utf-8", &STYLE)
+}
+
+pub(super) async fn script() -> Response {
+    answer::asset("text/javascript; charset=utf-8", dashboards::script())
+}
+
+/// A request for a page.
+struct PageRequest {
+    app: Arc<App>,
+    reader: Reader,
+    headers: HeaderMap,
+    query: String,
+    view: View,
+}
+
+/// The parts of a request that a page needs.
+pub(super) type Parts = (State<Arc<App>>, Extension<Reader>, HeaderMap, Uri);
+
+impl PageRequest {
+    fn new((State(app), Extension(reader), headers, uri): Parts) -> Result<Self, Refusal> {
+        let view = view_of_path(&uri)?;
+        Ok(Self { app, reader, headers, query: uri.query().unwrap_or_default().to_owned(), view })
+    }
+
+    /// Answers with a page of the report.
+    async fn page(self, path: &str) -> Answer {
+        let parameters = parameters(&self.query);
+        // A filter that stands in the query goes into the path, where the links of the page keep
+        // it. The form of the page has all filters, and replaces those of the path.
+        if parameters.iter().any(|(name, _)| is_of_view(name)) {
+            let view = View::of_parameters(
+                parameters
+                    .iter()
+                    .filter(|(name, _)| is_of_view(name))
+                    .map(|(n, v)| (n.as_str(), v.as_str())),
+            );
+            let view = view.map_err(Refusal::invalid)?;
+            return Ok(Redirect::to(&view.path(path)).into_response());
+        }
+        let view = self.reader.restricted(self.view.clone());
+        let report = self.app.reports.report(&view).await?;
+        let jar = SignedCookieJar::from_headers(&self.headers, self.app.cookies.key.clone());
+        let (jar, notice) = self.app.cookies.take_notice(jar);
+        let live = LivePage {
+            notice,
+            list: list_query(&parameters),
+            ..live_page(&self.app, &self.reader, &self.view, path, &report)
+        };
+        let page = self.app.reports.page(&view, path, &live).await?;
+        let page = page.ok_or_else(Refusal::not_found)?;
+        let answer = answer::page(&page, &self.headers);
+        Ok(if live.notice.is_some() { (jar, answer).into_response() } else { answer })
+    }
+
+    /// Answers with the data behind a page.
+    async fn data(self, file: &str) -> Answer {
+        let view = self.reader.restricted(self.view.clone());
+        let report = self.app.reports.report(&view).await?;
+        if let Some(name) = file.strip_suffix(".csv")
+            && let Some(csv) = report.input().csv.get(name)
+        {
+            return Ok(answer::file("text/csv; charset=utf-8", file, csv.clone()));
+        }
+        if let Some(name) = file.strip_suffix(".csv-metadata.json")
+            && let Some(metadata) = report.csv_metadata(name)
+        {
+            return Ok(answer::file("application/csvm+json", file, metadata));
+        }
+        if let Some(name) = file.strip_suffix(".parquet")
+            && let Some(rows) = report.input().parquet.get(name)
+        {
+            return Ok(answer::file("application/vnd.apache.parquet", file, rows.clone()));
+        }
+        Err(Refusal::not_found())
+    }
+}
+
+/// Returns the view that the path of a URL names, or the standard view.
+pub(super) fn view_of_path(uri: &Uri) -> Result<View, Refusal> {
+    let rest = uri.path().strip_prefix("/view/");
+    // The segment is read as it stands in the URL: an escaped `&` is part of a value.
+    let segment = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    View::of_segment(segment).map_err(Refusal::invalid)
+}
+
+/// Returns what a page shows besides its report, without what the query of the URL asks for.
+pub(super) fn live_page(
+    app: &App,
+    reader: &Reader,
+    asked: &View,
+    path: &str,
+    report: &Report,
+) -> LivePage {
+    let newest = app.reports.newest();
+    let mut choices = newest.map(|newest| newest.choices.clone()).unwrap_or_default();
+    if reader.person.only_manager().is_some() {
+        // A manager sees its own partners, and can choose no others.
+        choices.remove("manager");
+    }
+    let pinned = View {
+        as_of: Some(report.input().as_of),
+        run: report.input().run.clone(),
+        filters: asked.filters.clone(),
+    };
+    let filters = asked.filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let can_ask = reader.may(Permission::Sql);
+    let sql = can_ask
+        .then(|| SqlPage { history: app.histories.of(&reader.person.name), ..SqlPage::default() });
+    LivePage {
+        filters: filters.collect(),
+        choices,
+        is_day_chosen: asked.as_of.is_some(),
+        permalink: pinned.path(path),
+        unfiltered: View::default().path(path),
+        can_decide: reader.may(Permission::Decide) && !asked.is_pinned(),
+        is_signed_in: reader.is_signed_in,
+        outage: app.reports.outage().map(|o| LiveOutage { since: o.since, why: o.why }),
+        can_ask,
+        sql: sql.filter(|_| path == "ask.html"),
+        ..LivePage::default()
+    }
+}
+
+/// Returns whether a parameter restricts the report.
+fn is_of_view(name: &str) -> bool {
+    name == "as_of" || name == "run" || FILTERS.contains(&name)
+}
+
+/// Returns the parameters of a query.
+pub(super) fn parameters(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// Returns which partners a list shows. What is unknown is ignored, as an old link may have it.
+pub(super) fn list_query(parameters: &[(String, String)]) -> PartnerListQuery {
+    let mut list = PartnerListQuery::default();
+    for (name, value) in parameters {
+        match name.as_str() {
+            "q" => list.text = value.chars().take(200).collect(),
+            "tier" => list.tier = value.parse().ok(),
+            "sort" => list.sort = PartnerSort::parse(value).unwrap_or_default(),
+            "page" => list.page = value.parse::<usize>().unwrap_or(1).saturating_sub(1),
+            _ => {}
+        }
+    }
+    list
+}
+
+const INDEX: &str = "index.html";
+
+/// The variables of a path. A view before them is read from the URL as it stands.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    page: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct File {
+    file: String,
+}
+
+pub(super) async fn index(parts: Parts) -> Answer {
+    PageRequest::new(parts)?.page(INDEX).await
+}
+
+pub(super) async fn page(parts: Parts, Path(path): Path<Page>) -> Answer {
+    PageRequest::new(parts)?.page(&path.page).await
+}
+
+pub(super) async fn partner(parts: Parts, Path(path): Path<File>) -> Answer {
+    PageRequest::new(parts)?.page(&format!("partners/{}", path.file)).await
+}
+
+pub(super) async fn query(parts: Parts, Path(path): Path<File>) -> Answer {
+    PageRequest::new(parts)?.page(&format!("sql/{}", path.file)).await
+}
+
+pub(super) async fn data(parts: Parts, Path(path): Path<File>) -> Answer {
+    PageRequest::new(parts)?.data(&path.file).await
+}

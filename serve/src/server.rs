@@ -1,0 +1,290 @@
+//! Listening, limits and headers.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, ServiceExt};
+use axum_extra::extract::cookie::Key;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::access::cross_site;
+use crate::access::people::{People, Person};
+use crate::access::session::Cookies;
+use crate::answer::Refusal;
+use crate::data_source::{DataSource, SourceError};
+use crate::http_metrics::HttpMetrics;
+use crate::live_reports::{CacheSizes, LiveReports};
+use crate::query_history::QueryHistories;
+use crate::routes;
+
+/// The largest body of a request: the longest form has a few thousand characters.
+const MAX_BODY_BYTES: usize = 64 << 10;
+/// A request that takes longer is given up.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long requests under way may take when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a page may load: our own style sheet, script and images, and nothing else. No inline style or
+/// script counts.
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+     img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Who is let in.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Everybody on this machine does everything, under this name.
+    Owner(String),
+    /// The people of `access.toml`.
+    People(People),
+}
+
+/// How the server listens and what it keeps.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    pub address: SocketAddr,
+    pub access: Access,
+    /// Whether a proxy in front of the server ends TLS, so that browsers reach it by HTTPS.
+    pub is_behind_tls: bool,
+    /// 32 secret bytes or more, from which the key of cookies is derived. `None`: a random key, and
+    /// everybody signs in again after a restart.
+    pub secret: Option<Vec<u8>>,
+    /// How often the lake is looked at for new data.
+    pub refresh_every: Duration,
+    /// The number of reports of other days and filters in memory.
+    pub reports: u64,
+    /// The bytes of rendered pages in memory.
+    pub page_bytes: u64,
+}
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("can't listen at {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("{0}")]
+    Unsafe(&'static str),
+    #[error("the first report can't be made: {0}")]
+    FirstReport(SourceError),
+    #[error("the server stopped: {0}")]
+    Stopped(std::io::Error),
+}
+
+/// What every route uses.
+pub(crate) struct App {
+    pub(crate) source: Arc<dyn DataSource>,
+    pub(crate) reports: LiveReports,
+    pub(crate) access: RwLock<Access>,
+    pub(crate) cookies: Cookies,
+    pub(crate) metrics: HttpMetrics,
+    pub(crate) histories: QueryHistories,
+    is_behind_tls: bool,
+}
+
+impl App {
+    pub(crate) fn new(source: Arc<dyn DataSource>, options: &ServeOptions) -> Self {
+        let key = options.secret.as_ref().filter(|secret| secret.len() >= 32);
+        let key = key.map_or_else(Key::generate, |secret| Key::derive_from(secret));
+        let sizes = CacheSizes { reports: options.reports, page_bytes: options.page_bytes };
+        Self {
+            reports: LiveReports::new(Arc::clone(&source), sizes),
+            source,
+            access: RwLock::new(options.access.clone()),
+            cookies: Cookies { key, is_secure: options.is_behind_tls },
+            metrics: HttpMetrics::new(),
+            histories: QueryHistories::default(),
+            is_behind_tls: options.is_behind_tls,
+        }
+    }
+
+    /// Returns whoever does everything, where nobody needs to sign in.
+    pub(crate) fn owner(&self) -> Option<Person> {
+        match &*self.access.read().unwrap_or_else(PoisonError::into_inner) {
+            Access::Owner(name) => Some(Person::owner(name)),
+            Access::People(_) => None,
+        }
+    }
+
+    /// Asks who there is.
+    pub(crate) fn find_person<T>(&self, find: impl FnOnce(&People) -> T) -> Option<T> {
+        match &*self.access.read().unwrap_or_else(PoisonError::into_inner) {
+            Access::Owner(_) => None,
+            Access::People(people) => Some(find(people)),
+        }
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    app: Arc<App>,
+    refresh_every: Duration,
+}
+
+impl Server {
+    /// Listens, and makes the first report.
+    ///
+    /// # Errors
+    /// Fails when the address is taken, when others could reach the server without signing in or
+    /// read along, and when the first report can't be made.
+    pub async fn start(
+        source: Arc<dyn DataSource>,
+        options: &ServeOptions,
+    ) -> Result<Self, ServeError> {
+        check_exposure(options)?;
+        let address = options.address;
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|source| ServeError::Listen { address, source })?;
+        let app = Arc::new(App::new(source, options));
+        app.reports.refresh(chrono::Utc::now()).await.map_err(ServeError::FirstReport)?;
+        Ok(Self { listener, app, refresh_every: options.refresh_every })
+    }
+
+    /// Returns where it listens; for port 0, with the port that the system chose.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+
+    /// Returns what lets other people in from now on.
+    pub fn replace_access(&self) -> impl Fn(Access) + Send + 'static {
+        let app = Arc::clone(&self.app);
+        move |access| *app.access.write().unwrap_or_else(PoisonError::into_inner) = access
+    }
+
+    /// Answers until `stop` is ready, and then finishes what it has begun, for a few seconds at
+    /// most.
+    ///
+    /// # Errors
+    /// Fails when the socket does.
+    pub async fn run(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServeError> {
+        let refreshing = AbortOnDrop(tokio::spawn({
+            let app = Arc::clone(&self.app);
+            async move { app.reports.keep_fresh(self.refresh_every).await }
+        }));
+        let router = router(&self.app);
+        let service =
+            ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(router);
+        let (stopped, is_stopped) = tokio::sync::oneshot::channel();
+        let serving = axum::serve(self.listener, service).with_graceful_shutdown(async move {
+            stop.await;
+            let _ = stopped.send(());
+        });
+        let given_up = async move {
+            let _ = is_stopped.await;
+            tokio::time::sleep(STOP_TIMEOUT).await;
+        };
+        let served = tokio::select! {
+            served = serving => served,
+            () = given_up => Ok(()),
+        };
+        drop(refreshing);
+        served.map_err(ServeError::Stopped)
+    }
+}
+
+/// Refuses to be reached by others without a sign-in, or in plain text.
+pub(crate) fn check_exposure(options: &ServeOptions) -> Result<(), ServeError> {
+    let is_open = match &options.access {
+        Access::Owner(_) => true,
+        Access::People(people) => people.is_empty(),
+    };
+    if options.address.ip().is_loopback() {
+        return Ok(());
+    }
+    if is_open {
+        return Err(ServeError::Unsafe(
+            "an address beyond this machine needs access.toml with the people who may sign in; \
+             `rapport serve --new-token` makes a token",
+        ));
+    }
+    if !options.is_behind_tls {
+        return Err(ServeError::Unsafe(
+            "an address beyond this machine needs a proxy in front that ends TLS: say so with \
+             --behind-tls, or listen at 127.0.0.1",
+        ));
+    }
+    Ok(())
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Returns all routes with their limits and headers.
+pub(crate) fn router(app: &Arc<App>) -> Router {
+    routes::all(app)
+        .layer(middleware::from_fn(refuse_cross_site))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(|_| {
+            Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The server has a fault; its log says more",
+            )
+            .into_response()
+        }))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), add_headers))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), count))
+        .with_state(Arc::clone(app))
+}
+
+async fn refuse_cross_site(request: Request, next: Next) -> Response {
+    if cross_site::is_allowed(request.method(), request.headers()) {
+        return next.run(request).await;
+    }
+    Refusal::new(StatusCode::FORBIDDEN, "A page of another site has sent this form").into_response()
+}
+
+async fn add_headers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed = [
+        (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    ];
+    for (name, value) in fixed {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if app.is_behind_tls {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    response
+}
+
+async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    app.metrics.count(route.as_ref().map_or("none", |route| route.as_str()), status, took);
+    tracing::info!(%method, path, status, millis = took.as_millis(), ?from, "answered");
+    response
+}

@@ -1,0 +1,224 @@
+//! The lake as the served pages see it. The configuration, the policies and the queries are read again
+//! for each new report, so that an edit shows without a restart.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actions::Plan;
+use async_trait::async_trait;
+use dashboards::ReportInput;
+use domain::{AsOf, Stream};
+use lake::{Lake, schema};
+use scoring::ScoreOutput;
+use serve::{DataSource, Decision, LakeState, SourceError, SqlAnswer, View};
+use transform::{Session, TransformError};
+
+use super::{decisions, sql_process};
+use crate::commands::plan;
+use crate::commands::report::{Made, Scope, collect};
+use crate::config::Config;
+use crate::errors::UsageError;
+use crate::progress::Spinner;
+use crate::project::Project;
+use crate::runs::{self, Run};
+
+/// The number of days and runs whose scores and plans are kept, the newest ones included.
+const BASES: usize = 4;
+
+/// Reads a project's lake.
+pub(super) struct LakeSource {
+    config_file: Option<PathBuf>,
+    /// What the reports of a day and run have in common, the one used last at the end.
+    bases: Mutex<Vec<Arc<Base>>>,
+    /// The rows that metrics had when their checks held, as Parquet.
+    last_rows: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+/// What all reports of one day and one set of table versions have in common.
+pub(super) struct Base {
+    project: Project,
+    session: Arc<Session>,
+    scored: ScoreOutput,
+    pub(super) plan: Plan,
+    /// The number of the run.
+    run: Option<String>,
+}
+
+impl LakeSource {
+    pub(super) fn new(config_file: Option<&Path>) -> Self {
+        Self {
+            config_file: config_file.map(Path::to_owned),
+            bases: Mutex::default(),
+            last_rows: Mutex::default(),
+        }
+    }
+
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
+        Config::find(self.config_file.as_deref())
+    }
+
+    /// Opens the project as it is now.
+    pub(super) async fn open(&self) -> anyhow::Result<Project> {
+        Project::open(self.config()?, true).await
+    }
+
+    /// Returns the plan of an id, if it is one that the pages have shown lately.
+    pub(super) fn plan(&self, id: &str) -> Option<Arc<Base>> {
+        let bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
+        bases.iter().rev().find(|base| base.plan.plan_id == id).cloned()
+    }
+
+    /// Returns what the reports of a view's day and run have in common.
+    async fn base(&self, view: &View) -> anyhow::Result<Arc<Base>> {
+        if let Some(known) = self.known_base(view) {
+            return Ok(known);
+        }
+        let base = Arc::new(match &view.run {
+            None => self.newest_base(view).await?,
+            Some(run) => self.base_of_run(run, view).await?,
+        });
+        let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
+        if bases.len() >= BASES {
+            bases.remove(0);
+        }
+        bases.push(Arc::clone(&base));
+        Ok(base)
+    }
+
+    fn known_base(&self, view: &View) -> Option<Arc<Base>> {
+        let run = view.run.as_ref()?;
+        let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |base: &Arc<Base>| {
+            let day = base.session.as_of().day().date();
+            base.run.as_ref() == Some(run) && view.as_of.is_none_or(|as_of| as_of == day)
+        };
+        let at = bases.iter().position(fits)?;
+        let base = bases.remove(at);
+        bases.push(Arc::clone(&base));
+        Some(base)
+    }
+
+    /// Scores as `rapport report` does, and records the run, so that others can refer to it.
+    async fn newest_base(&self, view: &View) -> anyhow::Result<Base> {
+        let project = self.open().await?;
+        let as_of = view.as_of.map(|day| day.to_string());
+        let as_of = project.as_of(as_of.as_deref()).await?;
+        let (session, scored) = plan::scored_session(&project, as_of).await?;
+        let run = project.record_run(&session).await?.map(|run| run.to_string());
+        let plan = plan::make_deliverable(&project, &session, &scored).await?;
+        Ok(Base { project, session, scored, plan, run })
+    }
+
+    /// Reads the tables as a run read them. Nothing is written.
+    async fn base_of_run(&self, run: &str, view: &View) -> anyhow::Result<Base> {
+        let project = self.open().await?;
+        project.stop_writing().await?;
+        let found = runs::find(&project, "run", run).await?;
+        let as_of = match view.as_of {
+            Some(day) => AsOf::of_day(domain::Day::of_date(day)),
+            None => found.as_of,
+        };
+        let made = of_run(&project, &found, as_of).await;
+        let (session, scored, plan) = made.map_err(|error| explained(&found, error))?;
+        Ok(Base { project, session, scored, plan, run: Some(run.to_owned()) })
+    }
+
+    async fn collect(&self, view: &View) -> anyhow::Result<ReportInput> {
+        let base = self.base(view).await?;
+        let made = Made { session: &base.session, scored: &base.scored, plan: &base.plan };
+        let condition = view.condition();
+        let last_rows = |name: &str| {
+            self.last_rows.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        };
+        let scope =
+            Scope { condition: condition.as_deref(), run: base.run.clone(), last_rows: &last_rows };
+        let input = collect(&base.project, &made, &scope, &Spinner::start("report", true)).await?;
+        if condition.is_none() && view.as_of.is_none() {
+            *self.last_rows.lock().unwrap_or_else(PoisonError::into_inner) = input.parquet.clone();
+        }
+        Ok(input)
+    }
+}
+
+async fn of_run(
+    project: &Project,
+    run: &Run,
+    as_of: AsOf,
+) -> anyhow::Result<(Arc<Session>, ScoreOutput, Plan)> {
+    let session = Arc::new(run.session(project.reading_engine(), as_of).await?);
+    let scored = crate::scores::score_partners(project, &session).await?;
+    let plan = plan::make_deliverable(project, &session, &scored).await?;
+    Ok((session, scored, plan))
+}
+
+/// Adds advice to an error if it means that the tables of a run are gone.
+fn explained(run: &Run, error: anyhow::Error) -> anyhow::Error {
+    let gone = error.downcast_ref::<TransformError>().and_then(|error| run.gone(error));
+    gone.map_or(error, |gone| anyhow::Error::new(SourceError::Gone(gone.to_string())))
+}
+
+/// Returns an error as the pages tell it.
+pub(super) fn source_error(error: anyhow::Error) -> SourceError {
+    match error.downcast::<SourceError>() {
+        Ok(error) => error,
+        Err(error) => match error.downcast::<UsageError>() {
+            Ok(UsageError(why)) => SourceError::Invalid(why),
+            Err(error) => SourceError::Failed(format!("{error:#}")),
+        },
+    }
+}
+
+/// The tables that events and people write. All others are computed from them.
+fn written_tables() -> Vec<String> {
+    let raw = Stream::ALL.into_iter().map(schema::raw);
+    let records = [
+        schema::dead_letters(),
+        schema::overrides(),
+        schema::sentiment(),
+        schema::notes(),
+        schema::annotations(),
+        schema::action_log(),
+        schema::action_switch(),
+        schema::snoozes(),
+        schema::alert_notes(),
+    ];
+    raw.chain(records).map(|table| table.name).collect()
+}
+
+async fn state(source: &LakeSource) -> anyhow::Result<LakeState> {
+    let config = source.config()?;
+    let lake = Lake::open(&config.lake()).await?;
+    let mut versions = BTreeMap::new();
+    for table in written_tables() {
+        if let Some(snapshot) = lake.snapshot(&table, None).await? {
+            versions.insert(table, snapshot.version.to_string());
+        }
+    }
+    versions.insert("rapport.toml".to_owned(), config.digest()?);
+    let project = Project::with_lake(config, lake, true)?;
+    let as_of = match project.data_end().await? {
+        Some(end) => AsOf::at_or_before(end).day().date(),
+        None => project.as_of(None).await?.day().date(),
+    };
+    Ok(LakeState { as_of, versions })
+}
+
+#[async_trait]
+impl DataSource for LakeSource {
+    async fn state(&self) -> Result<LakeState, SourceError> {
+        state(self).await.map_err(source_error)
+    }
+
+    async fn report(&self, view: &View) -> Result<ReportInput, SourceError> {
+        self.collect(view).await.map_err(source_error)
+    }
+
+    async fn sql(&self, query: &str) -> Result<SqlAnswer, SourceError> {
+        sql_process::ask(self.config_file.as_deref(), query).await.map_err(source_error)
+    }
+
+    async fn decide(&self, decision: &Decision, by: &str) -> Result<String, SourceError> {
+        decisions::record(self, decision, by).await.map_err(source_error)
+    }
+}

@@ -1,0 +1,142 @@
+//! `rapport serve`: the pages of the newest data, with filters and forms.
+//!
+//! - `lake_source`: the lake as the pages see it
+//! - `decisions`: what people decide on the pages
+//! - `sql_process`: queries of people, each in a process of its own
+
+mod decisions;
+mod lake_source;
+mod sql_process;
+
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use serve::{Access, People, ServeError, ServeOptions, Server, new_token};
+
+use crate::args::{GivenRole, ServeArgs};
+use crate::commands::score_records::author;
+use crate::config::{Config, ServeSettings};
+use crate::errors::usage_error;
+use crate::output::{print_line, print_note};
+use crate::shutdown;
+
+use lake_source::LakeSource;
+
+/// How many reports of other days and filters are kept.
+const REPORTS: u64 = 8;
+/// The bytes of rendered pages that are kept.
+const PAGE_BYTES: u64 = 128 << 20;
+
+/// Serves the pages until a signal comes.
+pub(crate) async fn run(
+    config: &Config,
+    config_file: Option<&Path>,
+    options: &ServeArgs,
+) -> anyhow::Result<()> {
+    let settings = config.serve();
+    if let Some(role) = options.new_token {
+        return print_token(options, role);
+    }
+    let access = access(&settings)?;
+    let serve_options = ServeOptions {
+        address: parse_address(options.listen.as_deref().unwrap_or(&settings.listen))?,
+        access,
+        is_behind_tls: options.behind_tls || settings.is_behind_tls,
+        secret: cookie_secret(config),
+        refresh_every: settings.refresh_every,
+        reports: REPORTS,
+        page_bytes: PAGE_BYTES,
+    };
+    let source = Arc::new(LakeSource::new(config_file));
+    let server = Server::start(source, &serve_options).await.map_err(|error| match error {
+        ServeError::Unsafe(_) => usage_error(error.to_string()),
+        _ => error.into(),
+    })?;
+    let address = server.address().unwrap_or(serve_options.address);
+    print_line(&format!("Serving at http://{address}/"))?;
+    if let Access::Owner(name) = &serve_options.access {
+        print_note(&format!(
+            "Whoever reaches this address on this machine may do everything, as {name}; people sign \
+             in once there is {}",
+            settings.access_path.display()
+        ));
+    }
+    let reread = tokio::spawn(reread_access(settings, server.replace_access()));
+    let served = server.run(shutdown::wait_for_signal()).await;
+    reread.abort();
+    Ok(served?)
+}
+
+/// Reads who may sign in again and again, so that a token can be taken away without a restart.
+async fn reread_access(settings: ServeSettings, replace: impl Fn(Access)) {
+    const EVERY: Duration = Duration::from_secs(10);
+    loop {
+        tokio::time::sleep(EVERY).await;
+        // A file that is gone or wrong lets nobody in who could not come in before.
+        match access(&settings) {
+            Ok(access @ Access::People(_)) => replace(access),
+            Ok(Access::Owner(_)) => {}
+            Err(error) => tracing::warn!(%error, "who may sign in stays as it was"),
+        }
+    }
+}
+
+/// Returns who is let in.
+fn access(settings: &ServeSettings) -> anyhow::Result<Access> {
+    let Some(path) = &settings.access else { return Ok(Access::Owner(author(None)?)) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| usage_error(format!("{} can't be read: {e}", path.display())))?;
+    let people = People::parse(&text);
+    Ok(Access::People(people.map_err(|e| usage_error(format!("{}: {e}", path.display())))?))
+}
+
+/// Returns the secret that cookies are signed with, derived from the lake's key. A lake whose key
+/// can't be read has none, and people sign in again after a restart.
+fn cookie_secret(config: &Config) -> Option<Vec<u8>> {
+    let key = std::fs::read(config.lake().key_file).ok().filter(|key| key.len() >= 16)?;
+    let text = [b"rapport serve cookies\n".as_slice(), &key].concat();
+    Some(lake::sha256_hex(&text).into_bytes())
+}
+
+/// Makes a token and prints its entry for the file of access, and on stderr the token.
+fn print_token(options: &ServeArgs, role: GivenRole) -> anyhow::Result<()> {
+    let made = new_token();
+    let name = options.name.as_deref().context("--new-token needs --name")?;
+    let role = match role {
+        GivenRole::Leadership => "leadership",
+        GivenRole::Manager => "manager",
+        GivenRole::Engineer => "engineer",
+        GivenRole::Partner => "partner",
+    };
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    print_line("[[people]]")?;
+    print_line(&format!("name = {}", quoted(name)))?;
+    print_line(&format!("role = {}", quoted(role)))?;
+    if let Some(partner) = &options.partner {
+        print_line(&format!("partner = {}", quoted(partner)))?;
+    }
+    if let Some(until) = options.until {
+        print_line(&format!("until = {}", quoted(&until.to_string())))?;
+    }
+    print_line(&format!("token_sha256 = {}", quoted(&made.sha256)))?;
+    print_note(&format!(
+        "The token of {name}, which is shown only now: {}\nAdd the lines to access.toml",
+        made.token
+    ));
+    Ok(())
+}
+
+/// Parses the address to listen at. A port alone, or `:port`, is on 127.0.0.1.
+fn parse_address(text: &str) -> anyhow::Result<SocketAddr> {
+    if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    text.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(|| {
+        usage_error(format!(
+            "--listen \"{text}\": give an address and a port, 127.0.0.1:8080, or a port"
+        ))
+    })
+}

@@ -1,0 +1,151 @@
+//! Queries of people. Each runs in a process of its own, which reads the lake only, so that one that
+//! takes too long or too much memory ends alone.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serve::SqlAnswer;
+use tokio::sync::Semaphore;
+
+use crate::errors::usage_error;
+
+/// How long a query may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the process is looked at.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// How many queries run at once. Others wait.
+static RUNNING: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
+/// The most rows and bytes of an answer.
+const MAX_ROWS: usize = 10_000;
+const MAX_BYTES: u64 = 8 << 20;
+
+/// Answers a query.
+pub(super) async fn ask(config_file: Option<&Path>, query: &str) -> anyhow::Result<SqlAnswer> {
+    let _permit = RUNNING.acquire().await?;
+    let mut command = Command::new(std::env::current_exe().context("the path of this program")?);
+    if let Some(config_file) = config_file {
+        command.arg("--config").arg(config_file);
+    }
+    command.args(["--quiet", "sql", "--one-statement", "--format", "csv", "--"]).arg(query);
+    tokio::task::spawn_blocking(|| run(command)).await?
+}
+
+/// A process that is ended when it is no longer needed.
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn run(mut command: Command) -> anyhow::Result<SqlAnswer> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = KilledOnDrop(command.spawn().context("the process of the query")?);
+    let csv = read(process.0.stdout.take());
+    let errors = read(process.0.stderr.take());
+    let begun = Instant::now();
+    // A process with more to say than is read would wait for its reader for ever.
+    let is_over = |csv: &Arc<AtomicU64>| csv.load(Ordering::Relaxed) >= MAX_BYTES;
+    let is_answered = loop {
+        if let Some(status) = process.0.try_wait()? {
+            break status.success();
+        }
+        if is_over(&csv.bytes) {
+            break true;
+        }
+        if begun.elapsed() > TIMEOUT {
+            return Err(usage_error(format!(
+                "the query took more than {} s: ask for fewer days or partners",
+                TIMEOUT.as_secs()
+            )));
+        }
+        thread::sleep(INTERVAL);
+    };
+    drop(process);
+    let (csv, errors) = (csv.finish(), errors.finish());
+    if is_answered {
+        return answer(&csv);
+    }
+    let errors = String::from_utf8_lossy(&errors);
+    let lines: Vec<&str> =
+        errors.lines().filter(|line| !line.starts_with("Incomplete: ")).collect();
+    match lines.join("\n").trim_start_matches("rapport: ") {
+        "" => Err(usage_error("the query took too much memory: ask for fewer days or partners")),
+        why => Err(usage_error(why)),
+    }
+}
+
+/// A thread that reads what a process writes, up to the limit.
+struct Reader {
+    bytes: Arc<AtomicU64>,
+    thread: JoinHandle<Vec<u8>>,
+}
+
+impl Reader {
+    fn finish(self) -> Vec<u8> {
+        self.thread.join().unwrap_or_default()
+    }
+}
+
+fn read(stream: Option<impl Read + Send + 'static>) -> Reader {
+    let bytes = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&bytes);
+    let thread = thread::spawn(move || {
+        let mut read = Vec::new();
+        let Some(stream) = stream else { return read };
+        let mut stream = stream.take(MAX_BYTES);
+        let mut part = [0; 64 << 10];
+        // What was read before an error counts.
+        while let Ok(n @ 1..) = stream.read(&mut part) {
+            read.extend_from_slice(&part[..n]);
+            count.store(read.len() as u64, Ordering::Relaxed);
+        }
+        read
+    });
+    Reader { bytes, thread }
+}
+
+/// Returns the rows of a CSV, without a last row that is cut.
+fn answer(csv: &[u8]) -> anyhow::Result<SqlAnswer> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(csv);
+    let names = reader.headers()?.clone();
+    let columns: Vec<String> = names.iter().map(str::to_owned).collect();
+    let mut answer = SqlAnswer { columns, ..SqlAnswer::default() };
+    answer.is_cut = csv.len() as u64 == MAX_BYTES;
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&names)?;
+    for record in reader.records() {
+        let Ok(record) = record else { break };
+        if answer.rows.len() == MAX_ROWS || record.len() != names.len() {
+            answer.is_cut = true;
+            break;
+        }
+        writer.write_record(&record)?;
+        answer.rows.push(record.iter().map(str::to_owned).collect());
+    }
+    answer.csv = String::from_utf8(writer.into_inner()?)?;
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_the_rows_of_the_csv() {
+        let found = answer(b"a,b\n1,\"x, y\"\n2,\n").expect("an answer");
+        assert_eq!(found.columns, ["a", "b"]);
+        assert_eq!(found.rows, [["1", "x, y"], ["2", ""]]);
+        assert!(!found.is_cut);
+        assert_eq!(answer(b"").expect("an answer").rows.len(), 0);
+    }
+}

@@ -15,10 +15,11 @@ use crate::metric_rows::{
 };
 use crate::months;
 use crate::policy_in_force::PolicyInForce;
-use crate::revenue_rows::{RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
+use crate::revenue_rows::{FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
 use crate::service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
 };
+use crate::targets::Targets;
 
 /// A metric whose newest rows are not shown, because they failed a check or could not be computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub struct ReportInput {
     /// The version of the scoring policy.
     pub policy_version: Option<String>,
     pub policy: PolicyInForce,
+    pub targets: Targets,
     /// The instant at which the report is made. A watermark much older than it is shown as stale.
     /// `None`: the age of the watermark is not checked.
     pub generated_at: Option<DateTime<Utc>>,
@@ -79,6 +81,7 @@ pub struct ReportInput {
     pub revenue_bridge: Vec<RevenueBridgeRow>,
     pub revenue_by_product: Vec<RevenueByProductRow>,
     pub revenue_by_kind: Vec<RevenueByKindRow>,
+    pub free_to_paid: Vec<FreeToPaidRow>,
     pub revenue_summary: Vec<RevenueSummaryRow>,
     pub revenue_per_partner: Vec<RevenuePerPartnerRow>,
     pub partner_reliability: Vec<PartnerReliabilityRow>,

@@ -12,6 +12,7 @@
 //! - `lake_rows`: rows on the streams and tables of the lake
 //! - `revenue_rows`: the rows of the metrics on where revenue comes from
 //! - `service_rows`: the rows of the metrics on the service
+//! - `targets`: the goals of a project
 //! - `policy_in_force`: the thresholds and limits that the pages show
 //! - `site`: what a list of pages is, and what a page is rendered from
 //! - `pages`: the lists of pages, and a file for each page
@@ -50,6 +51,7 @@ mod report;
 mod revenue_rows;
 mod service_rows;
 mod site;
+mod targets;
 mod theme;
 mod tiers;
 mod timestamps;
@@ -81,7 +83,8 @@ pub use policy_in_force::PolicyInForce;
 pub use report::{
     Report, ReportSummary, check_report, docs, pages, script, stylesheet, write_docs, write_report,
 };
-pub use revenue_rows::{RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
+pub use revenue_rows::{FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
 pub use service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
 };
+pub use targets::Targets;

@@ -129,7 +129,11 @@ pub fn stylesheet() -> String {
 
 /// Returns the script of all pages. They work without it.
 pub fn script() -> &'static str {
-    concat!(include_str!("components/freshness.js"), include_str!("components/partner_table.js"))
+    concat!(
+        include_str!("components/freshness.js"),
+        include_str!("components/partner_table.js"),
+        include_str!("components/keys.js")
+    )
 }
 
 /// The kinds of folders, as their markers name them.

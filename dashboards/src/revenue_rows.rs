@@ -53,3 +53,21 @@ pub struct RevenueByKindRow {
     pub partners: i64,
     pub share: Option<f64>,
 }
+
+/// How the partners of a registration month come to their first charge. `None` as month: all partners.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct FreeToPaidRow {
+    pub cohort_month: Option<NaiveDate>,
+    pub partners: i64,
+    pub paid: i64,
+    /// 0–1: the share of the partners with a charge.
+    pub paid_rate: Option<f64>,
+    /// From registration to the first charge. `None`: fewer than half have got there.
+    pub median_seconds: Option<f64>,
+    /// 0–1. `None`: nobody has been observed for so long.
+    pub within_30d: Option<f64>,
+    pub within_90d: Option<f64>,
+    pub unpaid_live: i64,
+    pub unpaid_calls: i64,
+    pub unpaid_tickets: i64,
+}

@@ -16,6 +16,9 @@ use crate::view::{FILTERS, View};
 /// How many reports are computed at once. Each takes the memory and the cores of a whole run.
 const COMPUTED_AT_ONCE: usize = 2;
 
+/// What a report weighs at least in the cache, in rows: its metrics take memory too.
+const LEAST_ROWS: usize = 20_000;
+
 /// The newest report, and what belongs to it.
 pub(crate) struct Newest {
     /// Counts the states of the lake that were seen.
@@ -63,8 +66,8 @@ pub(crate) struct RenderedPage {
 /// The sizes of the caches.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CacheSizes {
-    /// The number of reports besides the newest one.
-    pub(crate) reports: u64,
+    /// The rows of partners in reports besides the newest one.
+    pub(crate) report_rows: u64,
     /// The bytes of rendered pages.
     pub(crate) page_bytes: u64,
 }
@@ -85,11 +88,16 @@ impl LiveReports {
             let bytes = page.html.len() + key.path.len() + key.reader.len();
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
+        let rows = |_: &ReportKey, report: &Arc<Report>| {
+            let input = report.input();
+            let rows = input.health.len() + input.history.len() + input.daily.len();
+            u32::try_from(rows.max(LEAST_ROWS)).unwrap_or(u32::MAX)
+        };
         Self {
             source,
             newest: RwLock::default(),
             outage: Mutex::default(),
-            reports: Cache::new(sizes.reports),
+            reports: Cache::builder().max_capacity(sizes.report_rows).weigher(rows).build(),
             pages: Cache::builder().max_capacity(sizes.page_bytes).weigher(bytes).build(),
             computing: Semaphore::new(COMPUTED_AT_ONCE),
         }

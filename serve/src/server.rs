@@ -64,8 +64,8 @@ pub struct ServeOptions {
     pub secret: Option<Vec<u8>>,
     /// How often the lake is looked at for new data.
     pub refresh_every: Duration,
-    /// The number of reports of other days and filters in memory.
-    pub reports: u64,
+    /// The rows of partners, a few hundred bytes each, in reports of other days and filters in memory.
+    pub report_rows: u64,
     /// The bytes of rendered pages in memory.
     pub page_bytes: u64,
 }
@@ -98,7 +98,7 @@ impl App {
     pub(crate) fn new(source: Arc<dyn DataSource>, options: &ServeOptions) -> Self {
         let key = options.secret.as_ref().filter(|secret| secret.len() >= 32);
         let key = key.map_or_else(Key::generate, |secret| Key::derive_from(secret));
-        let sizes = CacheSizes { reports: options.reports, page_bytes: options.page_bytes };
+        let sizes = CacheSizes { report_rows: options.report_rows, page_bytes: options.page_bytes };
         Self {
             reports: LiveReports::new(Arc::clone(&source), sizes),
             source,

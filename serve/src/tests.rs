@@ -164,7 +164,7 @@ impl Site {
             is_behind_tls: false,
             secret: Some(vec![7; 32]),
             refresh_every: std::time::Duration::from_secs(1),
-            reports: 4,
+            report_rows: 1 << 20,
             page_bytes: 1 << 20,
         };
         let app = Arc::new(App::new(lake.clone(), &options));
@@ -515,7 +515,7 @@ fn an_address_beyond_this_machine_needs_people_and_tls() {
         is_behind_tls,
         secret: None,
         refresh_every: std::time::Duration::from_secs(1),
-        reports: 1,
+        report_rows: 1,
         page_bytes: 1,
     };
     let owner = || Access::Owner("ada".to_owned());

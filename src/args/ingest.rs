@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use domain::Stream;
 use ingest::decode::RejectReason;
 
-use super::{BenchScoreArgs, Format, TextFormat};
+use super::{BenchScoreArgs, Format, ReportFormat, TextFormat};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IngestCommand {
@@ -185,6 +185,23 @@ pub(crate) enum BenchCommand {
         after_help = "The partners are made in memory from a seed. Times stand beside that of reading the same columns\nonce and that of sorting one of them, measured in the same run. The budget of a million partners is\n30 s and 4 GiB on two cores.\n\nExamples:\n  rapport bench score\n  rapport bench score --queries --format json"
     )]
     Score(BenchScoreArgs),
+    /// How long the served pages of a project take with many readers at once
+    #[command(
+        after_help = "Starts a server on the project's lake and reads its pages from the same process: each once while\nnothing is in memory, then again and again, then an address that reads nothing, which is what the\nreaders and the server take by themselves. The budget is p99 1 s cold and 100 ms cached.\n\nExamples:\n  rapport demo --partners 20000 --events 20000000 --dir big\n  rapport bench serve --config big/rapport.toml"
+    )]
+    Serve(BenchServeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchServeArgs {
+    /// How many read at once
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(crate) readers: u16,
+    /// How long the cache and the floor are measured
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub(crate) seconds: u16,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
+    pub(crate) format: ReportFormat,
 }
 
 #[derive(Debug, Args)]

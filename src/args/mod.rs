@@ -26,8 +26,8 @@ pub(crate) use alerts::{
     AlertNoteArgs, AlertsCommand, CheckAlertsArgs, ListAlertsArgs, SnoozeArgs,
 };
 pub(crate) use ingest::{
-    BenchCommand, BenchIngestArgs, DeadLettersArgs, FieldsArgs, IngestCommand, IngestLoadArgs,
-    IngestRunArgs, IngestTryArgs, MappingsArgs, ReplayArgs,
+    BenchCommand, BenchIngestArgs, BenchServeArgs, DeadLettersArgs, FieldsArgs, IngestCommand,
+    IngestLoadArgs, IngestRunArgs, IngestTryArgs, MappingsArgs, ReplayArgs,
 };
 pub(crate) use lake::{EraseArgs, LakeCommand};
 pub(crate) use metrics::{

@@ -124,6 +124,9 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
             bench::ingest(project.as_ref(), &options, runtime, quiet)
         }
         Command::Bench(BenchCommand::Score(options)) => bench::score(&options, runtime, quiet),
+        Command::Bench(BenchCommand::Serve(options)) => {
+            runtime.block_on(bench::serve(arguments.config.as_deref(), &options, quiet))
+        }
         Command::Doctor { format } => doctor::run(config(), format, runtime, quiet),
         Command::Lake(command) => runtime.block_on(lake::run(&command, config()?, quiet)),
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use actions::deliver::ChannelDefinition;
+use dashboards::Targets;
 use domain::Stream;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue, Deserializer, Error};
@@ -26,6 +27,9 @@ pub(super) struct RapportToml {
     pub(super) metrics: MetricsSection,
     pub(super) scoring: PolicySection,
     pub(super) actions: ActionsSection,
+    // Goals change no figure.
+    #[serde(skip_serializing)]
+    pub(super) targets: Targets,
     // Who reads the pages changes no figure.
     #[serde(skip_serializing)]
     pub(super) serve: ServeSection,

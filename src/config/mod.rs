@@ -264,6 +264,11 @@ impl Config {
         &self.values.actions.recipients
     }
 
+    /// Returns the goals of the project.
+    pub(crate) fn targets(&self) -> &dashboards::Targets {
+        &self.values.targets
+    }
+
     /// Returns how the pages are served.
     pub(crate) fn serve(&self) -> ServeSettings {
         let section = &self.values.serve;

@@ -1,7 +1,7 @@
 //! A stacked bar chart by period, with an optional layer below zero.
 
 use super::scale::{Scale, labelled, ticks};
-use super::{ChartFrame, spread};
+use super::{ChartFrame, spread, target_line};
 use crate::charts::canvas::{Anchor, Pen, draw, width_of};
 use crate::theme::{ColourRole, GRID, INK, INK_2, INK_3, NEGATIVE, RETAINED_LINE};
 
@@ -38,6 +38,8 @@ pub(crate) struct BarChart<'a> {
     pub below: Option<BarLayer>,
     pub axis: &'a dyn Fn(f64) -> String,
     pub below_label: &'a dyn Fn(f64) -> String,
+    /// The goal of the sum of the layers.
+    pub target: Option<f64>,
     /// The least room on the left in px, for the headings of a table under the chart.
     pub left: f64,
 }
@@ -69,6 +71,9 @@ pub(crate) fn bar_chart(frame: &ChartFrame, chart: BarChart) -> String {
             layout.bar(pen, i);
         }
         pen.horizontal(layout.plot, y.px(0.0), INK);
+        if let Some(target) = chart.target {
+            target_line(pen, layout.plot, y.px(target), &(chart.axis)(target));
+        }
         layout.layer_labels(pen);
     })
 }
@@ -83,7 +88,8 @@ fn plot(width: f64, chart: &BarChart) -> (f64, f64) {
 }
 
 fn tallest(chart: &BarChart) -> f64 {
-    chart.bars.iter().map(|bar| bar.layer_values.iter().sum::<f64>()).fold(0.0, f64::max).max(1e-9)
+    let least = chart.target.unwrap_or(0.0).max(1e-9);
+    chart.bars.iter().map(|bar| bar.layer_values.iter().sum::<f64>()).fold(least, f64::max)
 }
 
 /// Returns the columns of a table under the chart in px: the room before the first bar, and the

@@ -2,7 +2,7 @@
 //! incomplete period is dashed.
 
 use super::scale::{Scale, labelled, log_ticks, ticks};
-use super::{ChartFrame, spread};
+use super::{ChartFrame, spread, target_line};
 use crate::charts::canvas::{Anchor, Pen, draw, width_of};
 use crate::theme::{ColourRole, GRID, INK, INK_2, INK_3, PAGE};
 
@@ -35,6 +35,8 @@ pub(crate) struct LineChart<'a> {
     pub log: bool,
     /// A sentence above the line at 1, for ratios.
     pub note_at_one: Option<&'a str>,
+    /// The goal of the first series.
+    pub target: Option<f64>,
 }
 
 const TOP: f64 = 26.0;
@@ -62,6 +64,7 @@ pub(crate) fn line_chart(frame: &ChartFrame, chart: LineChart) -> String {
         let ends = (marks[0].min(low.max(0.05)), marks[marks.len() - 1]);
         (marks, Scale::log(ends, (foot, TOP)))
     } else {
+        let high = high.max(chart.target.unwrap_or(0.0));
         let top = if high > 0.0 { high } else { 1.0 };
         (ticks(top), Scale::linear((0.0, top), (foot, TOP)))
     };
@@ -69,6 +72,9 @@ pub(crate) fn line_chart(frame: &ChartFrame, chart: LineChart) -> String {
     let layout = LineLayout { chart, y, plot: (left, width - right), foot };
     draw(frame.size, frame.title, frame.desc, |pen| {
         layout.grid(pen, &marks);
+        if let Some(target) = chart.target {
+            target_line(pen, layout.plot, y.px(target), &(chart.value)(target));
+        }
         for series in chart.series {
             layout.series(pen, series);
         }

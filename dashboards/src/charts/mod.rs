@@ -26,6 +26,8 @@ pub(crate) mod score;
 pub(crate) mod spark;
 pub(crate) mod steps;
 
+use crate::theme::INK_2;
+
 /// The width of a drawing for phones in px.
 pub(crate) const NARROW: f64 = 358.0;
 /// The number of periods in a drawing for phones.
@@ -72,6 +74,13 @@ pub(crate) fn spread(ys: &[f64], (top, bottom): (f64, f64)) -> Vec<f64> {
         free = placed[*i] - GAP;
     }
     placed
+}
+
+/// Draws the line of a goal, named at its right end.
+pub(crate) fn target_line(pen: &mut canvas::Pen, plot: (f64, f64), y: f64, value: &str) {
+    pen.dashes(&[(plot.0, y), (plot.1, y)], INK_2, 1.0, (3.0, 2.0));
+    let label = format!("Target {value}");
+    pen.text((plot.1, y - 8.0), &label, canvas::Anchor::End, INK_2);
 }
 
 #[cfg(test)]

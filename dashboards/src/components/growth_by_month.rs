@@ -122,6 +122,7 @@ fn draw_bars(
     let whole = |v: f64| format::thousands(v as i64);
     let below = |v: f64| format::thousands(-(v as i64));
     let chart = BarChart {
+        target: input.targets.active_partners,
         bars: &drawn,
         layers: &LAYERS,
         below: Some(CHURNED_LAYER),

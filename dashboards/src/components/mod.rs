@@ -19,6 +19,7 @@
 //! - `churn_causes`: the section on what preceded each loss
 //! - `revenue_bridge`: the sections on why revenue changed
 //! - `revenue_sources`: revenue by product and by kind
+//! - `free_to_paid`: the section on the first charge
 //! - `revenue_change`: the change of gross revenue in a sentence
 //! - `retention`: the sections on go-live cohorts
 //! - `health_summary`: the number of partners in each tier
@@ -33,6 +34,7 @@ pub(crate) mod contributions;
 pub(crate) mod decision_forms;
 pub(crate) mod figure;
 pub(crate) mod filters;
+pub(crate) mod free_to_paid;
 pub(crate) mod freshness;
 pub(crate) mod funnel_stages;
 pub(crate) mod glyph;

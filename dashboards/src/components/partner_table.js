@@ -7,9 +7,18 @@
   box.placeholder = 'Search this page';
   box.setAttribute('aria-label', box.placeholder);
   place.appendChild(box);
+  var count = document.createElement('span');
+  count.className = 'visually-hidden';
+  count.setAttribute('role', 'status');
+  place.appendChild(count);
   box.addEventListener('input', function () {
     var wanted = box.value.toLowerCase();
-    rows.forEach(function (row) { row.hidden = row.textContent.toLowerCase().indexOf(wanted) < 0; });
+    var shown = 0;
+    rows.forEach(function (row) {
+      row.hidden = row.textContent.toLowerCase().indexOf(wanted) < 0;
+      if (!row.hidden) shown++;
+    });
+    count.textContent = shown + ' of ' + rows.length + ' shown';
   });
   function key(row, i) {
     var text = row.cells[i].textContent.trim(), number = parseFloat(text.replace(/,/g, '').replace('\u2212', '-'));
@@ -35,9 +44,11 @@
       Array.prototype.forEach.call(table.tHead.querySelectorAll('button'), function (other) {
         other.textContent = other.textContent.replace(/ [\u25be\u25b4]$/, '');
         other.parentNode.classList.remove('sorted');
+        other.parentNode.removeAttribute('aria-sort');
       });
       button.textContent = word + (down ? ' \u25be' : ' \u25b4');
       head.classList.add('sorted');
+      head.setAttribute('aria-sort', down ? 'descending' : 'ascending');
     });
   });
 })();

@@ -108,6 +108,7 @@ pub(crate) fn retention_section(page: &Page) -> Markup {
         ];
         let frame = ChartFrame { size, title: "Net and gross revenue retention", desc: "" };
         let chart = LineChart {
+            target: input.targets.nrr,
             periods: &periods,
             series: &series,
             axis: &format::percent,

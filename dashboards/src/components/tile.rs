@@ -21,6 +21,7 @@ pub(crate) struct Tile {
     /// `None`: the value is unknown, and the footer says why.
     pub value: Option<TileValue>,
     pub change: Option<TileChange>,
+    pub target: Option<TileTarget>,
     /// The values of the sparkline.
     pub history: Vec<Option<f64>>,
     pub footer: Markup,
@@ -34,6 +35,28 @@ pub(crate) struct TileValue {
     pub exact: String,
     /// The query that gives the value.
     pub query: String,
+}
+
+/// The goal of a tile's value.
+pub(crate) struct TileTarget {
+    /// The goal, such as `120`.
+    pub shown: String,
+    /// Whether the value of the last complete period reaches it. `None`: there is no value.
+    pub is_reached: Option<bool>,
+}
+
+impl TileTarget {
+    /// Compares a value with its goal, if there is one.
+    pub(crate) fn of(
+        goal: Option<f64>,
+        value: Option<f64>,
+        up_is_good: bool,
+        show: impl Fn(f64) -> String,
+    ) -> Option<Self> {
+        let goal = goal?;
+        let reaches = |value: f64| if up_is_good { value >= goal } else { value <= goal };
+        Some(Self { shown: show(goal), is_reached: value.map(reaches) })
+    }
 }
 
 /// The change of a tile's value against the period before.
@@ -67,6 +90,16 @@ fn render(tile: &Tile) -> Markup {
                 @match &tile.change {
                     Some(TileChange { by, base, tone }) => { span.good[*tone == Tone::Good].bad[*tone == Tone::Bad] { (by) } " " (base) }
                     None => "\u{A0}",
+                }
+            }
+            @if let Some(target) = &tile.target {
+                p.target {
+                    "Target " (target.shown)
+                    @match target.is_reached {
+                        Some(true) => { ", " span.good { "reached" } }
+                        Some(false) => { ", " span.bad { "missed" } }
+                        None => "",
+                    }
                 }
             }
             (PreEscaped(tile_spark(&format!("{} over time", tile.label), &tile.history)))

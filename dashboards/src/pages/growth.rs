@@ -116,6 +116,7 @@ fn quick_section(page: &Page) -> Markup {
         Some(line_chart(
             &frame,
             LineChart {
+                target: None,
                 periods: &periods,
                 series: &series,
                 axis: &number,
@@ -150,6 +151,7 @@ fn churn_section(page: &Page) -> Markup {
         Some(line_chart(
             &frame,
             LineChart {
+                target: None,
                 periods: &periods,
                 series: &series,
                 axis: &|v| format::decimal(v, usize::from(v.fract() > 0.0)),

@@ -326,7 +326,7 @@ pub(super) fn partners_table(
             thead { tr {
                 (header_cell(Column::Text("Tier"))) (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Score")))
                 @if !days.is_empty() { th.wide-only scope="col" { "Trend" } }
-                th.num.wide-only.sorted[is_by_impact] scope="col" { "Share of gross" @if is_by_impact { " ▾" } } th.wide-only {}
+                th.num.wide-only.sorted[is_by_impact] scope="col" aria-sort=[is_by_impact.then_some("descending")] { "Share of gross" @if is_by_impact { " ▾" } } th.wide-only {}
                 th.wide-only scope="col" { "Manager" } (header_cell(Column::Text("Top reason"))) th.num.wide-only scope="col" { "Since" }
             } }
             tbody { @for row in rows { (list_row(context, row, most, &days)) } }

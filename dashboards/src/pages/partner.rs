@@ -299,6 +299,7 @@ pub(super) fn gross_section(page: &Page, row: &HealthRow) -> Markup {
         bar_chart(
             &frame,
             BarChart {
+                target: None,
                 bars: &drawn,
                 layers: &layers,
                 below: None,

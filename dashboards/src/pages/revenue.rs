@@ -1,5 +1,5 @@
 //! The Revenue page: gross by month, why it changed, paying partners, concentration, top
-//! partners, products and kinds.
+//! partners, products and kinds, the first charge.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,9 @@ use crate::components::figure::{self, Figure};
 use crate::components::revenue_change::gross_change;
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
 use crate::components::table::{Column, HistoryTable, Row, bar, header_cell, history_table};
-use crate::components::{lead_paragraph, partner_link, revenue_bridge, revenue_sources};
+use crate::components::{
+    free_to_paid, lead_paragraph, partner_link, revenue_bridge, revenue_sources,
+};
 use crate::input::ReportInput;
 use crate::metric_rows::{RevenuePerPartnerRow, RevenueSummaryRow};
 use crate::months;
@@ -33,6 +35,7 @@ pub(crate) fn page(context: &PageContext) -> String {
         (grid(&[revenue_bridge::section(&page), revenue_bridge::retention_section(&page)]))
         (grid(&[top_section(&page), concentration_section(&page)]))
         (grid(&[revenue_sources::products_section(&page), revenue_sources::kinds_section(&page)]))
+        (grid(&[free_to_paid::section(&page)]))
     };
     page.html(&sections)
 }
@@ -111,6 +114,7 @@ fn draw_gross(input: &ReportInput, periods: usize, size: (f64, f64)) -> String {
     bar_chart(
         &frame,
         BarChart {
+            target: input.targets.gross_revenue,
             bars: &drawn,
             layers: &layers,
             below: None,
@@ -179,6 +183,7 @@ fn paying_section(page: &Page) -> Markup {
         line_chart(
             &frame,
             LineChart {
+                target: None,
                 periods: &periods,
                 series: &series,
                 axis: &whole,
@@ -218,6 +223,7 @@ fn typical_section(page: &Page) -> Markup {
         line_chart(
             &frame,
             LineChart {
+                target: None,
                 periods: &periods,
                 series: &series,
                 axis: &|v| format::axis_amount(v, &input.currency),

@@ -10,7 +10,7 @@ use crate::metric_rows::{
     TimeToProductionRow,
 };
 use crate::months::{month_start, next_month};
-use crate::revenue_rows::{RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
+use crate::revenue_rows::{FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
 
 pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePartner]) {
     let as_of = input.as_of;
@@ -67,6 +67,18 @@ pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePa
         });
         way_to_production(input, cohort, &of);
         onboarding(input, cohort, [registered, sandbox, production, revenue]);
+        input.free_to_paid.push(FreeToPaidRow {
+            cohort_month: cohort,
+            partners: registered,
+            paid: revenue,
+            paid_rate: ratio(revenue, registered),
+            median_seconds: (2 * revenue > registered).then_some(3_200_000.0),
+            within_30d: ratio(revenue / 2, registered),
+            within_90d: ratio(revenue, registered),
+            unpaid_live: production - revenue,
+            unpaid_calls: 1_200 * (production - revenue),
+            unpaid_tickets: production - revenue,
+        });
         let observed = count(&|l| l.registered + Days::new(30) <= as_of);
         let activated =
             count(&|l| l.registered + Days::new(30) <= as_of && l.live.is_some_and(|d| d <= 30));

@@ -199,6 +199,7 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         "revenue_bridge",
         "revenue_by_product",
         "revenue_by_kind",
+        "free_to_paid",
         "churn_causes",
         "revenue_per_partner",
         "partner_reliability",

@@ -4,12 +4,14 @@
 //! - `kong_record`: the calls as Kong's http-log plugin writes them
 //! - `report`: what was measured
 //! - `score`: `rapport bench score`, the time and memory of the score
+//! - `serve`: `rapport bench serve`, the served pages with many readers
 //! - `portfolio`: the partners that it scores
 
 mod kong_record;
 mod portfolio;
 mod report;
 mod score;
+mod serve;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -31,6 +33,7 @@ use crate::progress::Spinner;
 use crate::scratch_folder;
 
 pub(crate) use score::score;
+pub(crate) use serve::serve;
 
 /// The days of the events: as in production, most are of one day and some of the day before.
 const DAYS: u32 = 2;

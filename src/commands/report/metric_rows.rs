@@ -41,6 +41,7 @@ pub(super) fn fill(
     input.revenue_bridge = typed(results, "revenue_bridge")?;
     input.revenue_by_product = typed(results, "revenue_by_product")?;
     input.revenue_by_kind = typed(results, "revenue_by_kind")?;
+    input.free_to_paid = typed(results, "free_to_paid")?;
     Ok(())
 }
 

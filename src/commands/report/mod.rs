@@ -24,7 +24,7 @@ use arrow::datatypes::{DataType, FieldRef, Schema};
 use chrono::{DateTime, NaiveDate, Utc};
 use dashboards::{
     ColumnDoc, HealthRow, HeldBackMetric, HistoryRow, PartnerDayRow, PartnerRow, PolicyInForce,
-    Provenance, QueryDoc, ReportInput, SignalRow,
+    Provenance, QueryDoc, ReportInput, SignalRow, Targets,
 };
 use domain::{Day, Stream, counted};
 use futures::StreamExt;
@@ -85,6 +85,10 @@ pub(crate) async fn collect(
         Some(condition) => Arc::new(made.session.filtered(condition).await?),
     };
     let mut input = header(project, made, scope.run.clone()).await?;
+    if scope.condition.is_some() {
+        // Goals are those of all partners together.
+        input.targets = Targets::default();
+    }
     fill_metrics(project, &restricted, scope, &mut input, spinner).await?;
     let partners = fill_partners(&restricted, made.scored, scope, &mut input).await?;
     plan_rows::fill(made, &partners, &mut input).await?;
@@ -167,6 +171,7 @@ async fn header(
         run,
         policy_version: scored.map(|p| p.policy_version),
         policy: in_force(project)?,
+        targets: project.config.targets().clone(),
         generated_at: instant(project.now),
         watermark: watermark.and_then(instant),
         versions: made.session.versions().clone(),

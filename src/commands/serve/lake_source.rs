@@ -18,16 +18,17 @@ use super::{decisions, sql_process};
 use crate::commands::plan;
 use crate::commands::report::{Made, Scope, collect};
 use crate::config::Config;
-use crate::errors::UsageError;
+use crate::errors::{UsageError, usage_error};
+use crate::event_days::EventDays;
 use crate::progress::Spinner;
-use crate::project::Project;
+use crate::project::{NO_API_CALLS, Project};
 use crate::runs::{self, Run};
 
 /// The number of days and runs whose scores and plans are kept, the newest ones included.
 const BASES: usize = 4;
 
 /// Reads a project's lake.
-pub(super) struct LakeSource {
+pub(crate) struct LakeSource {
     config_file: Option<PathBuf>,
     /// What the reports of a day and run have in common, the one used last at the end.
     bases: Mutex<Vec<Arc<Base>>>,
@@ -46,7 +47,7 @@ pub(super) struct Base {
 }
 
 impl LakeSource {
-    pub(super) fn new(config_file: Option<&Path>) -> Self {
+    pub(crate) fn new(config_file: Option<&Path>) -> Self {
         Self {
             config_file: config_file.map(Path::to_owned),
             bases: Mutex::default(),
@@ -196,12 +197,37 @@ async fn state(source: &LakeSource) -> anyhow::Result<LakeState> {
         }
     }
     versions.insert("rapport.toml".to_owned(), config.digest()?);
-    let project = Project::with_lake(config, lake, true)?;
-    let as_of = match project.data_end().await? {
-        Some(end) => AsOf::at_or_before(end).day().date(),
-        None => project.as_of(None).await?.day().date(),
+    versions.insert("targets".to_owned(), format!("{:?}", config.targets()));
+    if let Some(folder) = config.queries() {
+        versions.insert("queries".to_owned(), folder_digest(&folder)?);
+    }
+    let end = match lake.watermark().await? {
+        Some(watermark) => Some(watermark),
+        None => EventDays::of(&lake).await?.end().map(|end| end.micros()),
     };
-    Ok(LakeState { as_of, versions })
+    let now = chrono::Utc::now().timestamp_micros();
+    let end = end
+        .map(|end| end.min(now))
+        .ok_or_else(|| usage_error(format!("{NO_API_CALLS}: run `rapport ingest` first")))?;
+    Ok(LakeState { as_of: AsOf::at_or_before(end).day().date(), versions })
+}
+
+/// Returns a digest of the files in a folder and in the folders in it.
+fn folder_digest(folder: &Path) -> anyhow::Result<String> {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
+    entries.sort_unstable();
+    let mut text = String::new();
+    for path in entries {
+        let digest = match path.is_dir() {
+            true => folder_digest(&path)?,
+            // A file that an editor has just taken away counts when it is back.
+            false => std::fs::read(&path).map(|bytes| lake::sha256_hex(&bytes)).unwrap_or_default(),
+        };
+        text.push_str(&format!("{} {digest}\n", path.display()));
+    }
+    Ok(lake::sha256_hex(text.as_bytes()))
 }
 
 #[async_trait]

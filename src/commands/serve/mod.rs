@@ -23,10 +23,10 @@ use crate::errors::usage_error;
 use crate::output::{print_line, print_note};
 use crate::shutdown;
 
-use lake_source::LakeSource;
+pub(crate) use lake_source::LakeSource;
 
-/// How many reports of other days and filters are kept.
-const REPORTS: u64 = 8;
+/// The rows of partners in the reports of other days and filters that are kept: about 1 GiB.
+const REPORT_ROWS: u64 = 6_000_000;
 /// The bytes of rendered pages that are kept.
 const PAGE_BYTES: u64 = 128 << 20;
 
@@ -47,7 +47,7 @@ pub(crate) async fn run(
         is_behind_tls: options.behind_tls || settings.is_behind_tls,
         secret: cookie_secret(config),
         refresh_every: settings.refresh_every,
-        reports: REPORTS,
+        report_rows: REPORT_ROWS,
         page_bytes: PAGE_BYTES,
     };
     let source = Arc::new(LakeSource::new(config_file));

@@ -7,7 +7,8 @@ use maud::{Markup, html};
 use crate::components::cohorts::{SMALL_COHORT, mature_cohorts, matures_on};
 use crate::components::figure::{self, Figure};
 use crate::components::tile::{
-    Tile, TileChange, TileValue, better_or_worse, percent_value, points, row_of_tiles, tone,
+    Tile, TileChange, TileTarget, TileValue, better_or_worse, percent_value, points, row_of_tiles,
+    tone,
 };
 use crate::input::{ReportInput, last_two};
 use crate::metric_rows::{ActivationRow, RevenueSummaryRow, TimeToFirstCallRow};
@@ -68,7 +69,7 @@ struct PartnerCount {
 /// A month, its count, and whether the month is complete.
 type MonthCount = (NaiveDate, i64, bool);
 
-fn count_tile(input: &ReportInput, of: &PartnerCount) -> Tile {
+fn count_tile(input: &ReportInput, of: &PartnerCount, goal: Option<f64>) -> Tile {
     let (now, before) = last_two(&of.rows, |row| row.2);
     // Months without a row are missing, so the row before may belong to an earlier month.
     let is_next =
@@ -99,6 +100,9 @@ fn count_tile(input: &ReportInput, of: &PartnerCount) -> Tile {
             query: query(row.0),
         }),
         change,
+        target: TileTarget::of(goal, now.map(|row| row.1 as f64), true, |goal| {
+            format::thousands(goal.round() as i64)
+        }),
         history: spark_values(of.rows.iter().filter(|row| row.2).map(|row| Some(row.1 as f64))),
         footer: so_far(input, current.map(|row| Figure::count(row.1, query(row.0)))),
     }
@@ -107,14 +111,16 @@ fn count_tile(input: &ReportInput, of: &PartnerCount) -> Tile {
 fn active(input: &ReportInput) -> Tile {
     let rows = input.growth.iter().map(|r| (r.month, r.active, r.complete)).collect();
     let (metric, column) = ("growth", "active");
-    count_tile(input, &PartnerCount { label: "Active partners", metric, column, rows })
+    let of = PartnerCount { label: "Active partners", metric, column, rows };
+    count_tile(input, &of, input.targets.active_partners)
 }
 
 fn paying(input: &ReportInput) -> Tile {
     let of = |r: &RevenueSummaryRow| (r.month, r.paying_partners, r.complete);
     let rows = input.revenue_summary.iter().map(of).collect();
     let (metric, column) = ("revenue_summary", "paying_partners");
-    count_tile(input, &PartnerCount { label: "Paying partners", metric, column, rows })
+    let of = PartnerCount { label: "Paying partners", metric, column, rows };
+    count_tile(input, &of, input.targets.paying_partners)
 }
 
 fn gross(input: &ReportInput) -> Tile {
@@ -141,6 +147,12 @@ fn gross(input: &ReportInput) -> Tile {
             TileValue { number, unit: unit.to_owned(), exact, query }
         }),
         change,
+        target: TileTarget::of(
+            input.targets.gross_revenue,
+            now.map(|row| row.gross),
+            true,
+            |goal| format::money(goal, &input.currency),
+        ),
         history: spark_values(
             input.revenue_summary.iter().filter(|r| r.complete).map(|r| Some(r.gross)),
         ),
@@ -162,6 +174,12 @@ fn churn(input: &ReportInput) -> Tile {
                 figure::between_months("a.churn_rate - b.churn_rate", "growth", month, then);
             points(now - before, &on(then), query, false)
         }),
+        target: TileTarget::of(
+            input.targets.churn_rate,
+            rate.map(|(rate, _)| rate),
+            false,
+            |goal| format!("at most {}", format::percent_with_places(goal, 1)),
+        ),
         history: spark_values(input.growth.iter().filter(|r| r.complete).map(|r| r.churn_rate)),
         footer: so_far(input, None),
     }
@@ -194,6 +212,12 @@ fn activation(input: &ReportInput) -> Tile {
             let query = cohort_difference("activation_rate", "activation", month, then);
             points(now - before, &on(then), query, true)
         }),
+        target: TileTarget::of(
+            input.targets.activation_rate,
+            rate.map(|(rate, _)| rate),
+            true,
+            format::percent,
+        ),
         history: spark_values(cohorts.iter().map(|r| r.activation_rate)),
         footer: match rate {
             None => no_large_cohort(),
@@ -234,6 +258,7 @@ fn first_call(input: &ReportInput) -> Tile {
             TileValue { number, unit: unit.to_owned(), exact, query }
         }),
         change: median.zip(before.and_then(of)).map(duration_change),
+        target: None,
         history: spark_values(rows.iter().map(|r| r.median_seconds)),
         footer: match (now, median) {
             (None, _) => no_large_cohort(),

@@ -165,6 +165,7 @@ fn draw(input: &ReportInput, months: &[PromiseMonth], size: (f64, f64)) -> Strin
     let whole = |v: f64| format::thousands(v as i64);
     let frame = ChartFrame { size, title: "Partners with a missed promise by month", desc: &desc };
     let chart = BarChart {
+        target: None,
         bars: &bars,
         layers: &layers,
         below: None,

@@ -102,6 +102,7 @@ fn calls(totals: &[MonthTotal]) -> Tile {
             TileValue { number, unit: unit.to_owned(), exact, query }
         }),
         change,
+        target: None,
         history: last(&history, SPARK_PERIODS).to_vec(),
         footer: footer(now, "Of all partners"),
     }
@@ -129,6 +130,7 @@ fn rate_tile(rate: &Rate, totals: &[MonthTotal]) -> Tile {
             let query = compared("a.v - b.v", rate.sql, now, before);
             points(by, &on(before.month), query, rate.up_is_good)
         }),
+        target: None,
         history: last(&history, SPARK_PERIODS).to_vec(),
         footer: footer(now, rate.footer),
     }
@@ -152,6 +154,7 @@ fn promises(input: &ReportInput) -> Tile {
             percent_value(now.kept_share(), figure::of_month(what, "sla_breaches", now.month))
         }),
         change: None,
+        target: None,
         history: last(&history, SPARK_PERIODS).to_vec(),
         footer: html! {
             @match now {

@@ -54,6 +54,10 @@ pub enum Decision {
     Note { partner: String, text: String },
     /// Approves or rejects changes of a plan.
     Plan(PlanDecision),
+    /// Keeps an alert quiet for some days. An alert without a partner is about the programme.
+    Snooze { alert: String, partner: Option<String>, days: u32, reason: String },
+    /// Writes a note on an alert.
+    AlertNote { alert: String, partner: Option<String>, text: String },
 }
 
 /// A decision on changes of a plan.

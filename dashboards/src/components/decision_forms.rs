@@ -3,7 +3,7 @@
 use domain::{Tier, format};
 use maud::{Markup, html};
 
-use crate::action_rows::PlanRow;
+use crate::action_rows::{AlertRow, PlanRow};
 use crate::components::shell::{Page, Section};
 use crate::health_rows::HealthRow;
 
@@ -82,6 +82,38 @@ pub(crate) fn for_rule(page: &Page, rule_id: &str, waiting: i64) -> Markup {
                 }
             }
             (rejection(page, &fields, &format!("Reject {changes}")))
+        }
+    }
+}
+
+/// Returns the forms that snooze an alert and write a note on it.
+pub(crate) fn for_alert(page: &Page, alert: &AlertRow) -> Markup {
+    if !page.context.live.is_some_and(|live| live.can_decide) {
+        return html! {};
+    }
+    let fields = html! {
+        (hidden("alert", &alert.alert_id))
+        (hidden("partner", &alert.partner_id))
+    };
+    html! {
+        div.decide {
+            details {
+                summary { "Note" }
+                form method="post" action={ (page.root) "decisions/alert-note" } {
+                    (fields)
+                    label { span { "Note" } input type="text" name="text" maxlength="1000" required; }
+                    button type="submit" { "Keep the note" }
+                }
+            }
+            details {
+                summary { "Snooze" }
+                form method="post" action={ (page.root) "decisions/snooze" } {
+                    (fields)
+                    label { span { "Days" } input type="number" name="days" min="1" max="90" value="7" required; }
+                    label { span { "Reason" } input type="text" name="reason" maxlength="1000" required; }
+                    button type="submit" { "Snooze" }
+                }
+            }
         }
     }
 }

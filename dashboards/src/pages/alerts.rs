@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use crate::action_rows::AlertRow;
 use crate::components::shell::{Page, Section, empty_state, grid};
 use crate::components::table::{Column, bar, header_cell};
-use crate::components::{figure, glyph, lead_paragraph, partner_link};
+use crate::components::{decision_forms, figure, glyph, lead_paragraph, partner_link};
 use crate::input::ReportInput;
 use crate::site::PageContext;
 
@@ -112,7 +112,7 @@ fn alert_row(page: &Page, alert: &AlertRow) -> Markup {
             } }
             td data-label="Owner" { bdi { (person(&alert.owner)) } }
             td data-label="Told" { @if told.is_empty() { span.quiet { "nobody" } } @else { bdi { (told.join(", ")) } } }
-            td.quiet { bdi { (format::truncate_to_chars(&alert.note, NOTE_LENGTH)) } }
+            td { bdi.quiet { (format::truncate_to_chars(&alert.note, NOTE_LENGTH)) } (decision_forms::for_alert(page, alert)) }
         }
     }
 }

@@ -35,6 +35,7 @@ pub(super) struct Fields {
     text: String,
     plan: String,
     rule: String,
+    alert: String,
 }
 
 pub(super) async fn decide(
@@ -53,6 +54,7 @@ pub(super) async fn decide(
             report.partner_page(partner).ok_or_else(no_partner)?
         }
         Decision::Plan(_) => "actions.html".to_owned(),
+        Decision::Snooze { .. } | Decision::AlertNote { .. } => "alerts.html".to_owned(),
     };
     let recorded = app.source.decide(&decision, &reader.person.name).await;
     let notice = match recorded {
@@ -94,10 +96,33 @@ fn decision(kind: &str, fields: &Fields, report: &Report) -> Result<Decision, Re
             Ok(Decision::Override { partner: partner()?, tier, days, reason })
         }
         "note" => Ok(Decision::Note { partner: partner()?, text: fields.text.clone() }),
+        "snooze" => {
+            let (alert, partner) = seen_alert(fields, report)?;
+            let days = fields.days.parse().ok().filter(|days| (1..=90).contains(days));
+            let days =
+                days.ok_or_else(|| Refusal::invalid("An alert is snoozed for 1 to 90 days"))?;
+            Ok(Decision::Snooze { alert, partner, days, reason: fields.reason.clone() })
+        }
+        "alert-note" => {
+            let (alert, partner) = seen_alert(fields, report)?;
+            Ok(Decision::AlertNote { alert, partner, text: fields.text.clone() })
+        }
         "approve" => plan_decision(Verdict::Approve, fields, report),
         "reject" => plan_decision(Verdict::Reject, fields, report),
         _ => Err(Refusal::not_found()),
     }
+}
+
+/// Returns the alert of a form and its partner, if the reader sees it.
+fn seen_alert(fields: &Fields, report: &Report) -> Result<(String, Option<String>), Refusal> {
+    let is_it = |alert: &&dashboards::AlertRow| {
+        alert.alert_id == fields.alert && alert.partner_id == fields.partner
+    };
+    if !report.input().alerts.iter().any(|alert| is_it(&alert)) {
+        return Err(Refusal::invalid("You see no such alert; it may be over"));
+    }
+    let partner = Some(fields.partner.clone()).filter(|partner| !partner.is_empty());
+    Ok((fields.alert.clone(), partner))
 }
 
 /// Returns the decision on those changes of a rule that wait for a person and that the reader sees.

@@ -6,11 +6,12 @@
 
 mod check;
 mod list;
-mod record;
+pub(crate) mod record;
 
 pub(crate) use list::{OpenAlert, open_alerts};
 
 use crate::args::AlertsCommand;
+use crate::output::print_line;
 use crate::project::Project;
 
 /// Runs one of the commands.
@@ -18,7 +19,7 @@ pub(crate) async fn run(project: &Project, command: &AlertsCommand) -> anyhow::R
     match command {
         AlertsCommand::Check(options) => check::run(project, options).await,
         AlertsCommand::List(options) => list::run(project, options).await,
-        AlertsCommand::Snooze(options) => record::snooze(project, options).await,
-        AlertsCommand::Note(options) => record::note(project, options).await,
+        AlertsCommand::Snooze(options) => print_line(&record::snooze(project, options).await?),
+        AlertsCommand::Note(options) => print_line(&record::note(project, options).await?),
     }
 }

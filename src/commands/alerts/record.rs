@@ -8,14 +8,14 @@ use crate::action_plans::{policy, read_episodes, read_snoozes};
 use crate::args::{AlertNoteArgs, SnoozeArgs};
 use crate::commands::score_records::{append, author, check_partner, instants, option_text, texts};
 use crate::errors::usage_error;
-use crate::output::{print_line, print_note};
+use crate::output::print_note;
 use crate::project::Project;
 
 /// The most days of a snooze.
 const MAX_DAYS: i64 = 90;
 
-/// Snoozes an alert, or ends its snooze.
-pub(super) async fn snooze(project: &Project, options: &SnoozeArgs) -> anyhow::Result<()> {
+/// Snoozes an alert, or ends its snooze. Returns a line on it.
+pub(crate) async fn snooze(project: &Project, options: &SnoozeArgs) -> anyhow::Result<String> {
     let by = author(options.by.as_deref())?;
     let reason = option_text("--reason", &options.reason)?;
     check_alert(project, &options.alert, options.partner.as_deref()).await?;
@@ -37,17 +37,15 @@ pub(super) async fn snooze(project: &Project, options: &SnoozeArgs) -> anyhow::R
     ];
     append(project, &schema::snoozes(), columns, "the snooze").await?;
     let what = named(&options.alert, options.partner.as_deref());
-    match options.end {
-        true => print_line(&printable(&format!("{what}: people are told again, by {by}"))),
-        false => print_line(&printable(&format!(
-            "{what}: snoozed until {} by {by}",
-            format_instant(until)
-        ))),
-    }
+    let line = match options.end {
+        true => format!("{what}: people are told again, by {by}"),
+        false => format!("{what}: snoozed until {} by {by}", format_instant(until)),
+    };
+    Ok(printable(&line).into_owned())
 }
 
-/// Notes something about an alert.
-pub(super) async fn note(project: &Project, options: &AlertNoteArgs) -> anyhow::Result<()> {
+/// Notes something about an alert. Returns a line on it.
+pub(crate) async fn note(project: &Project, options: &AlertNoteArgs) -> anyhow::Result<String> {
     let by = author(options.by.as_deref())?;
     let note = option_text("the note", &options.text)?;
     check_alert(project, &options.alert, options.partner.as_deref()).await?;
@@ -60,7 +58,7 @@ pub(super) async fn note(project: &Project, options: &AlertNoteArgs) -> anyhow::
     ];
     append(project, &schema::alert_notes(), columns, "the note").await?;
     let what = named(&options.alert, options.partner.as_deref());
-    print_line(&printable(&format!("{what}: noted by {by}")))
+    Ok(printable(&format!("{what}: noted by {by}")).into_owned())
 }
 
 fn named(alert: &str, partner: Option<&str>) -> String {

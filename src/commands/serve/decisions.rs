@@ -6,8 +6,9 @@ use domain::{Tier, counted};
 use serve::{Decision, PlanDecision, Verdict};
 
 use super::lake_source::LakeSource;
-use crate::args::{GivenTier, NoteArgs, OverrideArgs};
+use crate::args::{AlertNoteArgs, GivenTier, NoteArgs, OverrideArgs, SnoozeArgs};
 use crate::commands::actions::decide::{self, Decider};
+use crate::commands::alerts::record as alert_record;
 use crate::commands::score_records::{author, note, option_text, override_tier};
 use crate::errors::usage_error;
 
@@ -37,6 +38,27 @@ pub(super) async fn record(
         Decision::Note { partner, text } => {
             let options = NoteArgs { partner: partner.clone(), text: text.clone(), by: Some(by) };
             note::write(&project, &options).await
+        }
+        Decision::Snooze { alert, partner, days, reason } => {
+            let options = SnoozeArgs {
+                alert: alert.clone(),
+                partner: partner.clone(),
+                days: *days,
+                until: None,
+                end: false,
+                reason: reason.clone(),
+                by: Some(by),
+            };
+            alert_record::snooze(&project, &options).await
+        }
+        Decision::AlertNote { alert, partner, text } => {
+            let options = AlertNoteArgs {
+                alert: alert.clone(),
+                text: text.clone(),
+                partner: partner.clone(),
+                by: Some(by),
+            };
+            alert_record::note(&project, &options).await
         }
         Decision::Plan(decision) => decide_on_plan(source, &project, decision, &by).await,
     }

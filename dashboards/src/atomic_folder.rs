@@ -209,7 +209,7 @@ fn is_truncated(folder: &Path) -> bool {
 /// Returns a file in a report's folder that no report writes.
 fn unknown_file(folder: &Path) -> Option<PathBuf> {
     const FOLDERS: [(&str, &[&str]); 4] = [
-        ("", &["html", "css", "json"]),
+        ("", &["html", "css", "js", "json"]),
         ("data", &["csv", "json", "parquet"]),
         ("sql", &["html"]),
         ("partners", &["html"]),

@@ -2,7 +2,7 @@
 
 use crate::input::ReportInput;
 use crate::live_page::LivePage;
-use crate::partner_index::{PartnerIndex, PartnerRows};
+use crate::partner_index::PartnerRows;
 
 /// A set of pages that are written and linked together.
 pub(crate) struct Site {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::{SHA512, digest};
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
@@ -97,7 +98,8 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(source: Arc<dyn DataSource>, options: &ServeOptions) -> Self {
         let key = options.secret.as_ref().filter(|secret| secret.len() >= 32);
-        let key = key.map_or_else(Key::generate, |secret| Key::derive_from(secret));
+        let key =
+            key.map_or_else(Key::generate, |secret| Key::from(digest(&SHA512, secret).as_ref()));
         let sizes = CacheSizes { report_rows: options.report_rows, page_bytes: options.page_bytes };
         Self {
             reports: LiveReports::new(Arc::clone(&source), sizes),

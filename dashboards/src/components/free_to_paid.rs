@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use crate::charts::last;
 use crate::components::cohorts::SMALL_COHORT;
+use crate::components::figure::{self, Figure};
 use crate::components::shell::{Page, Section, empty_state};
 use crate::components::table::{Column, bar, header_cell};
 use crate::revenue_rows::FreeToPaidRow;
@@ -27,11 +28,14 @@ pub(crate) fn section(page: &Page) -> Markup {
     // One more row than months: the last one is that of all.
     let earlier = rows.len().saturating_sub(MONTHS + 1);
     let shown = last(&rows, MONTHS + 1);
+    let of = |n: i64, noun: &str, column: &str| {
+        Figure::counted(n, noun, figure::of_cohort(column, "free_to_paid", None))
+    };
     if let Some(all) = rows.last().filter(|row| row.cohort_month.is_none() && row.unpaid_live > 0) {
         section.note = Some(html! {
-            (format::counted(all.unpaid_live, "live partner")) " " (format::agree(all.unpaid_live, "has", "have"))
-            " never been charged. Partners without a charge made " (format::counted(all.unpaid_calls, "production call"))
-            " and opened " (format::counted(all.unpaid_tickets, "ticket")) "."
+            (of(all.unpaid_live, "live partner", "unpaid_live")) " " (format::agree(all.unpaid_live, "has", "have"))
+            " never been charged. Partners without a charge made " (of(all.unpaid_calls, "production call", "unpaid_calls"))
+            " and opened " (of(all.unpaid_tickets, "ticket", "unpaid_tickets")) "."
         });
     }
     let body = html! {

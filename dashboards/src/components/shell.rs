@@ -6,7 +6,7 @@ use domain::printable_lines;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::components::filters;
-use crate::components::freshness::Freshness;
+use crate::components::freshness::{self, Freshness};
 use crate::components::held_back;
 use crate::components::table::HistoryTable;
 use crate::paths;

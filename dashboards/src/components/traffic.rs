@@ -269,7 +269,7 @@ pub(crate) fn reliability_section(page: &Page, row: &HealthRow) -> Markup {
         ("Server errors", rate(facts.server_error_rate)),
         ("Throttled", rate(facts.throttled_rate)),
         ("Latency p50, p95, p99", latency(facts)),
-        ("Peak a minute", peak_per_minute(quota.copied())),
+        ("Peak a minute", peak_per_minute(quota)),
     ];
     let body = html! {
         table { tbody { @for (label, value) in lines { tr { td { (label) } td.num { b { (value) } } } } } }

@@ -10,7 +10,6 @@ use domain::{Tier, format};
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::components::glyph;
 use crate::components::shell::{Page, Section, grid};
 use crate::health_rows::HealthRow;
 use crate::input::ReportInput;

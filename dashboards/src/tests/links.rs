@@ -33,7 +33,7 @@ fn check_pages(pages: &[(String, String)], data: &[String]) {
     let mut files: BTreeSet<String> = pages.iter().map(|(path, _)| path.clone()).collect();
     files.extend(["style.css", "script.js"].map(str::to_owned));
     files.extend(data.iter().cloned());
-    assert_eq!(files.len(), pages.len() + 1 + data.len(), "two pages share a path");
+    assert_eq!(files.len(), pages.len() + 2 + data.len(), "two pages share a path");
     for (path, html) in pages {
         let ids: HashSet<&str> = attribute(html, "id").into_iter().collect();
         for href in attribute(html, "href") {

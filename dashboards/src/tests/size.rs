@@ -2,7 +2,7 @@
 
 use domain::Setting;
 
-use super::MAX_PAGE_BYTES;
+use super::{MAX_PAGE_BYTES, attribute};
 use crate::months::{month_start, next_month};
 use crate::sample::programme;
 use crate::{
@@ -15,9 +15,12 @@ fn pages_stand_alone_and_are_small() {
     let input = programme(2000, 60);
     for (path, html) in pages(&input) {
         assert!(html.len() < MAX_PAGE_BYTES, "{path} has {} bytes", html.len());
-        for fetched in ["http://", "https://", "//cdn", "@import", "url(", " src="] {
+        for fetched in ["http://", "https://", "//cdn", "@import", "url("] {
             assert!(!html.contains(fetched), "{path} holds {fetched}");
         }
+        // The one script stands beside the pages.
+        let root = if path.contains('/') { "../" } else { "" };
+        assert_eq!(attribute(&html, "src"), [format!("{root}script.js")], "{path}");
     }
     assert!(stylesheet().len() < 40_000);
 }

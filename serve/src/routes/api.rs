@@ -54,7 +54,7 @@ impl ApiRequest {
     }
 
     /// Returns data with where it comes from.
-    fn answer(&self, data: Value) -> Response {
+    fn answer(&self, data: &Value) -> Response {
         let input = self.report.input();
         let body = json!({
             "as_of": input.as_of,
@@ -79,7 +79,7 @@ pub(super) async fn freshness(parts: Parts) -> Answer {
             (name.clone(), json!({ "reason": held.reason, "shown_as_of": held.shown_as_of }))
         })
         .collect();
-    Ok(request.answer(json!({
+    Ok(request.answer(&json!({
         "made_at": input.generated_at.map(instant),
         "scored_at": input.scored_at.map(instant),
         "policy_version": input.policy_version,
@@ -113,7 +113,7 @@ pub(super) async fn metrics(parts: Parts) -> Answer {
             })
         })
         .collect();
-    Ok(request.answer(Value::Array(metrics)))
+    Ok(request.answer(&Value::Array(metrics)))
 }
 
 #[derive(Deserialize)]
@@ -140,7 +140,7 @@ pub(super) async fn metric(parts: Parts, Path(Name { name }): Path<Name>) -> Ans
         }
     }
     let rows = request.report.rows(&name).unwrap_or_default();
-    Ok(request.answer(Value::Array(rows.into_iter().map(Value::Object).collect())))
+    Ok(request.answer(&Value::Array(rows.into_iter().map(Value::Object).collect())))
 }
 
 pub(super) async fn partners(parts: Parts) -> Answer {
@@ -159,7 +159,7 @@ pub(super) async fn partners(parts: Parts) -> Answer {
     let found = request.report.partners(&query);
     let shown: Vec<Value> =
         found.iter().skip(query.page * limit).take(limit).map(|row| summary(row)).collect();
-    Ok(request.answer(json!({ "total": found.len(), "partners": shown })))
+    Ok(request.answer(&json!({ "total": found.len(), "partners": shown })))
 }
 
 /// Returns the newest score of a partner without its signals.
@@ -174,7 +174,7 @@ fn summary(row: &HealthRow) -> Value {
         "stage": row.stage.to_string(),
         "tier": row.tier.name(),
         "tier_since": row.tier_since,
-        "computed_tier": row.computed_tier.map(|tier| tier.name()),
+        "computed_tier": row.computed_tier.map(domain::Tier::name),
         "override_until": row.override_until,
         "score": row.score,
         "coverage": row.coverage,
@@ -214,7 +214,7 @@ pub(super) async fn partner(parts: Parts, Path(Id { id }): Path<Id>) -> Answer {
     let mut partner = summary(row);
     partner["signals"] = Value::Array(signals);
     partner["history"] = Value::Array(history);
-    Ok(request.answer(partner))
+    Ok(request.answer(&partner))
 }
 
 pub(super) async fn plan(parts: Parts) -> Answer {
@@ -230,7 +230,7 @@ pub(super) async fn plan(parts: Parts) -> Answer {
                 "action": row.kind.name(),
                 "from": setting(&row.from),
                 "to": setting(&row.to),
-                "until": row.until.map(|day| day.date()),
+                "until": row.until.map(domain::Day::date),
                 "rule_id": row.rule_id,
                 "rule": row.rule,
                 "why": row.why,
@@ -239,7 +239,7 @@ pub(super) async fn plan(parts: Parts) -> Answer {
             })
         })
         .collect();
-    Ok(request.answer(json!({
+    Ok(request.answer(&json!({
         "plan_id": input.plan_facts.plan_id,
         "blocked": input.plan_facts.blocked,
         "changes": changes,
@@ -269,7 +269,7 @@ pub(super) async fn alerts(parts: Parts) -> Answer {
             })
         })
         .collect();
-    Ok(request.answer(Value::Array(alerts)))
+    Ok(request.answer(&Value::Array(alerts)))
 }
 
 /// The body of a question in SQL.

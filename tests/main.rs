@@ -55,6 +55,7 @@
 //! - `action_safety`: mistakes in policies, data and plans hurt nobody
 //! - `action_topic`: actions on a real broker
 //! - `alerts`: what people are told of, once, and that it is over
+//! - `served_pages`: the pages of `rapport serve`, over a lake
 //! - `score_backtest`: history replayed, weights and a risk model fitted and adopted
 //! - `score_explained`: what the explanation of a score says, against SQL
 //! - `score_records`: overrides, judgements, notes and annotations
@@ -112,6 +113,7 @@ mod score_tiers;
 mod scores;
 mod secrets_in_events;
 mod secrets_in_messages;
+mod served_pages;
 mod shutdown;
 mod sql_shell;
 mod support;

@@ -34,8 +34,9 @@ pub(crate) use metrics::{
     BreakdownArgs, DiffArgs, DiffFormat, LineageFormat, MetricsCommand, ScaffoldKind,
 };
 pub(crate) use score::{
-    AdoptArgs, AnnotateArgs, BacktestArgs, BenchScoreArgs, FitArgs, HistoryArgs, MoversArgs,
-    NoteArgs, OverrideArgs, ProofCommand, RecordCommand, ReportFormat, SentimentArgs, ShowArgs,
+    AdoptArgs, AnnotateArgs, BacktestArgs, BenchScoreArgs, FitArgs, GivenTier, HistoryArgs,
+    MoversArgs, NoteArgs, OverrideArgs, ProofCommand, RecordCommand, ReportFormat, SentimentArgs,
+    ShowArgs,
 };
 
 /// The heading in `--help` of the options that every command has.

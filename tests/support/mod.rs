@@ -11,6 +11,7 @@
 //! - `s3_server`: a real server that speaks S3
 //! - `action_project`: projects whose actions are planned and applied
 //! - `gateway`: a server that speaks a part of Kong's Admin API
+//! - `page_server`: a running `rapport serve`
 //! - `lossy_proxy`: a proxy that loses some of a server's answers
 
 pub(crate) mod action_project;
@@ -20,6 +21,7 @@ pub(crate) mod kafka_broker;
 pub(crate) mod kafka_project;
 pub(crate) mod lossy_proxy;
 pub(crate) mod metric_files;
+pub(crate) mod page_server;
 pub(crate) mod program;
 pub(crate) mod s3_server;
 pub(crate) mod schema_registry;

@@ -102,16 +102,30 @@ pub(crate) fn all(app: &Arc<App>) -> Router<Arc<App>> {
     for route in &ROUTES {
         let guarded = match route.needs {
             None => (route.handler)(),
-            Some(needs) => reader::guarded((route.handler)(), app, needs, route.is_api()),
+            Some(needs) => reader::guarded((route.handler)(), app, needs, route.kind()),
         };
         router = router.route(route.path, guarded);
     }
     router.fallback(async || Refusal::not_found())
 }
 
+/// Who asks a route, and so how a refusal looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouteKind {
+    /// Programs, which read JSON.
+    Api,
+    /// People, who can sign in and then see the page.
+    Page,
+    /// People who have filled in a form.
+    Form,
+}
+
 impl Route {
-    /// Returns whether programs ask, which read JSON.
-    fn is_api(&self) -> bool {
-        self.path.starts_with("/api/")
+    fn kind(&self) -> RouteKind {
+        match self.method == Method::GET {
+            _ if self.path.starts_with("/api/") => RouteKind::Api,
+            true => RouteKind::Page,
+            false => RouteKind::Form,
+        }
     }
 }

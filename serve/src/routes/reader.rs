@@ -16,6 +16,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::access::people::{Person, token_sha256};
 use crate::access::role::Permission;
 use crate::answer::Refusal;
+use crate::routes::RouteKind;
 use crate::server::App;
 use crate::view::View;
 
@@ -47,25 +48,24 @@ pub(super) fn guarded(
     route: MethodRouter<Arc<App>>,
     app: &Arc<App>,
     needs: Permission,
-    is_api: bool,
+    kind: RouteKind,
 ) -> MethodRouter<Arc<App>> {
-    let state = (Arc::clone(app), needs, is_api);
+    let state = (Arc::clone(app), needs, kind);
     route.layer(middleware::from_fn_with_state(state, guard))
 }
 
 async fn guard(
-    State((app, needs, is_api)): State<(Arc<App>, Permission, bool)>,
+    State((app, needs, kind)): State<(Arc<App>, Permission, RouteKind)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let Some(reader) = reader(&app, &request) else {
         let why = "Sign in first, or send the header Authorization: Bearer TOKEN";
         let refusal = Refusal::new(StatusCode::UNAUTHORIZED, why);
-        if is_api {
-            return refusal.for_api().into_response();
-        }
-        if !request.method().is_safe() {
-            return refusal.into_response();
+        match kind {
+            RouteKind::Api => return refusal.for_api().into_response(),
+            RouteKind::Form => return refusal.into_response(),
+            RouteKind::Page => {}
         }
         let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
         let wanted = utf8_percent_encode(wanted, NON_ALPHANUMERIC);
@@ -74,6 +74,7 @@ async fn guard(
     if !reader.may(needs) {
         let why = format!("This is not for the role {}", reader.person.role.name());
         let refusal = Refusal::new(StatusCode::FORBIDDEN, why);
+        let is_api = kind == RouteKind::Api;
         return if is_api { refusal.for_api() } else { refusal }.into_response();
     }
     request.extensions_mut().insert(reader);

@@ -397,8 +397,8 @@ async fn fill_partners(
     input.daily = polars_frames::typed_rows::<PartnerDayRow>(&daily)?;
     let what = "Production traffic of the last 90 days, as the pages draw it";
     table(input, "partner_traffic", what, &daily)?;
-    let partners = session.metric("partner_lifecycle").await?;
-    input.partners = polars_frames::typed_rows::<PartnerRow>(&partners)?;
+    let milestones = session.metric("partner_lifecycle").await?;
+    input.partners = polars_frames::typed_rows::<PartnerRow>(&milestones)?;
     for (name, what, query) in [
         ("partner_health", "The newest score of each partner", "latest_scores"),
         ("partner_signals", "The signals behind these scores, a row each", "latest_signals"),

@@ -71,8 +71,10 @@ fn restricted(plan: &Plan, partners: &ReportPartners) -> Plan {
     plan.changes.retain(|change| partners.include(&change.partner_id));
     plan.stopped.retain(|stopped| partners.include(&stopped.partner_id));
     for group in &mut plan.unlike {
-        group.treatments.iter_mut().for_each(|(_, ids)| ids.retain(|id| partners.include(id)));
-        group.treatments.retain(|(_, ids)| !ids.is_empty());
+        for ids in group.treatments.values_mut() {
+            ids.retain(|id| partners.include(id));
+        }
+        group.treatments.retain(|_, ids| !ids.is_empty());
     }
     plan.unlike.retain(|group| group.treatments.len() > 1);
     plan

@@ -5,7 +5,7 @@ use actions::log::EntryKind;
 use domain::{Tier, counted};
 use serve::{Decision, PlanDecision, Verdict};
 
-use super::lake_source::LakeSource;
+use super::lake_source::ServedLake;
 use crate::args::{AlertNoteArgs, GivenTier, NoteArgs, OverrideArgs, SnoozeArgs};
 use crate::commands::actions::decide::{self, Decider};
 use crate::commands::alerts::record as alert_record;
@@ -14,7 +14,7 @@ use crate::errors::usage_error;
 
 /// Records a decision. Returns a sentence on it.
 pub(super) async fn record(
-    source: &LakeSource,
+    source: &ServedLake,
     decision: &Decision,
     by: &str,
 ) -> anyhow::Result<String> {
@@ -77,7 +77,7 @@ fn given_tier(tier: Tier) -> anyhow::Result<GivenTier> {
 }
 
 async fn decide_on_plan(
-    source: &LakeSource,
+    source: &ServedLake,
     project: &crate::project::Project,
     decision: &PlanDecision,
     by: &str,

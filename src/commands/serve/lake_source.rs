@@ -12,6 +12,7 @@ use domain::{AsOf, Stream};
 use lake::{Lake, schema};
 use scoring::ScoreOutput;
 use serve::{DataSource, Decision, LakeState, SourceError, SqlAnswer, View};
+use tokio::runtime::Handle;
 use transform::{Session, TransformError};
 
 use super::{decisions, sql_process};
@@ -28,7 +29,10 @@ use crate::runs::{self, Run};
 const BASES: usize = 4;
 
 /// Reads a project's lake.
-pub(crate) struct LakeSource {
+pub(crate) struct LakeSource(Arc<ServedLake>);
+
+/// A project's lake, with what is kept of it between reports.
+pub(super) struct ServedLake {
     config_file: Option<PathBuf>,
     /// What the reports of a day and run have in common, the one used last at the end.
     bases: Mutex<Vec<Arc<Base>>>,
@@ -48,13 +52,15 @@ pub(super) struct Base {
 
 impl LakeSource {
     pub(crate) fn new(config_file: Option<&Path>) -> Self {
-        Self {
+        Self(Arc::new(ServedLake {
             config_file: config_file.map(Path::to_owned),
             bases: Mutex::default(),
             last_rows: Mutex::default(),
-        }
+        }))
     }
+}
 
+impl ServedLake {
     pub(super) fn config(&self) -> anyhow::Result<Config> {
         Config::find(self.config_file.as_deref())
     }
@@ -187,7 +193,7 @@ fn written_tables() -> Vec<String> {
     raw.chain(records).map(|table| table.name).collect()
 }
 
-async fn state(source: &LakeSource) -> anyhow::Result<LakeState> {
+async fn state(source: &ServedLake) -> anyhow::Result<LakeState> {
     let config = source.config()?;
     let lake = Lake::open(&config.lake()).await?;
     let mut versions = BTreeMap::new();
@@ -203,7 +209,7 @@ async fn state(source: &LakeSource) -> anyhow::Result<LakeState> {
     }
     let end = match lake.watermark().await? {
         Some(watermark) => Some(watermark),
-        None => EventDays::of(&lake).await?.end().map(|end| end.micros()),
+        None => EventDays::of(&lake).await?.end().map(AsOf::micros),
     };
     let now = chrono::Utc::now().timestamp_micros();
     let end = end
@@ -230,21 +236,36 @@ fn folder_digest(folder: &Path) -> anyhow::Result<String> {
     Ok(lake::sha256_hex(text.as_bytes()))
 }
 
+/// Runs work on a thread of its own. What the program does with the lake is not made to move between
+/// threads while it waits.
+async fn on_own_thread<T, F>(work: impl FnOnce() -> F + Send + 'static) -> Result<T, SourceError>
+where
+    T: Send + 'static,
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let runtime = Handle::current();
+    let done = tokio::task::spawn_blocking(move || runtime.block_on(work()));
+    done.await.map_err(|error| SourceError::Failed(error.to_string()))?.map_err(source_error)
+}
+
 #[async_trait]
 impl DataSource for LakeSource {
     async fn state(&self) -> Result<LakeState, SourceError> {
-        state(self).await.map_err(source_error)
+        let lake = Arc::clone(&self.0);
+        on_own_thread(async move || state(&lake).await).await
     }
 
     async fn report(&self, view: &View) -> Result<ReportInput, SourceError> {
-        self.collect(view).await.map_err(source_error)
+        let (lake, view) = (Arc::clone(&self.0), view.clone());
+        on_own_thread(async move || lake.collect(&view).await).await
     }
 
     async fn sql(&self, query: &str) -> Result<SqlAnswer, SourceError> {
-        sql_process::ask(self.config_file.as_deref(), query).await.map_err(source_error)
+        sql_process::ask(self.0.config_file.as_deref(), query).await.map_err(source_error)
     }
 
     async fn decide(&self, decision: &Decision, by: &str) -> Result<String, SourceError> {
-        decisions::record(self, decision, by).await.map_err(source_error)
+        let (lake, decision, by) = (Arc::clone(&self.0), decision.clone(), by.to_owned());
+        on_own_thread(async move || decisions::record(&lake, &decision, &by).await).await
     }
 }

@@ -1,0 +1,190 @@
+//! `rapport serve` on a lake: filters, permalinks, decisions, SQL, new data, sign-in and the end.
+
+use std::time::Duration;
+
+use crate::support::action_project::{THROTTLED, project_with_gaps};
+use crate::support::page_server::PageServer;
+use crate::support::program::{Project, wait_until};
+
+fn project() -> Project {
+    let project = project_with_gaps(|_, _| false);
+    let toml = std::fs::read_to_string(project.path("rapport.toml")).expect("a configuration");
+    project.write("rapport.toml", toml.replace("refresh_seconds = 60", "refresh_seconds = 1"));
+    project
+}
+
+/// Returns the value of a hidden field of a page.
+fn field(page: &str, name: &str) -> String {
+    let start = format!("name=\"{name}\" value=\"");
+    let (_, rest) = page.split_once(&start).unwrap_or_else(|| panic!("no field {name} in {page}"));
+    rest.split('"').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn pages_are_served_filtered_and_found_again() {
+    let project = project();
+    let server = PageServer::start(&project);
+    let pages = [
+        "/",
+        "/funnel.html",
+        "/activation.html",
+        "/growth.html",
+        "/revenue.html",
+        "/service.html",
+        "/health.html",
+        "/partners.html",
+        "/actions.html",
+        "/alerts.html",
+        "/metrics.html",
+        "/data.html",
+        "/ask.html",
+        "/sql/growth.html",
+        "/data/growth.csv",
+        "/api/v1/metrics/growth",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    ];
+    for page in pages {
+        let answer = server.get(page);
+        assert_eq!(answer.status, 200, "{page}: {}", answer.text);
+        assert!(answer.text.len() < 200_000, "{page} has {} bytes", answer.text.len());
+    }
+    // The page in a filter shows fewer partners, and the numbers are those of the command line.
+    let query = "SELECT plan FROM partners WHERE plan IS NOT NULL ORDER BY 1 LIMIT 1";
+    let plan = project.query_rows(query).remove(0);
+    let found = server.get(&format!("/partners.html?plan={plan}"));
+    assert_eq!(
+        (found.status, found.location.as_str()),
+        (303, &*format!("/view/plan={plan}/partners.html"))
+    );
+    let list = server.get(&format!("/api/v1/partners?plan={plan}"));
+    let list: serde_json::Value = serde_json::from_str(&list.text).expect("JSON");
+    let of_plan = format!("SELECT count(*) FROM partners WHERE plan = '{plan}'");
+    assert_eq!(list["data"]["total"].as_i64(), Some(project.query_number(&of_plan)), "{list}");
+    // The permalink has the same bytes after other data has arrived.
+    let health = server.get("/health.html").text;
+    let (_, link) = health.split_once("class=\"data\" href=\"/view/").expect("a permalink");
+    let link =
+        format!("/view/{}", link.split('"').next().unwrap_or_default().replace("&amp;", "&"));
+    let before = server.get(&link);
+    assert_eq!(before.status, 200, "{}", before.text);
+    let gone = server.get("/view/run=999999/health.html");
+    assert!(gone.status >= 400 && gone.text.contains("no run"), "{}", gone.text);
+    assert_eq!(server.get(&link).text, before.text);
+    server.program.terminate();
+    let PageServer { program, .. } = server;
+    program.finish().expect_success();
+}
+
+#[test]
+fn decisions_on_the_pages_are_those_of_the_commands() {
+    let project = project();
+    let server = PageServer::start(&project);
+    let partner = THROTTLED[0];
+    let form = [("partner", partner), ("tier", "at_risk"), ("days", "7"), ("reason", "they leave")];
+    let answer = server.post("/decisions/override", &form);
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    let page = server.get(&answer.location).text;
+    assert!(page.contains("At risk"), "{page}");
+    let overrides = project.run_ok(&["score", "overrides", "--format", "csv"]);
+    assert!(overrides.contains(partner) && overrides.contains("they leave"), "{overrides}");
+    assert!(overrides.contains("ada"), "{overrides}");
+    let too_long = server.post(
+        "/decisions/override",
+        &[("partner", partner), ("tier", "watch"), ("days", "31"), ("reason", "x")],
+    );
+    assert_eq!(too_long.status, 303, "{}", too_long.text);
+    let note = server.post("/decisions/note", &[("partner", partner), ("text", "called <them>")]);
+    assert_eq!(note.status, 303, "{}", note.text);
+    let notes = project.run_ok(&["score", "notes", partner, "--format", "csv"]);
+    assert!(notes.contains("called <them>"), "{notes}");
+    // What is approved on the page is sent by the command.
+    let actions = server.get("/actions.html").text;
+    let (plan, rule) = (field(&actions, "plan"), field(&actions, "rule"));
+    let approved = server.post("/decisions/approve", &[("plan", &plan), ("rule", &rule)]);
+    assert_eq!(approved.status, 303, "{}", approved.text);
+    let log = project.run_ok(&["actions", "log", "--format", "csv"]);
+    assert!(log.contains("approved") && log.contains("ada"), "{log}");
+    project.run_ok(&["actions", "apply", &plan]);
+    let log = project.run_ok(&["actions", "log", "--format", "csv"]);
+    assert!(log.contains("acknowledged"), "{log}");
+}
+
+#[test]
+fn sql_of_people_reads_the_lake_and_nothing_else() {
+    let project = project();
+    let server = PageServer::start(&project);
+    let ask = |sql: &str| server.post("/ask.html", &[("sql", sql)]);
+    let answer = ask("SELECT count(*) AS partners FROM partners");
+    assert!(
+        answer.status == 200 && answer.text.contains("<th scope=\"col\">partners</th>"),
+        "{}",
+        answer.text
+    );
+    let secret = project.path("lake.key").display().to_string();
+    for (sql, part) in [
+        ("DELETE FROM partners".to_owned(), "alert"),
+        ("SELECT 1; SELECT 2".to_owned(), "one SELECT"),
+        ("\\o stolen.csv".to_owned(), "one SELECT"),
+        ("COPY (SELECT 1) TO 'stolen.csv'".to_owned(), "alert"),
+        ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'".to_owned(), "alert"),
+        (format!("SELECT * FROM '{secret}'"), "alert"),
+        ("SELECT * FROM read_csv('/etc/passwd')".to_owned(), "alert"),
+        ("SELECT * FROM nothing".to_owned(), "nothing"),
+    ] {
+        let answer = ask(&sql);
+        assert!(answer.status == 200 && answer.text.contains(part), "{sql}: {}", answer.text);
+        assert!(!answer.text.contains("root:"), "{sql}");
+    }
+    assert!(!project.path("stolen.csv").exists());
+    let csv = server.post("/ask.csv", &[("sql", "SELECT 1 AS one")]);
+    assert_eq!(csv.text, "one\n1\n");
+}
+
+#[test]
+fn new_data_and_people_appear_without_a_restart() {
+    let project = project();
+    let server = PageServer::start(&project);
+    let registered = || {
+        let list = server.get("/api/v1/metrics/funnel").text;
+        let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+        let rows = list["data"].as_array().expect("rows").clone();
+        let all = rows.iter().find(|row| row["cohort_month"].is_null()).expect("all");
+        all["registered"].as_i64().expect("a number")
+    };
+    let before = registered();
+    let event = r#"{"event_id":"new-1","partner_id":"new","type":"registered","name":"Newcomer","occurred_at":"2026-01-05T00:00:00Z"}"#;
+    project.write("new.ndjson", event);
+    project.run_ok(&["ingest", "load", "--stream", "partner-events", "new.ndjson"]);
+    wait_until("the new partner", Duration::from_secs(120), || registered() == before + 1);
+    // From now on people sign in.
+    let made =
+        project.run(&["serve", "--new-token", "leadership", "--name", "Zoë"]).expect_success();
+    let token = made.stderr.split_whitespace().find(|word| word.starts_with("rapport_"));
+    let token = token.expect("a token").to_owned();
+    project.write("access.toml", made.stdout_text());
+    drop(server);
+    let server = PageServer::start(&project);
+    assert_eq!(server.get("/index.html").status, 303);
+    assert_eq!(server.get_as(&token, "/index.html").status, 200);
+    assert_eq!(server.get_as("rapport_guess", "/api/v1/plan").status, 401);
+    project.write("access.toml", "");
+    wait_until("the end of the token", Duration::from_secs(60), || {
+        server.get_as(&token, "/index.html").status != 200
+    });
+}
+
+#[test]
+fn a_server_that_others_could_reach_is_refused() {
+    let project = project();
+    let refused = |arguments: &[&str], words: &[&str]| {
+        project.run(&[&["serve"], arguments].concat()).expect_error(2, words);
+    };
+    refused(&["--listen", "0.0.0.0:0"], &["access.toml"]);
+    refused(&["--listen", "nowhere"], &["--listen", "nowhere"]);
+    project.write("access.toml", "[[people]]\nname = \"A\"\nrole = \"engineer\"\nlogin = \"a\"\n");
+    refused(&["--listen", "0.0.0.0:0"], &["--behind-tls"]);
+    project.write("access.toml", "[[people]]\nname = \"A\"\nrole = \"boss\"\n");
+    refused(&[], &["access.toml", "boss"]);
+}

@@ -30,7 +30,8 @@ mod switch;
 mod table_rows;
 
 pub(crate) use channels::{
-    channels, channels_in_force, check_channels, check_settings, lease_seconds,
+    channels, channels_in_force, check_channels, check_settings, check_settings_and_recipients,
+    lease_seconds, missing_recipients,
 };
 pub(crate) use condition_error::condition_error;
 pub(crate) use episode_table::read_episodes;

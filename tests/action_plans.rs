@@ -99,7 +99,7 @@ fn the_kill_switch_stops_before_the_next_delivery() {
     assert!(blocked["blocked"].to_string().contains("The gateway is mended"), "{blocked}");
     project.run_ok(&["actions", "go", "--reason", "It is mended", "--by", "Ada"]);
 
-    // Thrown when the first attempt is in the log and not yet on its way.
+    // Thrown when the first attempt is about to be written to the log.
     let fault = project.path("reached");
     let mut command = project.command(&["actions", "apply", "plan.json", "--by", "Ada"]);
     command.env("RAPPORT_FAULT", format!("entry:actions/log@1={}", fault.display()));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::action_project::{
-    LEASE_SECONDS, QUOTA, THROTTLED, apply, gateway_and_project, logged, plan, project_with_gaps,
-    quota_changes, read_plan, today,
+    DatedProject, LEASE_SECONDS, QUOTA, THROTTLED, apply, gateway_and_project, logged, plan,
+    project_with_gaps, quota_changes, read_plan, today,
 };
 use crate::support::program::{Project, RunningProgram, wait_until};
 
@@ -99,7 +99,7 @@ fn the_kill_switch_stops_before_the_next_delivery() {
     assert!(blocked["blocked"].to_string().contains("The gateway is mended"), "{blocked}");
     project.run_ok(&["actions", "go", "--reason", "It is mended", "--by", "Ada"]);
 
-    // Thrown when the first attempt is in the log and not yet on its way.
+    // Thrown when the first attempt is about to be written to the log.
     let fault = project.path("reached");
     let mut command = project.command(&["actions", "apply", "plan.json", "--by", "Ada"]);
     command.env("RAPPORT_FAULT", format!("entry:actions/log@1={}", fault.display()));
@@ -111,6 +111,35 @@ fn the_kill_switch_stops_before_the_next_delivery() {
     assert_eq!(output.code, Some(3), "{output}");
     assert!(output.stdout_text().contains("halted"), "{output}");
     assert!(gateway.writes().is_empty(), "{:?}", gateway.writes());
+}
+
+#[test]
+fn the_kill_switch_thrown_half_way_leaves_the_rest_for_later() {
+    let DatedProject { gateway, project, .. } = DatedProject::start();
+    plan(&project, "plan.json");
+    project.run_ok(&["actions", "approve", "plan.json", "--all", "--by", "Ada"]);
+    // Thrown when the first change was taken, and the attempt of the second one is in the log.
+    let fault = project.path("reached");
+    let mut command = project.command(&["actions", "apply", "plan.json", "--by", "Ada"]);
+    command.env("RAPPORT_FAULT", format!("entry put:actions/log@3={}", fault.display()));
+    let running = RunningProgram::start(command);
+    wait_until("the failpoint", Duration::from_secs(120), || fault.exists());
+    project.run_ok(&["actions", "stop", "--reason", "Half is enough", "--by", "Ada"]);
+    std::fs::remove_file(&fault).expect("the file of the failpoint");
+    let output = running.finish();
+    assert_eq!(output.code, Some(3), "{output}");
+    assert!(output.stdout_text().contains("Half is enough"), "{output}");
+    assert_eq!(gateway.writes().len(), 1, "{output}");
+    apply(&project, "plan.json").expect_error(1, &["Half is enough", "actions go"]);
+    assert_eq!(gateway.writes().len(), 1);
+
+    project.run_ok(&["actions", "go", "--reason", "All is well", "--by", "Ada"]);
+    // What was halted is due again a minute or two later.
+    project.move_clock(180);
+    apply(&project, "plan.json").expect_success();
+    let mut writes = gateway.writes();
+    writes.sort();
+    assert_eq!(writes, THROTTLED.map(|id| (id.to_owned(), 900)));
 }
 
 #[test]

@@ -4,20 +4,10 @@
 use serde_json::Value;
 
 use crate::support::action_project::{
-    QUOTA, THROTTLED, apply, gateway_and_project, logged, plan, project_until, project_with_gaps,
-    quota_changes, read_plan, today,
+    QUOTA, THROTTLED, apply, edit_policy, gateway_and_project, load, logged, plan, project_until,
+    project_with_gaps, quota_changes, read_plan, today,
 };
 use crate::support::program::Project;
-
-/// Changes the policy of a project.
-fn edit_policy(project: &Project, edits: &[(&str, &str)]) {
-    let mut policy = std::fs::read_to_string(project.path("policy.toml")).expect("a policy");
-    for (from, to) in edits {
-        assert!(policy.contains(from), "no {from} in the policy");
-        policy = policy.replacen(from, to, 1);
-    }
-    project.write("policy.toml", policy);
-}
 
 fn actions_plan(project: &Project, file: &str) -> Value {
     project.run_ok(&["actions", "plan", "--out", file]);
@@ -152,4 +142,118 @@ fn a_rollback_stops_where_somebody_changed_the_quota_since() {
     project.run_ok(&["actions", "approve", "back.json", "--all", "--by", "Ada"]);
     apply(&project, "back.json").expect_success();
     assert_eq!((gateway.limit("alpha"), gateway.limit("beta")), (Some(1_500), Some(QUOTA)));
+}
+
+/// The built-in metric with a rate for each of some partners that is no number, and one that is.
+fn throttling_without_numbers() -> String {
+    let text = include_str!("../queries/metrics/throttling.sql");
+    let (from, to) = (
+        "    throttled_rate,\n    throttled_rate >= 0.01 OR COALESCE(utilisation >= 0.8, FALSE)",
+        "    CASE partner_id WHEN 'alpha' THEN CAST('NaN' AS DOUBLE)
+        WHEN 'beta' THEN CAST('Infinity' AS DOUBLE) WHEN 'gamma' THEN CAST('-Infinity' AS DOUBLE)
+        WHEN 'calm-00' THEN 0.5 ELSE 0.0 END AS throttled_rate,\n    false",
+    );
+    assert!(text.contains(from), "the metric has another text");
+    text.replace(from, to)
+}
+
+#[test]
+fn what_is_no_number_meets_no_condition() {
+    let project = project_with_gaps(|_, _| false);
+    std::fs::create_dir_all(project.path("queries/metrics")).expect("a folder");
+    project.write("queries/metrics/throttling.sql", throttling_without_numbers());
+    let alert = "[[alerts]]\nid = \"throttled-now\"\nname = \"Throttled\"\nover = \"throttling\"\n\
+                 when = \"throttled_rate > 0.01 OR throttled_rate < 0\"\nper = [\"partner_id\"]\n\
+                 owner = \"ops\"\nabout = \"{throttled_rate}\"\nnotify = [\"manager\"]\n\n";
+    edit_policy(
+        &project,
+        &[
+            (
+                "when = \"stage = 'live' AND needs_upgrade\"",
+                "when = \"throttled_rate > 0.01 OR throttled_rate < 0\"",
+            ),
+            ("[[alerts]]\nid = \"sla-missed\"", &format!("{alert}[[alerts]]\nid = \"sla-missed\"")),
+        ],
+    );
+    let made = actions_plan(&project, "plan.json");
+    assert_eq!(quota_changes(&made), ["calm-00"], "{made}");
+    apply(&project, "plan.json").expect_success();
+    assert_eq!(logged(&project, "acknowledged"), 1);
+    let found = project.run_ok(&["alerts", "check", "--dry-run", "--format", "csv"]);
+    let own: Vec<&str> = found.lines().filter(|line| line.starts_with("throttled-now")).collect();
+    assert!(own.len() == 1 && own[0].contains("calm-00"), "{found}");
+}
+
+#[test]
+fn events_with_numbers_that_are_none_change_nothing() {
+    let (gateway, project) = gateway_and_project();
+    let (day, today) = (today().plus(-2), today());
+    let event = |id: usize, partner_id: &str, rest: &str, number: &str| {
+        format!(
+            "{{\"event_id\":\"n{id}\",\"partner_id\":\"{partner_id}\",\
+             \"occurred_at\":\"{day}T12:00:00Z\",{rest}:{number}}}\n"
+        )
+    };
+    let quota = "\"type\":\"quota_changed\",\"quota_per_minute\"";
+    let call = "\"status\":429,\"latency_ms\"";
+    // The first event of each stream is as it should be.
+    let mut quotas = event(0, "calm-00", quota, "600");
+    let mut calls = event(0, "alpha", call, "5");
+    let numbers = ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "\"NaN\"", "-1"];
+    for (id, number) in numbers.into_iter().enumerate() {
+        quotas.push_str(&event(id + 1, "alpha", quota, number));
+        calls.push_str(&event(id + 1, "calm-00", call, number));
+    }
+    load(&project, "partner-events", &quotas, today);
+    load(&project, "api-calls", &calls, today);
+    assert_eq!(project.query_number("SELECT count(*) FROM dead_letters"), 14);
+    let made = plan(&project, "plan.json");
+    assert_eq!(quota_changes(&made), THROTTLED, "{made}");
+    assert_eq!(made["changes"][0]["from"]["per_minute"], QUOTA, "{made}");
+    apply(&project, "plan.json").expect_success();
+    let writes = gateway.writes();
+    assert!(writes.len() == 2 && writes.iter().all(|(_, quota)| *quota == 900), "{writes:?}");
+}
+
+#[test]
+fn a_rule_renamed_between_plan_and_apply_sends_once() {
+    let (gateway, project) = gateway_and_project();
+    plan(&project, "plan.json");
+    let rename = |from: &str, to: &str| edit_policy(&project, &[(from, to)]);
+    // Another name alone changes nothing that the plan does.
+    rename("name = \"Throttled 1 % or more of calls", "name = \"It hits its quota");
+    apply(&project, "plan.json").expect_success();
+    assert_eq!(gateway.writes().len(), 2);
+    // Another version of the policy needs another plan.
+    rename("version = \"1\"", "version = \"2\"");
+    apply(&project, "plan.json").expect_error(1, &["version \"1\"", "Make a new plan"]);
+    // So does another id, which a person should not have changed: two were raised, and are not again.
+    rename("id = \"throttled\"", "id = \"throttled-2\"");
+    let next = plan(&project, "next.json");
+    assert_eq!(quota_changes(&next).len(), 1, "{next}");
+    project.run_ok(&["actions", "approve", "next.json", "--all", "--by", "Ada"]);
+    apply(&project, "next.json").expect_success();
+    let mut writes = gateway.writes();
+    writes.sort();
+    assert_eq!(writes, THROTTLED.map(|id| (id.to_owned(), 900)));
+}
+
+#[test]
+fn an_erasure_of_another_partner_stops_no_plan_and_repeats_nothing() {
+    let (gateway, project) = gateway_and_project();
+    plan(&project, "first.json");
+    // Two are sent; the third one waits, and is agreed to in the next plan.
+    apply(&project, "first.json").expect_success();
+    let sent = THROTTLED.into_iter().find(|id| gateway.limit(id) == Some(900)).expect("one");
+    let next = plan(&project, "next.json");
+    assert_eq!(quota_changes(&next).len(), 1, "{next}");
+    project.run_ok(&["actions", "approve", "next.json", "--all", "--by", "Ada"]);
+    project.run_ok(&["lake", "erase", "--partner", sent, "--everywhere", "--yes"]);
+    // The agreement is in the log that was written anew, and so is what was sent before.
+    let text = apply(&project, "next.json").expect_success().stdout_text();
+    assert!(text.contains("1 delivered"), "{text}");
+    apply(&project, "next.json").expect_success();
+    let mut writes = gateway.writes();
+    writes.sort();
+    assert_eq!(writes, THROTTLED.map(|id| (id.to_owned(), 900)));
 }

@@ -242,3 +242,30 @@ fn what_is_wrong_with_an_alert_is_said_with_its_line() {
     project.run(&note).expect_error(2, &["did you mean \"acme\"?"]);
     assert!(sent(&project).is_empty());
 }
+
+#[test]
+fn a_recipient_that_nobody_defined_is_told() {
+    let project = project();
+    only_alerts(&project, PAYMENT_ALERT);
+    let recipients = |text: &str| {
+        let toml = std::fs::read_to_string(project.path("rapport.toml")).expect("a configuration");
+        let (before, _) = toml.split_once("\n[actions.recipients]").expect("the table");
+        project.write("rapport.toml", format!("{before}\n[actions.recipients]\n{text}"));
+    };
+    let policy = std::fs::read_to_string(project.path("policy.toml")).expect("a policy");
+    project.write("policy.toml", policy.replace("[\"manager\"]", "[\"finanse\"]"));
+    let doctor = || project.run(&["doctor", "--format", "csv"]).stdout_text();
+    assert!(!doctor().contains("recipients"), "without a table all notices go to one channel");
+    recipients("finance = { email = \"finance@example.com\" }\n");
+    let meant = "has no \"finanse\", whom payment-failed of the policy would tell";
+    let told = check(&project, &["--dry-run"]).expect_success();
+    assert!(told.stderr.contains(meant), "{told}");
+    assert!(told.stderr.contains("did you mean \"finance\"?"), "{told}");
+    let planned = project.run(&["actions", "plan", "--out", "plan.json"]).expect_success();
+    assert!(planned.stderr.contains(meant), "{planned}");
+    assert!(doctor().contains("recipients,warn"), "{}", doctor());
+    recipients("finanse = { email = \"finance@example.com\" }\n");
+    let told = check(&project, &["--dry-run"]).expect_success();
+    assert!(!told.stderr.contains("finanse"), "{told}");
+    assert!(!doctor().contains("recipients"), "{}", doctor());
+}

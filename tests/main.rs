@@ -53,6 +53,8 @@
 //! - `data_checks`, `held_back_metrics`: what is not published, and what goes on without it
 //! - `action_plans`: plans applied, interrupted, stopped and taken back
 //! - `action_safety`: mistakes in policies, data and plans hurt nobody
+//! - `action_grants`: raises that end by themselves, rollbacks, and the usage that stops both
+//! - `action_clock`: clocks that differ, receivers that are down for a day, conditions that flicker
 //! - `action_topic`: actions on a real broker
 //! - `alerts`: what people are told of, once, and that it is over
 //! - `served_pages`: the pages of `rapport serve`, over a lake
@@ -66,6 +68,8 @@
 //! `RAPPORT_LARGE=1` runs the demo's test with 2,000 partners and 5,000,000 events, and compares
 //! the figures in a report of 20,000 partners with SQL.
 
+mod action_clock;
+mod action_grants;
 mod action_plans;
 mod action_safety;
 mod action_topic;

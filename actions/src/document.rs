@@ -146,6 +146,34 @@ pub struct Change {
 }
 
 impl Change {
+    /// Returns a change of a rule without what its maker adds: its key, its channel, and what
+    /// guardrails say of it.
+    pub(crate) fn new(
+        partner_id: &str,
+        action: ActionKind,
+        from: Option<Setting>,
+        to: Option<Setting>,
+        rationale: Rationale,
+    ) -> Self {
+        Self {
+            partner_id: partner_id.to_owned(),
+            name: None,
+            action,
+            from,
+            to,
+            rationale,
+            guardrails: Vec::new(),
+            needs_approval: false,
+            expires_at: None,
+            base_per_minute: None,
+            origin: Origin::Rule,
+            episode_start: None,
+            channel: None,
+            can_be_verified: false,
+            key: String::new(),
+        }
+    }
+
     /// Returns whether it is a notice to the partner itself, or says that one is over.
     pub fn tells_the_partner(&self) -> bool {
         tells_the_partner(self.to.as_ref().or(self.from.as_ref()))

@@ -135,6 +135,8 @@ pub(crate) struct Floor {
     pub per_minute: i64,
     /// `1.2 × the highest minute: 600`.
     pub name: String,
+    /// It is what was promised, and not what is used.
+    pub is_contract: bool,
 }
 
 /// Returns the floor of a partner's quota: its contract, or its highest minute with headroom.
@@ -157,11 +159,12 @@ pub(crate) fn floor(state: &PartnerState, policy: &Policy) -> Result<Floor, Stri
     let headroom = policy.guardrails.headroom;
     let needed = (highest as f64 * headroom).ceil() as i64;
     let per_minute = contract.max(needed);
-    let name = match contract > needed {
+    let is_contract = contract > needed;
+    let name = match is_contract {
         true => format!("the contract's {}", thousands(contract)),
         false => format!("{headroom} × the highest minute: {}", thousands(needed)),
     };
-    Ok(Floor { per_minute, name })
+    Ok(Floor { per_minute, name, is_contract })
 }
 
 /// Returns a quota after a step, in whole calls, rounded so that the change is no more than the

@@ -11,7 +11,7 @@ use crate::finish::finish;
 use crate::guardrails::guardrail_check;
 use crate::input::{PartnerState, PlanInput};
 use crate::limits::{DraftPlan, limit_reach, stop_reasons};
-use crate::log::{NoticeSubject, Origin, SentNotice};
+use crate::log::{NoticeSubject, SentNotice};
 use crate::plan::{Matches, PlanError, add_matches, undeliverable};
 use crate::policy::{Policy, RuleKind};
 
@@ -165,23 +165,12 @@ fn notice(
     to: Option<Setting>,
     rationale: Rationale,
 ) -> Change {
-    let channel = input.channels.of(ActionKind::Notify, to.as_ref());
+    let action = ActionKind::Notify;
+    let channel = input.channels.of(action, to.as_ref());
     Change {
-        partner_id: subject.partner_id.clone(),
         name: state.and_then(|state| state.name.clone()),
-        action: ActionKind::Notify,
-        key: String::new(),
-        from,
-        to,
-        rationale,
-        guardrails: Vec::new(),
-        needs_approval: false,
-        expires_at: None,
-        base_per_minute: None,
-        origin: Origin::Rule,
-        episode_start: None,
         channel: channel.map(|(name, _)| name.clone()),
-        can_be_verified: false,
+        ..Change::new(&subject.partner_id, action, from, to, rationale)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::grants::{end_grants, grant_in_force};
 use crate::guardrails::{decide_quota, guardrail_check, quota_in_force};
 use crate::input::{PartnerState, PlanInput};
 use crate::limits::{DraftPlan, blocking_reasons, limit_capacity, limit_reach, tells_the_partner};
-use crate::log::{NoticeSubject, Origin};
+use crate::log::NoticeSubject;
 use crate::notices::{is_due, resolve_notices};
 use crate::policy::{Policy, QuotaTarget, Rule, RuleAction, RuleKind};
 
@@ -345,21 +345,11 @@ pub(crate) fn new_change(
     let end = input.as_of.micros();
     let channel = input.channels.of(action, to_ref);
     Ok(Change {
-        partner_id: id.clone(),
         name: state.name.clone(),
-        action,
         key: change_key(id, action, from_ref, to_ref, policy_version, end)?,
-        from,
-        to,
-        rationale,
-        guardrails: Vec::new(),
-        needs_approval: false,
-        expires_at: None,
-        base_per_minute: None,
-        origin: Origin::Rule,
-        episode_start: None,
         channel: channel.map(|(name, _)| name.clone()),
         can_be_verified: channel.is_some_and(|(_, can_be_read)| *can_be_read),
+        ..Change::new(id, action, from, to, rationale)
     })
 }
 

@@ -177,8 +177,13 @@ fn a_rollback_restores_and_never_cuts_below_the_floor() {
     }
     let raised = raise(600, 600, 900, 1, 29);
     check(std::slice::from_ref(&raised), 400, 900, Ok(600));
-    let below = "600 is below the floor, 1.2 × the highest minute: 720";
+    let below = "600 is below the floor, 1.2 × the highest minute: 720. Roll back again when the usage \
+                 has fallen; a person may set 600 at the gateway all the same";
     check(std::slice::from_ref(&raised), 600, 900, Err(below));
+    // It was raised from less than the contract.
+    let below = "100 is below the floor, the contract's 300. Where the policy has a wrong contract, mend \
+                 it and roll back again; a person may set 100 at the gateway all the same";
+    check(&[raise(100, 100, 900, 1, 29)], 10, 900, Err(below));
     // A later change was built on it.
     let later = LogEntry {
         plan_id: "later".to_owned(),

@@ -201,7 +201,15 @@ impl Undo<'_> {
             Ok(floor) => floor,
         };
         if *to < floor.per_minute {
-            let reason = format!("{} is below the floor, {}", thousands(*to), floor.name);
+            let (to, name) = (thousands(*to), &floor.name);
+            let first = match floor.is_contract {
+                true => "Where the policy has a wrong contract, mend it and roll back again",
+                false => "Roll back again when the usage has fallen",
+            };
+            let reason = format!(
+                "{to} is below the floor, {name}. {first}; a person may set {to} at the gateway all \
+                 the same"
+            );
             return vec![guardrail_check("floor", Outcome::Stopped, reason)];
         }
         let reason = format!("{} is not below {}", thousands(*to), floor.name);

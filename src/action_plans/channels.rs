@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use actions::deliver::{ChannelDefinition, ChannelSettings, FileDefinition, build};
-use actions::{Channels, ChannelsInForce};
-use domain::{ActionKind, closest_name};
+use actions::{Channels, ChannelsInForce, Policy, RuleAction};
+use domain::{ActionKind, closest_name, printable};
 
 use super::plan_maker::policy;
 use crate::config::{Config, Recipient};
 use crate::errors::usage_error;
+use crate::output::print_message;
 use crate::project::Project;
 
 /// The channel that needs no configuration.
@@ -69,9 +70,19 @@ pub(crate) fn channels_in_force(
 
 /// Reads the policy and opens the channels, so that a mistake in them is told before anything is
 /// computed.
-pub(crate) fn check_settings(project: &Project) -> anyhow::Result<()> {
-    policy(project)?;
-    check_channels(&project.config).map(drop)
+pub(crate) fn check_settings(project: &Project) -> anyhow::Result<Policy> {
+    let (_, policy) = policy(project)?;
+    check_channels(&project.config)?;
+    Ok(policy)
+}
+
+/// Does the same where notices are made, and tells of recipients that nobody has defined.
+pub(crate) fn check_settings_and_recipients(project: &Project) -> anyhow::Result<()> {
+    let policy = check_settings(project)?;
+    for sentence in missing_recipients(&project.config, &policy) {
+        print_message(&printable(&sentence));
+    }
+    Ok(())
 }
 
 /// Returns the address of a recipient: of a partner's manager that of the person, if it is there.
@@ -83,6 +94,50 @@ pub(crate) fn email_of<'a>(
     let person = manager.filter(|_| who == "manager").and_then(|name| recipients.get(name));
     let addresses = [person, recipients.get(who)].into_iter().flatten();
     addresses.filter_map(|recipient| recipient.email.as_deref()).next()
+}
+
+/// Returns a sentence on each recipient that the policy names and the table of recipients lacks: most
+/// likely the name is misspelt in one of them. Without a table nobody is missing.
+pub(crate) fn missing_recipients(config: &Config, policy: &Policy) -> Vec<String> {
+    let of_all = config.action_routes().get(ActionKind::Notify.name());
+    missing(config.recipients(), policy, of_all.map_or("", String::as_str))
+}
+
+/// Does the same for these recipients. `of_all` is the channel of all notices.
+fn missing(recipients: &BTreeMap<String, Recipient>, policy: &Policy, of_all: &str) -> Vec<String> {
+    if recipients.is_empty() {
+        return Vec::new();
+    }
+    let of_rules = policy.rules.iter().filter_map(|rule| match &rule.action {
+        RuleAction::Notify { who, .. } => Some((who.as_str(), rule.id.as_str())),
+        _ => None,
+    });
+    let of_alerts = policy.alerts.iter();
+    let of_alerts = of_alerts
+        .flat_map(|alert| alert.notify.iter().map(|who| (who.as_str(), alert.id.as_str())));
+    let mut told_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (who, id) in of_rules.chain(of_alerts) {
+        told_by.entry(who).or_default().push(id);
+    }
+    // The addresses of partners are in the mapping, and managers may be there by their own names.
+    let has_people = recipients.keys().any(|who| !told_by.contains_key(who.as_str()));
+    let is_missing = |who: &str| match who {
+        "partner" => false,
+        "manager" => !has_people && !recipients.contains_key(who),
+        _ => !recipients.contains_key(who),
+    };
+    let found = told_by.iter().filter(|(who, _)| is_missing(who));
+    found
+        .map(|(who, ids)| {
+            let meant = closest_name(who, recipients.keys().map(String::as_str))
+                .map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"));
+            let ids = ids.join(", ");
+            format!(
+                "[actions.recipients] has no \"{who}\", whom {ids} of the policy would tell: it is \
+                 told by the channel of all notices, \"{of_all}\"{meant}"
+            )
+        })
+        .collect()
 }
 
 /// Returns the seconds after which an attempt without an outcome was killed: longer than any channel
@@ -118,5 +173,30 @@ mod tests {
         assert_eq!(email_of(&recipients, "manager", Some("Bo")), Some("team@example.com"));
         assert_eq!(email_of(&recipients, "manager", None), Some("team@example.com"));
         assert_eq!(email_of(&recipients, "oncall", Some("Ada")), None);
+    }
+
+    #[test]
+    fn recipients_that_nobody_defined_are_told() {
+        let policy = Policy::parse(actions::DEFAULT_POLICY).expect("a policy");
+        let missing_of = |names: &[&str]| {
+            let recipient = Recipient { channel: None, email: None };
+            let defined = names.iter().map(|name| ((*name).to_owned(), recipient.clone()));
+            missing(&defined.collect(), &policy, "file")
+        };
+        assert_eq!(missing_of(&[]), Vec::<String>::new(), "all notices go to one channel");
+        let most = ["data", "platform", "support-lead", "head-of-support"];
+        let all = [&most[..], &["manager"]].concat();
+        assert_eq!(missing_of(&all), Vec::<String>::new());
+        // Managers are there by their names.
+        assert_eq!(missing_of(&[&most[..], &["Ada"]].concat()), Vec::<String>::new());
+        let sentences = missing_of(&most);
+        assert!(sentences.len() == 1 && sentences[0].contains("no \"manager\""), "{sentences:?}");
+        assert_eq!(
+            missing_of(&["date", "platform", "support-lead", "head-of-support", "manager"]),
+            [
+                "[actions.recipients] has no \"data\", whom data-late, metric-held-back of the policy \
+                 would tell: it is told by the channel of all notices, \"file\"; did you mean \"date\"?"
+            ]
+        );
     }
 }

@@ -10,6 +10,7 @@
 //! - `channels`: where actions go
 //! - `lake_store`: all of it, as `actions::apply` asks for it
 //! - `plan_maker`: plans and rollbacks from the tables of a session
+//! - `finite_rows`: rows as conditions see them
 //! - `condition_error`: what is wrong with a condition
 //! - `snooze_table`: alerts that nobody is told of for some time
 //! - `table_rows`: the rows of a small table
@@ -18,6 +19,7 @@
 mod channels;
 mod condition_error;
 mod episode_table;
+mod finite_rows;
 mod lake_store;
 mod log_rows;
 mod log_table;
@@ -30,10 +32,12 @@ mod switch;
 mod table_rows;
 
 pub(crate) use channels::{
-    channels, channels_in_force, check_channels, check_settings, lease_seconds,
+    channels, channels_in_force, check_channels, check_settings, check_settings_and_recipients,
+    lease_seconds, missing_recipients,
 };
 pub(crate) use condition_error::condition_error;
 pub(crate) use episode_table::read_episodes;
+pub(crate) use finite_rows::finite_rows;
 pub(crate) use lake_store::LakeStore;
 pub(crate) use log_table::LogTable;
 pub(crate) use mapping::Mapping;

@@ -16,6 +16,7 @@ use transform::Session;
 
 use super::condition_error::condition_error;
 use super::episode_table::{append_episodes, read_episodes};
+use super::finite_rows::finite_rows;
 use super::log_table::LogTable;
 use super::mapping::Mapping;
 use super::partner_states::{PartnerTables, contributions};
@@ -77,7 +78,7 @@ impl<'a> PlanMaker<'a> {
         scored: &ScoreOutput,
     ) -> anyhow::Result<Self> {
         let (policy_name, policy) = policy(project)?;
-        let partner_rows = partners_sql(session).await;
+        let partner_rows = partners_sql(session).await?;
         let tables = PartnerTables::read(session, &partner_rows).await?;
         let mapping = Mapping::read(project.config.actions_mapping().as_deref())?;
         let (entries, _) = LogTable::new(project.lake.clone()).read().await?;
@@ -327,16 +328,17 @@ pub(crate) async fn matching_partners(
 
 /// Returns the SQL of one row for each partner with all columns that conditions may name. Those of
 /// `throttling` are NULL while that metric is held back.
-pub(crate) async fn partners_sql(session: &Arc<Session>) -> String {
+pub(crate) async fn partners_sql(session: &Arc<Session>) -> anyhow::Result<String> {
     let outcome = MetricPipeline::of_all_partners(session).await.compute("throttling").await;
     OutcomePrinter::default().print_outcome(&outcome, "the plan is made without it");
     let partners = outcome.rows.map_or("plan_partners_without_throttling", |_| "plan_partners");
-    format!(
-        "SELECT h.*, p.* EXCEPT (partner_id), o.* EXCEPT (partner_id) FROM ({}) h
+    let rows = format!(
+        "(SELECT h.*, p.* EXCEPT (partner_id), o.* EXCEPT (partner_id) FROM ({}) h
          LEFT JOIN {partners} p ON p.partner_id = h.partner_id
-         LEFT JOIN plan_onboarding o ON o.partner_id = h.partner_id",
+         LEFT JOIN plan_onboarding o ON o.partner_id = h.partner_id)",
         scores::scores_and_signals()
-    )
+    );
+    finite_rows(session, &rows).await
 }
 
 /// Returns the policy and the name of its file.

@@ -12,7 +12,7 @@ use domain::printable;
 use transform::{QueryKind, QueryResult, Session};
 
 use super::alert_tables::{alert_table, is_alert_table};
-use crate::action_plans::condition_error;
+use crate::action_plans::{condition_error, finite_rows};
 use crate::errors::usage_error;
 use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
 use crate::project::Project;
@@ -105,11 +105,16 @@ impl Evaluation<'_> {
             Some(table) => (format!("({})", table.sql), table.is_of_today),
             None => (rule.over.clone(), false),
         };
-        let sql = alert_sql(rule, &from);
-        let rows = match is_of_today {
-            true => self.project.session_up_to_now().await?.sql(&sql).await?,
-            false => self.session.sql(&sql).await?,
+        let now;
+        let session = match is_of_today {
+            true => {
+                now = self.project.session_up_to_now().await?;
+                &now
+            }
+            false => self.session.as_ref(),
         };
+        let rows = finite_rows(session, &from).await?;
+        let rows = session.sql(&alert_sql(rule, &format!("({rows})"))).await?;
         found_alerts(rule, &rows)
     }
 }

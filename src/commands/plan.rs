@@ -10,7 +10,7 @@ use scoring::ScoreOutput;
 use transform::Session;
 
 use crate::action_plans::{
-    PlanMaker, PlanOptions, channels, channels_in_force, check_settings, write_plan,
+    PlanMaker, PlanOptions, channels, channels_in_force, check_settings_and_recipients, write_plan,
 };
 use crate::args::PlanArgs;
 use crate::commands::score_records::author;
@@ -23,7 +23,7 @@ use crate::table::Table;
 /// Makes a plan, writes it to its file and prints it.
 pub(crate) async fn run(project: &Project, options: &PlanArgs) -> anyhow::Result<()> {
     let overrides = overrides(options)?;
-    check_settings(project)?;
+    check_settings_and_recipients(project)?;
     let as_of = project.as_of(options.as_of.as_deref()).await?;
     let (session, scored) = scored_session(project, as_of).await?;
     project.record_run(&session).await?;

@@ -1,6 +1,7 @@
 //! What the tests share: the program in a project, simulated worlds, and real servers.
 //!
 //! - `program`: runs the compiled program in a project of its own
+//! - `fake_clock`: another time for the program
 //! - `simulated_world`: simulated worlds, and what a lake must hold of them
 //! - `metric_files`: the files of a run of all metrics
 //! - `files`: listings of folders
@@ -15,6 +16,7 @@
 //! - `lossy_proxy`: a proxy that loses some of a server's answers
 
 pub(crate) mod action_project;
+pub(crate) mod fake_clock;
 pub(crate) mod files;
 pub(crate) mod gateway;
 pub(crate) mod kafka_broker;

@@ -4,9 +4,12 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::support::fake_clock::move_clock;
 
 /// How long a wait may take.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -26,6 +29,8 @@ GROUP BY partner_id ORDER BY partner_id
 /// A project in a temporary folder.
 pub(crate) struct Project {
     dir: TempDir,
+    /// Seconds by which the clock that the program sees is ahead of the real one.
+    clock_offset: AtomicI64,
 }
 
 /// The exit code and the output of a run of the program.
@@ -46,7 +51,8 @@ impl Project {
 
     /// Creates an empty folder.
     pub(crate) fn empty() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        Self { dir, clock_offset: AtomicI64::new(0) }
     }
 
     /// Returns a path in the project.
@@ -67,7 +73,16 @@ impl Project {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = rapport_command();
         command.current_dir(self.dir.path()).args(arguments);
+        let offset = self.clock_offset.load(Ordering::Relaxed);
+        if offset != 0 {
+            move_clock(&mut command, offset);
+        }
         command
+    }
+
+    /// Moves the clock that the program sees by so many seconds, for the commands made from now on.
+    pub(crate) fn move_clock(&self, seconds: i64) {
+        self.clock_offset.fetch_add(seconds, Ordering::Relaxed);
     }
 
     /// Runs the program, which must succeed, and returns its standard output.

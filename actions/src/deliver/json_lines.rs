@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use domain::Setting;
 use serde::Deserialize;
 
 use super::message::message;
-use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt, TargetIds};
+use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt};
 
 /// Appends deliveries to a file.
 pub(crate) struct JsonLines {
@@ -50,14 +49,6 @@ impl Channel for JsonLines {
 
     fn idempotency(&self) -> Idempotency {
         Idempotency::SearchFirst
-    }
-
-    fn can_read(&self) -> bool {
-        false
-    }
-
-    async fn read(&self, _: &TargetIds) -> Result<Option<Setting>, DeliveryError> {
-        Ok(None)
     }
 
     async fn find(&self, delivery: &Delivery) -> Result<Option<Receipt>, DeliveryError> {

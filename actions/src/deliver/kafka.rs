@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Setting, redact};
+use domain::redact;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::message::message;
 use super::secrets::Secrets;
-use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt, TargetIds};
+use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt};
 
 /// How the cluster is reached.
 pub(crate) struct KafkaSettings {
@@ -171,18 +171,6 @@ impl Channel for Kafka {
     /// Consumers drop a record whose header `key` they have seen.
     fn idempotency(&self) -> Idempotency {
         Idempotency::Keyed
-    }
-
-    fn can_read(&self) -> bool {
-        false
-    }
-
-    async fn read(&self, _: &TargetIds) -> Result<Option<Setting>, DeliveryError> {
-        Ok(None)
-    }
-
-    async fn find(&self, _: &Delivery) -> Result<Option<Receipt>, DeliveryError> {
-        Ok(None)
     }
 
     async fn send(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError> {

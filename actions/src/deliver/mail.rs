@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::secrets::Secrets;
-use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt, TargetIds};
+use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt};
 
 /// The recipient whose address is in the mapping.
 const PARTNER: &str = "partner";
@@ -201,18 +201,6 @@ impl Channel for MailChannel {
 
     fn idempotency(&self) -> Idempotency {
         Idempotency::None
-    }
-
-    fn can_read(&self) -> bool {
-        false
-    }
-
-    async fn read(&self, _: &TargetIds) -> Result<Option<Setting>, DeliveryError> {
-        Ok(None)
-    }
-
-    async fn find(&self, _: &Delivery) -> Result<Option<Receipt>, DeliveryError> {
-        Ok(None)
     }
 
     async fn send(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError> {

@@ -121,14 +121,21 @@ pub trait Channel: Send + Sync {
 
     fn idempotency(&self) -> Idempotency;
 
-    /// Whether [`Channel::read`] can tell the value in force.
-    fn can_read(&self) -> bool;
+    /// Whether [`Channel::read`] can tell the value in force. Most receivers can't be asked.
+    fn can_read(&self) -> bool {
+        false
+    }
 
     /// Returns the value in force at the receiver; `None` where it has none.
-    async fn read(&self, target: &TargetIds) -> Result<Option<Setting>, DeliveryError>;
+    async fn read(&self, _target: &TargetIds) -> Result<Option<Setting>, DeliveryError> {
+        Ok(None)
+    }
 
-    /// Returns the receipt of an earlier attempt with this key, where the receiver can be asked.
-    async fn find(&self, delivery: &Delivery) -> Result<Option<Receipt>, DeliveryError>;
+    /// Returns the receipt of an earlier attempt with this key. It is asked for where the idempotency
+    /// is [`Idempotency::SearchFirst`].
+    async fn find(&self, _delivery: &Delivery) -> Result<Option<Receipt>, DeliveryError> {
+        Ok(None)
+    }
 
     async fn send(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError>;
 }

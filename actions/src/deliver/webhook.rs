@@ -4,14 +4,13 @@ use async_trait::async_trait;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::Setting;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::http::{HttpClient, Request, StatusCodes, header_value};
 use super::message::message;
-use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt, TargetIds};
+use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt};
 
 /// The prefix of a secret.
 const PREFIX: &str = "whsec_";
@@ -57,18 +56,6 @@ impl Channel for Webhook {
 
     fn idempotency(&self) -> Idempotency {
         Idempotency::Keyed
-    }
-
-    fn can_read(&self) -> bool {
-        false
-    }
-
-    async fn read(&self, _: &TargetIds) -> Result<Option<Setting>, DeliveryError> {
-        Ok(None)
-    }
-
-    async fn find(&self, _: &Delivery) -> Result<Option<Receipt>, DeliveryError> {
-        Ok(None)
     }
 
     async fn send(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError> {

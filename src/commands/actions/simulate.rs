@@ -103,7 +103,7 @@ impl<'a> Simulation<'a> {
         let as_of = AsOf::of_day(day);
         let engine = self.project.reading_engine();
         let session = Arc::new(engine.open_session(as_of, None).await?);
-        let partner_rows = partners_sql(&session).await;
+        let partner_rows = partners_sql(&session).await?;
         let tables = PartnerTables::read(&session, &partner_rows).await?;
         let mut history = History::of(&self.entries);
         history.end_grants_changed_outside(&tables.events);

@@ -4,7 +4,9 @@ use actions::{DeliveryOutcome, Plan, StoppedChange};
 use domain::{counted, printable};
 
 use super::list::{OpenAlert, open_alerts, print_alerts};
-use crate::action_plans::{PlanMaker, PlanOptions, channels, channels_in_force, check_settings};
+use crate::action_plans::{
+    PlanMaker, PlanOptions, channels, channels_in_force, check_settings_and_recipients,
+};
 use crate::alerts::evaluate_alerts;
 use crate::args::{CheckAlertsArgs, Format};
 use crate::commands::actions::{Deliverer, failures};
@@ -17,7 +19,7 @@ use crate::project::Project;
 pub(super) async fn run(project: &Project, options: &CheckAlertsArgs) -> anyhow::Result<()> {
     // Nothing is written by a dry run, so nobody has to be named.
     let by = if options.dry_run { String::new() } else { author(options.by.as_deref())? };
-    check_settings(project)?;
+    check_settings_and_recipients(project)?;
     let as_of = project.as_of(options.as_of.as_deref()).await?;
     let (session, scored) = scored_session(project, as_of).await?;
     let maker = PlanMaker::new(project, &session, &scored).await?;

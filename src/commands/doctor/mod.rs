@@ -14,7 +14,7 @@ use std::sync::Arc;
 use domain::{ExchangeRates, counted, printable};
 use transform::{Catalog, Severity};
 
-use crate::action_plans::{Mapping, check_channels};
+use crate::action_plans::{Mapping, check_channels, missing_recipients};
 use crate::args::Format;
 use crate::config::Config;
 use crate::errors::CheckFailed;
@@ -85,11 +85,23 @@ fn check_files(
     });
     checks.result("actions policy", actions, Clone::clone);
     checks.result("channels", check_channels(config), Clone::clone);
+    check_recipients(config, checks);
     let mapping = Mapping::read(config.actions_mapping().as_deref());
     checks.result("mapping.csv", mapping, |m| counted(m.len(), "partner"));
     let queries = runtime.block_on(plan_queries(config));
     checks.result("queries", queries, |n| format!("{} can be planned", counted(*n, "query")));
     rates
+}
+
+/// Compares the recipients of the policy with those that are defined. A policy that can't be read is a
+/// finding of its own.
+fn check_recipients(config: &Config, checks: &mut CheckList) {
+    let given = config.actions_policy().ok().flatten();
+    let text = given.as_ref().map_or(actions::DEFAULT_POLICY, |(_, text)| text);
+    let Ok(policy) = actions::Policy::parse(text) else { return };
+    for found in missing_recipients(config, &policy) {
+        checks.warn("recipients", found, "define it, or mend its name in the policy");
+    }
 }
 
 /// Plans every query and returns how many there are, or the first error.

@@ -74,7 +74,7 @@ pub struct ServeOptions {
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error("can't listen at {address}: {source}")]
+    #[error("can't listen at {address}: {source}; choose another address with --listen")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("{0}")]
     Unsafe(&'static str),

@@ -239,7 +239,7 @@ fn shell_commands(line: &str) -> Vec<Vec<String>> {
                         commands.push(Vec::new());
                         skip = false;
                     }
-                    "|" | ">" | "<" => skip = true,
+                    "|" | ">" | ">>" | "<" => skip = true,
                     _ if skip => {}
                     _ => commands.last_mut().expect("a command").push(finished),
                 }

@@ -106,7 +106,7 @@ fn decisions_on_the_pages_are_those_of_the_commands() {
     assert_eq!(approved.status, 303, "{}", approved.text);
     let log = project.run_ok(&["actions", "log", "--format", "csv"]);
     assert!(log.contains("approved") && log.contains("ada"), "{log}");
-    project.run_ok(&["actions", "apply", &plan]);
+    project.run_ok(&["actions", "apply", &plan, "--by", "ada"]);
     let log = project.run_ok(&["actions", "log", "--format", "csv"]);
     assert!(log.contains("acknowledged"), "{log}");
 }

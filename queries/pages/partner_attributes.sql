@@ -23,6 +23,6 @@ SELECT
   plan,
   manager,
   region,
-  integration_level
+  CAST(integration_level AS VARCHAR) AS integration_level
 FROM partners
 ORDER BY partner_id

@@ -22,9 +22,9 @@ use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::access::cross_site;
 use crate::access::people::{People, Person};
 use crate::access::session::Cookies;
+use crate::access::{cross_site, local_host};
 use crate::answer::Refusal;
 use crate::data_source::{DataSource, SourceError};
 use crate::http_metrics::HttpMetrics;
@@ -236,6 +236,7 @@ impl Drop for AbortOnDrop {
 pub(crate) fn router(app: &Arc<App>) -> Router {
     routes::all(app)
         .layer(middleware::from_fn(refuse_cross_site))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), refuse_other_names))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
         .layer(CompressionLayer::new())
@@ -256,6 +257,14 @@ async fn refuse_cross_site(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     Refusal::new(StatusCode::FORBIDDEN, "A page of another site has sent this form").into_response()
+}
+
+async fn refuse_other_names(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if app.owner().is_none() || local_host::is_named(request.headers()) {
+        return next.run(request).await;
+    }
+    let why = "Where nobody signs in, the server answers to localhost and 127.0.0.1 only";
+    Refusal::new(StatusCode::MISDIRECTED_REQUEST, why).into_response()
 }
 
 async fn add_headers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

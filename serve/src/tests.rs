@@ -466,6 +466,23 @@ async fn pages_have_headers_and_escape_what_events_say() {
 }
 
 #[tokio::test]
+async fn another_name_of_this_machine_reads_nothing_where_nobody_signs_in() {
+    let named = |host: &str| {
+        let request = Request::builder().uri("/api/v1/plan").header(HOST, host);
+        request.body(Body::empty()).expect("a request")
+    };
+    let site = Site::of_owner().await;
+    let answer = site.ask(named("rebound.example")).await;
+    assert_eq!(answer.status(), StatusCode::MISDIRECTED_REQUEST);
+    assert!(!text(answer).await.contains("plan-1"));
+    assert_eq!(site.ask(named("127.0.0.1:8080")).await.status(), StatusCode::OK);
+    // Whoever signs in may reach the server by any name.
+    let site = Site::of_people().await;
+    let answer = site.ask(named("rapport.example")).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn programs_get_json() {
     let site = Site::of_owner().await;
     let json = async |path: &str| -> serde_json::Value {

@@ -31,15 +31,15 @@ pub(crate) fn page(context: &PageContext) -> String {
     let begin = number * ROWS;
     let shown = &found[begin..(begin + ROWS).min(found.len())];
     let all = context.input.health.len();
+    let is_everybody = query.text.is_empty() && query.tier.is_none();
     let lead = html! {
-        b { (format::counted(found.len(), "partner")) } " of " (format::thousands(all as i64))
-        @if query.text.is_empty() && query.tier.is_none() { "." } @else { " " (format::agree(found.len(), "fits", "fit")) "." }
+        @if is_everybody { "All " b { (format::counted(all as i64, "partner")) } "." }
+        @else {
+            b { (format::counted(found.len(), "partner")) } " of " (format::thousands(all as i64)) " "
+            (format::agree(found.len(), "fits", "fit")) "."
+        }
     };
-    let page = Page {
-        breadcrumb: Some(context.current_link()),
-        shows_scores: true,
-        ..Page::new(context, lead)
-    };
+    let page = Page { shows_scores: true, ..Page::new(context, lead) };
     let section = Section {
         subtitle: html! { (query.sort.label()) },
         ..Section::new("found", "Partners", 12, "partner_health")

@@ -19,7 +19,7 @@ pub(crate) fn page(context: &PageContext, row: &HealthRow) -> String {
     let lead = html! {
         "Everything before " (format::date_with_year(context.input.as_of)) ", 00:00 UTC."
     };
-    let page = Page { title, ..Page::new(context, lead) };
+    let page = Page { root: "../../", title, ..Page::new(context, lead) };
     let sections = html! {
         (grid(&[traffic::reliability_section(&page, row), partner::gross_section(&page, row)]))
         (grid(&[traffic::section(&page, row)]))

@@ -56,7 +56,7 @@ const SQL: Option<Permission> = Some(Permission::Sql);
 const USAGE: Option<Permission> = Some(Permission::Usage);
 
 /// Every route.
-pub(crate) static ROUTES: [Route; 37] = [
+pub(crate) static ROUTES: [Route; 39] = [
     of(Method::GET, "/healthz", None, || get(operation::healthz)),
     of(Method::GET, "/readyz", None, || get(operation::readyz)),
     of(Method::GET, "/metrics", Some(Permission::Operate), || get(operation::metrics)),
@@ -69,6 +69,8 @@ pub(crate) static ROUTES: [Route; 37] = [
     of(Method::POST, "/sign-out", None, || post(sign_in::sign_out)),
     of(Method::GET, "/", READ, || get(pages::index)),
     of(Method::GET, "/{page}", READ, || get(pages::page)),
+    of(Method::GET, "/ask.html", READ, || get(pages::ask)),
+    of(Method::GET, "/view/{view}/ask.html", READ, || get(pages::ask)),
     of(Method::POST, "/ask.html", SQL, || post(ask::ask)),
     of(Method::POST, "/ask.csv", SQL, || post(ask::csv)),
     of(Method::POST, "/view/{view}/ask.html", SQL, || post(ask::ask)),

@@ -187,6 +187,11 @@ pub(super) async fn index(parts: Parts) -> Answer {
     PageRequest::new(parts)?.page(INDEX).await
 }
 
+/// Answers with the page of SQL, whose form has the same address.
+pub(super) async fn ask(parts: Parts) -> Answer {
+    PageRequest::new(parts)?.page("ask.html").await
+}
+
 pub(super) async fn page(parts: Parts, Path(path): Path<Page>) -> Answer {
     PageRequest::new(parts)?.page(&path.page).await
 }

@@ -90,7 +90,7 @@ pub(crate) async fn collect(
         input.targets = Targets::default();
     }
     fill_metrics(project, &restricted, scope, &mut input, spinner).await?;
-    let partners = fill_partners(&restricted, made.scored, scope, &mut input).await?;
+    let partners = fill_partners(&restricted, made, scope, &mut input).await?;
     plan_rows::fill(made, &partners, &mut input).await?;
     alert_rows::fill(project, &partners, &mut input).await?;
     lake_rows::fill(project, &mut input).await?;
@@ -370,7 +370,7 @@ struct Attributes {
 /// Adds the rows of partners. Returns the partners that the session is restricted to.
 async fn fill_partners(
     session: &Session,
-    scored: &ScoreOutput,
+    made: &Made<'_>,
     scope: &Scope<'_>,
     input: &mut ReportInput,
 ) -> anyhow::Result<ReportPartners> {
@@ -384,13 +384,15 @@ async fn fill_partners(
         None => ReportPartners::All,
         Some(_) => ReportPartners::These(attributes.keys().cloned().collect()),
     };
-    input.health = scored
+    input.health = made
+        .scored
         .partners
         .iter()
         .filter(|p| partners.include(&p.partner_id))
         .map(|p| health(&p, attributes.get(&p.partner_id)))
         .collect();
-    let history = session.metric("score_history").await?;
+    // The tables of scores hold every partner, whatever a session is restricted to.
+    let history = made.session.metric("score_history").await?;
     input.history = polars_frames::typed_rows::<HistoryRow>(&history)?;
     input.history.retain(|row| partners.include(&row.partner_id));
     let daily = session.metric("partner_traffic").await?;
@@ -403,7 +405,7 @@ async fn fill_partners(
         ("partner_health", "The newest score of each partner", "latest_scores"),
         ("partner_signals", "The signals behind these scores, a row each", "latest_signals"),
     ] {
-        let kept = session.metric(query).await?;
+        let kept = made.session.metric(query).await?;
         table(input, name, what, &partners.rows(&kept)?)?;
     }
     Ok(partners)

@@ -86,7 +86,11 @@ async fn reread_access(settings: ServeSettings, replace: impl Fn(Access)) {
 
 /// Returns who is let in.
 fn access(settings: &ServeSettings) -> anyhow::Result<Access> {
-    let Some(path) = &settings.access else { return Ok(Access::Owner(author(None)?)) };
+    let Some(path) = &settings.access else {
+        // A container may name no user.
+        let name = author(None).unwrap_or_else(|_| "local user".to_owned());
+        return Ok(Access::Owner(name));
+    };
     let text = std::fs::read_to_string(path)
         .map_err(|e| usage_error(format!("{} can't be read: {e}", path.display())))?;
     let people = People::parse(&text);

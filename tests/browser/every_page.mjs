@@ -50,9 +50,9 @@ async function firstLink(tab, path, selector) {
   return `/${await tab.page.locator(selector).first().getAttribute('href')}`;
 }
 
-// What is folded is part of the page.
+// What is folded is part of the page; a menu lies on top of it.
 async function openEverything(page) {
   await page.evaluate(() => {
-    for (const details of document.querySelectorAll('details')) details.open = true;
+    for (const details of document.querySelectorAll('section details')) details.open = true;
   });
 }

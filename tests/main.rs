@@ -58,6 +58,7 @@
 //! - `action_topic`: actions on a real broker
 //! - `alerts`: what people are told of, once, and that it is over
 //! - `served_pages`: the pages of `rapport serve`, over a lake
+//! - `served_in_browser`: the same pages in a browser
 //! - `score_backtest`: history replayed, weights and a risk model fitted and adopted
 //! - `score_explained`: what the explanation of a score says, against SQL
 //! - `score_records`: overrides, judgements, notes and annotations
@@ -117,6 +118,7 @@ mod score_tiers;
 mod scores;
 mod secrets_in_events;
 mod secrets_in_messages;
+mod served_in_browser;
 mod served_pages;
 mod shutdown;
 mod sql_shell;

@@ -33,7 +33,7 @@ pub(crate) fn section(page: &Page) -> Markup {
     let body = html! {
         table {
             thead { tr {
-                (header_cell(Column::Text("Before the last success"))) (header_cell(Column::Number("Partners"))) th.grow {}
+                (header_cell(Column::Text("Before the last success"))) (header_cell(Column::Number("Partners"))) td.grow {}
                 (header_cell(Column::Number("Share"))) th.wide-only scope="col" { "What it means" }
             } }
             tbody { @for (name, label, meaning) in CAUSES { tr {

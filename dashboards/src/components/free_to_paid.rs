@@ -39,10 +39,10 @@ pub(crate) fn section(page: &Page) -> Markup {
         });
     }
     let body = html! {
-        div.scroll { table.touchless {
+        div.scroll tabindex="0" role="group" aria-label="Free to paid" { table.touchless {
             thead { tr {
                 (header_cell(Column::Text("Registered"))) (header_cell(Column::Number("Partners"))) (header_cell(Column::Number("Paid")))
-                th.grow {} (header_cell(Column::Number("Rate"))) th.num.wide-only scope="col" { "Within 30 days" } th.num.wide-only scope="col" { "Within 90 days" }
+                td.grow {} (header_cell(Column::Number("Rate"))) th.num.wide-only scope="col" { "Within 30 days" } th.num.wide-only scope="col" { "Within 90 days" }
                 (header_cell(Column::Number("Median wait"))) th.num.wide-only scope="col" { "Live, not charged" }
             } }
             tbody { @for row in shown { (cohort_row(row)) } }

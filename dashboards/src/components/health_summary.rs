@@ -96,7 +96,7 @@ fn tier_table(input: &ReportInput, counts: &[(Tier, i64, Option<f64>)]) -> Marku
             thead { tr {
                 (header_cell(Column::Text("Tier or stage")))
                 (header_cell(Column::Number("Partners")))
-                th.grow {}
+                td.grow {}
                 @if let Some((day, _)) = &week_ago { th.num.wide-only scope="col" { "Since " (format::date(*day)) } }
                 (header_cell(Column::Number("Share of gross")))
             } }

@@ -23,9 +23,9 @@ pub(crate) fn section(page: &Page) -> Markup {
     }
     let most = rows.iter().map(|row| row.reached).max().unwrap_or(1) as f64;
     let body = html! {
-        div.scroll { table {
+        div.scroll tabindex="0" role="group" aria-label="Onboarding steps" { table {
             thead { tr {
-                (header_cell(Column::Text("Step"))) (header_cell(Column::Number("Taken by"))) th.grow {}
+                (header_cell(Column::Text("Step"))) (header_cell(Column::Number("Taken by"))) td.grow {}
                 (header_cell(Column::Number("Since registration"))) (header_cell(Column::Number("Since the step before")))
                 (header_cell(Column::Number("Waiting before it"))) (header_cell(Column::Number("For, median")))
             } }

@@ -40,7 +40,7 @@ pub(crate) fn section(page: &Page) -> Markup {
     let shown = last(&lines, 12);
     let table = history_table(&columns, shown);
     let body = html! {
-        div.scroll { (table.table) }
+        div.scroll tabindex="0" role="group" aria-label="Revenue bridge" { (table.table) }
         (page.earlier_rows_note(lines.len() - shown.len(), "revenue_bridge"))
     };
     page.section(&section, &body)

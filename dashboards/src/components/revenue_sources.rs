@@ -36,7 +36,7 @@ pub(crate) fn products_section(page: &Page) -> Markup {
     let body = html! {
         table.top {
             thead { tr {
-                (header_cell(Column::Text("Product"))) th.num.sorted scope="col" aria-sort="descending" { "Gross ▾" } th.grow {}
+                (header_cell(Column::Text("Product"))) th.num.sorted scope="col" aria-sort="descending" { "Gross ▾" } td.grow {}
                 (header_cell(Column::Number("Net"))) (header_cell(Column::Number("Paying partners")))
             } }
             tbody { @for row in rows.iter().take(MOST) { tr {
@@ -65,7 +65,7 @@ pub(crate) fn kinds_section(page: &Page) -> Markup {
     let body = html! {
         table {
             thead { tr {
-                (header_cell(Column::Text("Kind"))) (header_cell(Column::Number("Amount"))) th.grow {} (header_cell(Column::Number("Share")))
+                (header_cell(Column::Text("Kind"))) (header_cell(Column::Number("Amount"))) td.grow {} (header_cell(Column::Number("Share")))
             } }
             tbody { @for row in rows.iter().take(MOST) { tr {
                 td.name { b { (format::capitalized(&format::truncate_to_chars(&row.kind, 32))) } }

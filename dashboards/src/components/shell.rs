@@ -115,7 +115,7 @@ impl<'a> Page<'a> {
 
     fn top_bar(&self) -> Markup {
         html! {
-            div.topbar {
+            header.topbar {
                 a.brand href={ (self.root) "index.html" } { (logo()) "Rapport" }
                 details.menu {
                     summary { "Menu" }
@@ -247,7 +247,7 @@ impl<'a> Page<'a> {
                     // The style sheet moves the summary to the title of the section.
                     details class={ "numbers l" (self.link_count(section.source)) } {
                         summary { "Table" }
-                        div.scroll { (table.table) }
+                        div.scroll tabindex="0" role="group" aria-label=(section.title) { (table.table) }
                         (self.earlier_rows_note(table.earlier_rows, section.source))
                     }
                 }

@@ -163,7 +163,7 @@ fn rules_section(page: &Page) -> Markup {
     let most = rules[0].1.0.max(1);
     let body = html! {
         table {
-            thead { tr { (header_cell(Column::Text("Rule"))) (header_cell(Column::Text("Owner"))) th.grow {} th.num.sorted scope="col" aria-sort="descending" { "Open ▾" } } }
+            thead { tr { (header_cell(Column::Text("Rule"))) (header_cell(Column::Text("Owner"))) td.grow {} th.num.sorted scope="col" aria-sort="descending" { "Open ▾" } } }
             tbody { @for (name, (n, owner)) in rules.iter().take(MOST_RULES) { tr {
                 td.name { b { (format::truncate_to_chars(name, NAME_LENGTH)) } }
                 td { bdi { (person(owner)) } }

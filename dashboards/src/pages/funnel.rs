@@ -181,6 +181,6 @@ fn cohort_section(page: &Page) -> Markup {
         })
         .collect();
     let shown = history_table(&columns, &lines);
-    let body = html! { div.scroll { (shown.table) } (page.earlier_rows_note(shown.earlier_rows, "funnel")) };
+    let body = html! { div.scroll tabindex="0" role="group" aria-label="Cohorts" { (shown.table) } (page.earlier_rows_note(shown.earlier_rows, "funnel")) };
     page.section(&section, &body)
 }

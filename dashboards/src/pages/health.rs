@@ -322,11 +322,11 @@ pub(super) fn partners_table(
     let days = context.input.score_days();
     let days = if days.len() >= 2 { days } else { Vec::new() };
     html! {
-        div.scroll { table.all #partners {
+        div.scroll tabindex="0" role="group" aria-label="Partners" { table.all #partners {
             thead { tr {
                 (header_cell(Column::Text("Tier"))) (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Score")))
                 @if !days.is_empty() { th.wide-only scope="col" { "Trend" } }
-                th.num.wide-only.sorted[is_by_impact] scope="col" aria-sort=[is_by_impact.then_some("descending")] { "Share of gross" @if is_by_impact { " ▾" } } th.wide-only {}
+                th.num.wide-only.sorted[is_by_impact] scope="col" aria-sort=[is_by_impact.then_some("descending")] { "Share of gross" @if is_by_impact { " ▾" } } td.wide-only {}
                 th.wide-only scope="col" { "Manager" } (header_cell(Column::Text("Top reason"))) th.num.wide-only scope="col" { "Since" }
             } }
             tbody { @for row in rows { (list_row(context, row, most, &days)) } }

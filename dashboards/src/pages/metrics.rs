@@ -92,7 +92,7 @@ pub(crate) fn docs_page(context: &PageContext) -> String {
 fn query_table(input: &ReportInput, names: &[(&String, Option<&QueryDoc>)]) -> Markup {
     let any_rows = names.iter().any(|(name, _)| input.csv.contains_key(*name));
     html! {
-        div.scroll { table.queries {
+        div.scroll tabindex="0" role="group" aria-label="Metrics" { table.queries {
             thead { tr {
                 th scope="col" { "Name" }
                 th scope="col" { "What it is" }

@@ -114,14 +114,14 @@ fn milestones(row: &PartnerRow) -> Markup {
         ("Last success", row.last_success_at),
     ];
     html! {
-        div.way { ol {
+        div.way { dt.visually-hidden { "Milestones" } dd { ol {
             @for (label, at) in steps {
                 li.open[at.is_none()] {
                     b { (label) }
                     span { (at.map_or_else(|| "not yet".to_owned(), |at| format::date_with_year(at.date_naive()))) }
                 }
             }
-        } }
+        } } }
     }
 }
 

@@ -77,7 +77,7 @@ fn page(context: &PageContext, name: &str, doc: &QueryDoc) -> String {
     sections.push(page.section(
         &section,
         &html! {
-            pre { code { (shown) } }
+            pre tabindex="0" role="group" aria-label="SQL" { code { (shown) } }
             @if is_cut { p.note { "The rest is in " code { (doc.file) } "." } }
         },
     ));
@@ -106,7 +106,7 @@ fn facts(context: &PageContext, name: &str, doc: &QueryDoc) -> Markup {
 
 fn columns(doc: &QueryDoc) -> Markup {
     html! {
-        div.scroll { table.queries {
+        div.scroll tabindex="0" role="group" aria-label="Columns" { table.queries {
             thead { tr {
                 th scope="col" { "Column" } th scope="col" { "Type" } th scope="col" { "Unit" }
                 th scope="col" { "What it is" }
@@ -132,7 +132,7 @@ fn first_rows(doc: &QueryDoc, rows: &[Vec<String>]) -> Markup {
         number.then_some("num")
     };
     html! {
-        div.scroll { table.queries {
+        div.scroll tabindex="0" role="group" aria-label="Rows" { table.queries {
             thead { tr {
                 @for column in &doc.columns { th class=[class(column)] scope="col" { (column.name) } }
             } }

@@ -274,7 +274,7 @@ fn top_section(page: &Page) -> Markup {
     let body = html! {
         table.top {
             thead { tr {
-                th.num.wide-only scope="col" { "Rank" } (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Gross"))) th.num.sorted scope="col" { "Share ▾" } th.grow {}
+                th.num.wide-only scope="col" { "Rank" } (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Gross"))) th.num.sorted scope="col" { "Share ▾" } td.grow {}
                 (header_cell(Column::Number(if before.is_some() { "Change" } else { "" })))
                 th.num.wide-only scope="col" { "Credits" } th.num.wide-only scope="col" { "Refunds" } th.num.wide-only scope="col" { "Net" }
             } }

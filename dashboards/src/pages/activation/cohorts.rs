@@ -38,12 +38,12 @@ pub(super) fn section(page: &Page) -> Markup {
         return page.section(&section, &empty_state("Nobody has registered yet."));
     }
     let body = html! {
-        div.scroll { table.cohorts {
+        div.scroll tabindex="0" role="group" aria-label="Cohorts" { table.cohorts {
             thead { tr {
                 (header_cell(Column::Text("Registered"))) (header_cell(Column::Number("Partners"))) (header_cell(Column::Number("Called")))
                 th.axis scope="col" { "Median time to first call, log scale" (PreEscaped(dots::header())) }
                 (header_cell(Column::Text("p90")))
-                th.grow scope="col" { "Activation rate: live in 30 days" } th {} (header_cell(Column::Text("Cohort")))
+                th.grow scope="col" { "Activation rate: live in 30 days" } td {} (header_cell(Column::Text("Cohort")))
             } }
             tbody { @for (first, activation) in drawn { (cohort_row(first, activation)) } }
         } }

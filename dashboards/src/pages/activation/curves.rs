@@ -253,7 +253,7 @@ impl Milestone {
         let body = html! {
             table.within {
                 thead { tr {
-                    (header_cell(Column::Text("Within"))) th.grow {} (header_cell(Column::Number("All")))
+                    (header_cell(Column::Text("Within"))) td.grow {} (header_cell(Column::Number("All")))
                     @for row in shown { th.num scope="col" { (row.cohort.map_or_else(String::new, format::month)) } }
                 } }
                 tbody { @for (i, (name, _)) in self.spans.iter().enumerate() {

@@ -40,7 +40,7 @@ pub(super) fn section(page: &Page) -> Markup {
         table.touchless {
             thead { tr {
                 (header_cell(Column::Text("Went live"))) (header_cell(Column::Number("Partners"))) (header_cell(Column::Number("Without a ticket")))
-                th.grow {} (header_cell(Column::Number("Rate"))) (header_cell(Column::Number("Tickets before"))) th.num.wide-only scope="col" { "Median days to live" }
+                td.grow {} (header_cell(Column::Number("Rate"))) (header_cell(Column::Number("Tickets before"))) th.num.wide-only scope="col" { "Median days to live" }
             } }
             tbody { @for row in shown { (month_row(row, is_running(row.cohort_month))) } }
         }

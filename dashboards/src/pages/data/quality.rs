@@ -147,7 +147,7 @@ pub(super) fn rejected_section(page: &Page) -> Markup {
     });
     let body = html! {
         table {
-            thead { tr { (header_cell(Column::Text("Why"))) th.grow {} (header_cell(Column::Number("Records"))) } }
+            thead { tr { (header_cell(Column::Text("Why"))) td.grow {} (header_cell(Column::Number("Records"))) } }
             tbody { @for row in rows.iter().take(MOST_REASONS) { tr {
                 td { b { (reason(&row.reason)) } br; span.quiet { (stream_name(&row.stream)) } }
                 td.grow { (bar(row.records as f64 / most as f64, "negative", false)) }

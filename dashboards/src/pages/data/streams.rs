@@ -33,10 +33,10 @@ pub(super) fn section(page: &Page) -> Markup {
     }
     let most = streams.iter().filter_map(behind).max().unwrap_or(0).max(1);
     let body = html! {
-        div.scroll { table.streams {
+        div.scroll tabindex="0" role="group" aria-label="Streams" { table.streams {
             thead { tr {
                 (header_cell(Column::Text("Stream"))) (header_cell(Column::Text("State"))) (header_cell(Column::Text("Complete to")))
-                (header_cell(Column::Number("Behind"))) th.grow.wide-only {}
+                (header_cell(Column::Number("Behind"))) td.grow.wide-only {}
                 (header_cell(Column::Number("Partitions"))) (header_cell(Column::Number("Files")))
                 th.wide-only scope="col" { "Slowest" }
             } }

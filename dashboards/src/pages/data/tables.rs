@@ -74,9 +74,9 @@ pub(super) fn tables_section(page: &Page) -> Markup {
     });
     let most = rows[0].bytes.max(1);
     let body = html! {
-        div.scroll { table.lake {
+        div.scroll tabindex="0" role="group" aria-label="Tables" { table.lake {
             thead { tr {
-                (header_cell(Column::Text("Table"))) (header_cell(Column::Number("Rows"))) th.num.sorted scope="col" aria-sort="descending" { "Size ▾" } th.grow.wide-only {}
+                (header_cell(Column::Text("Table"))) (header_cell(Column::Number("Rows"))) th.num.sorted scope="col" aria-sort="descending" { "Size ▾" } td.grow.wide-only {}
                 (header_cell(Column::Number("Files"))) (header_cell(Column::Number("Small files"))) (header_cell(Column::Number("Copies dropped")))
                 (header_cell(Column::Number("Erased"))) (header_cell(Column::Number("Retired"))) (header_cell(Column::Number("Version")))
             } }

@@ -32,10 +32,10 @@ pub(super) fn section(page: &Page) -> Markup {
     }
     let most = shown.first().map_or(1, |row| row.calls).max(1);
     let body = html! {
-        div.scroll { table.endpoints {
+        div.scroll tabindex="0" role="group" aria-label="Endpoints" { table.endpoints {
             thead { tr {
                 (header_cell(Column::Text("Endpoint"))) th.wide-only scope="col" { "Product" } (header_cell(Column::Number("Partners")))
-                th.num.sorted scope="col" aria-sort="descending" { "Calls ▾" } th.share.wide-only {}
+                th.num.sorted scope="col" aria-sort="descending" { "Calls ▾" } td.share.wide-only {}
                 (header_cell(Column::Number("Success"))) (header_cell(Column::Number("Ours: 5xx"))) (header_cell(Column::Number("Ours: 429"))) (header_cell(Column::Number("Theirs: 4xx")))
                 (header_cell(Column::Number("Mean latency")))
             } }

@@ -44,7 +44,7 @@ pub(super) fn throttled_section(page: &Page) -> Markup {
         table.top {
             thead { tr {
                 (header_cell(Column::Text("Partner"))) th.num.sorted scope="col" aria-sort="descending" { "Throttled ▾" } (header_cell(Column::Number("Busiest minute"))) (header_cell(Column::Number("Quota")))
-                th.num scope="col" { "Used" } th.share.wide-only {}
+                th.num scope="col" { "Used" } td.share.wide-only {}
             } }
             tbody { @for row in shown.iter().take(MOST) { tr {
                 td.name { (partner_link::by_id(page.context.partners, &row.partner_id)) }

@@ -49,9 +49,9 @@ pub(super) fn products_section(page: &Page) -> Markup {
     }
     let most = shown.first().map_or(1, |row| row.calls).max(1);
     let body = html! {
-        div.scroll { table {
+        div.scroll tabindex="0" role="group" aria-label="Products" { table {
             thead { tr {
-                (header_cell(Column::Text("Product"))) (header_cell(Column::Number("Partners"))) th.num.sorted scope="col" aria-sort="descending" { "Calls ▾" } th.grow.wide-only {}
+                (header_cell(Column::Text("Product"))) (header_cell(Column::Number("Partners"))) th.num.sorted scope="col" aria-sort="descending" { "Calls ▾" } td.grow.wide-only {}
                 th.num.wide-only scope="col" { "On month before" } (header_cell(Column::Number("Success"))) (header_cell(Column::Number("p95")))
             } }
             tbody { @for row in shown.iter().take(MOST) { tr {
@@ -102,7 +102,7 @@ pub(super) fn versions_section(page: &Page) -> Markup {
     let body = html! {
         table {
             thead { tr {
-                (header_cell(Column::Text("Version"))) th.grow.wide-only {} (header_cell(Column::Number("Share"))) (header_cell(Column::Number("Partners")))
+                (header_cell(Column::Text("Version"))) td.grow.wide-only {} (header_cell(Column::Number("Share"))) (header_cell(Column::Number("Partners")))
                 (header_cell(Column::Text("Sunset")))
             } }
             tbody { @for row in shown.iter().take(MOST) { tr {

@@ -86,7 +86,7 @@ pub(super) fn section(page: &Page) -> Markup {
         section.note = Some(html! { "The furthest from their target are shown; the CSV has all." });
     }
     let body = html! {
-        div.scroll { table.top {
+        div.scroll tabindex="0" role="group" aria-label="Promises" { table.top {
             thead { tr {
                 (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Availability"))) (header_cell(Column::Number("Promised")))
                 (header_cell(Column::Number("p99"))) (header_cell(Column::Number("Promised")))

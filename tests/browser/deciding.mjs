@@ -1,0 +1,108 @@
+// The forms by which people decide, with and without JavaScript.
+
+export async function deciding(site) {
+  for (const javaScriptEnabled of [true, false]) {
+    const name = (flow) => (javaScriptEnabled ? flow : `${flow} without JavaScript`);
+    await site.flow(name('override'), { javaScriptEnabled }, override);
+    await site.flow(name('note'), { javaScriptEnabled }, note);
+    await site.flow(name('refused form'), { javaScriptEnabled }, refused);
+    await site.flow(name('one change'), { javaScriptEnabled }, oneChange);
+    await site.flow(name('alerts'), { javaScriptEnabled }, alerts);
+  }
+  await site.flow('all of a rule', { javaScriptEnabled: false }, allOfARule);
+}
+
+async function toAPartner(tab, page) {
+  await tab.go('/partners.html?tier=healthy&sort=score');
+  await page.click('td.name a >> nth=0');
+}
+
+async function override(tab, page) {
+  await toAPartner(tab, page);
+  const partner = tab.path();
+  await page.selectOption('select[name=tier]', 'at_risk');
+  await page.fill('input[name=days]', '7');
+  await page.fill('input[name=reason]', 'They told us <b>they leave</b>');
+  await page.click('button:text("Set the tier")');
+  await page.waitForSelector('.notice');
+  tab.check(tab.path() === partner, 'the form leads to another page');
+  await tab.notice(/at risk/i);
+  tab.check((await tab.text('.facts')).includes('At risk'), 'the tier that was set is not shown');
+  tab.check((await page.locator('main b:text("they leave")').count()) === 0, 'the reason is read as HTML');
+  await tab.examine();
+  await page.reload();
+  tab.check((await page.locator('.notice').count()) === 0, 'the notice stays');
+  await page.selectOption('select[name=tier]', '');
+  await page.fill('input[name=reason]', 'They stay');
+  await page.click('button:text("Set the tier")');
+  await page.waitForSelector('.notice');
+  await tab.notice(/end/i);
+  tab.check((await tab.text('.facts')).includes('Healthy'), 'the computed tier is not shown again');
+}
+
+async function note(tab, page) {
+  await toAPartner(tab, page);
+  await page.fill('input[name=text]', 'Spoke with their engineers');
+  await page.click('button:text("Keep the note")');
+  await page.waitForSelector('.notice');
+  tab.check((await tab.text('main')).includes('Spoke with their engineers'), 'the note is not shown');
+}
+
+// What the form itself does not stop, the server does.
+async function refused(tab, page) {
+  await toAPartner(tab, page);
+  await page.evaluate(() => document.querySelectorAll('input[name=days]').forEach((field) => (field.max = '999')));
+  await page.fill('input[name=days]', '500');
+  await page.fill('input[name=reason]', 'Too long');
+  await page.click('button:text("Set the tier")');
+  await page.waitForSelector('.notice.refused');
+  await tab.notice(/nothing was recorded/i);
+  await tab.examine();
+}
+
+async function oneChange(tab, page) {
+  await tab.go('/actions.html');
+  const waiting = () => page.locator('.changes .decide').count();
+  const before = await waiting();
+  tab.check(before >= 2, `${before} changes wait for a person`);
+  await page.click('.changes .decide button:text-is("Approve") >> nth=0');
+  await page.waitForSelector('.notice');
+  await tab.notice(/1 change approved/);
+  tab.check((await waiting()) === before - 1, `${await waiting()} changes wait after one of ${before} is approved`);
+  await page.click('.changes .decide summary:text("Reject") >> nth=0');
+  await page.fill('.changes .decide details[open] input[name=reason]', 'Not this month');
+  await page.click('.changes .decide details[open] button');
+  await page.waitForSelector('.notice');
+  await tab.notice(/1 change rejected/);
+  tab.check((await waiting()) === before - 2, `${await waiting()} changes wait after one more is rejected`);
+  tab.check((await tab.text('main')).includes('Not this month'), 'the log has no reason');
+}
+
+// All changes of a rule need a second click, which says how many they are.
+async function allOfARule(tab, page) {
+  await tab.go('/actions.html');
+  const before = await page.locator('.changes .decide').count();
+  await page.click('.rules .decide summary:text("Approve all") >> nth=0');
+  const button = page.locator('.rules .decide details[open] button');
+  const asked = await button.textContent();
+  tab.check(/^Yes, approve \d+ changes?$/.test(asked), `the question is ${asked}`);
+  await button.click();
+  await page.waitForSelector('.notice');
+  await tab.notice(new RegExp(`${asked.match(/\d+/)[0]} changes? approved`));
+  const after = await page.locator('.changes .decide').count();
+  tab.check(after < before, `${after} of ${before} changes wait after all of a rule are approved`);
+}
+
+async function alerts(tab, page) {
+  await tab.go('/alerts.html');
+  if ((await page.locator('.decide').count()) === 0) return tab.find('no alert is open');
+  await page.click('.decide summary:text("Note") >> nth=0');
+  await page.fill('.decide details[open] input[name=text]', 'We look into it');
+  await page.click('.decide details[open] button');
+  await page.waitForSelector('.notice');
+  await page.click('.decide summary:text("Snooze") >> nth=0');
+  await page.fill('.decide details[open] input[name=reason]', 'Known until Friday');
+  await page.click('.decide details[open] button');
+  await page.waitForSelector('.notice');
+  await tab.notice(/snooze/i);
+}

@@ -62,7 +62,8 @@ fn people_sign_in_and_see_what_is_theirs() {
         return;
     }
     let project = simulated_project("30", "5000", "60");
-    let row = "SELECT manager, partner_id FROM partners WHERE manager IS NOT NULL ORDER BY partner_id";
+    let row =
+        "SELECT manager, partner_id FROM partners WHERE manager IS NOT NULL ORDER BY partner_id";
     let row = project.query_rows(row).remove(0);
     let (manager, partner_id) = row.split_once(',').expect("two columns");
     let mut access = String::new();

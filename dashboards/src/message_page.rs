@@ -3,6 +3,8 @@
 use domain::printable_lines;
 use maud::{DOCTYPE, html};
 
+use crate::components::shell::logo;
+
 /// A page of the server that shows no figures.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MessagePage<'a> {
@@ -31,8 +33,9 @@ impl MessagePage<'_> {
                 }
                 body.message {
                     main #main {
+                        p.brand { (logo()) "Rapport" }
                         h1 { (self.title) }
-                        @if !self.text.is_empty() { p.lead { (self.text.trim_end_matches('.')) "." } }
+                        @if !self.text.is_empty() { p.lead role=[self.has_sign_in.then_some("alert")] { (self.text.trim_end_matches('.')) "." } }
                         @if self.has_sign_in {
                             form method="post" action="/sign-in" {
                                 input type="hidden" name="return_to" value=(self.return_to);

@@ -42,7 +42,7 @@ pub(crate) fn partner_section(page: &Page, row: &HealthRow) -> Option<Markup> {
 }
 
 /// Returns whether the reader may decide on the changes of the plan that the page shows.
-pub(crate) fn may_decide_on_plan(page: &Page) -> bool {
+fn may_decide_on_plan(page: &Page) -> bool {
     page.context.live.is_some_and(|live| live.can_decide) && !plan_id(page).is_empty()
 }
 
@@ -51,6 +51,9 @@ pub(crate) fn for_change(page: &Page, row: &PlanRow) -> Markup {
     if !may_decide_on_plan(page) || !row.needs_approval {
         return html! {};
     }
+    // The buttons of a list sound alike without the name.
+    let whose =
+        html! { span.visually-hidden { " for " (page.context.partners.label(&row.partner_id)) } };
     let fields = html! {
         (hidden("plan", plan_id(page)))
         (hidden("rule", &row.rule_id))
@@ -58,7 +61,7 @@ pub(crate) fn for_change(page: &Page, row: &PlanRow) -> Markup {
     };
     html! {
         div.decide {
-            form method="post" action={ (page.root) "decisions/approve" } { (fields) button type="submit" { "Approve" } }
+            form method="post" action={ (page.root) "decisions/approve" } { (fields) button type="submit" { "Approve" (whose) } }
             (rejection(page, &fields, "Reject"))
         }
     }

@@ -2,24 +2,27 @@
   var table = document.getElementById('partners'), place = document.getElementById('search');
   if (!table || !place) return;
   var body = table.tBodies[0], rows = Array.prototype.slice.call(body.rows);
-  var box = document.createElement('input');
-  box.type = 'search';
-  box.placeholder = 'Search this page';
-  box.setAttribute('aria-label', box.placeholder);
-  place.appendChild(box);
-  var count = document.createElement('span');
-  count.className = 'visually-hidden';
-  count.setAttribute('role', 'status');
-  place.appendChild(count);
-  box.addEventListener('input', function () {
-    var wanted = box.value.toLowerCase();
-    var shown = 0;
-    rows.forEach(function (row) {
-      row.hidden = row.textContent.toLowerCase().indexOf(wanted) < 0;
-      if (!row.hidden) shown++;
+  if (!document.querySelector('form.search')) addSearch();
+  function addSearch() {
+    var box = document.createElement('input');
+    box.type = 'search';
+    box.placeholder = 'Search this page';
+    box.setAttribute('aria-label', box.placeholder);
+    place.appendChild(box);
+    var count = document.createElement('span');
+    count.className = 'visually-hidden';
+    count.setAttribute('role', 'status');
+    place.appendChild(count);
+    box.addEventListener('input', function () {
+      var wanted = box.value.toLowerCase();
+      var shown = 0;
+      rows.forEach(function (row) {
+        row.hidden = row.textContent.toLowerCase().indexOf(wanted) < 0;
+        if (!row.hidden) shown++;
+      });
+      count.textContent = shown + ' of ' + rows.length + ' shown';
     });
-    count.textContent = shown + ' of ' + rows.length + ' shown';
-  });
+  }
   function key(row, i) {
     var text = row.cells[i].textContent.trim(), number = parseFloat(text.replace(/,/g, '').replace('\u2212', '-'));
     return isNaN(number) ? text.toLowerCase() : number;

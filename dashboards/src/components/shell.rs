@@ -301,7 +301,7 @@ pub(crate) fn empty_state(sentence: &str) -> Markup {
     html! { p.empty { (sentence) } }
 }
 
-fn logo() -> Markup {
+pub(crate) fn logo() -> Markup {
     PreEscaped(
         r#"<svg class="mark" viewBox="0 0 22 16" aria-hidden="true"><circle class="a" cx="8" cy="8" r="6"/><circle class="b" cx="14" cy="8" r="6"/></svg>"#
             .to_owned(),

@@ -177,7 +177,10 @@ fn rules_section(page: &Page) -> Markup {
 
 fn steps_section(page: &Page) -> Markup {
     let section = Section {
-        subtitle: html! { "The pages only show; these commands do" },
+        subtitle: match page.context.live {
+            Some(_) => html! { "On the command line; the forms above do the same" },
+            None => html! { "The pages only show; these commands do" },
+        },
         ..Section::new("steps", "What to do with one", 5, "")
     };
     let steps = [

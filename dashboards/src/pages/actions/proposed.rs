@@ -82,17 +82,18 @@ pub(super) fn rules_section(page: &Page) -> Markup {
     if rules.len() > MOST_RULES {
         section.note = Some(html! { "The first rules are shown; the CSV has all." });
     }
-    let decides = decision_forms::may_decide_on_plan(page);
     let line = |name: Markup, rule: &RuleTotals, is_total: bool| {
         html! {
             tr.total[is_total] {
-                td.name { (name) }
+                td.name {
+                    (name)
+                    @if !is_total { (decision_forms::for_rule(page, rule.rule_id, rule.waiting)) }
+                }
                 td.num { b { (format::thousands(rule.changes)) } }
                 td.num { (format::thousands(rule.partners.len())) }
                 td.num { (format::thousands(rule.waiting)) }
                 td.num { (format::thousands(rule.stopped)) }
                 td.num.wide-only { @if rule.has_quotas { (format::signed_integer(rule.per_minute)) " a minute" } @else { "–" } }
-                @if decides { td { @if !is_total { (decision_forms::for_rule(page, rule.rule_id, rule.waiting)) } } }
             }
         }
     };
@@ -101,7 +102,6 @@ pub(super) fn rules_section(page: &Page) -> Markup {
             thead { tr {
                 (header_cell(Column::Text("Rule"))) (header_cell(Column::Number("Changes"))) (header_cell(Column::Number("Partners")))
                 (header_cell(Column::Number("For a person"))) (header_cell(Column::Number("Stopped"))) th.num.wide-only scope="col" { "Quota, calls" }
-                @if decides { (header_cell(Column::Text("Decide"))) }
             } }
             tbody {
                 @for (name, rule) in rules.iter().take(MOST_RULES) {

@@ -152,7 +152,10 @@ export class Tab {
   async axe(state, runOnly = { type: 'tag', values: RULES }) {
     if (!(await this.page.evaluate(() => Boolean(window.axe)))) await this.page.evaluate(AXE);
     const violations = await this.page.evaluate(async (runOnly) => {
-      const found = await window.axe.run(document, {
+      // The rows of a table are alike; its first ones stand for all.
+      const alike = 'tbody tr:nth-child(n+6), .todo li:nth-child(n+6)';
+      const exclude = [...document.querySelectorAll(alike)];
+      const found = await window.axe.run({ include: [document], exclude }, {
         runOnly,
         resultTypes: ['violations'],
         // There are no frames, and the style sheet is there already.

@@ -69,6 +69,8 @@ fn pages_are_served_filtered_and_found_again() {
         format!("/view/{}", link.split('"').next().unwrap_or_default().replace("&amp;", "&"));
     let before = server.get(&link);
     assert_eq!(before.status, 200, "{}", before.text);
+    let ahead = server.get("/view/as_of=2999-01-01/health.html");
+    assert!(ahead.status == 400 && ahead.text.contains("lies after"), "{}", ahead.text);
     let gone = server.get("/view/run=999999/health.html");
     assert!(gone.status >= 400 && gone.text.contains("no run"), "{}", gone.text);
     assert_eq!(server.get(&link).text, before.text);

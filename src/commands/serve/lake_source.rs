@@ -126,6 +126,13 @@ impl ServedLake {
             Some(day) => AsOf::of_day(domain::Day::of_date(day)),
             None => found.as_of,
         };
+        if as_of.micros() > found.as_of.micros() {
+            let newest = found.as_of.day();
+            return Err(usage_error(format!(
+                "as_of {} lies after the data of this run, which is complete to {newest}",
+                as_of.day()
+            )));
+        }
         let made = of_run(&project, &found, as_of).await;
         let (session, scored, plan) = made.map_err(|error| explained(&found, error))?;
         Ok(Base { project, session, scored, plan, run: Some(run.to_owned()) })

@@ -1,17 +1,18 @@
 //! What a served page has and a file has not: filters, forms, a list that is searched.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::Tier;
 
-/// What a served page shows besides the report.
-#[derive(Debug, Clone, Default)]
+/// What a served page shows besides the report. Two readers with equal values see the same page.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct LivePage {
     /// The attributes that restrict the report, with their values, such as `segment`.
     pub filters: BTreeMap<String, String>,
     /// The values that an attribute can have, by attribute.
-    pub choices: BTreeMap<String, Vec<String>>,
+    pub choices: Arc<BTreeMap<String, Vec<String>>>,
     /// Whether the day of the report was chosen. Otherwise it is the newest one.
     pub is_day_chosen: bool,
     /// The URL that shows the same figures later, relative to the server.
@@ -37,7 +38,7 @@ pub struct LivePage {
 }
 
 /// What the page of SQL shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct SqlPage {
     pub query: String,
     pub result: Option<SqlResult>,
@@ -46,7 +47,7 @@ pub struct SqlPage {
 }
 
 /// What became of a query.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SqlResult {
     Rows {
         columns: Vec<String>,
@@ -59,14 +60,14 @@ pub enum SqlResult {
 }
 
 /// Why there is no newer data.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LiveOutage {
     pub since: DateTime<Utc>,
     pub why: String,
 }
 
 /// What became of a form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Notice {
     pub text: String,
     /// Whether the form was refused.
@@ -74,7 +75,7 @@ pub struct Notice {
 }
 
 /// Which partners the list of partners shows, and in which order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct PartnerListQuery {
     /// A part of a name or an id, in any case.
     pub text: String,
@@ -85,7 +86,7 @@ pub struct PartnerListQuery {
 }
 
 /// The order of the list of partners.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum PartnerSort {
     /// The largest share of gross revenue first.
     #[default]

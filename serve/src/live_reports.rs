@@ -19,6 +19,9 @@ const COMPUTED_AT_ONCE: usize = 2;
 /// What a report weighs at least in the cache, in rows: its metrics take memory too.
 const LEAST_ROWS: usize = 20_000;
 
+/// What the texts of a [`LivePage`] take about, in bytes.
+const LIVE_PAGE_BYTES: usize = 1024;
+
 /// The newest report, and what belongs to it.
 pub(crate) struct Newest {
     /// Counts the states of the lake that were seen.
@@ -26,7 +29,7 @@ pub(crate) struct Newest {
     state: LakeState,
     report: Arc<Report>,
     /// The values of the filters.
-    pub(crate) choices: BTreeMap<String, Vec<String>>,
+    pub(crate) choices: Arc<BTreeMap<String, Vec<String>>>,
     /// When it was made.
     pub(crate) made_at: DateTime<Utc>,
 }
@@ -46,13 +49,12 @@ struct ReportKey {
     view: View,
 }
 
-/// What a rendered page depends on besides its report.
+/// All that a rendered page depends on, so that nobody gets a page made for somebody else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PageKey {
     report: ReportKey,
     path: String,
-    /// What the reader sees, written down: forms, the list of partners, an outage.
-    reader: String,
+    live: LivePage,
 }
 
 /// A rendered page.
@@ -85,7 +87,7 @@ pub(crate) struct LiveReports {
 impl LiveReports {
     pub(crate) fn new(source: Arc<dyn DataSource>, sizes: CacheSizes) -> Self {
         let bytes = |key: &PageKey, page: &RenderedPage| {
-            let bytes = page.html.len() + key.path.len() + key.reader.len();
+            let bytes = page.html.len() + key.path.len() + LIVE_PAGE_BYTES;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let rows = |_: &ReportKey, report: &Arc<Report>| {
@@ -138,7 +140,7 @@ impl LiveReports {
             return Ok(false);
         }
         let report = self.compute(&View::default()).await?;
-        let choices = choices(&report);
+        let choices = Arc::new(choices(&report));
         let generation = before.map_or(1, |before| before.generation + 1);
         let newest = Newest { generation, state, report, choices, made_at: now };
         *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(newest));
@@ -207,12 +209,12 @@ impl LiveReports {
                 rendered.await.ok().flatten().map(RenderedPage::new)
             }
         };
-        if live.notice.is_some() {
+        // What became of a form and the queries of a person are shown to one reader.
+        if live.notice.is_some() || live.sql.is_some() {
             return Ok(render.await);
         }
-        let reader =
-            format!("{:?} {} {} {:?}", live.list, live.can_decide, live.is_signed_in, live.outage);
-        let key = PageKey { report: key(&newest, view), path: path.to_owned(), reader };
+        let key =
+            PageKey { report: key(&newest, view), path: path.to_owned(), live: live.clone() };
         Ok(self.pages.optionally_get_with(key, render).await)
     }
 

@@ -392,6 +392,40 @@ async fn a_report_and_a_page_are_computed_once() {
 }
 
 #[tokio::test]
+async fn nobody_gets_a_page_that_was_made_for_somebody_else() {
+    const ROLES: [Role; 4] = [Role::Engineer, Role::Manager, Role::Leadership, Role::Partner];
+    let paths = [
+        "/index.html",
+        "/health.html",
+        "/partners.html",
+        "/partners.html?q=a",
+        "/partners/p-1.html",
+        "/actions.html",
+        "/metrics.html",
+        "/view/segment=startup/index.html",
+        "/view/as_of=2026-03-31/index.html",
+        "/ask.html",
+    ];
+    for backwards in [false, true] {
+        let shared = Site::of_people().await;
+        for path in paths {
+            let mut roles = ROLES;
+            if backwards {
+                roles.reverse();
+            }
+            for role in roles {
+                let of_role = || request(Method::GET, path, Some(role));
+                let answer = shared.ask(of_role()).await;
+                let alone = Site::of_people().await.ask(of_role()).await;
+                let what = format!("{path} as {}", role.name());
+                assert_eq!(answer.status(), alone.status(), "{what}");
+                assert_eq!(text(answer).await, text(alone).await, "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_outage_leaves_the_last_figures_and_says_so() {
     let site = Site::of_owner().await;
     assert!(!text(site.get("/index.html").await).await.contains("could not be read"));

@@ -22,7 +22,7 @@ pub(crate) fn form(context: &PageContext, live: &LivePage) -> Markup {
             summary { "Filter" @if count > 0 { " (" (count) ")" } }
             form method="get" {
                 label { span { "As of" } input type="date" name="as_of" value=[live.is_day_chosen.then(|| newest.to_string())]; }
-                @for (attribute, values) in &live.choices {
+                @for (attribute, values) in live.choices.as_ref() {
                     label {
                         span { (label(attribute)) }
                         select name=(attribute) {

@@ -116,10 +116,10 @@ pub(super) fn live_page(
     report: &Report,
 ) -> LivePage {
     let newest = app.reports.newest();
-    let mut choices = newest.map(|newest| newest.choices.clone()).unwrap_or_default();
+    let mut choices = newest.map(|newest| Arc::clone(&newest.choices)).unwrap_or_default();
     if reader.person.only_manager().is_some() {
         // A manager sees its own partners, and can choose no others.
-        choices.remove("manager");
+        Arc::make_mut(&mut choices).remove("manager");
     }
     let pinned = View {
         as_of: Some(report.input().as_of),

@@ -54,6 +54,18 @@ fn every_page_and_form_works_in_a_browser() {
     let project = simulated_project("60", "20000", "120");
     let server = PageServer::start(&project);
     examine("open", &server, &Value::Null);
+    // The files that Chromium makes of pages and charts.
+    let print = |path: &str, kind: &str| {
+        let file = server.get_bytes(path);
+        let is_kind = file.windows(kind.len()).take(2).any(|window| window == kind.as_bytes());
+        assert!(is_kind, "{path}: {}", String::from_utf8_lossy(&file));
+    };
+    print("/growth.html?as=pdf", "%PDF");
+    print("/view/segment=startup/growth.html?as=pdf", "%PDF");
+    print("/growth.html?chart=churn&as=png", "PNG");
+    print("/growth.html?chart=churn&as=svg", "<svg xmlns=");
+    assert_eq!(server.get("/growth.html?chart=nothing&as=png").status, 404);
+    assert_eq!(server.get("/growth.html?chart=churn&as=gif").status, 400);
 }
 
 #[test]

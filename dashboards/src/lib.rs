@@ -18,6 +18,7 @@
 //! - `pages`: the lists of pages, and a file for each page
 //! - `components`: the parts of pages
 //! - `charts`: drawings as SVG
+//! - `chart_file`: the charts of a section as a drawing of their own
 //! - `tiers`: the labels and colours of the tiers
 //! - `months`: calendar months
 //! - `timestamps`: instants in data files
@@ -31,6 +32,7 @@
 
 mod action_rows;
 mod atomic_folder;
+mod chart_file;
 mod charts;
 mod components;
 mod csvw;
@@ -65,6 +67,7 @@ pub use action_rows::{
     ActionLogRow, AlertRow, GuardrailEffect, GuardrailHit, PlanFacts, PlanRow, StoppedRow,
     UnlikeRow,
 };
+pub use chart_file::{ChartFile, chart_file};
 pub use error::ReportError;
 pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};

@@ -35,6 +35,11 @@ pub struct LivePage {
     pub sql: Option<SqlPage>,
     /// Whether a partner itself reads, who sees the page and no way to others.
     pub is_for_partner: bool,
+    /// Whether the server makes PDF and PNG files.
+    pub can_print: bool,
+    /// For the page that a PDF is printed from: the URL that its links start from. Such a page has its
+    /// style within and no script.
+    pub printed_from: Option<String>,
 }
 
 /// What the page of SQL shows.

@@ -7,6 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use dashboards::MessagePage;
 use serde_json::json;
 
+use crate::chromium::ChromiumError;
 use crate::data_source::SourceError;
 use crate::live_reports::RenderedPage;
 
@@ -50,6 +51,18 @@ impl From<SourceError> for Refusal {
             SourceError::Failed(why) => {
                 tracing::warn!(%why, "the lake could not answer");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
+            }
+        }
+    }
+}
+
+impl From<ChromiumError> for Refusal {
+    fn from(error: ChromiumError) -> Self {
+        match error {
+            ChromiumError::Missing => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            ChromiumError::TimedOut | ChromiumError::Failed(_) => {
+                tracing::warn!(%error, "no file was made");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
         }
     }

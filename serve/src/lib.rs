@@ -11,11 +11,13 @@
 //! - `access`: who may see and do what
 //! - `routes`: what is at which URL
 //! - `answer`: the kinds of answers, errors included
+//! - `chromium`: pages as PDF and charts as PNG
 //! - `http_metrics`: the figures for Prometheus
 //! - `server`: listening, limits and headers
 
 mod access;
 mod answer;
+mod chromium;
 mod data_source;
 mod http_metrics;
 mod live_reports;

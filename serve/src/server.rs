@@ -1,6 +1,7 @@
 //! Listening, limits and headers.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ use crate::access::people::{People, Person};
 use crate::access::session::Cookies;
 use crate::access::{cross_site, local_host};
 use crate::answer::Refusal;
+use crate::chromium::Chromium;
 use crate::data_source::{DataSource, SourceError};
 use crate::http_metrics::HttpMetrics;
 use crate::live_reports::{CacheSizes, LiveReports};
@@ -69,6 +71,8 @@ pub struct ServeOptions {
     pub report_rows: u64,
     /// The bytes of rendered pages in memory.
     pub page_bytes: u64,
+    /// The program that makes PDF and PNG files, if there is one.
+    pub chromium: Option<PathBuf>,
 }
 
 /// Why the server does not run.
@@ -92,7 +96,8 @@ pub(crate) struct App {
     pub(crate) cookies: Cookies,
     pub(crate) metrics: HttpMetrics,
     pub(crate) histories: QueryHistories,
-    is_behind_tls: bool,
+    pub(crate) chromium: Chromium,
+    pub(crate) is_behind_tls: bool,
 }
 
 impl App {
@@ -108,6 +113,7 @@ impl App {
             cookies: Cookies { key, is_secure: options.is_behind_tls },
             metrics: HttpMetrics::new(),
             histories: QueryHistories::default(),
+            chromium: Chromium::new(options.chromium.clone()),
             is_behind_tls: options.is_behind_tls,
         }
     }

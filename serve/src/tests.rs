@@ -166,6 +166,7 @@ impl Site {
             refresh_every: std::time::Duration::from_secs(1),
             report_rows: 1 << 20,
             page_bytes: 1 << 20,
+            chromium: None,
         };
         let app = Arc::new(App::new(lake.clone(), &options));
         app.reports.refresh(chrono::Utc::now()).await.expect("the first report");
@@ -568,6 +569,7 @@ fn an_address_beyond_this_machine_needs_people_and_tls() {
         refresh_every: std::time::Duration::from_secs(1),
         report_rows: 1,
         page_bytes: 1,
+        chromium: None,
     };
     let owner = || Access::Owner("ada".to_owned());
     let check = crate::server::check_exposure;

@@ -43,6 +43,7 @@ pub(super) struct ServeSection {
     pub(super) access: OptionalFile,
     pub(super) behind_tls: bool,
     pub(super) refresh_seconds: u64,
+    pub(super) chromium: String,
 }
 
 #[derive(Clone, Deserialize)]

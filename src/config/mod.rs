@@ -278,6 +278,10 @@ impl Config {
             access_path: self.folder.join(&section.access.path),
             is_behind_tls: section.behind_tls,
             refresh_every: Duration::from_secs(section.refresh_seconds.max(1)),
+            chromium: match section.chromium.as_str() {
+                "" => None,
+                path => Some(resolve_path(&self.folder, Path::new(path))),
+            },
         }
     }
 
@@ -313,6 +317,8 @@ pub(crate) struct ServeSettings {
     pub(crate) access_path: PathBuf,
     pub(crate) is_behind_tls: bool,
     pub(crate) refresh_every: Duration,
+    /// The program that makes PDF and PNG files; `None`: the one that is installed.
+    pub(crate) chromium: Option<PathBuf>,
 }
 
 /// Joins a path to a folder and takes `.` and `..` out of it.

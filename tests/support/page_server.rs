@@ -50,6 +50,15 @@ impl PageServer {
         self.ask(Method::GET, path, None, None)
     }
 
+    /// Reads a file.
+    pub(crate) fn get_bytes(&self, path: &str) -> Vec<u8> {
+        self.runtime.block_on(async {
+            let answer = self.client.get(format!("{}{path}", self.address)).send().await;
+            let answer = answer.unwrap_or_else(|e| panic!("{path}: {e}"));
+            answer.bytes().await.expect("a body").to_vec()
+        })
+    }
+
     /// Reads a page with a token.
     pub(crate) fn get_as(&self, token: &str, path: &str) -> Answer {
         self.ask(Method::GET, path, Some(token), None)

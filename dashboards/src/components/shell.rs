@@ -10,6 +10,7 @@ use crate::components::freshness::{self, Freshness};
 use crate::components::held_back;
 use crate::components::table::HistoryTable;
 use crate::paths;
+use crate::report;
 use crate::site::{PageContext, PageDef};
 
 /// The parts of a page other than its sections.
@@ -78,7 +79,13 @@ impl<'a> Page<'a> {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="referrer" content="no-referrer";
                     title { (title) }
-                    link rel="stylesheet" href={ (self.root) "style.css" };
+                    @match self.printed_from() {
+                        Some(url) => {
+                            base href=(url);
+                            style { (PreEscaped(report::stylesheet())) }
+                        }
+                        None => link rel="stylesheet" href={ (self.root) "style.css" };
+                    }
                 }
                 body.bare[self.is_for_partner()] {
                     a.skip href="#main" { "To the content" }
@@ -90,7 +97,7 @@ impl<'a> Page<'a> {
                         (body)
                         (self.footer())
                     }
-                    @if self.context.site.has_figures { script src={ (self.root) "script.js" } defer {} }
+                    @if self.context.site.has_figures && self.printed_from().is_none() { script src={ (self.root) "script.js" } defer {} }
                 }
             }
         };
@@ -102,6 +109,11 @@ impl<'a> Page<'a> {
     /// Returns whether a partner itself reads.
     fn is_for_partner(&self) -> bool {
         self.context.live.is_some_and(|live| live.is_for_partner)
+    }
+
+    /// Returns the URL that the links of a printed page start from.
+    fn printed_from(&self) -> Option<&str> {
+        self.context.live.and_then(|live| live.printed_from.as_deref())
     }
 
     fn side_bar(&self) -> Markup {
@@ -155,6 +167,7 @@ impl<'a> Page<'a> {
                         @if let Some(live) = self.context.live.filter(|live| !live.is_for_partner) {
                             (filters::form(self.context, live))
                             a.data href=(live.permalink) { "Permalink" }
+                            @if live.can_print { a.data href="?as=pdf" { "PDF" } }
                         }
                         @if !self.is_for_partner() { a.data href={ (self.root) "metrics.html" } { "CSV and SQL" } }
                     } }
@@ -249,7 +262,22 @@ impl<'a> Page<'a> {
                         summary { "Table" }
                         div.scroll tabindex="0" role="group" aria-label=(section.title) { (table.table) }
                         (self.earlier_rows_note(table.earlier_rows, section.source))
+                        (self.drawing_links(section, body))
                     }
+                }
+            }
+        }
+    }
+
+    /// Returns the links to the charts of a section as files.
+    fn drawing_links(&self, section: &Section, body: &Markup) -> Markup {
+        let live = self.context.live.filter(|live| !live.is_for_partner);
+        let live = live.filter(|_| body.0.contains("<svg role=\"img\""));
+        html! {
+            @if let Some(live) = live {
+                p.note {
+                    "The drawing as " a href={ "?chart=" (section.id) "&as=svg" } { "SVG" }
+                    @if live.can_print { " or " a href={ "?chart=" (section.id) "&as=png" } { "PNG" } }
                 }
             }
         }

@@ -4,8 +4,36 @@ use std::collections::HashSet;
 
 use super::{attribute, programmes};
 use crate::components::lead_paragraph::visible_text;
-use crate::pages;
 use crate::sample::programme;
+use crate::{chart_file, pages};
+
+/// Every chart of a page with a table of numbers is there as a file of its own.
+#[test]
+fn charts_are_files_of_their_own() {
+    let mut files = 0;
+    for (path, html) in pages(&programme(60, 10)) {
+        for section in attribute(&html, "id") {
+            let Some(chart) = chart_file(&html, section) else { continue };
+            files += 1;
+            let what = format!("{path}#{section}");
+            assert!(
+                chart.svg.contains(&format!("viewBox=\"0 0 {} {}\"", chart.width, chart.height)),
+                "{what}"
+            );
+            assert!(chart.width >= 240.0 && chart.height > 0.0, "{what}");
+            // The outer element is closed last, and every inner one before it.
+            assert_eq!(
+                chart.svg.matches("<svg ").count(),
+                chart.svg.matches("</svg>").count(),
+                "{what}"
+            );
+            assert!(!chart.svg.contains("class=\"narrow\""), "{what}");
+        }
+    }
+    assert!(files >= 10, "{files} charts");
+    let overview = pages(&programme(60, 10)).remove(0).1;
+    assert_eq!(chart_file(&overview, "nothing"), None);
+}
 
 #[test]
 fn drawings_have_titles() {

@@ -5,10 +5,13 @@ use std::sync::LazyLock;
 
 use axum::Extension;
 use axum::extract::{Path, State};
+use axum::http::header::HOST;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::SignedCookieJar;
-use dashboards::{LiveOutage, LivePage, PartnerListQuery, PartnerSort, Report, SqlPage};
+use dashboards::{
+    LiveOutage, LivePage, PartnerListQuery, PartnerSort, Report, SqlPage, chart_file,
+};
 use serde::Deserialize;
 
 use crate::access::role::Permission;
@@ -70,10 +73,54 @@ impl PageRequest {
             list: list_query(&parameters),
             ..live_page(&self.app, &self.reader, &self.view, path, &report)
         };
+        if let Some(format) = parameters.iter().find(|(name, _)| name == "as") {
+            let chart = parameters.iter().find(|(name, _)| name == "chart");
+            let chart = chart.map(|(_, section)| section.as_str());
+            return self.exported(&view, path, live, &format.1, chart).await;
+        }
         let page = self.app.reports.page(&view, path, &live).await?;
         let page = page.ok_or_else(Refusal::not_found)?;
         let answer = answer::page(&page, &self.headers);
         Ok(if live.notice.is_some() { (jar, answer).into_response() } else { answer })
+    }
+
+    /// Answers with a page or a chart of it as a file.
+    async fn exported(
+        &self,
+        view: &View,
+        path: &str,
+        live: LivePage,
+        format: &str,
+        chart: Option<&str>,
+    ) -> Answer {
+        let url = self.own_url().unwrap_or_default();
+        let printed_from = (format == "pdf").then(|| format!("{url}{}", self.view.path(path)));
+        let live = LivePage { notice: None, printed_from, ..live };
+        let page = self.app.reports.page(view, path, &live).await?;
+        let page = page.ok_or_else(Refusal::not_found)?;
+        let name = path.trim_end_matches(".html").replace('/', "-");
+        if format == "pdf" {
+            let pdf = self.app.chromium.pdf(&page.html).await?;
+            return Ok(answer::file("application/pdf", &format!("{name}.pdf"), pdf));
+        }
+        let html = String::from_utf8_lossy(&page.html);
+        let is_id = |section: &&str| section.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        let chart = chart.filter(is_id);
+        let chart = chart.and_then(|section| Some((section, chart_file(&html, section)?)));
+        let (section, chart) = chart.ok_or_else(Refusal::not_found)?;
+        let name = format!("{name}-{section}.{format}");
+        match format {
+            "svg" => Ok(answer::file("image/svg+xml", &name, chart.svg)),
+            "png" => Ok(answer::file("image/png", &name, self.app.chromium.png(&chart).await?)),
+            _ => Err(Refusal::invalid("A page is there as pdf, a chart as svg or png")),
+        }
+    }
+
+    /// Returns the URL of this server as the reader's browser has it, without a slash at the end.
+    fn own_url(&self) -> Option<String> {
+        let host = self.headers.get(HOST)?.to_str().ok()?;
+        let scheme = if self.app.is_behind_tls { "https" } else { "http" };
+        Some(format!("{scheme}://{host}"))
     }
 
     /// Answers with the data behind a page.
@@ -140,6 +187,7 @@ pub(super) fn live_page(
         is_signed_in: reader.is_signed_in,
         outage: app.reports.outage().map(|o| LiveOutage { since: o.since, why: o.why }),
         can_ask,
+        can_print: app.chromium.is_installed(),
         sql: sql.filter(|_| path == "ask.html"),
         ..LivePage::default()
     }

@@ -99,6 +99,7 @@ pub(crate) async fn serve(
         secret: None,
         refresh_every: Duration::from_secs(3_600),
         report_rows: 6_000_000,
+        chromium: None,
         page_bytes: 256 << 20,
     };
     let began = Instant::now();

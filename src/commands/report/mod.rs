@@ -1,6 +1,7 @@
 //! `rapport report`: writes one run of the lake as static pages.
 //!
 //! - `metric_rows`: the rows of metrics that pages show
+//! - `metric_cache`: the metrics of the last reports
 //! - `plan_rows`: the pending plan and the log of actions
 //! - `alert_rows`: the open alerts
 //! - `lake_rows`: the streams and tables of the lake
@@ -8,6 +9,7 @@
 
 mod alert_rows;
 mod lake_rows;
+mod metric_cache;
 mod metric_rows;
 mod plan_rows;
 mod text_table;
@@ -56,6 +58,10 @@ pub(crate) async fn run(project: &Project, out: &Path, as_of: Option<&str>) -> a
     print_line(&format!("{}; open {}", counted(summary.pages, "page"), summary.index.display()))
 }
 
+pub(crate) use metric_cache::MetricCache;
+
+use metric_cache::MetricInputs;
+
 /// Everything that a report is written from.
 pub(crate) struct Made<'a> {
     pub(crate) session: &'a Arc<Session>,
@@ -71,6 +77,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) run: Option<String>,
     /// Returns the rows that the report before had of a metric, as Parquet.
     pub(crate) last_rows: &'a (dyn Fn(&str) -> Option<Vec<u8>> + Sync),
+    /// The metrics of the reports before.
+    pub(crate) metrics: &'a MetricCache,
 }
 
 /// Collects everything that the pages of a run show.
@@ -84,12 +92,20 @@ pub(crate) async fn collect(
         None => Arc::clone(made.session),
         Some(condition) => Arc::new(made.session.filtered(condition).await?),
     };
-    let mut input = header(project, made, scope.run.clone()).await?;
+    let inputs = MetricInputs::of(project, &restricted, scope.condition)?;
+    let metrics = match scope.metrics.get(&inputs) {
+        Some(known) => known,
+        None => {
+            let computed = metrics(project, &restricted, scope, spinner).await?;
+            scope.metrics.keep(inputs, &computed);
+            computed
+        }
+    };
+    let mut input = with_header(project, made, scope.run.clone(), metrics).await?;
     if scope.condition.is_some() {
         // Goals are those of all partners together.
         input.targets = Targets::default();
     }
-    fill_metrics(project, &restricted, scope, &mut input, spinner).await?;
     let partners = fill_partners(&restricted, made, scope, &mut input).await?;
     plan_rows::fill(made, &partners, &mut input).await?;
     alert_rows::fill(project, &partners, &mut input).await?;
@@ -148,7 +164,8 @@ pub(crate) async fn write(
         let path = (!begun.is_outdated).then(|| out.join(dashboards::parquet_path(name)))?;
         std::fs::read(path).ok()
     };
-    let scope = Scope { condition: None, run, last_rows: &last_rows };
+    let scope =
+        Scope { condition: None, run, last_rows: &last_rows, metrics: &MetricCache::default() };
     let input = collect(project, made, &scope, &spinner).await?;
     spinner.set_message("pages".to_owned());
     let summary = dashboards::write_report(&input, out).map_err(report_refusal)?;
@@ -156,10 +173,12 @@ pub(crate) async fn write(
     Ok(summary)
 }
 
-async fn header(
+/// Returns a report that has the metrics and says where it comes from.
+async fn with_header(
     project: &Project,
     made: &Made<'_>,
     run: Option<String>,
+    metrics: ReportInput,
 ) -> anyhow::Result<ReportInput> {
     let instant = DateTime::<Utc>::from_timestamp_micros;
     let watermark = project.data_end().await?;
@@ -177,7 +196,7 @@ async fn header(
         versions: made.session.versions().clone(),
         slowest_seconds: slowest(project).await?,
         scored_at: instant(project.now),
-        ..ReportInput::default()
+        ..metrics
     })
 }
 
@@ -208,20 +227,20 @@ async fn slowest(project: &Project) -> anyhow::Result<Option<i64>> {
     Ok(span.map(|(newest, oldest)| (newest - oldest) / 1_000_000))
 }
 
-async fn fill_metrics(
+/// Computes the metrics of a session. Returns a report that has them and nothing else.
+async fn metrics(
     project: &Project,
     session: &Arc<Session>,
     scope: &Scope<'_>,
-    input: &mut ReportInput,
     spinner: &Spinner,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<ReportInput> {
     let catalog = project.engine.catalog();
-    input.queries = docs::query_docs(catalog);
+    let mut input = ReportInput { queries: docs::query_docs(catalog), ..ReportInput::default() };
     let now = Provenance {
-        as_of: input.as_of,
-        made_at: input.generated_at,
-        run: input.run.clone(),
-        versions: input.versions.clone(),
+        as_of: session.as_of().day().date(),
+        made_at: DateTime::<Utc>::from_timestamp_micros(project.now),
+        run: scope.run.clone(),
+        versions: session.versions().clone(),
     };
     let metrics = match scope.condition {
         None => MetricPipeline::of_all_partners(session).await,
@@ -265,7 +284,8 @@ async fn fill_metrics(
         input.parquet.insert(name.clone(), bytes);
         results.insert(name, rows);
     }
-    metric_rows::fill(&results, input)
+    metric_rows::fill(&results, &mut input)?;
+    Ok(input)
 }
 
 /// The keys of a Parquet file's schema metadata that say where its rows come from.

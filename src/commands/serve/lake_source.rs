@@ -17,7 +17,7 @@ use transform::{Session, TransformError};
 
 use super::{decisions, sql_process};
 use crate::commands::plan;
-use crate::commands::report::{Made, Scope, collect};
+use crate::commands::report::{Made, MetricCache, Scope, collect};
 use crate::config::Config;
 use crate::errors::{UsageError, usage_error};
 use crate::event_days::EventDays;
@@ -38,6 +38,7 @@ pub(super) struct ServedLake {
     bases: Mutex<Vec<Arc<Base>>>,
     /// The rows that metrics had when their checks held, as Parquet.
     last_rows: Mutex<BTreeMap<String, Vec<u8>>>,
+    metrics: MetricCache,
 }
 
 /// What all reports of one day and one set of table versions have in common.
@@ -56,6 +57,7 @@ impl LakeSource {
             config_file: config_file.map(Path::to_owned),
             bases: Mutex::default(),
             last_rows: Mutex::default(),
+            metrics: MetricCache::default(),
         }))
     }
 }
@@ -145,8 +147,12 @@ impl ServedLake {
         let last_rows = |name: &str| {
             self.last_rows.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
         };
-        let scope =
-            Scope { condition: condition.as_deref(), run: base.run.clone(), last_rows: &last_rows };
+        let scope = Scope {
+            condition: condition.as_deref(),
+            run: base.run.clone(),
+            last_rows: &last_rows,
+            metrics: &self.metrics,
+        };
         let input = collect(&base.project, &made, &scope, &Spinner::start("report", true)).await?;
         if condition.is_none() && view.as_of.is_none() {
             *self.last_rows.lock().unwrap_or_else(PoisonError::into_inner) = input.parquet.clone();

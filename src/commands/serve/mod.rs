@@ -9,7 +9,7 @@ mod lake_source;
 mod sql_process;
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +49,7 @@ pub(crate) async fn run(
         refresh_every: settings.refresh_every,
         report_rows: REPORT_ROWS,
         page_bytes: PAGE_BYTES,
+        chromium: find_chromium(settings.chromium.as_deref())?,
     };
     let source = Arc::new(LakeSource::new(config_file));
     let server = Server::start(source, &serve_options).await.map_err(|error| match error {
@@ -131,6 +132,24 @@ fn print_token(options: &ServeArgs, role: GivenRole) -> anyhow::Result<()> {
         made.token
     ));
     Ok(())
+}
+
+/// Returns the program that the settings name, or the first Chromium that the path of programs has.
+fn find_chromium(named: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
+    const NAMES: [&str; 4] =
+        ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+    if let Some(named) = named {
+        if !named.is_file() {
+            let named = named.display();
+            return Err(usage_error(format!("[serve] chromium: there is no program {named}")));
+        }
+        return Ok(Some(named.to_owned()));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let paths = NAMES.iter().flat_map(|name| {
+        std::env::split_paths(&folders).map(move |folder| folder.join(name)).collect::<Vec<_>>()
+    });
+    Ok(paths.into_iter().find(|path| path.is_file()))
 }
 
 /// Parses the address to listen at. A port alone, or `:port`, is on 127.0.0.1.

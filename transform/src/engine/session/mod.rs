@@ -28,6 +28,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::catalog::Catalog;
 use crate::catalog::built_in_tables::{self, Settings};
+use crate::catalog::graph::DependencyGraph;
 use crate::catalog::header::ViewSlice;
 use crate::engine::context::{add_raw_schema, new_context};
 use crate::engine::utf8_view;
@@ -135,6 +136,23 @@ impl Session {
     /// Returns the version of each table that is read.
     pub fn versions(&self) -> &BTreeMap<String, u64> {
         &self.versions
+    }
+
+    /// Returns the versions that the rows of metrics depend on: those of all tables but the tables of
+    /// scores and records that no public query reads, directly or indirectly. Two sessions that
+    /// agree on them, on `as_of`, the queries and the settings have the same metrics.
+    pub fn metric_versions(&self) -> BTreeMap<String, u64> {
+        let graph = DependencyGraph::of(&self.catalog);
+        let is_public =
+            |name: &String| self.catalog.get(name).is_some_and(|query| !query.kind.is_internal());
+        let is_read = |table: &str| graph.downstream(table).iter().any(is_public);
+        let mut versions = self.versions.clone();
+        for table in built_in_tables::LAKE_TABLES {
+            if !is_read(table) {
+                versions.remove(built_in_tables::lake_table(table));
+            }
+        }
+        versions
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

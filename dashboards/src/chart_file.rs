@@ -30,8 +30,6 @@ pub fn chart_file(html: &str, section: &str) -> Option<ChartFile> {
         body.push_str(&format!("<svg y=\"{height}\" {}", chart.after_name));
         height += chart.height;
     }
-    // The style sheet of the pages centres texts on their height and keeps their spaces.
-    let body = body.replace("<text ", "<text dy=\"0.5ex\" ");
     let svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" xml:space=\"preserve\" \
          font-family=\"system-ui, -apple-system, 'Segoe UI', sans-serif\" \

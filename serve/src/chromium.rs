@@ -153,8 +153,8 @@ fn run(
     let mut command = Command::new(program);
     command
         .args(["--headless", "--disable-gpu", "--no-first-run", "--disable-extensions"])
-        // A page has no script and loads nothing; these make sure of it.
-        .args(["--blink-settings=scriptEnabled=false", "--host-resolver-rules=MAP * ~NOTFOUND"])
+        // What is printed loads nothing; this makes sure of it.
+        .arg("--host-resolver-rules=MAP * ~NOTFOUND")
         .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
         .args(options)
         .arg(output.option(&made))

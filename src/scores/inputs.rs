@@ -1,11 +1,13 @@
 //! The rows of the scoring queries as frames, for one stretch of evaluated days.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::{Date32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use domain::{AsOf, Day};
+use futures::StreamExt;
 use polars::prelude::DataFrame;
 use scoring::{ACTIVITY, DormancyModel, EvaluationInput, PARTNERS, RiskModel, evaluation_queries};
 use transform::{Catalog, QueryResult, Session};
@@ -70,27 +72,28 @@ pub(crate) async fn query_frames(
     printer: &mut OutcomePrinter,
 ) -> anyhow::Result<(QueryFrames, BTreeSet<String>)> {
     let session = &evaluated.session;
-    let pipeline = MetricPipeline::of_all_partners(session).await;
     let mut frames = QueryFrames::new();
     let mut held_back = BTreeSet::new();
-    for name in names {
-        if ESSENTIAL.contains(name) {
-            frames.insert((*name).to_owned(), data_frame(&session.metric(name).await?)?);
-            continue;
-        }
-        let outcome = pipeline.compute(name).await;
+    for name in ESSENTIAL.into_iter().filter(|name| names.contains(name)) {
+        frames.insert(name.to_owned(), data_frame(&session.metric(name).await?)?);
+    }
+    let pipeline = MetricPipeline::of_all_partners(session).await;
+    let others = names.iter().filter(|name| !ESSENTIAL.contains(*name));
+    let mut outcomes = pin!(pipeline.compute_all(others.map(|name| (*name).to_owned()).collect()));
+    while let Some(outcome) = outcomes.next().await {
         printer.print_outcome(&outcome, "scores are made without it");
+        let name = outcome.name;
         let rows = match outcome.rows {
             Ok(rows) => rows,
             Err(_) => {
-                held_back.insert((*name).to_owned());
                 // What a project puts in place of the query may not be readable, or may have other
                 // columns than the signals read.
-                let schema = Catalog::built_in()?.find(name)?.declared_schema();
+                let schema = Catalog::built_in()?.find(&name)?.declared_schema();
+                held_back.insert(name.clone());
                 QueryResult { schema, batches: Vec::new() }
             }
         };
-        frames.insert((*name).to_owned(), data_frame(&rows)?);
+        frames.insert(name, data_frame(&rows)?);
     }
     Ok((frames, held_back))
 }

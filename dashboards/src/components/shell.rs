@@ -81,6 +81,8 @@ impl<'a> Page<'a> {
                     title { (title) }
                     @match self.printed_from() {
                         Some(url) => {
+                            // A file has no header that says so: nothing is run or loaded.
+                            meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
                             base href=(url);
                             style { (PreEscaped(report::stylesheet())) }
                         }

@@ -2,11 +2,14 @@
 //! other days and filters, each computed once however many ask for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use dashboards::{HealthRow, LivePage, Report};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
@@ -61,7 +64,9 @@ struct PageKey {
 #[derive(Debug, Clone)]
 pub(crate) struct RenderedPage {
     pub(crate) html: bytes::Bytes,
-    /// The validator of the page (RFC 9110, section 8.8.3), with its quotes.
+    /// The page as browsers take it (RFC 1952): compressed once, read often.
+    pub(crate) gzip: bytes::Bytes,
+    /// The validator of the page (RFC 9110, section 8.8.3). It is weak: the page has two encodings.
     pub(crate) etag: String,
 }
 
@@ -87,7 +92,7 @@ pub(crate) struct LiveReports {
 impl LiveReports {
     pub(crate) fn new(source: Arc<dyn DataSource>, sizes: CacheSizes) -> Self {
         let bytes = |key: &PageKey, page: &RenderedPage| {
-            let bytes = page.html.len() + key.path.len() + LIVE_PAGE_BYTES;
+            let bytes = page.html.len() + page.gzip.len() + key.path.len() + LIVE_PAGE_BYTES;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         let rows = |_: &ReportKey, report: &Arc<Report>| {
@@ -248,10 +253,18 @@ fn key(newest: &Newest, view: &View) -> ReportKey {
     ReportKey { generation, view: view.clone() }
 }
 
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(text);
+    encoder.finish().unwrap_or_default()
+}
+
 impl RenderedPage {
     fn new(html: String) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, html.as_bytes());
-        let etag = format!("\"{}\"", hex::encode(&digest.as_ref()[..16]));
-        Self { html: html.into(), etag }
+        let etag = format!("W/\"{}\"", hex::encode(&digest.as_ref()[..16]));
+        let gzip = gzip(html.as_bytes());
+        Self { html: html.into(), gzip: gzip.into(), etag }
     }
 }

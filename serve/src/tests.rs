@@ -1,16 +1,21 @@
 //! Tests that ask the routes without a socket: every route in every role, forms, files, errors.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, ETAG, HOST, LOCATION, SET_COOKIE};
+use axum::http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, ETAG, HOST, LOCATION,
+    SET_COOKIE,
+};
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
 use dashboards::{HealthRow, PlanRow, ReportInput};
 use domain::{ActionKind, Stage, Tier};
+use flate2::read::GzDecoder;
 use tower::ServiceExt;
 
 use crate::access::people::token_sha256;
@@ -383,6 +388,23 @@ async fn a_report_and_a_page_are_computed_once() {
     parts.headers.insert("if-none-match", etag.parse().expect("a value"));
     let again = site.ask(Request::from_parts(parts, body)).await;
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    // It is compressed for whoever takes that, and for nobody else.
+    let plain = text(first).await;
+    for (accepted, is_compressed) in
+        [("gzip, deflate, br", true), ("GZIP;q=0.5", true), ("gzip;q=0", false), ("br", false)]
+    {
+        let (mut parts, body) = request(Method::GET, "/index.html", None).into_parts();
+        parts.headers.insert(ACCEPT_ENCODING, accepted.parse().expect("a value"));
+        let answer = site.ask(Request::from_parts(parts, body)).await;
+        assert_eq!(header(&answer, CONTENT_ENCODING) == "gzip", is_compressed, "{accepted}");
+        let body = to_bytes(answer.into_body(), 1 << 24).await.expect("a body");
+        let mut read = String::new();
+        match is_compressed {
+            true => GzDecoder::new(&body[..]).read_to_string(&mut read).expect("gzip"),
+            false => (&body[..]).read_to_string(&mut read).expect("UTF-8"),
+        };
+        assert_eq!(read, plain, "{accepted}");
+    }
     // The same state needs no new report; another one does, and nothing of before is shown.
     let now = chrono::Utc::now();
     assert_eq!(site.app.reports.refresh(now).await, Ok(false));

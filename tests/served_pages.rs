@@ -190,3 +190,27 @@ fn a_server_that_others_could_reach_is_refused() {
     project.write("access.toml", "[[people]]\nname = \"A\"\nrole = \"boss\"\n");
     refused(&[], &["access.toml", "boss"]);
 }
+
+#[test]
+fn a_server_may_start_before_the_first_events() {
+    let project = Project::new();
+    let toml = std::fs::read_to_string(project.path("rapport.toml")).expect("a configuration");
+    project.write("rapport.toml", toml.replace("refresh_seconds = 60", "refresh_seconds = 1"));
+    let server = PageServer::start(&project);
+    assert_eq!(server.get("/healthz").status, 200);
+    assert_eq!(server.get("/readyz").status, 503);
+    let empty = server.get("/index.html");
+    assert_eq!(empty.status, 503);
+    assert!(empty.text.contains("run `rapport ingest`"), "{}", empty.text);
+    let call = |id: u32| {
+        format!(
+            "{{\"event_id\":\"{id}\",\"partner_id\":\"p\",\"occurred_at\":\"2026-03-0{id}T00:10:00Z\",\"status\":200}}\n"
+        )
+    };
+    project.write("calls.ndjson", [call(1), call(2)].concat());
+    project.run_ok(&["ingest", "load", "--stream", "api-calls", "calls.ndjson"]);
+    wait_until("the first report", Duration::from_secs(120), || {
+        server.get("/readyz").status == 200
+    });
+    assert_eq!(server.get("/index.html").status, 200);
+}

@@ -49,6 +49,7 @@ impl From<SourceError> for Refusal {
     fn from(error: SourceError) -> Self {
         match error {
             SourceError::Invalid(why) => Self::new(StatusCode::BAD_REQUEST, why),
+            SourceError::NoData(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
             SourceError::Gone(why) => Self::new(StatusCode::GONE, why),
             SourceError::Failed(why) => {
                 tracing::warn!(%why, "the lake could not answer");

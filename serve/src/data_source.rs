@@ -85,6 +85,9 @@ pub enum SourceError {
     /// The question is wrong: the text says how.
     #[error("{0}")]
     Invalid(String),
+    /// There are no events yet: the text says what to do.
+    #[error("{0}")]
+    NoData(String),
     /// What was asked for is gone, such as files that were vacuumed.
     #[error("{0}")]
     Gone(String),

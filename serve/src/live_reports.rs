@@ -159,6 +159,7 @@ impl LiveReports {
             match self.refresh(Utc::now()).await {
                 Ok(true) => tracing::info!("the pages show new data"),
                 Ok(false) => {}
+                Err(error @ SourceError::NoData(_)) => tracing::debug!(%error, "no data yet"),
                 Err(error) => tracing::warn!(%error, "the pages show the last data that was read"),
             }
         }
@@ -179,7 +180,10 @@ impl LiveReports {
     /// Fails as the source does, and while the first report is being made.
     pub(crate) async fn report(&self, view: &View) -> Result<Arc<Report>, SourceError> {
         let Some(newest) = self.newest() else {
-            return Err(SourceError::Failed("the first report is being made".to_owned()));
+            return Err(SourceError::NoData(match self.outage() {
+                Some(outage) => outage.why,
+                None => "the first report is being made".to_owned(),
+            }));
         };
         if *view == View::default() {
             return Ok(Arc::clone(&newest.report));

@@ -147,7 +147,7 @@ impl Server {
     ///
     /// # Errors
     /// Fails when the address is taken, when others could reach the server without signing in or
-    /// read along, and when the first report can't be made.
+    /// read along, and when the lake can't be read. A lake without events has no report yet.
     pub async fn start(
         source: Arc<dyn DataSource>,
         options: &ServeOptions,
@@ -157,13 +157,25 @@ impl Server {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|source| ServeError::Listen { address, source })?;
         let app = Arc::new(App::new(source, options));
-        app.reports.refresh(chrono::Utc::now()).await.map_err(ServeError::FirstReport)?;
+        match app.reports.refresh(chrono::Utc::now()).await {
+            // The pages say what to do, and the first report follows the first events.
+            Ok(_) | Err(SourceError::NoData(_)) => {}
+            Err(error) => return Err(ServeError::FirstReport(error)),
+        }
         Ok(Self { listener, app, refresh_every: options.refresh_every })
     }
 
     /// Returns where it listens; for port 0, with the port that the system chose.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.local_addr().ok()
+    }
+
+    /// Returns why there is no report yet, if that is so.
+    pub fn missing_report(&self) -> Option<String> {
+        match self.app.reports.newest() {
+            Some(_) => None,
+            None => self.app.reports.outage().map(|outage| outage.why),
+        }
     }
 
     /// Returns what lets other people in from now on.

@@ -21,7 +21,7 @@ pub(super) async fn healthz() -> &'static str {
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
     match app.reports.newest() {
         Some(_) => (StatusCode::OK, "ok\n"),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "the first report is being made\n"),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "there is no report yet\n"),
     }
 }
 

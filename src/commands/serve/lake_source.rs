@@ -9,7 +9,7 @@ use actions::Plan;
 use async_trait::async_trait;
 use dashboards::ReportInput;
 use domain::{AsOf, Stream};
-use lake::{Lake, schema};
+use lake::{Lake, LakeError, schema};
 use scoring::ScoreOutput;
 use serve::{DataSource, Decision, LakeState, SourceError, SqlAnswer, View};
 use tokio::runtime::Handle;
@@ -208,7 +208,12 @@ fn written_tables() -> Vec<String> {
 
 async fn state(source: &ServedLake) -> anyhow::Result<LakeState> {
     let config = source.config()?;
-    let lake = Lake::open(&config.lake()).await?;
+    let lake = match Lake::open(&config.lake()).await {
+        Err(error @ LakeError::Missing { .. }) => {
+            return Err(SourceError::NoData(error.to_string()).into());
+        }
+        lake => lake?,
+    };
     let mut versions = BTreeMap::new();
     for table in written_tables() {
         if let Some(snapshot) = lake.snapshot(&table, None).await? {
@@ -225,9 +230,10 @@ async fn state(source: &ServedLake) -> anyhow::Result<LakeState> {
         None => EventDays::of(&lake).await?.end().map(AsOf::micros),
     };
     let now = chrono::Utc::now().timestamp_micros();
-    let end = end
-        .map(|end| end.min(now))
-        .ok_or_else(|| usage_error(format!("{NO_API_CALLS}: run `rapport ingest` first")))?;
+    let Some(end) = end.map(|end| end.min(now)) else {
+        let why = format!("{NO_API_CALLS}: run `rapport ingest`; the pages follow by themselves");
+        return Err(SourceError::NoData(why).into());
+    };
     Ok(LakeState { as_of: AsOf::at_or_before(end).day().date(), versions })
 }
 

@@ -58,6 +58,9 @@ pub(crate) async fn run(
     })?;
     let address = server.address().unwrap_or(serve_options.address);
     print_line(&format!("Serving at http://{address}/"))?;
+    if let Some(why) = server.missing_report() {
+        print_note(&format!("There is nothing to show yet: {why}"));
+    }
     if let Access::Owner(name) = &serve_options.access {
         print_note(&format!(
             "Whoever reaches this address on this machine may do everything, as {name}; people sign \

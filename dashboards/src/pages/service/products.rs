@@ -100,7 +100,7 @@ pub(super) fn versions_section(page: &Page) -> Markup {
         } @else { "Who still calls a version that ends is in the score of each partner, as deprecated versions." }
     });
     let body = html! {
-        table {
+        table.versions {
             thead { tr {
                 (header_cell(Column::Text("Version"))) td.grow.wide-only {} (header_cell(Column::Number("Share"))) (header_cell(Column::Number("Partners")))
                 (header_cell(Column::Text("Sunset")))

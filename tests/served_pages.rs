@@ -108,6 +108,20 @@ fn decisions_on_the_pages_are_those_of_the_commands() {
     assert_eq!(approved.status, 303, "{}", approved.text);
     let log = project.run_ok(&["actions", "log", "--format", "csv"]);
     assert!(log.contains("approved") && log.contains("ada"), "{log}");
+    // A decision is shown, and can be undone until it is sent.
+    let actions = server.get("/actions.html").text;
+    assert!(actions.contains("Approved") && actions.contains("Take back"), "{actions}");
+    let (_, undo) = actions.split_once("decide undo").expect("a change that was decided on");
+    let one = [
+        ("plan", &*field(undo, "plan")),
+        ("rule", &*field(undo, "rule")),
+        ("partner", &*field(undo, "partner")),
+        ("reason", "not <now>"),
+    ];
+    assert_eq!(server.post("/decisions/reject", &one).status, 303);
+    let actions = server.get("/actions.html").text;
+    assert!(actions.contains("not &lt;now&gt;") && actions.contains("Approve after all"));
+    assert_eq!(server.post("/decisions/approve", &one).status, 303);
     project.run_ok(&["actions", "apply", &plan, "--by", "ada"]);
     let log = project.run_ok(&["actions", "log", "--format", "csv"]);
     assert!(log.contains("acknowledged"), "{log}");

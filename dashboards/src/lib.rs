@@ -62,8 +62,8 @@ mod sample;
 mod tests;
 
 pub use action_rows::{
-    ActionLogRow, AlertRow, GuardrailEffect, GuardrailHit, PlanFacts, PlanRow, StoppedRow,
-    UnlikeRow,
+    ActionLogRow, AlertRow, ChangeDecision, ChangeDelivery, ChangeStatus, GuardrailEffect,
+    GuardrailHit, PlanFacts, PlanRow, StoppedRow, UnlikeRow,
 };
 pub use error::ReportError;
 pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};

@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, ETAG, HOST, LOCATION, SET_COOKIE};
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
-use dashboards::{HealthRow, PlanRow, ReportInput};
+use dashboards::{ChangeDecision, ChangeStatus, HealthRow, PlanRow, ReportInput};
 use domain::{ActionKind, Stage, Tier};
 use tower::ServiceExt;
 
@@ -31,6 +31,8 @@ struct FakeLake {
     views: Mutex<Vec<View>>,
     decisions: Mutex<Vec<(Decision, String)>>,
     is_down: Mutex<bool>,
+    /// What a person decided on the change of the first partner.
+    approved: Mutex<Option<bool>>,
 }
 
 impl FakeLake {
@@ -80,6 +82,7 @@ fn change(partner: &str) -> PlanRow {
         guardrails: Vec::new(),
         hits: Vec::new(),
         needs_approval: true,
+        status: ChangeStatus { can_approve: true, can_reject: true, ..ChangeStatus::default() },
     }
 }
 
@@ -106,6 +109,18 @@ impl DataSource for FakeLake {
             health,
             ..ReportInput::default()
         };
+        if let Some(is_approved) = *self.approved.lock().expect("a lock")
+            && let Some(first) = input.plan.first_mut()
+        {
+            let at = "2026-06-01T10:00:00Z".parse().expect("an instant");
+            let decision = ChangeDecision { is_approved, by: "Mara".to_owned(), at, reason: None };
+            first.status = ChangeStatus {
+                decision: Some(decision),
+                can_approve: !is_approved,
+                can_reject: is_approved,
+                ..ChangeStatus::default()
+            };
+        }
         input.plan_facts.plan_id = "plan-1".to_owned();
         input.csv.insert("growth".to_owned(), "month,active\n2026-05-01,2\n".to_owned());
         Ok(input)
@@ -465,7 +480,7 @@ async fn a_decision_is_recorded_and_told_once() {
         ("/decisions/override", "partner=p-1&tier=best&days=7&reason=x", "no such tier"),
         ("/decisions/override", "partner=p-1&tier=watch&days=x&reason=x", "whole number"),
         ("/decisions/approve", "plan=plan-0&rule=help", "plan has changed"),
-        ("/decisions/approve", "plan=plan-1&rule=other", "waits for a person"),
+        ("/decisions/approve", "plan=plan-1&rule=other", "open for this decision"),
         ("/decisions/burn", "", "nothing at this address"),
     ] {
         let answer = site.post(path, form).await;
@@ -479,6 +494,40 @@ async fn a_decision_is_recorded_and_told_once() {
     let answer = site.ask(Request::from_parts(parts, body)).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     assert_eq!(site.lake.decisions.lock().expect("a lock").len(), 1);
+}
+
+#[tokio::test]
+async fn a_decision_on_a_change_is_shown_and_can_be_undone() {
+    let site = Site::of_owner().await;
+    let decided = async |is_approved: bool| {
+        *site.lake.approved.lock().expect("a lock") = Some(is_approved);
+        *site.lake.version.lock().expect("a lock") += 1;
+        site.app.reports.refresh(chrono::Utc::now()).await.expect("a report");
+        text(site.get("/actions.html").await).await
+    };
+    let page = decided(true).await;
+    for words in ["Approved", "Mara", "Take back", "Not sent yet", "approved and not sent yet"] {
+        assert!(page.contains(words), "no {words}");
+    }
+    let approve = "plan=plan-1&rule=help&partner=p-1";
+    let answer = site.post("/decisions/approve", approve).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    let answer = site.post("/decisions/reject", &format!("{approve}&reason=no")).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    // All of a rule are those on which nobody has decided.
+    let answer = site.post("/decisions/approve", "plan=plan-1&rule=help").await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let decisions = site.lake.decisions.lock().expect("a lock").clone();
+    let partners = decisions.iter().map(|(decision, _)| match decision {
+        Decision::Plan(decision) => decision.partners.clone(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(partners.collect::<Vec<_>>(), [["p-1"], ["p-2"]]);
+    let page = decided(false).await;
+    assert!(page.contains("Rejected") && page.contains("Approve after all"));
+    assert_eq!(site.post("/decisions/approve", approve).await.status(), StatusCode::SEE_OTHER);
+    let plan = text(site.get("/api/v1/plan").await).await;
+    assert!(plan.contains(r#""verdict":"rejected""#), "{plan}");
 }
 
 #[tokio::test]

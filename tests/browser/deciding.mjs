@@ -62,26 +62,31 @@ async function refused(tab, page) {
 
 async function oneChange(tab, page) {
   await tab.go('/actions.html');
-  const waiting = () => page.locator('.changes .decide').count();
+  const waiting = () => page.locator('.changes .decide:not(.undo)').count();
   const before = await waiting();
   tab.check(before >= 2, `${before} changes wait for a person`);
-  await page.click('.changes form[action$="approve"] button >> nth=0');
+  await page.click('.changes .decide:not(.undo) form[action$="approve"] button >> nth=0');
   await page.waitForSelector('.notice');
   await tab.notice(/1 change approved/);
   tab.check((await waiting()) === before - 1, `${await waiting()} changes wait after one of ${before} is approved`);
-  await page.click('.changes .decide summary:text("Reject") >> nth=0');
+  tab.check((await page.locator('.changes .decide.undo').count()) >= 1, 'what was approved can not be taken back');
+  await page.click('.changes .decide:not(.undo) summary:text("Reject") >> nth=0');
   await page.fill('.changes .decide details[open] input[name=reason]', 'Not this month');
   await page.click('.changes .decide details[open] button');
   await page.waitForSelector('.notice');
   await tab.notice(/1 change rejected/);
   tab.check((await waiting()) === before - 2, `${await waiting()} changes wait after one more is rejected`);
   tab.check((await tab.text('main')).includes('Not this month'), 'the log has no reason');
+  tab.check((await tab.text('.changes')).includes('Rejected'), 'the rejected change looks undecided');
+  await page.click('.changes button:text("Approve after all") >> nth=0');
+  await page.waitForSelector('.notice');
+  await tab.notice(/1 change approved/);
 }
 
 // All changes of a rule need a second click, which says how many they are.
 async function allOfARule(tab, page) {
   await tab.go('/actions.html');
-  const before = await page.locator('.changes .decide').count();
+  const before = await page.locator('.changes .decide:not(.undo)').count();
   await page.click('.rules .decide summary:text("Approve all") >> nth=0');
   const button = page.locator('.rules .decide details[open] button');
   const asked = await button.textContent();
@@ -89,7 +94,7 @@ async function allOfARule(tab, page) {
   await button.click();
   await page.waitForSelector('.notice');
   await tab.notice(new RegExp(`${asked.match(/\d+/)[0]} changes? approved`));
-  const after = await page.locator('.changes .decide').count();
+  const after = await page.locator('.changes .decide:not(.undo)').count();
   tab.check(after < before, `${after} of ${before} changes wait after all of a rule are approved`);
 }
 

@@ -10,6 +10,7 @@
 //! - `table`: tables of numbers
 //! - `filters`: the controls of a served page
 //! - `decision_forms`: the forms of a served page
+//! - `change_status`: who decided on a proposed change, and how far it has come
 //! - `glyph`: the shapes of the tiers
 //! - `partner_link`: the name of a partner as a link
 //! - `cohorts`: which registration cohorts can be compared
@@ -27,6 +28,7 @@
 //! - `traffic`: the traffic of a partner
 //! - `proposed_actions`: sentences about proposed actions
 
+pub(crate) mod change_status;
 pub(crate) mod churn_causes;
 pub(crate) mod clipped_text;
 pub(crate) mod cohorts;

@@ -11,7 +11,8 @@ use crate::components::figure::{self, Figure};
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
 use crate::components::table::{Column, HistoryTable, Row, history_table, table};
 use crate::components::{
-    contributions, decision_forms, glyph, health_summary, lead_paragraph, proposed_actions, traffic,
+    change_status, contributions, decision_forms, glyph, health_summary, lead_paragraph,
+    proposed_actions, traffic,
 };
 use crate::health_rows::{HealthRow, HistoryRow, PartnerRow};
 use crate::metric_rows::RevenuePerPartnerRow;
@@ -263,7 +264,7 @@ fn proposal_section(page: &Page, row: &HealthRow) -> Markup {
             @if !action.guardrails.is_empty() {
                 ul.guardrails { @for line in &action.guardrails { li { (format::truncate_to_chars(line, PLAN_SENTENCE_LENGTH)) } } }
             }
-            (decision_forms::for_change(page, action))
+            div.status { (change_status::status(page, action)) (decision_forms::for_change(page, action)) }
         }
     };
     page.section(&section, &body)

@@ -125,6 +125,9 @@ fn actions_say_why_and_who_agrees() {
         "Stopped by cooldown",
         "Taken by the receiver",
         "Quota 600 → 900 calls a minute until",
+        "by <bdi>Mara Lindqvist</bdi>",
+        "they leave &lt;soon&gt;",
+        "Not sent yet",
     ] {
         assert!(actions.contains(words), "no {words}");
     }

@@ -48,6 +48,10 @@ fn hostile(n: usize) -> ReportInput {
         row.rule = "\"".repeat(300_000);
         let hit = GuardrailHit { effect: GuardrailEffect::Stopped, reason: "\"".repeat(300_000) };
         row.hits = vec![hit; 8];
+        if let Some(decision) = &mut row.status.decision {
+            decision.by = "\"".repeat(300_000);
+            decision.reason = Some("\"".repeat(300_000));
+        }
     }
     hostile_actions(&mut input);
     hostile_service(&mut input);

@@ -125,14 +125,20 @@ fn seen_alert(fields: &Fields, report: &Report) -> Result<(String, Option<String
     Ok((fields.alert.clone(), partner))
 }
 
-/// Returns the decision on those changes of a rule that wait for a person and that the reader sees.
+/// Returns the decision on those changes of a rule that the reader sees. Without a partner they are
+/// those on which nobody has decided yet.
 fn plan_decision(verdict: Verdict, fields: &Fields, report: &Report) -> Result<Decision, Refusal> {
     let input = report.input();
     if fields.plan != input.plan_facts.plan_id {
         return Err(Refusal::invalid("The plan has changed since this page was made: look again"));
     }
     let is_meant = |row: &&dashboards::PlanRow| {
-        row.needs_approval
+        let is_open = match verdict {
+            _ if fields.partner.is_empty() => row.is_waiting(),
+            Verdict::Approve => row.status.can_approve,
+            Verdict::Reject => row.status.can_reject,
+        };
+        is_open
             && row.rule_id == fields.rule
             && (fields.partner.is_empty() || row.partner_id == fields.partner)
     };
@@ -141,7 +147,9 @@ fn plan_decision(verdict: Verdict, fields: &Fields, report: &Report) -> Result<D
     partners.sort_unstable();
     partners.dedup();
     if partners.is_empty() {
-        return Err(Refusal::invalid("None of these changes waits for a person"));
+        return Err(Refusal::invalid(
+            "None of these changes is open for this decision; it may have been made, or sent, already",
+        ));
     }
     Ok(Decision::Plan(PlanDecision {
         plan: fields.plan.clone(),

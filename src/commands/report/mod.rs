@@ -2,6 +2,7 @@
 //!
 //! - `metric_rows`: the rows of metrics that pages show
 //! - `plan_rows`: the pending plan and the log of actions
+//! - `plan_log`: how the changes of the plan stand by that log
 //! - `alert_rows`: the open alerts
 //! - `lake_rows`: the streams and tables of the lake
 //! - `text_table`: rows of text as a CSV beside the pages
@@ -9,6 +10,7 @@
 mod alert_rows;
 mod lake_rows;
 mod metric_rows;
+mod plan_log;
 mod plan_rows;
 mod text_table;
 
@@ -91,7 +93,7 @@ pub(crate) async fn collect(
     }
     fill_metrics(project, &restricted, scope, &mut input, spinner).await?;
     let partners = fill_partners(&restricted, made, scope, &mut input).await?;
-    plan_rows::fill(made, &partners, &mut input).await?;
+    plan_rows::fill(project, made, &partners, &mut input).await?;
     alert_rows::fill(project, &partners, &mut input).await?;
     lake_rows::fill(project, &mut input).await?;
     Ok(input)

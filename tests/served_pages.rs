@@ -101,6 +101,19 @@ fn decisions_on_the_pages_are_those_of_the_commands() {
     assert_eq!(note.status, 303, "{}", note.text);
     let notes = project.run_ok(&["score", "notes", partner, "--format", "csv"]);
     assert!(notes.contains("called <them>"), "{notes}");
+    let page = server.get(&note.location).text;
+    assert!(page.contains("called &lt;them&gt;") && page.contains("In force"), "{page}");
+    // Explained days are those of `score annotate`, of one partner and of all.
+    let days = [("from", "2026-05-04"), ("to", "2026-05-05"), ("text", "our <gateway> failed")];
+    let of_all = server.post("/decisions/annotate", &days);
+    assert_eq!((of_all.status, of_all.location.as_str()), (303, "/data.html"), "{}", of_all.text);
+    let [from, to, text] = days;
+    let of_one = server.post("/decisions/annotate", &[("partner", partner), from, to, text]);
+    assert_eq!(of_one.status, 303, "{}", of_one.text);
+    let listed = project.run_ok(&["score", "annotations", "--format", "csv"]);
+    assert_eq!(listed.matches("our <gateway> failed").count(), 2, "{listed}");
+    let data = server.get("/data.html").text;
+    assert!(data.contains("our &lt;gateway&gt; failed"), "{data}");
     // What is approved on the page is sent by the command.
     let actions = server.get("/actions.html").text;
     let (plan, rule) = (field(&actions, "plan"), field(&actions, "rule"));

@@ -9,6 +9,7 @@
 //! - `message_page`: a page with one message
 //! - `metric_rows`, `health_rows`: the rows of metrics and of single partners
 //! - `action_rows`: the pending plan, the log of actions, the alerts
+//! - `record_rows`: what people record beside the scores
 //! - `lake_rows`: rows on the streams and tables of the lake
 //! - `revenue_rows`: the rows of the metrics on where revenue comes from
 //! - `service_rows`: the rows of the metrics on the service
@@ -47,6 +48,7 @@ mod pages;
 mod partner_index;
 mod paths;
 mod policy_in_force;
+mod record_rows;
 mod report;
 mod revenue_rows;
 mod service_rows;
@@ -80,6 +82,7 @@ pub use metric_rows::{
 };
 pub use paths::parquet as parquet_path;
 pub use policy_in_force::PolicyInForce;
+pub use record_rows::{AnnotationRow, NoteRow, OverrideRow};
 pub use report::{
     Report, ReportSummary, check_report, docs, pages, script, stylesheet, write_docs, write_report,
 };

@@ -21,6 +21,8 @@ pub struct LivePage {
     pub unfiltered: String,
     /// Whether the reader may decide on partners and actions.
     pub can_decide: bool,
+    /// Whether what the reader decides may concern all partners.
+    pub decides_for_all: bool,
     /// Whether somebody has signed in, who can sign out.
     pub is_signed_in: bool,
     /// What became of the form that was sent last.

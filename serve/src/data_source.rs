@@ -52,6 +52,8 @@ pub enum Decision {
     Override { partner: String, tier: Option<Tier>, days: u32, reason: String },
     /// Writes a note on a partner.
     Note { partner: String, text: String },
+    /// Explains days, both inclusive, of a partner or of all.
+    Annotation { partner: Option<String>, first: NaiveDate, last: NaiveDate, text: String },
     /// Approves or rejects changes of a plan.
     Plan(PlanDecision),
     /// Keeps an alert quiet for some days. An alert without a partner is about the programme.

@@ -497,6 +497,43 @@ async fn a_decision_is_recorded_and_told_once() {
 }
 
 #[tokio::test]
+async fn days_are_explained_by_whoever_sees_the_partners() {
+    let site = Site::of_people().await;
+    let sent = async |role: Role, form: &str| {
+        let (mut parts, body) = post("/decisions/annotate", form).into_parts();
+        let bearer = format!("Bearer {}", token(role));
+        parts.headers.insert(AUTHORIZATION, bearer.parse().expect("a value"));
+        site.ask(Request::from_parts(parts, body)).await
+    };
+    for (role, form, status) in [
+        (Role::Manager, "partner=p-1&from=2026-05-01&to=2026-05-02&text=x", StatusCode::SEE_OTHER),
+        (Role::Manager, "partner=p-2&from=2026-05-01&text=x", StatusCode::BAD_REQUEST),
+        (Role::Manager, "from=2026-05-01&text=x", StatusCode::FORBIDDEN),
+        (Role::Manager, "partner=p-1&from=soon&text=x", StatusCode::BAD_REQUEST),
+        (Role::Leadership, "partner=p-1&from=2026-05-01&text=x", StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(sent(role, form).await.status(), status, "{form}");
+    }
+    let data = request(Method::GET, "/data.html", Some(Role::Manager));
+    assert!(!text(site.ask(data).await).await.contains("decisions/annotate"));
+    let day = |text: &str| text.parse::<chrono::NaiveDate>().expect("a day");
+    let of = |partner: Option<&str>, last: &str| Decision::Annotation {
+        partner: partner.map(str::to_owned),
+        first: day("2026-05-01"),
+        last: day(last),
+        text: "x".to_owned(),
+    };
+    let recorded = site.lake.decisions.lock().expect("a lock").clone();
+    assert_eq!(recorded, [(of(Some("p-1"), "2026-05-02"), "Mara".to_owned())]);
+    let site = Site::of_owner().await;
+    assert!(text(site.get("/data.html").await).await.contains("decisions/annotate"));
+    let answer = site.post("/decisions/annotate", "from=2026-05-01&to=&text=x").await;
+    assert_eq!(header(&answer, LOCATION), "/data.html");
+    let recorded = site.lake.decisions.lock().expect("a lock").clone();
+    assert_eq!(recorded, [(of(None, "2026-05-01"), "ada".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_decision_on_a_change_is_shown_and_can_be_undone() {
     let site = Site::of_owner().await;
     let decided = async |is_approved: bool| {

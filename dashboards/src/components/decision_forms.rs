@@ -36,9 +36,35 @@ pub(crate) fn partner_section(page: &Page, row: &HealthRow) -> Option<Markup> {
                 label { span { "Note" } input type="text" name="text" maxlength="1000" required; }
                 button type="submit" { "Keep the note" }
             }
+            (annotation_form(page, Some(&row.partner_id)))
         }
     };
     Some(page.section(&section, &body))
+}
+
+/// Returns the form that explains days of all partners, for readers who may decide for all of them.
+pub(crate) fn for_programme(page: &Page) -> Markup {
+    let live = page.context.live;
+    html! {
+        @if live.is_some_and(|live| live.can_decide && live.decides_for_all) {
+            div.forms { (annotation_form(page, None)) }
+        }
+    }
+}
+
+/// Returns the form that explains days, of a partner or of all.
+fn annotation_form(page: &Page, partner_id: Option<&str>) -> Markup {
+    html! {
+        form method="post" action={ (page.root) "decisions/annotate" } {
+            @if let Some(id) = partner_id { (hidden("partner", id)) }
+            h3 { "Explain days" @if partner_id.is_none() { " of all partners" } }
+            p.quiet { "Charts mark them, and scores leave them out." }
+            label { span { "First day" } input type="date" name="from" required; }
+            label { span { "Last day" } input type="date" name="to"; }
+            label { span { "What happened" } input type="text" name="text" maxlength="1000" required; }
+            button type="submit" { "Keep the explanation" }
+        }
+    }
 }
 
 /// Returns whether the reader may decide on the changes of the plan that the page shows.

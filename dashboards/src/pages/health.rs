@@ -14,7 +14,8 @@ use crate::components::figure::{self, Figure};
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
 use crate::components::table::{Column, bar, header_cell};
 use crate::components::{
-    clipped_text, glyph, health_summary, lead_paragraph, partner_link, proposed_actions,
+    annotation_marks, clipped_text, glyph, health_summary, lead_paragraph, partner_link,
+    proposed_actions,
 };
 use crate::health_rows::{HealthRow, HistoryRow};
 use crate::input::ReportInput;
@@ -197,10 +198,15 @@ fn tiers_section(page: &Page) -> Markup {
             size,
             title: "Live partners by tier",
             desc: "At risk, watch, healthy and too little evidence",
+            marks: &page.marks,
         };
         area_chart(&frame, &counts)
     };
-    page.section(&section, &wide_and_narrow(draw((465.0, 330.0)), draw((NARROW, 280.0))))
+    let body = html! {
+        (wide_and_narrow(draw((465.0, 330.0)), draw((NARROW, 280.0))))
+        (annotation_marks::explanation(page))
+    };
+    page.section(&section, &body)
 }
 
 /// The number of days in the chart of tiers: three years, as in every history.

@@ -137,6 +137,7 @@ pub(super) fn live_page(
         permalink: pinned.path(path),
         unfiltered: View::default().path(path),
         can_decide: reader.may(Permission::Decide) && !asked.is_pinned(),
+        decides_for_all: reader.person.only_manager().is_none(),
         is_signed_in: reader.is_signed_in,
         outage: app.reports.outage().map(|o| LiveOutage { since: o.since, why: o.why }),
         can_ask,

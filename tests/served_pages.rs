@@ -141,6 +141,32 @@ fn decisions_on_the_pages_are_those_of_the_commands() {
 }
 
 #[test]
+fn views_of_the_list_are_saved_and_survive_a_restart() {
+    let project = project();
+    let server = PageServer::start(&project);
+    let form =
+        [("name", "at <risk>"), ("view", ""), ("query", "tier=at_risk&columns=score,risk,reason")];
+    let saved = server.post("/views/save", &form);
+    let path = "/partners.html?sort=impact&tier=at_risk&columns=score,risk,reason";
+    assert_eq!((saved.status, saved.location.as_str()), (303, path), "{}", saved.text);
+    let list = server.get(path).text;
+    assert!(list.contains(">Risk</th>") && !list.contains(">Manager</th>"), "{list}");
+    drop(server);
+    let server = PageServer::start(&project);
+    let list = server.get("/partners.html").text;
+    assert!(list.contains("at &lt;risk&gt;") && list.contains("columns=score,risk"), "{list}");
+    assert_eq!(server.post("/views/delete", &[("name", "at <risk>")]).status, 303);
+    assert!(!server.get("/partners.html").text.contains("at &lt;risk&gt;"));
+    // A page of some partners says what it leaves out, and prints nothing about it.
+    let query = "SELECT plan FROM partners WHERE plan IS NOT NULL ORDER BY 1 LIMIT 1";
+    let plan = project.query_rows(query).remove(0);
+    let data = server.get(&format!("/view/plan={plan}/data.html")).text;
+    assert!(data.contains("say nothing about some of the partners"), "{data}");
+    let log = std::fs::read_to_string(project.path("serve.log")).expect("a log");
+    assert!(!log.contains("quality_day"), "{log}");
+}
+
+#[test]
 fn sql_of_people_reads_the_lake_and_nothing_else() {
     let project = project();
     let server = PageServer::start(&project);

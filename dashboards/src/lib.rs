@@ -5,6 +5,7 @@
 //!
 //! - `input`: what a report is made of
 //! - `live_page`: what a served page has and a file has not
+//! - `partner_list_query`: what the list of partners shows
 //! - `partner_index`: the rows of each partner
 //! - `message_page`: a page with one message
 //! - `metric_rows`, `health_rows`: the rows of metrics and of single partners
@@ -46,6 +47,7 @@ mod metric_rows;
 mod months;
 mod pages;
 mod partner_index;
+mod partner_list_query;
 mod paths;
 mod policy_in_force;
 mod record_rows;
@@ -71,15 +73,14 @@ pub use error::ReportError;
 pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
 pub use lake_rows::{LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
-pub use live_page::{
-    LiveOutage, LivePage, Notice, PartnerListQuery, PartnerSort, SqlPage, SqlResult,
-};
+pub use live_page::{LiveOutage, LivePage, Notice, SavedView, SqlPage, SqlResult};
 pub use message_page::MessagePage;
 pub use metric_rows::{
     ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
     OnboardingStepRow, PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow,
     SelfServiceRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
 };
+pub use partner_list_query::{PartnerColumn, PartnerListQuery, PartnerSort};
 pub use paths::parquet as parquet_path;
 pub use policy_in_force::PolicyInForce;
 pub use record_rows::{AnnotationRow, NoteRow, OverrideRow};

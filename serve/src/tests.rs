@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, ETAG, HOST, LOCATION, SET_COOKIE};
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
-use dashboards::{ChangeDecision, ChangeStatus, HealthRow, PlanRow, ReportInput};
+use dashboards::{ChangeDecision, ChangeStatus, HealthRow, PlanRow, ReportInput, SavedView};
 use domain::{ActionKind, Stage, Tier};
 use tower::ServiceExt;
 
@@ -31,6 +31,8 @@ struct FakeLake {
     views: Mutex<Vec<View>>,
     decisions: Mutex<Vec<(Decision, String)>>,
     is_down: Mutex<bool>,
+    /// By who saved it and its name.
+    saved_views: Mutex<BTreeMap<(String, String), String>>,
     /// What a person decided on the change of the first partner.
     approved: Mutex<Option<bool>>,
 }
@@ -135,6 +137,22 @@ impl DataSource for FakeLake {
             }),
             _ => Err(SourceError::Invalid("only SELECT".to_owned())),
         }
+    }
+
+    async fn saved_views(&self, by: &str) -> Result<Vec<SavedView>, SourceError> {
+        let all = self.saved_views.lock().expect("a lock").clone();
+        let own = all.into_iter().filter(|((of, _), _)| of == by);
+        Ok(own.map(|((_, name), path)| SavedView { name, path }).collect())
+    }
+
+    async fn save_view(&self, name: &str, path: Option<&str>, by: &str) -> Result<(), SourceError> {
+        let mut all = self.saved_views.lock().expect("a lock");
+        let key = (by.to_owned(), name.to_owned());
+        match path {
+            Some(path) => all.insert(key, path.to_owned()),
+            None => all.remove(&key),
+        };
+        Ok(())
     }
 
     async fn decide(&self, decision: &Decision, by: &str) -> Result<String, SourceError> {
@@ -531,6 +549,42 @@ async fn days_are_explained_by_whoever_sees_the_partners() {
     assert_eq!(header(&answer, LOCATION), "/data.html");
     let recorded = site.lake.decisions.lock().expect("a lock").clone();
     assert_eq!(recorded, [(of(None, "2026-05-01"), "ada".to_owned())]);
+}
+
+#[tokio::test]
+async fn readers_choose_columns_and_save_views_for_themselves() {
+    let site = Site::of_people().await;
+    let as_role = |role: Role, path: &str| request(Method::GET, path, Some(role));
+    let list = "/partners.html?columns=score&columns=segment&sort=risk";
+    let page = text(site.ask(as_role(Role::Leadership, list)).await).await;
+    assert!(page.contains(">Segment</th>") && !page.contains(">Manager</th>"), "{page}");
+    let send = async |role: Role, path: &str, form: &str| {
+        let (mut parts, body) = post(path, form).into_parts();
+        let bearer = format!("Bearer {}", token(role));
+        parts.headers.insert(AUTHORIZATION, bearer.parse().expect("a value"));
+        site.ask(Request::from_parts(parts, body)).await
+    };
+    let form = "name=My+%3Cview%3E&view=segment%3Dstartup&query=columns%3Dscore%26evil%3D%2F%2Fx";
+    let answer = send(Role::Leadership, "/views/save", form).await;
+    let path = "/view/segment=startup/partners.html?sort=impact&columns=score";
+    assert_eq!(
+        (answer.status(), header(&answer, LOCATION)),
+        (StatusCode::SEE_OTHER, path.to_owned())
+    );
+    let own = text(site.ask(as_role(Role::Leadership, "/partners.html")).await).await;
+    assert!(own.contains("My &lt;view&gt;") && own.contains("columns=score\""), "{own}");
+    let others = text(site.ask(as_role(Role::Manager, "/partners.html")).await).await;
+    assert!(!others.contains("My &lt;view&gt;"), "{others}");
+    for form in ["name=&view=&query=", "name=x&view=colour%3Dred&query="] {
+        send(Role::Leadership, "/views/save", form).await;
+    }
+    assert_eq!(site.lake.saved_views.lock().expect("a lock").len(), 1);
+    let answer = send(Role::Manager, "/views/delete", "name=My+%3Cview%3E").await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(site.lake.saved_views.lock().expect("a lock").len(), 1, "it is somebody else's");
+    let answer = send(Role::Leadership, "/views/delete", "name=My+%3Cview%3E").await;
+    assert_eq!(header(&answer, LOCATION), "/partners.html");
+    assert!(site.lake.saved_views.lock().expect("a lock").is_empty());
 }
 
 #[tokio::test]

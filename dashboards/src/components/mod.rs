@@ -27,6 +27,7 @@
 //! - `health_summary`: the number of partners in each tier
 //! - `contributions`: the contributions of signals to a score
 //! - `traffic`: the traffic of a partner
+//! - `partner_columns`: the list of partners with its columns
 //! - `partner_records`: notes on a partner, and tiers that people set
 //! - `proposed_actions`: sentences about proposed actions
 
@@ -48,6 +49,7 @@ pub(crate) mod health_summary;
 pub(crate) mod held_back;
 pub(crate) mod lead_paragraph;
 pub(crate) mod onboarding_steps;
+pub(crate) mod partner_columns;
 pub(crate) mod partner_link;
 pub(crate) mod partner_records;
 pub(crate) mod proposed_actions;

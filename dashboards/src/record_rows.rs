@@ -58,7 +58,7 @@ impl OverrideRow {
     }
 }
 
-/// Days with an explanation, which scores leave out; a row of the query `annotation`.
+/// Days with an explanation, which scores take as calm; a row of the query `annotation`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AnnotationRow {
     /// `None`: it is about all partners.

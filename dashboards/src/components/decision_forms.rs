@@ -58,7 +58,7 @@ fn annotation_form(page: &Page, partner_id: Option<&str>) -> Markup {
         form method="post" action={ (page.root) "decisions/annotate" } {
             @if let Some(id) = partner_id { (hidden("partner", id)) }
             h3 { "Explain days" @if partner_id.is_none() { " of all partners" } }
-            p.quiet { "Charts mark them, and scores leave them out." }
+            p.quiet { "Charts mark them, and missing calls on them count against nobody." }
             label { span { "First day" } input type="date" name="from" required; }
             label { span { "Last day" } input type="date" name="to"; }
             label { span { "What happened" } input type="text" name="text" maxlength="1000" required; }

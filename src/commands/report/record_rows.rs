@@ -10,7 +10,7 @@ use crate::project::Project;
 
 const ANNOTATIONS: TextTable<'static, 5> = TextTable {
     name: "annotations",
-    description: "Days with an explanation, which charts mark and scores leave out; those without a partner are about all of them",
+    description: "Days with an explanation, which charts mark and scores take as calm; those without a partner are about all of them",
     columns: [
         ("first_day", "Date32"),
         ("last_day", "Date32"),

@@ -105,7 +105,9 @@ async fn annotate_days(
     let of = annotation.partner.as_deref().unwrap_or("all partners").to_owned();
     let (_, is_new) = annotate::write(project, annotation, by.clone()).await?;
     let line = match is_new {
-        true => format!("{of}: {days} explained by {by}; scores leave these days out"),
+        true => format!(
+            "{of}: {days} explained by {by}; missing calls on these days count against nobody"
+        ),
         false => format!("{of}: {days} has this explanation already; nothing was added"),
     };
     Ok(printable(&line).into_owned())

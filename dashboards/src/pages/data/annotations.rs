@@ -1,4 +1,4 @@
-//! The annotations: days with an explanation, which charts mark and scores leave out.
+//! The annotations: days with an explanation, which charts mark and scores take as calm.
 
 use domain::format;
 use maud::{Markup, html};
@@ -17,7 +17,7 @@ const NAME_LENGTH: usize = 40;
 pub(super) fn section(page: &Page) -> Markup {
     let rows = &page.context.input.annotations;
     let mut section = Section {
-        subtitle: html! { "Days with an explanation: charts mark them with a number, scores leave them out" },
+        subtitle: html! { "Days with an explanation: charts mark them with a number, and missing calls on them count against nobody" },
         ..Section::new("annotations", "Annotations", 12, "annotations")
     };
     if rows.len() > MOST {

@@ -11,7 +11,6 @@ use crate::charts::spark::score_trend;
 use crate::components::table::bar;
 use crate::components::{glyph, partner_link};
 use crate::health_rows::HealthRow;
-use crate::pages::health;
 use crate::pages::partner_list::{scores_of, week_change};
 use crate::partner_list_query::{PartnerColumn, PartnerListQuery, PartnerSort};
 use crate::site::PageContext;
@@ -19,11 +18,13 @@ use crate::tiers;
 
 /// The length of the longest attribute in characters.
 const ATTRIBUTE_LENGTH: usize = 24;
+/// The length of the longest reason that fits on one line of the table, in characters.
+const REASON_LENGTH: usize = 56;
 
 /// What the cells of a table are made from.
 struct Cells<'a> {
     context: &'a PageContext<'a>,
-    /// The scores of a week ago.
+    /// The scores of a week ago, where the change since then is shown.
     before: HashMap<&'a str, f64>,
     /// The days with scores.
     days: Vec<NaiveDate>,
@@ -43,9 +44,11 @@ pub(crate) fn table(
     let is_known = |column: &PartnerColumn| *column != PartnerColumn::Trend || days.len() >= 2;
     let columns: Vec<PartnerColumn> =
         query.shown_columns().iter().copied().filter(is_known).collect();
+    let has_change = columns.contains(&PartnerColumn::Change);
+    let compared_day = context.input.week_ago().filter(|_| has_change);
     let cells = Cells {
         context,
-        before: scores_of(context.input, context.input.week_ago()),
+        before: scores_of(context.input, compared_day),
         days,
         largest_share: rows.iter().filter_map(|row| row.impact_share).fold(1e-9, f64::max),
         is_usual: query.columns.is_empty(),
@@ -127,7 +130,7 @@ fn cell(cells: &Cells, column: PartnerColumn, row: &HealthRow) -> Markup {
         PartnerColumn::Manager => text(row.manager.as_deref(), "unassigned"),
         PartnerColumn::Stage => text(Some(&row.stage.to_string().replace('_', " ")), "none"),
         PartnerColumn::Reason => {
-            html! { td.why { (format::truncate_to_chars(row.reason(), health::REASON_LENGTH)) } }
+            html! { td.why { (format::truncate_to_chars(row.reason(), REASON_LENGTH)) } }
         }
         PartnerColumn::Since => {
             number(html! { (row.tier_since.map_or_else(String::new, format::date)) })

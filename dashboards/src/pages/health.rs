@@ -29,7 +29,7 @@ const ROWS: usize = 50;
 /// The number of rows in a short list.
 const SHORT_LIST_ROWS: usize = 8;
 /// The length of the longest reason that fits on one line of a table, in characters.
-pub(crate) const REASON_LENGTH: usize = 56;
+const REASON_LENGTH: usize = 56;
 
 /// Returns the pages of the list of all partners, and of the list of each tier.
 pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {

@@ -61,12 +61,12 @@ pub(crate) fn table(
     html! {
         div.scroll tabindex="0" role="group" aria-label="Partners" { table.all #partners {
             thead { tr {
-                @for column in first { (head(&cells, column, query.sort)) }
+                @if let Some(column) = first { (head(&cells, column, query.sort)) }
                 th scope="col" { "Partner" }
                 @for column in rest { (head(&cells, *column, query.sort)) }
             } }
             tbody { @for row in rows { tr {
-                @for column in first { (cell(&cells, column, row)) }
+                @if let Some(column) = first { (cell(&cells, column, row)) }
                 td.name { (partner_link::with_id(row)) }
                 @for column in rest { (cell(&cells, *column, row)) }
             } } }

@@ -25,7 +25,7 @@ pub(super) async fn record(
     let project = source.open().await?;
     match decision {
         Decision::Override { partner, tier, days, reason } => {
-            form_text("The reason", reason)?;
+            form_text("Reason", reason)?;
             let tier = tier.map(given_tier).transpose()?;
             if tier.is_some() && !(1..=override_tier::MAX_DAYS).contains(days) {
                 return Err(usage_error(format!(
@@ -54,12 +54,12 @@ pub(super) async fn record(
             annotate_days(&project, annotation, by).await
         }
         Decision::Note { partner, text } => {
-            form_text("The note", text)?;
+            form_text("Note", text)?;
             let options = NoteArgs { partner: partner.clone(), text: text.clone(), by: Some(by) };
             note::write(&project, &options).await
         }
         Decision::Snooze { alert, partner, days, reason } => {
-            form_text("The reason", reason)?;
+            form_text("Reason", reason)?;
             let options = SnoozeArgs {
                 alert: alert.clone(),
                 partner: partner.clone(),
@@ -72,7 +72,7 @@ pub(super) async fn record(
             alert_record::snooze(&project, &options).await
         }
         Decision::AlertNote { alert, partner, text } => {
-            form_text("The note", text)?;
+            form_text("Note", text)?;
             let options = AlertNoteArgs {
                 alert: alert.clone(),
                 text: text.clone(),
@@ -88,7 +88,7 @@ pub(super) async fn record(
 /// Returns the text of a field without the space around it. Refusals name the field as the form
 /// does, since the commands that are called afterwards name their options.
 fn form_text(field: &str, text: &str) -> anyhow::Result<String> {
-    checked_text(text).map_err(|what| usage_error(format!("{field} {what}")))
+    checked_text(text).map_err(|what| usage_error(format!("the field \"{field}\" {what}")))
 }
 
 /// Explains days. Returns a sentence on it.
@@ -134,8 +134,7 @@ async fn decide_on_plan(
     let base = source
         .plan(&decision.plan)
         .ok_or_else(|| usage_error("the plan has changed since this page was made: look again"))?;
-    let reason =
-        decision.reason.as_deref().map(|text| form_text("The reason", text)).transpose()?;
+    let reason = decision.reason.as_deref().map(|text| form_text("Reason", text)).transpose()?;
     let kind = match decision.verdict {
         Verdict::Approve => EntryKind::Approved,
         Verdict::Reject => EntryKind::Rejected,

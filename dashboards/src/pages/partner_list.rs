@@ -83,7 +83,7 @@ fn saved_views(live: &LivePage) -> Markup {
 /// Returns the form that saves the list as it is shown.
 fn save_form(live: &LivePage, query: &PartnerListQuery) -> Markup {
     html! {
-        form.search.save method="post" action="/views/save" {
+        form.save method="post" action="/views/save" {
             input type="hidden" name="view" value=(live.view_segment);
             input type="hidden" name="query" value=(query.url_query(0));
             label { span { "Save this view as" } input type="text" name="name" maxlength="60" required; }

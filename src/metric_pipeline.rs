@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures::stream::{Stream, StreamExt};
-use transform::{CheckOutcome, QueryResult, Session, Violation, Violations};
+use transform::{CheckOutcome, QueryResult, Session, TransformError, Violation, Violations};
 
 use crate::breakdown::Breakdown;
 use crate::ordered_tasks;
@@ -44,6 +44,14 @@ impl fmt::Display for HeldBack {
             Self::Check(violation) => write!(f, "{violation}"),
             Self::Failed { metric, error } => write!(f, "{metric}: {error}"),
         }
+    }
+}
+
+impl HeldBack {
+    /// Returns whether the metric looks at the whole lake, and so has no rows of some partners.
+    pub(crate) fn has_no_part(&self) -> bool {
+        let Self::Failed { error, .. } = self else { return false };
+        matches!(error.downcast_ref(), Some(TransformError::BypassesViews { .. }))
     }
 }
 

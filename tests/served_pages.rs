@@ -101,6 +101,19 @@ fn decisions_on_the_pages_are_those_of_the_commands() {
     assert_eq!(note.status, 303, "{}", note.text);
     let notes = project.run_ok(&["score", "notes", partner, "--format", "csv"]);
     assert!(notes.contains("called <them>"), "{notes}");
+    let page = server.get(&note.location).text;
+    assert!(page.contains("called &lt;them&gt;") && page.contains("In force"), "{page}");
+    // Explained days are those of `score annotate`, of one partner and of all.
+    let days = [("from", "2026-05-04"), ("to", "2026-05-05"), ("text", "our <gateway> failed")];
+    let of_all = server.post("/decisions/annotate", &days);
+    assert_eq!((of_all.status, of_all.location.as_str()), (303, "/data.html"), "{}", of_all.text);
+    let [from, to, text] = days;
+    let of_one = server.post("/decisions/annotate", &[("partner", partner), from, to, text]);
+    assert_eq!(of_one.status, 303, "{}", of_one.text);
+    let listed = project.run_ok(&["score", "annotations", "--format", "csv"]);
+    assert_eq!(listed.matches("our <gateway> failed").count(), 2, "{listed}");
+    let data = server.get("/data.html").text;
+    assert!(data.contains("our &lt;gateway&gt; failed"), "{data}");
     // What is approved on the page is sent by the command.
     let actions = server.get("/actions.html").text;
     let (plan, rule) = (field(&actions, "plan"), field(&actions, "rule"));
@@ -108,9 +121,49 @@ fn decisions_on_the_pages_are_those_of_the_commands() {
     assert_eq!(approved.status, 303, "{}", approved.text);
     let log = project.run_ok(&["actions", "log", "--format", "csv"]);
     assert!(log.contains("approved") && log.contains("ada"), "{log}");
+    // A decision is shown, and can be undone until it is sent.
+    let actions = server.get("/actions.html").text;
+    assert!(actions.contains("Approved") && actions.contains("Take back"), "{actions}");
+    let (_, undo) = actions.split_once("decide undo").expect("a change that was decided on");
+    let one = [
+        ("plan", &*field(undo, "plan")),
+        ("rule", &*field(undo, "rule")),
+        ("partner", &*field(undo, "partner")),
+        ("reason", "not <now>"),
+    ];
+    assert_eq!(server.post("/decisions/reject", &one).status, 303);
+    let actions = server.get("/actions.html").text;
+    assert!(actions.contains("not &lt;now&gt;") && actions.contains("Approve after all"));
+    assert_eq!(server.post("/decisions/approve", &one).status, 303);
     project.run_ok(&["actions", "apply", &plan, "--by", "ada"]);
     let log = project.run_ok(&["actions", "log", "--format", "csv"]);
     assert!(log.contains("acknowledged"), "{log}");
+}
+
+#[test]
+fn views_of_the_list_are_saved_and_survive_a_restart() {
+    let project = project();
+    let server = PageServer::start(&project);
+    let form =
+        [("name", "at <risk>"), ("view", ""), ("query", "tier=at_risk&columns=score,risk,reason")];
+    let saved = server.post("/views/save", &form);
+    let path = "/partners.html?sort=impact&tier=at_risk&columns=score,risk,reason";
+    assert_eq!((saved.status, saved.location.as_str()), (303, path), "{}", saved.text);
+    let list = server.get(path).text;
+    assert!(list.contains(">Risk</th>") && !list.contains(">Manager</th>"), "{list}");
+    drop(server);
+    let server = PageServer::start(&project);
+    let list = server.get("/partners.html").text;
+    assert!(list.contains("at &lt;risk&gt;") && list.contains("columns=score,risk"), "{list}");
+    assert_eq!(server.post("/views/delete", &[("name", "at <risk>")]).status, 303);
+    assert!(!server.get("/partners.html").text.contains("at &lt;risk&gt;"));
+    // A page of some partners says what it leaves out, and prints nothing about it.
+    let query = "SELECT plan FROM partners WHERE plan IS NOT NULL ORDER BY 1 LIMIT 1";
+    let plan = project.query_rows(query).remove(0);
+    let data = server.get(&format!("/view/plan={plan}/data.html")).text;
+    assert!(data.contains("say nothing about some of the partners"), "{data}");
+    let log = std::fs::read_to_string(project.path("serve.log")).expect("a log");
+    assert!(!log.contains("quality_day"), "{log}");
 }
 
 #[test]

@@ -25,6 +25,52 @@ pub struct PlanRow {
     pub hits: Vec<GuardrailHit>,
     /// Whether a person must agree before it is sent.
     pub needs_approval: bool,
+    pub status: ChangeStatus,
+}
+
+impl PlanRow {
+    /// Returns whether a person must agree and nobody has decided yet.
+    pub fn is_waiting(&self) -> bool {
+        self.needs_approval && self.status.decision.is_none() && self.status.can_approve
+    }
+}
+
+/// How a change of the plan stands by the log of actions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangeStatus {
+    /// What a person decided last, where that still counts.
+    pub decision: Option<ChangeDecision>,
+    pub delivery: ChangeDelivery,
+    /// Whether a person may agree to it now, also after somebody has refused it.
+    pub can_approve: bool,
+    /// Whether a person may refuse it now, also after somebody has agreed to it.
+    pub can_reject: bool,
+}
+
+/// What a person decided on a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeDecision {
+    pub is_approved: bool,
+    pub by: String,
+    pub at: DateTime<Utc>,
+    pub reason: Option<String>,
+}
+
+/// How far the delivery of a change has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ChangeDelivery {
+    #[default]
+    NotSent,
+    /// An attempt has begun and has no outcome yet.
+    Sending,
+    /// An attempt failed, and another one follows.
+    Failed,
+    /// Nobody knows whether the receiver took it.
+    Unknown,
+    /// The receiver took it.
+    Taken,
+    /// It is not sent by this plan any more, for this reason.
+    Ended(String),
 }
 
 /// A guardrail that did more than let a change pass.

@@ -155,11 +155,11 @@ fn optional_date<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NaiveDate>
     Ok(Option::<DateOrInstant>::deserialize(from)?.map(DateOrInstant::date))
 }
 
-fn tier<'de, D: Deserializer<'de>>(from: D) -> Result<Tier, D::Error> {
+pub(crate) fn tier<'de, D: Deserializer<'de>>(from: D) -> Result<Tier, D::Error> {
     String::deserialize(from).map(|name| tiers::parse(&name))
 }
 
-fn optional_tier<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Tier>, D::Error> {
+pub(crate) fn optional_tier<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Tier>, D::Error> {
     Ok(Option::<String>::deserialize(from)?.map(|name| tiers::parse(&name)))
 }
 

@@ -1,6 +1,6 @@
 //! The input of a report: the rows of one run of the lake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::Tier;
@@ -15,6 +15,7 @@ use crate::metric_rows::{
 };
 use crate::months;
 use crate::policy_in_force::PolicyInForce;
+use crate::record_rows::{AnnotationRow, NoteRow, OverrideRow};
 use crate::revenue_rows::{FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
 use crate::service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
@@ -111,6 +112,12 @@ pub struct ReportInput {
     /// The open alerts, by rule in the order of the policy.
     pub alerts: Vec<AlertRow>,
     pub partners: Vec<PartnerRow>,
+    /// What people noted about partners, of each partner newest first.
+    pub notes: Vec<NoteRow>,
+    /// The tiers that people set, newest first.
+    pub overrides: Vec<OverrideRow>,
+    /// Days with an explanation, by their first day.
+    pub annotations: Vec<AnnotationRow>,
 
     /// The rows of metrics and tables as CSV, by name. They are written to `data/NAME.csv`.
     pub csv: BTreeMap<String, String>,
@@ -124,6 +131,8 @@ pub struct ReportInput {
     pub parquet: BTreeMap<String, Vec<u8>>,
     /// The metrics whose newest rows are not shown, by name.
     pub held_back: BTreeMap<String, HeldBackMetric>,
+    /// The metrics that look at the whole lake, and have no rows in a report of some partners.
+    pub of_all_partners: BTreeSet<String>,
     /// The documentation of queries, by name. It is shown on `sql/NAME.html`.
     pub queries: BTreeMap<String, QueryDoc>,
 }

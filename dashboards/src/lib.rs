@@ -5,10 +5,12 @@
 //!
 //! - `input`: what a report is made of
 //! - `live_page`: what a served page has and a file has not
+//! - `partner_list_query`: what the list of partners shows
 //! - `partner_index`: the rows of each partner
 //! - `message_page`: a page with one message
 //! - `metric_rows`, `health_rows`: the rows of metrics and of single partners
 //! - `action_rows`: the pending plan, the log of actions, the alerts
+//! - `record_rows`: what people record beside the scores
 //! - `lake_rows`: rows on the streams and tables of the lake
 //! - `revenue_rows`: the rows of the metrics on where revenue comes from
 //! - `service_rows`: the rows of the metrics on the service
@@ -47,8 +49,10 @@ mod metric_rows;
 mod months;
 mod pages;
 mod partner_index;
+mod partner_list_query;
 mod paths;
 mod policy_in_force;
+mod record_rows;
 mod report;
 mod revenue_rows;
 mod service_rows;
@@ -64,25 +68,25 @@ mod sample;
 mod tests;
 
 pub use action_rows::{
-    ActionLogRow, AlertRow, GuardrailEffect, GuardrailHit, PlanFacts, PlanRow, StoppedRow,
-    UnlikeRow,
+    ActionLogRow, AlertRow, ChangeDecision, ChangeDelivery, ChangeStatus, GuardrailEffect,
+    GuardrailHit, PlanFacts, PlanRow, StoppedRow, UnlikeRow,
 };
 pub use chart_file::{ChartFile, chart_file};
 pub use error::ReportError;
 pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
 pub use lake_rows::{LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
-pub use live_page::{
-    LiveOutage, LivePage, Notice, PartnerListQuery, PartnerSort, SqlPage, SqlResult,
-};
+pub use live_page::{LiveOutage, LivePage, Notice, SavedView, SqlPage, SqlResult};
 pub use message_page::MessagePage;
 pub use metric_rows::{
     ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
     OnboardingStepRow, PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow,
     SelfServiceRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
 };
+pub use partner_list_query::{PartnerColumn, PartnerListQuery, PartnerSort};
 pub use paths::parquet as parquet_path;
 pub use policy_in_force::PolicyInForce;
+pub use record_rows::{AnnotationRow, NoteRow, OverrideRow};
 pub use report::{
     Report, ReportSummary, check_report, docs, pages, script, stylesheet, write_docs, write_report,
 };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::Tier;
+
+use crate::partner_list_query::PartnerListQuery;
 
 /// What a served page shows besides the report. Two readers with equal values see the same page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -21,6 +22,8 @@ pub struct LivePage {
     pub unfiltered: String,
     /// Whether the reader may decide on partners and actions.
     pub can_decide: bool,
+    /// Whether what the reader decides may concern all partners.
+    pub decides_for_all: bool,
     /// Whether somebody has signed in, who can sign out.
     pub is_signed_in: bool,
     /// What became of the form that was sent last.
@@ -29,6 +32,10 @@ pub struct LivePage {
     pub outage: Option<LiveOutage>,
     /// Which partners the list of partners shows.
     pub list: PartnerListQuery,
+    /// The views of that list that the reader has saved, by name.
+    pub saved_views: Vec<SavedView>,
+    /// The view of the URL as one segment of a path, empty for the standard view.
+    pub view_segment: String,
     /// Whether the reader may ask in SQL.
     pub can_ask: bool,
     /// What was asked, on the page of SQL.
@@ -40,6 +47,14 @@ pub struct LivePage {
     /// For the page that a PDF is printed from: the URL that its links start from. Such a page has its
     /// style within and no script.
     pub printed_from: Option<String>,
+}
+
+/// A view of the list of partners that a reader has saved.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SavedView {
+    pub name: String,
+    /// Its URL, relative to the server.
+    pub path: String,
 }
 
 /// What the page of SQL shows.
@@ -77,62 +92,4 @@ pub struct Notice {
     pub text: String,
     /// Whether the form was refused.
     pub is_error: bool,
-}
-
-/// Which partners the list of partners shows, and in which order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct PartnerListQuery {
-    /// A part of a name or an id, in any case.
-    pub text: String,
-    pub tier: Option<Tier>,
-    pub sort: PartnerSort,
-    /// The number of the page, from 0.
-    pub page: usize,
-}
-
-/// The order of the list of partners.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum PartnerSort {
-    /// The largest share of gross revenue first.
-    #[default]
-    Impact,
-    /// The lowest score first; partners without a score last.
-    Score,
-    /// The largest fall of the score in a week first.
-    Change,
-    /// By name, and by id where there is no name.
-    Name,
-    /// The newest change of the tier first.
-    Since,
-}
-
-impl PartnerSort {
-    /// Every order, in the order of the menu.
-    pub const ALL: [Self; 5] = [Self::Impact, Self::Score, Self::Change, Self::Name, Self::Since];
-
-    /// Returns the name in a URL.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Impact => "impact",
-            Self::Score => "score",
-            Self::Change => "change",
-            Self::Name => "name",
-            Self::Since => "since",
-        }
-    }
-
-    /// Returns the order of that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|sort| sort.name() == name)
-    }
-
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Impact => "Largest revenue first",
-            Self::Score => "Lowest score first",
-            Self::Change => "Largest fall in a week first",
-            Self::Name => "By name",
-            Self::Since => "Newest change of tier first",
-        }
-    }
 }

@@ -13,6 +13,11 @@ pub(crate) fn next_month(date: NaiveDate) -> NaiveDate {
     domain::next_month(Day::of_date(date)).date()
 }
 
+/// Returns the first day of a month and the first day after it.
+pub(crate) fn days(month: NaiveDate) -> (NaiveDate, NaiveDate) {
+    (month_start(month), next_month(month))
+}
+
 /// Returns the note under the label of a month on an axis: how many of its days have passed, or its
 /// year if that is not the year of the previous month on the axis.
 pub(crate) fn axis_note(

@@ -9,6 +9,7 @@ use crate::action_rows::PlanRow;
 use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow};
 use crate::input::ReportInput;
 use crate::metric_rows::{PartnerReliabilityRow, RevenuePerPartnerRow, ThrottlingRow};
+use crate::record_rows::{NoteRow, OverrideRow};
 
 /// The positions of the rows of each partner in the tables of a [`ReportInput`].
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct PartnerIndex {
     reliability: Positions,
     throttling: Positions,
     plan: Positions,
+    notes: Positions,
+    overrides: Positions,
     daily: Positions,
     history: Positions,
     revenue: Positions,
@@ -34,6 +37,8 @@ impl PartnerIndex {
             reliability: positions(&input.partner_reliability, |row| &row.partner_id),
             throttling: positions(&input.throttling, |row| &row.partner_id),
             plan: positions(&input.plan, |row| &row.partner_id),
+            notes: positions(&input.notes, |row| &row.partner_id),
+            overrides: positions(&input.overrides, |row| &row.partner_id),
             daily: sorted(&input.daily, |row| &row.partner_id, |row| row.event_date),
             history: sorted(&input.history, |row| &row.partner_id, |row| row.as_of),
             revenue: sorted(&input.revenue_per_partner, |row| &row.partner_id, |row| row.month),
@@ -91,6 +96,16 @@ impl<'a> PartnerRows<'a> {
     /// Returns what the pending plan proposes for a partner.
     pub(crate) fn plan(self, id: &str) -> Vec<&'a PlanRow> {
         all(&self.input.plan, &self.index.plan, id)
+    }
+
+    /// Returns what people noted about a partner, newest first.
+    pub(crate) fn notes(self, id: &str) -> Vec<&'a NoteRow> {
+        all(&self.input.notes, &self.index.notes, id)
+    }
+
+    /// Returns the tiers that people set for a partner, newest first.
+    pub(crate) fn overrides(self, id: &str) -> Vec<&'a OverrideRow> {
+        all(&self.input.overrides, &self.index.overrides, id)
     }
 
     /// Returns the days with production traffic of a partner, oldest first.

@@ -8,9 +8,10 @@ use crate::atomic_folder::{self, ReportMarker};
 use crate::error::ReportError;
 use crate::health_rows::{HealthRow, HistoryRow};
 use crate::input::ReportInput;
-use crate::live_page::{LivePage, PartnerListQuery};
+use crate::live_page::LivePage;
 use crate::pages::{DOCS_SITE, REPORT_SITE, USAGE_SITE, partner_list, usage};
 use crate::partner_index::{PartnerIndex, PartnerRows};
+use crate::partner_list_query::PartnerListQuery;
 use crate::site::{PageContext, Site};
 use crate::{csvw, json_rows, paths, theme, timestamps};
 

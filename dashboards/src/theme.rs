@@ -28,6 +28,8 @@ pub(crate) const AXIS: ColourRole = role("axis", 0x86929E, 0x76848F);
 pub(crate) const INK: ColourRole = role("ink", 0x14202B, 0xE7ECF1);
 pub(crate) const INK_2: ColourRole = role("ink-2", 0x475563, 0xAAB6C1);
 pub(crate) const INK_3: ColourRole = role("ink-3", 0x66727E, 0x8896A3);
+/// A line of this role is dotted by the style sheet.
+pub(crate) const MARK: ColourRole = role("mark", 0x5F6B77, 0x8E9BA8);
 pub(crate) const LINK: ColourRole = role("link", 0x0B5BA6, 0x7DBBF2);
 pub(crate) const SERIES: ColourRole = role("series", 0x1F66AE, 0x5FA8EA);
 pub(crate) const SERIES_LABEL: ColourRole = role("series-label", 0x1A5F9F, 0x74B5EE);
@@ -80,7 +82,7 @@ pub(crate) const STEP_TEXT: [ColourRole; 7] = [
     role("step-text-6", 0xFEFEFC, 0x0B1116),
 ];
 
-const SINGLE_ROLES: [ColourRole; 37] = [
+const SINGLE_ROLES: [ColourRole; 38] = [
     PAGE,
     SURFACE,
     HOVER,
@@ -91,6 +93,7 @@ const SINGLE_ROLES: [ColourRole; 37] = [
     INK,
     INK_2,
     INK_3,
+    MARK,
     LINK,
     SERIES,
     SERIES_LABEL,
@@ -143,8 +146,10 @@ pub(crate) fn stylesheet() -> String {
             "svg [fill=\"#{day:06X}\"]{{fill:#{night:06X}}}svg [stroke=\"#{day:06X}\"]{{stroke:#{night:06X}}}"
         );
     }
+    // Written out, the dots of a long line would take more room than the rest of its chart.
+    let dotted = format!("svg [stroke=\"#{:06X}\"]{{stroke-dasharray:4 8}}", MARK.light);
     format!(
-        ":root{{color-scheme:light dark;{light}}}\n\
+        ":root{{color-scheme:light dark;{light}}}\n{dotted}\n\
          @media screen and (prefers-color-scheme:dark){{:root{{{dark}}}{drawn}}}\n"
     )
 }

@@ -374,6 +374,19 @@ pub fn alert_notes() -> TableDef {
     unpartitioned("actions/alert_notes", fields)
 }
 
+/// Returns the table of the views of the list of partners that readers of the served pages have saved,
+/// append-only. Of one person and name the newest row counts; one without a path is deleted.
+pub fn saved_views() -> TableDef {
+    use DataType::Utf8;
+    let fields = vec![
+        required("at", instant()),
+        required("by", Utf8),
+        required("name", Utf8),
+        optional("path", Utf8),
+    ];
+    unpartitioned("serve/saved_views", fields)
+}
+
 /// Returns the table of plans that were decided on or applied, as JSON.
 pub fn action_plans() -> TableDef {
     use DataType::Utf8;

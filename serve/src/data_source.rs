@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
-use dashboards::ReportInput;
+use dashboards::{ReportInput, SavedView};
 use domain::Tier;
 
 use crate::view::View;
@@ -30,6 +30,13 @@ pub trait DataSource: Send + Sync + 'static {
     /// Answers a query of a person, read-only and within limits.
     async fn sql(&self, query: &str) -> Result<SqlAnswer, SourceError>;
 
+    /// Returns the views of the list of partners that a person has saved, by name.
+    async fn saved_views(&self, by: &str) -> Result<Vec<SavedView>, SourceError>;
+
+    /// Saves a view of a person, in place of one of the same name. Without a path, the view is
+    /// deleted.
+    async fn save_view(&self, name: &str, path: Option<&str>, by: &str) -> Result<(), SourceError>;
+
     /// Records what a person decided. Returns a sentence that says what was recorded.
     async fn decide(&self, decision: &Decision, by: &str) -> Result<String, SourceError>;
 }
@@ -52,6 +59,8 @@ pub enum Decision {
     Override { partner: String, tier: Option<Tier>, days: u32, reason: String },
     /// Writes a note on a partner.
     Note { partner: String, text: String },
+    /// Explains days, both inclusive, of a partner or of all.
+    Annotation { partner: Option<String>, first: NaiveDate, last: NaiveDate, text: String },
     /// Approves or rejects changes of a plan.
     Plan(PlanDecision),
     /// Keeps an alert quiet for some days. An alert without a partner is about the programme.

@@ -13,7 +13,7 @@ use axum::http::header::{
 };
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
-use dashboards::{HealthRow, PlanRow, ReportInput};
+use dashboards::{ChangeDecision, ChangeStatus, HealthRow, PlanRow, ReportInput, SavedView};
 use domain::{ActionKind, Stage, Tier};
 use flate2::read::GzDecoder;
 use tower::ServiceExt;
@@ -36,6 +36,10 @@ struct FakeLake {
     views: Mutex<Vec<View>>,
     decisions: Mutex<Vec<(Decision, String)>>,
     is_down: Mutex<bool>,
+    /// By who saved it and its name.
+    saved_views: Mutex<BTreeMap<(String, String), String>>,
+    /// What a person decided on the change of the first partner.
+    approved: Mutex<Option<bool>>,
 }
 
 impl FakeLake {
@@ -85,6 +89,7 @@ fn change(partner: &str) -> PlanRow {
         guardrails: Vec::new(),
         hits: Vec::new(),
         needs_approval: true,
+        status: ChangeStatus { can_approve: true, can_reject: true, ..ChangeStatus::default() },
     }
 }
 
@@ -111,6 +116,18 @@ impl DataSource for FakeLake {
             health,
             ..ReportInput::default()
         };
+        if let Some(is_approved) = *self.approved.lock().expect("a lock")
+            && let Some(first) = input.plan.first_mut()
+        {
+            let at = "2026-06-01T10:00:00Z".parse().expect("an instant");
+            let decision = ChangeDecision { is_approved, by: "Mara".to_owned(), at, reason: None };
+            first.status = ChangeStatus {
+                decision: Some(decision),
+                can_approve: !is_approved,
+                can_reject: is_approved,
+                ..ChangeStatus::default()
+            };
+        }
         input.plan_facts.plan_id = "plan-1".to_owned();
         input.csv.insert("growth".to_owned(), "month,active\n2026-05-01,2\n".to_owned());
         Ok(input)
@@ -125,6 +142,22 @@ impl DataSource for FakeLake {
             }),
             _ => Err(SourceError::Invalid("only SELECT".to_owned())),
         }
+    }
+
+    async fn saved_views(&self, by: &str) -> Result<Vec<SavedView>, SourceError> {
+        let all = self.saved_views.lock().expect("a lock").clone();
+        let own = all.into_iter().filter(|((of, _), _)| of == by);
+        Ok(own.map(|((_, name), path)| SavedView { name, path }).collect())
+    }
+
+    async fn save_view(&self, name: &str, path: Option<&str>, by: &str) -> Result<(), SourceError> {
+        let mut all = self.saved_views.lock().expect("a lock");
+        let key = (by.to_owned(), name.to_owned());
+        match path {
+            Some(path) => all.insert(key, path.to_owned()),
+            None => all.remove(&key),
+        };
+        Ok(())
     }
 
     async fn decide(&self, decision: &Decision, by: &str) -> Result<String, SourceError> {
@@ -488,7 +521,7 @@ async fn a_decision_is_recorded_and_told_once() {
         ("/decisions/override", "partner=p-1&tier=best&days=7&reason=x", "no such tier"),
         ("/decisions/override", "partner=p-1&tier=watch&days=x&reason=x", "whole number"),
         ("/decisions/approve", "plan=plan-0&rule=help", "plan has changed"),
-        ("/decisions/approve", "plan=plan-1&rule=other", "waits for a person"),
+        ("/decisions/approve", "plan=plan-1&rule=other", "open for this decision"),
         ("/decisions/burn", "", "nothing at this address"),
     ] {
         let answer = site.post(path, form).await;
@@ -502,6 +535,113 @@ async fn a_decision_is_recorded_and_told_once() {
     let answer = site.ask(Request::from_parts(parts, body)).await;
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     assert_eq!(site.lake.decisions.lock().expect("a lock").len(), 1);
+}
+
+#[tokio::test]
+async fn days_are_explained_by_whoever_sees_the_partners() {
+    let site = Site::of_people().await;
+    let sent = async |role: Role, form: &str| {
+        let (mut parts, body) = post("/decisions/annotate", form).into_parts();
+        let bearer = format!("Bearer {}", token(role));
+        parts.headers.insert(AUTHORIZATION, bearer.parse().expect("a value"));
+        site.ask(Request::from_parts(parts, body)).await
+    };
+    for (role, form, status) in [
+        (Role::Manager, "partner=p-1&from=2026-05-01&to=2026-05-02&text=x", StatusCode::SEE_OTHER),
+        (Role::Manager, "partner=p-2&from=2026-05-01&text=x", StatusCode::BAD_REQUEST),
+        (Role::Manager, "from=2026-05-01&text=x", StatusCode::FORBIDDEN),
+        (Role::Manager, "partner=p-1&from=soon&text=x", StatusCode::BAD_REQUEST),
+        (Role::Leadership, "partner=p-1&from=2026-05-01&text=x", StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(sent(role, form).await.status(), status, "{form}");
+    }
+    let data = request(Method::GET, "/data.html", Some(Role::Manager));
+    assert!(!text(site.ask(data).await).await.contains("decisions/annotate"));
+    let day = |text: &str| text.parse::<chrono::NaiveDate>().expect("a day");
+    let of = |partner: Option<&str>, last: &str| Decision::Annotation {
+        partner: partner.map(str::to_owned),
+        first: day("2026-05-01"),
+        last: day(last),
+        text: "x".to_owned(),
+    };
+    let recorded = site.lake.decisions.lock().expect("a lock").clone();
+    assert_eq!(recorded, [(of(Some("p-1"), "2026-05-02"), "Mara".to_owned())]);
+    let site = Site::of_owner().await;
+    assert!(text(site.get("/data.html").await).await.contains("decisions/annotate"));
+    let answer = site.post("/decisions/annotate", "from=2026-05-01&to=&text=x").await;
+    assert_eq!(header(&answer, LOCATION), "/data.html");
+    let recorded = site.lake.decisions.lock().expect("a lock").clone();
+    assert_eq!(recorded, [(of(None, "2026-05-01"), "ada".to_owned())]);
+}
+
+#[tokio::test]
+async fn readers_choose_columns_and_save_views_for_themselves() {
+    let site = Site::of_people().await;
+    let as_role = |role: Role, path: &str| request(Method::GET, path, Some(role));
+    let list = "/partners.html?columns=score&columns=segment&sort=risk";
+    let page = text(site.ask(as_role(Role::Leadership, list)).await).await;
+    assert!(page.contains(">Segment</th>") && !page.contains(">Manager</th>"), "{page}");
+    let send = async |role: Role, path: &str, form: &str| {
+        let (mut parts, body) = post(path, form).into_parts();
+        let bearer = format!("Bearer {}", token(role));
+        parts.headers.insert(AUTHORIZATION, bearer.parse().expect("a value"));
+        site.ask(Request::from_parts(parts, body)).await
+    };
+    let form = "name=My+%3Cview%3E&view=segment%3Dstartup&query=columns%3Dscore%26evil%3D%2F%2Fx";
+    let answer = send(Role::Leadership, "/views/save", form).await;
+    let path = "/view/segment=startup/partners.html?sort=impact&columns=score";
+    assert_eq!(
+        (answer.status(), header(&answer, LOCATION)),
+        (StatusCode::SEE_OTHER, path.to_owned())
+    );
+    let own = text(site.ask(as_role(Role::Leadership, "/partners.html")).await).await;
+    assert!(own.contains("My &lt;view&gt;") && own.contains("columns=score\""), "{own}");
+    let others = text(site.ask(as_role(Role::Manager, "/partners.html")).await).await;
+    assert!(!others.contains("My &lt;view&gt;"), "{others}");
+    for form in ["name=&view=&query=", "name=x&view=colour%3Dred&query="] {
+        send(Role::Leadership, "/views/save", form).await;
+    }
+    assert_eq!(site.lake.saved_views.lock().expect("a lock").len(), 1);
+    let answer = send(Role::Manager, "/views/delete", "name=My+%3Cview%3E").await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(site.lake.saved_views.lock().expect("a lock").len(), 1, "it is somebody else's");
+    let answer = send(Role::Leadership, "/views/delete", "name=My+%3Cview%3E").await;
+    assert_eq!(header(&answer, LOCATION), "/partners.html");
+    assert!(site.lake.saved_views.lock().expect("a lock").is_empty());
+}
+
+#[tokio::test]
+async fn a_decision_on_a_change_is_shown_and_can_be_undone() {
+    let site = Site::of_owner().await;
+    let decided = async |is_approved: bool| {
+        *site.lake.approved.lock().expect("a lock") = Some(is_approved);
+        *site.lake.version.lock().expect("a lock") += 1;
+        site.app.reports.refresh(chrono::Utc::now()).await.expect("a report");
+        text(site.get("/actions.html").await).await
+    };
+    let page = decided(true).await;
+    for words in ["Approved", "Mara", "Take back", "Not sent yet", "approved and not sent yet"] {
+        assert!(page.contains(words), "no {words}");
+    }
+    let approve = "plan=plan-1&rule=help&partner=p-1";
+    let answer = site.post("/decisions/approve", approve).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    let answer = site.post("/decisions/reject", &format!("{approve}&reason=no")).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    // All of a rule are those on which nobody has decided.
+    let answer = site.post("/decisions/approve", "plan=plan-1&rule=help").await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let decisions = site.lake.decisions.lock().expect("a lock").clone();
+    let partners = decisions.iter().map(|(decision, _)| match decision {
+        Decision::Plan(decision) => decision.partners.clone(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(partners.collect::<Vec<_>>(), [["p-1"], ["p-2"]]);
+    let page = decided(false).await;
+    assert!(page.contains("Rejected") && page.contains("Approve after all"));
+    assert_eq!(site.post("/decisions/approve", approve).await.status(), StatusCode::SEE_OTHER);
+    let plan = text(site.get("/api/v1/plan").await).await;
+    assert!(plan.contains(r#""verdict":"rejected""#), "{plan}");
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ async function pages(site) {
       query,
       '/partners.html?q=no+such+partner',
       '/partners.html?tier=healthy&sort=score',
+      '/partners.html?sort=risk&columns=tier,score,change,risk,segment,stage,reason',
       `/view/segment=${segment}/index.html`,
       `/view/segment=${segment}/health.html`,
       `/usage/${partner.match(/partners\/(.*)\.html/)[1]}/usage.html`,

@@ -3,6 +3,7 @@
 use chrono::{Datelike, NaiveDate};
 use domain::{Tier, format};
 
+use super::marks::PlacedMarks;
 use super::scale::{Scale, labelled, ticks};
 use super::{ChartFrame, spread};
 use crate::charts::canvas::{Anchor, Pen, draw, width_of};
@@ -38,7 +39,6 @@ pub(crate) fn area_chart(frame: &ChartFrame, days: &[TierCounts]) -> String {
     let total = |day: &TierCounts| day.counts.iter().sum::<i64>() as f64;
     let top = days.iter().map(total).fold(1.0, f64::max);
     let foot = height - BOTTOM;
-    let y = Scale::linear((0.0, top), (foot, TOP));
     let span = (last.date - first.date).num_days().max(1) as f64;
     let axis = |v: f64| format::thousands(v as i64);
     let left = super::axis_room(&ticks(top), &axis);
@@ -46,7 +46,9 @@ pub(crate) fn area_chart(frame: &ChartFrame, days: &[TierCounts]) -> String {
     let right = labels.iter().map(|label| width_of(label, true)).fold(0.0, f64::max) + 12.0;
     let x = Scale::linear((0.0, span), (left, width - right));
     let at_day = |date: NaiveDate| x.px((date - first.date).num_days() as f64);
-    draw(frame.size, frame.title, frame.desc, |pen| {
+    let marks = PlacedMarks::new(frame, Some((first.date, last.date)), at_day);
+    let y = Scale::linear((0.0, top), (foot, TOP + marks.room()));
+    draw(frame.size, frame.title, &marks.described(frame.desc), |pen| {
         for (tick, label) in labelled(ticks(top), &axis) {
             if tick > 0.0 {
                 pen.horizontal((left, width - right), y.px(tick), GRID);
@@ -56,6 +58,7 @@ pub(crate) fn area_chart(frame: &ChartFrame, days: &[TierCounts]) -> String {
         for layer in 0..LAYERS.len() {
             draw_area(pen, days, layer, &|date| at_day(date), &y);
         }
+        marks.draw(pen, foot, (left, width - right));
         pen.horizontal((left, width - right), y.px(0.0), INK);
         for date in days.iter().map(|d| d.date).filter(|d| d.day() == 1) {
             pen.text((at_day(date), foot + 14.0), &format::date(date), Anchor::Middle, INK_3);

@@ -1,5 +1,8 @@
 //! A stacked bar chart by period, with an optional layer below zero.
 
+use chrono::NaiveDate;
+
+use super::marks::PlacedMarks;
 use super::scale::{Scale, labelled, ticks};
 use super::{ChartFrame, spread, target_line};
 use crate::charts::canvas::{Anchor, Pen, draw, width_of};
@@ -18,6 +21,8 @@ pub(crate) struct BarLayer {
 /// The bar of one period.
 #[derive(Debug, Clone)]
 pub(crate) struct Bar {
+    /// The first day of the period, and the first one after it.
+    pub days: (NaiveDate, NaiveDate),
     pub label: String,
     /// The text under the label: the year, or how much of the period has passed.
     pub note: Option<String>,
@@ -63,10 +68,13 @@ pub(crate) fn bar_chart(frame: &ChartFrame, chart: BarChart) -> String {
     let top = tallest(&chart);
     let low = chart.bars.iter().map(|bar| bar.below).fold(0.0, f64::max);
     let under = if low > 0.0 { 18.0 } else { 2.0 };
-    let y = Scale::linear((-low, top), (height - BOTTOM - under, TOP));
-    let layout = BarLayout { chart, y, plot: plot(width, &chart), foot: height - BOTTOM };
-    draw(frame.size, frame.title, frame.desc, |pen| {
+    let plot = plot(width, &chart);
+    let marks = place_marks(frame, plot, chart.bars);
+    let y = Scale::linear((-low, top), (height - BOTTOM - under, TOP + marks.room()));
+    let layout = BarLayout { chart, y, plot, foot: height - BOTTOM };
+    draw(frame.size, frame.title, &marks.described(frame.desc), |pen| {
         layout.grid(pen, top);
+        marks.draw(pen, layout.foot, plot);
         for i in 0..chart.bars.len() {
             layout.bar(pen, i);
         }
@@ -85,6 +93,18 @@ fn plot(width: f64, chart: &BarChart) -> (f64, f64) {
     let right = if widest > 0.0 { widest + 12.0 } else { 8.0 };
     let left = super::axis_room(&ticks(tallest(chart)), chart.axis).max(chart.left);
     (left, width - right)
+}
+
+fn place_marks<'a>(frame: &ChartFrame<'a>, plot: (f64, f64), bars: &[Bar]) -> PlacedMarks<'a> {
+    let days = bars.first().zip(bars.last());
+    let days = days.and_then(|(first, last)| Some((first.days.0, last.days.1.pred_opt()?)));
+    PlacedMarks::new(frame, days, |date| {
+        let i = bars.partition_point(|bar| bar.days.0 <= date).saturating_sub(1);
+        let (from, to) = bars[i].days;
+        let length = (to - from).num_days().max(1) as f64;
+        let passed = ((date - from).num_days() as f64).clamp(0.0, length);
+        plot.0 + GAP + band(plot, bars.len()) * (i as f64 + passed / length)
+    })
 }
 
 fn tallest(chart: &BarChart) -> f64 {

@@ -14,6 +14,9 @@ const UNITS: f64 = 4.0;
 /// The text size of charts in px.
 pub(crate) const TEXT_SIZE: f64 = 12.0;
 
+/// The size of the number in a mark in px.
+const MARK_SIZE: f64 = 11.0;
+
 /// The point of a text that its x coordinate gives, as the SVG attribute `text-anchor`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Anchor {
@@ -258,6 +261,11 @@ impl Pen<'_> {
         role: ColourRole,
     ) {
         self.write((x, y), text, anchor, role, TEXT_SIZE, FontStyle::Bold);
+    }
+
+    /// Writes the number of a mark, bold and centred on its place.
+    pub(crate) fn mark_number(&mut self, at: (f64, f64), text: &str, role: ColourRole) {
+        self.write(at, text, Anchor::Middle, role, MARK_SIZE, FontStyle::Bold);
     }
 
     fn write(

@@ -4,6 +4,7 @@ use chrono::{Datelike, Days, NaiveDate};
 use domain::format;
 
 use super::ChartFrame;
+use super::marks::PlacedMarks;
 use super::scale::{Scale, labelled, ticks};
 use crate::charts::canvas::{Anchor, Pen, draw};
 use crate::theme::{AXIS, ColourRole, GRID, INK_2, INK_3, THIN};
@@ -29,19 +30,23 @@ pub(crate) fn daily_chart(frame: &ChartFrame, chart: DailyChart) -> String {
     let known = chart.values.iter().flatten().copied();
     let high = known.fold(0.0, f64::max);
     let top = if high > 0.0 { high * 1.04 } else { 1.0 };
-    let y = Scale::linear((0.0, top), (height - BOTTOM, TOP));
-    let marks = ticks(top);
-    let left = super::axis_room(&marks, chart.axis);
+    let grid = ticks(top);
+    let left = super::axis_room(&grid, chart.axis);
     let days = chart.values.len().saturating_sub(1).max(1) as f64;
     let x = Scale::linear((0.0, days), (left + 2.0, width - 8.0));
-    draw(frame.size, frame.title, frame.desc, |pen| {
-        for (tick, label) in labelled(marks, chart.axis) {
+    let until = chart.from + Days::new(chart.values.len().saturating_sub(1) as u64);
+    let at_day = |date: NaiveDate| x.px((date - chart.from).num_days() as f64);
+    let marks = PlacedMarks::new(frame, Some((chart.from, until)), at_day);
+    let y = Scale::linear((0.0, top), (height - BOTTOM, TOP + marks.room()));
+    draw(frame.size, frame.title, &marks.described(frame.desc), |pen| {
+        for (tick, label) in labelled(grid, chart.axis) {
             let at = y.px(tick);
             pen.horizontal((left, width - 6.0), at, if tick == 0.0 { AXIS } else { GRID });
             pen.text((left - 8.0, at), &label, Anchor::End, INK_3);
         }
         month_ticks(pen, &chart, &x, height - BOTTOM);
         draw_gaps(pen, &chart, &x, (left, TOP, height - BOTTOM));
+        marks.draw(pen, height - BOTTOM, (left, width - 8.0));
         draw_lines(pen, &chart, &x, &y);
     })
 }

@@ -1,6 +1,9 @@
 //! A line chart by period: one or two series, a linear or logarithmic axis. The line to an
 //! incomplete period is dashed.
 
+use chrono::NaiveDate;
+
+use super::marks::PlacedMarks;
 use super::scale::{Scale, labelled, log_ticks, ticks};
 use super::{ChartFrame, spread, target_line};
 use crate::charts::canvas::{Anchor, Pen, draw, width_of};
@@ -19,6 +22,8 @@ pub(crate) struct Series {
 /// A period on the axis.
 #[derive(Debug, Clone)]
 pub(crate) struct Period {
+    /// The first day of the period, and the first one after it.
+    pub days: (NaiveDate, NaiveDate),
     pub label: String,
     pub note: Option<String>,
     pub complete: bool,
@@ -59,19 +64,23 @@ pub(crate) fn line_chart(frame: &ChartFrame, chart: LineChart) -> String {
     let named = chart.series.iter().map(|s| width_of(&end_label(&chart, s), true));
     let right = if chart.series.len() > 1 { named.fold(0.0, f64::max) } else { 26.0 };
     let foot = height - BOTTOM;
-    let (marks, y) = if chart.log {
-        let marks = log_ticks((low.clamp(0.5, 1.0), high.max(2.0)), 2.0);
-        let ends = (marks[0].min(low.max(0.05)), marks[marks.len() - 1]);
-        (marks, Scale::log(ends, (foot, TOP)))
+    let (grid, domain) = if chart.log {
+        let grid = log_ticks((low.clamp(0.5, 1.0), high.max(2.0)), 2.0);
+        let domain = (grid[0].min(low.max(0.05)), grid[grid.len() - 1]);
+        (grid, domain)
     } else {
         let high = high.max(chart.target.unwrap_or(0.0));
         let top = if high > 0.0 { high } else { 1.0 };
-        (ticks(top), Scale::linear((0.0, top), (foot, TOP)))
+        (ticks(top), (0.0, top))
     };
-    let left = super::axis_room(&marks, chart.axis);
-    let layout = LineLayout { chart, y, plot: (left, width - right), foot };
-    draw(frame.size, frame.title, frame.desc, |pen| {
-        layout.grid(pen, &marks);
+    let plot = (super::axis_room(&grid, chart.axis), width - right);
+    let marks = place_marks(frame, plot, chart.periods);
+    let ends = (foot, TOP + marks.room());
+    let y = if chart.log { Scale::log(domain, ends) } else { Scale::linear(domain, ends) };
+    let layout = LineLayout { chart, y, plot, foot };
+    draw(frame.size, frame.title, &marks.described(frame.desc), |pen| {
+        layout.grid(pen, &grid);
+        marks.draw(pen, foot, plot);
         if let Some(target) = chart.target {
             target_line(pen, layout.plot, y.px(target), &(chart.value)(target));
         }
@@ -82,17 +91,38 @@ pub(crate) fn line_chart(frame: &ChartFrame, chart: LineChart) -> String {
     })
 }
 
+/// Returns the distance of two points in px.
+fn step((left, right): (f64, f64), periods: usize) -> f64 {
+    (right - left - 28.0) / periods.saturating_sub(1).max(1) as f64
+}
+
+/// Places the marks: a period reaches half-way to the points beside its own.
+fn place_marks<'a>(
+    frame: &ChartFrame<'a>,
+    plot: (f64, f64),
+    periods: &[Period],
+) -> PlacedMarks<'a> {
+    let days = periods.first().zip(periods.last());
+    let days = days.and_then(|(first, last)| Some((first.days.0, last.days.1.pred_opt()?)));
+    PlacedMarks::new(frame, days, |date| {
+        let i = periods.partition_point(|period| period.days.0 <= date).saturating_sub(1);
+        let (from, to) = periods[i].days;
+        let length = (to - from).num_days().max(1) as f64;
+        let passed = ((date - from).num_days() as f64).clamp(0.0, length);
+        let x = plot.0 + 14.0 + step(plot, periods.len()) * (i as f64 + passed / length - 0.5);
+        x.clamp(plot.0, plot.1)
+    })
+}
+
 impl LineLayout<'_> {
     fn x(&self, i: usize) -> f64 {
-        let room = self.plot.1 - self.plot.0 - 28.0;
-        let steps = self.chart.periods.len().saturating_sub(1).max(1) as f64;
-        self.plot.0 + 14.0 + room * i as f64 / steps
+        self.plot.0 + 14.0 + step(self.plot, self.chart.periods.len()) * i as f64
     }
 
-    fn grid(&self, pen: &mut Pen, marks: &[f64]) {
+    fn grid(&self, pen: &mut Pen, ticks: &[f64]) {
         // A long logarithmic axis shows every second label only.
-        let every = if marks.len() > 7 { 2 } else { 1 };
-        for (i, (mark, label)) in labelled(marks.to_vec(), self.chart.axis).iter().enumerate() {
+        let every = if ticks.len() > 7 { 2 } else { 1 };
+        for (i, (mark, label)) in labelled(ticks.to_vec(), self.chart.axis).iter().enumerate() {
             let at = self.y.px(*mark);
             let zero = if self.chart.log { *mark == 1.0 } else { *mark == 0.0 };
             pen.horizontal(self.plot, at, if zero { INK } else { GRID });

@@ -1,6 +1,7 @@
 //! Charts. Each is a pure function from numbers to an SVG string.
 //!
 //! - `canvas`: the drawing surface, the only home of plotters
+//! - `marks`: annotations on charts of time
 //! - `scale`: from values to pixels, and the grid lines of an axis
 //! - `bars`: stacked bars by period
 //! - `lines`: lines by period
@@ -21,6 +22,7 @@ pub(crate) mod daily;
 pub(crate) mod dots;
 pub(crate) mod heatmap;
 pub(crate) mod lines;
+pub(crate) mod marks;
 pub(crate) mod scale;
 pub(crate) mod score;
 pub(crate) mod spark;
@@ -44,6 +46,8 @@ pub(crate) struct ChartFrame<'a> {
     pub title: &'a str,
     /// What the chart shows, in words.
     pub desc: &'a str,
+    /// The annotations of the page. A chart draws those that fall into its days.
+    pub marks: &'a [marks::Mark],
 }
 
 /// Returns the last `n` items of a slice.
@@ -58,20 +62,24 @@ pub(crate) fn axis_room(marks: &[f64], axis: &dyn Fn(f64) -> String) -> f64 {
 }
 
 /// Moves labels at `ys` at least 14 px apart. They keep their order and stay within the bounds.
-pub(crate) fn spread(ys: &[f64], (top, bottom): (f64, f64)) -> Vec<f64> {
-    const GAP: f64 = 14.0;
-    let mut order: Vec<usize> = (0..ys.len()).collect();
-    order.sort_by(|a, b| ys[*a].total_cmp(&ys[*b]));
-    let mut placed = ys.to_vec();
-    let mut free = top;
+pub(crate) fn spread(ys: &[f64], bounds: (f64, f64)) -> Vec<f64> {
+    spread_by(ys, bounds, 14.0)
+}
+
+/// Moves labels along one axis at least `gap` px apart, as [`spread`] does.
+fn spread_by(places: &[f64], (first, last): (f64, f64), gap: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by(|a, b| places[*a].total_cmp(&places[*b]));
+    let mut placed = places.to_vec();
+    let mut free = first;
     for i in &order {
         placed[*i] = placed[*i].max(free);
-        free = placed[*i] + GAP;
+        free = placed[*i] + gap;
     }
-    let mut free = bottom;
+    let mut free = last;
     for i in order.iter().rev() {
         placed[*i] = placed[*i].min(free);
-        free = placed[*i] - GAP;
+        free = placed[*i] - gap;
     }
     placed
 }

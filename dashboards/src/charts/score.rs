@@ -4,6 +4,7 @@ use chrono::{Datelike, NaiveDate};
 use domain::format;
 
 use super::ChartFrame;
+use super::marks::PlacedMarks;
 use super::scale::Scale;
 use crate::charts::canvas::{Anchor, Pen, draw};
 use crate::theme::{
@@ -34,13 +35,15 @@ pub(crate) fn score_chart(frame: &ChartFrame, days: &[ScoredDay], thresholds: [f
     let narrow = width < 500.0;
     let right = if narrow { width - 12.0 } else { width - 154.0 };
     let foot = height - 44.0;
-    let y = Scale::linear((0.0, 100.0), (foot, TOP));
     let (Some(first), Some(last)) = (days.first(), days.last()) else { return String::new() };
     let span = (last.date - first.date).num_days().max(1) as f64;
     let x = Scale::linear((0.0, span), (LEFT + 4.0, right - 44.0));
     let at_day = |date: NaiveDate| x.px((date - first.date).num_days() as f64);
-    draw(frame.size, frame.title, frame.desc, |pen| {
+    let marks = PlacedMarks::new(frame, Some((first.date, last.date)), at_day);
+    let y = Scale::linear((0.0, 100.0), (foot, TOP + marks.room()));
+    draw(frame.size, frame.title, &marks.described(frame.desc), |pen| {
         bands(pen, &y, (LEFT, right), narrow, thresholds);
+        marks.draw(pen, foot, (LEFT, right));
         let mut run = Vec::new();
         for day in days {
             match day.score {

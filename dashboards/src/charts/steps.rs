@@ -127,7 +127,7 @@ mod tests {
             is_main: true,
             is_maturing: true,
         };
-        let frame = ChartFrame { size: (358.0, 200.0), title: "Time", desc: "" };
+        let frame = ChartFrame { size: (358.0, 200.0), title: "Time", desc: "", marks: &[] };
         let curves = [curve];
         let chart = StepChart {
             curves: &curves,

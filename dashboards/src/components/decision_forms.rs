@@ -36,9 +36,35 @@ pub(crate) fn partner_section(page: &Page, row: &HealthRow) -> Option<Markup> {
                 label { span { "Note" } input type="text" name="text" maxlength="1000" required; }
                 button type="submit" { "Keep the note" }
             }
+            (annotation_form(page, Some(&row.partner_id)))
         }
     };
     Some(page.section(&section, &body))
+}
+
+/// Returns the form that explains days of all partners, for readers who may decide for all of them.
+pub(crate) fn for_programme(page: &Page) -> Markup {
+    let live = page.context.live;
+    html! {
+        @if live.is_some_and(|live| live.can_decide && live.decides_for_all) {
+            div.forms { (annotation_form(page, None)) }
+        }
+    }
+}
+
+/// Returns the form that explains days, of a partner or of all.
+fn annotation_form(page: &Page, partner_id: Option<&str>) -> Markup {
+    html! {
+        form method="post" action={ (page.root) "decisions/annotate" } {
+            @if let Some(id) = partner_id { (hidden("partner", id)) }
+            h3 { "Explain days" @if partner_id.is_none() { " of all partners" } }
+            p.quiet { "Charts mark them, and missing calls on them count against nobody." }
+            label { span { "First day" } input type="date" name="from" required; }
+            label { span { "Last day" } input type="date" name="to"; }
+            label { span { "What happened" } input type="text" name="text" maxlength="1000" required; }
+            button type="submit" { "Keep the explanation" }
+        }
+    }
 }
 
 /// Returns whether the reader may decide on the changes of the plan that the page shows.
@@ -46,11 +72,16 @@ fn may_decide_on_plan(page: &Page) -> bool {
     page.context.live.is_some_and(|live| live.can_decide) && !plan_id(page).is_empty()
 }
 
-/// Returns the forms that approve and reject a change that waits for a person.
+/// Returns the forms that approve and reject a change, as far as the log permits either: what was
+/// decided can be undone until the receiver has taken the change.
 pub(crate) fn for_change(page: &Page, row: &PlanRow) -> Markup {
-    if !may_decide_on_plan(page) || !row.needs_approval {
+    let status = &row.status;
+    if !may_decide_on_plan(page) || !(status.can_approve || status.can_reject) {
         return html! {};
     }
+    let is_decided = status.decision.is_some();
+    let approve = if is_decided { "Approve after all" } else { "Approve" };
+    let reject = if is_decided { "Take back" } else { "Reject" };
     // The buttons of a list sound alike without the name.
     let whose =
         html! { span.visually-hidden { " for " (page.context.partners.label(&row.partner_id)) } };
@@ -60,9 +91,11 @@ pub(crate) fn for_change(page: &Page, row: &PlanRow) -> Markup {
         (hidden("partner", &row.partner_id))
     };
     html! {
-        div.decide {
-            form method="post" action={ (page.root) "decisions/approve" } { (fields) button type="submit" { "Approve" (whose) } }
-            (rejection(page, &fields, "Reject"))
+        div.decide.undo[is_decided] {
+            @if status.can_approve {
+                form method="post" action={ (page.root) "decisions/approve" } { (fields) button type="submit" { (approve) (whose) } }
+            }
+            @if status.can_reject { (rejection(page, &fields, &html! { (reject) (whose) }, reject)) }
         }
     }
 }
@@ -84,7 +117,7 @@ pub(crate) fn for_rule(page: &Page, rule_id: &str, waiting: i64) -> Markup {
                     button type="submit" { "Yes, approve " (changes) }
                 }
             }
-            (rejection(page, &fields, &format!("Reject {changes}")))
+            (rejection(page, &fields, &html! { "Reject all" }, &format!("Yes, reject {changes}")))
         }
     }
 }
@@ -121,10 +154,10 @@ pub(crate) fn for_alert(page: &Page, alert: &AlertRow) -> Markup {
     }
 }
 
-fn rejection(page: &Page, fields: &Markup, label: &str) -> Markup {
+fn rejection(page: &Page, fields: &Markup, summary: &Markup, label: &str) -> Markup {
     html! {
         details {
-            summary { "Reject" }
+            summary { (summary) }
             form method="post" action={ (page.root) "decisions/reject" } {
                 (fields)
                 label { span { "Reason" } input type="text" name="reason" maxlength="1000" required; }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use crate::charts::bars::{Bar, BarChart, BarLayer, CHURNED_LAYER, bar_chart, table_columns};
 use crate::charts::{ChartFrame, NARROW, NARROW_PERIODS, WIDE_PERIODS, last};
+use crate::components::annotation_marks;
 use crate::components::shell::{Page, Section, empty_state, wide_and_narrow};
 use crate::components::table::{Column, HistoryTable, Row, history_table};
 use crate::input::ReportInput;
@@ -41,10 +42,11 @@ pub(crate) fn section(page: &Page, span: u8, size: (f64, f64)) -> Markup {
     section.note = note(input);
     // In the wide section the numbers stand under their bars.
     let has_table = span == 8;
-    let (wide, columns) = draw_bars(input, WIDE_PERIODS, size, if has_table { 88.0 } else { 0.0 });
-    let (narrow, _) = draw_bars(input, NARROW_PERIODS, (NARROW, 300.0), 0.0);
+    let (wide, columns) = draw_bars(page, WIDE_PERIODS, size, if has_table { 88.0 } else { 0.0 });
+    let (narrow, _) = draw_bars(page, NARROW_PERIODS, (NARROW, 300.0), 0.0);
     let body = html! {
         (wide_and_narrow(wide, narrow))
+        (annotation_marks::explanation(page))
         @if has_table { (table_under_bars(last(&input.growth, WIDE_PERIODS), columns)) }
     };
     page.section(&section, &body)
@@ -91,14 +93,11 @@ fn note(input: &ReportInput) -> Option<Markup> {
 }
 
 /// Draws the chart. Returns with it the columns of a table under it.
-fn draw_bars(
-    input: &ReportInput,
-    periods: usize,
-    size: (f64, f64),
-    left: f64,
-) -> (String, (f64, f64)) {
+fn draw_bars(page: &Page, periods: usize, size: (f64, f64), left: f64) -> (String, (f64, f64)) {
+    let input = page.context.input;
     let rows = last(&input.growth, periods);
     let bar = |(i, row): (usize, &GrowthRow)| Bar {
+        days: months::days(row.month),
         label: format::month(row.month),
         note: months::axis_note(i.checked_sub(1).map(|i| rows[i].month), row.month, input.as_of),
         layer_values: vec![row.retained as f64, row.resurrected as f64, row.new as f64],
@@ -118,7 +117,8 @@ fn draw_bars(
             row.churned
         )
     });
-    let frame = ChartFrame { size, title: "Active partners by month", desc: &desc };
+    let frame =
+        ChartFrame { size, title: "Active partners by month", desc: &desc, marks: &page.marks };
     let whole = |v: f64| format::thousands(v as i64);
     let below = |v: f64| format::thousands(-(v as i64));
     let chart = BarChart {

@@ -22,6 +22,11 @@ pub(crate) fn notice_with_link(root: &str, name: &str, metric: &HeldBackMetric) 
     }
 }
 
+/// Returns the sentence on a metric that looks at the whole lake, in a report of some partners.
+pub(crate) fn of_all_partners_notice() -> Markup {
+    html! { p.held { b { "Of all partners only." } " It looks at the whole lake, so it is not shown for some of them." } }
+}
+
 fn rows_shown_instead(metric: &HeldBackMetric) -> Markup {
     html! {
         b { "Held back." } " "

@@ -10,6 +10,8 @@
 //! - `table`: tables of numbers
 //! - `filters`: the controls of a served page
 //! - `decision_forms`: the forms of a served page
+//! - `annotation_marks`: what charts mark, and the list that explains it
+//! - `change_status`: who decided on a proposed change, and how far it has come
 //! - `glyph`: the shapes of the tiers
 //! - `partner_link`: the name of a partner as a link
 //! - `cohorts`: which registration cohorts can be compared
@@ -25,8 +27,12 @@
 //! - `health_summary`: the number of partners in each tier
 //! - `contributions`: the contributions of signals to a score
 //! - `traffic`: the traffic of a partner
+//! - `partner_columns`: the list of partners with its columns
+//! - `partner_records`: notes on a partner, and tiers that people set
 //! - `proposed_actions`: sentences about proposed actions
 
+pub(crate) mod annotation_marks;
+pub(crate) mod change_status;
 pub(crate) mod churn_causes;
 pub(crate) mod clipped_text;
 pub(crate) mod cohorts;
@@ -43,7 +49,9 @@ pub(crate) mod health_summary;
 pub(crate) mod held_back;
 pub(crate) mod lead_paragraph;
 pub(crate) mod onboarding_steps;
+pub(crate) mod partner_columns;
 pub(crate) mod partner_link;
+pub(crate) mod partner_records;
 pub(crate) mod proposed_actions;
 pub(crate) mod retention;
 pub(crate) mod revenue_bridge;

@@ -58,6 +58,7 @@ mod tests {
     use domain::SupportRoute;
 
     use super::*;
+    use crate::action_rows::ChangeStatus;
 
     #[test]
     fn actions_are_named() {
@@ -81,6 +82,7 @@ mod tests {
                 guardrails: Vec::new(),
                 hits: Vec::new(),
                 needs_approval: false,
+                status: ChangeStatus::default(),
             };
             assert_eq!(headline(&row), expected);
         }

@@ -134,6 +134,7 @@ fn draw_heatmap(
         size: (width, height(cohorts.len())),
         title: "Retention by go-live cohort",
         desc: &desc,
+        marks: &[],
     };
     let chart = Heatmap {
         rows: &cohorts,

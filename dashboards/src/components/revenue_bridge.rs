@@ -91,6 +91,7 @@ pub(crate) fn retention_section(page: &Page) -> Markup {
         let from = complete.iter().position(|row| row.nrr.is_some()).unwrap_or(0);
         let rows = last(&complete[from..], periods);
         let period = |(i, row): (usize, &&RevenueBridgeRow)| Period {
+            days: months::days(row.month),
             label: format::month(row.month),
             note: months::axis_note(
                 i.checked_sub(1).map(|i| rows[i].month),
@@ -106,7 +107,12 @@ pub(crate) fn retention_section(page: &Page) -> Markup {
             Series { label: "Net", values: net, role: SERIES, text: SERIES_LABEL },
             Series { label: "Gross", values: gross, role: SERIES_2, text: SERIES_2_LABEL },
         ];
-        let frame = ChartFrame { size, title: "Net and gross revenue retention", desc: "" };
+        let frame = ChartFrame {
+            size,
+            title: "Net and gross revenue retention",
+            desc: "",
+            marks: &page.marks,
+        };
         let chart = LineChart {
             target: input.targets.nrr,
             periods: &periods,

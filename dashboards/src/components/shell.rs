@@ -5,6 +5,8 @@ use domain::format;
 use domain::printable_lines;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::charts::marks::Mark;
+use crate::components::annotation_marks;
 use crate::components::filters;
 use crate::components::freshness::{self, Freshness};
 use crate::components::held_back;
@@ -28,6 +30,8 @@ pub(crate) struct Page<'a> {
     pub lead: Markup,
     /// Whether the header says when the scores were made.
     pub shows_scores: bool,
+    /// The annotations that the charts of the page mark.
+    pub marks: Vec<Mark>,
 }
 
 /// A section of a page.
@@ -65,6 +69,7 @@ impl<'a> Page<'a> {
             facts: None,
             lead,
             shows_scores: false,
+            marks: annotation_marks::of_page(context, None),
         }
     }
 

@@ -8,6 +8,8 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::charts::ChartFrame;
 use crate::charts::daily::{DailyChart, daily_chart};
+use crate::charts::marks::Mark;
+use crate::components::annotation_marks;
 use crate::components::shell::{Page, Section, empty_state};
 use crate::components::table::{Column, HistoryTable, Row, table};
 use crate::health_rows::{HealthRow, PartnerDayRow};
@@ -56,8 +58,8 @@ fn rows_by_day<'a>(rows: &[&'a PartnerDayRow], from: NaiveDate) -> Vec<Option<&'
     (0..DAYS).map(at).collect()
 }
 
-/// Returns the section with the charts.
-pub(crate) fn section(page: &Page, row: &HealthRow) -> Markup {
+/// Returns the section with the charts, and where wanted what explains the marks of the page.
+pub(crate) fn section(page: &Page, row: &HealthRow, explains_marks: bool) -> Markup {
     let as_of = page.context.input.as_of;
     let until = as_of.pred_opt().unwrap_or(as_of);
     let from = as_of - Days::new(DAYS);
@@ -73,7 +75,11 @@ pub(crate) fn section(page: &Page, row: &HealthRow) -> Markup {
         return page.section(&section, &empty_state(advice));
     }
     section.table = Some(HistoryTable { table: day_table(&days, from), earlier_rows: 0 });
-    page.section(&section, &charts(&days, from, &RATE_CHARTS))
+    let body = html! {
+        (charts(page, &days, from, &RATE_CHARTS))
+        @if explains_marks { (annotation_marks::explanation(page)) }
+    };
+    page.section(&section, &body)
 }
 
 /// Returns the section with the traffic of all partners together: what we did to them apart from
@@ -94,7 +100,11 @@ pub(crate) fn programme_section(page: &Page) -> Markup {
         return page.section(&section, &empty_state(advice));
     }
     section.table = Some(HistoryTable { table: day_table(&days, from), earlier_rows: 0 });
-    page.section(&section, &charts(&days, from, &PROGRAMME_CHARTS))
+    let body = html! {
+        (charts(page, &days, from, &PROGRAMME_CHARTS))
+        (annotation_marks::explanation(page))
+    };
+    page.section(&section, &body)
 }
 
 /// Returns the traffic of all partners on each date, in order of time.
@@ -119,11 +129,16 @@ fn sum_by_day(rows: &[PartnerDayRow]) -> Vec<PartnerDayRow> {
     days.into_values().collect()
 }
 
-fn charts(days: &[Option<&PartnerDayRow>], from: NaiveDate, rates: &[RateChart]) -> Markup {
+fn charts(
+    page: &Page,
+    days: &[Option<&PartnerDayRow>],
+    from: NaiveDate,
+    rates: &[RateChart],
+) -> Markup {
     html! {
         div.four {
-            (calls_chart(days, from))
-            @for chart in rates { (rate_chart(chart, days, from)) }
+            (calls_chart(&page.marks, days, from))
+            @for chart in rates { (rate_chart(chart, &page.marks, days, from)) }
         }
     }
 }
@@ -139,7 +154,7 @@ fn small_chart(label: &str, value: &str, base: &str, svg: String) -> Markup {
     }
 }
 
-fn calls_chart(days: &[Option<&PartnerDayRow>], from: NaiveDate) -> Markup {
+fn calls_chart(marks: &[Mark], days: &[Option<&PartnerDayRow>], from: NaiveDate) -> Markup {
     // A day without a row is a day without calls.
     let values: Vec<Option<f64>> =
         days.iter().map(|d| Some(d.map_or(0, |d| d.calls) as f64)).collect();
@@ -158,7 +173,8 @@ fn calls_chart(days: &[Option<&PartnerDayRow>], from: NaiveDate) -> Markup {
     let usual = short_count(usual);
     let base = format!("against {usual} usual on a {}", day.format("%A"));
     let chart = DailyChart { from, values: &values, axis: &axis, role: SERIES, gap_label: "" };
-    let svg = daily_chart(&ChartFrame { size: SIZE, title: "Calls by day", desc: &base }, chart);
+    let svg =
+        daily_chart(&ChartFrame { size: SIZE, title: "Calls by day", desc: &base, marks }, chart);
     small_chart("Calls", &short_count(newest), &base, svg)
 }
 
@@ -180,7 +196,12 @@ fn usual_on_weekday(values: &[Option<f64>]) -> f64 {
     same.get(same.len() / 2).copied().unwrap_or(0.0)
 }
 
-fn rate_chart(chart: &RateChart, days: &[Option<&PartnerDayRow>], from: NaiveDate) -> Markup {
+fn rate_chart(
+    chart: &RateChart,
+    marks: &[Mark],
+    days: &[Option<&PartnerDayRow>],
+    from: NaiveDate,
+) -> Markup {
     let of =
         |day: &PartnerDayRow| (day.calls > 0).then(|| (chart.count)(day) as f64 / day.calls as f64);
     let values: Vec<Option<f64>> = days.iter().map(|day| day.and_then(of)).collect();
@@ -207,7 +228,7 @@ fn rate_chart(chart: &RateChart, days: &[Option<&PartnerDayRow>], from: NaiveDat
     }
     let drawn =
         DailyChart { from, values: &values, axis: &axis, role: chart.role, gap_label: "no calls" };
-    let svg = daily_chart(&ChartFrame { size: SIZE, title: &title, desc: &base }, drawn);
+    let svg = daily_chart(&ChartFrame { size: SIZE, title: &title, desc: &base, marks }, drawn);
     small_chart(chart.label, &value, &base, svg)
 }
 

@@ -48,7 +48,7 @@ fn lead(input: &ReportInput) -> Markup {
     };
     let untold = count(&|alert| alert.told.is_empty() && !is_snoozed(input, alert));
     let untold = (untold > 0).then(|| {
-        html! { b { "Nobody was told" } " of " (of_report(untold)) " of them." }
+        html! { b { "Nobody has been notified" } " of " (of_report(untold)) " of them; " code { "rapport alerts check" } " notifies people." }
     });
     let snoozed = count(&|alert| is_snoozed(input, alert));
     let snoozed = (snoozed > 0).then(|| {
@@ -111,7 +111,7 @@ fn alert_row(page: &Page, alert: &AlertRow) -> Markup {
                 None => span.quiet { "unknown" },
             } }
             td data-label="Owner" { bdi { (person(&alert.owner)) } }
-            td data-label="Told" { @if told.is_empty() { span.quiet { "nobody" } } @else { bdi { (told.join(", ")) } } }
+            td data-label="Told" { @if told.is_empty() { span.quiet { "nobody yet" } } @else { bdi { (told.join(", ")) } } }
             td { bdi.quiet { (format::truncate_to_chars(&alert.note, NOTE_LENGTH)) } (decision_forms::for_alert(page, alert)) }
         }
     }
@@ -178,12 +178,16 @@ fn rules_section(page: &Page) -> Markup {
 fn steps_section(page: &Page) -> Markup {
     let section = Section {
         subtitle: match page.context.live {
-            Some(_) => html! { "On the command line; the forms above do the same" },
+            Some(_) => html! { "On the command line; the forms above note and snooze as well" },
             None => html! { "The pages only show; these commands do" },
         },
         ..Section::new("steps", "What to do with one", 5, "")
     };
     let steps = [
+        (
+            "rapport alerts check",
+            "Look again, and notify whoever the policy names. Where nobody is notified all the same, rapport doctor says which recipient or channel is missing.",
+        ),
         ("rapport alerts list", "See them with the ids that the other commands take."),
         ("rapport alerts note ID \"called them\"", "Say what was done, for whoever looks next."),
         ("rapport alerts snooze ID --days 7 --reason \"…\"", "Keep it quiet for some days."),

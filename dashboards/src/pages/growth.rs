@@ -79,6 +79,7 @@ fn by_month(
     let from = input.growth.iter().position(|row| value(row).is_some()).unwrap_or(0);
     let rows = last(&input.growth[from..], periods);
     let period = |(i, row): (usize, &GrowthRow)| Period {
+        days: months::days(row.month),
         label: format::month(row.month),
         note: months::axis_note(i.checked_sub(1).map(|i| rows[i].month), row.month, input.as_of),
         complete: row.complete,
@@ -111,6 +112,7 @@ fn quick_section(page: &Page) -> Markup {
             size,
             title: "Quick ratio by month",
             desc: "Below 1, losses outweigh gains",
+            marks: &page.marks,
         };
         let number = |v: f64| format::decimal(v, usize::from(v < 1.0));
         Some(line_chart(
@@ -147,6 +149,7 @@ fn churn_section(page: &Page) -> Markup {
             size,
             title: "Churn rate by month",
             desc: "Per cent of the active the month before",
+            marks: &page.marks,
         };
         Some(line_chart(
             &frame,

@@ -5,23 +5,21 @@ use std::rc::Rc;
 
 use chrono::NaiveDate;
 use domain::{Tier, format};
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use crate::charts::areas::{TierCounts, area_chart};
-use crate::charts::spark::score_trend;
 use crate::charts::{ChartFrame, NARROW, last};
 use crate::components::figure::{self, Figure};
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
-use crate::components::table::{Column, bar, header_cell};
+use crate::components::table::{Column, header_cell};
 use crate::components::{
-    clipped_text, glyph, health_summary, lead_paragraph, partner_link, proposed_actions,
+    annotation_marks, clipped_text, glyph, health_summary, lead_paragraph, partner_columns,
+    partner_link, proposed_actions,
 };
 use crate::health_rows::{HealthRow, HistoryRow};
 use crate::input::ReportInput;
-use crate::live_page::PartnerListQuery;
 use crate::pages::partner_list;
-use crate::partner_index::PartnerRows;
-use crate::policy_in_force::PolicyInForce;
+use crate::partner_list_query::PartnerListQuery;
 use crate::site::{LazyPage, LazyPages, PageContext};
 use crate::{paths, tiers};
 
@@ -197,10 +195,15 @@ fn tiers_section(page: &Page) -> Markup {
             size,
             title: "Live partners by tier",
             desc: "At risk, watch, healthy and too little evidence",
+            marks: &page.marks,
         };
         area_chart(&frame, &counts)
     };
-    page.section(&section, &wide_and_narrow(draw((465.0, 330.0)), draw((NARROW, 280.0))))
+    let body = html! {
+        (wide_and_narrow(draw((465.0, 330.0)), draw((NARROW, 280.0))))
+        (annotation_marks::explanation(page))
+    };
+    page.section(&section, &body)
 }
 
 /// The number of days in the chart of tiers: three years, as in every history.
@@ -283,8 +286,8 @@ fn list_section(page: &Page, list: &ListPage, rows: &[&HealthRow]) -> Markup {
     }
     let body = html! {
         (filters(page.context.input, list))
-        @if page.context.live.is_some() { (partner_list::search_form(page, &PartnerListQuery::default())) }
-        (partners_table(page.context, rows, true))
+        @if page.context.live.is_some() { (partner_list::search_form(page, &PartnerListQuery::default(), false)) }
+        (partner_columns::table(page.context, rows, &PartnerListQuery::default()))
         p.pager {
             span { (format::thousands(first as i64 + 1)) "–" (format::thousands((first + rows.len()) as i64)) " of " (format::thousands(list.total as i64)) }
             @if list.number > 0 { a href=(list.path(list.number - 1)) { "Previous " (ROWS) } }
@@ -310,74 +313,6 @@ fn filters(input: &ReportInput, list: &ListPage) -> Markup {
             }
         }
     }
-}
-
-/// Returns the table of partners. `is_by_impact` marks the column by which the rows are sorted.
-pub(super) fn partners_table(
-    context: &PageContext,
-    rows: &[&HealthRow],
-    is_by_impact: bool,
-) -> Markup {
-    let most = rows.iter().filter_map(|row| row.impact_share).fold(1e-9, f64::max);
-    let days = context.input.score_days();
-    let days = if days.len() >= 2 { days } else { Vec::new() };
-    html! {
-        div.scroll tabindex="0" role="group" aria-label="Partners" { table.all #partners {
-            thead { tr {
-                (header_cell(Column::Text("Tier"))) (header_cell(Column::Text("Partner"))) (header_cell(Column::Number("Score")))
-                @if !days.is_empty() { th.wide-only scope="col" { "Trend" } }
-                th.num.wide-only.sorted[is_by_impact] scope="col" aria-sort=[is_by_impact.then_some("descending")] { "Share of gross" @if is_by_impact { " ▾" } } td.wide-only {}
-                th.wide-only scope="col" { "Manager" } (header_cell(Column::Text("Top reason"))) th.num.wide-only scope="col" { "Since" }
-            } }
-            tbody { @for row in rows { (list_row(context, row, most, &days)) } }
-        } }
-    }
-}
-
-fn list_row(context: &PageContext, row: &HealthRow, most: f64, days: &[NaiveDate]) -> Markup {
-    html! {
-        tr {
-            td { (glyph::with_short_label(row.tier)) }
-            td.name { (partner_link::with_id(row)) }
-            td.num { @match row.current_score() { Some(s) => b { (format::decimal(s, 0)) }, None => span.quiet { "none" } } }
-            @if !days.is_empty() { td.wide-only { (trend(&context.input.policy, row, context.partners, days)) } }
-            td.num.wide-only { (format::known_or_unknown(row.impact_share, |r| format::percent_with_places(r, 1))) }
-            td.share.wide-only { (bar(row.impact_share.unwrap_or(0.0) / most, "retained-line", false)) }
-            td.wide-only.clip { @match &row.manager { Some(name) => bdi { (format::truncate_to_chars(name, 24)) }, None => span.quiet { "unassigned" } } }
-            td.why { (format::truncate_to_chars(row.reason(), REASON_LENGTH)) }
-            td.num.wide-only { (row.tier_since.map_or_else(String::new, format::date)) }
-        }
-    }
-}
-
-/// The number of days in a trend.
-const TREND_DAYS: usize = 90;
-/// The number of points in a trend. Every third day draws the same line in a third of the bytes.
-const TREND_POINTS: usize = 30;
-
-fn trend(
-    policy: &PolicyInForce,
-    row: &HealthRow,
-    partners: PartnerRows,
-    days: &[NaiveDate],
-) -> Markup {
-    let history = partners.history(&row.partner_id);
-    let days = last(days, TREND_DAYS);
-    let every = days.len().div_ceil(TREND_POINTS).max(1);
-    let newest = days.len().saturating_sub(1);
-    let score = |day: &NaiveDate| {
-        let at = history.binary_search_by_key(day, |row| row.as_of).ok();
-        at.and_then(|i| history[i].current_score())
-    };
-    let values: Vec<Option<f64>> = (0..days.len())
-        .filter(|i| (newest - i).is_multiple_of(every))
-        .map(|i| score(&days[i]))
-        .collect();
-    if values.iter().all(Option::is_none) {
-        return html! { span.unscored title="no score yet" {} };
-    }
-    let colour = tiers::colour(row.tier);
-    html! { (PreEscaped(score_trend(&values, colour, policy.thresholds()))) }
 }
 
 /// Returns the section with the proposed actions of the pending plan.

@@ -105,6 +105,7 @@ fn query_table(input: &ReportInput, names: &[(&String, Option<&QueryDoc>)]) -> M
                 td.wide {
                     @if let Some(doc) = doc.or(input.tables.get(*name)) { (doc.description) }
                     @if let Some(metric) = input.held_back.get(*name) { (held_back::notice(metric)) }
+                    @if input.of_all_partners.contains(*name) { (held_back::of_all_partners_notice()) }
                 }
                 @if any_rows {
                     td.num { (format::known_or_unknown(input.csv.get(*name).map(|csv| csvw::row_count(csv)), format::thousands)) }

@@ -11,7 +11,8 @@ use crate::components::figure::{self, Figure};
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
 use crate::components::table::{Column, HistoryTable, Row, history_table, table};
 use crate::components::{
-    contributions, decision_forms, glyph, health_summary, lead_paragraph, proposed_actions, traffic,
+    annotation_marks, change_status, contributions, decision_forms, glyph, health_summary,
+    lead_paragraph, partner_records, proposed_actions, traffic,
 };
 use crate::health_rows::{HealthRow, HistoryRow, PartnerRow};
 use crate::metric_rows::RevenuePerPartnerRow;
@@ -38,13 +39,15 @@ fn page(context: &PageContext, row: &HealthRow) -> String {
         breadcrumb: Some(context.current_link()),
         facts: Some(facts(context, row)),
         shows_scores: true,
+        marks: annotation_marks::of_page(context, Some(&row.partner_id)),
         ..Page::new(context, lead(context, row))
     };
     let sections = html! {
         (grid(&[health_section(&page, row), score_section(&page, row)]))
         (grid(&[contributions::section(&page, row), traffic::reliability_section(&page, row)]))
-        (grid(&[traffic::section(&page, row)]))
+        (grid(&[traffic::section(&page, row, !has_score_line(context, row))]))
         (grid(&[proposal_section(&page, row), gross_section(&page, row)]))
+        (grid(&[partner_records::notes_section(&page, row), partner_records::overrides_section(&page, row)]))
         @if let Some(section) = decision_forms::partner_section(&page, row) { (grid(&[section])) }
     };
     page.html(&sections)
@@ -152,6 +155,9 @@ fn health_section(page: &Page, row: &HealthRow) -> Markup {
             @if let Some(risk) = row.risk {
                 tr { td { "Risk of leaving" } td.num { b { (format::percent(risk)) } } }
             }
+            @if let Some(sentiment) = partner_records::newest_sentiment(&page.context.partners.notes(&row.partner_id)) {
+                tr { td { "Judged by people" } td.num { (partner_records::sentiment_mark(sentiment)) } }
+            }
             tr { td { "Policy" } td.num { b { (row.policy_version) } } }
             @if let Some(computed) = row.computed_tier.filter(|tier| *tier != row.tier) {
                 tr { td { "Computed tier" } td.num { (glyph::with_label(computed)) } }
@@ -184,8 +190,16 @@ fn why_no_score(row: &HealthRow, policy: &PolicyInForce) -> String {
     }
 }
 
-/// The number of days with scores in the chart.
+/// The number of days with scores in the chart, at most and at least.
 const SCORE_DAYS: usize = 120;
+const FEWEST_SCORES: usize = 2;
+
+/// Returns whether the page has a line of scores, under which the marks of all charts are explained.
+fn has_score_line(context: &PageContext, row: &HealthRow) -> bool {
+    let days = context.partners.history(&row.partner_id);
+    let days = last(&days, SCORE_DAYS);
+    days.iter().filter(|day| day.current_score().is_some()).count() >= FEWEST_SCORES
+}
 
 fn score_section(page: &Page, row: &HealthRow) -> Markup {
     let days = page.context.partners.history(&row.partner_id);
@@ -193,7 +207,7 @@ fn score_section(page: &Page, row: &HealthRow) -> Markup {
     let days = last(&days, SCORE_DAYS);
     let scored = days.iter().filter(|day| day.current_score().is_some()).count();
     let mut section = Section::new("score", "Score over time", 9, "partner_health");
-    if scored < 2 {
+    if scored < FEWEST_SCORES {
         let sentence = match days.len() {
             0 | 1 => {
                 "One day has been evaluated so far. The line begins with the next rapport score run."
@@ -224,10 +238,14 @@ fn score_section(page: &Page, row: &HealthRow) -> Markup {
     let thresholds = page.context.input.policy.thresholds();
     let desc = format!("From {} to {}", format::date(days[0].as_of), format::date(row.as_of));
     let draw = |size: (f64, f64)| {
-        let frame = ChartFrame { size, title: "Score over time", desc: &desc };
+        let frame = ChartFrame { size, title: "Score over time", desc: &desc, marks: &page.marks };
         score_chart(&frame, &points, thresholds)
     };
-    page.section(&section, &wide_and_narrow(draw((862.0, 250.0)), draw((NARROW, 220.0))))
+    let body = html! {
+        (wide_and_narrow(draw((862.0, 250.0)), draw((NARROW, 220.0))))
+        (annotation_marks::explanation(page))
+    };
+    page.section(&section, &body)
 }
 
 /// Returns the number of days in the chart of the score, with its noun.
@@ -263,7 +281,7 @@ fn proposal_section(page: &Page, row: &HealthRow) -> Markup {
             @if !action.guardrails.is_empty() {
                 ul.guardrails { @for line in &action.guardrails { li { (format::truncate_to_chars(line, PLAN_SENTENCE_LENGTH)) } } }
             }
-            (decision_forms::for_change(page, action))
+            div.status { (change_status::status(page, action)) (decision_forms::for_change(page, action)) }
         }
     };
     page.section(&section, &body)
@@ -282,6 +300,7 @@ pub(super) fn gross_section(page: &Page, row: &HealthRow) -> Markup {
     let draw = |n: usize, size: (f64, f64)| {
         let rows = last(&rows, n);
         let bar = |(i, row): (usize, &&RevenuePerPartnerRow)| Bar {
+            days: months::days(row.month),
             label: format::month(row.month),
             note: months::axis_note(
                 i.checked_sub(1).map(|i| rows[i].month),
@@ -295,7 +314,7 @@ pub(super) fn gross_section(page: &Page, row: &HealthRow) -> Markup {
         };
         let drawn: Vec<Bar> = rows.iter().enumerate().map(bar).collect();
         let layers = [BarLayer { label: "", fill: SERIES, text: SERIES_LABEL, line: None }];
-        let frame = ChartFrame { size, title: "Gross by month", desc: "" };
+        let frame = ChartFrame { size, title: "Gross by month", desc: "", marks: &page.marks };
         bar_chart(
             &frame,
             BarChart {

@@ -3,18 +3,17 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 use chrono::NaiveDate;
 use domain::{Tier, format};
 use maud::{Markup, html};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::components::partner_columns;
 use crate::components::shell::{Page, Section, grid};
 use crate::health_rows::HealthRow;
 use crate::input::ReportInput;
-use crate::live_page::{PartnerListQuery, PartnerSort};
-use crate::pages::health;
+use crate::live_page::LivePage;
+use crate::partner_list_query::{PartnerColumn, PartnerListQuery, PartnerSort};
 use crate::site::PageContext;
 use crate::tiers;
 
@@ -22,6 +21,8 @@ use crate::tiers;
 pub(crate) const FILE: &str = "partners.html";
 /// The number of rows on a page of the list.
 const ROWS: usize = 50;
+/// The length of the longest name of a saved view in characters.
+const NAME_LENGTH: usize = 60;
 
 pub(crate) fn page(context: &PageContext) -> String {
     let standard = PartnerListQuery::default();
@@ -45,23 +46,54 @@ pub(crate) fn page(context: &PageContext) -> String {
         ..Section::new("found", "Partners", 12, "partner_health")
     };
     let body = html! {
-        (search_form(&page, query))
+        @if let Some(live) = context.live { (saved_views(live)) }
+        (search_form(&page, query, true))
         @if shown.is_empty() {
             p.empty { "No partner fits. " a href=(FILE) { "Show all partners" } }
         } @else {
-            (health::partners_table(context, shown, query.sort == PartnerSort::Impact))
+            (partner_columns::table(context, shown, query))
             p.pager {
                 span { (format::thousands(begin as i64 + 1)) "–" (format::thousands((begin + shown.len()) as i64)) " of " (format::thousands(found.len() as i64)) }
                 @if number > 0 { a rel="prev" href=(address(query, number - 1)) { "Previous " (ROWS) } }
                 @if begin + ROWS < found.len() { a rel="next" href=(address(query, number + 1)) { "Next " (ROWS) } }
             }
         }
+        @if let Some(live) = context.live { (save_form(live, query)) }
     };
     page.html(&grid(&[page.section(&section, &body)]))
 }
 
-/// Returns the form that searches the list.
-pub(crate) fn search_form(page: &Page, query: &PartnerListQuery) -> Markup {
+/// Returns the views that the reader has saved, each with a way to delete it.
+fn saved_views(live: &LivePage) -> Markup {
+    html! {
+        @if !live.saved_views.is_empty() {
+            ul.views aria-label="Your views" {
+                @for view in &live.saved_views { li {
+                    a href=(view.path) { bdi { (format::truncate_to_chars(&view.name, NAME_LENGTH)) } }
+                    form method="post" action="/views/delete" {
+                        input type="hidden" name="name" value=(view.name);
+                        button.link type="submit" { "Delete" span.visually-hidden { " the view " (view.name) } }
+                    }
+                } }
+            }
+        }
+    }
+}
+
+/// Returns the form that saves the list as it is shown.
+fn save_form(live: &LivePage, query: &PartnerListQuery) -> Markup {
+    html! {
+        form.save method="post" action="/views/save" {
+            input type="hidden" name="view" value=(live.view_segment);
+            input type="hidden" name="query" value=(query.url_query(0));
+            label { span { "Save this view as" } input type="text" name="name" maxlength="60" required; }
+            button type="submit" { "Save" }
+        }
+    }
+}
+
+/// Returns the form that searches the list, on the list itself with the choice of columns.
+pub(crate) fn search_form(page: &Page, query: &PartnerListQuery, has_columns: bool) -> Markup {
     html! {
         form.search method="get" action={ (page.root) (FILE) } role="search" {
             label { span { "Search" } input type="search" name="q" value=(query.text) maxlength="200"; }
@@ -72,21 +104,30 @@ pub(crate) fn search_form(page: &Page, query: &PartnerListQuery) -> Markup {
             label { span { "Order" } select name="sort" {
                 @for sort in PartnerSort::ALL { option value=(sort.name()) selected[query.sort == sort] { (sort.label()) } }
             } }
+            @if has_columns { (column_choice(query)) }
             button type="submit" { "Search" }
+        }
+    }
+}
+
+fn column_choice(query: &PartnerListQuery) -> Markup {
+    let shown = query.shown_columns();
+    html! {
+        details.columns {
+            summary { "Columns" @if !query.columns.is_empty() { " (" (shown.len()) ")" } }
+            fieldset {
+                legend.visually-hidden { "Columns" }
+                @for column in PartnerColumn::ALL {
+                    label { input type="checkbox" name="columns" value=(column.name()) checked[shown.contains(&column)]; span { (column.label()) } }
+                }
+            }
         }
     }
 }
 
 /// Returns the address of a page of the list.
 fn address(query: &PartnerListQuery, page: usize) -> String {
-    let mut address = format!("{FILE}?sort={}&page={}", query.sort.name(), page + 1);
-    if !query.text.is_empty() {
-        let _ = write!(address, "&q={}", utf8_percent_encode(&query.text, NON_ALPHANUMERIC));
-    }
-    if let Some(tier) = query.tier {
-        let _ = write!(address, "&tier={}", tier.name());
-    }
-    address
+    format!("{FILE}?{}", query.url_query(page))
 }
 
 /// Returns the partners that fit, in the order of the query.
@@ -109,13 +150,12 @@ pub(crate) fn found<'a>(input: &'a ReportInput, query: &PartnerListQuery) -> Vec
         }
         PartnerSort::Change => {
             let before = scores_of(input, input.week_ago());
-            let change =
-                |row: &HealthRow| Some(row.current_score()? - before.get(row.partner_id.as_str())?);
             rows.sort_by(|a, b| {
-                let (a, b) = (change(a), change(b));
+                let (a, b) = (week_change(&before, a), week_change(&before, b));
                 (a.is_none().cmp(&b.is_none())).then(order(a, b))
             });
         }
+        PartnerSort::Risk => rows.sort_by(|a, b| order(b.risk, a.risk)),
         PartnerSort::Name => rows.sort_by_cached_key(|row| row.label().to_lowercase()),
         PartnerSort::Since => rows.sort_by_key(|row| Reverse(row.tier_since)),
     }
@@ -127,7 +167,12 @@ fn order(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
 }
 
 /// Returns the scores of a day by partner.
-fn scores_of(input: &ReportInput, day: Option<NaiveDate>) -> HashMap<&str, f64> {
+pub(crate) fn scores_of(input: &ReportInput, day: Option<NaiveDate>) -> HashMap<&str, f64> {
     let of_day = input.history.iter().filter(|row| Some(row.as_of) == day);
     of_day.filter_map(|row| Some((row.partner_id.as_str(), row.current_score()?))).collect()
+}
+
+/// Returns by how much the score of a partner has changed since the scores before.
+pub(crate) fn week_change(before: &HashMap<&str, f64>, row: &HealthRow) -> Option<f64> {
+    Some(row.current_score()? - before.get(row.partner_id.as_str())?)
 }

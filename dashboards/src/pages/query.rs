@@ -101,6 +101,7 @@ fn facts(context: &PageContext, name: &str, doc: &QueryDoc) -> Markup {
             }
         }
         @if let Some(metric) = input.held_back.get(name) { (held_back::notice(metric)) }
+        @if input.of_all_partners.contains(name) { (held_back::of_all_partners_notice()) }
     }
 }
 

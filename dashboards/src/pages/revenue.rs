@@ -16,7 +16,7 @@ use crate::components::revenue_change::gross_change;
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
 use crate::components::table::{Column, HistoryTable, Row, bar, header_cell, history_table};
 use crate::components::{
-    free_to_paid, lead_paragraph, partner_link, revenue_bridge, revenue_sources,
+    annotation_marks, free_to_paid, lead_paragraph, partner_link, revenue_bridge, revenue_sources,
 };
 use crate::input::ReportInput;
 use crate::metric_rows::{RevenuePerPartnerRow, RevenueSummaryRow};
@@ -84,15 +84,18 @@ fn gross_section(page: &Page) -> Markup {
     section.note = input.revenue_summary.last().filter(|row| !row.complete).map(|row| html! {
         (format::long_month(row.month)) " is not finished: subscriptions and commissions are often charged at a month’s end."
     });
-    let wide = draw_gross(input, WIDE_PERIODS, (763.0, 436.0));
-    let narrow = draw_gross(input, NARROW_PERIODS, (NARROW, 280.0));
-    page.section(&section, &wide_and_narrow(wide, narrow))
+    let wide = draw_gross(page, WIDE_PERIODS, (763.0, 436.0));
+    let narrow = draw_gross(page, NARROW_PERIODS, (NARROW, 280.0));
+    let body = html! { (wide_and_narrow(wide, narrow)) (annotation_marks::explanation(page)) };
+    page.section(&section, &body)
 }
 
-fn draw_gross(input: &ReportInput, periods: usize, size: (f64, f64)) -> String {
+fn draw_gross(page: &Page, periods: usize, size: (f64, f64)) -> String {
+    let input = page.context.input;
     let rows = last(&input.revenue_summary, periods);
     let amount = |v: f64| format::money(v, &input.currency);
     let bar = |(i, row): (usize, &RevenueSummaryRow)| Bar {
+        days: months::days(row.month),
         label: format::month(row.month),
         note: months::axis_note(i.checked_sub(1).map(|i| rows[i].month), row.month, input.as_of),
         layer_values: vec![row.gross],
@@ -110,7 +113,8 @@ fn draw_gross(input: &ReportInput, periods: usize, size: (f64, f64)) -> String {
         )
     });
     let layers = [BarLayer { label: "", fill: SERIES, text: SERIES_LABEL, line: None }];
-    let frame = ChartFrame { size, title: "Gross revenue by month", desc: &desc };
+    let frame =
+        ChartFrame { size, title: "Gross revenue by month", desc: &desc, marks: &page.marks };
     bar_chart(
         &frame,
         BarChart {
@@ -157,6 +161,7 @@ fn month_table(input: &ReportInput) -> HistoryTable {
 
 fn periods(input: &ReportInput, rows: &[RevenueSummaryRow]) -> Vec<Period> {
     let period = |(i, row): (usize, &RevenueSummaryRow)| Period {
+        days: months::days(row.month),
         label: format::month(row.month),
         note: months::axis_note(i.checked_sub(1).map(|i| rows[i].month), row.month, input.as_of),
         complete: row.complete,
@@ -177,7 +182,8 @@ fn paying_section(page: &Page) -> Markup {
         let rows = last(&input.revenue_summary, n);
         let values = rows.iter().map(|row| Some(row.paying_partners as f64)).collect();
         let series = [Series { label: "", values, role: SERIES, text: SERIES_LABEL }];
-        let frame = ChartFrame { size, title: "Paying partners by month", desc: "" };
+        let frame =
+            ChartFrame { size, title: "Paying partners by month", desc: "", marks: &page.marks };
         let whole = |v: f64| format::thousands(v as i64);
         let periods = periods(input, rows);
         line_chart(
@@ -216,8 +222,12 @@ fn typical_section(page: &Page) -> Markup {
             Series { label: "Mean", values: mean, role: SERIES, text: SERIES_LABEL },
             Series { label: "Median", values: median, role: SERIES_2, text: SERIES_2_LABEL },
         ];
-        let frame =
-            ChartFrame { size, title: "Mean and median gross per paying partner", desc: "" };
+        let frame = ChartFrame {
+            size,
+            title: "Mean and median gross per paying partner",
+            desc: "",
+            marks: &page.marks,
+        };
         let amount = |v: f64| format::money(v, &input.currency);
         let periods = periods(input, rows);
         line_chart(
@@ -339,8 +349,12 @@ fn concentration_section(page: &Page) -> Markup {
     let marks: &[usize] = if shares.len() > 20 { &[1, 10] } else { &[1] };
     let draw = |size: (f64, f64)| {
         let desc = format!("{} paying partners", shares.len());
-        let frame =
-            ChartFrame { size, title: "Share of gross held by the largest partners", desc: &desc };
+        let frame = ChartFrame {
+            size,
+            title: "Share of gross held by the largest partners",
+            desc: &desc,
+            marks: &[],
+        };
         concentration_curve(&frame, &shares, marks, "partners, largest first")
     };
     page.section(&section, &wide_and_narrow(draw((365.0, 340.0)), draw((NARROW, 300.0))))

@@ -1,11 +1,12 @@
 //! The pending plan of the sample programme, its log of actions, and its open alerts.
 
-use chrono::{Days, TimeDelta};
+use chrono::{Days, NaiveDate, TimeDelta};
 use domain::{ActionKind, Setting, SupportRoute, Tier};
 
 use super::{SamplePartner, instant};
 use crate::action_rows::{
-    ActionLogRow, AlertRow, GuardrailEffect, GuardrailHit, PlanRow, StoppedRow, UnlikeRow,
+    ActionLogRow, AlertRow, ChangeDecision, ChangeDelivery, ChangeStatus, GuardrailEffect,
+    GuardrailHit, PlanRow, StoppedRow, UnlikeRow,
 };
 use crate::input::{QueryDoc, ReportInput};
 
@@ -56,7 +57,35 @@ fn change(input: &mut ReportInput, partner: &SamplePartner) {
         ],
         hits: if is_routed { Vec::new() } else { hits },
         needs_approval: !is_routed,
+        status: status(input.as_of, partner.seed, !is_routed),
     });
+}
+
+/// Returns how a change stands: two of five that wait for a person are decided on, and one was sent.
+fn status(as_of: NaiveDate, seed: u64, needs_approval: bool) -> ChangeStatus {
+    let decision = |is_approved, reason: Option<&str>| ChangeDecision {
+        is_approved,
+        by: "Mara Lindqvist".to_owned(),
+        at: instant(as_of),
+        reason: reason.map(str::to_owned),
+    };
+    let open =
+        ChangeStatus { can_approve: needs_approval, can_reject: true, ..ChangeStatus::default() };
+    match seed % 5 {
+        _ if !needs_approval => open,
+        1 => ChangeStatus { decision: Some(decision(true, None)), can_approve: false, ..open },
+        2 => ChangeStatus {
+            decision: Some(decision(false, Some("they leave <soon>"))),
+            can_reject: false,
+            ..open
+        },
+        3 => ChangeStatus {
+            decision: Some(decision(true, None)),
+            delivery: ChangeDelivery::Taken,
+            ..ChangeStatus::default()
+        },
+        _ => open,
+    }
 }
 
 fn stopped(input: &mut ReportInput, partner: &SamplePartner) {

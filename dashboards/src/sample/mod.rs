@@ -4,6 +4,7 @@
 mod actions;
 mod lake;
 mod metrics;
+mod records;
 mod service;
 
 use std::collections::BTreeMap;
@@ -184,6 +185,7 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         partner_rows(&mut input, partner, days);
     }
     actions::finish(&mut input);
+    records::annotations(&mut input);
     set_impact(&mut input);
     let names = [
         "funnel",
@@ -214,6 +216,9 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         "version_adoption",
         "error_trend",
         "throttling",
+        "partner_notes",
+        "override_history",
+        "annotations",
     ];
     for name in names {
         input.csv.insert(name.to_owned(), "column\n1\n".to_owned());
@@ -319,6 +324,7 @@ fn partner_rows(input: &mut ReportInput, partner: &SamplePartner, days: u64) {
         last_success_at: partner.live_at(as_of).map(|_| instant(partner.last)),
     });
     actions::partner_actions(input, partner, tier);
+    records::partner_records(input, partner, tier);
     traffic(input, partner);
 }
 

@@ -71,6 +71,36 @@ fn data_says_what_is_wrong_and_what_is_held_back() {
 }
 
 #[test]
+fn what_looks_at_the_whole_lake_is_left_out_for_some_partners() {
+    let mut input = programme(24, 5);
+    input.data_quality.clear();
+    input.of_all_partners.insert("data_quality".to_owned());
+    let all = pages(&input);
+    assert!(page(&all, "data.html").contains("say nothing about some of the partners"));
+    assert!(page(&all, "metrics.html").contains("Of all partners only."));
+    assert!(page(&all, "sql/data_quality.html").contains("Of all partners only."));
+}
+
+#[test]
+fn charts_mark_annotations_and_say_what_they_are() {
+    let input = programme(60, 30);
+    let all = pages(&input);
+    for path in ["index.html", "growth.html", "revenue.html", "health.html", "service.html"] {
+        let html = page(&all, path);
+        assert_eq!(html.matches("<ul class=\"marks\"").count(), 1, "{path}");
+        assert!(html.contains("Release of API v7 &lt;b&gt;"), "{path}");
+        assert!(html.contains("Marked: "), "{path} describes no mark");
+        assert!(!html.contains("Quota 400 → 600 calls a minute</bdi>"), "{path}");
+    }
+    let id = input.annotations[1].partner_id.clone().expect("a partner");
+    let own = page(&all, &crate::paths::partner(&id));
+    assert!(own.contains("Quota 400 → 600 calls a minute</bdi>"), "{own}");
+    assert_eq!(own.matches("<ul class=\"marks\"").count(), 1);
+    let data = page(&all, "data.html");
+    assert!(data.contains("all partners") && data.contains("Our incident"));
+}
+
+#[test]
 fn revenue_says_why_it_changed() {
     let all = pages(&programme(230, 5));
     let revenue = page(&all, "revenue.html");
@@ -125,12 +155,35 @@ fn actions_say_why_and_who_agrees() {
         "Stopped by cooldown",
         "Taken by the receiver",
         "Quota 600 → 900 calls a minute until",
+        "by <bdi>Mara Lindqvist</bdi>",
+        "they leave &lt;soon&gt;",
+        "Not sent yet",
     ] {
         assert!(actions.contains(words), "no {words}");
     }
     input.plan_facts.blocked = vec!["the switch is off <b>".to_owned()];
     let all = pages(&input);
     assert!(page(&all, "actions.html").contains("the switch is off &lt;b&gt;"));
+}
+
+#[test]
+fn partners_show_what_people_recorded() {
+    let all = pages(&programme(60, 5));
+    let with = |words: &str| {
+        let found = all.iter().filter(|(path, _)| path.starts_with("partners/"));
+        found.filter(|(_, html)| html.contains(words)).count()
+    };
+    for words in [
+        "Spoke with &lt;their&gt; engineers",
+        "Sentiment 2 of 5",
+        "Judged by people",
+        "In force",
+        "Replaced by watch",
+        "Nothing has been noted",
+        "Nobody has set the tier",
+    ] {
+        assert!(with(words) > 0, "no page says {words}");
+    }
 }
 
 #[test]

@@ -48,8 +48,13 @@ fn hostile(n: usize) -> ReportInput {
         row.rule = "\"".repeat(300_000);
         let hit = GuardrailHit { effect: GuardrailEffect::Stopped, reason: "\"".repeat(300_000) };
         row.hits = vec![hit; 8];
+        if let Some(decision) = &mut row.status.decision {
+            decision.by = "\"".repeat(300_000);
+            decision.reason = Some("\"".repeat(300_000));
+        }
     }
     hostile_actions(&mut input);
+    hostile_records(&mut input);
     hostile_service(&mut input);
     hostile_lake(&mut input);
     for rows in input.first_rows.values_mut() {
@@ -89,6 +94,28 @@ fn hostile_actions(input: &mut ReportInput) {
     alert.told = vec![long; 8];
     input.alerts =
         (0..60).map(|i| AlertRow { name: format!("{i}{}", alert.name), ..alert.clone() }).collect();
+}
+
+fn hostile_records(input: &mut ReportInput) {
+    let long = "\"".repeat(300_000);
+    for row in &mut input.notes {
+        row.by.clone_from(&long);
+        row.note = Some(long.clone());
+    }
+    let note = input.notes[0].clone();
+    input.notes.extend(std::iter::repeat_n(note, 40));
+    for row in &mut input.overrides {
+        row.by.clone_from(&long);
+        row.reason.clone_from(&long);
+        row.end_reason = Some(long.clone());
+    }
+    let set = input.overrides[0].clone();
+    input.overrides.extend(std::iter::repeat_n(set, 40));
+    for row in &mut input.annotations {
+        row.text.clone_from(&long);
+    }
+    let annotation = input.annotations[0].clone();
+    input.annotations.extend(std::iter::repeat_n(annotation, 40));
 }
 
 fn hostile_service(input: &mut ReportInput) {

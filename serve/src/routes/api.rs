@@ -7,7 +7,7 @@ use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::SecondsFormat;
-use dashboards::{HealthRow, Report};
+use dashboards::{HealthRow, PlanRow, Report};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -236,6 +236,7 @@ pub(super) async fn plan(parts: Parts) -> Answer {
                 "why": row.why,
                 "guardrails": row.guardrails,
                 "needs_approval": row.needs_approval,
+                "decision": decision(row),
             })
         })
         .collect();
@@ -244,6 +245,17 @@ pub(super) async fn plan(parts: Parts) -> Answer {
         "blocked": input.plan_facts.blocked,
         "changes": changes,
     })))
+}
+
+/// Returns what a person decided on a change, or null.
+fn decision(row: &PlanRow) -> Value {
+    let Some(decision) = &row.status.decision else { return Value::Null };
+    json!({
+        "verdict": if decision.is_approved { "approved" } else { "rejected" },
+        "by": decision.by,
+        "at": decision.at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        "reason": decision.reason,
+    })
 }
 
 pub(super) async fn alerts(parts: Parts) -> Answer {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Form, Path, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::SignedCookieJar;
-use chrono::Utc;
+use chrono::{NaiveDate, Utc};
 use dashboards::{Notice, Report};
 use serde::Deserialize;
 
@@ -36,6 +36,8 @@ pub(super) struct Fields {
     plan: String,
     rule: String,
     alert: String,
+    from: String,
+    to: String,
 }
 
 pub(super) async fn decide(
@@ -49,10 +51,19 @@ pub(super) async fn decide(
     let shown = view_of_path(&uri)?;
     let report = app.reports.report(&reader.restricted(shown.clone())).await?;
     let decision = decision(&kind.kind, &fields, &report)?;
+    if let Decision::Annotation { partner: None, .. } = &decision
+        && reader.person.only_manager().is_some()
+    {
+        let why = "An explanation of all partners is not for whoever sees some of them";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, why));
+    }
     let page = match &decision {
-        Decision::Override { partner, .. } | Decision::Note { partner, .. } => {
+        Decision::Override { partner, .. }
+        | Decision::Note { partner, .. }
+        | Decision::Annotation { partner: Some(partner), .. } => {
             report.partner_page(partner).ok_or_else(no_partner)?
         }
+        Decision::Annotation { partner: None, .. } => "data.html".to_owned(),
         Decision::Plan(_) => "actions.html".to_owned(),
         Decision::Snooze { .. } | Decision::AlertNote { .. } => "alerts.html".to_owned(),
     };
@@ -95,6 +106,13 @@ fn decision(kind: &str, fields: &Fields, report: &Report) -> Result<Decision, Re
             let reason = fields.reason.clone();
             Ok(Decision::Override { partner: partner()?, tier, days, reason })
         }
+        "annotate" => {
+            let of_partner = !fields.partner.is_empty();
+            let partner = of_partner.then(partner).transpose()?;
+            let first = day(&fields.from, "first")?;
+            let last = if fields.to.is_empty() { first } else { day(&fields.to, "last")? };
+            Ok(Decision::Annotation { partner, first, last, text: fields.text.clone() })
+        }
         "note" => Ok(Decision::Note { partner: partner()?, text: fields.text.clone() }),
         "snooze" => {
             let (alert, partner) = seen_alert(fields, report)?;
@@ -113,6 +131,11 @@ fn decision(kind: &str, fields: &Fields, report: &Report) -> Result<Decision, Re
     }
 }
 
+fn day(text: &str, which: &str) -> Result<NaiveDate, Refusal> {
+    let wrong = |_| Refusal::invalid(format!("The {which} day is no date; write 2026-01-31"));
+    text.parse().map_err(wrong)
+}
+
 /// Returns the alert of a form and its partner, if the reader sees it.
 fn seen_alert(fields: &Fields, report: &Report) -> Result<(String, Option<String>), Refusal> {
     let is_it = |alert: &&dashboards::AlertRow| {
@@ -125,14 +148,20 @@ fn seen_alert(fields: &Fields, report: &Report) -> Result<(String, Option<String
     Ok((fields.alert.clone(), partner))
 }
 
-/// Returns the decision on those changes of a rule that wait for a person and that the reader sees.
+/// Returns the decision on those changes of a rule that the reader sees. Without a partner they are
+/// those on which nobody has decided yet.
 fn plan_decision(verdict: Verdict, fields: &Fields, report: &Report) -> Result<Decision, Refusal> {
     let input = report.input();
     if fields.plan != input.plan_facts.plan_id {
         return Err(Refusal::invalid("The plan has changed since this page was made: look again"));
     }
     let is_meant = |row: &&dashboards::PlanRow| {
-        row.needs_approval
+        let is_open = match verdict {
+            _ if fields.partner.is_empty() => row.is_waiting(),
+            Verdict::Approve => row.status.can_approve,
+            Verdict::Reject => row.status.can_reject,
+        };
+        is_open
             && row.rule_id == fields.rule
             && (fields.partner.is_empty() || row.partner_id == fields.partner)
     };
@@ -141,7 +170,9 @@ fn plan_decision(verdict: Verdict, fields: &Fields, report: &Report) -> Result<D
     partners.sort_unstable();
     partners.dedup();
     if partners.is_empty() {
-        return Err(Refusal::invalid("None of these changes waits for a person"));
+        return Err(Refusal::invalid(
+            "None of these changes is open for this decision; it may have been made, or sent, already",
+        ));
     }
     Ok(Decision::Plan(PlanDecision {
         plan: fields.plan.clone(),

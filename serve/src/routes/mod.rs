@@ -8,6 +8,7 @@
 //! - `usage`: what a partner itself sees
 //! - `api`: the same data as JSON
 //! - `openapi`: the description of the API
+//! - `saved_views`: the views of the list of partners that readers save
 //! - `sign_in`: signing in and out
 //! - `operation`: whether the server works, and its figures
 
@@ -18,6 +19,7 @@ mod openapi;
 mod operation;
 mod pages;
 mod reader;
+mod saved_views;
 mod sign_in;
 mod usage;
 
@@ -56,7 +58,7 @@ const SQL: Option<Permission> = Some(Permission::Sql);
 const USAGE: Option<Permission> = Some(Permission::Usage);
 
 /// Every route.
-pub(crate) static ROUTES: [Route; 39] = [
+pub(crate) static ROUTES: [Route; 41] = [
     of(Method::GET, "/healthz", None, || get(operation::healthz)),
     of(Method::GET, "/readyz", None, || get(operation::readyz)),
     of(Method::GET, "/metrics", Some(Permission::Operate), || get(operation::metrics)),
@@ -87,6 +89,8 @@ pub(crate) static ROUTES: [Route; 39] = [
     of(Method::GET, "/view/{view}/data/{file}", READ, || get(pages::data)),
     of(Method::POST, "/decisions/{kind}", DECIDE, || post(decisions::decide)),
     of(Method::POST, "/view/{view}/decisions/{kind}", DECIDE, || post(decisions::decide)),
+    of(Method::POST, "/views/save", READ, || post(saved_views::save)),
+    of(Method::POST, "/views/delete", READ, || post(saved_views::delete)),
     of(Method::GET, "/api/v1/openapi.json", READ, || get(openapi::document)),
     of(Method::GET, "/api/v1/freshness", READ, || get(api::freshness)),
     of(Method::GET, "/api/v1/metrics", READ, || get(api::metrics)),

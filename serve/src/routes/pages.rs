@@ -9,9 +9,7 @@ use axum::http::header::HOST;
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::cookie::SignedCookieJar;
-use dashboards::{
-    LiveOutage, LivePage, PartnerListQuery, PartnerSort, Report, SqlPage, chart_file,
-};
+use dashboards::{LiveOutage, LivePage, PartnerListQuery, Report, SqlPage, chart_file};
 use serde::Deserialize;
 
 use crate::access::role::Permission;
@@ -68,9 +66,14 @@ impl PageRequest {
         let report = self.app.reports.report(&view).await?;
         let jar = SignedCookieJar::from_headers(&self.headers, self.app.cookies.key.clone());
         let (jar, notice) = self.app.cookies.take_notice(jar);
+        let saved_views = match path == LIST {
+            true => self.app.source.saved_views(&self.reader.person.name).await?,
+            false => Vec::new(),
+        };
         let live = LivePage {
             notice,
             list: list_query(&parameters),
+            saved_views,
             ..live_page(&self.app, &self.reader, &self.view, path, &report)
         };
         if let Some(format) = parameters.iter().find(|(name, _)| name == "as") {
@@ -182,8 +185,10 @@ pub(super) fn live_page(
         choices,
         is_day_chosen: asked.as_of.is_some(),
         permalink: pinned.path(path),
+        view_segment: asked.segment(),
         unfiltered: View::default().path(path),
         can_decide: reader.may(Permission::Decide) && !asked.is_pinned(),
+        decides_for_all: reader.person.only_manager().is_none(),
         is_signed_in: reader.is_signed_in,
         outage: app.reports.outage().map(|o| LiveOutage { since: o.since, why: o.why }),
         can_ask,
@@ -203,22 +208,14 @@ pub(super) fn parameters(query: &str) -> Vec<(String, String)> {
     url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
-/// Returns which partners a list shows. What is unknown is ignored, as an old link may have it.
+/// Returns which partners a list shows.
 pub(super) fn list_query(parameters: &[(String, String)]) -> PartnerListQuery {
-    let mut list = PartnerListQuery::default();
-    for (name, value) in parameters {
-        match name.as_str() {
-            "q" => list.text = value.chars().take(200).collect(),
-            "tier" => list.tier = value.parse().ok(),
-            "sort" => list.sort = PartnerSort::parse(value).unwrap_or_default(),
-            "page" => list.page = value.parse::<usize>().unwrap_or(1).saturating_sub(1),
-            _ => {}
-        }
-    }
-    list
+    PartnerListQuery::of_parameters(parameters.iter().map(|(n, v)| (n.as_str(), v.as_str())))
 }
 
 const INDEX: &str = "index.html";
+/// The page with the list of partners.
+pub(super) const LIST: &str = "partners.html";
 
 /// The variables of a path. A view before them is read from the URL as it stands.
 #[derive(Deserialize)]

@@ -65,17 +65,8 @@ pub(crate) async fn record<'a>(
 ) -> anyhow::Result<Vec<&'a Change>> {
     let log = LogTable::new(project.lake.clone());
     let history = History::of(&log.read().await?.0);
-    // Approving what needs nobody would only fill the log.
-    let is_open = |change: &&Change| match history.change(&change.key) {
-        None => kind == EntryKind::Rejected || change.needs_approval,
-        Some(found) => match (kind, found.progress) {
-            (_, Progress::Acknowledged) => false,
-            _ if found.ended_in.contains_key(&plan.plan_id) => false,
-            (EntryKind::Rejected, _) => !found.is_rejected,
-            _ => found.approved_by.is_none() || found.is_rejected,
-        },
-    };
-    let open: Vec<&Change> = chosen.iter().copied().filter(is_open).collect();
+    let open: Vec<&Change> =
+        chosen.iter().copied().filter(|change| is_open(&history, plan, change, kind)).collect();
     if open.is_empty() {
         return Ok(open);
     }
@@ -89,6 +80,21 @@ pub(crate) async fn record<'a>(
         .collect();
     log.append_always(&rows).await?;
     Ok(open)
+}
+
+/// Returns whether a person may still decide so on a change of a plan. What the receiver has taken or
+/// the plan has ended is not open; what was decided before can be decided the other way.
+pub(crate) fn is_open(history: &History, plan: &Plan, change: &Change, kind: EntryKind) -> bool {
+    match history.change(&change.key) {
+        // Approving what needs nobody would only fill the log.
+        None => kind == EntryKind::Rejected || change.needs_approval,
+        Some(found) => match (kind, found.progress) {
+            (_, Progress::Acknowledged) => false,
+            _ if found.ended_in.contains_key(&plan.plan_id) => false,
+            (EntryKind::Rejected, _) => !found.is_rejected,
+            _ => found.approved_by.is_none() || found.is_rejected,
+        },
+    }
 }
 
 /// Returns the changes that the options name.

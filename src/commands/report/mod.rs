@@ -3,7 +3,9 @@
 //! - `metric_rows`: the rows of metrics that pages show
 //! - `metric_cache`: the metrics of the last reports
 //! - `plan_rows`: the pending plan and the log of actions
+//! - `plan_log`: how the changes of the plan stand by that log
 //! - `alert_rows`: the open alerts
+//! - `record_rows`: what people recorded beside the scores
 //! - `lake_rows`: the streams and tables of the lake
 //! - `text_table`: rows of text as a CSV beside the pages
 
@@ -11,7 +13,9 @@ mod alert_rows;
 mod lake_rows;
 mod metric_cache;
 mod metric_rows;
+mod plan_log;
 mod plan_rows;
+mod record_rows;
 mod text_table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,8 +111,9 @@ pub(crate) async fn collect(
         input.targets = Targets::default();
     }
     let partners = fill_partners(&restricted, made, scope, &mut input).await?;
-    plan_rows::fill(made, &partners, &mut input).await?;
+    plan_rows::fill(project, made, &partners, &mut input).await?;
     alert_rows::fill(project, &partners, &mut input).await?;
+    record_rows::fill(project, &partners, &mut input).await?;
     lake_rows::fill(project, &mut input).await?;
     Ok(input)
 }
@@ -246,8 +251,11 @@ async fn metrics(
         None => MetricPipeline::of_all_partners(session).await,
         Some(_) => MetricPipeline::of(Breakdown::some_partners(session)).await,
     };
-    let mut printer = OutcomePrinter::default();
-    metrics.of_no_metric().0.iter().for_each(|violation| printer.print_violation(violation));
+    // What is wrong with the data is printed once, with the report of all partners.
+    let mut printer = scope.condition.is_none().then(OutcomePrinter::default);
+    if let Some(printer) = &mut printer {
+        metrics.of_no_metric().0.iter().for_each(|violation| printer.print_violation(violation));
+    }
     let built_in = Catalog::built_in()?;
     let left_out = catalog.unreadable_of(QueryKind::Metric).map(|(name, _)| name);
     let mut names: Vec<String> =
@@ -258,9 +266,15 @@ async fn metrics(
     while let Some(outcome) = outcomes.next().await {
         let name = outcome.name.clone();
         spinner.set_message(name.clone());
-        printer.print_outcome(&outcome, &format!("the report shows {name} as it was last"));
+        if let Some(printer) = &mut printer {
+            printer.print_outcome(&outcome, &format!("the report shows {name} as it was last"));
+        }
         let rows = match outcome.rows {
             Ok(rows) => marked(&rows, &now)?,
+            Err(held) if held.has_no_part() => {
+                input.of_all_partners.insert(name);
+                continue;
+            }
             // A metric that fails is shown with its last good rows and never stops the others.
             Err(held) => {
                 let why = held.to_string();

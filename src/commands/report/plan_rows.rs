@@ -2,19 +2,22 @@
 
 use actions::{Change, GuardrailCheck, Outcome, Plan, StoppedChange, UnlikeTreatment};
 use dashboards::{
-    ActionLogRow, GuardrailEffect, GuardrailHit, PlanFacts, PlanRow, ReportInput, StoppedRow,
-    UnlikeRow,
+    ActionLogRow, ChangeStatus, GuardrailEffect, GuardrailHit, PlanFacts, PlanRow, ReportInput,
+    StoppedRow, UnlikeRow,
 };
 use domain::Day;
 
+use super::plan_log::{PlanLog, decision_text};
 use super::text_table::{TextTable, optional};
 use super::{Made, ReportPartners, table};
+use crate::action_plans::LogTable;
 use crate::polars_frames;
+use crate::project::Project;
 
 /// The entries of the log that a report reads, beside its CSV with all of them.
 const LOG_ENTRIES: usize = 1_000;
 
-const PLAN: TextTable<'static, 5> = TextTable {
+const PLAN: TextTable<'static, 6> = TextTable {
     name: "actions_plan",
     description: "The pending plan: a row a change, then one for each that was stopped",
     columns: [
@@ -23,6 +26,7 @@ const PLAN: TextTable<'static, 5> = TextTable {
         ("change", "Utf8"),
         ("why", "Utf8"),
         ("guardrails", "Utf8"),
+        ("decision", "Utf8"),
     ],
 };
 
@@ -38,23 +42,30 @@ const UNLIKE: TextTable<'static, 5> = TextTable {
     ],
 };
 
-/// Adds the plan and the log to the report.
+/// Adds the plan and the log to the report. What people decided since the run counts too.
 pub(super) async fn fill(
+    project: &Project,
     made: &Made<'_>,
     partners: &ReportPartners,
     input: &mut ReportInput,
 ) -> anyhow::Result<()> {
     let plan = &restricted(made.plan, partners);
-    input.plan = plan.changes.iter().map(change).collect();
+    let (entries, _) = LogTable::new(project.lake.clone()).read().await?;
+    let log = PlanLog::new(plan, &entries);
+    input.plan = plan.changes.iter().map(|of| change(of, log.status(of))).collect();
     input.plan_facts = PlanFacts {
         plan_id: plan.plan_id.clone(),
         blocked: plan.blocked.clone(),
         stopped: plan.stopped.iter().map(stopped).collect(),
         unlike: plan.unlike.iter().map(unlike).collect(),
     };
-    let rows = actions::plan_table(plan).into_iter();
-    let cells =
-        rows.map(|row| [row.partner, row.action.to_owned(), row.change, row.why, row.guardrails]);
+    // The rows begin with the changes, in their order.
+    let decisions: Vec<String> = input.plan.iter().map(|row| decision_text(&row.status)).collect();
+    let decisions = decisions.into_iter().chain(std::iter::repeat(String::new()));
+    let rows = actions::plan_table(plan).into_iter().zip(decisions);
+    let cells = rows.map(|(row, decision)| {
+        [row.partner, row.action.to_owned(), row.change, row.why, row.guardrails, decision]
+    });
     PLAN.add(input, cells)?;
     UNLIKE.add(input, unlike_cells(plan))?;
     let log = made.session.metric("action_history").await?;
@@ -80,7 +91,7 @@ fn restricted(plan: &Plan, partners: &ReportPartners) -> Plan {
     plan
 }
 
-fn change(change: &Change) -> PlanRow {
+fn change(change: &Change, status: ChangeStatus) -> PlanRow {
     PlanRow {
         partner_id: change.partner_id.clone(),
         kind: change.action,
@@ -93,6 +104,7 @@ fn change(change: &Change) -> PlanRow {
         guardrails: change.guardrails.iter().map(|g| g.reason.clone()).collect(),
         hits: change.guardrails.iter().filter_map(hit).collect(),
         needs_approval: change.needs_approval,
+        status,
     }
 }
 

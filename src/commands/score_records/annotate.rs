@@ -36,12 +36,12 @@ const ID_LENGTH: usize = 16;
 
 /// Days that scores leave out, of one partner or of the whole platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Annotation {
-    partner: Option<String>,
-    first: Day,
+pub(crate) struct Annotation {
+    pub(crate) partner: Option<String>,
+    pub(crate) first: Day,
     /// Inclusive.
-    last: Day,
-    text: String,
+    pub(crate) last: Day,
+    pub(crate) text: String,
 }
 
 impl Annotation {
@@ -69,23 +69,31 @@ pub(super) async fn run(project: &Project, options: &AnnotateArgs) -> anyhow::Re
     let text = option_text("--text", text)?;
     let last = options.to.unwrap_or(first);
     check_days(first, last).map_err(|what| usage_error(format!("--to {last}: {what}")))?;
-    if let Some(partner) = &options.partner {
-        check_partner(project, partner).await?;
-    }
     let annotation = Annotation { partner: options.partner.clone(), first, last, text };
-    add(project, annotation, by).await
+    let (id, is_new) = write(project, annotation, by).await?;
+    if !is_new {
+        print_note("It is there already; nothing was added");
+    }
+    print_line(&id)
 }
 
-/// Adds an annotation and prints its id. One that was withdrawn counts again.
-async fn add(project: &Project, annotation: Annotation, by: String) -> anyhow::Result<()> {
+/// Adds an annotation. One that was withdrawn counts again. Returns its id, and whether it was not
+/// there yet.
+pub(crate) async fn write(
+    project: &Project,
+    annotation: Annotation,
+    by: String,
+) -> anyhow::Result<(String, bool)> {
+    if let Some(partner) = &annotation.partner {
+        check_partner(project, partner).await?;
+    }
     let id = annotation.id()?;
     let stored = stored_annotations(project).await?;
-    if stored.get(&id).is_some_and(|stored| !stored.withdrawn) {
-        print_note("It is there already; nothing was added");
-        return print_line(&id);
+    let is_new = stored.get(&id).is_none_or(|stored| stored.withdrawn);
+    if is_new {
+        append_all(project, &[(id.clone(), annotation)], by, false).await?;
     }
-    append_all(project, &[(id.clone(), annotation)], by, false).await?;
-    print_line(&id)
+    Ok((id, is_new))
 }
 
 /// Adds the annotations of a file that the lake does not have yet. One that was withdrawn stays so.
@@ -139,7 +147,7 @@ fn read_file(path: &Path, partners: &KnownPartners) -> anyhow::Result<Vec<Annota
 }
 
 /// Refuses days that are probably a typing error.
-fn check_days(first: Day, last: Day) -> Result<(), String> {
+pub(crate) fn check_days(first: Day, last: Day) -> Result<(), String> {
     if last < first {
         return Err(format!("the last day lies before the first one, {first}"));
     }

@@ -5,14 +5,14 @@
 //! - `sentiment`, `note`: judgements of a partner, and notes
 //! - `annotate`: days that scores leave out
 
-mod annotate;
+pub(crate) mod annotate;
 pub(crate) mod note;
 pub(crate) mod override_tier;
 mod record;
 mod sentiment;
 
 pub(crate) use record::{
-    append, author, check_partner, instants, option_text, print_list, session, texts,
+    append, author, check_partner, checked_text, instants, option_text, print_list, session, texts,
 };
 
 use crate::args::RecordCommand;

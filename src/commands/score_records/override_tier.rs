@@ -21,7 +21,7 @@ use crate::project::Project;
 
 /// How many days an override lasts by default, and at most.
 const DEFAULT_DAYS: u32 = 14;
-const MAX_DAYS: u32 = 30;
+pub(crate) const MAX_DAYS: u32 = 30;
 
 /// An override as the queries return it.
 #[derive(Deserialize)]

@@ -44,7 +44,7 @@ pub(crate) fn option_text(option: &str, text: &str) -> anyhow::Result<String> {
 }
 
 /// Returns a text without the space around it, or what is wrong with it.
-pub(super) fn checked_text(text: &str) -> Result<String, String> {
+pub(crate) fn checked_text(text: &str) -> Result<String, String> {
     checked(text, MAX_TEXT)
 }
 

@@ -2,15 +2,17 @@
 
 use actions::Change;
 use actions::log::EntryKind;
-use domain::{Tier, counted};
+use domain::{Day, Tier, counted, printable};
 use serve::{Decision, PlanDecision, Verdict};
 
 use super::lake_source::ServedLake;
 use crate::args::{AlertNoteArgs, GivenTier, NoteArgs, OverrideArgs, SnoozeArgs};
 use crate::commands::actions::decide::{self, Decider};
 use crate::commands::alerts::record as alert_record;
-use crate::commands::score_records::{author, note, option_text, override_tier};
+use crate::commands::score_records::annotate::{self, Annotation};
+use crate::commands::score_records::{author, checked_text, note, override_tier};
 use crate::errors::usage_error;
+use crate::project::Project;
 
 /// Records a decision. Returns a sentence on it.
 pub(super) async fn record(
@@ -23,7 +25,15 @@ pub(super) async fn record(
     let project = source.open().await?;
     match decision {
         Decision::Override { partner, tier, days, reason } => {
+            form_text("Reason", reason)?;
             let tier = tier.map(given_tier).transpose()?;
+            if tier.is_some() && !(1..=override_tier::MAX_DAYS).contains(days) {
+                return Err(usage_error(format!(
+                    "a tier is set for 1 to {} days, and {days} were given; set it again if it is \
+                     still right then",
+                    override_tier::MAX_DAYS
+                )));
+            }
             let options = OverrideArgs {
                 partner: partner.clone(),
                 tier,
@@ -35,11 +45,21 @@ pub(super) async fn record(
             };
             Ok(override_tier::write(&project, &options).await?.line)
         }
+        Decision::Annotation { partner, first, last, text } => {
+            let (first, last) = (Day::of_date(*first), Day::of_date(*last));
+            let text = form_text("What happened", text)?;
+            annotate::check_days(first, last)
+                .map_err(|what| usage_error(format!("the days: {what}")))?;
+            let annotation = Annotation { partner: partner.clone(), first, last, text };
+            annotate_days(&project, annotation, by).await
+        }
         Decision::Note { partner, text } => {
+            form_text("Note", text)?;
             let options = NoteArgs { partner: partner.clone(), text: text.clone(), by: Some(by) };
             note::write(&project, &options).await
         }
         Decision::Snooze { alert, partner, days, reason } => {
+            form_text("Reason", reason)?;
             let options = SnoozeArgs {
                 alert: alert.clone(),
                 partner: partner.clone(),
@@ -52,6 +72,7 @@ pub(super) async fn record(
             alert_record::snooze(&project, &options).await
         }
         Decision::AlertNote { alert, partner, text } => {
+            form_text("Note", text)?;
             let options = AlertNoteArgs {
                 alert: alert.clone(),
                 text: text.clone(),
@@ -62,6 +83,34 @@ pub(super) async fn record(
         }
         Decision::Plan(decision) => decide_on_plan(source, &project, decision, &by).await,
     }
+}
+
+/// Returns the text of a field without the space around it. Refusals name the field as the form
+/// does, since the commands that are called afterwards name their options.
+fn form_text(field: &str, text: &str) -> anyhow::Result<String> {
+    checked_text(text).map_err(|what| usage_error(format!("the field \"{field}\" {what}")))
+}
+
+/// Explains days. Returns a sentence on it.
+async fn annotate_days(
+    project: &Project,
+    annotation: Annotation,
+    by: String,
+) -> anyhow::Result<String> {
+    let (first, last) = (annotation.first, annotation.last);
+    let days = match first == last {
+        true => first.to_string(),
+        false => format!("{first} to {last}"),
+    };
+    let of = annotation.partner.as_deref().unwrap_or("all partners").to_owned();
+    let (_, is_new) = annotate::write(project, annotation, by.clone()).await?;
+    let line = match is_new {
+        true => format!(
+            "{of}: {days} explained by {by}; missing calls on these days count against nobody"
+        ),
+        false => format!("{of}: {days} has this explanation already; nothing was added"),
+    };
+    Ok(printable(&line).into_owned())
 }
 
 fn given_tier(tier: Tier) -> anyhow::Result<GivenTier> {
@@ -78,15 +127,14 @@ fn given_tier(tier: Tier) -> anyhow::Result<GivenTier> {
 
 async fn decide_on_plan(
     source: &ServedLake,
-    project: &crate::project::Project,
+    project: &Project,
     decision: &PlanDecision,
     by: &str,
 ) -> anyhow::Result<String> {
     let base = source
         .plan(&decision.plan)
         .ok_or_else(|| usage_error("the plan has changed since this page was made: look again"))?;
-    let reason =
-        decision.reason.as_deref().map(|text| option_text("the reason", text)).transpose()?;
+    let reason = decision.reason.as_deref().map(|text| form_text("Reason", text)).transpose()?;
     let kind = match decision.verdict {
         Verdict::Approve => EntryKind::Approved,
         Verdict::Reject => EntryKind::Rejected,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actions::Plan;
 use async_trait::async_trait;
-use dashboards::ReportInput;
+use dashboards::{ReportInput, SavedView};
 use domain::{AsOf, Stream};
 use lake::{Lake, LakeError, schema};
 use scoring::ScoreOutput;
@@ -15,7 +15,7 @@ use serve::{DataSource, Decision, LakeState, SourceError, SqlAnswer, View};
 use tokio::runtime::Handle;
 use transform::{Session, TransformError};
 
-use super::{decisions, sql_process};
+use super::{decisions, saved_views, sql_process};
 use crate::commands::plan;
 use crate::commands::report::{Made, MetricCache, Scope, collect};
 use crate::config::Config;
@@ -281,6 +281,18 @@ impl DataSource for LakeSource {
 
     async fn sql(&self, query: &str) -> Result<SqlAnswer, SourceError> {
         sql_process::ask(self.0.config_file.as_deref(), query).await.map_err(source_error)
+    }
+
+    async fn saved_views(&self, by: &str) -> Result<Vec<SavedView>, SourceError> {
+        let (lake, by) = (Arc::clone(&self.0), by.to_owned());
+        on_own_thread(async move || saved_views::read(&lake, &by).await).await
+    }
+
+    async fn save_view(&self, name: &str, path: Option<&str>, by: &str) -> Result<(), SourceError> {
+        let (lake, name, by) = (Arc::clone(&self.0), name.to_owned(), by.to_owned());
+        let path = path.map(str::to_owned);
+        on_own_thread(async move || saved_views::write(&lake, &name, path.as_deref(), &by).await)
+            .await
     }
 
     async fn decide(&self, decision: &Decision, by: &str) -> Result<String, SourceError> {

@@ -2,10 +2,12 @@
 //!
 //! - `lake_source`: the lake as the pages see it
 //! - `decisions`: what people decide on the pages
+//! - `saved_views`: the views of the list of partners that readers have saved
 //! - `sql_process`: queries of people, each in a process of its own
 
 mod decisions;
 mod lake_source;
+mod saved_views;
 mod sql_process;
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};

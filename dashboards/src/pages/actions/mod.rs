@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use domain::format;
 use maud::{Markup, html};
 
+use crate::action_rows::{ChangeDelivery, PlanRow};
 use crate::components::figure;
 use crate::components::lead_paragraph;
 use crate::components::shell::{Page, grid};
@@ -58,7 +59,8 @@ fn lead(input: &ReportInput) -> Markup {
         };
     }
     let partners: BTreeSet<&str> = input.plan.iter().map(|row| row.partner_id.as_str()).collect();
-    let waiting = input.plan.iter().filter(|row| row.needs_approval).count();
+    let waiting = input.plan.iter().filter(|row| row.is_waiting()).count();
+    let unsent = input.plan.iter().filter(|row| is_approved_and_unsent(row)).count();
     let stopped = input.plan_facts.stopped.len();
     let count = |n: usize, noun: &str| figure::of_report(n, &format::counted(n, noun));
     let proposed = html! {
@@ -67,8 +69,16 @@ fn lead(input: &ReportInput) -> Markup {
     let waits = (waiting > 0).then(|| {
         html! { b { (figure::of_report(waiting, &format::thousands(waiting))) " " (format::agree(waiting, "waits", "wait")) " for a person" } "." }
     });
+    let agreed = (unsent > 0).then(|| {
+        html! { b { (figure::of_report(unsent, &format::thousands(unsent))) } " " (format::agree(unsent, "is", "are")) " approved and not sent yet." }
+    });
     let stops = (stopped > 0).then(|| {
         html! { "Guardrails stopped " (count(stopped, "other")) "." }
     });
-    lead_paragraph::lead([Some(proposed), waits, stops].into_iter().flatten())
+    lead_paragraph::lead([Some(proposed), waits, agreed, stops].into_iter().flatten())
+}
+
+fn is_approved_and_unsent(row: &PlanRow) -> bool {
+    let is_approved = row.status.decision.as_ref().is_some_and(|decision| decision.is_approved);
+    is_approved && row.status.delivery == ChangeDelivery::NotSent
 }

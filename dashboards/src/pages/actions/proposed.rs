@@ -11,7 +11,7 @@ use crate::action_rows::{GuardrailEffect, GuardrailHit, PlanRow};
 use crate::components::shell::{Page, Section, empty_state};
 use crate::components::table::{Column, header_cell};
 use crate::components::{
-    decision_forms, figure, glyph, health_summary, partner_link, proposed_actions,
+    change_status, decision_forms, figure, glyph, health_summary, partner_link, proposed_actions,
 };
 use crate::input::ReportInput;
 
@@ -33,6 +33,8 @@ struct RuleTotals<'a> {
     changes: i64,
     partners: BTreeSet<&'a str>,
     waiting: i64,
+    /// The changes that a person has approved or rejected.
+    decided: i64,
     stopped: i64,
     /// The calls a minute that its quotas add or take.
     per_minute: i64,
@@ -47,7 +49,8 @@ fn totals(input: &ReportInput) -> BTreeMap<&str, RuleTotals<'_>> {
         rule.changes += 1;
         rule.rule_id = &row.rule_id;
         rule.partners.insert(&row.partner_id);
-        rule.waiting += i64::from(row.needs_approval);
+        rule.waiting += i64::from(row.is_waiting());
+        rule.decided += i64::from(row.status.decision.is_some());
         if let Some(by) = quota_change(row) {
             rule.per_minute += by;
             rule.has_quotas = true;
@@ -92,6 +95,7 @@ pub(super) fn rules_section(page: &Page) -> Markup {
                 td.num { b { (format::thousands(rule.changes)) } }
                 td.num { (format::thousands(rule.partners.len())) }
                 td.num { (format::thousands(rule.waiting)) }
+                td.num.wide-only { (format::thousands(rule.decided)) }
                 td.num { (format::thousands(rule.stopped)) }
                 td.num.wide-only { @if rule.has_quotas { (format::signed_integer(rule.per_minute)) " a minute" } @else { "–" } }
             }
@@ -101,7 +105,7 @@ pub(super) fn rules_section(page: &Page) -> Markup {
         table.rules {
             thead { tr {
                 (header_cell(Column::Text("Rule"))) (header_cell(Column::Number("Changes"))) (header_cell(Column::Number("Partners")))
-                (header_cell(Column::Number("For a person"))) (header_cell(Column::Number("Stopped"))) th.num.wide-only scope="col" { "Quota, calls" }
+                (header_cell(Column::Number("For a person"))) th.num.wide-only scope="col" { "Decided" } (header_cell(Column::Number("Stopped"))) th.num.wide-only scope="col" { "Quota, calls" }
             } }
             tbody {
                 @for (name, rule) in rules.iter().take(MOST_RULES) {
@@ -119,6 +123,7 @@ fn sum<'a>(rules: impl Iterator<Item = &'a RuleTotals<'a>>) -> RuleTotals<'a> {
         all.changes += rule.changes;
         all.partners.extend(&rule.partners);
         all.waiting += rule.waiting;
+        all.decided += rule.decided;
         all.stopped += rule.stopped;
         all.per_minute += rule.per_minute;
         all.has_quotas |= rule.has_quotas;
@@ -147,15 +152,17 @@ pub(super) fn steps_section(page: &Page) -> Markup {
 pub(super) fn changes_section(page: &Page) -> Markup {
     let input = page.context.input;
     let mut section = Section {
-        subtitle: html! { "What would change, why, what the guardrails did, and who must agree; by rule" },
+        subtitle: html! { "What would change, why, what the guardrails did, and who must agree or has decided; by rule" },
         ..Section::new("changes", "Proposed changes", 12, PLAN_SOURCE)
     };
     if input.plan.is_empty() {
         return page.section(&section, &empty_state(NONE));
     }
     let mut rows: Vec<&PlanRow> = input.plan.iter().collect();
-    // What waits for a person comes first under its rule.
-    rows.sort_by_cached_key(|row| (row.rule.clone(), !row.needs_approval));
+    // What waits for a person comes first under its rule, and what was decided on last.
+    rows.sort_by_cached_key(|row| {
+        (row.rule.clone(), !row.is_waiting(), row.status.decision.is_some())
+    });
     if rows.len() > MOST_CHANGES {
         section.note = Some(html! {
             (figure::of_report(MOST_CHANGES, &format::thousands(MOST_CHANGES))) " of " (figure::plan_changes(rows.len()))
@@ -167,7 +174,7 @@ pub(super) fn changes_section(page: &Page) -> Markup {
         table.stacked.changes {
             thead { tr {
                 (header_cell(Column::Text("Partner"))) (header_cell(Column::Text("Change and reason")))
-                (header_cell(Column::Text("Guardrails"))) (header_cell(Column::Text("Who must agree")))
+                (header_cell(Column::Text("Guardrails"))) (header_cell(Column::Text("Decision")))
             } }
             tbody { @for row in rows.into_iter().take(MOST_CHANGES) {
                 @if rule.replace(&row.rule) != Some(&row.rule) {
@@ -186,7 +193,7 @@ fn change_row(page: &Page, row: &PlanRow) -> Markup {
             td.name { (partner(page, &row.partner_id)) }
             td { b { bdi { (proposed_actions::headline(row)) } } br; (reason(&row.why, &row.rule)) }
             td { (hits(&row.hits)) }
-            td data-label="Must agree" { (who_agrees(row)) (decision_forms::for_change(page, row)) }
+            td { (change_status::status(page, row)) (decision_forms::for_change(page, row)) }
         }
     }
 }
@@ -226,11 +233,4 @@ fn effect(effect: GuardrailEffect) -> Markup {
         GuardrailEffect::Overridden => (Tier::Stuck, "Passed over:"),
     };
     glyph::with_text(tier, word)
-}
-
-fn who_agrees(row: &PlanRow) -> Markup {
-    html! {
-        @if row.needs_approval { b { "A person" } }
-        @else { span.quiet { "Nobody, by the policy" } }
-    }
 }

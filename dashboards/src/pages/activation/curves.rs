@@ -166,7 +166,7 @@ impl Milestone {
             axis_title: "days since registration",
             median: median.as_ref().map(|(days, label)| (*days, label.as_str())),
         };
-        step_chart(&ChartFrame { size, title: self.title, desc: &desc }, chart)
+        step_chart(&ChartFrame { size, title: self.title, desc: &desc, marks: &[] }, chart)
     }
 
     fn curve(

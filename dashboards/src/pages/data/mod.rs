@@ -3,8 +3,10 @@
 //!
 //! - `streams`: how far each stream has come
 //! - `quality`: what the checks of the data find, and what was rejected
+//! - `annotations`: days with an explanation
 //! - `tables`: the metrics held back, and the tables of the lake
 
+mod annotations;
 mod quality;
 mod streams;
 mod tables;
@@ -25,6 +27,7 @@ pub(crate) fn page(context: &PageContext) -> String {
     let sections = html! {
         (grid(&[streams::section(&page)]))
         (grid(&[quality::checks_section(&page), side]))
+        (grid(&[annotations::section(&page)]))
         (grid(&[tables::tables_section(&page)]))
     };
     page.html(&sections)

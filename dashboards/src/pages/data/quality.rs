@@ -91,6 +91,10 @@ pub(super) fn checks_section(page: &Page) -> Markup {
         ..Section::new("checks", "What the checks find", 8, "data_quality")
     };
     let rows = &page.context.input.data_quality;
+    if page.context.input.of_all_partners.contains("data_quality") {
+        let whole = "These checks look at the whole lake, so they say nothing about some of the partners. Show all partners to see them.";
+        return page.section(&section, &empty_state(whole));
+    }
     if rows.is_empty() {
         let none =
             "The checks have not run. Run rapport metrics run data_quality, then the report again.";

@@ -142,13 +142,15 @@ pub(super) fn by_month_section(page: &Page) -> Markup {
         Row::period(cells, of.complete)
     };
     section.table = Some(history_table(&columns, &months.iter().map(line).collect::<Vec<_>>()));
-    let wide = draw(input, last(&months, 8), (365.0, 240.0));
-    let narrow = draw(input, last(&months, NARROW_PERIODS), (NARROW, 220.0));
+    let wide = draw(page, last(&months, 8), (365.0, 240.0));
+    let narrow = draw(page, last(&months, NARROW_PERIODS), (NARROW, 220.0));
     page.section(&section, &wide_and_narrow(wide, narrow))
 }
 
-fn draw(input: &ReportInput, months: &[PromiseMonth], size: (f64, f64)) -> String {
+fn draw(page: &Page, months: &[PromiseMonth], size: (f64, f64)) -> String {
+    let input = page.context.input;
     let bar = |(i, of): (usize, &PromiseMonth)| Bar {
+        days: months::days(of.month),
         label: format::month(of.month),
         note: months::axis_note(i.checked_sub(1).map(|i| months[i].month), of.month, input.as_of),
         layer_values: vec![of.breached as f64],
@@ -163,7 +165,12 @@ fn draw(input: &ReportInput, months: &[PromiseMonth], size: (f64, f64)) -> Strin
     });
     let layers = [BarLayer { label: "", fill: NEGATIVE, text: BAD, line: None }];
     let whole = |v: f64| format::thousands(v as i64);
-    let frame = ChartFrame { size, title: "Partners with a missed promise by month", desc: &desc };
+    let frame = ChartFrame {
+        size,
+        title: "Partners with a missed promise by month",
+        desc: &desc,
+        marks: &page.marks,
+    };
     let chart = BarChart {
         target: None,
         bars: &bars,

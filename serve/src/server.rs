@@ -16,6 +16,8 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, ServiceExt};
 use axum_extra::extract::cookie::Key;
+use dashboards::SavedView;
+use moka::future::Cache;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -38,6 +40,9 @@ use crate::routes;
 const MAX_BODY_BYTES: usize = 64 << 10;
 /// A request that takes longer is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long the saved views of a person are in memory, and of how many persons.
+const SAVED_VIEWS_KEPT: Duration = Duration::from_secs(30);
+const MAX_READERS: u64 = 10_000;
 /// How long requests under way may take when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -97,6 +102,8 @@ pub(crate) struct App {
     pub(crate) metrics: HttpMetrics,
     pub(crate) histories: QueryHistories,
     pub(crate) chromium: Chromium,
+    /// By person. What another server has saved is seen a little later.
+    saved_views: Cache<String, Arc<Vec<SavedView>>>,
     pub(crate) is_behind_tls: bool,
 }
 
@@ -114,8 +121,37 @@ impl App {
             metrics: HttpMetrics::new(),
             histories: QueryHistories::default(),
             chromium: Chromium::new(options.chromium.clone()),
+            saved_views: Cache::builder()
+                .max_capacity(MAX_READERS)
+                .time_to_live(SAVED_VIEWS_KEPT)
+                .build(),
             is_behind_tls: options.is_behind_tls,
         }
+    }
+
+    /// Returns the views of the list of partners that a person has saved: none while the lake can't
+    /// be read.
+    pub(crate) async fn saved_views(&self, by: &str) -> Vec<SavedView> {
+        let read = async { self.source.saved_views(by).await.map(Arc::new) };
+        match self.saved_views.try_get_with(by.to_owned(), read).await {
+            Ok(views) => views.to_vec(),
+            Err(error) => {
+                tracing::warn!(%error, "the saved views can't be read");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Saves a view of a person. Without a path, the view is deleted.
+    pub(crate) async fn save_view(
+        &self,
+        name: &str,
+        path: Option<&str>,
+        by: &str,
+    ) -> Result<(), SourceError> {
+        let saved = self.source.save_view(name, path, by).await;
+        self.saved_views.invalidate(by).await;
+        saved
     }
 
     /// Returns whoever does everything, where nobody needs to sign in.

@@ -67,7 +67,7 @@ impl PageRequest {
         let jar = SignedCookieJar::from_headers(&self.headers, self.app.cookies.key.clone());
         let (jar, notice) = self.app.cookies.take_notice(jar);
         let saved_views = match path == LIST {
-            true => self.app.source.saved_views(&self.reader.person.name).await?,
+            true => self.app.saved_views(&self.reader.person.name).await,
             false => Vec::new(),
         };
         let live = LivePage {

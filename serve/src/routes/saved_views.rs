@@ -58,7 +58,7 @@ pub(super) async fn save(
                 let why = format!("you have {MAX_VIEWS} views; delete one first");
                 Err(SourceError::Invalid(why))
             } else {
-                app.source.save_view(name, Some(&path), by).await
+                app.save_view(name, Some(&path), by).await
             }
         }
     };
@@ -69,7 +69,7 @@ pub(super) async fn delete(
     (State(app), Extension(reader), headers): Parts,
     Form(form): Form<ViewName>,
 ) -> Result<Response, Refusal> {
-    let deleted = app.source.save_view(&form.name, None, &reader.person.name).await;
+    let deleted = app.save_view(&form.name, None, &reader.person.name).await;
     answer(&app, &headers, deleted, &format!("Deleted {}", form.name), &format!("/{LIST}"))
 }
 

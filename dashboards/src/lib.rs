@@ -6,6 +6,7 @@
 //! - `input`: what a report is made of
 //! - `live_page`: what a served page has and a file has not
 //! - `partner_index`: the rows of each partner
+//! - `message`: the report as mail and chat
 //! - `message_page`: a page with one message
 //! - `metric_rows`, `health_rows`: the rows of metrics and of single partners
 //! - `action_rows`: the pending plan, the log of actions, the alerts
@@ -40,6 +41,7 @@ mod input;
 mod json_rows;
 mod lake_rows;
 mod live_page;
+mod message;
 mod message_page;
 mod metric_rows;
 mod months;
@@ -66,18 +68,20 @@ pub use action_rows::{
     UnlikeRow,
 };
 pub use error::ReportError;
-pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};
+pub use health_rows::{HealthRow, HistoryRow, MoverRow, PartnerDayRow, PartnerRow, SignalRow};
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
-pub use lake_rows::{LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
+pub use lake_rows::{DeliveryRow, LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
 pub use live_page::{
     LiveOutage, LivePage, Notice, PartnerListQuery, PartnerSort, SqlPage, SqlResult,
 };
+pub use message::{Message, MessageScope, manager_digest, overview_message};
 pub use message_page::MessagePage;
 pub use metric_rows::{
     ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
     OnboardingStepRow, PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow,
     SelfServiceRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
 };
+pub use pages::HEADLINE_METRICS;
 pub use paths::parquet as parquet_path;
 pub use policy_in_force::PolicyInForce;
 pub use report::{

@@ -4,9 +4,11 @@
 //! - `plan_rows`: the pending plan and the log of actions
 //! - `alert_rows`: the open alerts
 //! - `lake_rows`: the streams and tables of the lake
+//! - `delivery_rows`: the reports that were sent
 //! - `text_table`: rows of text as a CSV beside the pages
 
 mod alert_rows;
+mod delivery_rows;
 mod lake_rows;
 mod metric_rows;
 mod plan_rows;
@@ -94,6 +96,7 @@ pub(crate) async fn collect(
     plan_rows::fill(made, &partners, &mut input).await?;
     alert_rows::fill(project, &partners, &mut input).await?;
     lake_rows::fill(project, &mut input).await?;
+    delivery_rows::fill(project, &mut input).await?;
     Ok(input)
 }
 

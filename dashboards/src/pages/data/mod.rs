@@ -1,10 +1,12 @@
 //! The Data page: how far the streams have come, what is wrong with the data, what was rejected,
-//! which metrics are held back, and how large the tables are.
+//! which metrics are held back, which reports were sent, and how large the tables are.
 //!
 //! - `streams`: how far each stream has come
 //! - `quality`: what the checks of the data find, and what was rejected
+//! - `deliveries`: the reports that were sent, and those that were not
 //! - `tables`: the metrics held back, and the tables of the lake
 
+mod deliveries;
 mod quality;
 mod streams;
 mod tables;
@@ -25,6 +27,7 @@ pub(crate) fn page(context: &PageContext) -> String {
     let sections = html! {
         (grid(&[streams::section(&page)]))
         (grid(&[quality::checks_section(&page), side]))
+        (grid(&[deliveries::section(&page)]))
         (grid(&[tables::tables_section(&page)]))
     };
     page.html(&sections)

@@ -20,6 +20,7 @@
 //! - `polars_frames`: polars frames from results, rows of the lake from scores
 //! - `scores`, `runs`: the tables of scores and of runs
 //! - `action_plans`: plans, the log of actions, the kill switch and the channels
+//! - `deliveries`: reports by mail and chat
 //! - `backtest`: replays of history that test the scores
 //! - `report_registry`: which reports were written from the lake
 //!
@@ -44,6 +45,7 @@ mod breakdown;
 mod commands;
 mod config;
 mod csv_file;
+mod deliveries;
 mod errors;
 mod event_days;
 mod exit_code;

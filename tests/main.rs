@@ -57,6 +57,7 @@
 //! - `action_clock`: clocks that differ, receivers that are down for a day, conditions that flicker
 //! - `action_topic`: actions on a real broker
 //! - `alerts`: what people are told of, once, and that it is over
+//! - `deliveries`: reports by mail and chat, once a period
 //! - `served_pages`: the pages of `rapport serve`, over a lake
 //! - `served_in_browser`: the same pages in a browser
 //! - `score_backtest`: history replayed, weights and a risk model fitted and adopted
@@ -81,6 +82,7 @@ mod consumer_group;
 mod crash_recovery;
 mod damaged_lake;
 mod data_checks;
+mod deliveries;
 mod demo;
 mod doctor;
 mod documentation;

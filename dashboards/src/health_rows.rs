@@ -1,4 +1,4 @@
-//! Rows about single partners: health, its history, daily traffic, milestones.
+//! Rows about single partners: health, its history and movement, daily traffic, milestones.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{SignalName, Stage, Tier, format};
@@ -108,6 +108,26 @@ pub struct PartnerRow {
     /// The earliest successful call in production.
     pub live_at: Option<DateTime<Utc>>,
     pub last_success_at: Option<DateTime<Utc>>,
+}
+
+/// How a partner moved since a day, from the query `score_movers`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct MoverRow {
+    /// `fell`, `rose`, `moved`, `same` or `new`.
+    pub direction: String,
+    pub partner_id: String,
+    pub tier_then: Option<String>,
+    pub tier: String,
+    pub score_then: Option<f64>,
+    pub score: Option<f64>,
+    pub reason: String,
+}
+
+impl MoverRow {
+    /// Returns whether the partner moved by a tier or a point.
+    pub(crate) fn has_moved(&self) -> bool {
+        !matches!(self.direction.as_str(), "same" | "new")
+    }
 }
 
 impl HealthRow {

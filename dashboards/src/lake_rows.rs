@@ -10,6 +10,8 @@ pub struct LakeRows {
     /// One row for each stream and reason.
     pub rejected: Vec<RejectedRow>,
     pub tables: Vec<TableRow>,
+    /// The deliveries of reports, newest first.
+    pub deliveries: Vec<DeliveryRow>,
 }
 
 /// How far a stream has come.
@@ -59,4 +61,20 @@ pub struct TableRow {
     pub erased: i64,
     /// Records that were deleted when their day was sealed.
     pub retired: i64,
+}
+
+/// A row of the log of deliveries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    pub at: Option<DateTime<Utc>>,
+    pub delivery: String,
+    /// Who got it, or was to; empty for a channel of chat.
+    pub recipient: String,
+    pub channel: String,
+    /// The date that names the period; empty for a pause.
+    pub period: String,
+    /// `sent`, `skipped`, `held`, `failed` and others.
+    pub entry: String,
+    /// Why, or what the receiver answered.
+    pub reason: String,
 }

@@ -7,6 +7,7 @@
 //! - `live_page`: what a served page has and a file has not
 //! - `partner_list_query`: what the list of partners shows
 //! - `partner_index`: the rows of each partner
+//! - `message`: the report as mail and chat
 //! - `message_page`: a page with one message
 //! - `metric_rows`, `health_rows`: the rows of metrics and of single partners
 //! - `action_rows`: the pending plan, the log of actions, the alerts
@@ -44,6 +45,7 @@ mod input;
 mod json_rows;
 mod lake_rows;
 mod live_page;
+mod message;
 mod message_page;
 mod metric_rows;
 mod months;
@@ -73,16 +75,18 @@ pub use action_rows::{
 };
 pub use chart_file::{ChartFile, chart_file};
 pub use error::ReportError;
-pub use health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};
+pub use health_rows::{HealthRow, HistoryRow, MoverRow, PartnerDayRow, PartnerRow, SignalRow};
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
-pub use lake_rows::{LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
+pub use lake_rows::{DeliveryRow, LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
 pub use live_page::{LiveOutage, LivePage, Notice, SavedView, SqlPage, SqlResult};
+pub use message::{Message, MessageScope, manager_digest, overview_message};
 pub use message_page::MessagePage;
 pub use metric_rows::{
     ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
     OnboardingStepRow, PartnerReliabilityRow, RevenuePerPartnerRow, RevenueSummaryRow,
     SelfServiceRow, StuckPartnerRow, ThrottlingRow, TimeToFirstCallRow, TimeToProductionRow,
 };
+pub use pages::HEADLINE_METRICS;
 pub use partner_list_query::{PartnerColumn, PartnerListQuery, PartnerSort};
 pub use paths::parquet as parquet_path;
 pub use policy_in_force::PolicyInForce;

@@ -394,6 +394,26 @@ pub fn action_plans() -> TableDef {
     unpartitioned("actions/plans", fields)
 }
 
+/// Returns the log of the deliveries of reports, append-only: a row for each that is sent, skipped,
+/// held back or failed, and for each pause and its end. `sequence` counts the appends from 1.
+pub fn delivery_log() -> TableDef {
+    use DataType::{Date32, Int64, Utf8};
+    let fields = vec![
+        required("sequence", Int64),
+        required("at", instant()),
+        required("entry", Utf8),
+        required("delivery", Utf8),
+        optional("period", Date32),
+        optional("recipient", Utf8),
+        optional("channel", Utf8),
+        optional("as_of", Date32),
+        optional("figures", Utf8),
+        required("by", Utf8),
+        optional("reason", Utf8),
+    ];
+    unpartitioned("deliveries/log", fields)
+}
+
 fn unpartitioned(name: &str, fields: Vec<Field>) -> TableDef {
     TableDef { name: name.to_owned(), schema: Arc::new(Schema::new(fields)), partition_by: None }
 }

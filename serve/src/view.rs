@@ -108,7 +108,7 @@ impl View {
     }
 
     /// Returns the path of a page of this view.
-    pub(crate) fn path(&self, page: &str) -> String {
+    pub fn path(&self, page: &str) -> String {
         match self.segment() {
             segment if segment.is_empty() => format!("/{page}"),
             segment => format!("/view/{segment}/{page}"),

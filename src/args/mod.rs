@@ -2,6 +2,7 @@
 //!
 //! - `actions`: `rapport actions`
 //! - `alerts`: `rapport alerts`
+//! - `deliveries`: `rapport deliver`
 //! - `ingest`: `rapport ingest` and `rapport bench`
 //! - `metrics`: `rapport metrics`
 //! - `lake`: `rapport lake`
@@ -9,6 +10,7 @@
 
 mod actions;
 mod alerts;
+mod deliveries;
 mod ingest;
 mod lake;
 mod metrics;
@@ -25,6 +27,7 @@ pub(crate) use actions::{
 pub(crate) use alerts::{
     AlertNoteArgs, AlertsCommand, CheckAlertsArgs, ListAlertsArgs, SnoozeArgs,
 };
+pub(crate) use deliveries::{DeliverReportsArgs, DeliveriesCommand, DeliveryLogArgs, PauseArgs};
 pub(crate) use ingest::{
     BenchCommand, BenchIngestArgs, BenchServeArgs, DeadLettersArgs, FieldsArgs, IngestCommand,
     IngestLoadArgs, IngestRunArgs, IngestTryArgs, MappingsArgs, ReplayArgs,
@@ -106,6 +109,11 @@ pub(crate) enum Command {
     },
     /// Serve the pages: with filters, forms to decide by, and the same data as JSON
     Serve(ServeArgs),
+    /// Send the reports that are due by mail and chat
+    #[command(
+        after_help = "Sends each of [[deliveries]] in rapport.toml once in its period, whatever is restarted or run twice.\nMeant for a scheduler, every hour. Ends with 3 when one is held back, failed or may not have arrived.\n\nExamples:\n  rapport deliver --dry-run\n  rapport deliver --by cron\n  rapport deliver --again weekly\n  rapport deliver log --only weekly"
+    )]
+    Deliver(DeliverReportsArgs),
     /// Write a simulated partner programme as NDJSON files, or produce it to Kafka
     #[command(
         after_help = "Examples:\n  rapport generate --partners 50 --events 10000 --out world\n  rapport generate --seed 7 --days 90 --kafka 127.0.0.1:9092\n  rapport generate --difficulty hard --seed 3 --partners 400 --days 365 --out world"

@@ -3,13 +3,14 @@
 //! - Projects and events: `init`, `demo`, `generate`, `ingest`, `fields`, `dead_letters`, `bench`
 //! - The lake: `lake`, `status`, `compact`, `retain`, `erase`, `doctor`
 //! - Metrics: `metrics`, `diff`, `docs`, `sql`
-//! - Decisions: `score`, `plan`, `actions`, `alerts`, `report`, `serve`, `run`
+//! - Decisions: `score`, `plan`, `actions`, `alerts`, `report`, `serve`, `deliver`, `run`
 
 mod actions;
 mod alerts;
 mod bench;
 mod compact;
 mod dead_letters;
+mod deliver;
 mod demo;
 mod diff;
 mod docs;
@@ -116,6 +117,7 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Alerts(command) => runtime.block_on(alerts::run(&open(config()?)?, &command)),
         Command::Actions(command) => runtime.block_on(actions::run(&open(config()?)?, &command)),
+        Command::Deliver(options) => runtime.block_on(deliver::run(&open(config()?)?, &options)),
         Command::Report { out, as_of } => {
             runtime.block_on(report::run(&open(config()?)?, &out, as_of.as_deref()))
         }

@@ -37,6 +37,7 @@ pub(super) fn check(values: &RapportToml, path: &Path, text: &str) -> anyhow::Re
         (vec!["scoring", "policy"], file(&values.scoring.policy.path)),
         (vec!["actions", "policy"], file(&values.actions.policy.path)),
         (vec!["actions", "mapping"], file(&values.actions.mapping.path)),
+        (vec!["serve", "public_url"], public_url(&values.serve.public_url)),
     ]);
     let found = problems.into_iter().find_map(|(key, problem)| Some((key, problem?)));
     let Some((key, problem)) = found else { return Ok(()) };
@@ -140,6 +141,22 @@ fn file(path: &Path) -> Option<String> {
     path.as_os_str().is_empty().then(|| "is empty; name a file, or remove the line".to_owned())
 }
 
+fn public_url(url: &str) -> Option<String> {
+    if has_credentials(url) {
+        return Some("holds a user or a password, which nobody may read in a mail".to_owned());
+    }
+    let is_address = ["https://", "http://"].iter().any(|scheme| {
+        let host = url.strip_prefix(scheme).unwrap_or_default();
+        !host.is_empty() && !host.starts_with('/') && !host.contains(['?', '#', ' '])
+    });
+    (!url.is_empty() && !is_address).then(|| {
+        format!(
+            "= \"{}\" is no address of pages; write https://rapport.example.com, without ? and #",
+            printable(url)
+        )
+    })
+}
+
 fn currency(code: &str) -> Option<String> {
     let error = domain::minor_units(code).err()?;
     let upper = code.to_uppercase();
@@ -209,6 +226,8 @@ mod tests {
         );
         refuses("ingest.mapping.api_calls = \"\"", "1:28: [ingest.mapping] api_calls is empty");
         refuses("[metrics]\nsla = \"\"", "2:7: [metrics] sla is empty");
+        refuses("[serve]\npublic_url = \"pages\"", "2:14: [serve] public_url = \"pages\" is no");
+        refuses("serve.public_url = \"https://me:hunter2@x\"", "1:20: [serve] public_url holds");
         assert!(check_variable("RAPPORT_LAKE_ROOT", "s3://me:hunter2@x").is_err());
         assert!(check_variable("RAPPORT_LAKE_ROOT", "lake").is_ok());
     }

@@ -9,6 +9,8 @@ use domain::Stream;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue, Deserializer, Error};
 
+use super::deliveries::DeliveryDefinition;
+
 /// The commented defaults. They are written nowhere else.
 const DEFAULTS: &str = include_str!("default_rapport.toml");
 
@@ -33,6 +35,8 @@ pub(super) struct RapportToml {
     // Who reads the pages changes no figure.
     #[serde(skip_serializing)]
     pub(super) serve: ServeSection,
+    #[serde(default, skip_serializing)]
+    pub(super) deliveries: Vec<DeliveryDefinition>,
 }
 
 /// How `rapport serve` listens and who may sign in.
@@ -44,6 +48,7 @@ pub(super) struct ServeSection {
     pub(super) behind_tls: bool,
     pub(super) refresh_seconds: u64,
     pub(super) chromium: String,
+    pub(super) public_url: String,
 }
 
 #[derive(Clone, Deserialize)]

@@ -3,15 +3,18 @@
 //!
 //! - `file`: the sections of `rapport.toml` and the commented defaults below it
 //! - `check`: what must hold of the values
+//! - `deliveries`: the deliveries of reports
 //! - `mappings`: the mappings of streams, and those that a command line names
 //! - `reference_data`: the CSV files beside it
 
 mod check;
+mod deliveries;
 mod file;
 mod mappings;
 mod reference_data;
 
 pub(crate) use check::check_servers;
+pub(crate) use deliveries::{DeliveryDefinition, DigestKind};
 pub(crate) use file::{Recipient, template};
 pub(crate) use mappings::{NO_MAPPING, given_mapping, mapping_name};
 
@@ -101,6 +104,7 @@ impl Config {
             usage_error(format!("{}:{at}: {what}", path.display()))
         })?;
         check::check(&values, path, text)?;
+        deliveries::check(&values, path, text)?;
         let mapping_positions = mappings::positions(&values, path, text);
         let path = std::path::absolute(path).context("the configuration's folder")?;
         // Object-store paths can't hold `..`.
@@ -264,6 +268,11 @@ impl Config {
         &self.values.actions.recipients
     }
 
+    /// Returns the deliveries of reports.
+    pub(crate) fn deliveries(&self) -> &[DeliveryDefinition] {
+        &self.values.deliveries
+    }
+
     /// Returns the goals of the project.
     pub(crate) fn targets(&self) -> &dashboards::Targets {
         &self.values.targets
@@ -283,6 +292,12 @@ impl Config {
                 path => Some(resolve_path(&self.folder, Path::new(path))),
             },
         }
+    }
+
+    /// Returns where people reach the served pages, without a slash at its end, if that is known.
+    pub(crate) fn public_url(&self) -> Option<&str> {
+        let url = self.values.serve.public_url.trim_end_matches('/');
+        (!url.is_empty()).then_some(url)
     }
 
     fn policy(&self, file: &OptionalFile) -> anyhow::Result<Option<(PathBuf, String)>> {

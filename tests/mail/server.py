@@ -8,11 +8,16 @@ never@    550 at RCPT            refused@  554 after the mail
 silent@   takes the mail and never answers
 gone@     takes the mail and ends the connection
 
+With $MAIL_FILE each mail is a line of that file instead, with its subject and parts decoded, before its
+sender is told that it was taken.
+
 With --login it wants the user "rapport" and the password in $MAIL_PASSWORD, and takes them without
 TLS; with --tls it offers STARTTLS with a certificate that nobody trusts.
 """
 
 import asyncio
+import email
+import email.policy
 import json
 import os
 import pathlib
@@ -24,6 +29,17 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 def say(value):
     print(value, flush=True)
+
+
+def keep(envelope):
+    mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+    parts = {part.get_content_type(): part for part in mail.walk()}
+    kept = {"to": envelope.rcpt_tos, "subject": mail["subject"], "message_id": mail["message-id"]}
+    for name in ["plain", "html"]:
+        if f"text/{name}" in parts:
+            kept[name] = parts[f"text/{name}"].get_content()
+    with open(os.environ["MAIL_FILE"], "a") as file:
+        file.write(json.dumps(kept) + "\n")
 
 
 class Handler:
@@ -42,8 +58,11 @@ class Handler:
             return "452 too little room"
         if who == "refused":
             return "554 looks like spam"
-        text = envelope.content.decode()
-        say(json.dumps({"from": envelope.mail_from, "to": envelope.rcpt_tos, "text": text}))
+        if "MAIL_FILE" in os.environ:
+            keep(envelope)
+        else:
+            text = envelope.content.decode()
+            say(json.dumps({"from": envelope.mail_from, "to": envelope.rcpt_tos, "text": text}))
         if who == "silent":
             await asyncio.sleep(60)
         if who == "gone":

@@ -12,16 +12,20 @@
 //! - `s3_server`: a real server that speaks S3
 //! - `action_project`: projects whose actions are planned and applied
 //! - `gateway`: a server that speaks a part of Kong's Admin API
+//! - `mail_server`: a real mail server
+//! - `chat_server`: a server that takes messages as a chat does
 //! - `page_server`: a running `rapport serve`
 //! - `lossy_proxy`: a proxy that loses some of a server's answers
 
 pub(crate) mod action_project;
+pub(crate) mod chat_server;
 pub(crate) mod fake_clock;
 pub(crate) mod files;
 pub(crate) mod gateway;
 pub(crate) mod kafka_broker;
 pub(crate) mod kafka_project;
 pub(crate) mod lossy_proxy;
+pub(crate) mod mail_server;
 pub(crate) mod metric_files;
 pub(crate) mod page_server;
 pub(crate) mod program;

@@ -1,4 +1,4 @@
-//! The mail channel: one mail by SMTP for each delivery.
+//! The mail channel: one mail by SMTP for each delivery and for each recipient of a report.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::DateTime;
 use domain::Setting;
-use lettre::message::{Mailbox, header::ContentType};
+use lettre::message::{Mailbox, MessageBuilder, MultiPart, header::ContentType};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::secrets::Secrets;
-use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt};
+use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt, ReportMessage};
 
 /// The recipient whose address is in the mapping.
 const PARTNER: &str = "partner";
@@ -150,6 +150,22 @@ impl MailChannel {
         Ok(taken.message().collect::<Vec<_>>().join(" "))
     }
 
+    /// Sends one mail and returns what the server said, or what its refusal means.
+    async fn post(
+        &self,
+        to: &Mailbox,
+        mail: Result<Vec<u8>, lettre::error::Error>,
+    ) -> Result<Receipt, DeliveryError> {
+        let mail = mail.map_err(|e| self.permanent(&format!("no mail can be made of it: {e}")))?;
+        match self.converse(&self.settings.from, to, &mail).await {
+            Ok(said) => {
+                let said = self.secrets.shorten(said.as_bytes(), None);
+                Ok(Receipt { answer: format!("250 {said}").trim().to_owned(), in_force: None })
+            }
+            Err(failure) => Err(self.explain(failure)),
+        }
+    }
+
     fn explain(&self, failure: Failure) -> DeliveryError {
         let (name, server) = (&self.name, &self.settings.server);
         let (reason, sent, is_permanent, is_response) = match failure {
@@ -205,17 +221,23 @@ impl Channel for MailChannel {
 
     async fn send(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError> {
         let to = self.recipient(delivery)?;
-        let from = &self.settings.from;
-        let mail = mail(delivery, from, &to)
-            .map_err(|e| self.permanent(&format!("no mail can be made of it: {e}")))?;
-        match self.converse(from, &to, &mail).await {
-            Ok(said) => {
-                let said = self.secrets.shorten(said.as_bytes(), None);
-                Ok(Receipt { answer: format!("250 {said}").trim().to_owned(), in_force: None })
-            }
-            Err(failure) => Err(self.explain(failure)),
-        }
+        self.post(&to, mail(delivery, &self.settings.from, &to)).await
     }
+
+    fn carries_reports(&self) -> bool {
+        true
+    }
+
+    async fn send_report(&self, report: &ReportMessage) -> Result<Receipt, DeliveryError> {
+        let to = report.to.as_deref().and_then(|address| address.parse::<Mailbox>().ok());
+        let to = to.ok_or_else(|| self.permanent("the report names no address of a recipient"))?;
+        self.post(&to, report_mail(report, &self.settings.from, &to)).await
+    }
+}
+
+/// Returns whether a text is an address of mail, with a name or without.
+pub fn is_mail_address(text: &str) -> bool {
+    text.parse::<Mailbox>().is_ok()
 }
 
 /// Returns the mail as it is sent.
@@ -224,10 +246,8 @@ fn mail(
     from: &Mailbox,
     to: &Mailbox,
 ) -> Result<Vec<u8>, lettre::error::Error> {
-    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let over = if delivery.resolves { "Over: " } else { "" };
     let summary = format!("{over}{}", delivery.summary);
-    let subject: String = one_line(&summary).chars().take(SUBJECT_CHARS).collect();
     let partner = match &delivery.name {
         Some(name) => format!("\r\nPartner: {} ({})\r\n", one_line(name), delivery.partner_id),
         // Some alerts are about no partner.
@@ -235,16 +255,42 @@ fn mail(
         None => format!("\r\nPartner: {}\r\n", delivery.partner_id),
     };
     let text = format!("{summary}\r\n\r\n{}\r\n{partner}", delivery.details);
-    let mut builder = lettre::Message::builder()
+    let headers = headers(from, to, &summary, &delivery.key, delivery.created_at);
+    Ok(headers.header(ContentType::TEXT_PLAIN).body(text)?.formatted())
+}
+
+/// Returns a report as the mail that is sent: as text, and as HTML for programs that show it.
+fn report_mail(
+    report: &ReportMessage,
+    from: &Mailbox,
+    to: &Mailbox,
+) -> Result<Vec<u8>, lettre::error::Error> {
+    let headers = headers(from, to, &report.subject, &report.key, report.created_at);
+    let both = MultiPart::alternative_plain_html(report.text.clone(), report.html.clone());
+    Ok(headers.multipart(both)?.formatted())
+}
+
+/// Returns the headers of a mail. A line break in a text adds no header.
+fn headers(
+    from: &Mailbox,
+    to: &Mailbox,
+    subject: &str,
+    key: &str,
+    created_at: i64,
+) -> MessageBuilder {
+    let builder = lettre::Message::builder()
         .from(from.clone())
         .to(to.clone())
-        .subject(subject)
-        .message_id(Some(message_id(&delivery.key, from)))
-        .header(ContentType::TEXT_PLAIN);
-    if let Some(at) = DateTime::from_timestamp_micros(delivery.created_at) {
-        builder = builder.date(at.into());
+        .subject(one_line(subject).chars().take(SUBJECT_CHARS).collect::<String>())
+        .message_id(Some(message_id(key, from)));
+    match DateTime::from_timestamp_micros(created_at) {
+        Some(at) => builder.date(at.into()),
+        None => builder,
     }
-    Ok(builder.body(text)?.formatted())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the `Message-ID`, which is the same in every attempt, so that mail programs show a mail
@@ -277,6 +323,29 @@ mod tests {
         assert!(!headers.contains("\r\nBcc"), "{headers}");
         assert!(headers.contains("Date: Wed, 01 Jul 2026 06:00:00 +0000"), "{headers}");
         assert_eq!(headers.matches("Message-ID: <").count(), 1, "{headers}");
+    }
+
+    #[test]
+    fn a_report_is_text_and_html() {
+        let [from, to] = ["Rapport <rapport@example.com>", "Ada <ada@example.com>"]
+            .map(|address| address.parse::<Mailbox>().expect("an address"));
+        let report = ReportMessage {
+            key: "key-1".to_owned(),
+            to: Some("Ada <ada@example.com>".to_owned()),
+            subject: "Weekly\r\nBcc: everyone@example.com".to_owned(),
+            text: "Active partners: 40".to_owned(),
+            html: "<p>Active partners: 40</p>".to_owned(),
+            created_at: 0,
+        };
+        let mail = report_mail(&report, &from, &to).expect("a mail");
+        let text = String::from_utf8(mail).expect("text");
+        let headers = text.split("\r\n\r\n").next().expect("headers");
+        assert!(headers.contains("multipart/alternative"), "{headers}");
+        assert!(headers.contains("Message-ID: <key-1@example.com>"), "{headers}");
+        assert!(!headers.contains("\r\nBcc"), "{headers}");
+        let [plain, html] =
+            ["text/plain", "text/html"].map(|kind| text.find(kind).expect("a part"));
+        assert!(plain < html && text.contains("<p>Active partners: 40</p>"), "{text}");
     }
 
     #[test]

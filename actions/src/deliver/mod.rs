@@ -25,7 +25,7 @@ pub use config::{
     ChannelDefinition, ChannelError, ChannelSettings, FileDefinition, KafkaDefinition, LookupValue,
     MailDefinition, TemplateDefinition, WebhookDefinition, build,
 };
-pub use mail::MailSecurity;
+pub use mail::{MailSecurity, is_mail_address};
 pub use secrets::SecretReference;
 pub use template::Rung;
 
@@ -53,6 +53,21 @@ pub struct Delivery {
     /// The episode is over: close what was opened for it.
     pub resolves: bool,
     /// When the plan was made, µs UTC.
+    pub created_at: i64,
+}
+
+/// A report, addressed to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportMessage {
+    /// The idempotency key; the same in every attempt.
+    pub key: String,
+    /// The mail address that it goes to, for channels of mail.
+    pub to: Option<String>,
+    pub subject: String,
+    pub text: String,
+    /// The same as HTML, for receivers that show it.
+    pub html: String,
+    /// When it was made, µs UTC.
     pub created_at: i64,
 }
 
@@ -138,4 +153,14 @@ pub trait Channel: Send + Sync {
     }
 
     async fn send(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError>;
+
+    /// Whether [`Channel::send_report`] can bring reports to people.
+    fn carries_reports(&self) -> bool {
+        false
+    }
+
+    /// Sends a report.
+    async fn send_report(&self, _report: &ReportMessage) -> Result<Receipt, DeliveryError> {
+        Err(DeliveryError::Permanent(format!("channel \"{}\" carries no reports", self.name())))
+    }
 }

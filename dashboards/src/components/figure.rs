@@ -32,6 +32,11 @@ impl Figure {
         Self { text: text.into(), value: value.to_string(), query: query.into() }
     }
 
+    /// Returns the text without the query.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Writes a count: `1,080`.
     pub(crate) fn count(n: i64, query: impl Into<String>) -> Self {
         Self::new(format::thousands(n), n, query)

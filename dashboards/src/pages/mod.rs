@@ -37,6 +37,9 @@ mod revenue;
 mod service;
 pub(crate) mod usage;
 
+pub use overview::TILE_METRICS as HEADLINE_METRICS;
+pub(crate) use overview::all_tiles as overview_tiles;
+
 use crate::site::Navigation::{Group, Parent};
 use crate::site::{LazyPages, PageContext, Site, family, single};
 

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::Stream;
 
 use crate::input::{HeldBackMetric, QueryDoc, ReportInput};
-use crate::lake_rows::{RejectedRow, SlowestPartition, StreamRow, TableRow};
+use crate::lake_rows::{DeliveryRow, RejectedRow, SlowestPartition, StreamRow, TableRow};
 use crate::metric_rows::DataQualityRow;
 
 pub(super) fn lake_rows(input: &mut ReportInput, partners: usize) {
@@ -41,10 +41,26 @@ pub(super) fn lake_rows(input: &mut ReportInput, partners: usize) {
         "the check not_null of gross fails for 3 rows; run rapport metrics check".to_owned();
     let held = HeldBackMetric { reason, shown_as_of: input.as_of.pred_opt() };
     input.held_back.insert("cohort_retention".to_owned(), held);
-    for name in ["lake_streams", "lake_rejected", "lake_tables"] {
+    deliveries(input);
+    for name in ["lake_streams", "lake_rejected", "lake_tables", "deliveries"] {
         input.csv.insert(name.to_owned(), "column\n1\n".to_owned());
         let doc = QueryDoc { kind: "table".to_owned(), ..QueryDoc::default() };
         input.tables.insert(name.to_owned(), doc);
+    }
+}
+
+fn deliveries(input: &mut ReportInput) {
+    for (i, entry) in ["sent", "skipped", "held", "failed"].into_iter().cycle().take(30).enumerate()
+    {
+        input.lake.deliveries.push(DeliveryRow {
+            at: input.watermark.map(|at| at - TimeDelta::days(i as i64)),
+            delivery: "weekly <b>".to_owned(),
+            recipient: if i % 2 == 0 { "Ada <ada@example.com>".repeat(9) } else { String::new() },
+            channel: "chat".to_owned(),
+            period: input.as_of.to_string(),
+            entry: entry.to_owned(),
+            reason: "2 metrics are held back: growth, funnel".to_owned(),
+        });
     }
 }
 

@@ -45,6 +45,7 @@ fn an_empty_lake_says_what_to_do() {
     check(&pages, "alerts.html", "rapport alerts check");
     check(&pages, "data.html", "rapport ingest run");
     check(&pages, "data.html", "rapport metrics run data_quality");
+    check(&pages, "data.html", "rapport deliver every hour");
 }
 
 /// Returns the HTML of one page.
@@ -65,6 +66,8 @@ fn data_says_what_is_wrong_and_what_is_held_back() {
         "sql/cohort_retention.html",
         "1 metric",
         "raw/api_calls",
+        "weekly &lt;b&gt;",
+        "Skipped",
     ] {
         assert!(data.contains(words), "no {words}");
     }

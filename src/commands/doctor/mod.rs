@@ -17,6 +17,7 @@ use transform::{Catalog, Severity};
 use crate::action_plans::{Mapping, check_channels, missing_recipients};
 use crate::args::Format;
 use crate::config::Config;
+use crate::deliveries::check_deliveries;
 use crate::errors::CheckFailed;
 use crate::output::{self, print_line};
 use crate::progress::Spinner;
@@ -86,6 +87,9 @@ fn check_files(
     checks.result("actions policy", actions, Clone::clone);
     checks.result("channels", check_channels(config), Clone::clone);
     check_recipients(config, checks);
+    if !config.deliveries().is_empty() {
+        checks.result("deliveries", check_deliveries(config), Clone::clone);
+    }
     let mapping = Mapping::read(config.actions_mapping().as_deref());
     checks.result("mapping.csv", mapping, |m| counted(m.len(), "partner"));
     let queries = runtime.block_on(plan_queries(config));

@@ -52,6 +52,7 @@ pub(super) async fn fill(project: &Project, input: &mut ReportInput) -> anyhow::
         streams: streams.iter().map(stream_row).collect(),
         rejected: dead_letters.iter().map(rejected_row).collect(),
         tables: tables.iter().map(table_row).collect(),
+        ..LakeRows::default()
     };
     STREAMS.add(input, streams.iter().map(stream_cells))?;
     let rejected = dead_letters.into_iter();

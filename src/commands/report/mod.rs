@@ -7,9 +7,11 @@
 //! - `alert_rows`: the open alerts
 //! - `record_rows`: what people recorded beside the scores
 //! - `lake_rows`: the streams and tables of the lake
+//! - `delivery_rows`: the reports that were sent
 //! - `text_table`: rows of text as a CSV beside the pages
 
 mod alert_rows;
+mod delivery_rows;
 mod lake_rows;
 mod metric_cache;
 mod metric_rows;
@@ -115,6 +117,7 @@ pub(crate) async fn collect(
     alert_rows::fill(project, &partners, &mut input).await?;
     record_rows::fill(project, &partners, &mut input).await?;
     lake_rows::fill(project, &mut input).await?;
+    delivery_rows::fill(project, &mut input).await?;
     Ok(input)
 }
 

@@ -202,6 +202,7 @@ fn written_tables() -> Vec<String> {
         schema::action_switch(),
         schema::snoozes(),
         schema::alert_notes(),
+        schema::delivery_log(),
     ];
     raw.chain(records).map(|table| table.name).collect()
 }

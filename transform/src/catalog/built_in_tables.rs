@@ -14,7 +14,7 @@ use crate::catalog::header::Header;
 pub(crate) const RAW_SCHEMA: &str = "raw";
 
 /// The tables of the lake that are neither events nor rollups.
-pub(crate) const LAKE_TABLES: [&str; 16] = [
+pub(crate) const LAKE_TABLES: [&str; 17] = [
     "dead_letters",
     "runs",
     "partner_health",
@@ -31,6 +31,7 @@ pub(crate) const LAKE_TABLES: [&str; 16] = [
     "action_plans",
     "snoozes",
     "alert_notes",
+    "delivery_log",
 ];
 
 /// The tables that are made from the configuration, or filled by the program for one session.
@@ -61,7 +62,7 @@ const EVENT_KEY: &[&str] = &["event_date", "partner_id", "event_id"];
 const RECORD_KEY: &[&str] = &["topic", "kafka_partition", "kafka_offset"];
 
 /// All such tables but those of the streams, which follow from their definitions.
-const BUILT_IN_TABLES: [BuiltInTable; 25] = [
+const BUILT_IN_TABLES: [BuiltInTable; 26] = [
     BuiltInTable {
         name: ARRIVALS,
         key: Some(&["stream", "event_date"]),
@@ -139,6 +140,11 @@ const BUILT_IN_TABLES: [BuiltInTable; 25] = [
         description: "Alerts that nobody is told of for some time, by whom and why",
     },
     BuiltInTable { name: "alert_notes", key: None, description: "What people noted of an alert" },
+    BuiltInTable {
+        name: "delivery_log",
+        key: None,
+        description: "Reports that were sent, skipped, held back or failed, and why, append-only",
+    },
     BuiltInTable {
         name: "rates",
         key: Some(&["currency", "valid_from"]),
@@ -436,6 +442,7 @@ pub(crate) fn lake_table(name: &str) -> &str {
         "action_plans" => "actions/plans",
         "snoozes" => "actions/snoozes",
         "alert_notes" => "actions/alert_notes",
+        "delivery_log" => "deliveries/log",
         other => other,
     }
 }
@@ -458,6 +465,7 @@ pub(crate) fn lake_schema(name: &str) -> SchemaRef {
         "action_plans" => lake::schema::action_plans().schema,
         "snoozes" => lake::schema::snoozes().schema,
         "alert_notes" => lake::schema::alert_notes().schema,
+        "delivery_log" => lake::schema::delivery_log().schema,
         _ => lake::schema::partner_health().schema,
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Template {
     pub(super) verify: Option<Operation>,
     pub(super) find: Option<Operation>,
     pub(super) resolve: Option<Operation>,
+    /// What brings a report to people.
+    pub(super) report: Option<Operation>,
 }
 
 /// One request of a template, and how its answer is read.
@@ -129,6 +131,7 @@ struct TemplateFile {
     verify: Option<OperationFile>,
     find: Option<OperationFile>,
     resolve: Option<OperationFile>,
+    report: Option<OperationFile>,
 }
 
 #[derive(Deserialize)]
@@ -215,14 +218,15 @@ impl Template {
             verify: file.verify.map(Operation::parse).transpose().map_err(in_template)?,
             find: file.find.map(Operation::parse).transpose().map_err(in_template)?,
             resolve: file.resolve.map(Operation::parse).transpose().map_err(in_template)?,
+            report: file.report.map(Operation::parse).transpose().map_err(in_template)?,
         };
         template.check().map_err(in_template)?;
         Ok(template)
     }
 
     fn operations(&self) -> impl Iterator<Item = &Operation> {
-        let optional =
-            [&self.read, &self.update, &self.remove, &self.verify, &self.find, &self.resolve];
+        let Self { read, update, remove, verify, find, resolve, report, .. } = self;
+        let optional = [read, update, remove, verify, find, resolve, report];
         optional.into_iter().flatten().chain([&self.write])
     }
 

@@ -17,7 +17,7 @@ mod values;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use domain::Setting;
+use domain::{ActionKind, Setting};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::SecretString;
@@ -26,7 +26,7 @@ use serde_json::Value;
 use super::config::LookupValue;
 use super::http::{Answer, HttpClient, Request, check_url, header_value};
 use super::secrets::Secrets;
-use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt, TargetIds};
+use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt, ReportMessage, TargetIds};
 use definition::Operation;
 pub(crate) use definition::Template;
 pub(crate) use inputs::TemplateInputs;
@@ -356,6 +356,41 @@ impl Channel for TemplateChannel {
         receipt.answer = self.write(delivery, &mut values).await?;
         self.verify(delivery, &values, &mut receipt).await?;
         Ok(receipt)
+    }
+
+    fn carries_reports(&self) -> bool {
+        self.template.report.is_some()
+    }
+
+    async fn send_report(&self, report: &ReportMessage) -> Result<Receipt, DeliveryError> {
+        let Some(operation) = &self.template.report else {
+            let name = &self.template.name;
+            return Err(self.permanent(&format!("the template {name} has no [report]")));
+        };
+        let notice = as_notice(report);
+        let values = self.values(&notice.target, Some(&notice));
+        let answer = self.perform(operation, &values, None, true).await?;
+        let shown = self.http.secrets.shorten(&answer.body, None);
+        let answer = format!("{}: {} {shown}", operation.label, answer.status).trim().to_owned();
+        Ok(Receipt { answer, in_force: None })
+    }
+}
+
+/// Returns a report as a notice about no partner, which the placeholders of a template can name.
+fn as_notice(report: &ReportMessage) -> Delivery {
+    Delivery {
+        key: report.key.clone(),
+        action: ActionKind::Notify,
+        partner_id: String::new(),
+        name: None,
+        target: TargetIds::default(),
+        from: None,
+        to: None,
+        summary: report.subject.clone(),
+        details: report.text.clone(),
+        episode: None,
+        resolves: false,
+        created_at: report.created_at,
     }
 }
 

@@ -1,12 +1,14 @@
 //! The Data page: how far the streams have come, what is wrong with the data, what was rejected,
-//! which metrics are held back, and how large the tables are.
+//! which metrics are held back, which reports were sent, and how large the tables are.
 //!
 //! - `streams`: how far each stream has come
 //! - `quality`: what the checks of the data find, and what was rejected
 //! - `annotations`: days with an explanation
+//! - `deliveries`: the reports that were sent, and those that were not
 //! - `tables`: the metrics held back, and the tables of the lake
 
 mod annotations;
+mod deliveries;
 mod quality;
 mod streams;
 mod tables;
@@ -28,6 +30,7 @@ pub(crate) fn page(context: &PageContext) -> String {
         (grid(&[streams::section(&page)]))
         (grid(&[quality::checks_section(&page), side]))
         (grid(&[annotations::section(&page)]))
+        (grid(&[deliveries::section(&page)]))
         (grid(&[tables::tables_section(&page)]))
     };
     page.html(&sections)

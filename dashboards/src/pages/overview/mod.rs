@@ -2,6 +2,8 @@
 
 mod tiles;
 
+pub(crate) use tiles::all as all_tiles;
+
 use domain::{Tier, format};
 use maud::{Markup, html};
 
@@ -27,7 +29,7 @@ pub(crate) fn page(context: &PageContext) -> String {
     let input = context.input;
     let page = Page { facts: Some(held_back_notices(input)), ..Page::new(context, lead(input)) };
     let sections = html! {
-        (tiles::all(input))
+        (tiles::row(input))
         (grid(&[
             growth_by_month::section(&page, 7, (663.0, 392.0)),
             attention_section(&page),
@@ -41,7 +43,8 @@ pub(crate) fn page(context: &PageContext) -> String {
 }
 
 /// The metrics behind the lead and the tiles. The sections have notices of their own.
-const TILE_METRICS: [&str; 4] = ["growth", "revenue_summary", "activation", "time_to_first_call"];
+pub const TILE_METRICS: [&str; 4] =
+    ["growth", "revenue_summary", "activation", "time_to_first_call"];
 
 fn held_back_notices(input: &ReportInput) -> Markup {
     html! {

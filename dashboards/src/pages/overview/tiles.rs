@@ -17,8 +17,13 @@ use crate::months;
 /// The number of periods in a sparkline.
 const SPARK_PERIODS: usize = 8;
 
+/// Returns the six tiles in a row.
+pub(super) fn row(input: &ReportInput) -> Markup {
+    row_of_tiles(&all(input))
+}
+
 /// Returns the six tiles.
-pub(super) fn all(input: &ReportInput) -> Markup {
+pub(crate) fn all(input: &ReportInput) -> Vec<Tile> {
     let mut tiles = vec![
         active(input),
         gross(input),
@@ -30,7 +35,7 @@ pub(super) fn all(input: &ReportInput) -> Markup {
     if input.is_empty() {
         tiles.iter_mut().for_each(|tile| tile.footer = html! { "No data yet" });
     }
-    row_of_tiles(&tiles)
+    tiles
 }
 
 fn spark_values(values: impl Iterator<Item = Option<f64>>) -> Vec<Option<f64>> {

@@ -134,7 +134,10 @@ fn decisions_on_the_pages_are_those_of_the_commands() {
     assert_eq!(server.post("/decisions/reject", &one).status, 303);
     let actions = server.get("/actions.html").text;
     assert!(actions.contains("not &lt;now&gt;") && actions.contains("Approve after all"));
-    assert_eq!(server.post("/decisions/approve", &one).status, 303);
+    let (_, undo) = actions.split_once("decide undo").expect("a change that was decided on");
+    let again = ["plan", "rule", "partner"].map(|name| (name, field(undo, name)));
+    let again = again.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(server.post("/decisions/approve", &again).status, 303);
     project.run_ok(&["actions", "apply", &plan, "--by", "ada"]);
     let log = project.run_ok(&["actions", "log", "--format", "csv"]);
     assert!(log.contains("acknowledged"), "{log}");
@@ -145,12 +148,12 @@ fn views_of_the_list_are_saved_and_survive_a_restart() {
     let project = project();
     let server = PageServer::start(&project);
     let form =
-        [("name", "at <risk>"), ("view", ""), ("query", "tier=at_risk&columns=score,risk,reason")];
+        [("name", "at <risk>"), ("view", ""), ("query", "sort=risk&columns=score,risk,reason")];
     let saved = server.post("/views/save", &form);
-    let path = "/partners.html?sort=impact&tier=at_risk&columns=score,risk,reason";
+    let path = "/partners.html?sort=risk&columns=score,risk,reason";
     assert_eq!((saved.status, saved.location.as_str()), (303, path), "{}", saved.text);
     let list = server.get(path).text;
-    assert!(list.contains(">Risk</th>") && !list.contains(">Manager</th>"), "{list}");
+    assert!(list.contains(">Risk ▾</th>") && !list.contains(">Manager</th>"), "{list}");
     drop(server);
     let server = PageServer::start(&project);
     let list = server.get("/partners.html").text;

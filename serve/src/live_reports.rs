@@ -213,8 +213,7 @@ impl LiveReports {
         if live.notice.is_some() || live.sql.is_some() {
             return Ok(render.await);
         }
-        let key =
-            PageKey { report: key(&newest, view), path: path.to_owned(), live: live.clone() };
+        let key = PageKey { report: key(&newest, view), path: path.to_owned(), live: live.clone() };
         Ok(self.pages.optionally_get_with(key, render).await)
     }
 

@@ -26,6 +26,7 @@ use domain::{Stream, toml_error};
 use ingest::{KafkaSettings, RegistrySettings};
 use lake::{LakeOptions, StoreOptions};
 use secrecy::{ExposeSecret, SecretString};
+use serve::LimitSettings;
 
 use crate::errors::usage_error;
 use crate::text_file::without_bom;
@@ -278,6 +279,13 @@ impl Config {
             access_path: self.folder.join(&section.access.path),
             is_behind_tls: section.behind_tls,
             refresh_every: Duration::from_secs(section.refresh_seconds.max(1)),
+            public_url: section.public_url.clone(),
+            embed_ancestors: section.embed_ancestors.clone(),
+            embed_version: section.embed_version,
+            limits: LimitSettings {
+                sign_ins_per_minute: section.sign_ins_per_minute,
+                sql_per_minute: section.sql_per_minute,
+            },
         }
     }
 
@@ -313,6 +321,12 @@ pub(crate) struct ServeSettings {
     pub(crate) access_path: PathBuf,
     pub(crate) is_behind_tls: bool,
     pub(crate) refresh_every: Duration,
+    /// Where people reach the pages, if that is not the address of the server.
+    pub(crate) public_url: Option<String>,
+    /// The sites that may embed usage pages, as they were written.
+    pub(crate) embed_ancestors: Vec<String>,
+    pub(crate) embed_version: u32,
+    pub(crate) limits: LimitSettings,
 }
 
 /// Joins a path to a folder and takes `.` and `..` out of it.

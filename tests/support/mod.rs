@@ -13,6 +13,7 @@
 //! - `action_project`: projects whose actions are planned and applied
 //! - `gateway`: a server that speaks a part of Kong's Admin API
 //! - `page_server`: a running `rapport serve`
+//! - `openid_provider`: a real OpenID provider, and a browser that signs in there
 //! - `lossy_proxy`: a proxy that loses some of a server's answers
 
 pub(crate) mod action_project;
@@ -23,6 +24,7 @@ pub(crate) mod kafka_broker;
 pub(crate) mod kafka_project;
 pub(crate) mod lossy_proxy;
 pub(crate) mod metric_files;
+pub(crate) mod openid_provider;
 pub(crate) mod page_server;
 pub(crate) mod program;
 pub(crate) mod s3_server;

@@ -19,8 +19,13 @@ const MIN_SECRET_CHARS: usize = 8;
 
 /// Registers a value that no message may show.
 pub(crate) fn register(value: &SecretString) {
-    if value.expose_secret().chars().count() >= MIN_SECRET_CHARS {
-        SECRETS.lock().unwrap_or_else(PoisonError::into_inner).push(value.clone());
+    if value.expose_secret().chars().count() < MIN_SECRET_CHARS {
+        return;
+    }
+    let mut values = SECRETS.lock().unwrap_or_else(PoisonError::into_inner);
+    // A server reads its secrets again and again.
+    if !values.iter().any(|known| known.expose_secret() == value.expose_secret()) {
+        values.push(value.clone());
     }
 }
 

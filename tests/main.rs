@@ -60,6 +60,7 @@
 //! - `deliveries`: reports by mail and chat, once a period
 //! - `served_pages`: the pages of `rapport serve`, over a lake
 //! - `served_in_browser`: the same pages in a browser
+//! - `openid_sign_in`: signing in to them at an OpenID provider
 //! - `score_backtest`: history replayed, weights and a risk model fitted and adopted
 //! - `score_explained`: what the explanation of a score says, against SQL
 //! - `score_records`: overrides, judgements, notes and annotations
@@ -102,6 +103,7 @@ mod metrics_against_reference;
 mod metrics_diff;
 mod metrics_plan;
 mod metrics_watch;
+mod openid_sign_in;
 mod other_delta_readers;
 mod project_files;
 mod query_diagnostics;

@@ -270,3 +270,44 @@ fn a_server_may_start_before_the_first_events() {
     });
     assert_eq!(server.get("/index.html").status, 200);
 }
+
+#[test]
+fn an_embedded_page_is_at_the_address_that_is_printed() {
+    let project = project();
+    let toml = std::fs::read_to_string(project.path("rapport.toml")).expect("a configuration");
+    let site = "embed_ancestors = [\"https://portal.example.com\"]";
+    let public = "public_url = \"https://rapport.example.com/\"";
+    let toml = toml.replace("# embed_ancestors = []", &format!("{site}\n{public}"));
+    assert!(toml.contains(public), "{toml}");
+    project.write("rapport.toml", &toml);
+    project.write("access.toml", "[[people]]\nname = \"A\"\nrole = \"engineer\"\nlogin = \"a\"\n");
+    let partner = THROTTLED[0];
+    let made = project.run(&["serve", "--new-embed", partner, "--days", "90"]).expect_success();
+    assert!(made.stderr.contains(partner) && made.stderr.contains("portal.example.com"), "{made}");
+    let url = made.stdout_text().trim_end().to_owned();
+    let path = url.strip_prefix("https://rapport.example.com").expect("the public URL");
+    let server = PageServer::start(&project);
+    let page = server.get(path);
+    assert!(page.status == 200 && page.text.contains(": usage"), "{}", page.text);
+    let csv = server.get(&path.replace("usage.html", "usage.csv"));
+    assert!(csv.status == 200 && csv.text.starts_with("event_date,"), "{}", csv.text);
+    assert_eq!(server.get(&path.replace("usage.html", "index.html")).status, 404);
+    assert_eq!(server.get(&format!("/usage/{partner}/usage.html")).status, 303);
+    drop(server);
+    // Another version ends the URLs that were made before.
+    project.write("rapport.toml", toml.replace("# embed_version = 1", "embed_version = 2"));
+    let server = PageServer::start(&project);
+    let over = server.get(path);
+    assert!(over.status == 404 && over.text.contains("This link does not work"), "{}", over.text);
+    drop(server);
+    let refused = |arguments: &[&str], words: &[&str]| {
+        project.run(&[&["serve"], arguments].concat()).expect_error(2, words);
+    };
+    refused(&["--new-embed", partner, "--days", "0"], &["--days", "1..=366"]);
+    refused(&["--days", "3"], &["--new-embed"]);
+    project.write("rapport.toml", toml.replace("https://portal", "portal; script-src https://x"));
+    refused(&[], &["[serve] embed_ancestors", "is no site"]);
+    let toml = toml.replace("# sql_per_minute = 30", "sql_per_minute = 0");
+    project.write("rapport.toml", toml);
+    refused(&[], &["rapport.toml:", "nonzero"]);
+}

@@ -16,6 +16,8 @@ pub struct MessagePage<'a> {
     /// Whether the page has the form to sign in with a token. It leads to `return_to` then.
     pub has_sign_in: bool,
     pub return_to: &'a str,
+    /// Where people can sign in instead: its name and the address that leads there.
+    pub provider: Option<(&'a str, &'a str)>,
 }
 
 impl MessagePage<'_> {
@@ -42,6 +44,9 @@ impl MessagePage<'_> {
                                 label { span { "Token" } input type="password" name="token" autocomplete="current-password" required; }
                                 button.main type="submit" { "Sign in" }
                             }
+                        }
+                        @if let Some((name, address)) = self.provider {
+                            p { a.button href=(address) { "Sign in with " (name) } }
                         }
                         @if let Some((address, label)) = self.next { p { a href=(address) { (label) } } }
                     }

@@ -1,8 +1,11 @@
 //! The kinds of answers: pages, files, JSON and errors.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    RETRY_AFTER, VARY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
@@ -24,11 +27,13 @@ pub(crate) struct Refusal {
     pub(crate) why: String,
     /// Whether a program asked, which reads JSON.
     pub(crate) is_api: bool,
+    /// The seconds after which the same request may be answered.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, why: impl Into<String>) -> Self {
-        Self { status, why: why.into(), is_api: false }
+        Self { status, why: why.into(), is_api: false, retry_after: None }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -37,6 +42,13 @@ impl Refusal {
 
     pub(crate) fn invalid(why: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, why)
+    }
+
+    /// Refuses what comes more often than it may; `what` says what that is.
+    pub(crate) fn too_many(what: &str, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let why = format!("Too many {what} in a short time: try again in {seconds} s");
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, why) }
     }
 
     /// Returns the refusal for a program.
@@ -73,6 +85,17 @@ impl From<ChromiumError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        let retry_after = self.retry_after;
+        let mut response = self.body();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl Refusal {
+    fn body(self) -> Response {
         if self.is_api {
             let body = json!({ "error": { "status": self.status.as_u16(), "message": self.why } });
             return (self.status, Json(body)).into_response();
@@ -81,6 +104,7 @@ impl IntoResponse for Refusal {
             StatusCode::NOT_FOUND => ("Not found", Some(("/", "To the overview"))),
             StatusCode::FORBIDDEN => ("Not for this role", Some(("/", "To the overview"))),
             StatusCode::GONE => ("No longer there", Some(("/", "To the newest figures"))),
+            StatusCode::TOO_MANY_REQUESTS => ("Too many requests", None),
             StatusCode::SERVICE_UNAVAILABLE => ("Not available now", None),
             _ => ("This does not work", Some(("/", "To the overview"))),
         };

@@ -12,13 +12,15 @@
 //! - `routes`: what is at which URL
 //! - `answer`: the kinds of answers, errors included
 //! - `chromium`: pages as PDF and charts as PNG
+//! - `headers`: what pages may load, and who may show them
 //! - `http_metrics`: the figures for Prometheus
-//! - `server`: listening, limits and headers
+//! - `server`: listening, and the limits of requests
 
 mod access;
 mod answer;
 mod chromium;
 mod data_source;
+mod headers;
 mod http_metrics;
 mod live_reports;
 mod query_history;
@@ -29,7 +31,10 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use access::embed::{Ancestors, EmbedSettings, new_embed};
+pub use access::openid::settings::{LoginClaim, OpenIdSettings};
 pub use access::people::{AccessError, NewToken, People, Person, Proxy, new_token};
+pub use access::rate_limits::LimitSettings;
 pub use access::role::{Permission, Role};
 pub use data_source::{
     DataSource, Decision, LakeState, PlanDecision, SourceError, SqlAnswer, Verdict,

@@ -1,17 +1,14 @@
-//! Listening, limits and headers.
+//! Listening, and the limits of requests.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA512, digest};
+use aws_lc_rs::hmac;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::header::{
-    CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
-};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, ServiceExt};
@@ -25,12 +22,17 @@ use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::access::embed::{Embed, EmbedSettings};
+use crate::access::openid::provider::Provider;
+use crate::access::openid::settings::OpenIdSettings;
 use crate::access::people::{People, Person};
+use crate::access::rate_limits::{LimitClock, LimitSettings, Limited, RateLimits, Requester};
 use crate::access::session::Cookies;
-use crate::access::{cross_site, local_host};
+use crate::access::{client_address, cross_site, local_host, signing_key};
 use crate::answer::Refusal;
 use crate::chromium::Chromium;
 use crate::data_source::{DataSource, SourceError};
+use crate::headers;
 use crate::http_metrics::HttpMetrics;
 use crate::live_reports::{CacheSizes, LiveReports};
 use crate::query_history::QueryHistories;
@@ -45,11 +47,6 @@ const SAVED_VIEWS_KEPT: Duration = Duration::from_secs(30);
 const MAX_READERS: u64 = 10_000;
 /// How long requests under way may take when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What a page may load: our own style sheet, script and images, and nothing else. No inline style or
-/// script counts.
-const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-     img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Who is let in.
 #[derive(Debug, Clone)]
@@ -67,8 +64,8 @@ pub struct ServeOptions {
     pub access: Access,
     /// Whether a proxy in front of the server ends TLS, so that browsers reach it by HTTPS.
     pub is_behind_tls: bool,
-    /// 32 secret bytes or more, from which the key of cookies is derived. `None`: a random key, and
-    /// everybody signs in again after a restart.
+    /// 32 secret bytes or more, from which the keys of cookies and of URLs are derived. `None`: random
+    /// ones, so that everybody signs in again after a restart, and no URL of an embedded page counts.
     pub secret: Option<Vec<u8>>,
     /// How often the lake is looked at for new data.
     pub refresh_every: Duration,
@@ -78,6 +75,8 @@ pub struct ServeOptions {
     pub page_bytes: u64,
     /// The program that makes PDF and PNG files, if there is one.
     pub chromium: Option<PathBuf>,
+    pub limits: LimitSettings,
+    pub embed: EmbedSettings,
 }
 
 /// Why the server does not run.
@@ -104,14 +103,20 @@ pub(crate) struct App {
     pub(crate) chromium: Chromium,
     /// By person. What another server has saved is seen a little later.
     saved_views: Cache<String, Arc<Vec<SavedView>>>,
+    pub(crate) limits: RateLimits,
+    pub(crate) embed: Embed,
+    pub(crate) provider: Provider,
+    /// What the values of an attempt to sign in at the provider are derived by.
+    pub(crate) attempt_key: hmac::Key,
     pub(crate) is_behind_tls: bool,
 }
 
 impl App {
     pub(crate) fn new(source: Arc<dyn DataSource>, options: &ServeOptions) -> Self {
-        let key = options.secret.as_ref().filter(|secret| secret.len() >= 32);
-        let key =
-            key.map_or_else(Key::generate, |secret| Key::from(digest(&SHA512, secret).as_ref()));
+        let random = signing_key::random::<32>();
+        let secret = options.secret.as_deref().filter(|secret| secret.len() >= 32);
+        let secret = secret.unwrap_or(&random);
+        let key = Key::from(digest(&SHA512, secret).as_ref());
         let sizes = CacheSizes { report_rows: options.report_rows, page_bytes: options.page_bytes };
         Self {
             reports: LiveReports::new(Arc::clone(&source), sizes),
@@ -125,6 +130,10 @@ impl App {
                 .max_capacity(MAX_READERS)
                 .time_to_live(SAVED_VIEWS_KEPT)
                 .build(),
+            limits: RateLimits::new(options.limits, LimitClock::new(Instant::now)),
+            attempt_key: signing_key::derive(secret, b"rapport serve openid"),
+            provider: Provider::default(),
+            embed: Embed::new(secret, &options.embed),
             is_behind_tls: options.is_behind_tls,
         }
     }
@@ -160,6 +169,46 @@ impl App {
             Access::Owner(name) => Some(Person::owner(name)),
             Access::People(_) => None,
         }
+    }
+
+    /// Returns the address that a request comes from, which a request without a socket has not.
+    pub(crate) fn client_address(
+        &self,
+        from: Option<&ConnectInfo<SocketAddr>>,
+        headers: &HeaderMap,
+    ) -> Option<IpAddr> {
+        let peer = from?.0.ip();
+        let of_proxy = self.find_person(|people| client_address::of(peer, headers, people.proxy()));
+        Some(of_proxy.unwrap_or(peer))
+    }
+
+    /// Counts a request of somebody, by the person and the address that are known.
+    pub(crate) fn check_limit(
+        &self,
+        what: Limited,
+        person: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
+        let all = [
+            person.map(|name| Requester::Person(name.to_owned())),
+            address.map(Requester::of_address),
+        ];
+        for by in all.iter().flatten() {
+            if let Err(wait) = self.limits.check(what, by) {
+                tracing::warn!(?what, ?by, ?wait, "too many requests");
+                let what = match what {
+                    Limited::SignIn => "attempts to sign in",
+                    Limited::Sql => "queries",
+                };
+                return Err(Refusal::too_many(what, wait));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the OpenID provider that people sign in at.
+    pub(crate) fn openid_settings(&self) -> Option<OpenIdSettings> {
+        self.find_person(|people| people.openid().cloned()).flatten()
     }
 
     /// Asks who there is.
@@ -301,7 +350,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
             )
             .into_response()
         }))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), add_headers))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), headers::add))
         .layer(middleware::from_fn_with_state(Arc::clone(app), count))
         .with_state(Arc::clone(app))
 }
@@ -321,35 +370,20 @@ async fn refuse_other_names(State(app): State<Arc<App>>, request: Request, next:
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, why).into_response()
 }
 
-async fn add_headers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    let fixed = [
-        (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (X_FRAME_OPTIONS, "DENY"),
-        (REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
-    ];
-    for (name, value) in fixed {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    if app.is_behind_tls {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-    }
-    response
-}
-
 async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
+    let (method, path) = (request.method().clone(), logged_path(request.uri().path()).to_owned());
+    let from = app.client_address(request.extensions().get(), request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     app.metrics.count(route.as_ref().map_or("none", |route| route.as_str()), status, took);
     tracing::info!(%method, path, status, millis = took.as_millis(), ?from, "answered");
     response
+}
+
+/// Returns the path that the log shows. Whoever has the URL of an embedded page sees it, so that the log
+/// has none.
+pub(crate) fn logged_path(path: &str) -> &str {
+    if path.starts_with("/embed/") { "/embed/…" } else { path }
 }

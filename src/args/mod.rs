@@ -203,7 +203,7 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Shows the newest data without a restart. On this machine alone it asks nobody who they are; beyond\nit, people sign in with a token, or a proxy says who they are: see docs/serve.md.\n\nExamples:\n  rapport serve\n  rapport serve --listen 127.0.0.1:9000\n  rapport serve --new-token manager --name \"Mara Lindqvist\" >> access.toml\n  rapport serve --listen 0.0.0.0:8080 --behind-tls\n  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8080/api/v1/partners?tier=at_risk"
+    after_help = "Shows the newest data without a restart. On this machine alone it asks nobody who they are; beyond\nit, people sign in with a token, or a proxy says who they are: see docs/serve.md.\n\nExamples:\n  rapport serve\n  rapport serve --listen 127.0.0.1:9000\n  rapport serve --new-token manager --name \"Mara Lindqvist\" >> access.toml\n  rapport serve --new-embed acme --days 90\n  rapport serve --listen 0.0.0.0:8080 --behind-tls\n  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8080/api/v1/partners?tier=at_risk"
 )]
 pub(crate) struct ServeArgs {
     /// Address and port; a port alone is on this machine [default: listen in rapport.toml]
@@ -224,6 +224,14 @@ pub(crate) struct ServeArgs {
     /// The last day on which the token is valid
     #[arg(long, value_name = "DATE")]
     pub(crate) until: Option<domain::Day>,
+    /// Print a URL that shows this partner's usage page to whoever has it, for the partner's own
+    /// pages, and end
+    #[arg(long, value_name = "PARTNER", conflicts_with = "new_token")]
+    pub(crate) new_embed: Option<String>,
+    /// How many days that URL is valid
+    #[arg(long, value_name = "N", default_value_t = 30, requires = "new_embed",
+        value_parser = clap::value_parser!(u32).range(1..=366))]
+    pub(crate) days: u32,
 }
 
 /// The roles that people can have.

@@ -87,6 +87,8 @@ fn serve_pages(dir: &Path, runtime: &tokio::runtime::Runtime) -> anyhow::Result<
         name: None,
         partner: None,
         until: None,
+        new_embed: None,
+        days: 30,
     };
     runtime.block_on(serve::run(&Config::read(&file)?, Some(&file), &options))
 }

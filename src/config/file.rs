@@ -1,6 +1,7 @@
 //! The contents of `rapport.toml`: the project's file laid over the commented defaults.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use actions::deliver::ChannelDefinition;
@@ -49,6 +50,10 @@ pub(super) struct ServeSection {
     pub(super) refresh_seconds: u64,
     pub(super) chromium: String,
     pub(super) public_url: String,
+    pub(super) embed_ancestors: Vec<String>,
+    pub(super) embed_version: u32,
+    pub(super) sign_ins_per_minute: NonZeroU32,
+    pub(super) sql_per_minute: NonZeroU32,
 }
 
 #[derive(Clone, Deserialize)]

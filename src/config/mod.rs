@@ -29,6 +29,7 @@ use domain::{Stream, toml_error};
 use ingest::{KafkaSettings, RegistrySettings};
 use lake::{LakeOptions, StoreOptions};
 use secrecy::{ExposeSecret, SecretString};
+use serve::LimitSettings;
 
 use crate::errors::usage_error;
 use crate::text_file::without_bom;
@@ -291,6 +292,13 @@ impl Config {
                 "" => None,
                 path => Some(resolve_path(&self.folder, Path::new(path))),
             },
+            public_url: self.public_url().map(str::to_owned),
+            embed_ancestors: section.embed_ancestors.clone(),
+            embed_version: section.embed_version,
+            limits: LimitSettings {
+                sign_ins_per_minute: section.sign_ins_per_minute,
+                sql_per_minute: section.sql_per_minute,
+            },
         }
     }
 
@@ -334,6 +342,12 @@ pub(crate) struct ServeSettings {
     pub(crate) refresh_every: Duration,
     /// The program that makes PDF and PNG files; `None`: the one that is installed.
     pub(crate) chromium: Option<PathBuf>,
+    /// Where people reach the pages, if that is not the address of the server.
+    pub(crate) public_url: Option<String>,
+    /// The sites that may embed usage pages, as they were written.
+    pub(crate) embed_ancestors: Vec<String>,
+    pub(crate) embed_version: u32,
+    pub(crate) limits: LimitSettings,
 }
 
 /// Joins a path to a folder and takes `.` and `..` out of it.

@@ -15,6 +15,7 @@
 //! - `mail_server`: a real mail server
 //! - `chat_server`: a server that takes messages as a chat does
 //! - `page_server`: a running `rapport serve`
+//! - `openid_provider`: a real OpenID provider, and a browser that signs in there
 //! - `lossy_proxy`: a proxy that loses some of a server's answers
 
 pub(crate) mod action_project;
@@ -27,6 +28,7 @@ pub(crate) mod kafka_project;
 pub(crate) mod lossy_proxy;
 pub(crate) mod mail_server;
 pub(crate) mod metric_files;
+pub(crate) mod openid_provider;
 pub(crate) mod page_server;
 pub(crate) mod program;
 pub(crate) mod s3_server;

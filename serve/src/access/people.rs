@@ -7,8 +7,10 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::NaiveDate;
+use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::access::openid::settings::OpenIdSettings;
 use crate::access::role::Role;
 
 /// What every token begins with, so that a scanner of secrets knows one.
@@ -30,6 +32,9 @@ pub struct People {
     /// The proxy that says who somebody is.
     #[serde(default)]
     proxy: Option<Proxy>,
+    /// The provider that people sign in at.
+    #[serde(default)]
+    openid: Option<Box<OpenIdSettings>>,
 }
 
 /// Somebody who may sign in.
@@ -48,7 +53,7 @@ pub struct Person {
     pub token_sha256: Option<String>,
     /// The last day on which the token is valid.
     pub until: Option<NaiveDate>,
-    /// What the proxy calls the person: a user name or a mail address.
+    /// What the proxy or the OpenID provider calls the person: a user name or a mail address.
     pub login: Option<String>,
 }
 
@@ -57,9 +62,19 @@ pub struct Person {
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
     /// The header with the login, which the proxy removes from what it receives.
-    pub header: String,
-    /// The addresses of the proxy. The header of anybody else is ignored.
+    pub header: Option<String>,
+    /// The header with the addresses of clients, such as `X-Forwarded-For`, to whose end the proxy adds
+    /// the address that it was asked from.
+    pub address_header: Option<String>,
+    /// The addresses of the proxy. The headers of anybody else are ignored.
     pub from: Vec<IpAddr>,
+}
+
+impl Proxy {
+    /// Returns whether the proxy has an address.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        self.from.iter().any(|known| known.to_canonical() == address.to_canonical())
+    }
 }
 
 /// A token that was just made.
@@ -140,6 +155,13 @@ impl People {
                 );
             }
         }
+        if let Some(Err(what)) = people.openid().map(OpenIdSettings::check) {
+            return Err(AccessError(format!("[openid]: {what}")));
+        }
+        if people.proxy.as_ref().is_some_and(|p| p.header.is_none() && p.address_header.is_none()) {
+            let what = "[proxy]: header or address_header is missing, so the proxy says nothing";
+            return Err(AccessError(what.to_owned()));
+        }
         let twice = |of: fn(&Person) -> Option<&str>| {
             let mut known: Vec<&str> = people.people.iter().filter_map(of).collect();
             known.sort_unstable();
@@ -159,12 +181,40 @@ impl People {
         self.people.is_empty()
     }
 
+    /// Returns the trusted proxy.
+    pub(crate) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// Returns the OpenID provider.
+    pub fn openid(&self) -> Option<&OpenIdSettings> {
+        self.openid.as_deref()
+    }
+
+    /// Sets the secret that the server has at the OpenID provider.
+    pub fn set_openid_secret(&mut self, secret: SecretString) {
+        if let Some(openid) = &mut self.openid {
+            openid.secret = Some(secret);
+        }
+    }
+
     /// Returns whose token this is. Digests are compared, so that the time tells nothing of a token.
     pub(crate) fn of_token(&self, sha256: &str, today: NaiveDate) -> Option<&Person> {
         let of_token = |person: &&Person| {
             person.token_sha256.as_ref().is_some_and(|digest| digest.eq_ignore_ascii_case(sha256))
         };
         self.people.iter().find(of_token).filter(|person| person.is_valid_on(today))
+    }
+
+    /// Returns who an OpenID provider says somebody is, while people sign in there.
+    pub(crate) fn of_openid(&self, login: &str, today: NaiveDate) -> Option<&Person> {
+        self.openid.as_ref()?;
+        self.of_login(login, today)
+    }
+
+    fn of_login(&self, login: &str, today: NaiveDate) -> Option<&Person> {
+        let found = self.people.iter().find(|person| person.login.as_deref() == Some(login));
+        found.filter(|person| person.is_valid_on(today))
     }
 
     /// Returns who a proxy says somebody is, if it is the trusted one.
@@ -174,10 +224,9 @@ impl People {
         header: impl Fn(&str) -> Option<String>,
         today: NaiveDate,
     ) -> Option<&Person> {
-        let proxy = self.proxy.as_ref().filter(|proxy| proxy.from.contains(&from))?;
-        let login = header(&proxy.header).filter(|login| !login.is_empty())?;
-        let found = self.people.iter().find(|person| person.login.as_deref() == Some(&login));
-        found.filter(|person| person.is_valid_on(today))
+        let proxy = self.proxy.as_ref().filter(|proxy| proxy.has(from))?;
+        let login = header(proxy.header.as_deref()?).filter(|login| !login.is_empty())?;
+        self.of_login(&login, today)
     }
 }
 
@@ -230,6 +279,7 @@ mod tests {
         check(&person("role = \"engineer\"\ntoken_sha256 = \"abc\""), "64 hexadecimal");
         let twice = person("role = \"engineer\"\nlogin = \"a\"").repeat(2);
         check(&twice, "two people have the login a");
+        check("[proxy]\nfrom = [\"10.0.0.7\"]", "says nothing");
         check("colour = 1", "unknown field");
     }
 }

@@ -1,15 +1,32 @@
-//! The cookie of somebody who has signed in: the digest of the token and until when it counts,
-//! signed. A token that is taken out of `access.toml` ends its sessions at once.
+//! The cookies of the server, all signed. The one of somebody who has signed in holds the digest of the
+//! token, or the login at the OpenID provider, and until when it counts: an entry that is taken out of
+//! `access.toml` ends its sessions at once.
 
 use axum_extra::extract::cookie::{Cookie, Key, SameSite, SignedCookieJar};
 use chrono::{DateTime, Duration, Utc};
+
+use crate::access::openid::attempt::Attempt;
 
 /// The name of the cookie.
 const NAME: &str = "rapport_session";
 /// The name of the cookie with what became of the last form.
 const NOTICE: &str = "rapport_notice";
+/// The name of the cookie of an attempt to sign in at an OpenID provider, and where it is sent.
+const ATTEMPT: &str = "rapport_openid";
+const ATTEMPT_PATH: &str = "/sign-in/openid";
 /// How long somebody stays signed in.
 const HOURS: i64 = 12;
+/// How long an attempt may take.
+const ATTEMPT_MINUTES: i64 = 10;
+
+/// How somebody has signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// With the token of this digest.
+    Token(String),
+    /// At the OpenID provider, with this login.
+    Login(String),
+}
 
 /// Keeps and reads the cookies.
 #[derive(Clone)]
@@ -20,28 +37,63 @@ pub(crate) struct Cookies {
 }
 
 impl Cookies {
-    /// Returns the digest of the token that somebody signed in with, while it counts.
-    pub(crate) fn token(&self, jar: &SignedCookieJar, now: DateTime<Utc>) -> Option<String> {
+    /// Returns how somebody has signed in, while that counts.
+    pub(crate) fn identity(&self, jar: &SignedCookieJar, now: DateTime<Utc>) -> Option<Identity> {
         let cookie = jar.get(NAME)?;
-        let (digest, until) = cookie.value().split_once(' ')?;
-        let until = until.parse::<DateTime<Utc>>().ok()?;
-        (now < until).then(|| digest.to_owned())
+        let (kind, id) = valid(cookie.value(), now)?.split_once(' ')?;
+        match kind {
+            "token" => Some(Identity::Token(id.to_owned())),
+            "login" => Some(Identity::Login(id.to_owned())),
+            _ => None,
+        }
     }
 
     /// Signs somebody in.
     pub(crate) fn sign_in(
         &self,
         jar: SignedCookieJar,
-        token_sha256: &str,
+        identity: &Identity,
         now: DateTime<Utc>,
     ) -> SignedCookieJar {
-        let until = now + Duration::hours(HOURS);
-        jar.add(self.cookie(NAME, format!("{token_sha256} {}", until.to_rfc3339())))
+        let until = (now + Duration::hours(HOURS)).to_rfc3339();
+        let (kind, id) = match identity {
+            Identity::Token(digest) => ("token", digest),
+            Identity::Login(login) => ("login", login),
+        };
+        jar.add(self.cookie(NAME, format!("{until} {kind} {id}")))
     }
 
     /// Signs somebody out.
     pub(crate) fn sign_out(&self, jar: SignedCookieJar) -> SignedCookieJar {
         jar.remove(self.cookie(NAME, String::new()))
+    }
+
+    /// Keeps an attempt to sign in at an OpenID provider.
+    pub(crate) fn keep_attempt(
+        &self,
+        jar: SignedCookieJar,
+        attempt: &Attempt,
+        now: DateTime<Utc>,
+    ) -> SignedCookieJar {
+        let until = (now + Duration::minutes(ATTEMPT_MINUTES)).to_rfc3339();
+        let mut cookie =
+            self.cookie(ATTEMPT, format!("{until} {} {}", attempt.seed, attempt.return_to));
+        cookie.set_path(ATTEMPT_PATH);
+        jar.add(cookie)
+    }
+
+    /// Returns the attempt of a browser, while it counts.
+    pub(crate) fn attempt(&self, jar: &SignedCookieJar, now: DateTime<Utc>) -> Option<Attempt> {
+        let cookie = jar.get(ATTEMPT)?;
+        let (seed, return_to) = valid(cookie.value(), now)?.split_once(' ')?;
+        Some(Attempt { seed: seed.to_owned(), return_to: return_to.to_owned() })
+    }
+
+    /// Ends an attempt.
+    pub(crate) fn drop_attempt(&self, jar: SignedCookieJar) -> SignedCookieJar {
+        let mut cookie = self.cookie(ATTEMPT, String::new());
+        cookie.set_path(ATTEMPT_PATH);
+        jar.remove(cookie)
     }
 
     /// Keeps what became of a form for the page that follows.
@@ -75,5 +127,36 @@ impl Cookies {
             .same_site(SameSite::Lax)
             .secure(self.is_secure)
             .build()
+    }
+}
+
+/// Returns what stands after the instant until which a value counts.
+fn valid(value: &str, now: DateTime<Utc>) -> Option<&str> {
+    let (until, rest) = value.split_once(' ')?;
+    (now < until.parse::<DateTime<Utc>>().ok()?).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_count_until_their_end() {
+        let key = Key::from(&[7; 64]);
+        let cookies = Cookies { key: key.clone(), is_secure: true };
+        let now: DateTime<Utc> = "2026-06-01T00:00:00Z".parse().expect("an instant");
+        let jar = || SignedCookieJar::new(key.clone());
+        for identity in
+            [Identity::Token("ab12".to_owned()), Identity::Login("Ada Okafor@x".to_owned())]
+        {
+            let jar = cookies.sign_in(jar(), &identity, now);
+            assert_eq!(cookies.identity(&jar, now + Duration::hours(11)), Some(identity));
+            assert_eq!(cookies.identity(&jar, now + Duration::hours(12)), None);
+        }
+        let attempt = Attempt::new("/health.html?x=1 2");
+        let jar = cookies.keep_attempt(jar(), &attempt, now);
+        assert_eq!(cookies.attempt(&jar, now + Duration::minutes(9)), Some(attempt));
+        assert_eq!(cookies.attempt(&jar, now + Duration::minutes(10)), None);
+        assert_eq!(cookies.identity(&jar, now), None);
     }
 }

@@ -6,16 +6,20 @@
 //! - `decisions`: the forms by which people decide
 //! - `ask`: queries of people
 //! - `usage`: what a partner itself sees
+//! - `embed`: the same inside the pages of the partner
 //! - `api`: the same data as JSON
 //! - `openapi`: the description of the API
 //! - `saved_views`: the views of the list of partners that readers save
 //! - `sign_in`: signing in and out
+//! - `openid`: signing in at an OpenID provider
 //! - `operation`: whether the server works, and its figures
 
 mod api;
 mod ask;
 mod decisions;
+mod embed;
 mod openapi;
+mod openid;
 mod operation;
 mod pages;
 mod reader;
@@ -29,6 +33,7 @@ use axum::Router;
 use axum::http::Method;
 use axum::routing::{MethodRouter, get, post};
 
+use crate::access::openid::settings::CALLBACK_PATH;
 use crate::access::role::Permission;
 use crate::answer::Refusal;
 use crate::server::App;
@@ -58,7 +63,7 @@ const SQL: Option<Permission> = Some(Permission::Sql);
 const USAGE: Option<Permission> = Some(Permission::Usage);
 
 /// Every route.
-pub(crate) static ROUTES: [Route; 41] = [
+pub(crate) static ROUTES: [Route; 45] = [
     of(Method::GET, "/healthz", None, || get(operation::healthz)),
     of(Method::GET, "/readyz", None, || get(operation::readyz)),
     of(Method::GET, "/metrics", Some(Permission::Operate), || get(operation::metrics)),
@@ -68,6 +73,8 @@ pub(crate) static ROUTES: [Route; 41] = [
     of(Method::GET, "/view/{view}/script.js", None, || get(pages::script)),
     of(Method::GET, "/sign-in", None, || get(sign_in::form)),
     of(Method::POST, "/sign-in", None, || post(sign_in::sign_in)),
+    of(Method::GET, "/sign-in/openid", None, || get(openid::begin)),
+    of(Method::GET, CALLBACK_PATH, None, || get(openid::finish)),
     of(Method::POST, "/sign-out", None, || post(sign_in::sign_out)),
     of(Method::GET, "/", READ, || get(pages::index)),
     of(Method::GET, "/{page}", READ, || get(pages::page)),
@@ -79,6 +86,8 @@ pub(crate) static ROUTES: [Route; 41] = [
     of(Method::POST, "/view/{view}/ask.csv", SQL, || post(ask::csv)),
     of(Method::GET, "/usage/{partner}/usage.html", USAGE, || get(usage::page)),
     of(Method::GET, "/usage/{partner}/usage.csv", USAGE, || get(usage::csv)),
+    of(Method::GET, "/embed/{grant}/usage.html", None, || get(embed::page)),
+    of(Method::GET, "/embed/{grant}/usage.csv", None, || get(embed::csv)),
     of(Method::GET, "/partners/{file}", READ, || get(pages::partner)),
     of(Method::GET, "/sql/{file}", READ, || get(pages::query)),
     of(Method::GET, "/data/{file}", READ, || get(pages::data)),

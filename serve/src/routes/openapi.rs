@@ -158,9 +158,20 @@ fn sql() -> Value {
                     "is_cut": { "type": "boolean" },
                 },
             } } } },
+            "429": too_many(),
             "default": error(),
         },
     })
+}
+
+fn too_many() -> Value {
+    let mut answer = error();
+    answer["description"] = "Too many queries in a short time".into();
+    answer["headers"] = json!({ "Retry-After": {
+        "description": "The seconds after which the next query is answered",
+        "schema": { "type": "integer" },
+    } });
+    answer
 }
 
 fn error() -> Value {

@@ -14,7 +14,9 @@ use chrono::Utc;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::access::people::{Person, token_sha256};
+use crate::access::rate_limits::Limited;
 use crate::access::role::Permission;
+use crate::access::session::Identity;
 use crate::answer::Refusal;
 use crate::routes::RouteKind;
 use crate::server::App;
@@ -59,13 +61,21 @@ async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let refuse = |refusal: Refusal| {
+        let is_api = kind == RouteKind::Api;
+        if is_api { refusal.for_api() } else { refusal }.into_response()
+    };
+    let address = app.client_address(request.extensions().get(), request.headers());
     let Some(reader) = reader(&app, &request) else {
-        let why = "Sign in first, or send the header Authorization: Bearer TOKEN";
-        let refusal = Refusal::new(StatusCode::UNAUTHORIZED, why);
-        match kind {
-            RouteKind::Api => return refusal.for_api().into_response(),
-            RouteKind::Form => return refusal.into_response(),
-            RouteKind::Page => {}
+        // A token that nobody has is an attempt to sign in.
+        if bearer(request.headers()).is_some()
+            && let Err(refusal) = app.check_limit(Limited::SignIn, None, address)
+        {
+            return refuse(refusal);
+        }
+        if kind != RouteKind::Page {
+            let why = "Sign in first, or send the header Authorization: Bearer TOKEN";
+            return refuse(Refusal::new(StatusCode::UNAUTHORIZED, why));
         }
         let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
         let wanted = utf8_percent_encode(wanted, NON_ALPHANUMERIC);
@@ -73,9 +83,12 @@ async fn guard(
     };
     if !reader.may(needs) {
         let why = format!("This is not for the role {}", reader.person.role.name());
-        let refusal = Refusal::new(StatusCode::FORBIDDEN, why);
-        let is_api = kind == RouteKind::Api;
-        return if is_api { refusal.for_api() } else { refusal }.into_response();
+        return refuse(Refusal::new(StatusCode::FORBIDDEN, why));
+    }
+    if needs == Permission::Sql
+        && let Err(refusal) = app.check_limit(Limited::Sql, Some(&reader.person.name), address)
+    {
+        return refuse(refusal);
     }
     request.extensions_mut().insert(reader);
     next.run(request).await
@@ -102,7 +115,12 @@ fn reader(app: &App, request: &Request) -> Option<Reader> {
         }
     }
     let jar = SignedCookieJar::from_headers(headers, app.cookies.key.clone());
-    let person = of_token(&app.cookies.token(&jar, now)?)?;
+    let person = match app.cookies.identity(&jar, now)? {
+        Identity::Token(sha256) => of_token(&sha256)?,
+        Identity::Login(login) => {
+            app.find_person(|people| people.of_openid(&login, today).cloned())??
+        }
+    };
     Some(Reader { person, is_signed_in: true })
 }
 

@@ -1,5 +1,6 @@
 //! `rapport bench serve`: how long the served pages of a project take with many readers at once.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +10,7 @@ use anyhow::{Context, ensure};
 use domain::{counted, thousands};
 use futures::future::join_all;
 use serde::Serialize;
-use serve::{Access, ServeOptions, Server};
+use serve::{Access, EmbedSettings, LimitSettings, ServeOptions, Server};
 
 use crate::args::{BenchServeArgs, ReportFormat};
 use crate::commands::serve::LakeSource;
@@ -101,6 +102,11 @@ pub(crate) async fn serve(
         report_rows: 6_000_000,
         chromium: None,
         page_bytes: 256 << 20,
+        limits: LimitSettings {
+            sign_ins_per_minute: NonZeroU32::MAX,
+            sql_per_minute: NonZeroU32::MAX,
+        },
+        embed: EmbedSettings::default(),
     };
     let began = Instant::now();
     let server = Server::start(Arc::new(LakeSource::new(config_file)), &serve_options).await?;

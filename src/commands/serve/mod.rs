@@ -16,14 +16,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use serve::{Access, People, ServeError, ServeOptions, Server, new_token};
+use chrono::{TimeDelta, Utc};
+use serve::{
+    Access, Ancestors, EmbedSettings, People, ServeError, ServeOptions, Server, new_embed,
+    new_token,
+};
 
 use crate::args::{GivenRole, ServeArgs};
 use crate::commands::score_records::author;
 use crate::config::{Config, ServeSettings};
 use crate::errors::usage_error;
 use crate::output::{print_line, print_note};
-use crate::shutdown;
+use crate::{secret_settings, shutdown};
 
 pub(crate) use lake_source::LakeSource;
 
@@ -42,6 +46,9 @@ pub(crate) async fn run(
     if let Some(role) = options.new_token {
         return print_token(options, role);
     }
+    if let Some(partner) = &options.new_embed {
+        return print_embed(config, &settings, partner, options.days);
+    }
     let access = access(&settings)?;
     let serve_options = ServeOptions {
         address: parse_address(options.listen.as_deref().unwrap_or(&settings.listen))?,
@@ -52,6 +59,12 @@ pub(crate) async fn run(
         report_rows: REPORT_ROWS,
         page_bytes: PAGE_BYTES,
         chromium: find_chromium(settings.chromium.as_deref())?,
+        limits: settings.limits,
+        embed: EmbedSettings {
+            ancestors: Ancestors::parse(&settings.embed_ancestors)
+                .map_err(|e| usage_error(format!("[serve] embed_ancestors: {e}")))?,
+            version: settings.embed_version,
+        },
     };
     let source = Arc::new(LakeSource::new(config_file));
     let server = Server::start(source, &serve_options).await.map_err(|error| match error {
@@ -99,8 +112,14 @@ fn access(settings: &ServeSettings) -> anyhow::Result<Access> {
     };
     let text = std::fs::read_to_string(path)
         .map_err(|e| usage_error(format!("{} can't be read: {e}", path.display())))?;
-    let people = People::parse(&text);
-    Ok(Access::People(people.map_err(|e| usage_error(format!("{}: {e}", path.display())))?))
+    let mut people =
+        People::parse(&text).map_err(|e| usage_error(format!("{}: {e}", path.display())))?;
+    if let Some(place) = people.openid().and_then(|openid| openid.client_secret.clone()) {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let name = format!("{}: [openid] client_secret", path.display());
+        people.set_openid_secret(secret_settings::resolve(&name, &place, folder)?);
+    }
+    Ok(Access::People(people))
 }
 
 /// Returns the secret that cookies are signed with, derived from the lake's key. A lake whose key
@@ -155,6 +174,36 @@ fn find_chromium(named: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
         std::env::split_paths(&folders).map(move |folder| folder.join(name)).collect::<Vec<_>>()
     });
     Ok(paths.into_iter().find(|path| path.is_file()))
+}
+
+/// Prints a URL of the usage page of a partner.
+fn print_embed(
+    config: &Config,
+    settings: &ServeSettings,
+    partner: &str,
+    days: u32,
+) -> anyhow::Result<()> {
+    let secret = cookie_secret(config).with_context(|| {
+        format!(
+            "the key of the lake, {}, can't be read, and URLs are signed by it",
+            config.lake().key_file.display()
+        )
+    })?;
+    let until = Utc::now() + TimeDelta::days(days.into());
+    let base = match &settings.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{}", parse_address(&settings.listen)?),
+    };
+    print_line(&format!("{base}{}", new_embed(&secret, settings.embed_version, partner, until)))?;
+    let sites = match settings.embed_ancestors.as_slice() {
+        [] => "No site may show it inside its pages: [serve] embed_ancestors names none".to_owned(),
+        sites => format!("Pages of {} may show it inside them", sites.join(", ")),
+    };
+    print_note(&format!(
+        "Whoever has this URL sees the usage of {partner} until {} UTC. {sites}",
+        until.format("%Y-%m-%d %H:%M")
+    ));
+    Ok(())
 }
 
 /// Parses the address to listen at. A port alone, or `:port`, is on 127.0.0.1.

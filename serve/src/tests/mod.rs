@@ -1,8 +1,16 @@
 //! Tests that ask the routes without a socket: every route in every role, forms, files, errors.
+//!
+//! - `embedding`: usage pages inside the pages of partners
+//! - `limits`: requests that come too often
+
+mod embedding;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -18,7 +26,9 @@ use domain::{ActionKind, Stage, Tier};
 use flate2::read::GzDecoder;
 use tower::ServiceExt;
 
+use crate::access::embed::{Ancestors, EmbedSettings, new_embed};
 use crate::access::people::token_sha256;
+use crate::access::rate_limits::{LimitSettings, RateLimits};
 use crate::access::role::{Permission, Role};
 use crate::data_source::{DataSource, Decision, LakeState, SourceError, SqlAnswer};
 use crate::routes::ROUTES;
@@ -187,6 +197,15 @@ fn people() -> People {
     People::parse(&text).expect("people")
 }
 
+/// What the server signs with.
+const SECRET: [u8; 32] = [7; 32];
+
+/// Returns limits that no test meets by chance.
+fn limits(per_minute: u32) -> LimitSettings {
+    let per_minute = NonZeroU32::new(per_minute).expect("a number above 0");
+    LimitSettings { sign_ins_per_minute: per_minute, sql_per_minute: per_minute }
+}
+
 struct Site {
     lake: Arc<FakeLake>,
     app: Arc<App>,
@@ -195,18 +214,33 @@ struct Site {
 
 impl Site {
     async fn new(access: Access) -> Self {
+        Self::with_limits(access, None).await
+    }
+
+    /// Makes a site with limits of its own.
+    async fn with_limits(access: Access, own: Option<RateLimits>) -> Self {
         let lake = Arc::new(FakeLake::default());
         let options = ServeOptions {
             address: "127.0.0.1:0".parse().expect("an address"),
             access,
             is_behind_tls: false,
-            secret: Some(vec![7; 32]),
-            refresh_every: std::time::Duration::from_secs(1),
+            secret: Some(SECRET.to_vec()),
+            refresh_every: Duration::from_secs(1),
             report_rows: 1 << 20,
             page_bytes: 1 << 20,
             chromium: None,
+            limits: limits(1_000),
+            embed: EmbedSettings {
+                ancestors: Ancestors::parse(&["https://portal.example.com".to_owned()])
+                    .expect("a site"),
+                version: 1,
+            },
         };
-        let app = Arc::new(App::new(lake.clone(), &options));
+        let mut app = App::new(lake.clone(), &options);
+        if let Some(own) = own {
+            app.limits = own;
+        }
+        let app = Arc::new(app);
         app.reports.refresh(chrono::Utc::now()).await.expect("the first report");
         let router = router(&app);
         Self { lake, app, router }
@@ -257,12 +291,19 @@ fn header(answer: &Response, name: impl axum::http::header::AsHeaderName) -> Str
     value.unwrap_or_default()
 }
 
+/// Returns the part of an embedded page's URL that lets one in, valid for some time from now.
+fn grant(partner: &str, valid: chrono::TimeDelta) -> String {
+    let path = new_embed(&SECRET, 1, partner, chrono::Utc::now() + valid);
+    path.split('/').nth(2).expect("a grant").to_owned()
+}
+
 /// Returns a path that fits a pattern.
 fn example(pattern: &str) -> String {
     pattern
         .replace("{view}", "segment=startup")
         .replace("{page}", "health.html")
         .replace("{partner}", "p-1")
+        .replace("{grant}", &grant("p-1", chrono::TimeDelta::days(1)))
         .replace("{file}", "growth.csv")
         .replace("{kind}", "note")
         .replace("{name}", "growth")
@@ -728,10 +769,12 @@ fn an_address_beyond_this_machine_needs_people_and_tls() {
         access,
         is_behind_tls,
         secret: None,
-        refresh_every: std::time::Duration::from_secs(1),
+        refresh_every: Duration::from_secs(1),
         report_rows: 1,
         page_bytes: 1,
         chromium: None,
+        limits: limits(1),
+        embed: EmbedSettings::default(),
     };
     let owner = || Access::Owner("ada".to_owned());
     let check = crate::server::check_exposure;

@@ -9,7 +9,7 @@ use crate::support::program::{Project, wait_until};
 fn project() -> Project {
     let project = project_with_gaps(|_, _| false);
     let toml = std::fs::read_to_string(project.path("rapport.toml")).expect("a configuration");
-    project.write("rapport.toml", toml.replace("refresh_seconds = 60", "refresh_seconds = 1"));
+    project.write("rapport.toml", toml.replace("# refresh_seconds = 60", "refresh_seconds = 1"));
     project
 }
 
@@ -251,7 +251,7 @@ fn a_server_that_others_could_reach_is_refused() {
 fn a_server_may_start_before_the_first_events() {
     let project = Project::new();
     let toml = std::fs::read_to_string(project.path("rapport.toml")).expect("a configuration");
-    project.write("rapport.toml", toml.replace("refresh_seconds = 60", "refresh_seconds = 1"));
+    project.write("rapport.toml", toml.replace("# refresh_seconds = 60", "refresh_seconds = 1"));
     let server = PageServer::start(&project);
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.get("/readyz").status, 503);

@@ -18,7 +18,7 @@ pub(crate) fn status(page: &Page, row: &PlanRow) -> Markup {
         @match &row.status.decision {
             Some(decision) => (decided(page, decision)),
             None if row.needs_approval => b { "A person" },
-            None => span.quiet { "Nobody, by the policy" },
+            None => span.quiet { "Needs no approval" },
         }
         @if let Some(delivery) = delivery(row) { p.state { (delivery) } }
     }

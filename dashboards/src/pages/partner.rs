@@ -57,10 +57,18 @@ fn lead(context: &PageContext, row: &HealthRow) -> Markup {
     let since =
         row.tier_since.map(|day| format!(" since {}", format::date(day))).unwrap_or_default();
     let reason = format::truncate_to_chars(row.reason().trim_end_matches('.'), 120);
-    let tier = html! {
-        (tiers::label(row.tier)) (since) ": " b { (figure::prewritten(&reason)) } "."
+    let tier = match (row.override_until, row.computed_tier) {
+        (Some(until), Some(computed)) => html! {
+            (tiers::label(row.tier)) ", set by a person until " (format::date(until))
+            ". By its signals it is " (tiers::label(computed).to_lowercase()) ": "
+            b { (figure::prewritten(&reason)) } "."
+        },
+        _ => html! {
+            (tiers::label(row.tier)) (since) ": " b { (figure::prewritten(&reason)) } "."
+        },
     };
-    let change = score_change(context, row).filter(|(_, then, now)| (now - then).abs() >= 0.5);
+    // Scores are told as whole numbers.
+    let change = score_change(context, row).filter(|(_, then, now)| then.round() != now.round());
     let change = change.map(|(day, then, now)| {
         let who = format!("partner_id = {}", figure::sql_literal(&row.partner_id));
         let before = figure::of_scores_on("score", day, &who);

@@ -20,6 +20,7 @@
 //! - `site`: what a list of pages is, and what a page is rendered from
 //! - `pages`: the lists of pages, and a file for each page
 //! - `components`: the parts of pages
+//! - `comparison`: what the tiles compare their figures with
 //! - `charts`: drawings as SVG
 //! - `chart_file`: the charts of a section as a drawing of their own
 //! - `tiers`: the labels and colours of the tiers
@@ -37,6 +38,7 @@ mod action_rows;
 mod atomic_folder;
 mod chart_file;
 mod charts;
+mod comparison;
 mod components;
 mod csvw;
 mod error;
@@ -74,6 +76,7 @@ pub use action_rows::{
     GuardrailHit, PlanFacts, PlanRow, StoppedRow, UnlikeRow,
 };
 pub use chart_file::{ChartFile, chart_file};
+pub use comparison::Comparison;
 pub use error::ReportError;
 pub use health_rows::{HealthRow, HistoryRow, MoverRow, PartnerDayRow, PartnerRow, SignalRow};
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::comparison::Comparison;
 use crate::partner_list_query::PartnerListQuery;
 
 /// What a served page shows besides the report. Two readers with equal values see the same page.
@@ -30,6 +31,8 @@ pub struct LivePage {
     pub notice: Option<Notice>,
     /// Why the page shows no newer data, if that is so.
     pub outage: Option<LiveOutage>,
+    /// What the tiles compare their figures with.
+    pub comparison: Comparison,
     /// Which partners the list of partners shows.
     pub list: PartnerListQuery,
     /// The views of that list that the reader has saved, by name.

@@ -1,5 +1,6 @@
 //! What a site of pages is: its list of pages, and the input that each page is rendered from.
 
+use crate::comparison::Comparison;
 use crate::input::ReportInput;
 use crate::live_page::LivePage;
 use crate::partner_index::PartnerRows;
@@ -160,6 +161,11 @@ impl Site {
 }
 
 impl PageContext<'_> {
+    /// Returns what the tiles compare their figures with.
+    pub(crate) fn comparison(&self) -> Comparison {
+        self.live.map_or_else(Comparison::default, |live| live.comparison)
+    }
+
     /// Returns the page whose link in the navigation is the current one: the page itself, or its
     /// parent.
     pub(crate) fn current_link(&self) -> &'static PageDef {

@@ -185,6 +185,7 @@ impl LiveReports {
                 None => "the first report is being made".to_owned(),
             }));
         };
+        let view = &view.of_report();
         if *view == View::default() {
             return Ok(Arc::clone(&newest.report));
         }
@@ -254,7 +255,7 @@ fn choices(report: &Report) -> BTreeMap<String, Vec<String>> {
 
 fn key(newest: &Newest, view: &View) -> ReportKey {
     let generation = if view.is_pinned() { 0 } else { newest.generation };
-    ReportKey { generation, view: view.clone() }
+    ReportKey { generation, view: view.of_report() }
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::NaiveDate;
+use dashboards::Comparison;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The attributes of partners that a view can be restricted by.
@@ -12,6 +13,9 @@ pub const FILTERS: [&str; 5] = ["segment", "plan", "region", "manager", "integra
 
 /// The longest value of a filter, in bytes.
 const MAX_VALUE_BYTES: usize = 200;
+
+/// The names of the comparisons, for messages.
+const COMPARISONS: &str = "previous, last_year and target";
 
 /// What stands in a path without an escape.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -25,6 +29,8 @@ pub struct View {
     pub run: Option<String>,
     /// The values that attributes of partners must have, by attribute.
     pub filters: BTreeMap<&'static str, String>,
+    /// What the tiles compare their figures with. The figures do not depend on it.
+    pub comparison: Comparison,
 }
 
 impl View {
@@ -52,12 +58,17 @@ impl View {
                 "run" if value.chars().all(|c| c.is_ascii_hexdigit() || c == '-') => {
                     view.run = Some(value.to_owned());
                 }
+                "compare" => {
+                    let unknown =
+                        || format!("compare \"{value}\" is unknown; there are {COMPARISONS}");
+                    view.comparison = Comparison::parse(value).ok_or_else(unknown)?;
+                }
                 "run" => return Err(format!("run \"{value}\" is no number and no id of a run")),
                 _ => {
                     let known = FILTERS.into_iter().find(|filter| *filter == name);
                     let unknown = || {
                         format!(
-                            "\"{name}\" restricts nothing; there are as_of, run, {}",
+                            "\"{name}\" restricts nothing; there are as_of, run, compare, {}",
                             FILTERS.join(", ")
                         )
                     };
@@ -104,7 +115,15 @@ impl View {
         for (name, value) in &self.filters {
             add(name, value);
         }
+        if self.comparison != Comparison::default() {
+            add("compare", self.comparison.name());
+        }
         segment
+    }
+
+    /// Returns the view of the report, without what only changes how a page shows it.
+    pub(crate) fn of_report(&self) -> Self {
+        Self { comparison: Comparison::default(), ..self.clone() }
     }
 
     /// Returns the path of a page of this view.
@@ -154,6 +173,8 @@ mod tests {
         );
         check(&[("plan", ""), ("region", "EU")], "region=EU");
         check(&[("run", "17")], "run=17");
+        check(&[("compare", "target"), ("plan", "scale")], "plan=scale&compare=target");
+        check(&[("compare", "previous")], "");
     }
 
     #[test]
@@ -166,6 +187,7 @@ mod tests {
         check("as_of", "yesterday", "is no date");
         check("colour", "red", "restricts nothing");
         check("run", "1 OR 1=1", "no number");
+        check("compare", "yesterday", "previous, last_year and target");
         check("plan", &"x".repeat(201), "more than 200 bytes");
         assert!(View::of_segment("plan=%ff").is_err());
     }

@@ -4,6 +4,7 @@ use chrono::Datelike;
 use domain::format;
 use maud::{Markup, html};
 
+use crate::comparison::Comparison;
 use crate::live_page::LivePage;
 use crate::site::PageContext;
 
@@ -16,7 +17,8 @@ const VALUE_LENGTH: usize = 40;
 /// itself, so that the choice stands in the URL.
 pub(crate) fn form(context: &PageContext, live: &LivePage) -> Markup {
     let newest = context.input.as_of;
-    let count = live.filters.len() + usize::from(live.is_day_chosen);
+    let is_compared = live.comparison != Comparison::default();
+    let count = live.filters.len() + usize::from(live.is_day_chosen) + usize::from(is_compared);
     html! {
         details.choose {
             summary { "Filter" @if count > 0 { " (" (count) ")" } }
@@ -35,9 +37,31 @@ pub(crate) fn form(context: &PageContext, live: &LivePage) -> Markup {
                         }
                     }
                 }
+                (comparison(context, live))
                 button type="submit" { "Show" }
                 @if count > 0 { a href=(live.unfiltered) { "Clear" } }
             }
+        }
+    }
+}
+
+/// The pages with tiles, which compare.
+const COMPARING: [&str; 2] = ["index.html", "service.html"];
+
+/// Returns the menu of comparisons, on other pages the one that was chosen, so that the form keeps it.
+fn comparison(context: &PageContext, live: &LivePage) -> Markup {
+    html! {
+        @if COMPARING.contains(&context.page.file) {
+            label {
+                span { "Compare with" }
+                select name="compare" {
+                    @for comparison in Comparison::ALL {
+                        option value=(comparison.name()) selected[comparison == live.comparison] { (comparison.label()) }
+                    }
+                }
+            }
+        } @else if live.comparison != Comparison::default() {
+            input type="hidden" name="compare" value=(live.comparison.name());
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Tile {
     /// `None`: the value is unknown, and the footer says why.
     pub value: Option<TileValue>,
     pub change: Option<TileChange>,
+    /// Why there is no change, if that is worth a word.
+    pub missing_change: Option<String>,
     pub target: Option<TileTarget>,
     /// The values of the sparkline.
     pub history: Vec<Option<f64>>,
@@ -89,7 +91,7 @@ fn render(tile: &Tile) -> Markup {
             p.change {
                 @match &tile.change {
                     Some(TileChange { by, base, tone }) => { span.good[*tone == Tone::Good].bad[*tone == Tone::Bad] { (by) } " " (base) }
-                    None => "\u{A0}",
+                    None => span.quiet { (tile.missing_change.as_deref().unwrap_or("\u{A0}")) },
                 }
             }
             @if let Some(target) = &tile.target {

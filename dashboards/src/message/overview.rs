@@ -1,13 +1,14 @@
 //! The headline figures as a message: those of the Overview page.
 
 use super::{Message, MessageRow, MessageScope, MessageSection};
+use crate::comparison::Comparison;
 use crate::components::tile::Tile;
 use crate::input::ReportInput;
 use crate::pages::overview_tiles;
 
 /// Returns the message with the figures of the Overview page.
 pub fn overview_message(input: &ReportInput, scope: &MessageScope<'_>) -> Message {
-    let tiles = overview_tiles(input);
+    let tiles = overview_tiles(input, Comparison::default());
     let subject = tiles.first().map_or_else(String::new, summary);
     let section = MessageSection {
         title: "Headline figures".to_owned(),

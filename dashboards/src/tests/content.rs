@@ -2,7 +2,7 @@
 
 use super::attribute;
 use crate::sample::programme;
-use crate::{ReportInput, pages};
+use crate::{Comparison, LivePage, Report, ReportInput, pages};
 
 #[test]
 fn content_is_escaped() {
@@ -51,6 +51,23 @@ fn an_empty_lake_says_what_to_do() {
 /// Returns the HTML of one page.
 fn page<'a>(pages: &'a [(String, String)], path: &str) -> &'a str {
     &pages.iter().find(|(p, _)| p == path).expect("the page").1
+}
+
+#[test]
+fn tiles_are_compared_with_what_the_reader_chooses() {
+    let mut input = programme(60, 10);
+    input.targets.active_partners = Some(1_000.0);
+    let report = Report::new(input);
+    let page = |comparison| {
+        let live = LivePage { comparison, ..LivePage::default() };
+        report.page("index.html", &live).expect("the page")
+    };
+    let [previous, last_year, target] = Comparison::ALL.map(page);
+    assert!(previous.contains("</data></span> on "), "{previous}");
+    // The sample has no year before; a goal that is not set is told too.
+    assert!(last_year.contains("No figure of "), "{last_year}");
+    assert!(target.contains("against target") && target.contains("No target"), "{target}");
+    assert_ne!(previous, target);
 }
 
 #[test]

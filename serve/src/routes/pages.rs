@@ -175,6 +175,7 @@ pub(super) fn live_page(
         as_of: Some(report.input().as_of),
         run: report.input().run.clone(),
         filters: asked.filters.clone(),
+        comparison: asked.comparison,
     };
     let filters = asked.filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
     let can_ask = reader.may(Permission::Sql);
@@ -184,6 +185,7 @@ pub(super) fn live_page(
         filters: filters.collect(),
         choices,
         is_day_chosen: asked.as_of.is_some(),
+        comparison: asked.comparison,
         permalink: pinned.path(path),
         view_segment: asked.segment(),
         unfiltered: View::default().path(path),
@@ -200,7 +202,7 @@ pub(super) fn live_page(
 
 /// Returns whether a parameter restricts the report.
 fn is_of_view(name: &str) -> bool {
-    name == "as_of" || name == "run" || FILTERS.contains(&name)
+    name == "as_of" || name == "run" || name == "compare" || FILTERS.contains(&name)
 }
 
 /// Returns the parameters of a query.

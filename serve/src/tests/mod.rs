@@ -455,6 +455,9 @@ async fn a_report_and_a_page_are_computed_once() {
             assert_eq!(site.get(path).await.status(), StatusCode::OK, "{path}");
         }
     }
+    // What the tiles compare with changes no figure of the report.
+    let compared = site.get("/view/compare=target/index.html").await;
+    assert_eq!(compared.status(), StatusCode::OK);
     assert_eq!(site.lake.views.lock().expect("a lock").len(), 2);
     let first = site.get("/index.html").await;
     let etag = header(&first, ETAG);

@@ -29,7 +29,7 @@ pub(crate) fn page(context: &PageContext) -> String {
     let input = context.input;
     let page = Page { facts: Some(held_back_notices(input)), ..Page::new(context, lead(input)) };
     let sections = html! {
-        (tiles::row(input))
+        (tiles::row(input, context.comparison()))
         (grid(&[
             growth_by_month::section(&page, 7, (663.0, 392.0)),
             attention_section(&page),

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use domain::format;
 use maud::{Markup, html};
 
+use crate::comparison::Comparison;
 use crate::components::cohorts::{SMALL_COHORT, mature_cohorts, matures_on};
 use crate::components::figure::{self, Figure};
 use crate::components::tile::{
@@ -18,19 +19,19 @@ use crate::months;
 const SPARK_PERIODS: usize = 8;
 
 /// Returns the six tiles in a row.
-pub(super) fn row(input: &ReportInput) -> Markup {
-    row_of_tiles(&all(input))
+pub(super) fn row(input: &ReportInput, comparison: Comparison) -> Markup {
+    row_of_tiles(&all(input, comparison))
 }
 
 /// Returns the six tiles.
-pub(crate) fn all(input: &ReportInput) -> Vec<Tile> {
+pub(crate) fn all(input: &ReportInput, comparison: Comparison) -> Vec<Tile> {
     let mut tiles = vec![
-        active(input),
-        gross(input),
-        paying(input),
-        churn(input),
-        activation(input),
-        first_call(input),
+        active(input, comparison),
+        gross(input, comparison),
+        paying(input, comparison),
+        churn(input, comparison),
+        activation(input, comparison),
+        first_call(input, comparison),
     ];
     if input.is_empty() {
         tiles.iter_mut().for_each(|tile| tile.footer = html! { "No data yet" });
@@ -58,9 +59,8 @@ fn shown_from(month: NaiveDate) -> String {
     format!("{} shown from {}", format::month(month), format::date(months::next_month(month)))
 }
 
-fn on(month: NaiveDate) -> String {
-    format!("on {}", format::month(month))
-}
+/// What stands behind a change from the goal.
+const ON_TARGET: &str = "against target";
 
 /// A column of a metric that counts partners by month.
 struct PartnerCount {
@@ -74,25 +74,14 @@ struct PartnerCount {
 /// A month, its count, and whether the month is complete.
 type MonthCount = (NaiveDate, i64, bool);
 
-fn count_tile(input: &ReportInput, of: &PartnerCount, goal: Option<f64>) -> Tile {
-    let (now, before) = last_two(&of.rows, |row| row.2);
-    // Months without a row are missing, so the row before may belong to an earlier month.
-    let is_next =
-        |(now, before): &(&MonthCount, &MonthCount)| months::next_month(before.0) == now.0;
-    let change = now.zip(before).filter(is_next).map(|(now, before)| {
-        let by = now.1 - before.1;
-        let query = figure::between_months(
-            &format!("a.{0} - b.{0}", of.column),
-            of.metric,
-            now.0,
-            before.0,
-        );
-        TileChange {
-            by: Figure::new(format::signed_integer(by), by, query),
-            base: on(before.0),
-            tone: tone(by as f64, true),
-        }
-    });
+fn count_tile(
+    input: &ReportInput,
+    of: &PartnerCount,
+    goal: Option<f64>,
+    comparison: Comparison,
+) -> Tile {
+    let now = of.rows.iter().rev().find(|row| row.2);
+    let change = now.and_then(|now| count_change(of, now, goal, comparison));
     let current = of.rows.last().filter(|row| !row.2);
     let query = |month| figure::of_month(of.column, of.metric, month);
     Tile {
@@ -105,6 +94,7 @@ fn count_tile(input: &ReportInput, of: &PartnerCount, goal: Option<f64>) -> Tile
             query: query(row.0),
         }),
         change,
+        missing_change: comparison.missing(now.map(|row| row.0)),
         target: TileTarget::of(goal, now.map(|row| row.1 as f64), true, |goal| {
             format::thousands(goal.round() as i64)
         }),
@@ -113,33 +103,73 @@ fn count_tile(input: &ReportInput, of: &PartnerCount, goal: Option<f64>) -> Tile
     }
 }
 
-fn active(input: &ReportInput) -> Tile {
+/// Returns the change of a count.
+fn count_change(
+    of: &PartnerCount,
+    now: &MonthCount,
+    goal: Option<f64>,
+    comparison: Comparison,
+) -> Option<TileChange> {
+    let (by, base, query) = match comparison {
+        Comparison::Target => {
+            let goal = goal?.round() as i64;
+            let query = figure::of_month(&format!("{} - {goal}", of.column), of.metric, now.0);
+            (now.1 - goal, ON_TARGET.to_owned(), query)
+        }
+        _ => {
+            let before = comparison.base(&of.rows, now.0, |row| row.0)?;
+            let what = format!("a.{0} - b.{0}", of.column);
+            let query = figure::between_months(&what, of.metric, now.0, before.0);
+            (now.1 - before.1, comparison.on(before.0), query)
+        }
+    };
+    let tone = tone(by as f64, true);
+    Some(TileChange { by: Figure::new(format::signed_integer(by), by, query), base, tone })
+}
+
+fn active(input: &ReportInput, comparison: Comparison) -> Tile {
     let rows = input.growth.iter().map(|r| (r.month, r.active, r.complete)).collect();
     let (metric, column) = ("growth", "active");
     let of = PartnerCount { label: "Active partners", metric, column, rows };
-    count_tile(input, &of, input.targets.active_partners)
+    count_tile(input, &of, input.targets.active_partners, comparison)
 }
 
-fn paying(input: &ReportInput) -> Tile {
+fn paying(input: &ReportInput, comparison: Comparison) -> Tile {
     let of = |r: &RevenueSummaryRow| (r.month, r.paying_partners, r.complete);
     let rows = input.revenue_summary.iter().map(of).collect();
     let (metric, column) = ("revenue_summary", "paying_partners");
     let of = PartnerCount { label: "Paying partners", metric, column, rows };
-    count_tile(input, &of, input.targets.paying_partners)
+    count_tile(input, &of, input.targets.paying_partners, comparison)
 }
 
-fn gross(input: &ReportInput) -> Tile {
-    let (now, before) = input.last_revenue();
-    let change = now.zip(before).filter(|(_, b)| b.gross > 0.0).map(|(now, before)| {
-        let by = now.gross / before.gross - 1.0;
-        let ratio = "CAST(a.gross AS DOUBLE) / CAST(b.gross AS DOUBLE) - 1";
-        let query = figure::between_months(ratio, "revenue_summary", now.month, before.month);
-        TileChange {
-            by: Figure::new(format::signed_percent(by), by, query),
-            base: on(before.month),
-            tone: tone(by, true),
+/// Returns the change of gross revenue as a share of what it is compared with.
+fn gross_change(
+    input: &ReportInput,
+    now: &RevenueSummaryRow,
+    comparison: Comparison,
+) -> Option<TileChange> {
+    const METRIC: &str = "revenue_summary";
+    let (before, base, query) = match comparison {
+        Comparison::Target => {
+            let goal = input.targets.gross_revenue?;
+            let ratio = format!("CAST(gross AS DOUBLE) / {goal} - 1");
+            (goal, ON_TARGET.to_owned(), figure::of_month(&ratio, METRIC, now.month))
         }
-    });
+        _ => {
+            let before = comparison.base(&input.revenue_summary, now.month, |row| row.month)?;
+            let ratio = "CAST(a.gross AS DOUBLE) / CAST(b.gross AS DOUBLE) - 1";
+            let query = figure::between_months(ratio, METRIC, now.month, before.month);
+            (before.gross, comparison.on(before.month), query)
+        }
+    };
+    let by = (before > 0.0).then(|| now.gross / before - 1.0)?;
+    let tone = tone(by, true);
+    Some(TileChange { by: Figure::new(format::signed_percent(by), by, query), base, tone })
+}
+
+fn gross(input: &ReportInput, comparison: Comparison) -> Tile {
+    let (now, _) = input.last_revenue();
+    let change = now.and_then(|now| gross_change(input, now, comparison));
     let current = input.revenue_summary.last().filter(|row| !row.complete);
     let query = |month| figure::of_month("gross", "revenue_summary", month);
     let current = current.map(|row| Figure::money(row.gross, &input.currency, query(row.month)));
@@ -152,6 +182,7 @@ fn gross(input: &ReportInput) -> Tile {
             TileValue { number, unit: unit.to_owned(), exact, query }
         }),
         change,
+        missing_change: comparison.missing(now.map(|row| row.month)),
         target: TileTarget::of(
             input.targets.gross_revenue,
             now.map(|row| row.gross),
@@ -165,20 +196,29 @@ fn gross(input: &ReportInput) -> Tile {
     }
 }
 
-fn churn(input: &ReportInput) -> Tile {
-    let (now, before) = input.last_growth();
+fn churn(input: &ReportInput, comparison: Comparison) -> Tile {
+    let (now, _) = input.last_growth();
     let rate = now.and_then(|row| Some((row.churn_rate?, row.month)));
-    let change = rate.zip(before.and_then(|row| Some((row.churn_rate?, row.month))));
+    let change = rate.and_then(|(rate, month)| match comparison {
+        Comparison::Target => {
+            let goal = input.targets.churn_rate?;
+            let query = figure::of_month(&format!("churn_rate - {goal}"), "growth", month);
+            Some(points(rate - goal, ON_TARGET, query, false))
+        }
+        _ => {
+            let before = comparison.base(&input.growth, month, |row| row.month)?;
+            let what = "a.churn_rate - b.churn_rate";
+            let query = figure::between_months(what, "growth", month, before.month);
+            Some(points(rate - before.churn_rate?, &comparison.on(before.month), query, false))
+        }
+    });
     Tile {
         label: "Churn rate",
         period: now.map_or_else(String::new, |row| format::month(row.month)),
         value: rate
             .map(|(r, month)| percent_value(r, figure::of_month("churn_rate", "growth", month))),
-        change: change.map(|((now, month), (before, then))| {
-            let query =
-                figure::between_months("a.churn_rate - b.churn_rate", "growth", month, then);
-            points(now - before, &on(then), query, false)
-        }),
+        change,
+        missing_change: comparison.missing(now.map(|row| row.month)),
         target: TileTarget::of(
             input.targets.churn_rate,
             rate.map(|(rate, _)| rate),
@@ -198,9 +238,44 @@ fn cohort_difference(column: &str, metric: &str, a: NaiveDate, b: NaiveDate) -> 
     )
 }
 
-fn activation(input: &ReportInput) -> Tile {
+/// Returns the cohort that a cohort is compared with. Cohorts that are too small are left out, so the
+/// one before may be of an earlier month than the last.
+fn base_cohort<'a, T>(
+    cohorts: &'a [T],
+    month_of: impl Fn(&T) -> Option<NaiveDate>,
+    comparison: Comparison,
+) -> Option<&'a T> {
+    match comparison {
+        Comparison::Previous => last_two(cohorts, |_| true).1,
+        _ => {
+            let month = month_of(cohorts.last()?)?;
+            comparison.base(cohorts, month, |row| month_of(row).unwrap_or_default())
+        }
+    }
+}
+
+fn activation_change(
+    input: &ReportInput,
+    cohorts: &[&ActivationRow],
+    comparison: Comparison,
+) -> Option<TileChange> {
+    let now = cohorts.last()?;
+    let (rate, month) = (now.activation_rate?, now.cohort_month?);
+    if comparison == Comparison::Target {
+        let goal = input.targets.activation_rate?;
+        let what = format!("activation_rate - {goal}");
+        let query = figure::of_cohort(&what, "activation", Some(month));
+        return Some(points(rate - goal, ON_TARGET, query, true));
+    }
+    let before = base_cohort(cohorts, |row| row.cohort_month, comparison)?;
+    let (before, then) = (before.activation_rate?, before.cohort_month?);
+    let query = cohort_difference("activation_rate", "activation", month, then);
+    Some(points(rate - before, &comparison.on(then), query, true))
+}
+
+fn activation(input: &ReportInput, comparison: Comparison) -> Tile {
     let cohorts = mature_cohorts(&input.activation);
-    let (now, before) = last_two(&cohorts, |_| true);
+    let now = cohorts.last();
     let of = |row: &&ActivationRow| Some((row.activation_rate?, row.cohort_month?));
     let rate = now.and_then(of);
     let next = input.activation.iter().find(|row| !row.mature && row.cohort_month.is_some());
@@ -213,10 +288,8 @@ fn activation(input: &ReportInput) -> Tile {
         value: rate.map(|(rate, month)| {
             percent_value(rate, figure::of_cohort("activation_rate", "activation", Some(month)))
         }),
-        change: rate.zip(before.and_then(of)).map(|((now, month), (before, then))| {
-            let query = cohort_difference("activation_rate", "activation", month, then);
-            points(now - before, &on(then), query, true)
-        }),
+        change: activation_change(input, &cohorts, comparison),
+        missing_change: comparison.missing(now.and_then(|row| row.cohort_month)),
         target: TileTarget::of(
             input.targets.activation_rate,
             rate.map(|(rate, _)| rate),
@@ -236,7 +309,7 @@ fn no_large_cohort() -> Markup {
     html! { "No whole cohort of " (SMALL_COHORT) " yet" }
 }
 
-fn first_call(input: &ReportInput) -> Tile {
+fn first_call(input: &ReportInput, comparison: Comparison) -> Tile {
     let months: Vec<_> =
         mature_cohorts(&input.activation).iter().filter_map(|r| r.cohort_month).collect();
     let rows: Vec<_> = input
@@ -244,7 +317,8 @@ fn first_call(input: &ReportInput) -> Tile {
         .iter()
         .filter(|row| row.cohort_month.is_some_and(|month| months.contains(&month)))
         .collect();
-    let (now, before) = last_two(&rows, |_| true);
+    let now = rows.last();
+    let before = base_cohort(&rows, |row| row.cohort_month, comparison);
     let of = |row: &&TimeToFirstCallRow| Some((row.median_seconds?, row.cohort_month?));
     let median = now.and_then(of);
     let young = input.time_to_first_call.iter().rev().find(|row| {
@@ -262,7 +336,8 @@ fn first_call(input: &ReportInput) -> Tile {
             let (exact, query) = (seconds.to_string(), query(month));
             TileValue { number, unit: unit.to_owned(), exact, query }
         }),
-        change: median.zip(before.and_then(of)).map(duration_change),
+        change: median.zip(before.and_then(of)).map(|both| duration_change(both, comparison)),
+        missing_change: comparison.missing(now.and_then(|row| row.cohort_month)),
         target: None,
         history: spark_values(rows.iter().map(|r| r.median_seconds)),
         footer: match (now, median) {
@@ -277,6 +352,7 @@ fn first_call(input: &ReportInput) -> Tile {
 /// newer first.
 fn duration_change(
     ((now, month), (before, then)): ((f64, NaiveDate), (f64, NaiveDate)),
+    comparison: Comparison,
 ) -> TileChange {
     let by = now - before;
     let tone = tone(by, false);
@@ -287,6 +363,6 @@ fn duration_change(
     };
     let shown = format!("{sign}{}", format::duration(by.abs()));
     let query = cohort_difference("median_seconds", "time_to_first_call", month, then);
-    let base = format!("{}{}", on(then), better_or_worse(tone));
+    let base = format!("{}{}", comparison.on(then), better_or_worse(tone));
     TileChange { by: Figure::new(shown, by, query), base, tone }
 }

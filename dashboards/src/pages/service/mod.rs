@@ -30,7 +30,7 @@ pub(crate) fn page(context: &PageContext) -> String {
     let input = context.input;
     let page = Page::new(context, lead(input));
     let sections = html! {
-        (tiles::all(input))
+        (tiles::all(input, context.comparison()))
         (grid(&[traffic::programme_section(&page)]))
         (grid(&[products::products_section(&page), products::versions_section(&page)]))
         (grid(&[endpoints::section(&page)]))

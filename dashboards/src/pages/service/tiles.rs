@@ -1,17 +1,16 @@
 //! The tiles of the Service page: the last complete month, and its change.
 
-use chrono::NaiveDate;
 use domain::format;
 use maud::{Markup, html};
 
 use super::{MonthTotal, THEIRS};
 use crate::charts::last;
+use crate::comparison::Comparison;
 use crate::components::figure::{self, Figure};
 use crate::components::tile::{
     Tile, TileChange, TileValue, Tone, percent_value, points, row_of_tiles,
 };
 use crate::input::ReportInput;
-use crate::months;
 
 /// The number of periods in a sparkline.
 const SPARK_PERIODS: usize = 8;
@@ -57,25 +56,21 @@ const RATES: [Rate; 4] = [
 ];
 
 /// Returns the tiles.
-pub(super) fn all(input: &ReportInput) -> Markup {
+pub(super) fn all(input: &ReportInput, comparison: Comparison) -> Markup {
     let totals = MonthTotal::complete(input);
-    let mut tiles = vec![calls(&totals)];
-    tiles.extend(RATES.iter().map(|rate| rate_tile(rate, &totals)));
+    let mut tiles = vec![calls(&totals, comparison)];
+    tiles.extend(RATES.iter().map(|rate| rate_tile(rate, &totals, comparison)));
     tiles.push(promises(input));
     row_of_tiles(&tiles)
 }
 
-/// Returns the last month, and the one before it if that has calls.
-fn last_two(totals: &[MonthTotal]) -> (Option<&MonthTotal>, Option<&MonthTotal>) {
+/// Returns the last month, and the one that it is compared with if that has calls.
+fn compared_months(
+    totals: &[MonthTotal],
+    comparison: Comparison,
+) -> (Option<&MonthTotal>, Option<&MonthTotal>) {
     let now = totals.last();
-    let before = totals.iter().rev().nth(1);
-    let is_next =
-        |before: &&MonthTotal| now.is_some_and(|now| months::next_month(before.month) == now.month);
-    (now, before.filter(is_next))
-}
-
-fn on(month: NaiveDate) -> String {
-    format!("on {}", format::month(month))
+    (now, now.and_then(|now| comparison.base(totals, now.month, |total| total.month)))
 }
 
 /// Returns the query that compares an aggregate of two months, named `a.v` and `b.v`.
@@ -84,13 +79,13 @@ fn compared(what: &str, sql: &str, now: &MonthTotal, before: &MonthTotal) -> Str
     format!("SELECT {what} FROM ({a}) a, ({b}) b")
 }
 
-fn calls(totals: &[MonthTotal]) -> Tile {
-    let (now, before) = last_two(totals);
+fn calls(totals: &[MonthTotal], comparison: Comparison) -> Tile {
+    let (now, before) = compared_months(totals, comparison);
     let change = now.zip(before).filter(|(_, b)| b.calls > 0).map(|(now, before)| {
         let by = now.calls as f64 / before.calls as f64 - 1.0;
         let query = compared("CAST(a.v AS DOUBLE) / b.v - 1", "sum(calls)", now, before);
         let by = Figure::new(format::signed_percent(by), by, query);
-        TileChange { by, base: on(before.month), tone: Tone::Neutral }
+        TileChange { by, base: comparison.on(before.month), tone: Tone::Neutral }
     });
     let history: Vec<Option<f64>> = totals.iter().map(|t| Some(t.calls as f64)).collect();
     Tile {
@@ -102,6 +97,7 @@ fn calls(totals: &[MonthTotal]) -> Tile {
             TileValue { number, unit: unit.to_owned(), exact, query }
         }),
         change,
+        missing_change: comparison.missing(now.map(|now| now.month)),
         target: None,
         history: last(&history, SPARK_PERIODS).to_vec(),
         footer: footer(now, "Of all partners"),
@@ -118,8 +114,8 @@ fn shortened(n: i64) -> (String, &'static str) {
     }
 }
 
-fn rate_tile(rate: &Rate, totals: &[MonthTotal]) -> Tile {
-    let (now, before) = last_two(totals);
+fn rate_tile(rate: &Rate, totals: &[MonthTotal], comparison: Comparison) -> Tile {
+    let (now, before) = compared_months(totals, comparison);
     let history: Vec<Option<f64>> = totals.iter().map(|total| Some((rate.of)(total))).collect();
     Tile {
         label: rate.label,
@@ -128,8 +124,9 @@ fn rate_tile(rate: &Rate, totals: &[MonthTotal]) -> Tile {
         change: now.zip(before).map(|(now, before)| {
             let by = (rate.of)(now) - (rate.of)(before);
             let query = compared("a.v - b.v", rate.sql, now, before);
-            points(by, &on(before.month), query, rate.up_is_good)
+            points(by, &comparison.on(before.month), query, rate.up_is_good)
         }),
+        missing_change: comparison.missing(now.map(|now| now.month)),
         target: None,
         history: last(&history, SPARK_PERIODS).to_vec(),
         footer: footer(now, rate.footer),
@@ -154,6 +151,7 @@ fn promises(input: &ReportInput) -> Tile {
             percent_value(now.kept_share(), figure::of_month(what, "sla_breaches", now.month))
         }),
         change: None,
+        missing_change: None,
         target: None,
         history: last(&history, SPARK_PERIODS).to_vec(),
         footer: html! {

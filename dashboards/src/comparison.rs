@@ -45,12 +45,12 @@ impl Comparison {
 
     /// Returns the row of the month that a month is compared with. Months without a row are missing,
     /// so the row before may belong to an earlier month. A target has no month.
-    pub(crate) fn base<'a, T>(
+    pub(crate) fn base<T>(
         self,
-        rows: &'a [T],
+        rows: &[T],
         month: NaiveDate,
         month_of: impl Fn(&T) -> NaiveDate,
-    ) -> Option<&'a T> {
+    ) -> Option<&T> {
         let is_base = |then: NaiveDate| match self {
             Self::Previous => months::next_month(then) == month,
             Self::LastYear => then.checked_add_months(Months::new(12)) == Some(month),

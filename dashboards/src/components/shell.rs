@@ -282,7 +282,7 @@ impl<'a> Page<'a> {
         let live = live.filter(|_| body.0.contains("<svg role=\"img\""));
         html! {
             @if let Some(live) = live {
-                p.note {
+                p.note.drawing {
                     "The drawing as " a href={ "?chart=" (section.id) "&as=svg" } { "SVG" }
                     @if live.can_print { " or " a href={ "?chart=" (section.id) "&as=png" } { "PNG" } }
                 }

@@ -240,11 +240,11 @@ fn cohort_difference(column: &str, metric: &str, a: NaiveDate, b: NaiveDate) -> 
 
 /// Returns the cohort that a cohort is compared with. Cohorts that are too small are left out, so the
 /// one before may be of an earlier month than the last.
-fn base_cohort<'a, T>(
-    cohorts: &'a [T],
+fn base_cohort<T>(
+    cohorts: &[T],
     month_of: impl Fn(&T) -> Option<NaiveDate>,
     comparison: Comparison,
-) -> Option<&'a T> {
+) -> Option<&T> {
     match comparison {
         Comparison::Previous => last_two(cohorts, |_| true).1,
         _ => {

@@ -177,16 +177,22 @@ impl BarLayout<'_> {
         }
     }
 
-    /// Writes the labels of the layers beside the last bar, each at the middle of its layer.
+    /// Writes the labels of the layers beside the last bar, each at the middle of its layer. A layer
+    /// that no bar has needs no label.
     fn layer_labels(&self, pen: &mut Pen) {
-        let Some(last) = self.chart.bars.last() else { return };
+        let bars = self.chart.bars;
+        let Some(last) = bars.last() else { return };
         let mut base = 0.0;
         let mut named: Vec<(&BarLayer, f64)> = Vec::new();
-        for (part, layer) in last.layer_values.iter().zip(self.chart.layers) {
-            named.push((layer, self.y.px(base + part / 2.0)));
+        for (i, (part, layer)) in last.layer_values.iter().zip(self.chart.layers).enumerate() {
+            let is_drawn = |bar: &Bar| bar.layer_values.get(i).is_some_and(|part| *part > 0.0);
+            if bars.iter().any(is_drawn) {
+                named.push((layer, self.y.px(base + part / 2.0)));
+            }
             base += part;
         }
-        if let Some(layer) = &self.chart.below {
+        let has_below = bars.iter().any(|bar| bar.below > 0.0);
+        if let Some(layer) = self.chart.below.as_ref().filter(|_| has_below) {
             named.push((layer, self.y.px(-last.below / 2.0).max(self.y.px(0.0) + 9.0)));
         }
         let ys: Vec<f64> = named.iter().map(|(_, y)| *y).collect();

@@ -170,8 +170,12 @@ fn calls_chart(marks: &[Mark], days: &[Option<&PartnerDayRow>], from: NaiveDate)
         }
     };
     let day = from + Days::new(DAYS - 1);
-    let usual = short_count(usual);
-    let base = format!("against {usual} usual on a {}", day.format("%A"));
+    let base = match usual {
+        usual if usual > 0.0 => {
+            format!("against {} usual on a {}", short_count(usual), day.format("%A"))
+        }
+        _ => format!("on {}, with nothing usual yet", format::date(day)),
+    };
     let chart = DailyChart { from, values: &values, axis: &axis, role: SERIES, gap_label: "" };
     let svg =
         daily_chart(&ChartFrame { size: SIZE, title: "Calls by day", desc: &base, marks }, chart);

@@ -99,10 +99,13 @@ fn spooled_standard_input_is_removed_on_sigterm() {
     let mut child = command.spawn().expect("the program can be run");
     let spooled = || crate::support::files::all_files(&temporary).len() > 1;
     wait_until("a file for standard input", TIMEOUT, spooled);
+    // Waiting for the child would close its standard input, and it might end by itself.
+    let input = child.stdin.take();
     let id = child.id().to_string();
     let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be run");
     assert!(sent.success());
     assert_eq!(child.wait().expect("our own process").code(), Some(143));
+    drop(input);
     assert_eq!(count_entries(&temporary), 0);
 }
 

@@ -67,8 +67,10 @@ pub(super) fn run(shell: &mut Shell<'_>, runtime: &Runtime) -> anyhow::Result<()
 fn run_line(shell: &mut Shell<'_>, text: &str, runtime: &Runtime) -> anyhow::Result<Flow> {
     let result = runtime.block_on(async {
         tokio::select! {
-            result = shell.run(parse_script(text), "your query") => Some(result),
+            // The first to be polled, so that Ctrl-C is listened for before anything runs.
+            biased;
             _ = tokio::signal::ctrl_c() => None,
+            result = shell.run(parse_script(text), "your query") => Some(result),
         }
     });
     match result {

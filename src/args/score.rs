@@ -297,6 +297,9 @@ pub(crate) struct BenchScoreArgs {
     /// Measure the scoring queries instead, on a simulated lake of 20,000 partners and 180 days
     #[arg(long, conflicts_with = "partners")]
     pub(crate) queries: bool,
+    /// How many days the queries evaluate at once
+    #[arg(long, requires = "queries", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=31))]
+    pub(crate) days: u32,
     /// What draws the partners
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

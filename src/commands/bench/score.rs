@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use domain::{AsOf, Day, thousands};
+use domain::{AsOf, Day, counted, thousands};
 use fixtures::WorldOptions;
 use polars::prelude::{ChunkAgg, Column, DataFrame, DataType, SortOptions};
 use scoring::{
@@ -69,10 +69,10 @@ pub(crate) fn score(
     quiet: bool,
 ) -> anyhow::Result<()> {
     if options.queries {
-        let costs = runtime.block_on(query_costs(options.seed, quiet))?;
+        let costs = runtime.block_on(query_costs(options, quiet))?;
         return match options.format {
             ReportFormat::Json => print_verbatim(&serde_json::to_string_pretty(&costs)?),
-            ReportFormat::Table => print_queries(&costs),
+            ReportFormat::Table => print_queries(&costs, options.days),
         };
     }
     let spinner = Spinner::start("bench", quiet);
@@ -191,14 +191,14 @@ fn print_score(report: &ScoreReport) -> anyhow::Result<()> {
     })
 }
 
-/// Measures each scoring query on a simulated lake, for its last day.
-async fn query_costs(seed: u64, quiet: bool) -> anyhow::Result<Vec<QueryCost>> {
+/// Measures each scoring query on a simulated lake, for its last days.
+async fn query_costs(options: &BenchScoreArgs, quiet: bool) -> anyhow::Result<Vec<QueryCost>> {
     let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(scratch_folder::folder()?)?;
-    let mut options = WorldOptions::new(seed, LAKE_PARTNERS, LAKE_EVENTS, DAY);
-    options.days = LAKE_DAYS;
+    let mut world = WorldOptions::new(options.seed, LAKE_PARTNERS, LAKE_EVENTS, DAY);
+    world.days = LAKE_DAYS;
     let spinner = Spinner::start("bench", quiet);
     spinner.set_message("simulates a lake".to_owned());
-    let world = fixtures::world(options).map_err(|e| usage_error(e.to_string()))?;
+    let world = fixtures::world(world).map_err(|e| usage_error(e.to_string()))?;
     fixtures::write_ndjson(&world, folder.path(), &mut |_| {})?;
     drop(spinner);
     let (project, _lake) = load_events(folder.path(), quiet).await?;
@@ -206,8 +206,9 @@ async fn query_costs(seed: u64, quiet: bool) -> anyhow::Result<Vec<QueryCost>> {
     let session = project.session(as_of).await?;
     let spinner = Spinner::start("bench", quiet);
     let (read, _) = measured_query(&session, "production_day").await?;
-    let evaluated =
-        EvaluatedDays::open(&project, &session, AsOf::of_day(as_of.day()), &[as_of.day()]).await?;
+    let last = as_of.day();
+    let days: Vec<Day> = (0..options.days as i32).rev().map(|back| last.plus(-back)).collect();
+    let evaluated = EvaluatedDays::open(&project, &session, AsOf::of_day(last), &days).await?;
     let mut costs = Vec::new();
     for query in evaluation_queries() {
         spinner.set_message(query.to_owned());
@@ -224,7 +225,7 @@ async fn measured_query(session: &transform::Session, name: &str) -> anyhow::Res
     Ok((began.elapsed().as_secs_f64(), rows))
 }
 
-fn print_queries(costs: &[QueryCost]) -> anyhow::Result<()> {
+fn print_queries(costs: &[QueryCost], days: u32) -> anyhow::Result<()> {
     let mut table = Table::new(["query", "rows", "s", "times reading all calls once"], &[1, 2, 3]);
     for cost in costs {
         table.row([
@@ -238,7 +239,8 @@ fn print_queries(costs: &[QueryCost]) -> anyhow::Result<()> {
     table.row(["all", "", &format!("{all:.2}"), ""]);
     print_table(&table)?;
     print_line(&format!(
-        "{} partners, {LAKE_DAYS} days; what queries share is computed by the first that needs it",
-        thousands(u64::from(LAKE_PARTNERS))
+        "{} partners, {LAKE_DAYS} days, the last {} evaluated; what queries share is computed by the first that needs it",
+        thousands(u64::from(LAKE_PARTNERS)),
+        counted(days as usize, "day")
     ))
 }

@@ -8,7 +8,9 @@ use domain::Stream;
 use crate::support::kafka_broker::KafkaBroker;
 use crate::support::kafka_project::{OTHER_STREAMS_OFF, produce_records, project_with_topics};
 use crate::support::metric_files::{assert_same_metrics, without_data_quality};
-use crate::support::program::{Project, RunningProgram, count_entries, wait_until};
+use crate::support::program::{
+    Project, RunningProgram, count_entries, rapport_command, run, wait_until,
+};
 use crate::support::simulated_world::{
     SimulatedWorld, WorldSize, expected_counts, ndjson, raw_table_folder,
 };
@@ -227,4 +229,23 @@ fn a_running_worker_rejects_events_of_a_sealed_day() {
     assert_eq!(project.query_rows(rejected), ["out_of_range"]);
     assert_eq!(all(), left + 1);
     project.run_ok(&["lake", "verify"]);
+}
+
+#[test]
+fn the_benchmark_of_commits_measures_every_worker_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().display().to_string();
+    let mut command = rapport_command();
+    command.args(["bench", "commits", "--workers", "1,3", "--seconds", "1", "--format", "json"]);
+    command.args(["--quiet", "--lake", &root]).current_dir(folder.path());
+    let output = run(command).expect_success().stdout_text();
+    let report: serde_json::Value = serde_json::from_str(&output).expect("JSON");
+    let rounds = report["rounds"].as_array().expect("rounds");
+    let workers: Vec<u64> = rounds.iter().filter_map(|round| round["workers"].as_u64()).collect();
+    assert_eq!(workers, [1, 3]);
+    for round in rounds {
+        assert!(round["fairness"].as_f64() > Some(0.0), "no worker is left behind: {round}");
+        assert!(round["ratio"].as_f64() > Some(0.0), "{round}");
+    }
+    assert_eq!(count_entries(folder.path()), 0);
 }

@@ -6,6 +6,9 @@
 //! snapshot, and never compares versions. So this module does the check, and the library's retries
 //! are not used.
 
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
 use deltalake::logstore::LogStoreRef;
 
 use crate::error::LakeError;
@@ -48,6 +51,21 @@ pub enum AppendOutcome {
     /// records were read, or some of the records are of a day that was sealed meanwhile. They are
     /// to be read again.
     PositionsMoved(Vec<PartitionId>),
+}
+
+/// The first and the longest pause of a worker after another one has committed first.
+const MIN_PAUSE: Duration = Duration::from_millis(2);
+const MAX_PAUSE: Duration = Duration::from_millis(500);
+
+/// Returns pauses that grow and differ from worker to worker, so that workers that were refused
+/// together don't try again together.
+fn contention_pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(MIN_PAUSE)
+        .with_max_delay(MAX_PAUSE)
+        .with_jitter()
+        .without_max_times()
+        .build()
 }
 
 /// Appends one worker's files to a table.
@@ -106,6 +124,7 @@ impl Appender {
         advances: &[PositionAdvance],
         files: &[PendingFile],
     ) -> Result<AppendOutcome, LakeError> {
+        let mut pauses = contention_pauses();
         loop {
             self.refresh().await?;
             let moved: Vec<PartitionId> = advances
@@ -129,8 +148,11 @@ impl Appender {
                 CommitOutcome::Committed { version } => {
                     return Ok(AppendOutcome::Committed { version });
                 }
-                // After a clean-up of the log, the positions tell whether the entry counts.
-                CommitOutcome::VersionTaken | CommitOutcome::LogCleanedUp => {}
+                CommitOutcome::VersionTaken => {
+                    tokio::time::sleep(pauses.next().unwrap_or(MAX_PAUSE)).await;
+                }
+                // The positions tell whether the entry counts.
+                CommitOutcome::LogCleanedUp => {}
             }
         }
     }

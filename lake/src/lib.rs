@@ -13,6 +13,7 @@
 //! - `log`: following a table's log, committing to it, and keeping it short
 //! - `files`: writing and reading Parquet files
 //! - `append`: the commits of ingest
+//! - `temporary`: a lake for a benchmark
 //! - `watermark`: the instant up to which events are complete
 //! - `key`: hashing credentials, and sealing dead letters
 //! - `integrity`: detecting damaged files
@@ -39,6 +40,7 @@ pub mod schema;
 mod store;
 mod table_cache;
 mod table_properties;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod watermark;
@@ -67,4 +69,5 @@ pub use maintenance::vacuum::VacuumedTable;
 pub use maintenance::verify::{IntegrityFinding, Verification};
 pub use schema::{FORMAT_VERSION, TableDef};
 pub use store::StoreOptions;
+pub use temporary::TemporaryLake;
 pub use watermark::{ALLOWED_LATENESS, watermark_of};

@@ -17,13 +17,16 @@ alarm = { type = "Boolean", description = "as in error_trend" }
 unique = ["day", "partner_id", "event_date"]
 ---*/
 SELECT
-  e.day,
-  e.partner_id,
-  e.event_date,
-  e.calls,
-  CAST(e.client_errors AS DOUBLE) / e.calls AS client_error_rate,
-  e.baseline_rate,
-  e.alarm
-FROM (SELECT DISTINCT day, partner_id FROM error_alarm_day WHERE alarm) AS a
-JOIN error_alarm_day AS e ON e.day = a.day AND e.partner_id = a.partner_id
-ORDER BY e.day, e.partner_id, e.event_date
+  day,
+  partner_id,
+  event_date,
+  calls,
+  CAST(client_errors AS DOUBLE) / calls AS client_error_rate,
+  baseline_rate,
+  alarm
+FROM (
+  SELECT *, bool_or(alarm) OVER (PARTITION BY day, partner_id) AS has_alarm
+  FROM error_alarm_day
+) AS e
+WHERE has_alarm
+ORDER BY day, partner_id, event_date

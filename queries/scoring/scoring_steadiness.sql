@@ -21,93 +21,115 @@ unique = ["day", "partner_id", "left_out"]
 sql = "SELECT * FROM this WHERE active_days > 28 OR expected_days < 0 OR expected_days > 28 OR baseline_days > 84 OR days_with_calls > 28 OR deviation < 0"
 ---*/
 -- Counted back from an evaluation day, a date has a week from 1 to 16 and a weekday from 1 to 7:
--- its age is 7 · (week − 1) + weekday. The baseline is weeks 5 to 16.
+-- its age is 7 · (week − 1) + weekday. The baseline of a weekday is its dates in weeks 5 to 16: the
+-- twelve dates, a week apart, up to one that is 28 + weekday days before the evaluation day. Days
+-- that follow each other share most of these, so the baseline is made once for each such last date.
 WITH
-live AS (
-  SELECT e.day, p.partner_id, CAST(p.live AS DATE) AS live_on
-  FROM evaluation_day AS e
-  JOIN partners AS p ON CAST(p.live AS DATE) < e.day
+live_partners AS (
+  SELECT partner_id, CAST(live AS DATE) AS live_on
+  FROM partners
+  WHERE live IS NOT NULL
 ),
--- An anti join, because DataFusion 55 moves `c.partner_id IS NULL` above a right join to the wrong
+live AS (
+  SELECT e.day, p.partner_id, p.live_on
+  FROM evaluation_day AS e
+  JOIN live_partners AS p ON p.live_on < e.day
+),
+last_dates AS (
+  SELECT DISTINCT e.day - CAST(28 + w.value AS INT) AS last_date
+  FROM evaluation_day AS e
+  CROSS JOIN generate_series(1, 7) AS w
+),
+baseline_dates AS (
+  SELECT l.last_date, l.last_date - CAST(7 * k.value AS INT) AS event_date
+  FROM last_dates AS l
+  CROSS JOIN generate_series(0, 11) AS k
+),
+-- Calls that arrived late are of the last 14 dates, so they are none of these.
+daily AS (
+  SELECT partner_id, event_date, sum(calls) AS calls, sum(successes) > 0 AS is_active
+  FROM usage_day
+  WHERE environment = 'production'
+    AND event_date >= (SELECT min(event_date) FROM baseline_dates)
+    AND event_date <= (SELECT max(event_date) FROM baseline_dates)
+  GROUP BY partner_id, event_date
+),
+-- Anti joins, because DataFusion 55 moves `c.partner_id IS NULL` above a right join to the wrong
 -- side of it.
-not_calm AS (
-  SELECT t.day, t.partner_id, t.event_date, t.age, t.calls, t.successes
+not_calm_daily AS (
+  SELECT d.partner_id, d.event_date, d.calls, d.is_active
   FROM calm_partner_day AS c
-  RIGHT ANTI JOIN traffic_window AS t
-    ON t.partner_id = c.partner_id AND t.event_date = c.event_date
-  WHERE t.age <= 112
+  RIGHT ANTI JOIN daily AS d ON d.partner_id = c.partner_id AND d.event_date = c.event_date
+),
+calm_baseline AS (
+  SELECT b.last_date, c.partner_id, count(*) AS days
+  FROM baseline_dates AS b
+  JOIN calm_partner_day AS c ON c.event_date = b.event_date
+  GROUP BY b.last_date, c.partner_id
+),
+-- Of the dates of the baseline since go-live, those with calls; `dates` counts the others too.
+ranked AS (
+  SELECT
+    b.last_date,
+    d.partner_id,
+    d.calls,
+    d.is_active,
+    least((b.last_date - l.live_on) / 7 + 1, 12) - coalesce(c.days, 0) AS dates,
+    row_number() OVER (
+      PARTITION BY b.last_date, d.partner_id ORDER BY d.calls DESC, d.event_date
+    ) AS place
+  FROM baseline_dates AS b
+  JOIN not_calm_daily AS d ON d.event_date = b.event_date
+  JOIN live_partners AS l ON l.partner_id = d.partner_id
+  LEFT JOIN calm_baseline AS c ON c.last_date = b.last_date AND c.partner_id = d.partner_id
+  WHERE d.event_date >= l.live_on
+),
+-- The median is that of all dates of the weekday: those without calls have the last places.
+of_last_dates AS (
+  SELECT
+    last_date,
+    partner_id,
+    CAST(count(*) FILTER (WHERE is_active) AS DOUBLE) / dates AS active_share,
+    CAST(sum(calls) FILTER (WHERE place IN ((dates + 1) / 2, dates / 2 + 1)) AS DOUBLE)
+      / (2 - dates % 2) AS median_calls
+  FROM ranked
+  GROUP BY last_date, partner_id, dates
+),
+baseline AS (
+  SELECT e.day, b.partner_id, w.value AS weekday, b.active_share, b.median_calls
+  FROM evaluation_day AS e
+  CROSS JOIN generate_series(1, 7) AS w
+  JOIN of_last_dates AS b ON b.last_date = e.day - CAST(28 + w.value AS INT)
 ),
 traffic AS (
   SELECT
     t.day,
     t.partner_id,
-    t.event_date,
     (t.age + 6) / 7 AS week,
     (t.age + 6) % 7 + 1 AS weekday,
     t.calls,
     t.successes > 0 AS is_active
   FROM live AS l
-  JOIN not_calm AS t ON t.day = l.day AND t.partner_id = l.partner_id
+  JOIN (
+    SELECT t.day, t.partner_id, t.event_date, t.age, t.calls, t.successes
+    FROM calm_partner_day AS c
+    RIGHT ANTI JOIN traffic_window AS t
+      ON t.partner_id = c.partner_id AND t.event_date = c.event_date
+    WHERE t.age <= 28
+  ) AS t ON t.day = l.day AND t.partner_id = l.partner_id
   WHERE t.event_date >= l.live_on
 ),
 calm AS (
   SELECT w.day, c.partner_id, (w.age + 6) / 7 AS week, (w.age + 6) % 7 + 1 AS weekday
   FROM evaluation_window AS w
   JOIN calm_partner_day AS c ON c.event_date = w.event_date
-  WHERE w.age <= 112
-),
-calm_baseline AS (
-  SELECT day, partner_id, weekday, count(*) AS days
-  FROM calm
-  WHERE week > 4
-  GROUP BY day, partner_id, weekday
-),
--- How many dates of the baseline since go-live a weekday has.
-weekdays AS (
-  SELECT
-    l.day,
-    l.partner_id,
-    w.value AS weekday,
-    greatest(CAST(floor((least(l.day - l.live_on, 112) - 21 - w.value) / 7.0) AS BIGINT), 0)
-      - coalesce(c.days, 0) AS dates
-  FROM generate_series(1, 7) AS w
-  CROSS JOIN live AS l
-  LEFT JOIN calm_baseline AS c
-    ON c.day = l.day AND c.partner_id = l.partner_id AND c.weekday = w.value
-),
-ranked AS (
-  SELECT
-    day,
-    partner_id,
-    weekday,
-    calls,
-    is_active,
-    row_number() OVER (
-      PARTITION BY day, partner_id, weekday ORDER BY calls DESC, event_date
-    ) AS place
-  FROM traffic
-  WHERE week > 4
-),
--- The median is that of all dates of the weekday: those without calls have the last places.
-baseline AS (
-  SELECT
-    r.day,
-    r.partner_id,
-    r.weekday,
-    CAST(count(*) FILTER (WHERE r.is_active) AS DOUBLE) / w.dates AS active_share,
-    CAST(sum(r.calls) FILTER (
-      WHERE r.place IN ((w.dates + 1) / 2, w.dates / 2 + 1)
-    ) AS DOUBLE) / (2 - w.dates % 2) AS median_calls
-  FROM weekdays AS w
-  JOIN ranked AS r
-    ON r.day = w.day AND r.partner_id = w.partner_id AND r.weekday = w.weekday
-  GROUP BY r.day, r.partner_id, r.weekday, w.dates
+  WHERE w.age <= 28
 ),
 calm_dates AS (
   SELECT c.day, c.partner_id, c.weekday, o.value AS left_out, count(*) AS days
   FROM generate_series(0, 4) AS o
   CROSS JOIN calm AS c
-  WHERE c.week <= 4 AND c.week <> o.value
+  WHERE c.week <> o.value
   GROUP BY c.day, c.partner_id, c.weekday, o.value
 ),
 expected AS (
@@ -139,7 +161,6 @@ observed AS (
   FROM baseline AS b
   RIGHT JOIN traffic AS t
     ON t.day = b.day AND t.partner_id = b.partner_id AND t.weekday = b.weekday
-  WHERE t.week <= 4
 ),
 measured AS (
   SELECT

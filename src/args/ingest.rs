@@ -180,6 +180,11 @@ pub(crate) enum BenchCommand {
         after_help = "Makes a topic rapport-bench-…, fills it with simulated calls, and reads it in turns: drained by\nlibrdkafka with nothing done to the records, and by ingest into a temporary lake. Topic and lakes\nare deleted at the end. What counts is the CPU time of this process; the broker must be another.\n\nWith --mapping each round also ingests the same events through it, and the cost of a mapped event\nis given as a multiple of a plain one's of that round. For kong-http-log they are produced once\nmore in Kong's shape, about three times as long, to a topic of their own; any other mapping reads\nthe events as they are, so a program of one dot shows what mapping costs by itself.\n\nExamples:\n  rapport bench ingest\n  rapport bench ingest --mapping kong-http-log\n  rapport bench ingest --events 1000000 --bootstrap 127.0.0.1:9092 --format json"
     )]
     Ingest(BenchIngestArgs),
+    /// Commits a second of many workers on one table, beside what the store can do
+    #[command(
+        after_help = "Workers commit positions to one table for some seconds, each with a lake of its own as processes\nhave, and a new lake each round. The floor is one writer that puts objects of the size of a log\nentry one after the other. What was made is deleted at the end.\n\nExamples:\n  rapport bench commits\n  rapport bench commits --workers 4,16 --lake s3://bucket/bench --format json"
+    )]
+    Commits(BenchCommitsArgs),
     /// Scoring's time and memory: the pure function on a million partners of one day, or the queries
     #[command(
         after_help = "The partners are made in memory from a seed. Times stand beside that of reading the same columns\nonce and that of sorting one of them, measured in the same run. The budget of a million partners is\n30 s and 4 GiB on two cores.\n\nExamples:\n  rapport bench score\n  rapport bench score --queries --format json"
@@ -190,6 +195,27 @@ pub(crate) enum BenchCommand {
         after_help = "Starts a server on the project's lake and reads its pages from the same process: each once while\nnothing is in memory, then again and again, then an address that reads nothing, which is what the\nreaders and the server take by themselves. The budget is p99 1 s cold and 100 ms cached.\n\nExamples:\n  rapport demo --partners 20000 --events 20000000 --dir big\n  rapport bench serve --config big/rapport.toml"
     )]
     Serve(BenchServeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchCommitsArgs {
+    /// How many workers commit at once, a round each
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values_t = [1, 4, 16, 64],
+        value_parser = clap::value_parser!(u16).range(1..=1_000)
+    )]
+    pub(crate) workers: Vec<u16>,
+    /// How long each round takes
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=600))]
+    pub(crate) seconds: u16,
+    /// Where the temporary lakes are: a folder, or s3://bucket/prefix, which the project's
+    /// [lake.store] and the AWS_* variables open [default: the system's folder for temporary files]
+    #[arg(long, value_name = "ROOT")]
+    pub(crate) lake: Option<String>,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
+    pub(crate) format: ReportFormat,
 }
 
 #[derive(Debug, Args)]

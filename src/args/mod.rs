@@ -29,8 +29,8 @@ pub(crate) use alerts::{
 };
 pub(crate) use deliveries::{DeliverReportsArgs, DeliveriesCommand, DeliveryLogArgs, PauseArgs};
 pub(crate) use ingest::{
-    BenchCommand, BenchIngestArgs, BenchServeArgs, DeadLettersArgs, FieldsArgs, IngestCommand,
-    IngestLoadArgs, IngestRunArgs, IngestTryArgs, MappingsArgs, ReplayArgs,
+    BenchCommand, BenchCommitsArgs, BenchIngestArgs, BenchServeArgs, DeadLettersArgs, FieldsArgs,
+    IngestCommand, IngestLoadArgs, IngestRunArgs, IngestTryArgs, MappingsArgs, ReplayArgs,
 };
 pub(crate) use lake::{EraseArgs, LakeCommand};
 pub(crate) use metrics::{

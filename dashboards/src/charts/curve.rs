@@ -10,6 +10,8 @@ use crate::theme::{GRID, INK, INK_2, INK_3, PAGE, RULE, SERIES};
 const LEFT: f64 = 50.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 42.0;
+/// The height of a label.
+const LINE: f64 = 15.0;
 
 /// Returns the cumulative shares, the largest first: item i is the share of the i + 1 largest.
 pub(crate) fn cumulative_shares(mut amounts: Vec<f64>) -> Vec<f64> {
@@ -53,16 +55,24 @@ pub(crate) fn concentration_curve(
         let mut points = vec![(x.px(0.0), y.px(0.0))];
         points.extend(shares.iter().enumerate().map(|(i, s)| (x.px(i as f64 + 1.0), y.px(*s))));
         pen.line(&points, SERIES, 1.75);
+        // The label of a low mark stays above the axis, and above the label of the mark before it.
+        let mut lowest = foot - 11.0;
         for rank in marks {
-            mark(pen, (&x, &y), shares, *rank, width);
+            lowest = mark(pen, (&x, &y), shares, *rank, (width, lowest)) - LINE;
         }
         label_diagonal(pen, (&x, &y), n);
     })
 }
 
-fn mark(pen: &mut Pen, (x, y): (&Scale, &Scale), shares: &[f64], rank: usize, width: f64) {
-    let foot = y.px(0.0);
-    let Some(share) = rank.checked_sub(1).and_then(|i| shares.get(i)) else { return };
+/// Draws a mark with its label not below `lowest`, and returns where the label is.
+fn mark(
+    pen: &mut Pen,
+    (x, y): (&Scale, &Scale),
+    shares: &[f64],
+    rank: usize,
+    (width, lowest): (f64, f64),
+) -> f64 {
+    let Some(share) = rank.checked_sub(1).and_then(|i| shares.get(i)) else { return lowest };
     let at = (x.px(rank as f64), y.px(*share));
     pen.ring(at, 4.0, SERIES, PAGE);
     let who = if rank == 1 {
@@ -74,11 +84,12 @@ fn mark(pen: &mut Pen, (x, y): (&Scale, &Scale), shares: &[f64], rank: usize, wi
     // There is room on the right of and below the curve, unless the mark is near the right edge.
     let fits = at.0 + 10.0 + width_of(&label, true) <= width - 12.0;
     if fits {
-        // The label of a low mark stays above the axis.
-        let y = (at.1 + 9.0).min(foot - 11.0);
-        pen.bold((at.0 + 11.0, y), &label, Anchor::Start, INK);
+        let label_at = (at.1 + 9.0).min(lowest);
+        pen.bold((at.0 + 11.0, label_at), &label, Anchor::Start, INK);
+        label_at
     } else {
         pen.bold((at.0 - 9.0, at.1 + 20.0), &label, Anchor::End, INK);
+        at.1 + 20.0
     }
 }
 
@@ -91,6 +102,18 @@ fn label_diagonal(pen: &mut Pen, (x, y): (&Scale, &Scale), n: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_of_low_marks_stand_above_each_other() {
+        let shares = cumulative_shares(vec![1.0; 1_400]);
+        let frame = ChartFrame { size: (365.0, 340.0), title: "Shares", desc: "", marks: &[] };
+        let chart = concentration_curve(&frame, &shares, &[1, 10], "partners");
+        let labels = chart.split("<text").filter(|text| text.contains("largest"));
+        let heights: Vec<f64> = labels
+            .filter_map(|text| text.split_once(" y=\"")?.1.split_once('"')?.0.parse().ok())
+            .collect();
+        assert!(matches!(heights[..], [one, ten] if ten <= one - LINE), "{heights:?}");
+    }
 
     #[test]
     fn shares_add_up_to_one() {

@@ -114,7 +114,9 @@ fn reason(signal: &SignalRow) -> String {
     match (signal.reason.trim(), signal.score) {
         ("", None) => "Not measured".to_owned(),
         ("", Some(_)) => format::counted(signal.n, "observation"),
-        (reason, _) => format::truncate_to_chars(reason, REASON_LENGTH),
+        (reason, _) => {
+            format::keep_percent_together(&format::truncate_to_chars(reason, REASON_LENGTH))
+        }
     }
 }
 

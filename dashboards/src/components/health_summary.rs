@@ -45,7 +45,7 @@ pub(crate) fn share_of_gross(share: Option<f64>) -> String {
 
 /// Returns a reason as a sentence of its own.
 pub(crate) fn sentence(reason: &str) -> String {
-    let text = format::capitalized(reason.trim());
+    let text = format::keep_percent_together(&format::capitalized(reason.trim()));
     if text.ends_with(['.', '…', '?']) { text } else { format!("{text}.") }
 }
 

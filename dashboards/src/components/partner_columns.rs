@@ -130,7 +130,8 @@ fn cell(cells: &Cells, column: PartnerColumn, row: &HealthRow) -> Markup {
         PartnerColumn::Manager => text(row.manager.as_deref(), "unassigned"),
         PartnerColumn::Stage => text(Some(&row.stage.to_string().replace('_', " ")), "none"),
         PartnerColumn::Reason => {
-            html! { td.why { (format::truncate_to_chars(row.reason(), REASON_LENGTH)) } }
+            let reason = format::truncate_to_chars(row.reason(), REASON_LENGTH);
+            html! { td.why { (format::keep_percent_together(&reason)) } }
         }
         PartnerColumn::Since => {
             number(html! { (row.tier_since.map_or_else(String::new, format::date)) })

@@ -252,7 +252,7 @@ fn attention_section(page: &Page) -> Markup {
 
 /// Returns a cell with a reason on one line. The page of the partner has all of it.
 fn reason_cell(reason: &str) -> Markup {
-    html! { td.why title=[clipped_text::tooltip(reason, REASON_LENGTH)] { (format::truncate_to_chars(reason, REASON_LENGTH)) } }
+    html! { td.why title=[clipped_text::tooltip(reason, REASON_LENGTH)] { (format::keep_percent_together(&format::truncate_to_chars(reason, REASON_LENGTH))) } }
 }
 
 fn score_or_none(score: Option<f64>) -> String {

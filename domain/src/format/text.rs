@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::NARROW_NO_BREAK_SPACE;
+
 /// What stands where a value is not known.
 pub const UNKNOWN: &str = "n/a";
 
@@ -42,6 +44,11 @@ pub fn truncate_to_chars(text: &str, max: usize) -> String {
     text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// Keeps each percent sign of a text on the line of its number.
+pub fn keep_percent_together(text: &str) -> String {
+    text.replace(" %", &format!("{NARROW_NO_BREAK_SPACE}%"))
+}
+
 /// Returns how many columns of a terminal a text takes: Chinese characters and emoji take two.
 pub fn display_width(text: &str) -> usize {
     text.width()
@@ -75,6 +82,7 @@ mod tests {
             "A, B and C"
         );
         assert_eq!(capitalized("élan"), "Élan");
+        assert_eq!(keep_percent_together("1.0 % → 17 %"), "1.0\u{202f}% → 17\u{202f}%");
         assert_eq!(known_or_unknown(None::<f64>, crate::format::percent), "n/a");
     }
 

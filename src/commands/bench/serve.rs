@@ -12,6 +12,7 @@ use futures::future::join_all;
 use serde::Serialize;
 use serve::{Access, EmbedSettings, LimitSettings, ServeOptions, Server};
 
+use super::latencies::Latencies;
 use crate::args::{BenchServeArgs, ReportFormat};
 use crate::commands::serve::LakeSource;
 use crate::output::{print_line, print_table, print_verbatim};
@@ -56,33 +57,6 @@ struct ServeReport {
     floor: Latencies,
     peak_bytes: u64,
     is_within_budget: bool,
-}
-
-/// How long requests took.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Latencies {
-    requests: usize,
-    per_second: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    max_ms: f64,
-}
-
-impl Latencies {
-    fn of(mut took: Vec<Duration>, all: Duration) -> Self {
-        took.sort_unstable();
-        let at = |share: f64| {
-            let index = ((took.len() as f64 * share).ceil() as usize).clamp(1, took.len().max(1));
-            took.get(index - 1).map_or(0.0, |took| took.as_secs_f64() * 1e3)
-        };
-        Self {
-            requests: took.len(),
-            per_second: took.len() as f64 / all.as_secs_f64(),
-            p50_ms: at(0.5),
-            p99_ms: at(0.99),
-            max_ms: at(1.0),
-        }
-    }
 }
 
 /// Runs the benchmark on the project's lake and prints its results.

@@ -6,7 +6,8 @@
 //! - `calendar`: calendar months
 //! - `concentration`: the Gini coefficient and the Herfindahl–Hirschman index
 //! - `survival`: Kaplan–Meier curves
-//! - `trend`: CUSUM, median absolute deviation and the Wilson interval
+//! - `median_deviation`: the median absolute deviation
+//! - `trend`: CUSUM and the Wilson interval
 //! - `trailing`: sums and deviations over the days before a row
 //! - `collect`, `scalar`: adapters from plain functions to DataFusion's aggregates and scalars
 
@@ -21,6 +22,7 @@ mod documentation;
 mod histogram;
 mod histogram_aggregate;
 mod histogram_counts;
+mod median_deviation;
 mod scalar;
 mod survival;
 #[cfg(test)]
@@ -73,7 +75,7 @@ fn aggregates() -> Vec<(FunctionDoc, AggregateUDF)> {
         (concentration::HHI, concentration::hhi()),
         (survival::KAPLAN_MEIER, survival::kaplan_meier()),
         (trend::CUSUM, trend::cusum()),
-        (trend::MEDIAN_DEVIATION, trend::median_deviation()),
+        (median_deviation::MEDIAN_DEVIATION, median_deviation::median_deviation()),
     ]
 }
 

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::expressions::Literal;
 
-use super::trend::MedianDeviation;
+use super::median_deviation::MedianDeviation;
 use crate::functions::documentation::FunctionDoc;
 
 pub(super) const TRAILING_SUM: FunctionDoc = FunctionDoc {

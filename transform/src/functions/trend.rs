@@ -1,5 +1,4 @@
-//! The functions `median_deviation`, `cusum` and `wilson_lower`, which the metric `error_trend`
-//! uses.
+//! The functions `cusum` and `wilson_lower`, which the metric `error_trend` uses.
 
 use std::sync::Arc;
 
@@ -13,15 +12,6 @@ use datafusion::logical_expr::{
 
 use super::scalar::scalar;
 use crate::functions::documentation::FunctionDoc;
-
-pub(super) const MEDIAN_DEVIATION: FunctionDoc = FunctionDoc {
-    signature: "median_deviation(Float64) → Float64",
-    description: "The median of |xᵢ − median x|, an even number's median being the mean of the middle two; 0 for fewer than seven values. Slides over a window",
-    unit: "that of the argument",
-    source: "MAD, Hampel 1974",
-    example: "SELECT median_deviation(x) FROM (VALUES (1), (2), (3), (4), (5), (6), (7)) AS t(x)",
-    example_result: "2.0",
-};
 
 pub(super) const CUSUM: FunctionDoc = FunctionDoc {
     signature: "cusum(z: Float64) OVER (… ORDER BY …) → Float64",
@@ -47,20 +37,6 @@ const Z_95: f64 = 1.959964;
 const CUSUM_SLACK: f64 = 0.5;
 /// The upper limit of the CUSUM, so that the end of an incident shows within days.
 const CUSUM_LIMIT: f64 = 10.0;
-/// The fewest values that have a median deviation; that of fewer values is 0.
-const MIN_VALUES: usize = 7;
-
-pub(super) fn median_deviation() -> AggregateUDF {
-    let state = Field::new_list("values", Field::new_list_field(DataType::Float64, true), true);
-    AggregateUDF::from(SimpleAggregateUDF::new(
-        MEDIAN_DEVIATION.name(),
-        vec![DataType::Float64],
-        DataType::Float64,
-        Volatility::Immutable,
-        Arc::new(|_| Ok(Box::new(MedianDeviation::default()))),
-        vec![Arc::new(state)],
-    ))
-}
 
 pub(super) fn cusum() -> AggregateUDF {
     AggregateUDF::from(SimpleAggregateUDF::new(
@@ -97,89 +73,6 @@ fn wilson(k: f64, n: f64) -> Option<f64> {
     Some((centre - spread) / (1.0 + z2 / n))
 }
 
-/// The values of a window, sorted, whose median absolute deviation is computed.
-#[derive(Debug, Default)]
-pub(super) struct MedianDeviation {
-    values: Vec<f64>,
-}
-
-impl MedianDeviation {
-    pub(super) fn insert(&mut self, value: f64) {
-        self.values.insert(self.index_of(value), value);
-    }
-
-    /// Removes one value, which must be present.
-    pub(super) fn remove(&mut self, value: f64) {
-        self.values.remove(self.index_of(value));
-    }
-
-    pub(super) fn median(&self) -> f64 {
-        deviation(&self.values)
-    }
-
-    /// Returns the index where a value is or belongs.
-    fn index_of(&self, value: f64) -> usize {
-        self.values.partition_point(|other| other.total_cmp(&value).is_lt())
-    }
-}
-
-impl Accumulator for MedianDeviation {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        values[0].as_primitive::<Float64Type>().iter().flatten().for_each(|x| self.insert(x));
-        Ok(())
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        states[0].as_list::<i32>().iter().flatten().try_for_each(|list| self.update_batch(&[list]))
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        values[0].as_primitive::<Float64Type>().iter().flatten().for_each(|x| self.remove(x));
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Float64(Some(self.median())))
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let values: Vec<_> = self.values.iter().map(|v| ScalarValue::Float64(Some(*v))).collect();
-        Ok(vec![ScalarValue::List(ScalarValue::new_list(&values, &DataType::Float64, true))])
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.values.capacity() * size_of::<f64>()
-    }
-}
-
-/// Returns the median absolute deviation of sorted values. The distances from the median ascend
-/// to both sides, so merging both sides gives them sorted.
-fn deviation(x: &[f64]) -> f64 {
-    if x.len() < MIN_VALUES {
-        return 0.0;
-    }
-    let middle = median(x.len(), x.iter().copied());
-    let (below, above) = x.split_at(x.partition_point(|x| x.total_cmp(&middle).is_lt()));
-    let mut below = below.iter().rev().map(|x| middle - x).peekable();
-    let mut above = above.iter().map(|x| x - middle).peekable();
-    let ascending = std::iter::from_fn(|| match (below.peek(), above.peek()) {
-        (Some(a), Some(b)) if a.total_cmp(b).is_le() => below.next(),
-        (Some(_), None) => below.next(),
-        _ => above.next(),
-    });
-    median(x.len(), ascending)
-}
-
-/// Returns the median of `count` sorted values, of which there is at least one.
-fn median(count: usize, mut ascending: impl Iterator<Item = f64>) -> f64 {
-    let lower = ascending.nth((count - 1) / 2).unwrap_or(f64::NAN);
-    if count % 2 == 1 { lower } else { (lower + ascending.next().unwrap_or(f64::NAN)) / 2.0 }
-}
-
 /// The cumulative sum up to the current row.
 #[derive(Debug)]
 struct Cusum(f64);
@@ -211,18 +104,8 @@ impl Accumulator for Cusum {
 
 #[cfg(test)]
 mod tests {
-    use super::{deviation, wilson};
+    use super::wilson;
     use crate::functions::test_queries::{check, check_error};
-
-    #[test]
-    fn deviations_are_robust() {
-        // Median 4; distances 3 2 1 0 1 2 96: median 2.
-        assert_eq!(deviation(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 100.0]), 2.0);
-        // Even: median (4 + 5)/2 = 4.5; distances .5 .5 1.5 1.5 2.5 2.5 3.5 3.5: median 2.
-        assert_eq!(deviation(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]), 2.0);
-        assert_eq!(deviation(&[1.0, 2.0, 3.0, 4.0, 5.0, 60.0]), 0.0);
-        assert_eq!(deviation(&[]), 0.0);
-    }
 
     #[test]
     fn wilson_as_published() {
@@ -247,17 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn deviations_slide() {
-        // Day 8 sees days 1–7, day 9 sees 2–7 (six, for 8 is NULL), day 10 none but 8's NULL and 9.
-        check(
-            "SELECT d, m FROM (
-               SELECT d, median_deviation(x) OVER (ORDER BY d RANGE BETWEEN 7 PRECEDING AND 1 PRECEDING) AS m
-               FROM (VALUES (1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0), (5, 5.0), (6, 6.0), (7, 100.0),
-                            (8, NULL), (9, 9.0), (16, 1.0)) AS v(d, x)) AS w
-             WHERE d >= 7 ORDER BY d",
-            &["7,0.0", "8,2.0", "9,0.0", "16,0.0"],
-        )
-        .await;
+    async fn a_missing_argument_is_an_error() {
         check_error("SELECT wilson_lower(1)", "wilson_lower").await;
     }
 }

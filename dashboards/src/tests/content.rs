@@ -2,7 +2,7 @@
 
 use super::attribute;
 use crate::sample::programme;
-use crate::{Comparison, LivePage, Report, ReportInput, pages};
+use crate::{Comparison, Grain, LivePage, Report, ReportInput, pages};
 
 #[test]
 fn content_is_escaped() {
@@ -68,6 +68,50 @@ fn tiles_are_compared_with_what_the_reader_chooses() {
     assert!(last_year.contains("No figure of "), "{last_year}");
     assert!(target.contains("against target") && target.contains("No target"), "{target}");
     assert_ne!(previous, target);
+}
+
+#[test]
+fn charts_over_time_are_by_the_grain_that_the_reader_chooses() {
+    // 15 September 2026 is a Tuesday: the week and the month are not over.
+    let report = Report::new(programme(60, 30));
+    let page = |path: &str, grain: Option<Grain>| {
+        let live = LivePage { grain, ..LivePage::default() };
+        report.page(path, &live).expect("the page")
+    };
+    #[track_caller]
+    fn check(html: &str, said: &[&str], unsaid: &[&str]) {
+        said.iter().for_each(|words| assert!(html.contains(words), "no \"{words}\" in {html}"));
+        unsaid.iter().for_each(|words| assert!(!html.contains(words), "\"{words}\" in {html}"));
+    }
+    let service = |grain| page("service.html", grain);
+    let (day, week) = (service(Some(Grain::Day)), service(Some(Grain::Week)));
+    check(&service(None), &["60 days to 14", "by day", ">Each its own<"], &[">now<", "Stays by"]);
+    check(&day, &["60 days to 14", "data/partner_traffic.csv"], &[">now<"]);
+    check(
+        &week,
+        &["13 weeks to 14", "Now: 1 of 7 days of the week", ">now<", "stroke-dasharray"],
+        &["data/partner_traffic.csv"],
+    );
+    check(&week, &["data/partner_traffic_week.csv", "in the week from 7\u{a0}Sep"], &[]);
+    check(&week, &["Stays by month: a target (SLA) is one of a month"], &[]);
+    check(
+        &service(Some(Grain::Month)),
+        &["13 months to 14", "Now: 14 of 30 days of the month", ">now<", "in Aug"],
+        &["Stays by"],
+    );
+    let revenue = page("revenue.html", Some(Grain::Week));
+    check(&revenue, &["Gross revenue by week", "data/revenue_week.csv", ">now<"], &[]);
+    check(&revenue, &["a partner of two weeks would count twice"], &["Gross revenue by month"]);
+    let growth = page("growth.html", Some(Grain::Day));
+    check(&growth, &["Stays by month", "type=\"hidden\" name=\"grain\" value=\"day\""], &[]);
+    check(&page("growth.html", Some(Grain::Month)), &[], &["Stays by"]);
+    let health = page("health.html", Some(Grain::Week));
+    check(&health, &["each week on its last scored day"], &[]);
+    let partner = report.partner_page("p-0001").or_else(|| {
+        report.input().health.first().and_then(|row| report.partner_page(&row.partner_id))
+    });
+    let partner = page(&partner.expect("a partner"), Some(Grain::Month));
+    check(&partner, &["by month; errors", "Stays by day: a score is one of a day"], &[]);
 }
 
 #[test]

@@ -85,7 +85,9 @@ pub use health_rows::{HealthRow, HistoryRow, MoverRow, PartnerRow, SignalRow, Tr
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
 pub use lake_rows::{DeliveryRow, LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
 pub use live_page::{LiveOutage, LivePage, Notice, SavedView, SqlPage, SqlResult};
-pub use message::{Message, MessageScope, manager_digest, overview_message};
+pub use message::{
+    Message, MessageChart, MessageScope, headline_charts, manager_digest, overview_message,
+};
 pub use message_page::MessagePage;
 pub use metric_rows::{
     ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,

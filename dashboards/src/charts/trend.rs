@@ -156,3 +156,46 @@ fn end_line(pen: &mut Pen, run: &mut Vec<(f64, f64)>, role: ColourRole) {
     }
     run.clear();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_that_is_not_over_is_dashed_and_named_now() {
+        let as_of: NaiveDate = "2026-04-02".parse().expect("a date");
+        let periods = Grain::Week.periods(as_of, 4);
+        let values = [Some(4.0), Some(2.0), Some(3.0), Some(1.0)];
+        let draw = |is_last_running| {
+            let axis = |v: f64| v.to_string();
+            let chart = TrendChart {
+                grain: Grain::Week,
+                periods: &periods,
+                is_last_running,
+                values: &values,
+                axis: &axis,
+                role: INK_2,
+                gap_label: "",
+            };
+            let frame = ChartFrame { size: (266.0, 136.0), title: "", desc: "", marks: &[] };
+            trend_chart(&frame, chart)
+        };
+        let (whole, running) = (draw(false), draw(true));
+        assert!(running.contains(">now<") && !whole.contains(">now<"), "{running}");
+        let lines = |svg: &str| svg.matches("<polyline").count() + svg.matches("<line").count();
+        assert!(lines(&running) > lines(&whole) + 2, "{running}");
+        // The middle of a week lies at its point, and its days around it.
+        let chart = TrendChart {
+            grain: Grain::Week,
+            periods: &periods,
+            is_last_running: true,
+            values: &values,
+            axis: &|v| v.to_string(),
+            role: INK_2,
+            gap_label: "",
+        };
+        let at = |day: &str| place(&chart, day.parse().expect("a date"));
+        assert!((at("2026-03-19") - 1.0).abs() < 1e-9, "{}", at("2026-03-19"));
+        assert!(at("2026-03-16") < 1.0 && at("2026-03-22") > 1.0 && at("2026-03-23") < 2.0);
+    }
+}

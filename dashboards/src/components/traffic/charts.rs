@@ -32,7 +32,7 @@ pub(super) fn all(page: &Page, traffic: &Traffic, rates: &[RateChart]) -> Markup
 }
 
 /// Returns a small chart under its label, the newest value and what that is compared with.
-fn small_chart(label: &str, value: &str, base: &str, chart: Markup) -> Markup {
+fn small_chart(label: &str, value: &str, base: &str, chart: &Markup) -> Markup {
     html! {
         div.small {
             p.label { (label) }
@@ -58,7 +58,7 @@ fn calls_chart(page: &Page, traffic: &Traffic) -> Markup {
     let (newest, base) = calls_in_words(traffic, &values);
     let title = format!("Calls by {}", traffic.grain.name());
     let svg = draw(page, traffic, (&title, &base), &values, (&axis, SERIES, ""));
-    small_chart("Calls", &short_count(newest), &base, svg)
+    small_chart("Calls", &short_count(newest), &base, &svg)
 }
 
 /// Returns the calls of the newest period that is over, and what they are compared with.
@@ -130,11 +130,11 @@ fn rate_chart(chart: &RateChart, page: &Page, traffic: &Traffic) -> Markup {
     let value = format::known_or_unknown(rate, format::short_percent);
     if high <= 0.0 {
         let none = html! { p.empty { "None in this time." } };
-        return small_chart(chart.label, &value, &base, none);
+        return small_chart(chart.label, &value, &base, &none);
     }
     let title = format!("{} by {}", chart.label, traffic.grain.name());
     let svg = draw(page, traffic, (&title, &base), &values, (&axis, chart.role, "no calls"));
-    small_chart(chart.label, &value, &base, svg)
+    small_chart(chart.label, &value, &base, &svg)
 }
 
 /// Returns the rate of the last seven days, or of the newest period that is over, and what it is

@@ -14,7 +14,7 @@ use self::periods::Traffic;
 use crate::components::annotation_marks;
 use crate::components::shell::{Page, Section, empty_state};
 use crate::components::table::{Column, HistoryTable, Row, table};
-use crate::grain::Grain;
+use crate::grain::{Days, Grain};
 use crate::health_rows::{HealthRow, TrafficRow};
 use crate::theme::{NEGATIVE, SERIES_2};
 
@@ -125,7 +125,7 @@ fn numbers(traffic: &Traffic) -> HistoryTable {
         Column::Number("Server errors"),
         Column::Number("Throttled"),
     ];
-    let line = |(days, row): (&crate::grain::Days, &Option<&TrafficRow>)| {
+    let line = |(days, row): (&Days, &Option<&TrafficRow>)| {
         let name = match traffic.grain {
             Grain::Month => format::month_year(days.0),
             Grain::Day | Grain::Week => format::date(days.0),

@@ -13,4 +13,4 @@ pub(crate) fn sentence(page: &Page, own: Grain, why: &str) -> Markup {
 }
 
 /// Why figures of distinct partners stay by month.
-pub(crate) const DISTINCT: &str = "a partner of two weeks would count twice";
+pub(crate) const DISTINCT: &str = "a partner of several weeks would count several times";

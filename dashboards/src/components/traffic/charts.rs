@@ -77,20 +77,18 @@ fn calls_in_words(traffic: &Traffic, values: &[Option<f64>]) -> (f64, String) {
     }
     let when = in_period(traffic, newest);
     let base = match newest.checked_sub(1) {
-        Some(before) => {
-            format!("{when}, {} the {} before", short_count(value(before)), traffic.grain.name())
-        }
+        Some(before) => format!("{when}, {} before", short_count(value(before))),
         None => when,
     };
     (value(newest), base)
 }
 
-/// Returns when a week or a month was: `in the week from 16 Mar`, `in Feb`.
+/// Returns when a week or a month was: `week of 16 Mar`, `in Feb`.
 fn in_period(traffic: &Traffic, i: usize) -> String {
     let first = traffic.periods[i].0;
     match traffic.grain {
         Grain::Month => format!("in {}", format::month(first)),
-        Grain::Day | Grain::Week => format!("in the week from {}", format::date(first)),
+        Grain::Day | Grain::Week => format!("week of {}", format::date(first)),
     }
 }
 

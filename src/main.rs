@@ -21,6 +21,7 @@
 //! - `scores`, `runs`: the tables of scores and of runs
 //! - `action_plans`: plans, the log of actions, the kill switch and the channels
 //! - `deliveries`: reports by mail and chat
+//! - `chromium_program`: the Chromium that draws their charts
 //! - `backtest`: replays of history that test the scores
 //! - `report_registry`: which reports were written from the lake
 //!
@@ -42,6 +43,7 @@ mod args;
 mod atomic_file;
 mod backtest;
 mod breakdown;
+mod chromium_program;
 mod commands;
 mod config;
 mod csv_file;

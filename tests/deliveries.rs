@@ -6,6 +6,7 @@ use domain::Day;
 use serde_json::Value;
 
 use crate::support::chat_server::{CHAT_SECRET, ChatServer};
+use crate::support::kafka_broker::print_note;
 use crate::support::mail_server::MailServer;
 use crate::support::program::{ProgramOutput, Project, RunningProgram, run, wait_until};
 
@@ -76,7 +77,7 @@ fn reconfigure(project: &Project, from: &str, to: &str) {
 fn by_mail(name: &str, schedule: &str, recipients: &str) -> String {
     format!(
         "\n[[deliveries]]\nname = \"{name}\"\nschedule = \"{schedule}\"\nchannel = \"mail\"\n\
-         recipients = [{recipients}]\n"
+         recipients = [{recipients}]\ncharts = false\n"
     )
 }
 
@@ -402,4 +403,54 @@ fn a_project_without_deliveries_says_what_to_do() {
     project
         .run(&["deliver", "--by", "x"])
         .expect_error(2, &["rapport.toml:", "is no schedule; write"]);
+}
+
+/// Returns whether there is a browser that draws charts. Without one it prints what to install; with
+/// `CI=true` it fails the test.
+fn has_chromium() -> bool {
+    let names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let is_installed = std::env::split_paths(&folders)
+        .any(|folder| names.iter().any(|name| folder.join(name).is_file()));
+    assert!(is_installed || std::env::var("CI").as_deref() != Ok("true"), "no Chromium");
+    if !is_installed {
+        print_note("skipped, without Chromium: install the package chromium");
+    }
+    is_installed
+}
+
+#[test]
+fn a_mail_shows_charts_where_chromium_is_installed() {
+    if !has_chromium() {
+        return;
+    }
+    let server = MailServer::start();
+    // The data ends today, by the clock that Chromium sees too.
+    let project = Project::empty();
+    let size = ["--partners", "40", "--events", "8000", "--days", "120", "--seed", "1"];
+    project.run_ok(&[&["demo", "--dir", "."], size.as_slice()].concat());
+    let with_charts =
+        by_mail("shown", "daily at 00:00", ADA).replace("charts = false", "charts = true");
+    configure(&project, &(server.channel() + &with_charts));
+    expect(&project, &[], 0, &["sent"]);
+    let mail = server.mails().pop().expect("a mail");
+    let ids: Vec<&str> = mail.pictures.iter().map(|(id, _)| id.as_str()).collect();
+    assert!(ids.len() >= 2, "{ids:?}");
+    for (id, bytes) in &mail.pictures {
+        assert!(mail.html.contains(&format!("src=\"cid:{id}\"")), "{}", mail.html);
+        assert!(*bytes > 2_000, "{id} has {bytes} bytes");
+    }
+    // Whoever does not see the picture reads its numbers, which are those of SQL.
+    let query = "SELECT active FROM growth ORDER BY month DESC LIMIT 1";
+    let active = project.query_number(query);
+    let alt = format!("{active} so far\"");
+    assert!(mail.html.contains("alt=\"Active partners by month: "), "{}", mail.html);
+    assert!(mail.html.contains(&alt) || mail.html.contains(&format!(" {active}\"")), "{alt}");
+    // Without Chromium the mail has the figures and nothing that is missing.
+    let mut bare = project.command(&["deliver", "--by", "cron", "--again", "shown"]);
+    bare.env("PATH", "/nowhere");
+    assert_eq!(run(bare).code, Some(0));
+    let bare = server.mails().pop().expect("a mail");
+    assert!(bare.pictures.is_empty() && !bare.html.contains("<img"), "{}", bare.html);
+    assert!(bare.html.contains("Headline figures"), "{}", bare.html);
 }

@@ -59,6 +59,7 @@
 //! - `alerts`: what people are told of, once, and that it is over
 //! - `deliveries`: reports by mail and chat, once a period
 //! - `served_pages`: the pages of `rapport serve`, over a lake
+//! - `served_grain`: charts of the served pages by day, week and month
 //! - `served_in_browser`: the same pages in a browser
 //! - `openid_sign_in`: signing in to them at an OpenID provider
 //! - `score_backtest`: history replayed, weights and a risk model fitted and adopted
@@ -122,6 +123,7 @@ mod score_tiers;
 mod scores;
 mod secrets_in_events;
 mod secrets_in_messages;
+mod served_grain;
 mod served_in_browser;
 mod served_pages;
 mod shutdown;

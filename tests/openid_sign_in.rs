@@ -13,6 +13,9 @@ use crate::support::program::{Project, wait_until};
 /// Where the provider sends people back to. The tests go to the same path of the server instead.
 const REDIRECT_URL: &str = "https://rapport.example/sign-in/openid/callback";
 
+/// Where it sends people after they signed out there.
+const SIGNED_OUT_URL: &str = "https://rapport.example/sign-in/openid/signed-out";
+
 /// Two people whom the provider knows, and what the program is called there.
 fn access(issuer: &str, client: &str, claim: &str) -> String {
     let (ada, tom) = match claim {
@@ -22,6 +25,7 @@ fn access(issuer: &str, client: &str, claim: &str) -> String {
     format!(
         "[openid]\nname = \"Example\"\nissuer = \"{issuer}\"\nclient_id = \"{client}\"\n\
          client_secret = {{ file = \"client.secret\" }}\nredirect_url = \"{REDIRECT_URL}\"\n\
+         post_logout_redirect_url = \"{SIGNED_OUT_URL}\"\n\
          claim = \"{claim}\"\n\
          [[people]]\nname = \"Ada\"\nrole = \"engineer\"\nlogin = \"{ada}\"\n\
          [[people]]\nname = \"Tom\"\nrole = \"leadership\"\nlogin = \"{tom}\"\n"
@@ -130,6 +134,95 @@ fn people_are_known_by_their_id_at_the_provider() {
     assert_eq!(page.status, 200, "{}", page.text);
     browser.post(&format!("{}/sign-out", server.address), &[], None);
     assert_eq!(browser.get(&format!("{}/health.html", server.address)).status, 303);
+}
+
+/// Returns an attribute of a page, from the first place behind `start` on.
+fn behind(page: &str, start: &str) -> String {
+    let (_, rest) = page.split_once(start).unwrap_or_else(|| panic!("no {start} in {page}"));
+    rest.split('"').next().unwrap_or_default().replace("&amp;", "&")
+}
+
+#[test]
+fn whoever_signs_out_is_signed_out_at_the_provider_too() {
+    if !has_provider() {
+        return;
+    }
+    let (project, issuer) = project("rapport", "email");
+    let provider = provider(&project, &issuer);
+    let server = PageServer::start(&project);
+    let mut browser = Browser::new();
+    assert_eq!(sign_in(&mut browser, &server, "u-ada").status, 303);
+    // The provider knows the browser and asks nothing.
+    let url = begin(&mut browser, &server);
+    assert!(browser.get(&url).location.starts_with(REDIRECT_URL));
+    let page = browser.post(&format!("{}/sign-out", server.address), &[], None);
+    assert!(page.status == 200 && page.text.contains("Sign out at Example"), "{}", page.text);
+    assert_eq!(browser.get(&format!("{}/health.html", server.address)).status, 303);
+    let end = behind(&page.text, "http-equiv=\"refresh\" content=\"0;url=");
+    assert!(end.starts_with(&issuer), "{end}");
+    assert_eq!(parameter(&end, "post_logout_redirect_uri").as_deref(), Some(SIGNED_OUT_URL));
+    assert_eq!(parameter(&end, "id_token_hint").map(|token| token.split('.').count()), Some(3));
+    let state = parameter(&end, "state").expect("a state");
+    // The provider asks whether the person means it.
+    let asked = browser.get(&end);
+    assert_eq!(asked.status, 200, "{}", asked.text);
+    let (confirm, xsrf) =
+        (behind(&asked.text, "action=\""), behind(&asked.text, "name=\"xsrf\" value=\""));
+    let left = browser.post(&confirm, &[("xsrf", &xsrf), ("logout", "yes")], None);
+    assert_eq!(left.status, 303, "{}", left.text);
+    assert_eq!(left.location, format!("{SIGNED_OUT_URL}?state={state}"));
+    let back = left.location.replace("https://rapport.example", &server.address);
+    // Another browser is told nothing.
+    let stranger = Browser::new().get(&back);
+    assert_eq!((stranger.status, stranger.location.as_str()), (303, "/sign-in"));
+    let page = browser.get(&back);
+    assert!(page.text.contains("signed out here and at Example"), "{}", page.text);
+    let url = begin(&mut browser, &server);
+    let asked = browser.get(&url);
+    assert!(asked.location.contains("/interaction/"), "{}", asked.location);
+    // While the provider is away, people sign out here.
+    assert_eq!(sign_in(&mut browser, &server, "u-ada").status, 303);
+    drop(provider);
+    drop(server);
+    let server = PageServer::start(&project);
+    let left = browser.post(&format!("{}/sign-out", server.address), &[], None);
+    assert_eq!((left.status, left.location.as_str()), (303, "/sign-in"), "{}", left.text);
+    assert_eq!(browser.get(&format!("{}/health.html", server.address)).status, 303);
+}
+
+#[test]
+fn doctor_asks_the_provider() {
+    if !has_provider() {
+        return;
+    }
+    let (project, issuer) = project("rapport", "email");
+    let doctor = || project.run(&["doctor"]).stdout_text();
+    let away = doctor();
+    assert!(away.contains("openid") && away.contains("can't be asked"), "{away}");
+    assert!(away.contains("ok    access.toml     2 entries of people"), "{away}");
+    let running = provider(&project, &issuer);
+    let there = doctor();
+    assert!(there.contains(&format!("{issuer} answers, and signs with 2 keys")), "{there}");
+    assert!(!there.contains(CLIENT_SECRET) && !there.contains("left on a page"), "{there}");
+    // The provider calls itself otherwise.
+    let text = access(&issuer.replace("127.0.0.1", "localhost"), "rapport", "email");
+    project.write("access.toml", text);
+    let other = doctor();
+    assert!(other.contains(&format!("is of the issuer {issuer}, not")), "{other}");
+    let text = access(&issuer, "rapport", "email");
+    let back = format!("post_logout_redirect_url = \"{SIGNED_OUT_URL}\"\n");
+    project.write("access.toml", text.replace(&back, ""));
+    let toml = std::fs::read_to_string(project.path("rapport.toml")).expect("a configuration");
+    let public = "public_url = \"https://pages.example\"";
+    project.write("rapport.toml", toml.replace("# public_url = \"\"", public));
+    let warned = doctor();
+    assert!(warned.contains("left on a page of the provider"), "{warned}");
+    assert!(warned.contains("is not below [serve] public_url https://pages.example"), "{warned}");
+    std::fs::remove_file(project.path("client.secret")).expect("a file");
+    let missing = project.run(&["doctor"]);
+    assert_eq!(missing.code, Some(3), "{missing}");
+    assert!(missing.stdout_text().contains("client_secret"), "{missing}");
+    drop(running);
 }
 
 #[test]
@@ -262,6 +355,7 @@ fn mistakes_of_the_settings_are_told_without_secrets() {
     refused((secret, "{ env = \"RAPPORT_NO_SUCH\" }"), &["client_secret", "RAPPORT_NO_SUCH"]);
     refused((secret, secret), &["client_secret", "client.secret can't be read"]);
     refused(("https://login", "http://login"), &["[openid]", "issuer", "https://"]);
+    refused(("/sign-in/openid/signed-out", "/"), &["post_logout_redirect_url", "signed-out"]);
     refused(("/sign-in/openid/callback", "/back"), &["redirect_url", "/sign-in/openid/callback"]);
     refused(("claim = \"email\"", "claim = \"phone\""), &["claim", "email", "sub"]);
 }

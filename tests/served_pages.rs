@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::action_project::{THROTTLED, project_with_gaps};
+use crate::support::openid_provider::Browser;
 use crate::support::page_server::PageServer;
 use crate::support::program::{Project, wait_until};
 
@@ -141,6 +142,27 @@ fn decisions_on_the_pages_are_those_of_the_commands() {
     project.run_ok(&["actions", "apply", &plan, "--by", "ada"]);
     let log = project.run_ok(&["actions", "log", "--format", "csv"]);
     assert!(log.contains("acknowledged"), "{log}");
+}
+
+#[test]
+fn an_override_that_somebody_else_ended_is_told_in_words_of_the_page() {
+    let project = project();
+    let partner = THROTTLED[0];
+    let set = ["score", "override", partner, "--tier", "watch", "--reason", "x", "--by", "Bo"];
+    project.run_ok(&set);
+    let server = PageServer::start(&project);
+    // The page was made while the override was in force.
+    let end = ["score", "override", partner, "--end", "--reason", "y", "--by", "Bo"];
+    project.run_ok(&end);
+    let mut browser = Browser::new();
+    let form = [("partner", partner), ("tier", ""), ("days", "7"), ("reason", "z")];
+    let answer = browser.post(&format!("{}/decisions/override", server.address), &form, None);
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    let page = browser.get(&format!("{}{}", server.address, answer.location)).text;
+    assert!(page.contains("Nothing was recorded: the tier is the computed one already"), "{page}");
+    assert!(!page.contains("rapport score overrides"), "{page}");
+    let again = project.run(&end);
+    again.expect_error(2, &["no override of", "rapport score overrides --all"]);
 }
 
 #[test]
@@ -303,6 +325,7 @@ fn an_embedded_page_is_at_the_address_that_is_printed() {
     let refused = |arguments: &[&str], words: &[&str]| {
         project.run(&[&["serve"], arguments].concat()).expect_error(2, words);
     };
+    refused(&["--new-embed", "alpah"], &["no partner \"alpah\"", "did you mean \"alpha\"?"]);
     refused(&["--new-embed", partner, "--days", "0"], &["--days", "1..=366"]);
     refused(&["--days", "3"], &["--new-embed"]);
     project.write("rapport.toml", toml.replace("https://portal", "portal; script-src https://x"));

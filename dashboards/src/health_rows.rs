@@ -85,17 +85,29 @@ impl HistoryRow {
     }
 }
 
-/// The production calls of a partner on one UTC date. A date without calls has no row.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct PartnerDayRow {
+/// The production calls of a partner in a period. A period without calls has no row.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct TrafficRow {
     pub partner_id: String,
-    #[serde(deserialize_with = "date")]
-    pub event_date: NaiveDate,
+    /// The first UTC date of the period: the day itself, a Monday, or the first of a month.
+    #[serde(alias = "event_date", alias = "week", alias = "month", deserialize_with = "date")]
+    pub start: NaiveDate,
     pub calls: i64,
     pub successes: i64,
     pub client_errors: i64,
     pub server_errors: i64,
     pub throttled: i64,
+}
+
+impl TrafficRow {
+    /// Adds the calls of another row.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.successes += other.successes;
+        self.client_errors += other.client_errors;
+        self.server_errors += other.server_errors;
+        self.throttled += other.throttled;
+    }
 }
 
 /// The milestones of a partner, from the view `partners`. `None`: the partner has not reached it.

@@ -6,7 +6,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use domain::Tier;
 
 use crate::action_rows::{ActionLogRow, AlertRow, PlanFacts, PlanRow};
-use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow};
+use crate::grain::Grain;
+use crate::health_rows::{HealthRow, HistoryRow, PartnerRow, TrafficRow};
 use crate::lake_rows::LakeRows;
 use crate::metric_rows::{
     ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
@@ -16,7 +17,9 @@ use crate::metric_rows::{
 use crate::months;
 use crate::policy_in_force::PolicyInForce;
 use crate::record_rows::{AnnotationRow, NoteRow, OverrideRow};
-use crate::revenue_rows::{FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
+use crate::revenue_rows::{
+    FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow, RevenuePeriodRow,
+};
 use crate::service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
 };
@@ -79,6 +82,10 @@ pub struct ReportInput {
     pub growth: Vec<GrowthRow>,
     pub cohort_retention: Vec<CohortRetentionRow>,
     pub churn_causes: Vec<ChurnCauseRow>,
+    /// The revenue of the last 28 days and of the last 13 weeks. They are empty while `revenue_summary`
+    /// is held back.
+    pub revenue_days: Vec<RevenuePeriodRow>,
+    pub revenue_weeks: Vec<RevenuePeriodRow>,
     pub revenue_bridge: Vec<RevenueBridgeRow>,
     pub revenue_by_product: Vec<RevenueByProductRow>,
     pub revenue_by_kind: Vec<RevenueByKindRow>,
@@ -103,7 +110,10 @@ pub struct ReportInput {
     /// The scores of every run, the newest included.
     pub history: Vec<HistoryRow>,
     /// The production traffic of the last 60 to 90 days.
-    pub daily: Vec<PartnerDayRow>,
+    pub daily: Vec<TrafficRow>,
+    /// The same of the last 13 weeks and of the last 13 months, the running ones included.
+    pub weekly: Vec<TrafficRow>,
+    pub monthly: Vec<TrafficRow>,
     /// The changes of the pending plan, and what else it says.
     pub plan: Vec<PlanRow>,
     pub plan_facts: PlanFacts,
@@ -180,6 +190,15 @@ impl ReportInput {
             && self.growth.is_empty()
             && self.revenue_summary.is_empty()
             && self.health.is_empty()
+    }
+
+    /// Returns the traffic of partners by day, week or month.
+    pub fn traffic(&self, grain: Grain) -> &[TrafficRow] {
+        match grain {
+            Grain::Day => &self.daily,
+            Grain::Week => &self.weekly,
+            Grain::Month => &self.monthly,
+        }
     }
 
     /// Returns the last complete month of growth and the complete one before it.

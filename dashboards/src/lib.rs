@@ -20,6 +20,7 @@
 //! - `site`: what a list of pages is, and what a page is rendered from
 //! - `pages`: the lists of pages, and a file for each page
 //! - `components`: the parts of pages
+//! - `grain`: the grain of charts over time
 //! - `comparison`: what the tiles compare their figures with
 //! - `charts`: drawings as SVG
 //! - `chart_file`: the charts of a section as a drawing of their own
@@ -42,6 +43,7 @@ mod comparison;
 mod components;
 mod csvw;
 mod error;
+mod grain;
 mod health_rows;
 mod input;
 mod json_rows;
@@ -78,11 +80,14 @@ pub use action_rows::{
 pub use chart_file::{ChartFile, chart_file};
 pub use comparison::Comparison;
 pub use error::ReportError;
-pub use health_rows::{HealthRow, HistoryRow, MoverRow, PartnerDayRow, PartnerRow, SignalRow};
+pub use grain::Grain;
+pub use health_rows::{HealthRow, HistoryRow, MoverRow, PartnerRow, SignalRow, TrafficRow};
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
 pub use lake_rows::{DeliveryRow, LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
 pub use live_page::{LiveOutage, LivePage, Notice, SavedView, SqlPage, SqlResult};
-pub use message::{Message, MessageScope, manager_digest, overview_message};
+pub use message::{
+    Message, MessageChart, MessageScope, headline_charts, manager_digest, overview_message,
+};
 pub use message_page::MessagePage;
 pub use metric_rows::{
     ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
@@ -97,7 +102,9 @@ pub use record_rows::{AnnotationRow, NoteRow, OverrideRow};
 pub use report::{
     Report, ReportSummary, check_report, docs, pages, script, stylesheet, write_docs, write_report,
 };
-pub use revenue_rows::{FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
+pub use revenue_rows::{
+    FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow, RevenuePeriodRow,
+};
 pub use service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
 };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::comparison::Comparison;
+use crate::grain::Grain;
 use crate::partner_list_query::PartnerListQuery;
 
 /// What a served page shows besides the report. Two readers with equal values see the same page.
@@ -33,6 +34,8 @@ pub struct LivePage {
     pub outage: Option<LiveOutage>,
     /// What the tiles compare their figures with.
     pub comparison: Comparison,
+    /// The grain of the charts over time. `None`: each has its own.
+    pub grain: Option<Grain>,
     /// Which partners the list of partners shows.
     pub list: PartnerListQuery,
     /// The views of that list that the reader has saved, by name.

@@ -13,6 +13,8 @@ pub struct MessagePage<'a> {
     pub text: &'a str,
     /// Where to go on: an address and the text of the link.
     pub next: Option<(&'a str, &'a str)>,
+    /// Whether a browser goes there by itself.
+    pub goes_on: bool,
     /// Whether the page has the form to sign in with a token. It leads to `return_to` then.
     pub has_sign_in: bool,
     pub return_to: &'a str,
@@ -30,6 +32,9 @@ impl MessagePage<'_> {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="referrer" content="no-referrer";
+                    @if let Some((address, _)) = self.next.filter(|_| self.goes_on) {
+                        meta http-equiv="refresh" content={ "0;url=" (address) };
+                    }
                     title { (self.title) " · Rapport" }
                     link rel="stylesheet" href="/style.css";
                 }

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use domain::format;
 
 use crate::action_rows::PlanRow;
-use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow};
+use crate::grain::Grain;
+use crate::health_rows::{HealthRow, HistoryRow, PartnerRow, TrafficRow};
 use crate::input::ReportInput;
 use crate::metric_rows::{PartnerReliabilityRow, RevenuePerPartnerRow, ThrottlingRow};
 use crate::record_rows::{NoteRow, OverrideRow};
@@ -21,7 +22,8 @@ pub(crate) struct PartnerIndex {
     plan: Positions,
     notes: Positions,
     overrides: Positions,
-    daily: Positions,
+    /// By day, week and month.
+    traffic: [Positions; 3],
     history: Positions,
     revenue: Positions,
 }
@@ -39,7 +41,8 @@ impl PartnerIndex {
             plan: positions(&input.plan, |row| &row.partner_id),
             notes: positions(&input.notes, |row| &row.partner_id),
             overrides: positions(&input.overrides, |row| &row.partner_id),
-            daily: sorted(&input.daily, |row| &row.partner_id, |row| row.event_date),
+            traffic: Grain::ALL
+                .map(|grain| sorted(input.traffic(grain), |row| &row.partner_id, |row| row.start)),
             history: sorted(&input.history, |row| &row.partner_id, |row| row.as_of),
             revenue: sorted(&input.revenue_per_partner, |row| &row.partner_id, |row| row.month),
         }
@@ -108,9 +111,9 @@ impl<'a> PartnerRows<'a> {
         all(&self.input.overrides, &self.index.overrides, id)
     }
 
-    /// Returns the days with production traffic of a partner, oldest first.
-    pub(crate) fn daily(self, id: &str) -> Vec<&'a PartnerDayRow> {
-        all(&self.input.daily, &self.index.daily, id)
+    /// Returns the periods with production traffic of a partner, oldest first.
+    pub(crate) fn traffic(self, id: &str, grain: Grain) -> Vec<&'a TrafficRow> {
+        all(self.input.traffic(grain), &self.index.traffic[grain as usize], id)
     }
 
     /// Returns the scores of a partner, oldest first.

@@ -6,6 +6,18 @@ use serde::Deserialize;
 
 use crate::metric_rows::amount;
 
+/// The revenue of a day or a week with a billing event.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct RevenuePeriodRow {
+    /// The day itself, or a Monday.
+    #[serde(alias = "day", alias = "week")]
+    pub start: NaiveDate,
+    #[serde(deserialize_with = "amount")]
+    pub gross: f64,
+    #[serde(deserialize_with = "amount")]
+    pub net: f64,
+}
+
 /// Why the gross of a month differs from that of the month before.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct RevenueBridgeRow {

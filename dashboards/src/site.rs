@@ -1,6 +1,7 @@
 //! What a site of pages is: its list of pages, and the input that each page is rendered from.
 
 use crate::comparison::Comparison;
+use crate::grain::Grain;
 use crate::input::ReportInput;
 use crate::live_page::LivePage;
 use crate::partner_index::PartnerRows;
@@ -164,6 +165,11 @@ impl PageContext<'_> {
     /// Returns what the tiles compare their figures with.
     pub(crate) fn comparison(&self) -> Comparison {
         self.live.map_or_else(Comparison::default, |live| live.comparison)
+    }
+
+    /// Returns the grain that the reader chose for charts over time.
+    pub(crate) fn grain(&self) -> Option<Grain> {
+        self.live.and_then(|live| live.grain)
     }
 
     /// Returns the page whose link in the navigation is the current one: the page itself, or its

@@ -11,8 +11,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use dashboards::MessagePage;
 use serde_json::json;
+use subprocess::ChromiumError;
 
-use crate::chromium::ChromiumError;
 use crate::data_source::SourceError;
 use crate::live_reports::RenderedPage;
 

@@ -11,14 +11,12 @@
 //! - `access`: who may see and do what
 //! - `routes`: what is at which URL
 //! - `answer`: the kinds of answers, errors included
-//! - `chromium`: pages as PDF and charts as PNG
 //! - `headers`: what pages may load, and who may show them
 //! - `http_metrics`: the figures for Prometheus
 //! - `server`: listening, and the limits of requests
 
 mod access;
 mod answer;
-mod chromium;
 mod data_source;
 mod headers;
 mod http_metrics;
@@ -32,6 +30,7 @@ mod view;
 mod tests;
 
 pub use access::embed::{Ancestors, EmbedSettings, new_embed};
+pub use access::openid::provider::{ProviderOffer, check_provider};
 pub use access::openid::settings::{LoginClaim, OpenIdSettings};
 pub use access::people::{AccessError, NewToken, People, Person, Proxy, new_token};
 pub use access::rate_limits::LimitSettings;

@@ -15,6 +15,7 @@ use axum::{Router, ServiceExt};
 use axum_extra::extract::cookie::Key;
 use dashboards::SavedView;
 use moka::future::Cache;
+use subprocess::Chromium;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -30,7 +31,6 @@ use crate::access::rate_limits::{LimitClock, LimitSettings, Limited, RateLimits,
 use crate::access::session::Cookies;
 use crate::access::{client_address, cross_site, local_host, signing_key};
 use crate::answer::Refusal;
-use crate::chromium::Chromium;
 use crate::data_source::{DataSource, SourceError};
 use crate::headers;
 use crate::http_metrics::HttpMetrics;

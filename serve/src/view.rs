@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::NaiveDate;
-use dashboards::Comparison;
+use dashboards::{Comparison, Grain};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The attributes of partners that a view can be restricted by.
@@ -14,8 +14,9 @@ pub const FILTERS: [&str; 5] = ["segment", "plan", "region", "manager", "integra
 /// The longest value of a filter, in bytes.
 const MAX_VALUE_BYTES: usize = 200;
 
-/// The names of the comparisons, for messages.
+/// The names of the comparisons and of the grains, for messages.
 const COMPARISONS: &str = "previous, last_year and target";
+const GRAINS: &str = "day, week and month";
 
 /// What stands in a path without an escape.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -31,6 +32,8 @@ pub struct View {
     pub filters: BTreeMap<&'static str, String>,
     /// What the tiles compare their figures with. The figures do not depend on it.
     pub comparison: Comparison,
+    /// The grain of charts over time. `None`: each has its own. The figures do not depend on it.
+    pub grain: Option<Grain>,
 }
 
 impl View {
@@ -63,12 +66,13 @@ impl View {
                         || format!("compare \"{value}\" is unknown; there are {COMPARISONS}");
                     view.comparison = Comparison::parse(value).ok_or_else(unknown)?;
                 }
+                "grain" => view.grain = Some(grain(value)?),
                 "run" => return Err(format!("run \"{value}\" is no number and no id of a run")),
                 _ => {
                     let known = FILTERS.into_iter().find(|filter| *filter == name);
                     let unknown = || {
                         format!(
-                            "\"{name}\" restricts nothing; there are as_of, run, compare, {}",
+                            "\"{name}\" restricts nothing; there are as_of, run, compare, grain, {}",
                             FILTERS.join(", ")
                         )
                     };
@@ -118,12 +122,15 @@ impl View {
         if self.comparison != Comparison::default() {
             add("compare", self.comparison.name());
         }
+        if let Some(grain) = self.grain {
+            add("grain", grain.name());
+        }
         segment
     }
 
     /// Returns the view of the report, without what only changes how a page shows it.
     pub(crate) fn of_report(&self) -> Self {
-        Self { comparison: Comparison::default(), ..self.clone() }
+        Self { comparison: Comparison::default(), grain: None, ..self.clone() }
     }
 
     /// Returns the path of a page of this view.
@@ -148,6 +155,14 @@ impl View {
             .collect();
         (!conditions.is_empty()).then(|| conditions.join(" AND "))
     }
+}
+
+/// Returns the grain of that name.
+///
+/// # Errors
+/// Returns a sentence with the names that there are.
+pub(crate) fn grain(name: &str) -> Result<Grain, String> {
+    Grain::parse(name).ok_or_else(|| format!("grain \"{name}\" is unknown; there are {GRAINS}"))
 }
 
 #[cfg(test)]
@@ -175,6 +190,8 @@ mod tests {
         check(&[("run", "17")], "run=17");
         check(&[("compare", "target"), ("plan", "scale")], "plan=scale&compare=target");
         check(&[("compare", "previous")], "");
+        check(&[("grain", "week"), ("compare", "target")], "compare=target&grain=week");
+        check(&[("grain", "")], "");
     }
 
     #[test]
@@ -188,6 +205,7 @@ mod tests {
         check("colour", "red", "restricts nothing");
         check("run", "1 OR 1=1", "no number");
         check("compare", "yesterday", "previous, last_year and target");
+        check("grain", "fortnight", "day, week and month");
         check("plan", &"x".repeat(201), "more than 200 bytes");
         assert!(View::of_segment("plan=%ff").is_err());
     }

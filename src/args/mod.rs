@@ -127,7 +127,7 @@ pub(crate) enum Command {
     Bench(BenchCommand),
     /// Check that everything is there, and say what to do where it is not
     #[command(
-        after_help = "Looks at the configuration and the files beside it, plans the queries, looks at the key, the\ndisk and the clock, reads the lake, and asks the broker for its topics and where the lake stands\nin them; a project that names no broker needs none. Changes nothing; ends with 3 when a check\nfails.\n\nExamples:\n  rapport doctor\n  rapport doctor --format json | jq '.[] | select(.state != \"ok\")'"
+        after_help = "Looks at the configuration and the files beside it, plans the queries, looks at the key, the\ndisk and the clock, reads the lake and who may sign in to the pages, asks their OpenID provider, and\nasks the broker for its topics and where the lake stands in them; a project that names no broker\nneeds none. Changes nothing; ends with 3 when a check fails.\n\nExamples:\n  rapport doctor\n  rapport doctor --format json | jq '.[] | select(.state != \"ok\")'"
     )]
     Doctor {
         #[arg(long, value_enum, default_value_t = Format::Table)]

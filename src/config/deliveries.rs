@@ -36,8 +36,15 @@ pub(crate) struct DeliveryDefinition {
     filters: BTreeMap<FilterName, String>,
     #[serde(default)]
     pub(crate) digest: Option<DigestKind>,
+    /// Whether a mail with the headline figures shows charts, where Chromium is installed.
+    #[serde(default = "shows_charts")]
+    pub(crate) charts: bool,
     #[serde(default)]
     pub(crate) paused: bool,
+}
+
+fn shows_charts() -> bool {
+    true
 }
 
 /// What is sent in place of the overview.
@@ -213,6 +220,7 @@ mod tests {
             "name = \"a\"\nchannel = \"mail\"\nrecipients = [\"Ada <ada@example.com>\"]\n",
             "name = \"a\"\nchannel = \"mail\"\ndigest = \"manager\"\ntime_zone = \"Asia/Tokyo\"\n",
             "name = \"a\"\nchannel = \"chat\"\nfilters = { segment = \"startup\" }\npaused = true\n",
+            "name = \"a\"\nchannel = \"mail\"\nrecipients = [\"a@b.c\"]\ncharts = false\n",
         ] {
             assert_eq!(problem(&format!("{delivery}{DAILY}")), None, "{delivery}");
         }

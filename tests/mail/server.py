@@ -38,6 +38,11 @@ def keep(envelope):
     for name in ["plain", "html"]:
         if f"text/{name}" in parts:
             kept[name] = parts[f"text/{name}"].get_content()
+    kept["pictures"] = [
+        [part["content-id"].strip("<>"), len(part.get_content())]
+        for part in mail.walk()
+        if part.get_content_type() == "image/png"
+    ]
     with open(os.environ["MAIL_FILE"], "a") as file:
         file.write(json.dumps(kept) + "\n")
 

@@ -1,10 +1,10 @@
 // An OpenID provider for the tests. Nobody types anything: it signs in the account that the request
-// names in `login_hint`. PORT and REDIRECT_URL are its arguments, CLIENT_SECRET stands in the
-// environment.
+// names in `login_hint`. PORT, REDIRECT_URL and the URL after signing out are its arguments,
+// CLIENT_SECRET stands in the environment.
 import { generateKeyPairSync } from 'node:crypto';
 import Provider from 'oidc-provider';
 
-const [port, redirectUrl] = process.argv.slice(2);
+const [port, redirectUrl, signedOutUrl] = process.argv.slice(2);
 
 const accounts = {
   'u-ada': { email: 'ada@example.com', email_verified: true },
@@ -17,6 +17,7 @@ const client = (id) => ({
   client_id: id,
   client_secret: process.env.CLIENT_SECRET,
   redirect_uris: [redirectUrl],
+  post_logout_redirect_uris: [signedOutUrl],
 });
 
 const key = (kind, options, more) => ({

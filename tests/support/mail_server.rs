@@ -22,6 +22,8 @@ pub(crate) struct Mail {
     pub(crate) message_id: String,
     pub(crate) text: String,
     pub(crate) html: String,
+    /// The name of each picture within the mail, and its bytes.
+    pub(crate) pictures: Vec<(String, u64)>,
 }
 
 impl MailServer {
@@ -70,6 +72,7 @@ impl MailServer {
                     message_id: text("message_id"),
                     text: text("plain"),
                     html: text("html"),
+                    pictures: serde_json::from_value(mail["pictures"].clone()).expect("pictures"),
                 }
             })
             .collect()

@@ -47,7 +47,10 @@ impl OpenIdProvider {
         let address = issuer.trim_start_matches("http://").to_owned();
         let port = address.rsplit(':').next().expect("a port");
         let mut command = Command::new("node");
-        command.arg(script("provider.mjs")).args([port, redirect_url]);
+        command
+            .arg(script("provider.mjs"))
+            .args([port, redirect_url])
+            .arg(redirect_url.replace("callback", "signed-out"));
         command.env("CLIENT_SECRET", CLIENT_SECRET);
         if clock != 0 {
             move_clock(&mut command, clock);

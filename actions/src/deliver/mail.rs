@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::DateTime;
 use domain::Setting;
-use lettre::message::{Mailbox, MessageBuilder, MultiPart, header::ContentType};
+use lettre::message::header::ContentType;
+use lettre::message::{Attachment, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
@@ -228,6 +229,10 @@ impl Channel for MailChannel {
         true
     }
 
+    fn shows_pictures(&self) -> bool {
+        true
+    }
+
     async fn send_report(&self, report: &ReportMessage) -> Result<Receipt, DeliveryError> {
         let to = report.to.as_deref().and_then(|address| address.parse::<Mailbox>().ok());
         let to = to.ok_or_else(|| self.permanent("the report names no address of a recipient"))?;
@@ -259,14 +264,28 @@ fn mail(
     Ok(headers.header(ContentType::TEXT_PLAIN).body(text)?.formatted())
 }
 
-/// Returns a report as the mail that is sent: as text, and as HTML for programs that show it.
+/// Returns a report as the mail that is sent: as text, and as HTML with its pictures for programs that
+/// show it.
 fn report_mail(
     report: &ReportMessage,
     from: &Mailbox,
     to: &Mailbox,
 ) -> Result<Vec<u8>, lettre::error::Error> {
     let headers = headers(from, to, &report.subject, &report.key, report.created_at);
-    let both = MultiPart::alternative_plain_html(report.text.clone(), report.html.clone());
+    let html = SinglePart::html(report.html.clone());
+    let both = MultiPart::alternative().singlepart(SinglePart::plain(report.text.clone()));
+    let both = if report.pictures.is_empty() {
+        both.singlepart(html)
+    } else {
+        let mut related = MultiPart::related().singlepart(html);
+        for picture in &report.pictures {
+            let png = ContentType::parse("image/png");
+            let png = png.map_err(|e| lettre::error::Error::Io(std::io::Error::other(e)))?;
+            let inline = Attachment::new_inline(picture.content_id.clone());
+            related = related.singlepart(inline.body(picture.png.clone(), png));
+        }
+        both.multipart(related)
+    };
     Ok(headers.multipart(both)?.formatted())
 }
 
@@ -308,6 +327,7 @@ fn message_id(key: &str, from: &Mailbox) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::ReportPicture;
     use crate::deliver::tests::delivery;
 
     #[test]
@@ -335,6 +355,7 @@ mod tests {
             subject: "Weekly\r\nBcc: everyone@example.com".to_owned(),
             text: "Active partners: 40".to_owned(),
             html: "<p>Active partners: 40</p>".to_owned(),
+            pictures: Vec::new(),
             created_at: 0,
         };
         let mail = report_mail(&report, &from, &to).expect("a mail");
@@ -346,6 +367,14 @@ mod tests {
         let [plain, html] =
             ["text/plain", "text/html"].map(|kind| text.find(kind).expect("a part"));
         assert!(plain < html && text.contains("<p>Active partners: 40</p>"), "{text}");
+        assert!(!text.contains("multipart/related"), "{text}");
+        let picture = ReportPicture { content_id: "a@b".to_owned(), png: b"\x89PNG".to_vec() };
+        let report = ReportMessage { pictures: vec![picture], ..report };
+        let mail = report_mail(&report, &from, &to).expect("a mail");
+        let text = String::from_utf8(mail).expect("text");
+        for part in ["multipart/related", "Content-ID: <a@b>", "image/png", "iVBORw=="] {
+            assert!(text.contains(part), "no {part} in {text}");
+        }
     }
 
     #[test]

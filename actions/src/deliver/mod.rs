@@ -67,8 +67,18 @@ pub struct ReportMessage {
     pub text: String,
     /// The same as HTML, for receivers that show it.
     pub html: String,
+    /// The pictures that the HTML names.
+    pub pictures: Vec<ReportPicture>,
     /// When it was made, µs UTC.
     pub created_at: i64,
+}
+
+/// A picture of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportPicture {
+    /// What the HTML calls it after `cid:` (RFC 2392).
+    pub content_id: String,
+    pub png: Vec<u8>,
 }
 
 /// A row of the mapping: how other systems name a partner.
@@ -156,6 +166,11 @@ pub trait Channel: Send + Sync {
 
     /// Whether [`Channel::send_report`] can bring reports to people.
     fn carries_reports(&self) -> bool {
+        false
+    }
+
+    /// Whether a report shows its pictures there.
+    fn shows_pictures(&self) -> bool {
         false
     }
 

@@ -1,6 +1,6 @@
 //! A stacked area chart of live partners by tier over time, with the worst tier at the bottom.
 
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 use domain::{Tier, format};
 
 use super::marks::PlacedMarks;
@@ -11,7 +11,7 @@ use crate::theme::{
     AT_RISK, AT_RISK_TEXT, ColourRole, GRID, HEALTHY, HEALTHY_AREA, HEALTHY_TEXT, INK, INK_2,
     INK_3, THIN, WATCH, WATCH_AREA, WATCH_TEXT,
 };
-use crate::tiers;
+use crate::{months, tiers};
 
 /// The number of partners in each tier on one day, in the order of the layers: at risk, watch,
 /// healthy, too little evidence.
@@ -60,11 +60,32 @@ pub(crate) fn area_chart(frame: &ChartFrame, days: &[TierCounts]) -> String {
         }
         marks.draw(pen, foot, (left, width - right));
         pen.horizontal((left, width - right), y.px(0.0), INK);
-        for date in days.iter().map(|d| d.date).filter(|d| d.day() == 1) {
+        for date in labelled_months(first.date, last.date, &at_day) {
             pen.text((at_day(date), foot + 14.0), &format::date(date), Anchor::Middle, INK_3);
         }
         draw_labels(pen, (last, &labels), &y, (width - right + 10.0, foot));
     })
+}
+
+/// Returns the first days of months that have a label: as many as there is room for, counted back from
+/// the newest.
+fn labelled_months(
+    first: NaiveDate,
+    last: NaiveDate,
+    at_day: &dyn Fn(NaiveDate) -> f64,
+) -> Vec<NaiveDate> {
+    const ROOM: f64 = 48.0;
+    let mut placed: Vec<NaiveDate> = Vec::new();
+    let mut month = months::month_start(last);
+    while month >= first {
+        let is_free = placed.last().is_none_or(|after| at_day(*after) - at_day(month) >= ROOM);
+        if is_free {
+            placed.push(month);
+        }
+        let Some(before) = month.pred_opt() else { break };
+        month = months::month_start(before);
+    }
+    placed
 }
 
 /// Returns the number of partners in the lowest `layers` layers.

@@ -6,7 +6,7 @@
 //! - `bars`: stacked bars by period
 //! - `lines`: lines by period
 //! - `areas`: partners by tier over time
-//! - `daily`: one value per day
+//! - `trend`: one value per day, week or month
 //! - `score`: a health score over time
 //! - `spark`: sparklines
 //! - `curve`: the concentration curve
@@ -18,7 +18,6 @@ pub(crate) mod areas;
 pub(crate) mod bars;
 pub(crate) mod canvas;
 pub(crate) mod curve;
-pub(crate) mod daily;
 pub(crate) mod dots;
 pub(crate) mod heatmap;
 pub(crate) mod lines;
@@ -27,6 +26,7 @@ pub(crate) mod scale;
 pub(crate) mod score;
 pub(crate) mod spark;
 pub(crate) mod steps;
+pub(crate) mod trend;
 
 use crate::theme::INK_2;
 

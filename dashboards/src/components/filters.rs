@@ -5,6 +5,7 @@ use domain::format;
 use maud::{Markup, html};
 
 use crate::comparison::Comparison;
+use crate::grain::Grain;
 use crate::live_page::LivePage;
 use crate::site::PageContext;
 
@@ -18,7 +19,8 @@ const VALUE_LENGTH: usize = 40;
 pub(crate) fn form(context: &PageContext, live: &LivePage) -> Markup {
     let newest = context.input.as_of;
     let is_compared = live.comparison != Comparison::default();
-    let count = live.filters.len() + usize::from(live.is_day_chosen) + usize::from(is_compared);
+    let chosen = [live.is_day_chosen, is_compared, live.grain.is_some()];
+    let count = live.filters.len() + chosen.into_iter().filter(|is_chosen| *is_chosen).count();
     html! {
         details.choose {
             summary { "Filter" @if count > 0 { " (" (count) ")" } }
@@ -38,6 +40,7 @@ pub(crate) fn form(context: &PageContext, live: &LivePage) -> Markup {
                     }
                 }
                 (comparison(context, live))
+                (grain(context, live))
                 button type="submit" { "Show" }
                 @if count > 0 { a href=(live.unfiltered) { "Clear" } }
             }
@@ -62,6 +65,28 @@ fn comparison(context: &PageContext, live: &LivePage) -> Markup {
             }
         } @else if live.comparison != Comparison::default() {
             input type="hidden" name="compare" value=(live.comparison.name());
+        }
+    }
+}
+
+/// The pages with charts that are there by day, week and month.
+const CHARTING: [&str; 4] = ["revenue", "service", "health", "partner"];
+
+/// Returns the menu of grains, on other pages the one that was chosen, so that the form keeps it.
+fn grain(context: &PageContext, live: &LivePage) -> Markup {
+    html! {
+        @if CHARTING.contains(&context.page.name) {
+            label {
+                span { "Charts by" }
+                select name="grain" {
+                    option value="" { "Each its own" }
+                    @for grain in Grain::ALL {
+                        option value=(grain.name()) selected[live.grain == Some(grain)] { (format::capitalized(grain.name())) }
+                    }
+                }
+            }
+        } @else if let Some(grain) = live.grain {
+            input type="hidden" name="grain" value=(grain.name());
         }
     }
 }

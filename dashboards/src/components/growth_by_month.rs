@@ -5,9 +5,10 @@ use maud::{Markup, html};
 
 use crate::charts::bars::{Bar, BarChart, BarLayer, CHURNED_LAYER, bar_chart, table_columns};
 use crate::charts::{ChartFrame, NARROW, NARROW_PERIODS, WIDE_PERIODS, last};
-use crate::components::annotation_marks;
 use crate::components::shell::{Page, Section, empty_state, wide_and_narrow};
 use crate::components::table::{Column, HistoryTable, Row, history_table};
+use crate::components::{annotation_marks, kept_grain};
+use crate::grain::Grain;
 use crate::input::ReportInput;
 use crate::metric_rows::GrowthRow;
 use crate::months;
@@ -26,12 +27,11 @@ const LAYERS: [BarLayer; 3] = [
 pub(crate) fn section(page: &Page, span: u8, size: (f64, f64)) -> Markup {
     let input = page.context.input;
     let mut section = Section {
-        subtitle: html! { "Above zero: new, resurrected, retained. Below zero: churned, active the month before and not in this one" },
+        subtitle: html! { "Above zero: new, resurrected, retained. Below zero: churned, active the month before and not in this one" (kept_grain::sentence(page, Grain::Month, "who is new or lost is told of whole months")) },
         ..Section::new("active", "Active partners by month", span, "growth")
     };
     if span < 8 {
-        section.subtitle =
-            html! { "A partner is active with one successful production call in the month" };
+        section.subtitle = html! { "A partner is active with one successful production call in the month" (kept_grain::sentence(page, Grain::Month, kept_grain::DISTINCT)) };
     }
     if input.growth.is_empty() {
         let advice =

@@ -26,7 +26,10 @@
 //! - `retention`: the sections on go-live cohorts
 //! - `health_summary`: the number of partners in each tier
 //! - `contributions`: the contributions of signals to a score
-//! - `traffic`: the traffic of a partner
+//! - `traffic`: the traffic of a partner or of all, by day, week or month
+//! - `gross_by_period`: gross revenue by day or week
+//! - `kept_grain`: why a chart keeps its grain
+//! - `reliability`: the figures of a partner's last 28 days
 //! - `partner_columns`: the list of partners with its columns
 //! - `partner_records`: notes on a partner, and tiers that people set
 //! - `proposed_actions`: sentences about proposed actions
@@ -44,15 +47,18 @@ pub(crate) mod free_to_paid;
 pub(crate) mod freshness;
 pub(crate) mod funnel_stages;
 pub(crate) mod glyph;
+pub(crate) mod gross_by_period;
 pub(crate) mod growth_by_month;
 pub(crate) mod health_summary;
 pub(crate) mod held_back;
+pub(crate) mod kept_grain;
 pub(crate) mod lead_paragraph;
 pub(crate) mod onboarding_steps;
 pub(crate) mod partner_columns;
 pub(crate) mod partner_link;
 pub(crate) mod partner_records;
 pub(crate) mod proposed_actions;
+pub(crate) mod reliability;
 pub(crate) mod retention;
 pub(crate) mod revenue_bridge;
 pub(crate) mod revenue_change;

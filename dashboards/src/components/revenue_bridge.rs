@@ -5,8 +5,10 @@ use maud::{Markup, html};
 
 use crate::charts::lines::{LineChart, Period, Series, line_chart};
 use crate::charts::{ChartFrame, NARROW, NARROW_PERIODS, last};
+use crate::components::kept_grain;
 use crate::components::shell::{Page, Section, empty_state, wide_and_narrow};
 use crate::components::table::{Column, Row, history_table};
+use crate::grain::Grain;
 use crate::input::ReportInput;
 use crate::months;
 use crate::revenue_rows::RevenueBridgeRow;
@@ -18,7 +20,7 @@ const NONE: &str = "Nobody has been charged yet. Load billing events with rappor
 pub(crate) fn section(page: &Page) -> Markup {
     let input = page.context.input;
     let section = Section {
-        subtitle: html! { "Gross of the month before, what partners added and took, and gross of the month; months in italics are not finished" },
+        subtitle: html! { "Gross of the month before, what partners added and took, and gross of the month; months in italics are not finished" (kept_grain::sentence(page, Grain::Month, "it compares whole months")) },
         ..Section::new("bridge", "Why revenue changed", 8, "revenue_bridge")
     };
     if input.revenue_bridge.is_empty() {
@@ -78,7 +80,7 @@ pub(crate) fn retention_section(page: &Page) -> Markup {
         note: running.map(|row| html! {
             (format::long_month(row.month)) " is shown from " (format::date(months::next_month(row.month))) " on."
         }),
-        subtitle: html! { "What last month’s payers pay this month, with what they pay more (net, NRR) and without it (gross, GRR)" },
+        subtitle: html! { "What last month’s payers pay this month, with what they pay more (net, NRR) and without it (gross, GRR)" (kept_grain::sentence(page, Grain::Month, "it compares whole months")) },
         ..Section::new("revenue-retention", "Revenue retention", 4, "revenue_bridge")
     };
     let complete: Vec<&RevenueBridgeRow> =

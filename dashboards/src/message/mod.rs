@@ -2,8 +2,10 @@
 //!
 //! - `overview`: the headline figures
 //! - `manager_digest`: what is new of the partners of one manager
+//! - `charts`: the charts beside the headline figures
 //! - `render`: the text and the HTML of a message
 
+mod charts;
 mod manager_digest;
 mod overview;
 mod render;
@@ -16,6 +18,7 @@ use serde::Serialize;
 use crate::components::freshness::Freshness;
 use crate::input::ReportInput;
 
+pub use charts::{MessageChart, headline_charts};
 pub use manager_digest::manager_digest;
 pub use overview::overview_message;
 
@@ -106,9 +109,10 @@ impl Message {
         render::text(self)
     }
 
-    /// Returns the message as HTML without styles, which mail programs show in their own.
-    pub fn html(&self) -> String {
-        render::html(self)
+    /// Returns the message as HTML without styles, which mail programs show in their own. The pictures
+    /// of the charts are parts of the same mail.
+    pub fn html(&self, charts: &[MessageChart]) -> String {
+        render::html(self, charts)
     }
 }
 

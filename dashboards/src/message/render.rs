@@ -3,7 +3,7 @@
 use domain::{format, printable, printable_lines};
 use maud::{DOCTYPE, Markup, html};
 
-use super::{Message, MessageRow, MessageSection, plain};
+use super::{Message, MessageChart, MessageRow, MessageSection, plain};
 
 /// Returns the message as lines of text.
 pub(super) fn text(message: &Message) -> String {
@@ -44,8 +44,8 @@ fn more(section: &MessageSection) -> Option<String> {
     (section.more > 0).then(|| format!("and {} more", format::thousands(section.more as i64)))
 }
 
-/// Returns the message as a page.
-pub(super) fn html(message: &Message) -> String {
+/// Returns the message as a page, with the charts after the figures.
+pub(super) fn html(message: &Message, charts: &[MessageChart]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -58,10 +58,22 @@ pub(super) fn html(message: &Message) -> String {
                     }
                 }
                 @for section in &message.figures.sections { (section_html(message, section)) }
+                @for chart in charts { (chart_html(chart)) }
             }
         }
     };
     printable_lines(&page.into_string()).into_owned()
+}
+
+/// Returns the picture of a chart at the size of its drawing, but no wider than mail programs show.
+fn chart_html(chart: &MessageChart) -> Markup {
+    const MAX_WIDTH: f64 = 640.0;
+    let scale = (MAX_WIDTH / chart.drawing.width).min(1.0);
+    let [width, height] =
+        [chart.drawing.width, chart.drawing.height].map(|px| (px * scale).round());
+    html! {
+        p { img src={ "cid:" (chart.content_id) } alt=(chart.description) width=(width) height=(height); }
+    }
 }
 
 fn section_html(message: &Message, section: &MessageSection) -> Markup {
@@ -100,7 +112,7 @@ fn row_html(pages: Option<&str>, row: &MessageRow) -> Markup {
 mod tests {
     use std::collections::BTreeMap;
 
-    use crate::message::{MessageScope, manager_digest, overview_message};
+    use crate::message::{MessageScope, headline_charts, manager_digest, overview_message};
     use crate::sample::programme;
     use crate::{MoverRow, ReportInput};
 
@@ -125,13 +137,19 @@ mod tests {
         let filters = BTreeMap::from([("segment", "a<b>".to_owned())]);
         let scope = MessageScope { name: "weekly", filters: &filters, pages: Some(PAGES) };
         let message = overview_message(&input, &scope);
-        let (text, html) = (message.text(), message.html());
+        let (text, html) = (message.text(), message.html(&[]));
         for label in ["Active partners", "Gross revenue", "Churn rate", "Time to first call"] {
             assert!(text.contains(label) && html.contains(label), "{text}");
         }
         assert!(text.contains("Partners: segment a<b>") && html.contains("a&lt;b&gt;"), "{html}");
         assert!(text.contains("Overview: https://rapport.example.com/index.html"), "{text}");
-        assert!(!html.contains("style="), "{html}");
+        assert!(!html.contains("style=") && !html.contains("<img"), "{html}");
+        let drawn = message.html(&headline_charts(&input));
+        assert!(
+            drawn.contains("src=\"cid:gross-revenue@rapport\" alt=\"Gross revenue by"),
+            "{drawn}"
+        );
+        assert!(!drawn.contains("style="), "{drawn}");
         assert!(message.subject.starts_with("weekly, ") && message.subject.contains("partners"));
         // The same figures of another day are no news.
         let later = ReportInput { generated_at: None, ..input.clone() };
@@ -152,7 +170,7 @@ mod tests {
         let scope = MessageScope { name: "managers", filters: &filters, pages: Some(PAGES) };
         let movers = [mover(&input, &one), mover(&input, &other)];
         let message = manager_digest(&input, &movers, &one, &scope);
-        let (text, html) = (message.text(), message.html());
+        let (text, html) = (message.text(), message.html(&[]));
         assert!(text.contains("Healthy → At risk, 90 → 35, Calls <fell>"), "{text}");
         assert!(html.contains("Calls &lt;fell&gt;") && html.contains("/partners/"), "{html}");
         assert!(!html.contains(&crate::paths::partner(&movers[1].partner_id)), "{html}");

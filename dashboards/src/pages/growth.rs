@@ -8,7 +8,8 @@ use crate::charts::lines::{LineChart, Period, Series, line_chart};
 use crate::charts::{ChartFrame, NARROW, NARROW_PERIODS, last};
 use crate::components::figure::{self, Figure};
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
-use crate::components::{churn_causes, growth_by_month, lead_paragraph, retention};
+use crate::components::{churn_causes, growth_by_month, kept_grain, lead_paragraph, retention};
+use crate::grain::Grain;
 use crate::input::ReportInput;
 use crate::metric_rows::GrowthRow;
 use crate::months;
@@ -95,7 +96,7 @@ fn quick_section(page: &Page) -> Markup {
         .filter(|row| row.complete && row.quick_ratio.is_some())
         .min_by(|a, b| a.quick_ratio.unwrap_or(0.0).total_cmp(&b.quick_ratio.unwrap_or(0.0)));
     let section = Section {
-        subtitle: html! { "(New + resurrected) / churned, log scale" },
+        subtitle: html! { "(New + resurrected) / churned, log scale" (kept_grain::sentence(page, Grain::Month, "who is new or lost is told of whole months")) },
         note: weakest.map(|row| html! {
             (format::long_month_year(row.month)) " was the thinnest whole month: "
             (Figure::count(row.new + row.resurrected, figure::of_month("new + resurrected", "growth", row.month))) " gained, "
@@ -138,7 +139,7 @@ fn quick_section(page: &Page) -> Markup {
 fn churn_section(page: &Page) -> Markup {
     let input = page.context.input;
     let section = Section {
-        subtitle: html! { "Churned, % of the active the month before" },
+        subtitle: html! { "Churned, % of the active the month before" (kept_grain::sentence(page, Grain::Month, "who is new or lost is told of whole months")) },
         ..Section::new("churn", "Churn rate", 4, "growth")
     };
     let draw = |periods: usize, size: (f64, f64)| {

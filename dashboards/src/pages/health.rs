@@ -13,9 +13,10 @@ use crate::components::figure::{self, Figure};
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
 use crate::components::table::{Column, header_cell};
 use crate::components::{
-    annotation_marks, clipped_text, glyph, health_summary, lead_paragraph, partner_columns,
-    partner_link, proposed_actions,
+    annotation_marks, clipped_text, glyph, health_summary, kept_grain, lead_paragraph,
+    partner_columns, partner_link, proposed_actions,
 };
+use crate::grain::Grain;
 use crate::health_rows::{HealthRow, HistoryRow};
 use crate::input::ReportInput;
 use crate::pages::partner_list;
@@ -179,14 +180,15 @@ fn tiers_section(page: &Page) -> Markup {
         };
         counts.entry(row.as_of).or_default()[layer] += 1;
     }
-    let days = thinned(last(&days, TIER_DAYS), TIER_POINTS);
+    let (days, each) = by_period(page, last(&days, TIER_DAYS));
+    let days = thinned(&days, TIER_POINTS);
     let counts: Vec<TierCounts> = days
         .iter()
         .map(|day| TierCounts { date: *day, counts: counts.get(day).copied().unwrap_or_default() })
         .collect();
     let section = Section {
         subtitle: html! {
-            "Live partners, " (format::long_date(days[0])) " to " (format::long_date(days[days.len() - 1]))
+            "Live partners, " (format::long_date(days[0])) " to " (format::long_date(days[days.len() - 1])) (each)
         },
         ..Section::new("tiers", "Tiers over time", 5, "partner_health")
     };
@@ -210,6 +212,21 @@ fn tiers_section(page: &Page) -> Markup {
 const TIER_DAYS: usize = 1_096;
 /// The number of points that the chart draws at most.
 const TIER_POINTS: usize = 120;
+
+/// Returns the scored days that the chart shows: the last one of each period, where the reader chose
+/// weeks or months and three of them were scored; and what the subtitle says about it.
+fn by_period(page: &Page, days: &[NaiveDate]) -> (Vec<NaiveDate>, Markup) {
+    let Some(grain) = page.context.grain().filter(|grain| *grain != Grain::Day) else {
+        return (days.to_vec(), html! {});
+    };
+    let periods = days.chunk_by(|a, b| grain.period(*a) == grain.period(*b));
+    let ends: Vec<NaiveDate> = periods.filter_map(|period| period.last().copied()).collect();
+    if ends.len() < 3 {
+        let why = format!("fewer than three {}s have scores", grain.name());
+        return (days.to_vec(), kept_grain::sentence(page, Grain::Day, &why));
+    }
+    (ends, html! { ", each " (grain.name()) " on its last scored day" })
+}
 
 /// Returns every n-th day, counted back from the newest, such that there are at most `most`.
 fn thinned(days: &[NaiveDate], most: usize) -> Vec<NaiveDate> {

@@ -12,8 +12,9 @@ use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow
 use crate::components::table::{Column, HistoryTable, Row, history_table, table};
 use crate::components::{
     annotation_marks, change_status, contributions, decision_forms, glyph, health_summary,
-    lead_paragraph, partner_records, proposed_actions, traffic,
+    kept_grain, lead_paragraph, partner_records, proposed_actions, reliability, traffic,
 };
+use crate::grain::Grain;
 use crate::health_rows::{HealthRow, HistoryRow, PartnerRow};
 use crate::metric_rows::RevenuePerPartnerRow;
 use crate::policy_in_force::PolicyInForce;
@@ -44,7 +45,7 @@ fn page(context: &PageContext, row: &HealthRow) -> String {
     };
     let sections = html! {
         (grid(&[health_section(&page, row), score_section(&page, row)]))
-        (grid(&[contributions::section(&page, row), traffic::reliability_section(&page, row)]))
+        (grid(&[contributions::section(&page, row), reliability::section(&page, row)]))
         (grid(&[traffic::section(&page, row, !has_score_line(context, row))]))
         (grid(&[proposal_section(&page, row), gross_section(&page, row)]))
         (grid(&[partner_records::notes_section(&page, row), partner_records::overrides_section(&page, row)]))
@@ -224,7 +225,7 @@ fn score_section(page: &Page, row: &HealthRow) -> Markup {
         };
         return page.section(&section, &empty_state(sentence));
     }
-    section.subtitle = html! { "0 to 100, the last " (scored_days(row, days.len())) " evaluated" };
+    section.subtitle = html! { "0 to 100, the last " (scored_days(row, days.len())) " evaluated" (kept_grain::sentence(page, Grain::Day, "a score is one of a day")) };
     let line = |day: &&HistoryRow| {
         Row::new(vec![
             format::date_with_year(day.as_of),
@@ -302,7 +303,7 @@ pub(super) fn gross_section(page: &Page, row: &HealthRow) -> Markup {
     if rows.is_empty() {
         return page.section(&section, &empty_state("This partner has not been charged yet."));
     }
-    section.subtitle = html! { "Months with charges, credits or refunds, in " (input.currency) };
+    section.subtitle = html! { "Months with charges, credits or refunds, in " (input.currency) (kept_grain::sentence(page, Grain::Month, "the rows behind it are of months")) };
     let amount = |v: f64| format::money(v, &input.currency);
     section.table = Some(gross_table(page, &rows));
     let draw = |n: usize, size: (f64, f64)| {

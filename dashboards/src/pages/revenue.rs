@@ -16,8 +16,10 @@ use crate::components::revenue_change::gross_change;
 use crate::components::shell::{Page, Section, empty_state, grid, wide_and_narrow};
 use crate::components::table::{Column, HistoryTable, Row, bar, header_cell, history_table};
 use crate::components::{
-    annotation_marks, free_to_paid, lead_paragraph, partner_link, revenue_bridge, revenue_sources,
+    annotation_marks, free_to_paid, gross_by_period, kept_grain, lead_paragraph, partner_link,
+    revenue_bridge, revenue_sources,
 };
+use crate::grain::Grain;
 use crate::input::ReportInput;
 use crate::metric_rows::{RevenuePerPartnerRow, RevenueSummaryRow};
 use crate::months;
@@ -71,9 +73,12 @@ fn lead(input: &ReportInput) -> Markup {
 }
 
 fn gross_section(page: &Page) -> Markup {
+    if let Some(by_period) = gross_by_period::section(page) {
+        return by_period;
+    }
     let input = page.context.input;
     let mut section = Section {
-        subtitle: html! { "Usage, subscription and commission, in " (input.currency) " at each day’s rate" },
+        subtitle: html! { "Usage, subscription and commission, in " (input.currency) " at each day’s rate" (kept_grain::sentence(page, Grain::Month, "there are no rows of shorter periods")) },
         ..Section::new("gross", "Gross revenue by month", 8, "revenue_summary")
     };
     if input.revenue_summary.is_empty() {
@@ -172,7 +177,7 @@ fn periods(input: &ReportInput, rows: &[RevenueSummaryRow]) -> Vec<Period> {
 fn paying_section(page: &Page) -> Markup {
     let input = page.context.input;
     let section = Section {
-        subtitle: html! { "Partners with a gross charge in the month" },
+        subtitle: html! { "Partners with a gross charge in the month" (kept_grain::sentence(page, Grain::Month, kept_grain::DISTINCT)) },
         ..Section::new("paying", "Paying partners", 4, "revenue_summary")
     };
     if input.revenue_summary.is_empty() {
@@ -208,7 +213,7 @@ fn paying_section(page: &Page) -> Markup {
 fn typical_section(page: &Page) -> Markup {
     let input = page.context.input;
     let section = Section {
-        subtitle: html! { "Gross per paying partner; the mean follows the largest, the median the typical one" },
+        subtitle: html! { "Gross per paying partner; the mean follows the largest, the median the typical one" (kept_grain::sentence(page, Grain::Month, "means and medians do not add up")) },
         ..Section::new("typical", "Mean and median", 4, "revenue_summary")
     };
     if input.revenue_summary.iter().all(|row| row.mean_gross.is_none()) {

@@ -5,7 +5,8 @@ use domain::format;
 use maud::html;
 
 use crate::components::shell::{Page, grid};
-use crate::components::traffic;
+use crate::components::{reliability, traffic};
+use crate::grain::Grain;
 use crate::health_rows::HealthRow;
 use crate::pages::partner;
 use crate::site::PageContext;
@@ -21,7 +22,7 @@ pub(crate) fn page(context: &PageContext, row: &HealthRow) -> String {
     };
     let page = Page { root: "../../", title, ..Page::new(context, lead) };
     let sections = html! {
-        (grid(&[traffic::reliability_section(&page, row), partner::gross_section(&page, row)]))
+        (grid(&[reliability::section(&page, row), partner::gross_section(&page, row)]))
         (grid(&[traffic::section(&page, row, false)]))
         p.more { a href="usage.csv" { "Calls by day as CSV" } }
     };
@@ -35,10 +36,10 @@ pub(crate) fn csv(context: &PageContext, id: &str) -> String {
         ["event_date", "calls", "successes", "client_errors", "server_errors", "throttled"];
     // Writing to memory cannot fail.
     let _ = writer.write_record(header);
-    for day in context.partners.daily(id) {
+    for day in context.partners.traffic(id, Grain::Day) {
         let counts =
             [day.calls, day.successes, day.client_errors, day.server_errors, day.throttled];
-        let cells = std::iter::once(day.event_date.to_string());
+        let cells = std::iter::once(day.start.to_string());
         let _ = writer.write_record(cells.chain(counts.map(|n| n.to_string())));
     }
     let bytes = writer.into_inner().unwrap_or_default();

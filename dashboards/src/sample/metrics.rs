@@ -3,6 +3,7 @@
 use chrono::{Days, NaiveDate};
 
 use super::{SamplePartner, date, mix, months, ratio};
+use crate::grain::Grain;
 use crate::input::ReportInput;
 use crate::metric_rows::{
     ActivationRow, CohortRetentionRow, FunnelRow, GrowthRow, OnboardingStepRow,
@@ -10,7 +11,9 @@ use crate::metric_rows::{
     TimeToProductionRow,
 };
 use crate::months::{month_start, next_month};
-use crate::revenue_rows::{FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow};
+use crate::revenue_rows::{
+    FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow, RevenuePeriodRow,
+};
 
 pub(super) fn registration_metrics(input: &mut ReportInput, partners: &[SamplePartner]) {
     let as_of = input.as_of;
@@ -300,6 +303,14 @@ pub(super) fn revenue_metrics(input: &mut ReportInput, partners: &[SamplePartner
             });
         }
         let top: f64 = rows.iter().take(10).map(|(_, g)| g).sum();
+        for grain in [Grain::Day, Grain::Week] {
+            let start = grain.period(month).0;
+            let row = RevenuePeriodRow { start, gross: gross / 4.0, net: (gross - credits) / 4.0 };
+            match grain {
+                Grain::Day => input.revenue_days.push(row),
+                _ => input.revenue_weeks.push(row),
+            }
+        }
         input.revenue_summary.push(RevenueSummaryRow {
             month,
             gross,

@@ -14,7 +14,8 @@ use domain::{SignalName, Stage, Tier};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::health_rows::{HealthRow, HistoryRow, PartnerDayRow, PartnerRow, SignalRow};
+use crate::grain::Grain;
+use crate::health_rows::{HealthRow, HistoryRow, PartnerRow, SignalRow, TrafficRow};
 use crate::input::{ColumnDoc, QueryDoc, ReportInput};
 use crate::metric_rows::{ChurnCauseRow, PartnerReliabilityRow, StuckPartnerRow, ThrottlingRow};
 use crate::months::{month_start, next_month};
@@ -184,6 +185,7 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
     for partner in &partners {
         partner_rows(&mut input, partner, days);
     }
+    longer_periods(&mut input);
     actions::finish(&mut input);
     records::annotations(&mut input);
     set_impact(&mut input);
@@ -208,6 +210,10 @@ pub(crate) fn programme(n: usize, days: u64) -> ReportInput {
         "partner_health",
         "partner_signals",
         "partner_traffic",
+        "partner_traffic_week",
+        "partner_traffic_month",
+        "revenue_day",
+        "revenue_week",
         "stuck_partners",
         "data_quality",
         "product_usage",
@@ -392,6 +398,27 @@ fn signals(score: f64) -> Vec<SignalRow> {
     ]
 }
 
+/// Fills the traffic by week and by month from that by day.
+fn longer_periods(input: &mut ReportInput) {
+    for grain in [Grain::Week, Grain::Month] {
+        let mut sums: BTreeMap<(String, NaiveDate), TrafficRow> = BTreeMap::new();
+        for row in &input.daily {
+            let start = grain.period(row.start).0;
+            let empty = || TrafficRow {
+                partner_id: row.partner_id.clone(),
+                start,
+                ..TrafficRow::default()
+            };
+            sums.entry((row.partner_id.clone(), start)).or_insert_with(empty).add(row);
+        }
+        let rows = sums.into_values().collect();
+        match grain {
+            Grain::Week => input.weekly = rows,
+            _ => input.monthly = rows,
+        }
+    }
+}
+
 fn traffic(input: &mut ReportInput, partner: &SamplePartner) {
     let as_of = input.as_of;
     let Some(live) = partner.live_at(as_of) else { return };
@@ -418,9 +445,9 @@ fn traffic(input: &mut ReportInput, partner: &SamplePartner) {
                 *sum += n;
             }
         }
-        input.daily.push(PartnerDayRow {
+        input.daily.push(TrafficRow {
             partner_id: partner.id.clone(),
-            event_date: day,
+            start: day,
             calls,
             successes,
             client_errors,

@@ -2,7 +2,7 @@
 
 use super::attribute;
 use crate::sample::programme;
-use crate::{Comparison, LivePage, Report, ReportInput, pages};
+use crate::{Comparison, Grain, LivePage, Report, ReportInput, pages};
 
 #[test]
 fn content_is_escaped() {
@@ -68,6 +68,59 @@ fn tiles_are_compared_with_what_the_reader_chooses() {
     assert!(last_year.contains("No figure of "), "{last_year}");
     assert!(target.contains("against target") && target.contains("No target"), "{target}");
     assert_ne!(previous, target);
+}
+
+/// Checks what a page says, and what it does not.
+#[track_caller]
+fn check_words(html: &str, said: &[&str], unsaid: &[&str]) {
+    said.iter().for_each(|words| assert!(html.contains(words), "no \"{words}\" in {html}"));
+    unsaid.iter().for_each(|words| assert!(!html.contains(words), "\"{words}\" in {html}"));
+}
+
+#[test]
+fn charts_over_time_are_by_the_grain_that_the_reader_chooses() {
+    // 15 September 2026 is a Tuesday: the week and the month are not over.
+    let report = Report::new(programme(60, 30));
+    let page = |path: &str, grain: Option<Grain>| {
+        let live = LivePage { grain, ..LivePage::default() };
+        report.page(path, &live).expect("the page")
+    };
+    let service = |grain| page("service.html", grain);
+    let (day, week) = (service(Some(Grain::Day)), service(Some(Grain::Week)));
+    check_words(
+        &service(None),
+        &["60 days to 14", "by day", ">Each its own<"],
+        &[">now<", "Stays by"],
+    );
+    check_words(&day, &["60 days to 14", "data/partner_traffic.csv"], &[">now<"]);
+    check_words(
+        &week,
+        &["13 weeks to 14", "Now: 1 of 7 days of the week", ">now<"],
+        &["data/partner_traffic.csv"],
+    );
+    check_words(&week, &["data/partner_traffic_week.csv", "week of 7\u{a0}Sep"], &[]);
+    check_words(&week, &["Stays by month: a target (SLA) is one of a month"], &[]);
+    check_words(
+        &service(Some(Grain::Month)),
+        &["13 months to 14", "Now: 14 of 30 days of the month", ">now<", "in Aug"],
+        &["Stays by"],
+    );
+    let revenue = page("revenue.html", Some(Grain::Week));
+    check_words(&revenue, &["Gross revenue by week", "data/revenue_week.csv", ">now<"], &[]);
+    check_words(
+        &revenue,
+        &["a partner of several weeks would count several times"],
+        &["Gross revenue by month"],
+    );
+    let growth = page("growth.html", Some(Grain::Day));
+    check_words(&growth, &["Stays by month", "type=\"hidden\" name=\"grain\" value=\"day\""], &[]);
+    check_words(&page("growth.html", Some(Grain::Month)), &[], &["Stays by"]);
+    let health = page("health.html", Some(Grain::Week));
+    check_words(&health, &["each week on its last scored day"], &[]);
+    let scored = report.input().health.iter().find(|row| row.current_score().is_some());
+    let partner = report.partner_page(&scored.expect("a score").partner_id).expect("a page");
+    let partner = page(&partner, Some(Grain::Month));
+    check_words(&partner, &["by month; errors", "Stays by day: a score is one of a day"], &[]);
 }
 
 #[test]

@@ -181,6 +181,11 @@ impl People {
         self.people.is_empty()
     }
 
+    /// Returns the number of entries.
+    pub fn len(&self) -> usize {
+        self.people.len()
+    }
+
     /// Returns the trusted proxy.
     pub(crate) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()

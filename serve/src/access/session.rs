@@ -14,6 +14,12 @@ const NOTICE: &str = "rapport_notice";
 /// The name of the cookie of an attempt to sign in at an OpenID provider, and where it is sent.
 const ATTEMPT: &str = "rapport_openid";
 const ATTEMPT_PATH: &str = "/sign-in/openid";
+/// The name of the cookie with the id token, by which the provider knows the session that ends, and
+/// where it is sent.
+const ID_TOKEN: &str = "rapport_id_token";
+const SIGN_OUT_PATH: &str = "/sign-out";
+/// The longest id token that is kept: browsers take cookies of 4,096 bytes, signature included.
+const MAX_ID_TOKEN_BYTES: usize = 3_000;
 /// How long somebody stays signed in.
 const HOURS: i64 = 12;
 /// How long an attempt may take.
@@ -65,7 +71,21 @@ impl Cookies {
 
     /// Signs somebody out.
     pub(crate) fn sign_out(&self, jar: SignedCookieJar) -> SignedCookieJar {
-        jar.remove(self.cookie(NAME, String::new()))
+        let jar = jar.remove(self.cookie(NAME, String::new()));
+        jar.remove(self.cookie_at(SIGN_OUT_PATH, ID_TOKEN, String::new()))
+    }
+
+    /// Keeps the id token of somebody for the end of the session, in place of an earlier one. One that
+    /// is too long for a cookie is left out: the provider then asks who signs out.
+    pub(crate) fn keep_id_token(&self, jar: SignedCookieJar, id_token: &str) -> SignedCookieJar {
+        let kept = if id_token.len() > MAX_ID_TOKEN_BYTES { "" } else { id_token };
+        jar.add(self.cookie_at(SIGN_OUT_PATH, ID_TOKEN, kept.to_owned()))
+    }
+
+    /// Returns the id token of a browser.
+    pub(crate) fn id_token(&self, jar: &SignedCookieJar) -> Option<String> {
+        let token = jar.get(ID_TOKEN)?.value().to_owned();
+        (!token.is_empty()).then_some(token)
     }
 
     /// Keeps an attempt to sign in at an OpenID provider.
@@ -76,10 +96,8 @@ impl Cookies {
         now: DateTime<Utc>,
     ) -> SignedCookieJar {
         let until = (now + Duration::minutes(ATTEMPT_MINUTES)).to_rfc3339();
-        let mut cookie =
-            self.cookie(ATTEMPT, format!("{until} {} {}", attempt.seed, attempt.return_to));
-        cookie.set_path(ATTEMPT_PATH);
-        jar.add(cookie)
+        let value = format!("{until} {} {}", attempt.seed, attempt.return_to);
+        jar.add(self.cookie_at(ATTEMPT_PATH, ATTEMPT, value))
     }
 
     /// Returns the attempt of a browser, while it counts.
@@ -91,9 +109,7 @@ impl Cookies {
 
     /// Ends an attempt.
     pub(crate) fn drop_attempt(&self, jar: SignedCookieJar) -> SignedCookieJar {
-        let mut cookie = self.cookie(ATTEMPT, String::new());
-        cookie.set_path(ATTEMPT_PATH);
-        jar.remove(cookie)
+        jar.remove(self.cookie_at(ATTEMPT_PATH, ATTEMPT, String::new()))
     }
 
     /// Keeps what became of a form for the page that follows.
@@ -119,10 +135,15 @@ impl Cookies {
         (jar.remove(self.cookie(NOTICE, String::new())), notice)
     }
 
-    /// Returns a cookie that no script can read and no form of another site sends.
     fn cookie(&self, name: &'static str, value: String) -> Cookie<'static> {
+        self.cookie_at("/", name, value)
+    }
+
+    /// Returns a cookie that no script can read and no form of another site sends, for addresses that
+    /// begin with a path.
+    fn cookie_at(&self, path: &'static str, name: &'static str, value: String) -> Cookie<'static> {
         Cookie::build((name, value))
-            .path("/")
+            .path(path)
             .http_only(true)
             .same_site(SameSite::Lax)
             .secure(self.is_secure)
@@ -153,6 +174,11 @@ mod tests {
             assert_eq!(cookies.identity(&jar, now + Duration::hours(11)), Some(identity));
             assert_eq!(cookies.identity(&jar, now + Duration::hours(12)), None);
         }
+        let with_token = cookies.keep_id_token(jar(), "a.b.c");
+        assert_eq!(cookies.id_token(&with_token).as_deref(), Some("a.b.c"));
+        assert_eq!(cookies.id_token(&cookies.sign_out(with_token)), None);
+        let too_long = cookies.keep_id_token(jar(), &"x".repeat(MAX_ID_TOKEN_BYTES + 1));
+        assert_eq!(cookies.id_token(&too_long), None);
         let attempt = Attempt::new("/health.html?x=1 2");
         let jar = cookies.keep_attempt(jar(), &attempt, now);
         assert_eq!(cookies.attempt(&jar, now + Duration::minutes(9)), Some(attempt));

@@ -15,7 +15,7 @@ use crate::answer::{self, Refusal};
 use crate::routes::pages::{list_query, parameters};
 use crate::routes::reader::Reader;
 use crate::server::App;
-use crate::view::{FILTERS, View};
+use crate::view::{self, FILTERS, View};
 
 type Answer = Result<Response, Refusal>;
 type Parts = (State<Arc<App>>, Extension<Reader>, Uri);
@@ -122,8 +122,12 @@ pub(super) struct Name {
 }
 
 pub(super) async fn metric(parts: Parts, Path(Name { name }): Path<Name>) -> Answer {
-    let request = ApiRequest::new(parts, &["format"]).await?;
+    let request = ApiRequest::new(parts, &["format", "grain"]).await?;
     let input = request.report.input();
+    let name = match request.parameter("grain").filter(|grain| !grain.is_empty()) {
+        Some(grain) => of_grain(&name, grain).map_err(|why| Refusal::invalid(why).for_api())?,
+        None => name,
+    };
     let Some(csv) = input.csv.get(&name) else {
         let why = format!("there is no metric \"{name}\"; /api/v1/metrics lists them");
         return Err(Refusal { why, ..Refusal::not_found() }.for_api());
@@ -141,6 +145,18 @@ pub(super) async fn metric(parts: Parts, Path(Name { name }): Path<Name>) -> Ans
     }
     let rows = request.report.rows(&name).unwrap_or_default();
     Ok(request.answer(&Value::Array(rows.into_iter().map(Value::Object).collect())))
+}
+
+/// Returns the name of the rows of a metric by day, week or month.
+fn of_grain(name: &str, grain: &str) -> Result<String, String> {
+    let table = view::grain(grain)?.table(name);
+    let own = || {
+        format!(
+            "{name} has rows of its own grain only, because those of other periods do not add up \
+             to them or are not kept; leave out grain"
+        )
+    };
+    table.map(str::to_owned).ok_or_else(own)
 }
 
 pub(super) async fn partners(parts: Parts) -> Answer {

@@ -33,7 +33,7 @@ use axum::Router;
 use axum::http::Method;
 use axum::routing::{MethodRouter, get, post};
 
-use crate::access::openid::settings::CALLBACK_PATH;
+use crate::access::openid::settings::{CALLBACK_PATH, SIGNED_OUT_PATH};
 use crate::access::role::Permission;
 use crate::answer::Refusal;
 use crate::server::App;
@@ -63,7 +63,7 @@ const SQL: Option<Permission> = Some(Permission::Sql);
 const USAGE: Option<Permission> = Some(Permission::Usage);
 
 /// Every route.
-pub(crate) static ROUTES: [Route; 45] = [
+pub(crate) static ROUTES: [Route; 46] = [
     of(Method::GET, "/healthz", None, || get(operation::healthz)),
     of(Method::GET, "/readyz", None, || get(operation::readyz)),
     of(Method::GET, "/metrics", Some(Permission::Operate), || get(operation::metrics)),
@@ -75,6 +75,7 @@ pub(crate) static ROUTES: [Route; 45] = [
     of(Method::POST, "/sign-in", None, || post(sign_in::sign_in)),
     of(Method::GET, "/sign-in/openid", None, || get(openid::begin)),
     of(Method::GET, CALLBACK_PATH, None, || get(openid::finish)),
+    of(Method::GET, SIGNED_OUT_PATH, None, || get(openid::signed_out)),
     of(Method::POST, "/sign-out", None, || post(sign_in::sign_out)),
     of(Method::GET, "/", READ, || get(pages::index)),
     of(Method::GET, "/{page}", READ, || get(pages::page)),

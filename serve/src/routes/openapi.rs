@@ -48,6 +48,11 @@ const OPERATIONS: [Operation; 7] = [
         parameters: &[
             ("name", "path", "The name of the metric"),
             ("format", "query", "json, or csv at full precision"),
+            (
+                "grain",
+                "query",
+                "day, week (from Monday) or month, for partner_traffic and revenue_summary",
+            ),
         ],
     },
     Operation {

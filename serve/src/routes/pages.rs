@@ -176,6 +176,7 @@ pub(super) fn live_page(
         run: report.input().run.clone(),
         filters: asked.filters.clone(),
         comparison: asked.comparison,
+        grain: asked.grain,
     };
     let filters = asked.filters.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
     let can_ask = reader.may(Permission::Sql);
@@ -186,6 +187,7 @@ pub(super) fn live_page(
         choices,
         is_day_chosen: asked.as_of.is_some(),
         comparison: asked.comparison,
+        grain: asked.grain,
         permalink: pinned.path(path),
         view_segment: asked.segment(),
         unfiltered: View::default().path(path),
@@ -202,7 +204,7 @@ pub(super) fn live_page(
 
 /// Returns whether a parameter restricts the report.
 fn is_of_view(name: &str) -> bool {
-    name == "as_of" || name == "run" || name == "compare" || FILTERS.contains(&name)
+    ["as_of", "run", "compare", "grain"].contains(&name) || FILTERS.contains(&name)
 }
 
 /// Returns the parameters of a query.

@@ -16,6 +16,7 @@ use crate::access::people::token_sha256;
 use crate::access::rate_limits::Limited;
 use crate::access::session::Identity;
 use crate::answer::Refusal;
+use crate::routes::openid;
 use crate::server::App;
 
 #[derive(Deserialize)]
@@ -75,7 +76,15 @@ pub(super) async fn sign_in(
 
 pub(super) async fn sign_out(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let jar = SignedCookieJar::from_headers(&headers, app.cookies.key.clone());
-    (app.cookies.sign_out(jar), Redirect::to("/sign-in")).into_response()
+    let is_of_provider = matches!(app.cookies.identity(&jar, Utc::now()), Some(Identity::Login(_)));
+    let id_token = app.cookies.id_token(&jar);
+    let jar = app.cookies.sign_out(jar);
+    if is_of_provider
+        && let Some(answer) = openid::sign_out(&app, jar.clone(), id_token.as_deref()).await
+    {
+        return answer;
+    }
+    (jar, Redirect::to("/sign-in")).into_response()
 }
 
 /// Returns the path if it is one of this server. `//host` and `/\host` lead browsers elsewhere.

@@ -1,12 +1,14 @@
 //! One run over all deliveries: what is due is sent, and what became of it is logged.
 
 use actions::Channels;
-use actions::deliver::{DeliveryError, ReportMessage};
-use dashboards::Message;
+use actions::deliver::{DeliveryError, ReportMessage, ReportPicture};
+use dashboards::{Message, MessageChart, headline_charts};
 use domain::counted;
+use subprocess::Chromium;
 
 use super::messages::{MessageSource, held_back, managers};
 use crate::action_plans::lease_seconds;
+use crate::chromium_program;
 use crate::config::{DeliveryDefinition, DigestKind};
 use crate::deliveries::{
     DeliveryEntry, DeliveryHistory, DeliveryLog, DeliveryOutcome, DeliveryResult, DeliveryStep,
@@ -37,6 +39,7 @@ pub(super) struct DeliveryRun<'a> {
     log: DeliveryLog,
     channels: Channels,
     source: MessageSource<'a>,
+    chromium: Chromium,
     /// The time after which a program that has not told of the end of a sending was killed, µs.
     lease: i64,
     outcomes: Vec<DeliveryOutcome>,
@@ -57,6 +60,7 @@ impl<'a> DeliveryRun<'a> {
             log: DeliveryLog::new(&project.lake),
             channels: report_channels(&project.config, deliveries)?,
             source: MessageSource::new(project),
+            chromium: Chromium::new(chromium(project)),
             lease: lease_seconds(&project.config) * MICROS_PER_SECOND,
             outcomes: Vec::new(),
             unreachable: Vec::new(),
@@ -233,32 +237,67 @@ impl<'a> DeliveryRun<'a> {
 
     /// Sends a message: a row before it, and a row after it.
     async fn send(
-        &self,
+        &mut self,
         version: i64,
         dispatch: &Dispatch<'_>,
         message: &Message,
         row: LogRow,
     ) -> anyhow::Result<Option<DeliveryOutcome>> {
         self.check_writable()?;
+        let pictures = self.pictures(dispatch).await?;
         if !self.log.append(version, &LogRow { at: now(), ..row.clone() }).await? {
             return Ok(None);
         }
-        let (entry, reason) = self.post(dispatch, message).await;
+        let (entry, reason) = self.post(dispatch, message, pictures).await;
         let row = LogRow { at: now(), entry, reason: Some(reason.clone()), ..row };
         self.log.append_always(&row).await?;
         Ok(Some(dispatch.outcome(DeliveryResult::Logged(entry), reason)))
     }
 
-    async fn post(&self, dispatch: &Dispatch<'_>, message: &Message) -> (DeliveryEntry, String) {
+    /// Returns the charts of a message with their pictures, where its channel shows them and Chromium is
+    /// installed. A message never waits for one that can't be drawn.
+    async fn pictures(
+        &mut self,
+        dispatch: &Dispatch<'_>,
+    ) -> anyhow::Result<Vec<(MessageChart, ReportPicture)>> {
+        let delivery = dispatch.delivery;
+        let channel = self.channels.get(&delivery.channel);
+        let is_shown = channel.is_some_and(|channel| channel.shows_pictures());
+        let is_wanted = delivery.charts && delivery.digest.is_none();
+        if !is_shown || !is_wanted || !self.chromium.is_installed() {
+            return Ok(Vec::new());
+        }
+        let input = self.source.input(delivery).await?;
+        let mut pictures = Vec::new();
+        for chart in headline_charts(&input) {
+            match self.chromium.png(&chart.drawing).await {
+                Ok(png) => {
+                    let content_id = chart.content_id.to_owned();
+                    pictures.push((chart, ReportPicture { content_id, png: png.to_vec() }));
+                }
+                Err(error) => tracing::warn!(%error, "a mail goes without a chart"),
+            }
+        }
+        Ok(pictures)
+    }
+
+    async fn post(
+        &self,
+        dispatch: &Dispatch<'_>,
+        message: &Message,
+        pictures: Vec<(MessageChart, ReportPicture)>,
+    ) -> (DeliveryEntry, String) {
         let Some(channel) = self.channels.get(&dispatch.delivery.channel) else {
             return (DeliveryEntry::Failed, "its channel is not open".to_owned());
         };
+        let (charts, pictures): (Vec<_>, Vec<_>) = pictures.into_iter().unzip();
         let report = ReportMessage {
             key: dispatch.key(),
             to: dispatch.recipient.address.clone(),
             subject: message.subject.clone(),
             text: message.text(),
-            html: message.html(),
+            html: message.html(&charts),
+            pictures,
             created_at: now(),
         };
         match channel.send_report(&report).await {
@@ -278,6 +317,15 @@ impl<'a> DeliveryRun<'a> {
         );
         Ok(())
     }
+}
+
+/// Returns the program that draws charts. Without it mails have none, which stops no delivery.
+fn chromium(project: &Project) -> Option<std::path::PathBuf> {
+    let found = chromium_program::find(project.config.serve().chromium.as_deref());
+    found.unwrap_or_else(|error| {
+        tracing::warn!(%error, "mails go without charts");
+        None
+    })
 }
 
 /// Returns why a delivery is paused, if it is.

@@ -65,7 +65,7 @@ fn print(outcomes: &[DeliveryOutcome], options: &DeliverReportsArgs) -> anyhow::
         let message = |outcome: &DeliveryOutcome| outcome.message.clone();
         let subject = |outcome: &DeliveryOutcome| message(outcome).map(|m| m.subject);
         let text = |outcome: &DeliveryOutcome| message(outcome).map(|m| m.text());
-        let html = |outcome: &DeliveryOutcome| message(outcome).map(|m| m.html());
+        let html = |outcome: &DeliveryOutcome| message(outcome).map(|m| m.html(&[]));
         columns
             .push(("subject", outcomes.iter().map(|o| subject(o).unwrap_or_default()).collect()));
         columns.push(("text", outcomes.iter().map(|o| text(o).unwrap_or_default()).collect()));

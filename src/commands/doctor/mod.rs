@@ -2,11 +2,13 @@
 //!
 //! - `checks`: the results
 //! - `lake`: key, disk, tables, clock and exchange rates
+//! - `sign_in`: who may sign in to the served pages, and their OpenID provider
 //! - `broker`: the Kafka cluster, its topics, and where the lake stands in them
 
 mod broker;
 mod checks;
 mod lake;
+mod sign_in;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +45,8 @@ pub(crate) fn run(
         lake::check_disk(&config.lake(), &mut checks);
         spinner.set_message("the lake".to_owned());
         let positions = runtime.block_on(lake::check_lake(&config, rates.as_ref(), &mut checks));
+        spinner.set_message("the served pages".to_owned());
+        runtime.block_on(sign_in::check(&config, &mut checks));
         spinner.set_message("the broker".to_owned());
         broker::check_broker(&config, &positions, runtime, &mut checks);
         if let Some(registry) = config.registry() {

@@ -2,6 +2,7 @@
 //!
 //! - `metric_rows`: the rows of metrics that pages show
 //! - `metric_cache`: the metrics of the last reports
+//! - `period_rows`: traffic and revenue by day, week and month
 //! - `plan_rows`: the pending plan and the log of actions
 //! - `plan_log`: how the changes of the plan stand by that log
 //! - `alert_rows`: the open alerts
@@ -15,6 +16,7 @@ mod delivery_rows;
 mod lake_rows;
 mod metric_cache;
 mod metric_rows;
+mod period_rows;
 mod plan_log;
 mod plan_rows;
 mod record_rows;
@@ -31,8 +33,8 @@ use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use chrono::{DateTime, NaiveDate, Utc};
 use dashboards::{
-    ColumnDoc, HealthRow, HeldBackMetric, HistoryRow, PartnerDayRow, PartnerRow, PolicyInForce,
-    Provenance, QueryDoc, ReportInput, SignalRow, Targets,
+    ColumnDoc, HealthRow, HeldBackMetric, HistoryRow, PartnerRow, PolicyInForce, Provenance,
+    QueryDoc, ReportInput, SignalRow, Targets,
 };
 use domain::{Day, Stream, counted};
 use futures::StreamExt;
@@ -432,10 +434,7 @@ async fn fill_partners(
     let history = made.session.metric("score_history").await?;
     input.history = polars_frames::typed_rows::<HistoryRow>(&history)?;
     input.history.retain(|row| partners.include(&row.partner_id));
-    let daily = session.metric("partner_traffic").await?;
-    input.daily = polars_frames::typed_rows::<PartnerDayRow>(&daily)?;
-    let what = "Production traffic of the last 90 days, as the pages draw it";
-    table(input, "partner_traffic", what, &daily)?;
+    period_rows::fill(session, input).await?;
     let milestones = session.metric("partner_lifecycle").await?;
     input.partners = polars_frames::typed_rows::<PartnerRow>(&milestones)?;
     for (name, what, query) in [

@@ -48,7 +48,12 @@ impl Override {
 
 /// Sets a tier, or ends the one that is in force, and says so.
 pub(super) async fn run(project: &Project, options: &OverrideArgs) -> anyhow::Result<()> {
-    let recorded = write(project, options).await?;
+    let recorded = write(project, options).await?.ok_or_else(|| {
+        usage_error(format!(
+            "no override of \"{}\" is in force; `rapport score overrides --all` lists those that were",
+            options.partner
+        ))
+    })?;
     recorded.before.iter().for_each(|before| print_note(before));
     print_line(&recorded.line)
 }
@@ -60,11 +65,11 @@ pub(crate) struct RecordedOverride {
     before: Option<String>,
 }
 
-/// Sets a tier, or ends the one that is in force.
+/// Sets a tier, or ends the one that is in force. Returns `None` if none is in force that could end.
 pub(crate) async fn write(
     project: &Project,
     options: &OverrideArgs,
-) -> anyhow::Result<RecordedOverride> {
+) -> anyhow::Result<Option<RecordedOverride>> {
     let by = author(options.by.as_deref())?;
     let reason = option_text("--reason", &options.reason)?;
     let set = match options.tier {
@@ -82,10 +87,7 @@ pub(crate) async fn write(
         check_partner(project, partner).await?;
     }
     if set.is_none() && before.is_none() {
-        return Err(usage_error(format!(
-            "no override of \"{partner}\" is in force; `rapport score overrides --all` lists those \
-             that were"
-        )));
+        return Ok(None);
     }
     let columns = vec![
         instants([project.now]),
@@ -105,10 +107,10 @@ pub(crate) async fn write(
     };
     let verb = if set.is_some() { "Replaced" } else { "Ended" };
     let before = before.map(|before| format!("{verb}: {}", before.words()));
-    Ok(RecordedOverride {
+    Ok(Some(RecordedOverride {
         line: printable(&line).into_owned(),
         before: before.map(|before| printable(&before).into_owned()),
-    })
+    }))
 }
 
 /// Returns the instant at which an override ends, µs.

@@ -43,7 +43,13 @@ pub(super) async fn record(
                 until: None,
                 days: tier.map(|_| *days),
             };
-            Ok(override_tier::write(&project, &options).await?.line)
+            let recorded = override_tier::write(&project, &options).await?;
+            recorded.map(|recorded| recorded.line).ok_or_else(|| {
+                usage_error(
+                    "the tier is the computed one already; somebody ended the override, or its days \
+                     were over, since this page was made",
+                )
+            })
         }
         Decision::Annotation { partner, first, last, text } => {
             let (first, last) = (Day::of_date(*first), Day::of_date(*last));

@@ -11,7 +11,7 @@ mod saved_views;
 mod sql_process;
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +23,12 @@ use serve::{
 };
 
 use crate::args::{GivenRole, ServeArgs};
-use crate::commands::score_records::author;
+use crate::commands::score_records::{author, check_partner};
 use crate::config::{Config, ServeSettings};
 use crate::errors::usage_error;
 use crate::output::{print_line, print_note};
-use crate::{secret_settings, shutdown};
+use crate::project::Project;
+use crate::{chromium_program, secret_settings, shutdown};
 
 pub(crate) use lake_source::LakeSource;
 
@@ -47,6 +48,9 @@ pub(crate) async fn run(
         return print_token(options, role);
     }
     if let Some(partner) = &options.new_embed {
+        // A partner that the lake does not know has no usage to show.
+        let project = Project::open(Config::find(config_file)?, true).await?;
+        check_partner(&project, partner).await?;
         return print_embed(config, &settings, partner, options.days);
     }
     let access = access(&settings)?;
@@ -58,7 +62,7 @@ pub(crate) async fn run(
         refresh_every: settings.refresh_every,
         report_rows: REPORT_ROWS,
         page_bytes: PAGE_BYTES,
-        chromium: find_chromium(settings.chromium.as_deref())?,
+        chromium: chromium_program::find(settings.chromium.as_deref())?,
         limits: settings.limits,
         embed: EmbedSettings {
             ancestors: Ancestors::parse(&settings.embed_ancestors)
@@ -104,7 +108,7 @@ async fn reread_access(settings: ServeSettings, replace: impl Fn(Access)) {
 }
 
 /// Returns who is let in.
-fn access(settings: &ServeSettings) -> anyhow::Result<Access> {
+pub(crate) fn access(settings: &ServeSettings) -> anyhow::Result<Access> {
     let Some(path) = &settings.access else {
         // A container may name no user.
         let name = author(None).unwrap_or_else(|_| "local user".to_owned());
@@ -156,24 +160,6 @@ fn print_token(options: &ServeArgs, role: GivenRole) -> anyhow::Result<()> {
         made.token
     ));
     Ok(())
-}
-
-/// Returns the program that the settings name, or the first Chromium that the path of programs has.
-fn find_chromium(named: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
-    const NAMES: [&str; 4] =
-        ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
-    if let Some(named) = named {
-        if !named.is_file() {
-            let named = named.display();
-            return Err(usage_error(format!("[serve] chromium: there is no program {named}")));
-        }
-        return Ok(Some(named.to_owned()));
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let paths = NAMES.iter().flat_map(|name| {
-        std::env::split_paths(&folders).map(move |folder| folder.join(name)).collect::<Vec<_>>()
-    });
-    Ok(paths.into_iter().find(|path| path.is_file()))
 }
 
 /// Prints a URL of the usage page of a partner.

@@ -3,22 +3,21 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use serve::SqlAnswer;
+use subprocess::{LimitedProcess, ProcessEnd};
 use tokio::sync::Semaphore;
 
 use crate::errors::usage_error;
 
 /// How long a query may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the process is looked at.
-const INTERVAL: Duration = Duration::from_millis(10);
 /// How many queries run at once. Others wait.
 static RUNNING: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
 /// The most rows and bytes of an answer.
@@ -36,39 +35,22 @@ pub(super) async fn ask(config_file: Option<&Path>, query: &str) -> anyhow::Resu
     tokio::task::spawn_blocking(|| run(command)).await?
 }
 
-/// A process that is ended when it is no longer needed.
-struct KilledOnDrop(Child);
-
-impl Drop for KilledOnDrop {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn run(mut command: Command) -> anyhow::Result<SqlAnswer> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = KilledOnDrop(command.spawn().context("the process of the query")?);
-    let csv = read(process.0.stdout.take());
-    let errors = read(process.0.stderr.take());
-    let begun = Instant::now();
+    let process = LimitedProcess::spawn(&mut command, TIMEOUT);
+    let mut process = process.context("the process of the query")?;
+    let (csv, errors) = process.take_output();
+    let (csv, errors) = (read(csv), read(errors));
     // A process with more to say than is read would wait for its reader for ever.
-    let is_over = |csv: &Arc<AtomicU64>| csv.load(Ordering::Relaxed) >= MAX_BYTES;
-    let is_answered = loop {
-        if let Some(status) = process.0.try_wait()? {
-            break status.success();
-        }
-        if is_over(&csv.bytes) {
-            break true;
-        }
-        if begun.elapsed() > TIMEOUT {
+    let is_answered = match process.wait(|| csv.bytes.load(Ordering::Relaxed) >= MAX_BYTES)? {
+        ProcessEnd::Exited(status) => status.success(),
+        ProcessEnd::Enough => true,
+        ProcessEnd::TimedOut => {
             return Err(usage_error(format!(
                 "the query took more than {} s: ask for fewer days or partners",
                 TIMEOUT.as_secs()
             )));
         }
-        thread::sleep(INTERVAL);
     };
     drop(process);
     let (csv, errors) = (csv.finish(), errors.finish());

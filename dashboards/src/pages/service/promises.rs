@@ -9,9 +9,10 @@ use super::products::{month_text, shown_month};
 use crate::charts::bars::{Bar, BarChart, BarLayer, bar_chart};
 use crate::charts::{ChartFrame, NARROW, NARROW_PERIODS, last};
 use crate::components::figure::{self, Figure};
-use crate::components::partner_link;
 use crate::components::shell::{Page, Section, empty_state, wide_and_narrow};
 use crate::components::table::{Column, Row, header_cell, history_table};
+use crate::components::{kept_grain, partner_link};
+use crate::grain::Grain;
 use crate::input::ReportInput;
 use crate::months;
 use crate::service_rows::SlaBreachRow;
@@ -127,7 +128,7 @@ fn target(text: Option<String>) -> Markup {
 pub(super) fn by_month_section(page: &Page) -> Markup {
     let input = page.context.input;
     let mut section = Section {
-        subtitle: html! { "Partners that did not get what their plan promises" },
+        subtitle: html! { "Partners that did not get what their plan promises" (kept_grain::sentence(page, Grain::Month, "a target (SLA) is one of a month")) },
         ..Section::new("missed-by-month", "Missed by month", 4, "sla_breaches")
     };
     let months = by_month(input);

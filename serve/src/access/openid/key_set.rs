@@ -68,6 +68,11 @@ pub(crate) enum SignatureError {
 }
 
 impl KeySet {
+    /// Returns the number of keys, of any kind.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Checks a signature by the key of an id, or without an id by any key that fits.
     pub(crate) fn verify(
         &self,

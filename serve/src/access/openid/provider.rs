@@ -40,7 +40,16 @@ struct Metadata {
     token_endpoint: String,
     jwks_uri: String,
     userinfo_endpoint: Option<String>,
+    /// Where people sign out (<https://openid.net/specs/openid-connect-rpinitiated-1_0.html>).
+    end_session_endpoint: Option<String>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+/// Whoever has signed in.
+pub(crate) struct SignedIn {
+    pub(crate) login: String,
+    /// What the provider knows the session by when it ends.
+    pub(crate) id_token: String,
 }
 
 /// The answer to a code.
@@ -100,24 +109,58 @@ impl Provider {
         Ok(url)
     }
 
-    /// Redeems a code. Returns the login of whoever has signed in.
+    /// Returns where a browser ends its session at the provider, or `None` if the provider offers no
+    /// such place. `id_token` says whose session it is, and `state` comes back from there.
+    pub(crate) async fn end_session_url(
+        &self,
+        settings: &OpenIdSettings,
+        id_token: Option<&str>,
+        state: &str,
+    ) -> Result<Option<Url>, OpenIdError> {
+        let metadata = self.metadata(settings).await?;
+        let Some(address) = &metadata.end_session_endpoint else { return Ok(None) };
+        let mut url = endpoint(address)?;
+        let mut query = url.query_pairs_mut();
+        query.append_pair("client_id", &settings.client_id);
+        if let Some(id_token) = id_token {
+            query.append_pair("id_token_hint", id_token);
+        }
+        if let Some(back) = &settings.post_logout_redirect_url {
+            query.append_pair("post_logout_redirect_uri", back).append_pair("state", state);
+        }
+        drop(query);
+        Ok(Some(url))
+    }
+
+    /// Redeems a code. Returns whoever has signed in.
     pub(crate) async fn login(
         &self,
         settings: &OpenIdSettings,
         secrets: &AttemptSecrets,
         code: &str,
         now: DateTime<Utc>,
-    ) -> Result<String, OpenIdError> {
+    ) -> Result<SignedIn, OpenIdError> {
         let metadata = self.metadata(settings).await?;
         let tokens = self.redeem(settings, &metadata, secrets, code).await?;
         let claims = self.verify(settings, &metadata, secrets, &tokens.id_token, now).await?;
-        if settings.claim == LoginClaim::Sub {
-            return Ok(claims.sub);
-        }
+        let login = match settings.claim {
+            LoginClaim::Sub => claims.sub,
+            LoginClaim::Email => self.mail(&metadata, claims, &tokens.access_token).await?,
+        };
+        Ok(SignedIn { login, id_token: tokens.id_token })
+    }
+
+    /// Returns the verified mail address of somebody.
+    async fn mail(
+        &self,
+        metadata: &Metadata,
+        claims: Claims,
+        access_token: &str,
+    ) -> Result<String, OpenIdError> {
         // By the standard the mail address is in the answer of another endpoint; many providers write
         // it into the token too.
         let mail = match (claims.mail.is_complete(), &metadata.userinfo_endpoint) {
-            (false, Some(url)) => self.user_info(url, &tokens.access_token, &claims.sub).await?,
+            (false, Some(url)) => self.user_info(url, access_token, &claims.sub).await?,
             _ => claims.mail,
         };
         let is_verified = mail.is_verified();
@@ -257,6 +300,34 @@ impl Provider {
     }
 }
 
+/// What a provider offers, as a check of the settings finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderOffer {
+    /// The number of keys that it signs with.
+    pub keys: usize,
+    /// Whether people can sign out there.
+    pub has_sign_out: bool,
+}
+
+/// Asks a provider for what it says of itself, and for its keys.
+///
+/// # Errors
+/// A sentence on what can't be read, or on an issuer that is another one.
+pub async fn check_provider(settings: &OpenIdSettings) -> Result<ProviderOffer, String> {
+    let provider = Provider::default();
+    let asked = async {
+        let metadata = provider.metadata(settings).await?;
+        let addresses = [&metadata.authorization_endpoint, &metadata.token_endpoint];
+        for address in addresses.into_iter().chain(&metadata.end_session_endpoint) {
+            endpoint(address)?;
+        }
+        let keys = provider.keys(&metadata.jwks_uri, KEPT).await?;
+        let has_sign_out = metadata.end_session_endpoint.is_some();
+        Ok(ProviderOffer { keys: keys.len(), has_sign_out })
+    };
+    asked.await.map_err(|error: OpenIdError| error.to_string())
+}
+
 impl Metadata {
     /// Returns whether the secret goes into a header, as it does unless something else is said.
     fn takes_basic(&self) -> bool {
@@ -349,6 +420,7 @@ mod tests {
             token_endpoint: String::new(),
             jwks_uri: String::new(),
             userinfo_endpoint: None,
+            end_session_endpoint: None,
             token_endpoint_auth_methods_supported: methods
                 .map(|all| all.iter().map(|method| (*method).to_owned()).collect()),
         };

@@ -7,6 +7,9 @@ use url::{Host, Url};
 /// The path that the provider sends people back to.
 pub(crate) const CALLBACK_PATH: &str = "/sign-in/openid/callback";
 
+/// The path that the provider sends people back to after they signed out there.
+pub(crate) const SIGNED_OUT_PATH: &str = "/sign-in/openid/signed-out";
+
 /// An OpenID provider.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +26,10 @@ pub struct OpenIdSettings {
     pub client_secret: Option<toml::Value>,
     /// The URL of [`CALLBACK_PATH`] as the provider knows it.
     pub redirect_url: String,
+    /// The URL of [`SIGNED_OUT_PATH`] as the provider knows it, which it sends people back to after
+    /// they signed out there. `None`: the provider shows a page of its own.
+    #[serde(default)]
+    pub post_logout_redirect_url: Option<String>,
     #[serde(default = "default_scopes")]
     pub scopes: Vec<String>,
     /// The claim that is the login of a person.
@@ -48,6 +55,15 @@ fn default_scopes() -> Vec<String> {
 }
 
 impl OpenIdSettings {
+    /// Returns whether people come back to the server of a URL.
+    pub fn leads_to(&self, public_url: &str) -> bool {
+        let origin = |text: &str| Url::parse(text).map(|url| url.origin());
+        match (origin(&self.redirect_url), origin(public_url)) {
+            (Ok(redirect), Ok(public)) => redirect == public,
+            _ => false,
+        }
+    }
+
     /// Returns what is wrong with the settings. The text shows no value that may be a secret.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.name.trim().is_empty() || self.client_id.trim().is_empty() {
@@ -57,9 +73,12 @@ impl OpenIdSettings {
         if issuer.query().is_some() || issuer.fragment().is_some() {
             return Err("issuer: the URL has no query and no fragment".to_owned());
         }
-        let redirect = secure_url(&self.redirect_url).map_err(|e| format!("redirect_url: {e}"))?;
-        if (redirect.path(), redirect.query(), redirect.fragment()) != (CALLBACK_PATH, None, None) {
-            return Err(format!("redirect_url: the URL ends with {CALLBACK_PATH}"));
+        let redirect = own_url("redirect_url", &self.redirect_url, CALLBACK_PATH)?;
+        if let Some(back) = &self.post_logout_redirect_url {
+            const NAME: &str = "post_logout_redirect_url";
+            if own_url(NAME, back, SIGNED_OUT_PATH)?.origin() != redirect.origin() {
+                return Err(format!("{NAME}: the URL is of another server than redirect_url"));
+            }
         }
         if !self.scopes.iter().any(|scope| scope == "openid") {
             return Err("scopes: the scope openid is missing".to_owned());
@@ -71,6 +90,15 @@ impl OpenIdSettings {
         }
         Ok(())
     }
+}
+
+/// Reads a URL of this server with a path.
+fn own_url(name: &str, text: &str, path: &str) -> Result<Url, String> {
+    let url = secure_url(text).map_err(|e| format!("{name}: {e}"))?;
+    if (url.path(), url.query(), url.fragment()) == (path, None, None) {
+        return Ok(url);
+    }
+    Err(format!("{name}: the URL ends with {path}"))
 }
 
 /// Reads a URL that nobody on the way can read along: by HTTPS, or on this machine.
@@ -111,6 +139,18 @@ mod tests {
         check(&good.replace("login.example.com'", "login.example.com?x=1'"), "no query");
         check(&good.replace("/sign-in/openid/callback", "/"), "ends with /sign-in");
         check(&good.replace("https://rapport", "ftp://rapport"), "redirect_url: ");
+        let back = |url: &str| format!("{good}post_logout_redirect_url = '{url}'\n");
+        let signed_out = back("https://rapport.example.com/sign-in/openid/signed-out");
+        let settings: OpenIdSettings = toml::from_str(&signed_out).expect("settings");
+        assert_eq!(settings.check(), Ok(()));
+        check(&back("https://rapport.example.com/"), "ends with /sign-in/openid/signed-out");
+        check(
+            &signed_out.replace(
+                "rapport.example.com/sign-in/openid/signed",
+                "x.example/sign-in/openid/signed",
+            ),
+            "another server",
+        );
         check(&format!("{good}scopes = ['email']"), "openid is missing");
         check(&format!("{good}client_secret = 'hunter2'"), "client_secret: write");
         let local = good.replace("https://login.example.com", "http://127.0.0.1:9000");

@@ -3,18 +3,18 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dashboards::ChartFile;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
+use crate::limited_process::{LimitedProcess, ProcessEnd};
+
 /// How long Chromium may take. A start takes a second or two on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// How often the process is looked at.
-const INTERVAL: Duration = Duration::from_millis(20);
 /// How many run at once: each takes some 200 MB of memory. Others wait.
 const AT_ONCE: usize = 1;
 /// The bytes of files that are kept.
@@ -23,7 +23,7 @@ const KEPT_BYTES: u64 = 32 << 20;
 const SCALE: u32 = 2;
 
 /// Makes files by Chromium. The same content is made once.
-pub(crate) struct Chromium {
+pub struct Chromium {
     program: Option<PathBuf>,
     running: Semaphore,
     made: Cache<String, Bytes>,
@@ -31,9 +31,9 @@ pub(crate) struct Chromium {
 
 /// Why there is no file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ChromiumError {
+pub enum ChromiumError {
     #[error(
-        "this server makes no PDF and PNG: Chromium is not installed there, or [serve] chromium in \
+        "no PDF and PNG can be made: Chromium is not installed on the server, or [serve] chromium in \
          rapport.toml names no program"
     )]
     Missing,
@@ -44,7 +44,8 @@ pub(crate) enum ChromiumError {
 }
 
 impl Chromium {
-    pub(crate) fn new(program: Option<PathBuf>) -> Self {
+    /// Takes the program, if there is one.
+    pub fn new(program: Option<PathBuf>) -> Self {
         let bytes = |_: &String, made: &Bytes| u32::try_from(made.len()).unwrap_or(u32::MAX);
         Self {
             program,
@@ -54,7 +55,7 @@ impl Chromium {
     }
 
     /// Returns whether there is a Chromium.
-    pub(crate) fn is_installed(&self) -> bool {
+    pub fn is_installed(&self) -> bool {
         self.program.is_some()
     }
 
@@ -62,7 +63,7 @@ impl Chromium {
     ///
     /// # Errors
     /// Fails when there is no Chromium, and when it fails or takes too long.
-    pub(crate) async fn pdf(&self, page: &[u8]) -> Result<Bytes, ChromiumError> {
+    pub async fn pdf(&self, page: &[u8]) -> Result<Bytes, ChromiumError> {
         let options = vec!["--no-pdf-header-footer".to_owned()];
         self.file(page, "page.html", Output::Pdf, options).await
     }
@@ -71,7 +72,7 @@ impl Chromium {
     ///
     /// # Errors
     /// As [`Self::pdf`].
-    pub(crate) async fn png(&self, chart: &ChartFile) -> Result<Bytes, ChromiumError> {
+    pub async fn png(&self, chart: &ChartFile) -> Result<Bytes, ChromiumError> {
         let options = vec![
             format!("--window-size={},{}", chart.width.ceil(), chart.height.ceil()),
             format!("--force-device-scale-factor={SCALE}"),
@@ -126,17 +127,6 @@ impl Output {
     }
 }
 
-/// A process that is ended when it is no longer needed.
-struct KilledOnDrop(Child);
-
-impl Drop for KilledOnDrop {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn run(
     program: &Path,
     content: &[u8],
@@ -167,13 +157,9 @@ fn run(
     }
     let url = url::Url::from_file_path(&page)
         .map_err(|()| ChromiumError::Failed("the temporary folder has no absolute path".into()))?;
-    let mut process = KilledOnDrop(command.arg(url.as_str()).spawn().map_err(failed)?);
-    let begun = Instant::now();
-    while process.0.try_wait().map_err(failed)?.is_none() {
-        if begun.elapsed() > TIMEOUT {
-            return Err(ChromiumError::TimedOut);
-        }
-        std::thread::sleep(INTERVAL);
+    let process = LimitedProcess::spawn(command.arg(url.as_str()), TIMEOUT);
+    if process.map_err(failed)?.wait(|| false).map_err(failed)? == ProcessEnd::TimedOut {
+        return Err(ChromiumError::TimedOut);
     }
     fs::read(&made).map(Bytes::from).map_err(|_| {
         let errors = fs::read_to_string(&errors).unwrap_or_default();

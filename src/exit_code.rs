@@ -17,15 +17,25 @@ pub(crate) fn report_error(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     print_error(error);
-    let is_wrong_root = matches!(error.downcast_ref(), Some(LakeError::Root { .. }));
+    ExitCode::from(of(error))
+}
+
+/// The exit code of a wrong call or configuration.
+pub(crate) const USAGE: u8 = 2;
+
+/// Returns the exit code of an error.
+pub(crate) fn of(error: &anyhow::Error) -> u8 {
+    let lake = error.downcast_ref();
+    let is_wrong_root =
+        matches!(lake, Some(LakeError::Root { .. } | LakeError::BackupRefused { .. }));
     let ingest = error.downcast_ref();
     let is_wrong_kafka = matches!(ingest, Some(IngestError::Setting(_) | IngestError::NoStreams));
     if error.downcast_ref::<CheckFailed>().is_some() {
-        ExitCode::from(3)
+        3
     } else if is_wrong_root || is_wrong_kafka || error.downcast_ref::<UsageError>().is_some() {
-        ExitCode::from(2)
+        USAGE
     } else {
-        ExitCode::from(1)
+        1
     }
 }
 

@@ -31,6 +31,7 @@
 //! - `output`, `atomic_file`: stdout and stderr; files that are replaced atomically
 //! - `progress`: a spinner for long work
 //! - `metrics_endpoint`: `--metrics` for Prometheus
+//! - `traces`: traces for an OpenTelemetry collector
 //!
 //! The process:
 //! - `resource_usage`, `memory_limit`: the CPU time and memory it uses, and may use
@@ -73,25 +74,31 @@ mod shutdown;
 mod store_options;
 mod table;
 mod text_file;
+mod traces;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use domain::printable;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format;
+use tracing_subscriber::prelude::*;
 
 use crate::args::Arguments;
 use crate::secret_settings::redact_secrets;
+use crate::traces::Traces;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log_to_stderr(arguments.verbose);
+    let traces = Traces::from_environment();
+    log_to_stderr(arguments.verbose, traces.as_ref());
     #[cfg(debug_assertions)]
     failpoint::arm();
     let result = commands::run(arguments);
+    drop(traces);
     scratch_folder::remove();
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -99,13 +106,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Sends logs to stderr: warnings by default, more with `-v`, and what `RAPPORT_LOG` selects.
-fn log_to_stderr(verbose: u8) {
+/// The crates of the program, by whose names their logs and spans are selected.
+const CRATES: [&str; 8] =
+    ["rapport", "ingest", "lake", "transform", "scoring", "actions", "dashboards", "serve"];
+
+/// Sends logs to stderr: warnings by default, more with `-v`, and what `RAPPORT_LOG` selects. Spans go
+/// to `traces`.
+fn log_to_stderr(verbose: u8, traces: Option<&Traces>) {
     let level = ["warn", "info", "debug"].get(usize::from(verbose)).copied().unwrap_or("trace");
     // Libraries log errors that the program handles and reports itself.
-    let crates =
-        ["rapport", "ingest", "lake", "transform", "scoring", "actions", "dashboards", "serve"];
-    let default: Vec<String> = crates.iter().map(|name| format!("{name}={level}")).collect();
+    let default: Vec<String> = CRATES.iter().map(|name| format!("{name}={level}")).collect();
     let filter = EnvFilter::try_from_env("RAPPORT_LOG")
         .unwrap_or_else(|_| EnvFilter::new(default.join(",")));
     // A field may quote data, or a secret that a server repeats.
@@ -118,10 +128,15 @@ fn log_to_stderr(verbose: u8) {
             name => write!(line, "{name}={}", printable(&text)),
         }
     });
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt::layer()
         .fmt_fields(fields.delimited(" "))
-        .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_filter(filter);
+    let is_ours = filter_fn(|metadata: &Metadata<'_>| {
+        let root = metadata.target().split("::").next().unwrap_or_default();
+        *metadata.level() <= Level::INFO && CRATES.contains(&root)
+    });
+    let spans = traces.map(|traces| traces.layer().with_filter(is_ours));
+    tracing_subscriber::registry().with(spans).with(log).init();
 }

@@ -201,6 +201,7 @@ fn commits(times: &CommitTimes, encoder: &mut DescriptorEncoder) -> fmt::Result 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
@@ -233,6 +234,18 @@ mod tests {
         answer
     }
 
+    /// Returns the figures of ingest that the dashboard and the alert rules name.
+    fn names_in_packages() -> BTreeSet<String> {
+        let texts = [
+            include_str!("../packaging/grafana/rapport.json"),
+            include_str!("../packaging/prometheus/rapport.rules.yml"),
+        ];
+        let words =
+            texts.iter().flat_map(|text| text.split(|c: char| !(c.is_alphanumeric() || c == '_')));
+        let names = words.filter(|word| word.starts_with("rapport_ingest_"));
+        names.map(str::to_owned).collect()
+    }
+
     #[test]
     fn the_status_of_a_run_is_served() {
         let status_board = StatusBoard::default();
@@ -260,6 +273,12 @@ mod tests {
         assert!(get(at, "/healthz").starts_with("HTTP/1.1 200"));
         assert!(get(at, "/else").starts_with("HTTP/1.1 404"));
         let text = get(at, "/metrics");
+        for name in names_in_packages() {
+            let has_name = |line: &str| {
+                line.strip_prefix(&name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+            };
+            assert!(text.lines().any(has_name), "no {name} in {text}");
+        }
         for line in [
             "rapport_ingest_accepted_total 7",
             "rapport_ingest_rejected_total{reason=\"not_json\"} 2",

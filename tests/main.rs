@@ -13,10 +13,13 @@
 //! - `doctor`: `rapport doctor`
 //! - `documentation`: the pages agree with each other, with the files and with the program
 //! - `first_run`: why a first run shows nothing, and which instant shows something
+//! - `packaging`: what units, chart, package and dashboard say of the program
 //! - `sql_shell`: `rapport sql` at a terminal, from files and through pipes
+//! - `traces`: what an OpenTelemetry collector receives
 //! - `terminal_escapes`: output for people holds no control characters
 //! - `resource_limits`: memory and temporary files of a query
 //! - `shutdown`: what a command finishes before it ends
+//! - `run_every`: `rapport run --every`
 //! - `read_only_user`: somebody who may read a lake and not write it
 //!
 //! Ingest:
@@ -41,6 +44,7 @@
 //! - `erasure`: a partner is erased from every file
 //! - `damaged_lake`: damaged files are found, and never answered from
 //! - `lake_upgrade`: lakes of older formats
+//! - `lake_backup`: a lake copied while it is written, and restored
 //! - `other_delta_readers`: deltalake and DuckDB read the same rows
 //!
 //! Metrics and what is made of them:
@@ -96,6 +100,7 @@ mod first_run;
 mod held_back_metrics;
 mod invalid_input;
 mod kafka_authentication;
+mod lake_backup;
 mod lake_maintenance;
 mod lake_upgrade;
 mod mappings;
@@ -106,6 +111,7 @@ mod metrics_plan;
 mod metrics_watch;
 mod openid_sign_in;
 mod other_delta_readers;
+mod packaging;
 mod project_files;
 mod query_diagnostics;
 mod query_files;
@@ -115,6 +121,7 @@ mod reference_metrics;
 mod report_folder;
 mod report_sentences;
 mod resource_limits;
+mod run_every;
 mod s3_lake;
 mod score_backtest;
 mod score_explained;
@@ -130,4 +137,5 @@ mod shutdown;
 mod sql_shell;
 mod support;
 mod terminal_escapes;
+mod traces;
 mod where_conditions;

@@ -96,6 +96,28 @@ fn a_lake_in_a_bucket_gives_the_metrics_of_one_in_a_folder() {
 }
 
 #[test]
+fn a_lake_goes_from_a_folder_through_a_backup_into_a_bucket() {
+    let Some(bucket) = &*S3_SERVER else { return };
+    let world = SimulatedWorld::new(WorldSize { seed: 43, partners: 6, events: 600, days: 10 });
+    let project = Project::new();
+    let in_bucket = lake_config(&project, bucket.endpoint(), "restored");
+    let in_folder = in_bucket.replace("s3://lake/restored", "lake");
+    project.write("rapport.toml", in_folder);
+    world.load(&project);
+    let (end, counts) = (world.end(), project.row_counts());
+    let expected = project.run_all_metrics(&end);
+    let backup = ["lake", "backup", "s3://lake/backup"];
+    project.run_ok(&backup);
+    let again = project.run_ok(&backup);
+    assert!(again.contains(": 0 files copied"), "{again}");
+    project.write("rapport.toml", in_bucket);
+    project.run_ok(&["lake", "restore", "s3://lake/backup"]);
+    project.run_ok(&["lake", "verify"]);
+    assert_eq!(project.row_counts(), counts);
+    assert_same_metrics(&expected, &project.run_all_metrics(&end), "the restored bucket");
+}
+
+#[test]
 fn four_workers_on_a_bucket_lose_nothing() {
     let (Some(bucket), Some(broker)) = (&*S3_SERVER, &*BROKER) else { return };
     broker.create_topic("s3-four", 4);

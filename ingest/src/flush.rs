@@ -86,6 +86,7 @@ impl Committer {
 
     /// Commits the dead letters first, then each stream's raw table. `now` becomes `ingested_at`,
     /// in µs.
+    #[tracing::instrument(name = "commit", skip_all)]
     pub(crate) async fn commit(
         &mut self,
         mut slices: Vec<FlushSlice>,

@@ -67,6 +67,9 @@ pub enum LakeError {
     #[error("table {table} has no version {version} (any longer); its newest is {newest}")]
     NoSuchVersion { table: String, version: u64, newest: u64 },
 
+    #[error("{destination} can't take a copy of the lake: {reason}")]
+    BackupRefused { destination: String, reason: String },
+
     /// Another process has changed what this commit was made from: the caller refreshes and starts
     /// over.
     #[error("table {table} was changed by another process meanwhile; run the command again")]

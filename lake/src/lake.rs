@@ -126,7 +126,7 @@ impl Lake {
         Ok(lake)
     }
 
-    fn new(location: LakeLocation, key: LakeKey) -> Self {
+    pub(crate) fn new(location: LakeLocation, key: LakeKey) -> Self {
         let (table_cache, background_jobs) = Default::default();
         Self { inner: Arc::new(LakeInner { location, key, table_cache, background_jobs }) }
     }

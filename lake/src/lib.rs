@@ -17,7 +17,8 @@
 //! - `watermark`: the instant up to which events are complete
 //! - `key`: hashing credentials, and sealing dead letters
 //! - `integrity`: detecting damaged files
-//! - `maintenance`: compaction, vacuum, retention, erasure, verification, repair and upgrade
+//! - `maintenance`: compaction, vacuum, retention, erasure, verification, repair, upgrade
+//!   and backup
 //! - `failpoint`: moments at which a test can stop the program
 //! - `error`: the errors of the lake
 //!
@@ -58,6 +59,7 @@ pub use log::snapshot::{
 pub use log::transactions::{
     FileProgress, PartitionId, PartitionPosition, Transactions, partitions,
 };
+pub use maintenance::backup::CopiedLake;
 pub use maintenance::erasure::{
     AmbiguousValue, Erasure, ErasureScan, FileMatch, FileRole, RecordedReport, TableErasure,
     UnreadReason, dropped_copies, erased_count_id,

@@ -22,6 +22,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::access::embed::{Embed, EmbedSettings};
 use crate::access::openid::provider::Provider;
@@ -375,9 +377,12 @@ async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
     let (method, path) = (request.method().clone(), logged_path(request.uri().path()).to_owned());
     let from = app.client_address(request.extensions().get(), request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
+    let pattern = route.as_ref().map_or("none", MatchedPath::as_str);
+    let span = tracing::info_span!("request", %method, route = pattern, status = Empty);
+    let response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), begun.elapsed());
-    app.metrics.count(route.as_ref().map_or("none", |route| route.as_str()), status, took);
+    span.record("status", status);
+    app.metrics.count(pattern, status, took);
     tracing::info!(%method, path, status, millis = took.as_millis(), ?from, "answered");
     response
 }

@@ -64,6 +64,22 @@ pub(crate) enum LakeCommand {
         after_help = "Stop all workers first, and start them again with this program. It can be run again.\n\nExample:\n  rapport lake upgrade"
     )]
     Upgrade,
+    /// Copy the lake to a folder or bucket, or bring the copy there up to date
+    #[command(
+        after_help = "Safe beside running workers: the copy is one state of all tables, with the positions of the topics.\nFiles that it has are not copied again. What is copied is compared with its checksums. A copy is a\nlake itself; the key is not in it. A bucket is reached as [lake.store] says. Ends with 1 when a file\nwas deleted meanwhile by `rapport lake vacuum` or erase: run it again.\n\nExamples:\n  rapport lake backup /mnt/backup/lake\n  rapport lake backup s3://backup/lake\n  RAPPORT_LAKE_ROOT=/mnt/backup/lake rapport lake verify"
+    )]
+    Backup {
+        /// A folder, or s3://bucket/prefix; empty, or an earlier backup of this lake
+        destination: String,
+    },
+    /// Make the lake anew from a backup
+    #[command(
+        after_help = "Needs the key that the lake had, and no lake at [lake] root. It can be run again when it was\ninterrupted. Workers then go on from the positions in the backup: what the topics still have after\nthem comes in once.\n\nExample:\n  rapport lake restore /mnt/backup/lake && rapport lake verify"
+    )]
+    Restore {
+        /// The backup: a folder, or s3://bucket/prefix
+        backup: String,
+    },
     /// Use a new key from now on; the old ones stay in the key file and open what they sealed
     #[command(
         after_help = "Copy the key file to every machine that runs Rapport and into your backup, then restart the\nworkers: until then they use the old key. A credential has another hash from then on.\n\nExample:\n  rapport lake rotate-key"

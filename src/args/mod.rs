@@ -6,6 +6,7 @@
 //! - `ingest`: `rapport ingest` and `rapport bench`
 //! - `metrics`: `rapport metrics`
 //! - `lake`: `rapport lake`
+//! - `setup`: `rapport completions`, `man` and `schema`
 //! - `score`: the explanation of scores, what `rapport score` records, and the test of the scores
 
 mod actions;
@@ -15,8 +16,10 @@ mod ingest;
 mod lake;
 mod metrics;
 mod score;
+mod setup;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -41,6 +44,7 @@ pub(crate) use score::{
     MoversArgs, NoteArgs, OverrideArgs, ProofCommand, RecordCommand, ReportFormat, SentimentArgs,
     ShowArgs,
 };
+pub(crate) use setup::{SchemaFile, SetupCommand};
 
 /// The heading in `--help` of the options that every command has.
 const EVERYWHERE: &str = "Everywhere";
@@ -76,7 +80,7 @@ pub(crate) enum Command {
         /// The folder; made when it does not exist
         dir: PathBuf,
     },
-    /// Do everything once on a real cluster: ingest, rollups, scores, plan, report
+    /// Do everything on a real cluster, once or at an interval: ingest, rollups, scores, plan, report
     Run(RunArgs),
     /// Bring events into the lake, exactly once
     #[command(subcommand)]
@@ -133,6 +137,8 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
+    #[command(flatten)]
+    Setup(SetupCommand),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -190,7 +196,7 @@ pub(crate) struct GenerateArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example, from cron:\n  rapport run --config /srv/rapport/rapport.toml --plan plan.json --out /srv/www/rapport"
+    after_help = "With --every it stays and does so again and again. A round that fails is reported, and the next one\ncomes all the same; a round that takes longer than the interval leaves out those that it misses.\nSIGTERM and Ctrl-C end it with 0, after ingest has committed what it holds. Two runs never write\nthe same report at once: the second ends with 1.\n\nExamples:\n  rapport run --config /srv/rapport/rapport.toml --plan plan.json --out /srv/www/rapport\n  rapport run --every 15m --out /srv/www/rapport"
 )]
 pub(crate) struct RunArgs {
     /// Where the plan goes
@@ -199,6 +205,18 @@ pub(crate) struct RunArgs {
     /// The folder of the report's pages
     #[arg(long, value_name = "DIR", default_value = "report")]
     pub(crate) out: PathBuf,
+    /// Stay, and begin again at this interval, such as 15m, 1h or 1h30m
+    #[arg(long, value_name = "INTERVAL", value_parser = parse_interval)]
+    pub(crate) every: Option<Duration>,
+}
+
+/// Parses `--every`.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(interval) if interval >= Duration::from_secs(1) => Ok(interval),
+        Ok(_) => Err("the shortest interval is 1s".to_owned()),
+        Err(error) => Err(format!("{error}; write 15m, 1h or 1h30m")),
+    }
 }
 
 #[derive(Debug, Args)]

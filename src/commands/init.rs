@@ -22,6 +22,7 @@ secrets/
 /world/
 /metrics/
 /report/
+/.report.lock
 /plan.json
 *.parquet
 *.ndjson

@@ -7,7 +7,7 @@ use domain::{counted, printable};
 use lake::{FORMAT_VERSION, Lake, RecomputeScope, RepairReport, schema};
 
 use crate::args::LakeCommand;
-use crate::commands::{compact, erase, retain, status};
+use crate::commands::{backup, compact, erase, retain, status};
 use crate::config::Config;
 use crate::errors::CheckFailed;
 use crate::output::print_line;
@@ -23,6 +23,10 @@ pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> a
             return verify(&Lake::open_damaged(&config.lake()).await?, quiet).await;
         }
         LakeCommand::Repair => return repair(config, quiet).await,
+        LakeCommand::Backup { destination } => {
+            return backup::backup(&config, destination, quiet).await;
+        }
+        LakeCommand::Restore { backup } => return backup::restore(&config, backup, quiet).await,
         _ => {}
     }
     let lake = Lake::open(&config.lake()).await?;
@@ -30,7 +34,9 @@ pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> a
         LakeCommand::RotateKey
         | LakeCommand::Upgrade
         | LakeCommand::Verify
-        | LakeCommand::Repair => Ok(()),
+        | LakeCommand::Repair
+        | LakeCommand::Backup { .. }
+        | LakeCommand::Restore { .. } => Ok(()),
         LakeCommand::Status { format } => {
             status::run(&lake, *format, chrono::Utc::now().timestamp_micros()).await
         }

@@ -1,12 +1,14 @@
 //! The commands: one file or folder each. This file dispatches the command line.
 //!
 //! - Projects and events: `init`, `demo`, `generate`, `ingest`, `fields`, `dead_letters`, `bench`
-//! - The lake: `lake`, `status`, `compact`, `retain`, `erase`, `doctor`
+//! - The lake: `lake`, `status`, `backup`, `compact`, `retain`, `erase`, `doctor`
 //! - Metrics: `metrics`, `diff`, `docs`, `sql`
+//! - The machine and editors: `setup`, `schema`
 //! - Decisions: `score`, `plan`, `actions`, `alerts`, `report`, `serve`, `deliver`, `run`
 
 mod actions;
 mod alerts;
+mod backup;
 mod bench;
 mod compact;
 mod dead_letters;
@@ -26,9 +28,11 @@ mod plan;
 mod report;
 mod retain;
 mod run;
+mod schema;
 mod score;
 mod score_records;
 mod serve;
+mod setup;
 mod sql;
 mod status;
 
@@ -67,7 +71,7 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
             let project = Config::find_if_any(arguments.config.as_deref())?;
             generate::run(&options, project.as_ref(), quiet)
         }
-        Command::Run(options) => run::run(config()?, &options, runtime, quiet),
+        Command::Run(options) => run::run(&config, &options, runtime, quiet),
         Command::Serve(options) => {
             runtime.block_on(serve::run(&config()?, arguments.config.as_deref(), &options))
         }
@@ -135,6 +139,7 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Doctor { format } => doctor::run(config(), format, runtime, quiet),
         Command::Lake(command) => runtime.block_on(lake::run(&command, config()?, quiet)),
+        Command::Setup(command) => setup::run(&command),
     }
 }
 

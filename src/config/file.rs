@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue, Deserializer, Error};
 use super::deliveries::DeliveryDefinition;
 
 /// The commented defaults. They are written nowhere else.
-const DEFAULTS: &str = include_str!("default_rapport.toml");
+pub(crate) const DEFAULTS: &str = include_str!("default_rapport.toml");
 
 /// The values of `rapport.toml`, section by section.
 #[derive(Clone, Deserialize, Serialize)]

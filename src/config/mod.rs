@@ -15,7 +15,7 @@ mod reference_data;
 
 pub(crate) use check::check_servers;
 pub(crate) use deliveries::{DeliveryDefinition, DigestKind};
-pub(crate) use file::{Recipient, template};
+pub(crate) use file::{DEFAULTS, Recipient, template};
 pub(crate) use mappings::{NO_MAPPING, given_mapping, mapping_name};
 
 use std::collections::BTreeMap;
@@ -116,14 +116,18 @@ impl Config {
         let mut config = Self { folder, names_kafka, values, store, mapping_positions };
         config.apply_environment()?;
         if config.values.lake.root.starts_with("s3://") {
-            // A variable that is not UTF-8 is none of the program's.
-            let variables = std::env::vars_os().filter_map(|(name, value)| {
-                Some((name.into_string().ok()?, value.into_string().ok()?))
-            });
-            let section = &config.values.lake.store;
-            config.store = store_options::read(section, &config.folder, variables)?;
+            config.store = config.read_store()?;
         }
         Ok(config)
+    }
+
+    /// Reads the options of the object store from the file and the environment.
+    fn read_store(&self) -> anyhow::Result<StoreOptions> {
+        // A variable that is not UTF-8 is none of the program's.
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        store_options::read(&self.values.lake.store, &self.folder, variables)
     }
 
     /// Puts the values of environment variables over those of the file.
@@ -152,6 +156,15 @@ impl Config {
             resolve_path(&self.folder, Path::new(&lake.root)).display().to_string()
         };
         LakeOptions { root, key_file: self.folder.join(&lake.key_file), store: self.store.clone() }
+    }
+
+    /// Returns how the lake is opened beside another place, such as a backup in a bucket.
+    pub(crate) fn lake_beside(&self, other: &str) -> anyhow::Result<LakeOptions> {
+        let options = self.lake();
+        if options.root.starts_with("s3://") || !other.starts_with("s3://") {
+            return Ok(options);
+        }
+        Ok(LakeOptions { store: self.read_store()?, ..options })
     }
 
     /// Returns for how long records are kept.

@@ -7,8 +7,10 @@
 //! - `verify`: comparing every file with what was written
 //! - `repair`: restoring what the rest of the lake determines
 //! - `upgrade`: bringing a lake to this program's format
+//! - `backup`: copying a lake while it is written
 //! - `key_rotation`: a new key for the lake
 
+pub(crate) mod backup;
 pub(crate) mod erasure;
 pub(crate) mod key_rotation;
 pub(crate) mod repair;

@@ -25,7 +25,7 @@ pub(crate) fn run(
     quiet: bool,
 ) -> anyhow::Result<()> {
     let began = Instant::now();
-    let counts = from_kafka(config, options, runtime, quiet)?;
+    let counts = from_kafka(config, options, runtime, quiet, &stop_flag(runtime))?;
     if options.format == TextFormat::Json {
         let json = summary::CountsJson::new(&counts, began.elapsed());
         return print_verbatim(&serde_json::to_string_pretty(&json)?);
@@ -36,12 +36,13 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// Reads the topics until it is caught up or a signal comes, and returns the counts.
+/// Reads the topics until it is caught up or `stop` is set, and returns the counts.
 pub(crate) fn from_kafka(
     config: &Config,
     options: &IngestRunArgs,
     runtime: &tokio::runtime::Runtime,
     quiet: bool,
+    stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<IngestCounts> {
     let mut settings = config.kafka()?;
     settings.mappings = config.mappings()?;
@@ -66,7 +67,6 @@ pub(crate) fn from_kafka(
     if let Some(address) = endpoint.as_ref().and_then(MetricsEndpoint::address) {
         tracing::info!(%address, "answering /metrics and /healthz");
     }
-    let stop = stop_flag(runtime);
     let spinner = Spinner::start("ingest", quiet);
     let mut rate_meter = RateMeter::new();
     let mut show = |status: &Status| {
@@ -83,7 +83,7 @@ pub(crate) fn from_kafka(
             ));
         }
     };
-    let result = ingest::run(&lake, &settings, &run_options, runtime.handle(), &stop, &mut show);
+    let result = ingest::run(&lake, &settings, &run_options, runtime.handle(), stop, &mut show);
     drop(spinner);
     result.map_err(explained)
 }

@@ -11,6 +11,7 @@ use futures::{StreamExt, stream};
 use lake::LakeError;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinError;
+use tracing::Instrument;
 
 use crate::catalog::statement::Statement;
 use crate::catalog::{Query, QueryKind};
@@ -61,7 +62,7 @@ impl Engine {
             let (sender, days) = (sender.clone(), Arc::clone(&duplicate_free_days));
             async move {
                 let work = async move { engine.refresh_rollup(&name, &days, &sender).await };
-                (query, SpawnedTask::spawn(work).join_unwind().await)
+                (query, SpawnedTask::spawn(work.in_current_span()).join_unwind().await)
             }
         });
         let mut refreshed = pin!(stream::iter(refreshed).buffered(MAX_CONCURRENT_ROLLUPS));
@@ -97,6 +98,7 @@ impl Engine {
     }
 
     /// Refreshes one rollup, and starts again where another process rewrote it meanwhile.
+    #[tracing::instrument(name = "rollup", skip_all, fields(rollup = name))]
     async fn refresh_rollup(
         &self,
         name: &str,

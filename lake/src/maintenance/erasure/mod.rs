@@ -29,6 +29,7 @@ mod tests;
 
 pub use ambiguous_values::AmbiguousValue;
 pub use partners::Erasure;
+pub(crate) use report_folders::FOLDER as REPORTS_FOLDER;
 pub use report_folders::RecordedReport;
 pub use scan::{ErasureScan, FileMatch, FileRole, UnreadReason};
 pub use table_rows::{TableErasure, dropped_copies, erased_count_id};

@@ -17,7 +17,7 @@ use crate::lake::Lake;
 use crate::object_files::get_if_exists;
 
 /// The folder of the records, below the root.
-pub(super) const FOLDER: &str = "reports";
+pub(crate) const FOLDER: &str = "reports";
 
 /// The file that records the last erasure, below the root.
 const ERASURES: &str = "reports/erasures.json";

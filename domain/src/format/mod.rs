@@ -38,8 +38,8 @@ pub use numbers::{
 };
 pub use settings::{plain_setting, recipient};
 pub use text::{
-    UNKNOWN, capitalized, display_width, joined_with_and, known_or_unknown, name_or_id,
-    truncate_to_chars, truncate_to_width,
+    UNKNOWN, capitalized, display_width, joined_with_and, keep_percent_together, known_or_unknown,
+    name_or_id, truncate_to_chars, truncate_to_width,
 };
 
 /// Between a number and its unit on pages: narrow and never broken.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStoreExt, PutMode, PutOptions};
+use object_store::{PutMode, PutOptions};
 use uuid::Uuid;
 
 use crate::error::LakeError;

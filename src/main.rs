@@ -42,6 +42,7 @@ mod args;
 mod atomic_file;
 mod backtest;
 mod breakdown;
+mod cluster;
 mod commands;
 mod config;
 mod csv_file;
@@ -101,8 +102,17 @@ fn main() -> ExitCode {
 fn log_to_stderr(verbose: u8) {
     let level = ["warn", "info", "debug"].get(usize::from(verbose)).copied().unwrap_or("trace");
     // Libraries log errors that the program handles and reports itself.
-    let crates =
-        ["rapport", "ingest", "lake", "transform", "scoring", "actions", "dashboards", "serve"];
+    let crates = [
+        "rapport",
+        "ingest",
+        "lake",
+        "transform",
+        "cluster",
+        "scoring",
+        "actions",
+        "dashboards",
+        "serve",
+    ];
     let default: Vec<String> = crates.iter().map(|name| format!("{name}={level}")).collect();
     let filter = EnvFilter::try_from_env("RAPPORT_LOG")
         .unwrap_or_else(|_| EnvFilter::new(default.join(",")));

@@ -42,6 +42,7 @@
 //! - `damaged_lake`: damaged files are found, and never answered from
 //! - `lake_upgrade`: lakes of older formats
 //! - `other_delta_readers`: deltalake and DuckDB read the same rows
+//! - `cluster`: rollups refreshed on executors, which die; in builds with the feature `cluster`
 //!
 //! Metrics and what is made of them:
 //!
@@ -79,6 +80,8 @@ mod action_topic;
 mod alerts;
 mod arrival_order;
 mod cli_contract;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod consumer_group;
 mod crash_recovery;
 mod damaged_lake;

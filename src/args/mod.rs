@@ -2,6 +2,7 @@
 //!
 //! - `actions`: `rapport actions`
 //! - `alerts`: `rapport alerts`
+//! - `cluster`: `rapport cluster`, and `--cluster`
 //! - `deliveries`: `rapport deliver`
 //! - `ingest`: `rapport ingest` and `rapport bench`
 //! - `metrics`: `rapport metrics`
@@ -10,6 +11,7 @@
 
 mod actions;
 mod alerts;
+mod cluster;
 mod deliveries;
 mod ingest;
 mod lake;
@@ -27,6 +29,7 @@ pub(crate) use actions::{
 pub(crate) use alerts::{
     AlertNoteArgs, AlertsCommand, CheckAlertsArgs, ListAlertsArgs, SnoozeArgs,
 };
+pub(crate) use cluster::{ClusterArgs, ClusterCommand, ExecutorArgs, SchedulerArgs};
 pub(crate) use deliveries::{DeliverReportsArgs, DeliveriesCommand, DeliveryLogArgs, PauseArgs};
 pub(crate) use ingest::{
     BenchCommand, BenchIngestArgs, BenchServeArgs, DeadLettersArgs, FieldsArgs, IngestCommand,
@@ -122,6 +125,9 @@ pub(crate) enum Command {
     /// Look after the lake
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Compute rollups on several machines
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Measure what an event costs
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -199,6 +205,8 @@ pub(crate) struct RunArgs {
     /// The folder of the report's pages
     #[arg(long, value_name = "DIR", default_value = "report")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
 }
 
 #[derive(Debug, Args)]

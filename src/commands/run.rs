@@ -15,13 +15,14 @@ use crate::project::{NO_API_CALLS, Project};
 use crate::shutdown::{self, TerminationSignals};
 
 pub(crate) fn run(
-    config: Config,
+    mut config: Config,
     options: &RunArgs,
     runtime: &tokio::runtime::Runtime,
     quiet: bool,
 ) -> anyhow::Result<()> {
     dashboards::check_report(&options.out).map_err(report_refusal)?;
     let began = Instant::now();
+    config.set_cluster(options.cluster.scheduler.as_deref());
     let caught_up = IngestRunArgs {
         until_caught_up: true,
         from: "earliest".to_owned(),

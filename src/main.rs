@@ -45,6 +45,7 @@ mod atomic_file;
 mod backtest;
 mod breakdown;
 mod chromium_program;
+mod cluster;
 mod commands;
 mod config;
 mod csv_file;
@@ -107,8 +108,17 @@ fn main() -> ExitCode {
 }
 
 /// The crates of the program, by whose names their logs and spans are selected.
-const CRATES: [&str; 8] =
-    ["rapport", "ingest", "lake", "transform", "scoring", "actions", "dashboards", "serve"];
+const CRATES: [&str; 9] = [
+    "rapport",
+    "ingest",
+    "lake",
+    "transform",
+    "cluster",
+    "scoring",
+    "actions",
+    "dashboards",
+    "serve",
+];
 
 /// Sends logs to stderr: warnings by default, more with `-v`, and what `RAPPORT_LOG` selects. Spans go
 /// to `traces`.

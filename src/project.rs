@@ -10,6 +10,7 @@ use domain::{AsOf, Day, counted, format_instant};
 use lake::{Lake, TableDef, error_chain, is_write_denied, schema};
 use transform::{CheckSeverity, Engine, EngineOptions, Session, Violation};
 
+use crate::cluster;
 use crate::config::Config;
 use crate::errors::usage_error;
 use crate::event_days::{EventDays, Viewpoint};
@@ -53,8 +54,13 @@ impl Project {
             memory_limit: Some(QUERY_MEMORY),
             threads: None,
             spill_folder: spill_folder(),
+            unit_rows: Some(config.unit_rows()),
         };
         let engine = Engine::new(lake.clone(), options).map_err(|e| usage_error(e.to_string()))?;
+        let engine = match config.cluster() {
+            Some(scheduler) => cluster::on_cluster(&engine, scheduler)?,
+            None => engine,
+        };
         for (name, diagnostic) in engine.catalog().unreadable() {
             print_message(&format!("rapport: {name} is left out: {}", diagnostic.headline()));
         }
@@ -149,9 +155,16 @@ impl Project {
 
     /// Refreshes the rollups, and prints what checks found and which rollups failed.
     pub(crate) async fn refresh(&self) -> anyhow::Result<transform::RefreshReport> {
+        self.refresh_by(&self.engine).await
+    }
+
+    /// Does the same by an engine over the same lake.
+    pub(crate) async fn refresh_by(
+        &self,
+        engine: &Engine,
+    ) -> anyhow::Result<transform::RefreshReport> {
         let spinner = Spinner::start("rollups", self.quiet);
-        let report = self
-            .engine
+        let report = engine
             .refresh(&mut |p| {
                 spinner.set_message(format!("{} {} of {} days", p.rollup, p.days_done, p.days));
             })
@@ -340,7 +353,7 @@ fn spill_folder() -> Option<PathBuf> {
 }
 
 /// Limits the memory of the process for queries that run in parallel, one on each core.
-fn limit_memory() {
+pub(crate) fn limit_memory() {
     memory_limit::raise_for_queries(std::thread::available_parallelism().map_or(1, NonZero::get));
 }
 

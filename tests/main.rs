@@ -46,6 +46,7 @@
 //! - `lake_upgrade`: lakes of older formats
 //! - `lake_backup`: a lake copied while it is written, and restored
 //! - `other_delta_readers`: deltalake and DuckDB read the same rows
+//! - `cluster`: rollups refreshed on executors, which die; in builds with the feature `cluster`
 //!
 //! Metrics and what is made of them:
 //!
@@ -84,6 +85,8 @@ mod action_topic;
 mod alerts;
 mod arrival_order;
 mod cli_contract;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod consumer_group;
 mod crash_recovery;
 mod damaged_lake;

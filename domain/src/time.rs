@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, SecondsFormat, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub const MICROS_PER_DAY: i64 = 86_400_000_000;
 
@@ -55,6 +56,20 @@ impl FromStr for Day {
 
     fn from_str(text: &str) -> Result<Self, chrono::ParseError> {
         Ok(Self::of_date(NaiveDate::parse_from_str(text, "%Y-%m-%d")?))
+    }
+}
+
+/// A day is written as its date.
+impl Serialize for Day {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

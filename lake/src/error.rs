@@ -78,6 +78,13 @@ pub enum LakeError {
     #[error(transparent)]
     Damaged(#[from] Damage),
 
+    /// A file that another process wrote for this one to commit is not what was asked for.
+    #[error(
+        "the file {path}, which another process wrote for {table}, {reason}; nothing was committed: \
+         run the command again"
+    )]
+    ForeignFile { table: String, path: String, reason: String },
+
     #[error("a dead letter sealed with key {key_id} can't be opened with the key in use")]
     SealedWithOtherKey { key_id: String },
 

@@ -112,6 +112,8 @@ pub(crate) enum MetricsCommand {
         out: Option<PathBuf>,
         #[command(flatten)]
         breakdown: BreakdownArgs,
+        #[command(flatten)]
+        cluster: super::ClusterArgs,
     },
     /// Compare metrics with those of another revision of the queries, or of the tables of a run
     #[command(

@@ -2,6 +2,7 @@
 //!
 //! - `actions`: `rapport actions`
 //! - `alerts`: `rapport alerts`
+//! - `cluster`: `rapport cluster`, and `--cluster`
 //! - `deliveries`: `rapport deliver`
 //! - `ingest`: `rapport ingest` and `rapport bench`
 //! - `metrics`: `rapport metrics`
@@ -11,6 +12,7 @@
 
 mod actions;
 mod alerts;
+mod cluster;
 mod deliveries;
 mod ingest;
 mod lake;
@@ -30,6 +32,7 @@ pub(crate) use actions::{
 pub(crate) use alerts::{
     AlertNoteArgs, AlertsCommand, CheckAlertsArgs, ListAlertsArgs, SnoozeArgs,
 };
+pub(crate) use cluster::{ClusterArgs, ClusterCommand, ExecutorArgs, SchedulerArgs};
 pub(crate) use deliveries::{DeliverReportsArgs, DeliveriesCommand, DeliveryLogArgs, PauseArgs};
 pub(crate) use ingest::{
     BenchCommand, BenchCommitsArgs, BenchIngestArgs, BenchServeArgs, DeadLettersArgs, FieldsArgs,
@@ -126,6 +129,9 @@ pub(crate) enum Command {
     /// Look after the lake
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Compute rollups on several machines
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Measure what an event costs
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -208,6 +214,8 @@ pub(crate) struct RunArgs {
     /// Stay, and begin again at this interval, such as 15m, 1h or 1h30m
     #[arg(long, value_name = "INTERVAL", value_parser = parse_interval)]
     pub(crate) every: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
 }
 
 /// Parses `--every`.

@@ -1,7 +1,7 @@
 //! The commands: one file or folder each. This file dispatches the command line.
 //!
 //! - Projects and events: `init`, `demo`, `generate`, `ingest`, `fields`, `dead_letters`, `bench`
-//! - The lake: `lake`, `status`, `backup`, `compact`, `retain`, `erase`, `doctor`
+//! - The lake: `lake`, `status`, `backup`, `compact`, `retain`, `erase`, `doctor`, `cluster`
 //! - Metrics: `metrics`, `diff`, `docs`, `sql`
 //! - The machine and editors: `setup`, `schema`
 //! - Decisions: `score`, `plan`, `actions`, `alerts`, `report`, `serve`, `deliver`, `run`
@@ -10,6 +10,7 @@ mod actions;
 mod alerts;
 mod backup;
 mod bench;
+mod cluster;
 mod compact;
 mod dead_letters;
 mod deliver;
@@ -40,7 +41,8 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use crate::args::{
-    Arguments, BenchCommand, Command, IngestCommand, MetricsCommand, ProofCommand, ScoreCommand,
+    Arguments, BenchCommand, ClusterCommand, Command, IngestCommand, MetricsCommand, ProofCommand,
+    ScoreCommand,
 };
 use crate::config::Config;
 use crate::project::Project;
@@ -138,18 +140,19 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
             runtime.block_on(bench::serve(arguments.config.as_deref(), &options, quiet))
         }
         Command::Doctor { format } => doctor::run(config(), format, runtime, quiet),
+        Command::Cluster(command) => runtime.block_on(cluster::run(&command, &config, quiet)),
         Command::Lake(command) => runtime.block_on(lake::run(&command, config()?, quiet)),
         Command::Setup(command) => setup::run(&command),
     }
 }
 
-/// Returns which signals end a command at once; `None` for commands that first commit their
-/// buffers.
+/// Returns which signals end a command at once; `None` for commands that first finish their work.
 fn termination_signals(command: &Command) -> Option<TerminationSignals> {
     match command {
         Command::Run(_)
         | Command::Ingest(IngestCommand::Run(_))
         | Command::Serve(_)
+        | Command::Cluster(ClusterCommand::Executor(_))
         | Command::Metrics(MetricsCommand::Watch { .. }) => None,
         // In a shell, Ctrl-C only stops the query.
         Command::Sql(options) if sql::is_interactive(options) => {

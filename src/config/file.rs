@@ -1,7 +1,7 @@
 //! The contents of `rapport.toml`: the project's file laid over the commented defaults.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use actions::deliver::ChannelDefinition;
@@ -27,6 +27,9 @@ pub(super) struct RapportToml {
     // What a mapping makes of records is in the lake.
     #[serde(skip_serializing)]
     pub(super) ingest: IngestSection,
+    // Where rollups are computed changes no figure.
+    #[serde(skip_serializing)]
+    pub(super) cluster: ClusterSection,
     pub(super) metrics: MetricsSection,
     pub(super) scoring: PolicySection,
     pub(super) actions: ActionsSection,
@@ -38,6 +41,14 @@ pub(super) struct RapportToml {
     pub(super) serve: ServeSection,
     #[serde(default, skip_serializing)]
     pub(super) deliveries: Vec<DeliveryDefinition>,
+}
+
+/// Where rollups are computed, and in pieces of which size.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClusterSection {
+    pub(super) scheduler: String,
+    pub(super) unit_rows: NonZeroU64,
 }
 
 /// How `rapport serve` listens and who may sign in.

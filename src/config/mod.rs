@@ -167,6 +167,23 @@ impl Config {
         Ok(LakeOptions { store: self.read_store()?, ..options })
     }
 
+    /// Returns the address of the cluster's scheduler; `None` where rollups are computed here.
+    pub(crate) fn cluster(&self) -> Option<&str> {
+        Some(self.values.cluster.scheduler.as_str()).filter(|address| !address.is_empty())
+    }
+
+    /// Puts an address of the command line over that of the file.
+    pub(crate) fn set_cluster(&mut self, scheduler: Option<&str>) {
+        if let Some(scheduler) = scheduler {
+            scheduler.clone_into(&mut self.values.cluster.scheduler);
+        }
+    }
+
+    /// Returns the most events that are computed in one piece.
+    pub(crate) fn unit_rows(&self) -> u64 {
+        self.values.cluster.unit_rows.get()
+    }
+
     /// Returns for how long records are kept.
     pub(crate) fn retention(&self) -> Retention {
         let section = &self.values.lake.retention;

@@ -1,5 +1,7 @@
 //! The errors of this crate. Each message says what went wrong, where, and what to do.
 
+use std::io::ErrorKind;
+
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use domain::Day;
@@ -58,6 +60,17 @@ pub enum TransformError {
         "{table} was rewritten by someone else {attempts} times in a row; run this again when the other run is done"
     )]
     WriteConflict { table: String, attempts: usize },
+    /// A unit of work was sent to a process with other queries.
+    #[error(
+        "{rollup}: this process has another query of that name, or another version of the program, than the one that sent the work; give both the same program and the same queries/"
+    )]
+    OtherQuery { rollup: String },
+    /// A unit of work came back with files that it was not asked for.
+    #[error("{rollup}: {what}; nothing was committed, run the command again")]
+    UnitOutput { rollup: String, what: String },
+    /// The cluster failed; the message says how.
+    #[error("{0}")]
+    Cluster(String),
 }
 
 impl TransformError {
@@ -96,6 +109,26 @@ impl TransformError {
         let text = damage_in(source).unwrap_or_else(|| source.to_string());
         text.contains(" is damaged: it is gone;")
             || (text.contains("Object at location") && text.contains(" not found"))
+    }
+
+    /// Returns whether the store or the network failed in a way that may pass, so that the same work
+    /// is worth another attempt.
+    pub fn is_transient(&self) -> bool {
+        let mut causes = lake::error_chain(self);
+        let lasting = [
+            ErrorKind::PermissionDenied,
+            ErrorKind::ReadOnlyFilesystem,
+            ErrorKind::StorageFull,
+            ErrorKind::QuotaExceeded,
+            ErrorKind::NotFound,
+        ];
+        let lasts = |error: &std::io::Error| lasting.contains(&error.kind());
+        let mut of_store = false;
+        let passes = causes.all(|cause| {
+            of_store |= matches!(cause.downcast_ref(), Some(object_store::Error::Generic { .. }));
+            !cause.is::<lake::Damage>() && !cause.downcast_ref().is_some_and(lasts)
+        });
+        of_store && passes
     }
 
     /// Returns whether the error concerns one query only, so that other queries can still run.
@@ -191,6 +224,18 @@ pub type Result<T> = std::result::Result<T, TransformError>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_errors_that_may_pass_are_transient() {
+        let of_store = |source: Box<dyn std::error::Error + Send + Sync>| {
+            let error = object_store::Error::Generic { store: "S3", source };
+            TransformError::sql("a query")(DataFusionError::ObjectStore(Box::new(error)))
+        };
+        assert!(of_store("connection reset".into()).is_transient());
+        let full = std::io::Error::from(ErrorKind::StorageFull);
+        assert!(!of_store(Box::new(full)).is_transient());
+        assert!(!TransformError::Cluster("no executor".to_owned()).is_transient());
+    }
 
     #[test]
     fn rust_values_are_cut_out() {

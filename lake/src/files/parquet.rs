@@ -16,6 +16,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::delta_schema::arrow_schema;
@@ -27,8 +28,9 @@ use crate::lake::Lake;
 use crate::log::snapshot::DataFile;
 use crate::schema::TableDef;
 
-/// A complete data file that no commit has made visible yet.
-#[derive(Debug, Clone)]
+/// A complete data file that no commit has made visible yet. As JSON it travels to the process that
+/// commits it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PendingFile {
     pub(crate) add: Add,
     pub rows: u64,

@@ -68,16 +68,20 @@ pub(crate) fn run(
             diff::run(&project, &options).await
         }),
         MetricsCommand::Docs { out } => docs::run(&with_notes(catalog(config)?), &out),
-        MetricsCommand::Run { names, as_of, format, out, breakdown } => runtime.block_on(async {
-            let project = Project::open(config()?, quiet).await?;
-            let options = run::MetricsRunOptions {
-                names: &names,
-                format,
-                out: out.as_deref(),
-                breakdown: &breakdown,
-            };
-            run::run(&project, &options, as_of.as_deref()).await
-        }),
+        MetricsCommand::Run { names, as_of, format, out, breakdown, cluster } => {
+            runtime.block_on(async {
+                let mut config = config()?;
+                config.set_cluster(cluster.scheduler.as_deref());
+                let project = Project::open(config, quiet).await?;
+                let options = run::MetricsRunOptions {
+                    names: &names,
+                    format,
+                    out: out.as_deref(),
+                    breakdown: &breakdown,
+                };
+                run::run(&project, &options, as_of.as_deref()).await
+            })
+        }
     }
 }
 

@@ -25,13 +25,14 @@ pub(super) fn check(options: &RunArgs) -> anyhow::Result<()> {
 /// Runs all stages. A signal ends ingest after it has committed what it holds, and with it the
 /// round; it ends the other stages at once, since the next round does again what they do.
 pub(super) fn run(
-    config: Config,
+    mut config: Config,
     options: &RunArgs,
     runtime: &Runtime,
     quiet: bool,
     signals: &RoundSignals,
 ) -> anyhow::Result<()> {
     check(options)?;
+    config.set_cluster(options.cluster.scheduler.as_deref());
     let round = tracing::info_span!("round");
     let _entered = round.enter();
     let began = Instant::now();

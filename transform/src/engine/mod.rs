@@ -58,6 +58,8 @@ use crate::engine::file_list::{FileList, store_url};
 use crate::engine::scan::{EventSource, EventTable, StoredTable, empty_table, stored_table};
 use crate::engine::session::Session;
 use crate::error::{Result, TransformError};
+use crate::rollups::division::{DEFAULT_UNIT_ROWS, PartnerCounts};
+use crate::rollups::unit::UnitRunner;
 
 /// The size of the column cache, which all sessions of an engine share.
 const COLUMN_CACHE_BYTES: usize = 512 << 20;
@@ -80,6 +82,9 @@ pub struct EngineOptions {
     /// The folder for rows that do not fit the memory of a query. The default is the system's
     /// folder for temporary files, in which a killed process leaves them.
     pub spill_folder: Option<PathBuf>,
+    /// The most input rows of one unit of a refresh; a million by default. Larger days are divided
+    /// by partner.
+    pub unit_rows: Option<u64>,
 }
 
 /// A lake and the queries over it.
@@ -100,6 +105,14 @@ pub struct Engine {
     /// Rollups that the last refresh could not compute, each with the reason. No session reads
     /// them.
     pub(crate) failed_rollups: Arc<Mutex<BTreeMap<String, String>>>,
+    /// The most input rows of one unit of a refresh.
+    pub(crate) unit_rows: u64,
+    /// Runs the units of refreshes elsewhere; without one they run in this process.
+    pub(crate) unit_runner: Option<Arc<dyn UnitRunner>>,
+    /// Whether a refresh computes every day, also where nothing changed.
+    pub(crate) recomputes_all: bool,
+    /// Shared by the rollups, which divide days with many events by partner.
+    pub(crate) partner_counts: Arc<PartnerCounts>,
 }
 
 impl Engine {
@@ -139,7 +152,17 @@ impl Engine {
             },
             stored_by_other_sql: BTreeSet::new(),
             failed_rollups: Arc::default(),
+            unit_rows: options.unit_rows.unwrap_or(DEFAULT_UNIT_ROWS).max(1),
+            unit_runner: None,
+            recomputes_all: false,
+            partner_counts: Arc::default(),
         })
+    }
+
+    /// Returns an engine over the same lake whose refreshes run elsewhere. It still commits what
+    /// they write.
+    pub fn with_unit_runner(&self, runner: Arc<dyn UnitRunner>) -> Self {
+        Self { unit_runner: Some(runner), ..self.clone() }
     }
 
     /// Returns an engine over the same lake with other queries, for a comparison. A rollup whose
@@ -163,6 +186,11 @@ impl Engine {
         let failed_rollups = Arc::new(Mutex::new(failed));
         let catalog = Arc::new(catalog);
         Self { catalog, stored_by_other_sql, failed_rollups, ..self.clone() }
+    }
+
+    /// Returns an engine over the same lake whose refreshes compute every day again.
+    pub fn recomputing_all(&self) -> Self {
+        Self { recomputes_all: true, ..self.clone() }
     }
 
     pub fn catalog(&self) -> &Catalog {
@@ -254,13 +282,17 @@ impl Engine {
     }
 
     /// Returns a context with one thread, for queries that run side by side over the same days of
-    /// events. They share what is known about duplicates.
+    /// events. They share what is known about duplicates, where it is given; without it, each query
+    /// looks for those among the rows that it reads.
     pub(crate) fn single_threaded_context(
         &self,
-        duplicate_free_days: &Arc<DuplicateFreeDays>,
+        duplicate_free_days: Option<&Arc<DuplicateFreeDays>>,
     ) -> SessionContext {
         let limits = QueryLimits { threads: Some(1), ..self.limits };
-        let config = new_config(limits).with_extension(Arc::clone(duplicate_free_days));
+        let mut config = new_config(limits);
+        if let Some(days) = duplicate_free_days {
+            config = config.with_extension(Arc::clone(days));
+        }
         new_context(config, with_own_memory_pool(&self.runtime))
     }
 

@@ -13,7 +13,7 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::TableType;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use domain::Day;
 use lake::{DataFile, TableSnapshot};
@@ -184,7 +184,11 @@ impl EventTable {
                 let days = wanted_days(list, state, filters)?;
                 let mut found = Vec::with_capacity(days.len());
                 for day in days {
-                    let files = list.files_of(&[day]);
+                    let mut files = list.files_of(&[day]);
+                    files.retain(|file| may_hold_partners(file.partners.as_ref(), filters));
+                    if files.is_empty() {
+                        continue;
+                    }
                     let duplicates = duplicates_in(list, state, &files).await?;
                     found.push((files, duplicates));
                 }
@@ -235,6 +239,27 @@ fn wanted_days(list: &FileList, state: &dyn Session, filters: &[Expr]) -> Result
     days.sort_unstable();
     days.dedup();
     matching_days(state, column, days, filters)
+}
+
+/// Returns whether a file can have rows that pass the filters on the partner, by its least and its
+/// greatest partner, if the log has them.
+fn may_hold_partners(partners: Option<&(String, String)>, filters: &[Expr]) -> bool {
+    let Some((least, greatest)) = partners else { return true };
+    filters.iter().all(|filter| match partner_bound(filter) {
+        Some((Operator::Lt, bound)) => least.as_str() < bound,
+        Some((Operator::GtEq, bound)) => greatest.as_str() >= bound,
+        _ => true,
+    })
+}
+
+/// Returns the comparison and the text of a filter that compares the partner with a text.
+fn partner_bound(filter: &Expr) -> Option<(Operator, &str)> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return None };
+    let (Expr::Column(column), Expr::Literal(value, _)) = (left.as_ref(), right.as_ref()) else {
+        return None;
+    };
+    let text = value.try_as_str().flatten()?;
+    (column.name == IDENTITY[0]).then_some((*op, text))
 }
 
 /// Returns whether the files of a day can hold duplicates.
@@ -336,7 +361,30 @@ fn split_evenly<T>(items: Vec<T>, parts: usize, weight: impl Fn(&T) -> u64) -> V
 
 #[cfg(test)]
 mod tests {
+    use datafusion::prelude::{col, lit};
+
     use super::*;
+
+    #[test]
+    fn a_filter_on_the_partner_excludes_files() {
+        let check = |partners: Option<(&str, &str)>, filter: &Expr, expected| {
+            let partners = partners.map(|(least, most)| (least.to_owned(), most.to_owned()));
+            let found = may_hold_partners(partners.as_ref(), std::slice::from_ref(filter));
+            assert_eq!(found, expected, "{filter}, {partners:?}");
+        };
+        let below = col("partner_id").lt(lit("m"));
+        let from = col("partner_id").gt_eq(lit("m"));
+        for (partners, in_below, in_from) in [
+            (Some(("a", "c")), true, false),
+            (Some(("a", "m")), true, true),
+            (Some(("m", "z")), false, true),
+            (None, true, true),
+        ] {
+            check(partners, &below, in_below);
+            check(partners, &from, in_from);
+            check(partners, &col("event_id").lt(lit("a")), true);
+        }
+    }
 
     #[test]
     fn items_are_split_into_groups_of_equal_weight() {

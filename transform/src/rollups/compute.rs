@@ -1,4 +1,4 @@
-//! Computes days of a rollup and writes their files.
+//! Computes units of a rollup and writes their files.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,7 +11,8 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{SessionContext, col};
 use domain::Day;
-use futures::{Stream, StreamExt, stream};
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
 use lake::{Lake, PendingFile, TableDef};
 
 use crate::analysis::day_range;
@@ -28,13 +29,10 @@ use crate::error::{Result, TransformError};
 use crate::rollups::day_writer::{DayWriter, split_days};
 use crate::rollups::inputs::RollupInput;
 use crate::rollups::tags::file_tags;
+use crate::rollups::unit::{PartnerRange, RollupUnit, UnitOutput, UnitRunner};
 
 /// The partition column of every rollup.
 const DAY_COLUMN: &str = "event_date";
-
-/// The most input rows of days that one query computes. With fewer, planning takes a large share of
-/// the time; with more, the groups no longer fit the memory.
-const MAX_CHUNK_ROWS: u64 = 1_000_000;
 
 /// The files of days, written and not committed yet.
 pub(crate) type DayFiles = Vec<(Day, Vec<PendingFile>)>;
@@ -65,7 +63,7 @@ impl Engine {
         inputs: &[RollupInput],
     ) -> Result<(TableDef, Vec<Check>)> {
         let ctx = self.context();
-        let frame = frame(&ctx, query, statement, inputs, &[]).await?;
+        let frame = frame(&ctx, query, statement, inputs, &[], None).await?;
         check_columns(query, frame.schema().as_arrow())?;
         let undeclared = day_range::undeclared_reads(query, frame.logical_plan());
         if let Some(read) = undeclared.into_iter().next() {
@@ -91,56 +89,65 @@ impl Engine {
         Ok((def, unproven(&query.header.checks, frame.schema())))
     }
 
-    /// Computes days and writes their files, some days at a time on each thread. Returns the files
-    /// in the order of the days. A day without rows gets an empty file, which carries the tags.
-    pub(crate) fn compute_in_chunks<'a>(
-        &'a self,
-        rollup: RollupQuery<'a>,
-        days: &[Day],
-        tags: &'a BTreeMap<Day, String>,
-    ) -> impl Stream<Item = Result<DayFiles>> + use<'a> {
-        let chunks = chunks(days, rollup.inputs).into_iter();
-        let computed = chunks.map(move |days| self.compute_chunk(rollup, days, tags));
-        stream::iter(computed).buffered(self.limits.threads())
-    }
-
-    /// Computes some days with one query on one thread.
-    async fn compute_chunk(
+    /// Computes a unit with one query on one thread, and writes its files.
+    pub(crate) async fn compute_unit(
         &self,
-        RollupQuery { query, statement, inputs, def, duplicate_free_days, .. }: RollupQuery<'_>,
-        days: Vec<Day>,
-        tags: &BTreeMap<Day, String>,
-    ) -> Result<DayFiles> {
+        rollup: RollupQuery<'_>,
+        unit: RollupUnit,
+    ) -> Result<UnitOutput> {
+        let RollupQuery { query, statement, inputs, def, duplicate_free_days, .. } = rollup;
         let fail = || TransformError::sql(&query.file);
         let permit = Arc::clone(&self.compute_permits).acquire_owned().await;
-        tracing::debug!(rollup = query.name, days = days.len(), "starts to compute");
-        let ctx = self.single_threaded_context(duplicate_free_days);
-        let rows = frame(&ctx, query, statement, inputs, &days).await?;
+        tracing::debug!(rollup = query.name, days = unit.days.len(), "starts to compute");
+        // To look for the duplicates of a whole day would cost each range as much as the day.
+        let shared = unit.partners.is_none().then_some(duplicate_free_days);
+        let ctx = self.single_threaded_context(shared);
+        let days: Vec<Day> = unit.days.keys().copied().collect();
+        let rows = frame(&ctx, query, statement, inputs, &days, unit.partners.as_ref()).await?;
         let rows = rows.execute_stream().await.map_err(fail())?;
         tracing::debug!(rollup = query.name, "planned");
-        let tags_of =
-            |day: Day| tags.get(&day).map(|tag| file_tags(tag, inputs)).unwrap_or_default();
-        let days: DayTags = days.into_iter().map(|day| (day, tags_of(day))).collect();
+        let days: DayTags =
+            unit.days.iter().map(|(day, tag)| (*day, file_tags(tag, &unit.versions))).collect();
         let (lake, def, file) = (self.lake.clone(), def.clone(), query.file.clone());
+        let whole_days = unit.partners.is_none();
         let written = SpawnedTask::spawn(async move {
             let mut writer = DayWriter::new(&lake, &def);
             compute_days(&mut writer, &file, rows, &days).await?;
-            // Another chunk may compute while this one waits for the disk.
+            // Another unit may compute while this one waits for the disk.
             drop(permit);
-            write_days(writer, &lake, &def, days).await
+            let mut files = writer.finish().await?;
+            if whole_days {
+                write_empty_days(&mut files, &lake, &def, days).await?;
+            }
+            Ok::<_, TransformError>(UnitOutput { files: files.into_iter().collect() })
         });
         written.join_unwind().await.map_err(|e| fail()(DataFusionError::External(e.into())))?
     }
 }
 
+/// Runs the units of one rollup in this process, one on each thread.
+pub(crate) struct LocalRunner<'a> {
+    pub engine: &'a Engine,
+    pub rollup: RollupQuery<'a>,
+}
+
+impl UnitRunner for LocalRunner<'_> {
+    fn run(&self, units: Vec<RollupUnit>) -> BoxStream<'_, Result<UnitOutput>> {
+        let computed = units.into_iter().map(|unit| self.engine.compute_unit(self.rollup, unit));
+        stream::iter(computed).buffered(self.engine.limits.threads()).boxed()
+    }
+}
+
 /// Returns the rollup's query over the rows that these days may read, sorted by day and then by the
-/// grain.
+/// grain. With a range it has the rows of these partners only; the optimizer applies the range as
+/// early as the query allows.
 async fn frame(
     ctx: &SessionContext,
     query: &Query,
     statement: &Statement,
     inputs: &[RollupInput],
     days: &[Day],
+    partners: Option<&PartnerRange>,
 ) -> Result<DataFrame> {
     let fail = || TransformError::sql(&query.file);
     add_raw_schema(ctx).map_err(fail())?;
@@ -150,7 +157,11 @@ async fn frame(
     // A rollup has no `as_of`. A query with `$as_of` fails here.
     let parsed = statement.clone().unbound();
     let plan = ctx.state().statement_to_plan(parsed).await.map_err(fail())?;
-    let frame = ctx.execute_logical_plan(plan).await.map_err(fail())?;
+    let mut frame = ctx.execute_logical_plan(plan).await.map_err(fail())?;
+    if let Some(range) = partners {
+        let condition = range.condition(frame.schema());
+        frame = frame.filter(condition).map_err(fail())?;
+    }
     let mut order = vec![DAY_COLUMN];
     order.extend(query.header.grain.iter().map(String::as_str).filter(|g| *g != DAY_COLUMN));
     frame.sort(order.into_iter().map(|c| col(c).sort(true, false)).collect()).map_err(fail())
@@ -179,41 +190,18 @@ async fn compute_days(
     Ok(())
 }
 
-/// Returns one file for each day, an empty one for a day without rows.
-async fn write_days(
-    writer: DayWriter<'_>,
+/// Writes an empty file for each day without rows. It carries the tags of the day.
+async fn write_empty_days(
+    files: &mut BTreeMap<Day, PendingFile>,
     lake: &Lake,
     def: &TableDef,
     days: DayTags,
-) -> Result<DayFiles> {
-    let mut files = writer.finish().await?;
+) -> Result<()> {
     for (day, tags) in days {
         if let Entry::Vacant(missing) = files.entry(day) {
             let empty = [RecordBatch::new_empty(def.file_schema())];
             missing.insert(lake.write_file(def, Some(day), &empty, tags).await?);
         }
     }
-    Ok(files.into_iter().map(|(day, file)| (day, vec![file])).collect())
-}
-
-/// Divides days into chunks of at most [`MAX_CHUNK_ROWS`] input rows, but at least one day.
-fn chunks(days: &[Day], inputs: &[RollupInput]) -> Vec<Vec<Day>> {
-    let mut by_day: BTreeMap<Day, u64> = BTreeMap::new();
-    for (day, rows) in inputs.iter().flat_map(RollupInput::row_counts) {
-        *by_day.entry(day).or_default() += rows;
-    }
-    let mut chunks: Vec<Vec<Day>> = Vec::new();
-    let mut filled = 0;
-    for day in days {
-        let rows = by_day.get(day).copied().unwrap_or_default();
-        if chunks.is_empty() || filled + rows > MAX_CHUNK_ROWS {
-            chunks.push(Vec::new());
-            filled = 0;
-        }
-        filled += rows;
-        if let Some(chunk) = chunks.last_mut() {
-            chunk.push(*day);
-        }
-    }
-    chunks
+    Ok(())
 }

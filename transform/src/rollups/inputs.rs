@@ -209,6 +209,13 @@ impl RollupInput {
         days.filter(|day| now.get(day) != then.get(day)).collect()
     }
 
+    /// Returns the files of one day of a stream.
+    pub(crate) fn stored_files(&self, day: Day) -> Option<FileList> {
+        let InputSource::Stream { def, files, .. } = &self.source else { return None };
+        let files = files.iter().filter(|file| file.day == Some(day)).cloned().collect();
+        Some(FileList::of_def(def, files).with_utf8_view())
+    }
+
     /// Returns the table with the days that these days of the rollup may read.
     pub(crate) fn table(&self, days: &[Day]) -> Result<Arc<dyn TableProvider>> {
         let wanted: BTreeSet<Day> = match self.day_range {

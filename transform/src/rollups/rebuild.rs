@@ -1,10 +1,8 @@
 //! Rebuilds a rollup whose columns changed: computes all its days and replaces them in one commit.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 
 use domain::Day;
-use futures::StreamExt;
 use lake::LakeError;
 
 use crate::catalog::header::CheckSeverity;
@@ -12,7 +10,7 @@ use crate::catalog::statement::Statement;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::rollups::changed_columns::{check_recomputable, refused_columns};
-use crate::rollups::compute::RollupQuery;
+use crate::rollups::compute::{LocalRunner, RollupQuery};
 use crate::rollups::inputs::RollupInput;
 use crate::rollups::report::{RefreshProgress, RollupReport};
 use crate::rollups::stale::StaleDays;
@@ -62,9 +60,10 @@ impl Engine {
         report.blocked.clear();
         report_progress(0);
         let mut files = Vec::new();
-        let mut computed = pin!(self.compute_in_chunks(rollup, &days, &tags));
-        while let Some(chunk) = computed.next().await {
-            let chunk = chunk?;
+        let units = self.units(rollup, &days, &tags).await?;
+        let local = LocalRunner { engine: self, rollup };
+        let mut results = self.results(rollup, units, &local);
+        while let Some(chunk) = results.next().await? {
             done += chunk.len();
             files.extend(self.audit(rollup, chunk, report).await?);
             report_progress(done);

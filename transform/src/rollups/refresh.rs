@@ -18,7 +18,7 @@ use crate::catalog::{Query, QueryKind};
 use crate::engine::dedup::duplicate_free_days::DuplicateFreeDays;
 use crate::engine::{Engine, rollup_table};
 use crate::error::{Result, TransformError};
-use crate::rollups::compute::RollupQuery;
+use crate::rollups::compute::{LocalRunner, RollupQuery};
 use crate::rollups::report::{RefreshProgress, RefreshReport, RollupReport};
 use crate::rollups::stale::StaleDays;
 use crate::rollups::tags::stored_tags;
@@ -170,8 +170,12 @@ impl Engine {
             base => base?,
         };
         log_step("its own table is read");
+        let mut stored = stored_tags(&base);
+        if self.recomputes_all {
+            stored.values_mut().for_each(|tag| *tag = None);
+        }
         let StaleDays { tags, stale, without_input } =
-            StaleDays::of(&statement.normalized(), inputs, &stored_tags(&base));
+            StaleDays::of(&statement.normalized(), inputs, &stored);
         let stale: Vec<Day> = stale.into_iter().map(|(day, _)| day).collect();
         if !without_input.is_empty() {
             report.removed += without_input.len();
@@ -188,15 +192,16 @@ impl Engine {
                 days: stale.len(),
             });
         }
-        let mut computed = pin!(self.compute_in_chunks(rollup, &stale, &tags));
-        while let Some(files) = computed.next().await {
-            let files = files?;
+        let units = self.units(rollup, &stale, &tags).await?;
+        let local = LocalRunner { engine: self, rollup };
+        let mut results = self.results(rollup, units, &local);
+        while let Some(files) = results.next().await? {
             log_step("days are computed");
             done += files.len();
             let files = self.audit(rollup, files, report).await?;
             report.rows += files.iter().flat_map(|(_, f)| f).map(|f| f.rows).sum::<u64>();
             let published = files.len();
-            // No other chunk has these days, so they are unchanged since `base`.
+            // No other unit has these days, so they are unchanged since `base`.
             self.lake.replace_days(&def, &base, files).await?;
             log_step("they are committed");
             report.days += published;

@@ -50,10 +50,15 @@ pub(crate) fn stored_versions(base: &TableSnapshot) -> BTreeMap<Day, String> {
     base.files.iter().filter_map(of_file).collect()
 }
 
-/// Returns the tags of a file that was computed from these inputs.
-pub(crate) fn file_tags(tag: &str, inputs: &[RollupInput]) -> BTreeMap<String, String> {
-    let versions: BTreeMap<&String, &u64> = inputs.iter().flat_map(|i| &i.versions).collect();
-    let versions = versions.into_iter().map(|(table, version)| format!("{table}@{version}"));
+/// Returns the versions of the tables that the inputs are made of.
+pub(crate) fn input_versions(inputs: &[RollupInput]) -> BTreeMap<String, u64> {
+    let versions = inputs.iter().flat_map(|input| &input.versions);
+    versions.map(|(table, version)| (table.clone(), *version)).collect()
+}
+
+/// Returns the tags of a file that was computed from tables of these versions.
+pub(crate) fn file_tags(tag: &str, versions: &BTreeMap<String, u64>) -> BTreeMap<String, String> {
+    let versions = versions.iter().map(|(table, version)| format!("{table}@{version}"));
     let versions: Vec<String> = versions.collect();
     BTreeMap::from([
         (INPUTS_TAG.to_owned(), tag.to_owned()),

@@ -24,6 +24,9 @@ use crate::engine::file_list::{FileList, is_compacted};
 /// The most partners that a filter lists. Where more must be compared, whole files are read.
 const MAX_LISTED_PARTNERS: usize = 256;
 
+/// The most days that are remembered. A process that runs for months forgets them all then.
+const MAX_DAYS: usize = 10_000;
+
 /// Remembers, by the paths of a day's files, whether these hold no duplicates.
 #[derive(Debug, Default)]
 pub(crate) struct DuplicateFreeDays(Mutex<HashMap<Vec<String>, Arc<OnceCell<bool>>>>);
@@ -43,6 +46,9 @@ impl DuplicateFreeDays {
         let paths = files.iter().map(|file| file.path.clone()).collect();
         let known = {
             let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if days.len() >= MAX_DAYS {
+                days.clear();
+            }
             Arc::clone(days.entry(paths).or_default())
         };
         known.get_or_try_init(|| compare_ids(state, list, files)).await.copied()

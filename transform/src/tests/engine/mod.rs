@@ -3,6 +3,7 @@
 
 mod quality;
 mod stale;
+mod units;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};

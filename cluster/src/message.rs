@@ -1,0 +1,31 @@
+//! What travels between the program that refreshes and the executors: units, and the replies to them.
+
+use serde::{Deserialize, Serialize};
+use transform::{RollupUnit, UnitOutput};
+
+/// A unit on its way to an executor. It has no secret.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// The place of the unit among those of its job.
+    pub index: usize,
+    /// The version of the program that sends it.
+    pub program: String,
+    pub unit: RollupUnit,
+}
+
+/// The reply of an executor.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    pub index: usize,
+    /// The address of the executor.
+    pub executor: String,
+    pub result: UnitResult,
+}
+
+/// What came of a unit. Errors that may pass are no reply: they fail the task, and the scheduler has
+/// it run again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum UnitResult {
+    Written(UnitOutput),
+    Failed(String),
+}

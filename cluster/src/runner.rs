@@ -1,0 +1,150 @@
+//! Sends the units of a refresh to the scheduler, and waits for the replies.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::RecordBatch;
+use ballista_core::config::{BALLISTA_CLIENT_PULL, BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK};
+use ballista_core::execution_plans::execute_physical_plan;
+use ballista_core::extension::SessionConfigExt;
+use datafusion::common::{DataFusionError, Result as DataFusionResult};
+use datafusion::prelude::SessionConfig;
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use transform::{RollupUnit, TransformError, UnitOutput, UnitRunner};
+
+use crate::codec::UnitsCodec;
+use crate::error::{ClusterError, host_and_port};
+use crate::message::{Reply, Request, UnitResult};
+use crate::units_exec::{plan_of, texts};
+
+/// The most units of one job. What a job wrote is committed before the next one starts, and a message
+/// to the scheduler may have 16 MiB.
+const MAX_UNITS_PER_JOB: usize = 512;
+
+/// Runs units on a cluster.
+pub struct ClusterRunner {
+    /// The address of the scheduler: HOST:PORT.
+    scheduler: String,
+    /// The version of the program.
+    program: String,
+    /// The session of all jobs of this process.
+    session: String,
+}
+
+impl ClusterRunner {
+    /// `scheduler` is its address, HOST:PORT; `program` is the version of this program.
+    ///
+    /// # Errors
+    /// [`ClusterError::Address`] for what is no address.
+    pub fn new(scheduler: &str, program: &str) -> Result<Self, ClusterError> {
+        host_and_port(scheduler)?;
+        let session = uuid::Uuid::now_v7().to_string();
+        Ok(Self { scheduler: scheduler.to_owned(), program: program.to_owned(), session })
+    }
+
+    /// Runs some units as one job. Returns their outputs in the order of the units.
+    async fn run_job(&self, units: Vec<RollupUnit>) -> Result<Vec<UnitOutput>, TransformError> {
+        let count = units.len();
+        let rollup = units.first().map(|unit| unit.rollup.clone()).unwrap_or_default();
+        let requests = units.into_iter().enumerate().map(|(index, unit)| Request {
+            index,
+            program: self.program.clone(),
+            unit,
+        });
+        let requests: Vec<Request> = requests.collect();
+        let replies = self.execute(&requests).await.map_err(|error| self.failed(&error))?;
+        let executors: BTreeSet<&str> = replies.iter().map(|r| r.executor.as_str()).collect();
+        tracing::info!(rollup, units = count, ?executors, "a job is done");
+        in_order(&rollup, replies, count)
+    }
+
+    async fn execute(&self, requests: &[Request]) -> DataFusionResult<Vec<Reply>> {
+        // A unit is a task of its own, so that the executors share the units evenly.
+        let config = SessionConfig::new_with_ballista()
+            .set_str(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1")
+            .set_str(BALLISTA_CLIENT_PULL, "true");
+        let (ballista, codec) = (config.ballista_config(), UnitsCodec::new(&self.program));
+        let batches: Vec<RecordBatch> = execute_physical_plan::<PhysicalPlanNode>(
+            format!("http://{}", self.scheduler),
+            &ballista,
+            plan_of(requests)?,
+            &codec,
+            self.session.clone(),
+            config,
+        )
+        .await?
+        .try_collect()
+        .await?;
+        let replies = batches.iter().flat_map(texts).map(serde_json::from_str);
+        replies.collect::<Result<_, _>>().map_err(|e| DataFusionError::External(e.into()))
+    }
+
+    fn failed(&self, error: &DataFusionError) -> TransformError {
+        TransformError::Cluster(format!(
+            "the cluster at {} failed, and nothing was committed of this rollup since: {}; check the scheduler and its executors, then run this again",
+            self.scheduler,
+            error.strip_backtrace()
+        ))
+    }
+}
+
+impl UnitRunner for ClusterRunner {
+    fn run(&self, units: Vec<RollupUnit>) -> BoxStream<'_, Result<UnitOutput, TransformError>> {
+        let jobs: Vec<Vec<RollupUnit>> =
+            units.chunks(MAX_UNITS_PER_JOB).map(<[RollupUnit]>::to_vec).collect();
+        stream::iter(jobs)
+            .then(|units| self.run_job(units))
+            .map_ok(|outputs| stream::iter(outputs.into_iter().map(Ok)))
+            .try_flatten()
+            .boxed()
+    }
+}
+
+/// Returns the outputs in the order of the units. Each unit must have one reply.
+fn in_order(
+    rollup: &str,
+    replies: Vec<Reply>,
+    count: usize,
+) -> Result<Vec<UnitOutput>, TransformError> {
+    let mut outputs = BTreeMap::new();
+    for Reply { index, executor, result } in replies {
+        let output = match result {
+            UnitResult::Written(output) => output,
+            UnitResult::Failed(error) => {
+                return Err(TransformError::Cluster(format!("on {executor}: {error}")));
+            }
+        };
+        if index >= count || outputs.insert(index, output).is_some() {
+            let what = "a unit of work was answered twice".to_owned();
+            return Err(TransformError::UnitOutput { rollup: rollup.to_owned(), what });
+        }
+    }
+    if outputs.len() < count {
+        let what = format!("{} of {count} units of work were answered", outputs.len());
+        return Err(TransformError::UnitOutput { rollup: rollup.to_owned(), what });
+    }
+    Ok(outputs.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(index: usize) -> Reply {
+        let result = UnitResult::Written(UnitOutput { files: Vec::new() });
+        Reply { index, executor: "127.0.0.1:1".to_owned(), result }
+    }
+
+    #[test]
+    fn each_unit_has_one_reply() {
+        let outputs = |indices: &[usize]| {
+            let replies = indices.iter().map(|index| reply(*index)).collect();
+            in_order("partner_day", replies, 2).map(|outputs| outputs.len())
+        };
+        assert_eq!(outputs(&[1, 0]).expect("outputs"), 2);
+        for wrong in [&[0][..], &[0, 0], &[0, 1, 1], &[0, 2]] {
+            assert!(matches!(outputs(wrong), Err(TransformError::UnitOutput { .. })), "{wrong:?}");
+        }
+    }
+}

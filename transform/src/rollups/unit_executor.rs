@@ -1,0 +1,92 @@
+//! Runs units that another process sends: it finds their query and inputs by itself, and refuses
+//! those of another query or another program.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lake::TableDef;
+use tokio::sync::OnceCell;
+
+use crate::catalog::Query;
+use crate::catalog::header::Check;
+use crate::catalog::statement::Statement;
+use crate::engine::Engine;
+use crate::engine::dedup::duplicate_free_days::DuplicateFreeDays;
+use crate::error::{Result, TransformError};
+use crate::rollups::compute::RollupQuery;
+use crate::rollups::inputs::RollupInput;
+use crate::rollups::tags::sql_prefix;
+use crate::rollups::unit::{RollupUnit, UnitOutput, column_texts};
+
+/// The most rollups, each at given versions, that are kept for the units that follow.
+const MAX_PREPARED: usize = 32;
+
+/// A rollup and the versions of its inputs, as text.
+type PreparedKey = (String, String);
+
+/// Runs units over one lake.
+pub struct UnitExecutor {
+    engine: Engine,
+    prepared: Mutex<HashMap<PreparedKey, Arc<OnceCell<PreparedRollup>>>>,
+    duplicate_free_days: Arc<DuplicateFreeDays>,
+}
+
+/// A rollup with its inputs at the versions of a unit.
+struct PreparedRollup {
+    query: Query,
+    statement: Statement,
+    inputs: Vec<RollupInput>,
+    def: TableDef,
+    checks: Vec<Check>,
+}
+
+impl UnitExecutor {
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, prepared: Mutex::default(), duplicate_free_days: Arc::default() }
+    }
+
+    /// Runs a unit: computes its days and writes their files.
+    ///
+    /// # Errors
+    /// A unit of another query or with other columns; a query that fails; errors of the lake.
+    pub async fn run(&self, unit: RollupUnit) -> Result<UnitOutput> {
+        let key = (unit.rollup.clone(), format!("{:?}", unit.versions));
+        let cell = {
+            let mut known = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= MAX_PREPARED && !known.contains_key(&key) {
+                known.clear();
+            }
+            Arc::clone(known.entry(key).or_default())
+        };
+        let prepared = cell.get_or_try_init(|| self.prepare(&unit)).await?;
+        check_query(prepared, &unit)?;
+        let rollup = RollupQuery {
+            query: &prepared.query,
+            statement: &prepared.statement,
+            inputs: &prepared.inputs,
+            def: &prepared.def,
+            checks: &prepared.checks,
+            duplicate_free_days: &self.duplicate_free_days,
+        };
+        self.engine.compute_unit(rollup, unit).await
+    }
+
+    async fn prepare(&self, unit: &RollupUnit) -> Result<PreparedRollup> {
+        let query = self.engine.catalog().find(&unit.rollup)?.clone();
+        let statement = Statement::parse(&query.sql, &query.file)?;
+        let inputs = self.engine.inputs_at(&query, &statement, Some(&unit.versions)).await?;
+        let (def, checks) = self.engine.definition(&query, &statement, &inputs).await?;
+        Ok(PreparedRollup { query, statement, inputs, def, checks })
+    }
+}
+
+/// Refuses a unit that was made by another version of the engine, from other SQL, or for other
+/// columns.
+fn check_query(prepared: &PreparedRollup, unit: &RollupUnit) -> Result<()> {
+    let prefix = sql_prefix(&prepared.statement.normalized());
+    let same_sql = unit.days.values().all(|tag| tag.starts_with(&prefix));
+    if same_sql && unit.columns == column_texts(&prepared.def.schema) {
+        return Ok(());
+    }
+    Err(TransformError::OtherQuery { rollup: unit.rollup.clone() })
+}

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::RecordBatch;
 use ballista_core::config::{BALLISTA_CLIENT_PULL, BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK};
 use ballista_core::execution_plans::execute_physical_plan;
 use ballista_core::extension::SessionConfigExt;
@@ -21,6 +20,9 @@ use crate::units_exec::{plan_of, texts};
 /// The most units of one job. What a job wrote is committed before the next one starts, and a message
 /// to the scheduler may have 16 MiB.
 const MAX_UNITS_PER_JOB: usize = 512;
+
+/// How often a job is sent of which replies are lost with their executor.
+const MAX_ATTEMPTS: usize = 4;
 
 /// Runs units on a cluster.
 pub struct ClusterRunner {
@@ -43,7 +45,8 @@ impl ClusterRunner {
         Ok(Self { scheduler: scheduler.to_owned(), program: program.to_owned(), session })
     }
 
-    /// Runs some units as one job. Returns their outputs in the order of the units.
+    /// Runs some units as one job. Returns their outputs in the order of the units. Units whose
+    /// executor died with its reply run again.
     async fn run_job(&self, units: Vec<RollupUnit>) -> Result<Vec<UnitOutput>, TransformError> {
         let count = units.len();
         let rollup = units.first().map(|unit| unit.rollup.clone()).unwrap_or_default();
@@ -52,20 +55,43 @@ impl ClusterRunner {
             program: self.program.clone(),
             unit,
         });
-        let requests: Vec<Request> = requests.collect();
-        let replies = self.execute(&requests).await.map_err(|error| self.failed(&error))?;
+        let mut requests: Vec<Request> = requests.collect();
+        let mut replies = Vec::new();
+        let mut attempts = 0;
+        while !requests.is_empty() {
+            attempts += 1;
+            let (received, lost) =
+                self.execute(&requests).await.map_err(|error| self.failed(&error))?;
+            let answered: BTreeSet<usize> = received.iter().map(|reply| reply.index).collect();
+            requests.retain(|request| !answered.contains(&request.index));
+            replies.extend(received);
+            match lost {
+                Some(error) if attempts == MAX_ATTEMPTS => return Err(self.failed(&error)),
+                Some(error) => {
+                    tracing::warn!(rollup, units = requests.len(), %error, "replies are lost");
+                }
+                None => break,
+            }
+        }
         let executors: BTreeSet<&str> = replies.iter().map(|r| r.executor.as_str()).collect();
         tracing::info!(rollup, units = count, ?executors, "a job is done");
         in_order(&rollup, replies, count)
     }
 
-    async fn execute(&self, requests: &[Request]) -> DataFusionResult<Vec<Reply>> {
+    /// Runs a job. Returns the replies that could be fetched, and why others could not.
+    ///
+    /// # Errors
+    /// A job that failed.
+    async fn execute(
+        &self,
+        requests: &[Request],
+    ) -> DataFusionResult<(Vec<Reply>, Option<DataFusionError>)> {
         // A unit is a task of its own, so that the executors share the units evenly.
         let config = SessionConfig::new_with_ballista()
             .set_str(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1")
             .set_str(BALLISTA_CLIENT_PULL, "true");
         let (ballista, codec) = (config.ballista_config(), UnitsCodec::new(&self.program));
-        let batches: Vec<RecordBatch> = execute_physical_plan::<PhysicalPlanNode>(
+        let mut batches = execute_physical_plan::<PhysicalPlanNode>(
             format!("http://{}", self.scheduler),
             &ballista,
             plan_of(requests)?,
@@ -73,11 +99,20 @@ impl ClusterRunner {
             self.session.clone(),
             config,
         )
-        .await?
-        .try_collect()
         .await?;
-        let replies = batches.iter().flat_map(texts).map(serde_json::from_str);
-        replies.collect::<Result<_, _>>().map_err(|e| DataFusionError::External(e.into()))
+        let (mut replies, mut lost) = (Vec::new(), None);
+        // The replies of each executor come by themselves, so those after an error are there too.
+        while let Some(batch) = batches.next().await {
+            match batch {
+                Ok(batch) => {
+                    let parsed = texts(&batch).map(serde_json::from_str::<Reply>);
+                    let parsed = parsed.collect::<Result<Vec<_>, _>>();
+                    replies.extend(parsed.map_err(|e| DataFusionError::External(e.into()))?);
+                }
+                Err(error) => lost = Some(error),
+            }
+        }
+        Ok((replies, lost))
     }
 
     fn failed(&self, error: &DataFusionError) -> TransformError {

@@ -36,7 +36,7 @@ impl TemporaryLake {
         Ok(Self { lake, options })
     }
 
-    /// Puts an object that must not exist yet.
+    /// Puts an object that must not exist yet, and makes it durable.
     ///
     /// # Errors
     /// Errors of the store.
@@ -44,7 +44,8 @@ impl TemporaryLake {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let path = ObjectPath::from(name);
         let put = self.lake.store().put_opts(&path, bytes.into(), options).await;
-        put.map(drop).map_err(LakeError::Storage)
+        put.map_err(LakeError::Storage)?;
+        self.lake.sync_file(name).await
     }
 
     /// Deletes every object of the lake.

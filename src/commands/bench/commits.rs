@@ -27,7 +27,7 @@ const ENTRY_BYTES: usize = 1_000;
 struct Round {
     workers: usize,
     commits: Latencies,
-    /// The median over the workers' counts of the fewest commits of a worker: 1 is fair.
+    /// The fewest commits of a worker over those of the median worker: 1 is fair.
     fairness: f64,
     /// Commits a second over the puts a second of one writer without a log.
     ratio: f64,
@@ -51,7 +51,7 @@ pub(crate) async fn commits(
     let spinner = Spinner::start("bench", quiet);
     let seconds = Duration::from_secs(u64::from(options.seconds));
     let keys = tempfile::Builder::new().prefix("bench-").tempdir_in(scratch_folder::folder()?)?;
-    let place = Place {
+    let lakes = RoundLakes {
         parent: match &options.lake {
             Some(parent) => parent.clone(),
             None => keys.path().display().to_string(),
@@ -60,7 +60,7 @@ pub(crate) async fn commits(
         store: config.map(|config| config.lake().store).unwrap_or_default(),
     };
     spinner.set_message("the store alone".to_owned());
-    let lake = place.lake().await?;
+    let lake = lakes.create().await?;
     let floor = puts(&lake, seconds).await;
     lake.remove().await?;
     let floor = floor?;
@@ -68,7 +68,7 @@ pub(crate) async fn commits(
     for workers in options.workers.iter().map(|workers| usize::from(*workers)) {
         spinner.set_message(counted(workers, "worker"));
         // Each round has a log of its own, so that none reads what the one before it left.
-        let lake = place.lake().await?;
+        let lake = lakes.create().await?;
         let round = round(&lake.options, workers, seconds, floor.per_second).await;
         lake.remove().await?;
         rounds.push(round?);
@@ -81,16 +81,16 @@ pub(crate) async fn commits(
     }
 }
 
-/// Where the rounds have their lakes.
-struct Place<'a> {
+/// Makes the lake of each round.
+struct RoundLakes<'a> {
     /// A folder or a bucket.
     parent: String,
     keys: &'a Path,
     store: StoreOptions,
 }
 
-impl Place<'_> {
-    async fn lake(&self) -> anyhow::Result<TemporaryLake> {
+impl RoundLakes<'_> {
+    async fn create(&self) -> anyhow::Result<TemporaryLake> {
         let store = self.store.clone();
         Ok(TemporaryLake::create(&self.parent, self.keys, store).await?)
     }

@@ -44,20 +44,28 @@ baseline_dates AS (
   SELECT l.last_date, l.last_date - CAST(7 * k.value AS INT) AS event_date
   FROM last_dates AS l
   CROSS JOIN generate_series(0, 11) AS k
+  GROUP BY l.last_date, l.last_date - CAST(7 * k.value AS INT)
 ),
 -- Calls that arrived late are of the last 14 dates, so they are none of these.
 daily AS (
-  SELECT partner_id, event_date, sum(calls) AS calls, sum(successes) > 0 AS is_active
-  FROM usage_day
-  WHERE environment = 'production'
-    AND event_date >= (SELECT min(event_date) FROM baseline_dates)
-    AND event_date <= (SELECT max(event_date) FROM baseline_dates)
-  GROUP BY partner_id, event_date
+  SELECT
+    u.partner_id,
+    u.event_date,
+    l.live_on,
+    sum(u.calls) AS calls,
+    sum(u.successes) > 0 AS is_active
+  FROM live_partners AS l
+  JOIN usage_day AS u ON u.partner_id = l.partner_id
+  WHERE u.environment = 'production'
+    AND u.event_date >= l.live_on
+    AND u.event_date >= (SELECT min(event_date) FROM baseline_dates)
+    AND u.event_date <= (SELECT max(event_date) FROM baseline_dates)
+  GROUP BY u.partner_id, u.event_date, l.live_on
 ),
 -- Anti joins, because DataFusion 55 moves `c.partner_id IS NULL` above a right join to the wrong
 -- side of it.
 not_calm_daily AS (
-  SELECT d.partner_id, d.event_date, d.calls, d.is_active
+  SELECT d.partner_id, d.event_date, d.live_on, d.calls, d.is_active
   FROM calm_partner_day AS c
   RIGHT ANTI JOIN daily AS d ON d.partner_id = c.partner_id AND d.event_date = c.event_date
 ),
@@ -74,15 +82,14 @@ ranked AS (
     d.partner_id,
     d.calls,
     d.is_active,
-    least((b.last_date - l.live_on) / 7 + 1, 12) - coalesce(c.days, 0) AS dates,
+    least(CAST(floor((b.last_date - d.live_on) / 7.0) AS BIGINT) + 1, 12) - coalesce(c.days, 0)
+      AS dates,
     row_number() OVER (
       PARTITION BY b.last_date, d.partner_id ORDER BY d.calls DESC, d.event_date
     ) AS place
   FROM baseline_dates AS b
   JOIN not_calm_daily AS d ON d.event_date = b.event_date
-  JOIN live_partners AS l ON l.partner_id = d.partner_id
   LEFT JOIN calm_baseline AS c ON c.last_date = b.last_date AND c.partner_id = d.partner_id
-  WHERE d.event_date >= l.live_on
 ),
 -- The median is that of all dates of the weekday: those without calls have the last places.
 of_last_dates AS (

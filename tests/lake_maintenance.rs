@@ -236,7 +236,7 @@ fn the_benchmark_of_commits_measures_every_worker_and_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().display().to_string();
     let mut command = rapport_command();
-    command.args(["bench", "commits", "--workers", "1,3", "--seconds", "1", "--format", "json"]);
+    command.args(["bench", "commits", "--workers", "1,3", "--seconds", "2", "--format", "json"]);
     command.args(["--quiet", "--lake", &root]).current_dir(folder.path());
     let output = run(command).expect_success().stdout_text();
     let report: serde_json::Value = serde_json::from_str(&output).expect("JSON");

@@ -7,6 +7,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{PutMode, PutOptions};
 use uuid::Uuid;
 
+use crate::delta_runtime::wait_for_background_work;
 use crate::error::LakeError;
 use crate::lake::{Lake, LakeOptions};
 use crate::store::StoreOptions;
@@ -53,6 +54,8 @@ impl TemporaryLake {
     /// # Errors
     /// Errors of the store.
     pub async fn remove(self) -> Result<(), LakeError> {
+        // Checkpoints would be written into what is deleted.
+        wait_for_background_work().await;
         if let Some(folder) = &self.lake.location().folder {
             return std::fs::remove_dir_all(folder)
                 .map_err(|source| LakeError::Io { path: folder.clone(), source });

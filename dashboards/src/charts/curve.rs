@@ -54,7 +54,7 @@ pub(crate) fn concentration_curve(
         pen.dashes(&[(x.px(0.0), y.px(0.0)), (x.px(n), y.px(1.0))], RULE, 1.0, (3.0, 3.0));
         let mut points = vec![(x.px(0.0), y.px(0.0))];
         points.extend(shares.iter().enumerate().map(|(i, s)| (x.px(i as f64 + 1.0), y.px(*s))));
-        pen.line(&points, SERIES, 1.75);
+        pen.line(&without_near_points(&points), SERIES, 1.75);
         // The label of a low mark stays above the axis, and above the label of the mark before it.
         let mut lowest = foot - 11.0;
         for rank in marks {
@@ -62,6 +62,20 @@ pub(crate) fn concentration_curve(
         }
         label_diagonal(pen, (&x, &y), n);
     })
+}
+
+/// Leaves out points that are less than a pixel from the one drawn before, for thousands of partners
+/// would make a heavy page; the first and the last one stay.
+fn without_near_points(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut drawn: Vec<(f64, f64)> = Vec::new();
+    for (i, point) in points.iter().enumerate() {
+        let is_far =
+            |last: &(f64, f64)| (point.0 - last.0).abs() >= 1.0 || (point.1 - last.1).abs() >= 1.0;
+        if i + 1 == points.len() || drawn.last().is_none_or(is_far) {
+            drawn.push(*point);
+        }
+    }
+    drawn
 }
 
 /// Draws a mark with its label not below `lowest`, and returns where the label is.
@@ -113,6 +127,17 @@ mod tests {
             .filter_map(|text| text.split_once(" y=\"")?.1.split_once('"')?.0.parse().ok())
             .collect();
         assert!(matches!(heights[..], [one, ten] if ten <= one - LINE), "{heights:?}");
+    }
+
+    #[test]
+    fn a_curve_of_many_partners_is_as_light_as_one_of_hundreds() {
+        let points: Vec<(f64, f64)> =
+            (0..=50_000).map(|i| (f64::from(i) / 200.0, f64::from(i).sqrt())).collect();
+        let drawn = without_near_points(&points);
+        assert!(drawn.len() < 600, "{}", drawn.len());
+        assert_eq!((drawn.first(), drawn.last()), (points.first(), points.last()));
+        let few = [(0.0, 0.0), (0.2, 0.1), (40.0, 9.0), (40.5, 9.5)];
+        assert_eq!(without_near_points(&few), [few[0], few[2], few[3]]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ STREAMS = ["api_calls", "partner_events", "billing_events", "support_events"]
 # Tables of the configuration, and tables that only the log of the lake can give.
 CONFIGURATION_TABLES = ["rates", "currencies", "sla", "sunsets", "settings", "arrivals", "dead_letters"]
 # Rapport's percentiles come from histograms, DuckDB's are exact.
-TOLERANCE = dict.fromkeys(["p95_of_a_month", "partner_reliability", "product_usage", "sla_breaches"], 0.01)
+TOLERANCE = dict.fromkeys(["p95_of_a_month", "p95_by_hour", "partner_reliability", "product_usage", "sla_breaches"], 0.01)
 
 
 class Rapport:

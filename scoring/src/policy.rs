@@ -257,7 +257,7 @@ mod tests {
         let value = line("alarm_days").replace(":1: ", ":14: ");
         check("alarm_days = 7", "alarm_days = seven", &[&value, "string values must be quoted"]);
         check("alarm_days = 7", "alarm_days = \"seven\"", &["invalid type: text, expected f64"]);
-        check("version = \"2\"", "version = \"\"", &["5:1: version", "a name"]);
+        check("version = \"3\"", "version = \"\"", &["5:1: version", "a name"]);
         let table = line("[growth]").replace(":1: ", ":2: ");
         let meant = "unknown field `grwth`; did you mean `growth`?";
         check("[growth]", "[grwth]", &[&table, meant]);

@@ -195,6 +195,38 @@ pub(crate) enum BenchCommand {
         after_help = "Starts a server on the project's lake and reads its pages from the same process: each once while\nnothing is in memory, then again and again, then an address that reads nothing, which is what the\nreaders and the server take by themselves. The budget is p99 1 s cold and 100 ms cached.\n\nExamples:\n  rapport demo --partners 20000 --events 20000000 --dir big\n  rapport bench serve --config big/rapport.toml"
     )]
     Serve(BenchServeArgs),
+    /// Every benchmark as ratios, and what got worse since an earlier run
+    #[command(
+        after_help = "Each ratio is a cost beside that of a peer or a floor of the same run, so that two machines, or a\nbusy and a quiet hour, can be compared. A ratio got worse if every round now is above every round of\nthe earlier run; then the exit code is 3. Without --bootstrap, a project or --duckdb, what needs them\nis left out, and said so.\n\nExamples:\n  rapport bench all --out before.json\n  rapport bench all --against before.json\n  rapport bench all --config big/rapport.toml --bootstrap 127.0.0.1:9092 \\\n    --duckdb benches/duckdb/bench.py --as-of 2026-07-01 --out before.json"
+    )]
+    All(BenchAllArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchAllArgs {
+    /// How often each ratio is measured
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: u32,
+    /// Compare with the ratios in this file, which an earlier run wrote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Write the ratios here as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Measure ingest too, on these brokers
+    #[arg(long, value_name = "SERVERS")]
+    pub(crate) bootstrap: Option<String>,
+    /// Measure queries beside DuckDB too: benches/duckdb/bench.py of the repository
+    #[arg(long, value_name = "SCRIPT", requires = "as_of")]
+    pub(crate) duckdb: Option<PathBuf>,
+    /// The Python that has duckdb
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    pub(crate) python: PathBuf,
+    /// The instant of the metrics beside DuckDB's, a UTC midnight such as 2026-07-01
+    #[arg(long, value_name = "DATE")]
+    pub(crate) as_of: Option<String>,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
+    pub(crate) format: ReportFormat,
 }
 
 #[derive(Debug, Args)]

@@ -35,8 +35,9 @@ pub(crate) use alerts::{
 pub(crate) use cluster::{ClusterArgs, ClusterCommand, ExecutorArgs, SchedulerArgs};
 pub(crate) use deliveries::{DeliverReportsArgs, DeliveriesCommand, DeliveryLogArgs, PauseArgs};
 pub(crate) use ingest::{
-    BenchCommand, BenchCommitsArgs, BenchIngestArgs, BenchServeArgs, DeadLettersArgs, FieldsArgs,
-    IngestCommand, IngestLoadArgs, IngestRunArgs, IngestTryArgs, MappingsArgs, ReplayArgs,
+    BenchAllArgs, BenchCommand, BenchCommitsArgs, BenchIngestArgs, BenchServeArgs, DeadLettersArgs,
+    FieldsArgs, IngestCommand, IngestLoadArgs, IngestRunArgs, IngestTryArgs, MappingsArgs,
+    ReplayArgs,
 };
 pub(crate) use lake::{EraseArgs, LakeCommand};
 pub(crate) use metrics::{

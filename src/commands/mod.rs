@@ -135,6 +135,9 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
             let project = Config::find_if_any(arguments.config.as_deref())?;
             runtime.block_on(bench::commits(project.as_ref(), &options, quiet))
         }
+        Command::Bench(BenchCommand::All(options)) => {
+            bench::all(arguments.config.as_deref(), &options, quiet)
+        }
         Command::Bench(BenchCommand::Score(options)) => bench::score(&options, runtime, quiet),
         Command::Bench(BenchCommand::Serve(options)) => {
             runtime.block_on(bench::serve(arguments.config.as_deref(), &options, quiet))

@@ -8,8 +8,10 @@ use crate::value_check::{ValueCheck, is_positive, value_check};
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GatePolicy {
-    /// Evaluations in a row without its condition after which a gate ends.
+    /// Evaluations in a row without its condition after which a gate for `at_risk` ends.
     pub hold_evaluations: u32,
+    /// Likewise of a gate for `watch`.
+    pub watch_hold_evaluations: u32,
     /// 0–100.
     pub low_signal_below: f64,
     pub low_signal_evaluations: u32,
@@ -62,6 +64,7 @@ impl GatePolicy {
         let is_ordered = at_risk >= watch && at_risk <= 1.0;
         vec![
             evaluations("hold_evaluations", self.hold_evaluations),
+            evaluations("watch_hold_evaluations", self.watch_hold_evaluations),
             value_check("gates.low_signal_below", &low, "0 to 100", (0.0..=100.0).contains(&low)),
             evaluations("low_signal_evaluations", self.low_signal_evaluations),
             share("collapse_ratio", self.collapse_ratio),
@@ -124,6 +127,8 @@ mod tests {
         check(|_| {}, &[]);
         check(|p| p.hold_evaluations = 0, &["gates.hold_evaluations"]);
         check(|p| p.hold_evaluations = 29, &["gates.hold_evaluations"]);
+        check(|p| p.watch_hold_evaluations = 0, &["gates.watch_hold_evaluations"]);
+        check(|p| p.watch_hold_evaluations = 29, &["gates.watch_hold_evaluations"]);
         check(|p| p.low_signal_below = 100.5, &["gates.low_signal_below"]);
         check(|p| p.low_signal_evaluations = 0, &["gates.low_signal_evaluations"]);
         check(|p| p.collapse_ratio = 0.0, &["gates.collapse_ratio"]);

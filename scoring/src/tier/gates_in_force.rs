@@ -1,6 +1,6 @@
 //! The gates that limit a partner's tier on a day, counted from the conditions of its days.
 
-use domain::Day;
+use domain::{Day, Tier};
 
 use crate::gates::{Condition, Gate, GateConditions, GatePolicy};
 
@@ -69,7 +69,11 @@ impl GatesInForce {
 
     /// Returns whether a gate was never set, or not for as many evaluations as it holds.
     fn is_over(&self, gate: Gate, policy: &GatePolicy) -> bool {
-        self.since_set[gate as usize].is_none_or(|since| since >= policy.hold_evaluations)
+        let holds = match gate.tier() {
+            Tier::Watch => policy.watch_hold_evaluations,
+            _ => policy.hold_evaluations,
+        };
+        self.since_set[gate as usize].is_none_or(|since| since >= holds)
     }
 
     /// Returns whether the evaluation counted last sets a gate.

@@ -146,12 +146,12 @@ fn a_low_signal_limits_to_watch_after_seven_evaluations() {
     check(&equal, &[(0, Watch, None), (6, Watch, Some(Gate::LowErrors))]);
     let worse = Rows::default().add(7, 30.0, &[LowErrors]);
     check(&worse, &[(0, AtRisk, None)]);
-    // It ends after fourteen evaluations without the seven in a row.
-    let ends = healthy().add(10, 90.0, &[LowErrors]).add(20, 90.0, &[]);
-    check(&ends, &[(0, Healthy, None), (7, Watch, Some(Gate::LowErrors)), (24, Healthy, None)]);
+    // It ends after 28 evaluations without the seven in a row.
+    let ends = healthy().add(10, 90.0, &[LowErrors]).add(30, 90.0, &[]);
+    check(&ends, &[(0, Healthy, None), (7, Watch, Some(Gate::LowErrors)), (38, Healthy, None)]);
     // Back to healthy it goes through the upper threshold.
-    let between = healthy().add(10, 70.0, &[LowErrors]).add(20, 70.0, &[]);
-    let watched = [(0, Healthy, None), (7, Watch, Some(Gate::LowErrors)), (24, Watch, None)];
+    let between = healthy().add(10, 70.0, &[LowErrors]).add(30, 70.0, &[]);
+    let watched = [(0, Healthy, None), (7, Watch, Some(Gate::LowErrors)), (38, Watch, None)];
     check(&between, &watched);
 }
 
@@ -224,9 +224,9 @@ fn a_collapse_ends_when_calls_are_half_of_their_level_or_after_ninety_days() {
 
 #[test]
 fn gone_revenue_limits_to_watch_at_once() {
-    let gone = Rows::default().add(1, 90.0, &[]).add(30, 90.0, &[RevenueGone]).add(14, 90.0, &[]);
+    let gone = Rows::default().add(1, 90.0, &[]).add(30, 90.0, &[RevenueGone]).add(28, 90.0, &[]);
     let set = (1, Watch, Some(Gate::RevenueGone));
-    check(&gone, &[(0, Healthy, None), set, (44, Healthy, None)]);
+    check(&gone, &[(0, Healthy, None), set, (58, Healthy, None)]);
 }
 
 #[test]

@@ -1,18 +1,22 @@
 //! `rapport bench ingest`: measures the CPU time of an event, next to that of librdkafka alone, and
 //! of a mapped event next to that of a plain one.
 //!
+//! - `all`: `rapport bench all`, every benchmark as ratios, compared with an earlier run
 //! - `commits`: `rapport bench commits`, the commits of many workers on one table
 //! - `kong_record`: the calls as Kong's http-log plugin writes them
 //! - `latencies`: how long calls took
+//! - `ratios`: the ratios of a whole run, and how they differ from another's
 //! - `report`: what was measured
 //! - `score`: `rapport bench score`, the time and memory of the score
 //! - `serve`: `rapport bench serve`, the served pages with many readers
 //! - `portfolio`: the partners that it scores
 
+mod all;
 mod commits;
 mod kong_record;
 mod latencies;
 mod portfolio;
+mod ratios;
 mod report;
 mod score;
 mod serve;
@@ -36,6 +40,7 @@ use crate::output::print_verbatim;
 use crate::progress::Spinner;
 use crate::scratch_folder;
 
+pub(crate) use all::all;
 pub(crate) use commits::commits;
 pub(crate) use score::score;
 pub(crate) use serve::serve;

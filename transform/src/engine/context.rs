@@ -15,6 +15,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::catalog::built_in_tables;
 use crate::engine::optimizer::lookup_join::LookupJoinRule;
+use crate::engine::optimizer::partitionwise_aggregate::PartitionwiseAggregateRule;
 use crate::engine::optimizer::push_down_filter::optimizer_rules;
 
 /// The share of the machine that one query may use.
@@ -54,6 +55,7 @@ pub(crate) fn new_context(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
         .with_default_features()
         .with_optimizer_rules(optimizer_rules())
         .with_physical_optimizer_rule(Arc::new(LookupJoinRule))
+        .with_physical_optimizer_rule(Arc::new(PartitionwiseAggregateRule))
         .build();
     let ctx = SessionContext::new_with_state(state);
     crate::functions::register(&ctx);

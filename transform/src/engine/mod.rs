@@ -8,6 +8,7 @@
 //! - `column_cache`: decoded columns that queries share
 //! - `utf8_view`: the types of strings in tables and results
 //! - `score_tables`: tables of scores, also those of an older program
+//! - `append`: the plan that reads partitions one after the other
 //! - `arrivals`: the table `arrivals`, which counts records by stream and day
 //! - `optimizer`: rewrites of plans
 //! - `query_columns`: a result's columns compared with the header's
@@ -15,6 +16,7 @@
 //! - `predicate` and `slice`: sessions of some partners
 //! - `read_only`: queries over a lake that can't be written
 
+pub(crate) mod append;
 pub(crate) mod arrivals;
 pub(crate) mod column_cache;
 pub(crate) mod context;

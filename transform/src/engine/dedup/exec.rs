@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -61,6 +62,8 @@ pub(crate) struct DedupExec {
     full_layout: InputLayout,
     /// The columns of inputs without duplicates.
     partner_layout: InputLayout,
+    /// The output column of the day, where the days of each group are sorted by it.
+    day: Option<usize>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -78,20 +81,60 @@ impl DedupExec {
             groups.push(Vec::new());
         }
         let schema = Arc::new(table.project(wanted)?);
-        let properties = PlanProperties::new(
-            sorted_by_day_and_partner(schema, day),
-            Partitioning::UnknownPartitioning(groups.len()),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
+        let day_column = day.and_then(|name| schema.index_of(name).ok());
+        let order = sorted_by_day_and_partner(schema, day);
         Ok(Self {
+            day: day_column,
+            properties: Arc::new(properties(order, groups.len())),
             groups,
             full_layout: InputLayout::new(table, wanted, &IDENTITY)?,
             partner_layout: InputLayout::new(table, wanted, &IDENTITY[..1])?,
-            properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         })
     }
+
+    /// Returns the output column of the day, where the days of each partition are sorted by it.
+    pub(crate) const fn day_column(&self) -> Option<usize> {
+        self.day
+    }
+
+    /// Returns the number of days.
+    pub(crate) fn days(&self) -> usize {
+        self.groups.iter().map(Vec::len).sum()
+    }
+
+    /// Returns the same scan with a partition for each day, and the days of each partition of this
+    /// one. It does not say how a day is sorted, so that a day is grouped by hashing.
+    pub(crate) fn single_days(&self) -> (Self, Vec<Range<usize>>) {
+        let mut end = 0;
+        let ranges = self.groups.iter().map(|group| {
+            let start = end;
+            end += group.len();
+            start..end
+        });
+        let ranges = ranges.collect();
+        let days: Vec<Vec<DayInput>> =
+            self.groups.iter().flatten().cloned().map(|day| vec![day]).collect();
+        let order = EquivalenceProperties::new(self.schema());
+        let single = Self {
+            properties: Arc::new(properties(order, days.len())),
+            groups: days,
+            full_layout: self.full_layout.clone(),
+            partner_layout: self.partner_layout.clone(),
+            day: self.day,
+            metrics: ExecutionPlanMetricsSet::new(),
+        };
+        (single, ranges)
+    }
+}
+
+fn properties(order: EquivalenceProperties, partitions: usize) -> PlanProperties {
+    PlanProperties::new(
+        order,
+        Partitioning::UnknownPartitioning(partitions),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    )
 }
 
 /// Returns the order of the rows: by day and partner, as far as the output has these columns.
@@ -113,7 +156,7 @@ fn sorted_by_day_and_partner(schema: SchemaRef, day: Option<&str>) -> Equivalenc
 
 impl DisplayAs for DedupExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days: usize = self.groups.iter().map(Vec::len).sum();
+        let days = self.days();
         let files: usize = self.groups.iter().flatten().map(|day| day.inputs.len()).sum();
         let of = |duplicates| {
             self.groups.iter().flatten().filter(|day| day.duplicates == duplicates).count()

@@ -2,8 +2,10 @@
 //!
 //! - `common_subplan`: computes a subplan once that a query reads several times
 //! - `lookup_join`: replaces a left join with a few rows by a lookup
+//! - `partitionwise_aggregate`: groups each day by itself
 //! - `push_down_filter`: DataFusion's rule, without a fault of it
 
 pub(crate) mod common_subplan;
 pub(crate) mod lookup_join;
+pub(crate) mod partitionwise_aggregate;
 pub(crate) mod push_down_filter;

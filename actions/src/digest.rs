@@ -15,6 +15,11 @@ pub(crate) fn sha256<T: Serialize>(value: &T) -> Result<String, serde_json::Erro
     Ok(hex::encode(digest(&SHA256, &bytes)))
 }
 
+/// Returns the SHA-256 of a text as 64 hex digits.
+pub(crate) fn text_digest(text: &str) -> String {
+    hex::encode(digest(&SHA256, text.as_bytes()))
+}
+
 /// Returns the digest of what actions can change of one partner: its quota with its changes, and its
 /// support route.
 ///
@@ -36,6 +41,12 @@ pub(crate) fn change_key(
     window_end: i64,
 ) -> Result<String, serde_json::Error> {
     sha256(&(partner_id, action, from, to, policy_version, window_end))
+}
+
+/// Returns the key of a change for which a person passes over guardrails, from its key without that.
+/// So nobody's approval of the one holds for the other.
+pub(crate) fn overridden_key(key: &str, guardrails: &[&str]) -> Result<String, serde_json::Error> {
+    sha256(&("overridden", key, guardrails))
 }
 
 /// Returns the idempotency key of a change that is made once in an episode of a rule.
@@ -62,7 +73,7 @@ pub(crate) fn notice_key(
 
 /// Returns the idempotency key under which a notice is resolved, from the key of the notice.
 pub(crate) fn resolution_key(notice_key: &str) -> String {
-    hex::encode(digest(&SHA256, format!("{notice_key} resolved").as_bytes()))
+    text_digest(&format!("{notice_key} resolved"))
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ pub struct Plan {
     /// The date of `as_of` and eight digits of the digest of all the rest.
     pub plan_id: String,
     pub policy_version: String,
+    /// SHA-256 of the policy's text; empty in plans of an older program.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub policy_digest: String,
     #[serde(with = "instant")]
     pub as_of: i64,
     #[serde(with = "instant")]

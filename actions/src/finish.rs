@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ActionKind;
 
-use crate::digest::{partner_digest, sha256};
-use crate::document::{Change, Plan, PlanLimits, QuotaDifference};
+use crate::digest::{overridden_key, partner_digest, sha256};
+use crate::document::{Change, Outcome, Plan, PlanLimits, QuotaDifference};
 use crate::fairness::unlike_treatment;
 use crate::input::{LiveQuota, PartnerState, PlanInput};
 use crate::limits::{DraftPlan, reach_limit};
@@ -21,6 +21,17 @@ pub(crate) fn finish(
     mut draft: DraftPlan,
     takes_back: Option<String>,
 ) -> Result<Plan, PlanError> {
+    for change in &mut draft.changes {
+        let overridden: Vec<&str> = change
+            .guardrails
+            .iter()
+            .filter(|check| check.outcome == Outcome::Overridden)
+            .map(|check| check.name.as_str())
+            .collect();
+        if !overridden.is_empty() {
+            change.key = overridden_key(&change.key, &overridden)?;
+        }
+    }
     draft.changes.sort_by(|a, b| change_order(a).cmp(&change_order(b)));
     draft.stopped.sort_by(|a, b| (&a.partner_id, a.action).cmp(&(&b.partner_id, b.action)));
     // What a notice says does not depend on the quota and the route of the partner.
@@ -35,6 +46,7 @@ pub(crate) fn finish(
     let mut plan = Plan {
         plan_id: String::new(),
         policy_version: policy.version.clone(),
+        policy_digest: policy.digest.clone(),
         as_of: input.as_of.micros(),
         created_at: input.created_at,
         versions: input.versions.clone(),

@@ -68,7 +68,8 @@ pub(crate) fn decide_quota(
     Some(QuotaDecision { asked: Some(asked), to, guardrails })
 }
 
-/// Checks a raise that restores what was before, and that needs no cooldown. All of it or nothing.
+/// Checks a raise that restores what was before: it needs no cooldown and may be of any size, and what
+/// was in force is known to be possible. All of it or nothing.
 pub(crate) fn check_restored_raise(
     state: &PartnerState,
     policy: &Policy,
@@ -78,8 +79,8 @@ pub(crate) fn check_restored_raise(
 ) -> Vec<GuardrailCheck> {
     let is_ladder = true;
     let request = QuotaRequest { state, policy, from, asked: to, is_ladder, now, overrides };
-    let (allowed, mut checks) = request.raise();
-    checks.retain(|check| check.name != "cooldown");
+    let (allowed, ceiling) = request.ceiling(to);
+    let mut checks = vec![ceiling, request.thirty_days(allowed)];
     if allowed != to {
         for check in checks.iter_mut().filter(|check| check.outcome == Outcome::Changed) {
             check.outcome = Outcome::Stopped;

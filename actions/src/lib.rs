@@ -69,7 +69,7 @@ pub use document::{
 pub use episodes::{EPISODE_MISSES, Episode, EpisodeEvent, EpisodeRow, Episodes, Holding};
 pub use guardrails::lowest_quota;
 pub use input::{ChannelsInForce, LiveQuota, PartnerState, PlanInput, QuotaChange};
-pub use limits::blocking_reasons;
+pub use limits::{blocking_reasons, stale_data};
 pub use notices::make_notices;
 pub use plan::{EvaluateCondition, Matches, PlanError, make_plan, match_rules};
 pub use plan_table::{PlanTableRow, plan_table, rule_and_reason};

@@ -48,15 +48,7 @@ pub fn blocking_reasons(input: &PlanInput, policy: &Policy) -> Vec<String> {
         reasons.push("Nothing has been ingested: the lake has no watermark".to_owned());
         return reasons;
     };
-    let limit = policy.guardrails.stale_hours;
-    let age = input.created_at - watermark;
-    if age > limit * MICROS_PER_HOUR {
-        let (hours, at) = (age / MICROS_PER_HOUR, format_instant(watermark));
-        reasons.push(format!(
-            "The data end {} before now, at {at}; the limit is {limit}. Ingest first",
-            counted(hours, "hour")
-        ));
-    }
+    reasons.extend(stale_data(input.created_at, Some(watermark), policy));
     let expected = AsOf::at_or_before(watermark);
     match input.scored_as_of {
         None => reasons.push("No partner has been scored yet. Run `rapport score run`".to_owned()),
@@ -68,6 +60,22 @@ pub fn blocking_reasons(input: &PlanInput, policy: &Policy) -> Vec<String> {
         Some(_) => {}
     }
     reasons
+}
+
+/// Returns why the data are too old to change anything by them.
+pub fn stale_data(now: i64, watermark: Option<i64>, policy: &Policy) -> Option<String> {
+    let Some(watermark) = watermark else {
+        return Some("Nothing has been ingested: the lake has no watermark".to_owned());
+    };
+    let limit = policy.guardrails.stale_hours;
+    let age = now - watermark;
+    (age > limit * MICROS_PER_HOUR).then(|| {
+        let (hours, at) = (age / MICROS_PER_HOUR, format_instant(watermark));
+        format!(
+            "The data end {} before now, at {at}; the limit is {limit}. Ingest first",
+            counted(hours, "hour")
+        )
+    })
 }
 
 /// Returns the sort key by which a limited number of changes is given out: the largest partners

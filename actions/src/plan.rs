@@ -16,7 +16,7 @@ use crate::grants::{end_grants, grant_in_force};
 use crate::guardrails::{decide_quota, guardrail_check, quota_in_force};
 use crate::input::{PartnerState, PlanInput};
 use crate::limits::{DraftPlan, blocking_reasons, limit_capacity, limit_reach, tells_the_partner};
-use crate::log::NoticeSubject;
+use crate::log::{History, NoticeSubject, Progress};
 use crate::notices::{is_due, resolve_notices};
 use crate::policy::{Policy, QuotaTarget, Rule, RuleAction, RuleKind};
 
@@ -121,14 +121,18 @@ pub(crate) fn add_matches(
 /// Returns the input with a gap in the usage of every partner, if the watermark has not reached the
 /// end of the window: then it is not complete for any of them.
 pub(crate) fn with_late_usage(input: &PlanInput) -> Cow<'_, PlanInput> {
-    if input.watermark.is_none_or(|watermark| watermark >= input.as_of.micros()) {
-        return Cow::Borrowed(input);
+    let is_late = input.watermark.is_some_and(|watermark| watermark < input.as_of.micros());
+    with_usage_gap(input, is_late.then(|| "Usage came late: no decrease yet".to_owned()))
+}
+
+/// Returns the input with this gap in the usage of every partner that has none yet.
+pub(crate) fn with_usage_gap(input: &PlanInput, gap: Option<String>) -> Cow<'_, PlanInput> {
+    let Some(gap) = gap else { return Cow::Borrowed(input) };
+    let mut with_gap = input.clone();
+    for state in &mut with_gap.partners {
+        state.usage_gap.get_or_insert_with(|| gap.clone());
     }
-    let mut late = input.clone();
-    for state in &mut late.partners {
-        state.usage_gap.get_or_insert_with(|| "Usage came late: no decrease yet".to_owned());
-    }
-    Cow::Owned(late)
+    Cow::Owned(with_gap)
 }
 
 /// Returns the rules that apply to partners: of notices all, of other kinds the first. Support and
@@ -254,9 +258,12 @@ impl RuleMatch<'_> {
         Ok(())
     }
 
-    /// Adds a change, unless it can't be delivered or another one of its kind is on its way.
+    /// Adds a change, unless it can't be delivered, another one of its kind is on its way, or it was
+    /// made already and taken back.
     fn add(&self, change: Change, draft: &mut DraftPlan) {
-        match undeliverable(self.input, self.state, change.action, change.to.as_ref()) {
+        let undeliverable =
+            undeliverable(self.input, self.state, change.action, change.to.as_ref());
+        match undeliverable.or_else(|| taken_back(&self.input.history, &change)) {
             None => draft.changes.push(change),
             Some(check) => {
                 let guardrails = change.guardrails.into_iter().chain([check]).collect();
@@ -351,6 +358,23 @@ pub(crate) fn new_change(
         can_be_verified: channel.is_some_and(|(_, can_be_read)| *can_be_read),
         ..Change::new(id, action, from, to, rationale)
     })
+}
+
+/// Returns why a change is not made again that the receiver has taken under the same key: it was taken
+/// back since, or somebody else changed what it set.
+fn taken_back(history: &History, change: &Change) -> Option<GuardrailCheck> {
+    let found = history.change(&change.key)?;
+    let is_lasting = matches!(change.action, ActionKind::SetQuota | ActionKind::RouteSupport);
+    if !is_lasting || found.progress != Progress::Acknowledged {
+        return None;
+    }
+    let until = match change.episode_start {
+        Some(_) => "it comes again when the rule holds anew",
+        None => "it may come again with the next day's data",
+    };
+    let reason =
+        format!("The plan {} made this change and it was taken back; {until}", found.plan_id);
+    Some(guardrail_check("taken_back", Outcome::Stopped, reason))
 }
 
 /// Returns why a change of this kind can't be delivered now: the partner is in no mapping, or an

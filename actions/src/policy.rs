@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::alerts::{AlertRule, RawAlert, alert_rule};
+use crate::digest::text_digest;
 
 /// The policy shipped with the binary, with a comment for every key.
 pub const DEFAULT_POLICY: &str = include_str!("../default_policy.toml");
@@ -16,6 +17,8 @@ pub const DEFAULT_POLICY: &str = include_str!("../default_policy.toml");
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub version: String,
+    /// The SHA-256 of the file's text, by which an edit under the same version is told.
+    pub digest: String,
     /// In the order they are tried.
     pub rules: Vec<Rule>,
     pub alerts: Vec<AlertRule>,
@@ -214,7 +217,8 @@ impl Policy {
             }
             plans.insert(plan, quota);
         }
-        Ok(Self { version, rules, alerts, guardrails, plans })
+        let digest = text_digest(text);
+        Ok(Self { version, digest, rules, alerts, guardrails, plans })
     }
 }
 

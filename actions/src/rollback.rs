@@ -12,9 +12,9 @@ use crate::finish::finish;
 use crate::grants::partner_gone;
 use crate::guardrails::{check_restored_raise, floor, guardrail_check, live_check, quota_in_force};
 use crate::input::{PartnerState, PlanInput};
-use crate::limits::{DraftPlan, blocking_reasons, limit_capacity, limit_reach};
+use crate::limits::{DraftPlan, blocking_reasons, limit_capacity, limit_reach, stop_reasons};
 use crate::log::{EntryKind, Grant, History, LogEntry, Origin};
-use crate::plan::{PlanError, new_change, undeliverable, with_late_usage};
+use crate::plan::{PlanError, new_change, undeliverable, with_late_usage, with_usage_gap};
 use crate::policy::Policy;
 
 /// The fewest days for which a grant lasts that is restored.
@@ -30,10 +30,13 @@ pub fn make_rollback(
     plan_id: &str,
     entries: &[LogEntry],
 ) -> Result<Plan, PlanError> {
+    // Data that are too old stop what is lowered, and nothing that is restored.
+    let blocked = stop_reasons(input);
+    let stale = blocking_reasons(input, policy).into_iter().find(|why| !blocked.contains(why));
     let input = &*with_late_usage(input);
+    let input = &*with_usage_gap(input, stale);
     let partners: BTreeMap<&str, &PartnerState> =
         input.partners.iter().map(|state| (state.partner_id.as_str(), state)).collect();
-    let blocked = blocking_reasons(input, policy);
     let mut draft = DraftPlan::default();
     if blocked.is_empty() {
         let is_ours =

@@ -1,5 +1,5 @@
 /*---
-description = "Changes of quotas before as_of, as events said them"
+description = "Changes of quotas, as events said them, also those after as_of: who changes a quota now must know of all"
 owner = "partner-analytics"
 grain = ["event_id"]
 tags = ["internal"]
@@ -18,5 +18,4 @@ SELECT
 FROM partner_events
 WHERE type = 'quota_changed'
   AND quota_per_minute IS NOT NULL
-  AND event_date < CAST($as_of AS DATE)
 ORDER BY partner_id, occurred_at, event_id

@@ -52,6 +52,15 @@ struct UsageGapRow {
     is_platform: bool,
 }
 
+/// Up to when quotas and usage are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Horizon {
+    /// Up to the instant of the session, for a plan of the past.
+    AsOf,
+    /// Up to the newest event: what changed since the session's instant counts today.
+    Newest,
+}
+
 /// What the tables of a session say of every partner, without the log.
 pub(crate) struct PartnerTables {
     facts: BTreeMap<String, PartnerFacts>,
@@ -59,11 +68,18 @@ pub(crate) struct PartnerTables {
     pub(crate) events: BTreeMap<String, Vec<QuotaChange>>,
     highest_minutes: BTreeMap<String, i64>,
     usage_gaps: BTreeMap<String, String>,
+    /// The instant of the session, µs.
+    as_of: i64,
 }
 
 impl PartnerTables {
     /// Reads the tables. `partner_rows` is the SQL of a row for each partner.
-    pub(crate) async fn read(session: &Arc<Session>, partner_rows: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn read(
+        session: &Arc<Session>,
+        partner_rows: &str,
+        horizon: Horizon,
+    ) -> anyhow::Result<Self> {
+        let as_of = session.as_of().micros();
         let facts = session
             .sql(&format!(
                 "SELECT partner_id, name, plan, segment, manager, tier, top_reason, impact_rank,
@@ -79,15 +95,24 @@ impl PartnerTables {
         for row in typed_rows::<QuotaRow>(&session.metric("quota_changes").await?)? {
             let at = parse_instant(&row.occurred_at).unwrap_or_default();
             let change = QuotaChange { at, per_minute: row.quota_per_minute };
-            events.entry(row.partner_id).or_default().push(change);
+            if horizon == Horizon::Newest || at < as_of {
+                events.entry(row.partner_id).or_default().push(change);
+            }
         }
-        let highest = session.metric("highest_minute").await?;
-        let highest = typed_rows::<HighestMinuteRow>(&highest)?.into_iter();
+        let mut highest_minutes = BTreeMap::new();
+        let since = (horizon == Horizon::Newest).then_some("highest_minute_since");
+        for query in [Some("highest_minute"), since].into_iter().flatten() {
+            for row in typed_rows::<HighestMinuteRow>(&session.metric(query).await?)? {
+                let highest = highest_minutes.entry(row.partner_id).or_insert(row.highest_minute);
+                *highest = row.highest_minute.max(*highest);
+            }
+        }
         let gaps = typed_rows::<UsageGapRow>(&session.metric("usage_gap").await?)?.into_iter();
         Ok(Self {
             facts,
             events,
-            highest_minutes: highest.map(|row| (row.partner_id, row.highest_minute)).collect(),
+            highest_minutes,
+            as_of,
             usage_gaps: gaps.map(|row| (row.partner_id.clone(), gap(&row))).collect(),
         })
     }
@@ -106,6 +131,25 @@ impl PartnerTables {
         states.collect()
     }
 
+    /// Returns the manager of each partner that has one.
+    pub(crate) fn managers(&self) -> BTreeMap<String, String> {
+        let facts = self.facts.values();
+        let managers = facts.filter_map(|f| Some((f.partner_id.clone(), f.manager.clone()?)));
+        managers.collect()
+    }
+
+    /// Returns the state of one partner without what its signals say; `None`: there is none of this
+    /// name.
+    pub(crate) fn state_of(
+        &self,
+        partner_id: &str,
+        history: &History,
+        mapping: &Mapping,
+    ) -> anyhow::Result<Option<PartnerState>> {
+        let facts = self.facts.get(partner_id);
+        facts.map(|facts| self.state(facts, history, mapping, Vec::new())).transpose()
+    }
+
     fn state(
         &self,
         facts: &PartnerFacts,
@@ -119,7 +163,9 @@ impl PartnerTables {
         quota_changes.extend_from_slice(ours);
         // Of an event and a row of the log at one instant the row is the later one.
         quota_changes.sort_by_key(|change| change.at);
-        let newest = quota_changes.last().map(|change| change.per_minute);
+        // A registration may name a quota without an event that changes it.
+        let newest = quota_changes.last().filter(|last| !ours.is_empty() || last.at >= self.as_of);
+        let quota_per_minute = newest.map_or(facts.quota_per_minute, |last| Some(last.per_minute));
         Ok(PartnerState {
             partner_id: id.to_owned(),
             name: facts.name.clone(),
@@ -130,19 +176,56 @@ impl PartnerTables {
             top_reason: facts.top_reason.clone(),
             contributions,
             impact_rank: facts.impact_rank,
-            // A registration may name a quota without an event that changes it.
-            quota_per_minute: if ours.is_empty() { facts.quota_per_minute } else { newest },
+            quota_per_minute,
             live_quota: LiveQuota::NotAsked,
             highest_minute: self.highest_minutes.get(id).copied().or(Some(0)),
             peak_per_minute: facts.peak_per_minute,
             throttled_rate: facts.throttled_rate,
-            utilisation: facts.utilisation,
+            utilisation: match quota_per_minute == facts.quota_per_minute {
+                true => facts.utilisation,
+                false => utilisation(facts.peak_per_minute, quota_per_minute),
+            },
             usage_gap: self.usage_gaps.get(id).cloned(),
             quota_changes,
             support: history.route_of(id).map(|route| route.route.clone()),
             unmapped: mapping.unmapped(id),
         })
     }
+}
+
+/// Returns the peak over the quota in force, as the metric `throttling` does over that of the events.
+fn utilisation(peak: Option<i64>, quota: Option<i64>) -> Option<f64> {
+    let quota = quota.filter(|quota| *quota > 0)?;
+    Some(peak? as f64 / quota as f64)
+}
+
+/// Returns the rows of partners with the quota that is in force by our log and the newest events, and
+/// what follows from it. `partner_rows` and the result are SQL.
+pub(crate) fn rows_by_books(partner_rows: &str, states: &[PartnerState]) -> String {
+    let values: Vec<String> = states
+        .iter()
+        .filter_map(|state| {
+            let id = state.partner_id.replace('\'', "''");
+            Some(format!("('{id}', CAST({} AS BIGINT))", state.quota_per_minute?))
+        })
+        .collect();
+    if values.is_empty() {
+        return partner_rows.to_owned();
+    }
+    // `needs_upgrade` is as in the metric `throttling`.
+    format!(
+        "SELECT * EXCEPT (books_id, books_quota) REPLACE (
+           coalesce(books_quota, quota_per_minute) AS quota_per_minute,
+           CASE WHEN books_quota IS NOT DISTINCT FROM quota_per_minute THEN utilisation
+                ELSE CAST(peak_per_minute AS DOUBLE) / nullif(books_quota, 0) END AS utilisation,
+           CASE WHEN books_quota IS NOT DISTINCT FROM quota_per_minute THEN needs_upgrade
+                ELSE throttled_rate >= 0.01
+                  OR coalesce(CAST(peak_per_minute AS DOUBLE) / nullif(books_quota, 0) >= 0.8, false)
+                END AS needs_upgrade)
+         FROM ({partner_rows}) AS by_events
+         LEFT JOIN (VALUES {}) AS books (books_id, books_quota) ON books_id = partner_id",
+        values.join(", ")
+    )
 }
 
 /// Returns what the signals add to the score of each partner.

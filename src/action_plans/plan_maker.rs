@@ -19,7 +19,7 @@ use super::episode_table::{append_episodes, read_episodes};
 use super::finite_rows::finite_rows;
 use super::log_table::LogTable;
 use super::mapping::Mapping;
-use super::partner_states::{PartnerTables, contributions};
+use super::partner_states::{Horizon, PartnerTables, contributions, rows_by_books};
 use super::snooze_table::read_snoozes;
 use super::switch::Switch;
 use crate::alerts::AlertFindings;
@@ -79,19 +79,21 @@ impl<'a> PlanMaker<'a> {
     ) -> anyhow::Result<Self> {
         let (policy_name, policy) = policy(project)?;
         let partner_rows = partners_sql(session).await?;
-        let tables = PartnerTables::read(session, &partner_rows).await?;
+        let tables = PartnerTables::read(session, &partner_rows, Horizon::Newest).await?;
         let mapping = Mapping::read(project.config.actions_mapping().as_deref())?;
         let (entries, _) = LogTable::new(project.lake.clone()).read().await?;
         let mut history = History::of(&entries);
         history.end_grants_changed_outside(&tables.events);
+        let contributions = contributions(scored);
+        let states = tables.states(&history, &mapping, &contributions)?;
         Ok(Self {
             project,
             session,
-            partner_rows,
+            partner_rows: rows_by_books(&partner_rows, &states),
             policy,
             policy_name,
             tables,
-            contributions: contributions(scored),
+            contributions,
             has_scores: !scored.partners.is_empty(),
             mapping,
             entries,
@@ -206,22 +208,13 @@ impl<'a> PlanMaker<'a> {
         &self.history
     }
 
-    pub(crate) fn mapping(&self) -> &Mapping {
-        &self.mapping
-    }
-
-    /// Returns the log as it was read.
-    pub(crate) fn entries(&self) -> &[LogEntry] {
-        &self.entries
-    }
-
-    /// Returns the partners as they are, by a log that may lack some rows.
-    pub(crate) fn states_by(&self, history: &History) -> anyhow::Result<Vec<PartnerState>> {
-        self.tables.states(history, &self.mapping, &self.contributions)
-    }
-
     fn states(&self) -> anyhow::Result<Vec<PartnerState>> {
-        self.states_by(&self.history)
+        self.tables.states(&self.history, &self.mapping, &self.contributions)
+    }
+
+    /// Returns the tables, the policy and the mapping.
+    pub(crate) fn into_parts(self) -> (PartnerTables, Policy, Mapping) {
+        (self.tables, self.policy, self.mapping)
     }
 
     async fn input(

@@ -151,15 +151,14 @@ pub(crate) struct RollbackArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "outcome", required = true, multiple = false)]
 pub(crate) struct SettleArgs {
     /// The beginning of the change's key
     pub(crate) key: String,
     /// It arrived
-    #[arg(long, group = "outcome")]
+    #[arg(long, required_unless_present = "not_delivered", conflicts_with = "not_delivered")]
     pub(crate) delivered: bool,
     /// It did not arrive: the next apply sends it
-    #[arg(long, group = "outcome")]
+    #[arg(long)]
     pub(crate) not_delivered: bool,
     /// How you know
     #[arg(long, value_name = "TEXT")]

@@ -329,3 +329,6 @@ pub(crate) enum ScoreCommand {
     #[command(flatten)]
     Proof(ProofCommand),
 }
+
+#[cfg(test)]
+mod example_tests;

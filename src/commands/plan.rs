@@ -15,7 +15,7 @@ use crate::action_plans::{
 use crate::args::PlanArgs;
 use crate::commands::score_records::author;
 use crate::errors::usage_error;
-use crate::output::{print_line, print_note, print_table};
+use crate::output::{print_line, print_message, print_note, print_table};
 use crate::project::Project;
 use crate::scores;
 use crate::table::Table;
@@ -147,10 +147,21 @@ pub(crate) fn print(plan: &Plan, out: &Path) -> anyhow::Result<()> {
         print_table(&table)?;
         print_line("")?;
     }
+    print_extensions(plan);
     let approval = plan.changes.iter().filter(|c| c.needs_approval).count();
     print_line(&totals(plan.partners, plan.changes.len(), approval, plan.stopped.len()))?;
     print_note(&format!("Plan {} in {}; nothing has been sent", plan.plan_id, out.display()));
     Ok(())
+}
+
+/// Tells of the grants that should end and can't.
+pub(crate) fn print_extensions(plan: &Plan) {
+    for extension in &plan.extensions {
+        print_message(&printable(&format!(
+            "{}: its grant should end and goes on: {}; a person decides",
+            extension.partner_id, extension.reason
+        )));
+    }
 }
 
 /// Returns the totals of a plan: `40 partners looked at, 3 changes proposed, 1 of them for a person to

@@ -57,6 +57,33 @@ async fn a_receiver_that_sets_less() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_says_yes_and_changes_nothing() {
+    for id in ["t1", "c1"] {
+        let (store, plan) = planned(&[id]);
+        store.says(&plan, &key(&plan), Approved);
+        store.world().answers.push_back(Answer::Instead(600));
+        assert_eq!(
+            lines(&store, &plan).await,
+            [format!("{id} failed: gateway took it and still has 600")]
+        );
+        assert!(History::of(&store.world().entries).grant_of(id).is_none());
+        // It is tried again when its time has come.
+        store.world().now += HOUR;
+        let found = lines(&store, &plan).await;
+        assert!(found[0].starts_with(&format!("{id} delivered: 600 → ")), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_set_lower_differs_when_it_is_verified() {
+    let (store, plan) = planned(&["t1"]);
+    store.world().answers.push_back(Answer::Instead(800));
+    lines(&store, &plan).await;
+    let found = verify(&plan, &store, &store.channels(), "Ada").await.expect("a log");
+    assert_eq!(found[0].is_in_force, Some(false));
+}
+
+#[tokio::test]
 async fn a_gateway_that_cant_be_read_now() {
     let (store, plan) = planned(&["t1"]);
     let error = DeliveryError::Retryable { message: "503".to_owned(), after_seconds: None };
@@ -88,7 +115,7 @@ async fn what_is_verified() {
     };
     check((Some(true), "in force: 900")).await;
     store.world().gateway.insert("t1".to_owned(), 700);
-    check((Some(false), "700 is in force, 900 was set")).await;
+    check((Some(false), "700 is in force, 900 was asked for")).await;
     store.world().read_fails = Some(DeliveryError::Permanent("403".to_owned()));
     check((None, "the receiver can't be asked: 403")).await;
     store.world().can_read = false;

@@ -23,11 +23,8 @@ pub enum ApplyRefusal {
     Edited(String),
     #[error("the plan {plan_id} is blocked: {reason}")]
     Blocked { plan_id: String, reason: String },
-    #[error(
-        "the plan {plan_id} was made by version \"{made_by}\" of the policy, and \"{in_force}\" is in \
-         force. Make a new plan"
-    )]
-    OtherPolicy { plan_id: String, made_by: String, in_force: String },
+    #[error("{plan_id}: {why}")]
+    OtherPolicy { plan_id: String, why: String },
     #[error("the plan {plan_id} is of {created}, more than {PLAN_DAYS} days ago. Make a new plan")]
     TooOld { plan_id: String, created: String },
     #[error(
@@ -51,11 +48,7 @@ pub enum ApplyRefusal {
 
 /// Checks a plan against its digest, the clock, the policy, the kill switch and the present state
 /// of its partners. What the plan itself has changed already is no drift.
-pub(super) async fn check(
-    plan: &Plan,
-    policy_version: &str,
-    store: &dyn ActionStore,
-) -> Result<(), ApplyError> {
+pub(super) async fn check(plan: &Plan, store: &dyn ActionStore) -> Result<(), ApplyError> {
     let plan_id = plan.plan_id.clone();
     let created = format_instant(plan.created_at);
     if plan.content_digest()? != plan.digest {
@@ -71,9 +64,8 @@ pub(super) async fn check(
     if now - plan.created_at > PLAN_DAYS * MICROS_PER_DAY {
         return Err(ApplyRefusal::TooOld { plan_id, created }.into());
     }
-    if plan.policy_version != policy_version {
-        let (made_by, in_force) = (plan.policy_version.clone(), policy_version.to_owned());
-        return Err(ApplyRefusal::OtherPolicy { plan_id, made_by, in_force }.into());
+    if let Some(why) = store.other_policy(plan).await? {
+        return Err(ApplyRefusal::OtherPolicy { plan_id, why }.into());
     }
     let state = store.read().await?;
     if let Some(why) = state.stopped {

@@ -67,7 +67,7 @@ impl<'a> Sender<'a> {
         let report = |outcome, text: String| Ok(Some(self.report(outcome, text)));
         match step {
             Step::Over => report(DeliveryOutcome::Before, change_words(self.change)),
-            Step::Ended(why) => report(DeliveryOutcome::Before, format!("ended: {why}")),
+            Step::Ended(why) => report(DeliveryOutcome::EndedBefore, why),
             Step::Rejected => report(DeliveryOutcome::Rejected, change_words(self.change)),
             Step::NeedsApproval => {
                 report(DeliveryOutcome::NeedsApproval, change_words(self.change))

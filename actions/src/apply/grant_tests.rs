@@ -180,7 +180,7 @@ async fn a_rollback_restores_the_grant_before() {
 }
 
 #[tokio::test]
-async fn an_end_is_taken_back_within_the_step_only() {
+async fn an_end_is_taken_back_by_whatever_step() {
     let (store, _) = raised().await;
     store.world().now += 30 * DAY;
     let ending = plan(&store);
@@ -189,7 +189,7 @@ async fn an_end_is_taken_back_within_the_step_only() {
     assert_eq!(lines(&store, &undo).await, ["t1 delivered: 600 → 900"]);
     let found = grant(&store, "t1").expect("a grant");
     assert_eq!((found.base, found.expires_at), (600, undo.created_at + 7 * DAY));
-    // From 600 to 1,350 at once is more than a half.
+    // From 600 to 1,350 at once is more than a half, and was in force before.
     let (store, _) = raised().await;
     let entry = store.world().entries[1].clone();
     let quota = |per_minute| Some(Setting::Quota { per_minute });
@@ -205,10 +205,46 @@ async fn an_end_is_taken_back_within_the_step_only() {
     let ending = plan(&store);
     assert_eq!(lines(&store, &ending).await, ["t1 delivered: 1,350 → 600"]);
     let undo = back(&store, &ending);
-    assert!(undo.changes.is_empty());
-    let stops = |check: &&crate::document::GuardrailCheck| check.outcome == Outcome::Stopped;
-    let check = undo.stopped[0].guardrails.iter().find(stops).expect("a check");
-    assert_eq!(check.name, "step");
+    // So large a raise within 30 days is decided by a person.
+    assert_eq!(lines(&store, &undo).await, ["t1 needs approval: 600 → 1,350"]);
+    store.says(&undo, &undo.changes[0].key, EntryKind::Approved);
+    assert_eq!(lines(&store, &undo).await, ["t1 delivered: 600 → 1,350"]);
+}
+
+#[tokio::test]
+async fn old_data_stop_what_is_lowered_and_nothing_that_is_restored() {
+    let (store, first) = raised().await;
+    let of_old_data = |plan: &Plan| {
+        let world = store.world();
+        let mut input = input(&world);
+        input.watermark = Some(world.now - 40 * HOUR);
+        make_rollback(&input, &world.policy, &plan.plan_id, &world.entries).expect("a plan")
+    };
+    let undo = of_old_data(&first);
+    assert_eq!((undo.blocked.len(), undo.changes.len()), (0, 0));
+    let check = undo.stopped[0].guardrails.last().expect("a check");
+    assert_eq!((check.name.as_str(), check.outcome), ("usage", Outcome::Stopped));
+    store.world().now += 30 * DAY;
+    let ending = plan(&store);
+    lines(&store, &ending).await;
+    assert_eq!(of_old_data(&ending).changes.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_not_made_again_under_the_same_key() {
+    let (store, first) = planned(&["t1"]);
+    store.world().policy.guardrails.cooldown_days = 0;
+    lines(&store, &first).await;
+    let undo = back(&store, &first);
+    store.says(&undo, &undo.changes[0].key, EntryKind::Approved);
+    assert_eq!(lines(&store, &undo).await, ["t1 delivered: 900 → 600"]);
+    let again = plan(&store);
+    assert_eq!(again.changes, []);
+    let check = again.stopped[0].guardrails.last().expect("a check");
+    assert_eq!((check.name.as_str(), check.outcome), ("taken_back", Outcome::Stopped));
+    // With the data of the next day it is another decision.
+    store.world().now += DAY;
+    assert_eq!(plan(&store).changes.len(), 1);
 }
 
 #[tokio::test]

@@ -95,6 +95,9 @@ impl Guards<'_> {
 
     fn decrease(&self, partner: &PartnerState) -> Option<String> {
         let Some(Setting::Quota { per_minute: to }) = self.change.to else { return None };
+        if let Some(stale) = self.store.stale() {
+            return Some(stale);
+        }
         let is_healthy = partner.tier == Tier::Healthy || self.is_overridden("health");
         if self.change.origin == Origin::Rule && !is_healthy {
             let tier = partner.tier.words();

@@ -85,12 +85,11 @@ pub struct ApplyReport {
 /// Why the plan is refused; then nothing is sent and nothing is written.
 pub async fn apply(
     plan: &Plan,
-    policy_version: &str,
     store: &dyn ActionStore,
     channels: &Channels,
     options: &ApplyOptions,
 ) -> Result<ApplyReport, ApplyError> {
-    check::check(plan, policy_version, store).await?;
+    check::check(plan, store).await?;
     extend_grants(plan, store, options).await?;
     let mut report = ApplyReport::default();
     let state = store.read().await?;
@@ -98,6 +97,11 @@ pub async fn apply(
     let mut sent = BTreeSet::new();
     for wave in waves(plan, &History::of(&state.entries)) {
         bake(plan, &wave, &sent, store, options).await?;
+        // Somebody may have changed the policy in the meantime.
+        if let Some(why) = store.other_policy(plan).await? {
+            report.halted = Some(why);
+            return Ok(report);
+        }
         for change in wave {
             sent.insert(change.key.as_str());
             let done = Sender { plan, change, store, channels, options }.send().await?;

@@ -42,6 +42,12 @@ impl Sender<'_> {
         sent: Result<Receipt, DeliveryError>,
     ) -> Result<ChangeReport, StoreError> {
         let (kind, outcome, answer, in_force, after) = match sent {
+            // A receiver that says yes and changes nothing has not taken it.
+            Ok(Receipt { in_force, .. }) if self.is_ignored(in_force.as_ref()) => {
+                let now = plain_setting(in_force.as_ref());
+                let message = format!("{} took it and still has {now}", channel.name());
+                (EntryKind::Failed, DeliveryOutcome::Failed, message, None, None)
+            }
             Ok(Receipt { answer, in_force }) => {
                 let outcome = self.delivered(in_force.as_ref());
                 (EntryKind::Acknowledged, outcome, answer, in_force, None)
@@ -127,6 +133,13 @@ impl Sender<'_> {
         let (from, to) = (quota(self.change.from.as_ref()), quota(self.change.to.as_ref()));
         let is_too_low = quota(in_force).is_some_and(|now| Some(now) < to && Some(now) < from);
         if is_too_low { DeliveryOutcome::TooLow } else { DeliveryOutcome::Delivered }
+    }
+
+    /// Returns whether the receiver has what it had before.
+    fn is_ignored(&self, in_force: Option<&Setting>) -> bool {
+        in_force.is_some()
+            && in_force == self.change.from.as_ref()
+            && self.change.from != self.change.to
     }
 
     fn delivered_words(&self, in_force: Option<&Setting>) -> String {

@@ -37,6 +37,8 @@ pub enum DeliveryOutcome {
     TooLow,
     /// The log says that nothing is left to do.
     Before,
+    /// The log says that it ended without being taken: refused, stopped, or waited too long.
+    EndedBefore,
     /// A person has to agree first.
     NeedsApproval,
     Rejected,
@@ -69,6 +71,7 @@ impl DeliveryOutcome {
             Self::Delivered => "delivered",
             Self::TooLow => "lower than asked",
             Self::Before => "done before",
+            Self::EndedBefore => "ended before",
             Self::NeedsApproval => "needs approval",
             Self::Rejected => "rejected",
             Self::Waits => "waits",

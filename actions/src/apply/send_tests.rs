@@ -253,6 +253,48 @@ async fn usage_rose_since_the_plan() {
 }
 
 #[tokio::test]
+async fn a_policy_that_changes_between_two_waves() {
+    let (store, plan) = planned(&["t1", "t2"]);
+    let change = |world: &mut super::test_store::World| world.policy.version = "2".to_owned();
+    let changed = once(&store, Moment::Wait, 1, change);
+    assert_eq!(lines(&changed, &plan).await, ["t1 delivered: 600 → 900"]);
+    assert_eq!(store.world().met.len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_lowered_by_old_data() {
+    let stale = "The data end 52 hours before now";
+    let (store, plan) = planned(&["c1"]);
+    store.says(&plan, &key(&plan), Approved);
+    store.world().stale = Some(stale.to_owned());
+    assert_eq!(lines(&store, &plan).await, [format!("c1 stopped: {stale}")]);
+    let (store, plan) = planned(&["t1"]);
+    store.world().stale = Some(stale.to_owned());
+    assert_eq!(lines(&store, &plan).await, ["t1 delivered: 600 → 900"]);
+}
+
+#[tokio::test]
+async fn an_approval_does_not_hold_for_a_change_that_passes_over_a_guardrail() {
+    let (store, plan) = planned(&["c1"]);
+    store.says(&plan, &key(&plan), Approved);
+    store.world().partners.get_mut("c1").expect("c1").highest_minute = Some(480);
+    let overriding = {
+        let world = store.world();
+        let mut input = super::test_plan::input(&world);
+        input.overrides = vec![crate::document::GuardrailOverride {
+            partner_id: "c1".to_owned(),
+            guardrail: "floor".to_owned(),
+            by: "Mallory".to_owned(),
+            reason: "trust me".to_owned(),
+        }];
+        super::test_plan::plan_of(&input, &world.policy)
+    };
+    assert_eq!(overriding.changes[0].to, plan.changes[0].to);
+    assert_ne!(key(&overriding), key(&plan));
+    assert_eq!(lines(&store, &overriding).await, ["c1 needs approval: 600 → 540"]);
+}
+
+#[tokio::test]
 async fn a_partner_that_vanishes_half_way_and_one_without_a_mapping() {
     let (store, plan) = planned(&["t1", "t2"]);
     let gone = |world: &mut super::test_store::World| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use crate::document::Change;
+use crate::document::{Change, Plan};
 use crate::input::PartnerState;
 use crate::log::LogEntry;
 
@@ -37,6 +37,12 @@ pub trait ActionStore: Send + Sync {
 
     /// Returns the lowest quota that a decrease may set for the partner, or why there may be none.
     fn floor(&self, partner: &PartnerState) -> Result<i64, String>;
+
+    /// Returns why the data are too old to lower anything by them.
+    fn stale(&self) -> Option<String>;
+
+    /// Returns why the policy in force is another one than that of a plan.
+    async fn other_policy(&self, plan: &Plan) -> Result<Option<String>, StoreError>;
 
     /// Returns how other systems name the partner of a change; of a notice the address of its
     /// recipient.

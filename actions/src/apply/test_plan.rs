@@ -126,13 +126,12 @@ pub(crate) fn options() -> ApplyOptions {
 
 /// Applies a plan as a new program.
 pub(crate) async fn run(store: &TestStore, plan: &Plan) -> Result<ApplyReport, ApplyError> {
-    let version = {
+    {
         let mut world = store.world();
         world.is_dead = false;
         world.moments.clear();
-        world.policy.version.clone()
-    };
-    apply(plan, &version, store, &store.channels(), &options()).await
+    }
+    apply(plan, store, &store.channels(), &options()).await
 }
 
 /// Applies a plan that is not refused, and returns a line for each change:

@@ -76,6 +76,8 @@ pub(crate) struct World {
     pub entries: Vec<LogEntry>,
     pub version: i64,
     pub stopped: Option<String>,
+    /// Why the data are too old to lower anything.
+    pub stale: Option<String>,
     pub partners: BTreeMap<String, PartnerState>,
     pub policy: Policy,
     pub gateway: BTreeMap<String, i64>,
@@ -100,6 +102,7 @@ impl World {
             entries: Vec::new(),
             version: 0,
             stopped: None,
+            stale: None,
             partners: BTreeMap::new(),
             policy: Policy::parse(DEFAULT_POLICY).expect("the shipped policy"),
             gateway: BTreeMap::new(),
@@ -244,6 +247,16 @@ impl ActionStore for TestStore {
 
     fn floor(&self, partner: &PartnerState) -> Result<i64, String> {
         floor(partner, &self.world().policy).map(|floor| floor.per_minute)
+    }
+
+    fn stale(&self) -> Option<String> {
+        self.world().stale.clone()
+    }
+
+    async fn other_policy(&self, plan: &crate::Plan) -> Result<Option<String>, StoreError> {
+        let in_force = self.world().policy.version.clone();
+        let is_other = plan.policy_version != in_force;
+        Ok(is_other.then(|| format!("the policy \"{in_force}\" is in force")))
     }
 
     fn target(&self, change: &crate::Change) -> TargetIds {

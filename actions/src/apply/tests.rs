@@ -24,10 +24,7 @@ async fn a_plan_edited_by_hand() {
 async fn a_plan_of_another_policy() {
     let (store, plan) = planned(&["t1"]);
     store.world().policy.version = "2".to_owned();
-    let expected = format!(
-        "the plan {} was made by version \"1\" of the policy, and \"2\" is in force. Make a new plan",
-        plan.plan_id
-    );
+    let expected = format!("{}: the policy \"2\" is in force", plan.plan_id);
     assert_eq!(refusal(&store, &plan).await, expected);
 }
 

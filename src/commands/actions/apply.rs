@@ -13,10 +13,10 @@ use crate::action_plans::{
     store_plan,
 };
 use crate::args::{ApplyArgs, DeliverArgs, PlanReferenceArgs};
-use crate::commands::plan::scored_session;
+use crate::commands::plan::{print_extensions, scored_session};
 use crate::commands::score_records::author;
 use crate::errors::CheckFailed;
-use crate::output::{print_line, print_message, print_note, print_table};
+use crate::output::{print_line, print_note, print_table};
 use crate::project::Project;
 use crate::table::Table;
 
@@ -62,7 +62,9 @@ pub(super) async fn deliver(project: &Project, options: &DeliverArgs) -> anyhow:
         failed += failures(&report);
         let delivered = |change: &&ChangeReport| change.outcome == DeliveryOutcome::Delivered;
         sent += report.changes.iter().filter(delivered).count();
-        if report.changes.iter().any(|change| change.outcome != DeliveryOutcome::Before) {
+        let is_past =
+            |outcome| matches!(outcome, DeliveryOutcome::Before | DeliveryOutcome::EndedBefore);
+        if report.changes.iter().any(|change| !is_past(change.outcome)) {
             print_report(&plan, &report)?;
         }
     }
@@ -125,10 +127,9 @@ impl<'a> Deliverer<'a> {
             bake_seconds: minutes * 60,
             lease_seconds: lease.unwrap_or_else(|| lease_seconds(&project.config)),
         };
-        let store = LakeStore::new(project, &maker, &plan.plan_id)?;
-        let version = maker.policy().version.clone();
+        let store = LakeStore::new(project, self.session.as_of(), maker, &plan.plan_id).await?;
         store_plan(&project.lake, plan, project.now).await?;
-        Ok(actions::apply(plan, &version, &store, &channels, &options).await?)
+        Ok(actions::apply(plan, &store, &channels, &options).await?)
     }
 }
 
@@ -149,12 +150,7 @@ fn print_report(plan: &Plan, report: &ApplyReport) -> anyhow::Result<()> {
         print_table(&table)?;
         print_line("")?;
     }
-    for extension in &plan.extensions {
-        print_message(&printable(&format!(
-            "{}: its grant should end and goes on: {}; a person decides",
-            extension.partner_id, extension.reason
-        )));
-    }
+    print_extensions(plan);
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for change in &report.changes {
         *counts.entry(change.outcome.words()).or_default() += 1;
@@ -171,7 +167,7 @@ pub(super) async fn verify(project: &Project, options: &PlanReferenceArgs) -> an
     let as_of = project.as_of(None).await?;
     let (session, scored) = scored_session(project, as_of).await?;
     let maker = PlanMaker::new(project, &session, &scored).await?;
-    let store = LakeStore::new(project, &maker, &plan.plan_id)?;
+    let store = LakeStore::new(project, as_of, maker, &plan.plan_id).await?;
     let channels = channels(&project.config)?;
     let reports = actions::verify(&plan, &store, &channels, &by).await?;
     let mut table = Table::new(["partner", "in force", "what"], &[]);

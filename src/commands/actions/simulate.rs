@@ -11,7 +11,9 @@ use actions::{
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use domain::{AsOf, Day, MICROS_PER_DAY, Setting, Tier, counted};
 
-use crate::action_plans::{Mapping, PartnerTables, matching_partners, partners_sql, policy};
+use crate::action_plans::{
+    Horizon, Mapping, PartnerTables, matching_partners, partners_sql, policy, rows_by_books,
+};
 use crate::args::SimulateArgs;
 use crate::commands::score_records::print_list;
 use crate::errors::usage_error;
@@ -104,10 +106,11 @@ impl<'a> Simulation<'a> {
         let engine = self.project.reading_engine();
         let session = Arc::new(engine.open_session(as_of, None).await?);
         let partner_rows = partners_sql(&session).await?;
-        let tables = PartnerTables::read(&session, &partner_rows).await?;
+        let tables = PartnerTables::read(&session, &partner_rows, Horizon::AsOf).await?;
         let mut history = History::of(&self.entries);
         history.end_grants_changed_outside(&tables.events);
         let partners = tables.states(&history, &Mapping::default(), &BTreeMap::new())?;
+        let partner_rows = rows_by_books(&partner_rows, &partners);
         self.days += 1;
         if partners.is_empty() {
             self.without_scores += 1;

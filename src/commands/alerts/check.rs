@@ -71,7 +71,7 @@ async fn deliver(deliverer: &Deliverer<'_>, plan: &Plan, by: &str) -> anyhow::Re
     for change in &report.changes {
         match change.outcome {
             DeliveryOutcome::Delivered => delivered += 1,
-            DeliveryOutcome::Before | DeliveryOutcome::Rejected => {}
+            DeliveryOutcome::Before | DeliveryOutcome::EndedBefore | DeliveryOutcome::Rejected => {}
             DeliveryOutcome::NeedsApproval => waiting += 1,
             outcome => print_message(&printable(&format!(
                 "{} {}: {}",

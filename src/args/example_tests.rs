@@ -1,0 +1,69 @@
+//! Every command that `--help` or a page prints can be called as it stands there.
+
+use std::path::Path;
+
+use clap::{CommandFactory, Parser};
+
+use super::Arguments;
+
+/// Returns the calls of the program in a line of a shell, each as words. What follows a pipe, a
+/// redirection or `&&` is no part of a call.
+fn calls(line: &str) -> Vec<Vec<String>> {
+    let words = shlex::split(line).unwrap_or_default();
+    let ends = |word: &String| matches!(word.as_str(), "|" | "&&" | "||" | ";" | "&" | ">" | ">>" | "<");
+    let commands = words.split(ends).filter(|words| {
+        words.first().is_some_and(|first| matches!(first.as_str(), "rapport" | "target/release/rapport"))
+    });
+    commands.map(<[String]>::to_vec).collect()
+}
+
+/// Returns the lines of a text, those that end with a backslash joined with the next one.
+fn joined_lines(text: &str) -> Vec<String> {
+    text.replace("\\\n", " ").lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// Adds the examples of a command and of all commands below it.
+fn add_examples(command: &clap::Command, found: &mut Vec<(String, Vec<String>)>) {
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    for line in joined_lines(&help) {
+        let calls = calls(&line).into_iter();
+        found.extend(calls.map(|call| (format!("{} --help", command.get_name()), call)));
+    }
+    for below in command.get_subcommands() {
+        add_examples(below, found);
+    }
+}
+
+/// Adds the commands in the blocks of shell of a page.
+fn add_page(path: &Path, found: &mut Vec<(String, Vec<String>)>) {
+    let page = std::fs::read_to_string(path).expect("a page");
+    let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
+    for line in blocks.flat_map(joined_lines) {
+        // A variable of a loop stands for one of its values.
+        let calls = calls(&line.replace("$stream", "api-calls")).into_iter();
+        found.extend(calls.map(|call| (path.display().to_string(), call)));
+    }
+}
+
+#[test]
+fn every_example_is_a_call_that_the_program_takes() {
+    let mut found = Vec::new();
+    add_examples(&Arguments::command(), &mut found);
+    assert!(found.len() > 100, "{} examples", found.len());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    add_page(&root.join("README.md"), &mut found);
+    for page in std::fs::read_dir(root.join("docs")).expect("the pages") {
+        let path = page.expect("a page").path();
+        if path.extension().is_some_and(|ending| ending == "md") {
+            add_page(&path, &mut found);
+        }
+    }
+    let refused = found.into_iter().filter_map(|(place, call)| {
+        let error = Arguments::try_parse_from(&call).err()?;
+        // Help and version are printed by an error, too.
+        let is_refused = error.exit_code() != 0;
+        is_refused.then(|| format!("{place}: {}\n{error}", call.join(" ")))
+    });
+    let refused: Vec<String> = refused.collect();
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+}

@@ -1,5 +1,6 @@
 //! The template channel: an HTTP API that a TOML file describes.
 //!
+//! - `closing`: what ends at the target
 //! - `definition`: the file
 //! - `inputs`: what the channel's configuration adds to it
 //! - `pattern`: texts with placeholders
@@ -7,6 +8,7 @@
 //! - `observation`: what an answer shows
 //! - `values`: what placeholders stand for
 
+mod closing;
 mod definition;
 mod inputs;
 mod ladder;
@@ -278,30 +280,6 @@ impl TemplateChannel {
         }
         Ok(())
     }
-
-    /// Closes what was opened for the episode.
-    async fn resolve(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError> {
-        let nothing =
-            |why: &str| Receipt { answer: format!("nothing to close: {why}"), in_force: None };
-        let Some(resolve) = &self.template.resolve else {
-            return Ok(nothing("the template has no [resolve]"));
-        };
-        if delivery.episode.is_none() {
-            return Ok(nothing("the delivery has no episode"));
-        }
-        let mut values = self.values(&delivery.target, Some(delivery));
-        if let Some(find) = &self.template.find {
-            let found = self.observe(find, &values).await?;
-            if !found.exists {
-                return Ok(nothing("the target has nothing of this episode"));
-            }
-            values.captured = found.captured;
-        }
-        let answer = self.perform(resolve, &values, None, self.effect()).await?;
-        let shown = self.http.secrets.shorten(&answer.body, values.target.key.as_deref());
-        let answer = format!("{}: {} {shown}", resolve.label, answer.status).trim().to_owned();
-        Ok(Receipt { answer, in_force: None })
-    }
 }
 
 #[async_trait]
@@ -326,7 +304,9 @@ impl Channel for TemplateChannel {
     }
 
     async fn find(&self, delivery: &Delivery) -> Result<Option<Receipt>, DeliveryError> {
-        let Some(find) = &self.template.find else { return Ok(None) };
+        // What was opened is there, which does not say that it was closed.
+        let find = self.template.find.as_ref().filter(|_| !delivery.resolves);
+        let Some(find) = find else { return Ok(None) };
         let found = self.observe(find, &self.values(&delivery.target, Some(delivery))).await?;
         let answer = format!("{}: it is there already", find.label);
         Ok(found.exists.then_some(Receipt { answer, in_force: None }))
@@ -342,8 +322,8 @@ impl Channel for TemplateChannel {
                 template.name, delivery.action
             )));
         }
-        if delivery.resolves {
-            return self.resolve(delivery).await;
+        if let Some(receipt) = self.end(delivery).await? {
+            return Ok(receipt);
         }
         if let Some(receipt) = self.find(delivery).await? {
             return Ok(receipt);

@@ -56,6 +56,12 @@ impl<'f, const N: usize> Row<'f, N> {
         CellError { start: cell.start, message: format!("{name} \"{quoted}{cut}\": {what}") }
     }
 
+    /// Returns an error of a cell that holds a secret, without its text: `key: what`.
+    pub(crate) fn secret_cell_error(&self, column: usize, what: impl Display) -> CellError {
+        let name = self.columns[column];
+        CellError { start: self.cells[column].start, message: format!("{name}: {what}") }
+    }
+
     /// Returns a text that must not be empty.
     pub(crate) fn name(&self, column: usize) -> Result<&'f str, CellError> {
         match self.text(column) {

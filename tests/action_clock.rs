@@ -248,7 +248,7 @@ fn a_condition_that_flickers_acts_once() {
     }
     // Seven evaluations after the last day on which they held, both are over, and that is told once.
     assert_eq!(own(&dated, "notify"), [false, true]);
-    assert_eq!(own(&dated, "route_support"), [false, false]);
+    assert_eq!(own(&dated, "route_support"), [false, true]);
     let events =
         "SELECT count(*) FROM action_episodes WHERE rule_id = 'tell' AND event = 'started'";
     assert_eq!(dated.project.query_number(events), 1);

@@ -186,6 +186,11 @@ impl Change {
     pub fn resolves(&self) -> bool {
         self.action == ActionKind::Notify && self.to.is_none()
     }
+
+    /// Returns whether it ends a support route without another one in its place.
+    pub(crate) fn ends_route(&self) -> bool {
+        self.action == ActionKind::RouteSupport && self.to.is_none()
+    }
 }
 
 /// A change that a rule asked for and a guardrail stopped.

@@ -192,7 +192,7 @@ impl<'a> Sender<'a> {
                 report
             }));
         }
-        let sent = channel.send(&self.delivery()).await;
+        let sent = channel.send(&self.delivery(&reading.state.entries)).await;
         self.write_outcome(attempt, channel, sent).await.map(Some)
     }
 
@@ -261,10 +261,16 @@ impl<'a> Sender<'a> {
         self.options.lease_seconds.saturating_mul(MICROS_PER_SECOND)
     }
 
-    pub(super) fn delivery(&self) -> Delivery {
+    /// Returns what the receiver gets. `entries` is the log, which knows what was opened for a route
+    /// that ends.
+    pub(super) fn delivery(&self, entries: &[LogEntry]) -> Delivery {
         let change = self.change;
-        let rationale = &change.rationale;
         let target = self.store.target(change);
+        let rule_id = &change.rationale.rule_id;
+        let episode = match change.ends_route() {
+            true => opened_episode(entries, change),
+            false => episode_name(rule_id, &change.partner_id, change.episode_start),
+        };
         Delivery {
             key: change.key.clone(),
             action: change.action,
@@ -275,10 +281,8 @@ impl<'a> Sender<'a> {
             summary: summary(change),
             details: details(change, target.recipient.as_deref()),
             target,
-            episode: change
-                .episode_start
-                .map(|start| format!("{}/{}/{start}", rationale.rule_id, change.partner_id)),
-            resolves: change.resolves(),
+            episode,
+            resolves: change.resolves() || change.ends_route(),
             created_at: self.plan.created_at,
         }
     }
@@ -286,6 +290,26 @@ impl<'a> Sender<'a> {
     pub(super) fn report(&self, outcome: DeliveryOutcome, text: String) -> ChangeReport {
         ChangeReport::new(self.change, outcome, text)
     }
+}
+
+/// Returns what an episode is called at receivers.
+fn episode_name(rule_id: &str, partner_id: &str, start: Option<i64>) -> Option<String> {
+    start.map(|start| format!("{rule_id}/{partner_id}/{start}"))
+}
+
+/// Returns the episode of the delivery that set the route which a change ends, as receivers know it: by
+/// its key where it had none.
+fn opened_episode(entries: &[LogEntry], change: &Change) -> Option<String> {
+    let is_it = |entry: &&LogEntry| {
+        entry.kind == EntryKind::Acknowledged
+            && entry.action == ActionKind::RouteSupport
+            && entry.partner_id == change.partner_id
+            && entry.to.is_some()
+            && entry.in_force.as_ref().or(entry.to.as_ref()) == change.from.as_ref()
+    };
+    let entry = entries.iter().rev().find(is_it)?;
+    let name = episode_name(&entry.rule_id, &entry.partner_id, entry.episode_start);
+    Some(name.unwrap_or_else(|| entry.key.clone()))
 }
 
 /// Returns the answer that stands in the log where the receiver was asked.

@@ -232,6 +232,8 @@ mod kill_tests;
 #[cfg(test)]
 mod random_walk;
 #[cfg(test)]
+mod route_tests;
+#[cfg(test)]
 mod send_tests;
 #[cfg(test)]
 mod test_plan;

@@ -69,7 +69,8 @@ impl Sender<'_> {
             Live::NotAsked => {}
         }
         match channel.idempotency() {
-            Idempotency::SearchFirst => match channel.find(&self.delivery()).await {
+            // It is searched for by its own key or episode; the end of a route is sent again.
+            Idempotency::SearchFirst => match channel.find(&self.delivery(&[])).await {
                 Ok(Some(receipt)) => {
                     Arrival::Arrived { in_force: receipt.in_force, answer: receipt.answer }
                 }

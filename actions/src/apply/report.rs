@@ -107,6 +107,7 @@ pub(super) fn summary(change: &Change) -> String {
     match change.to.as_ref().or(change.from.as_ref()) {
         Some(Setting::Notify { about, .. }) if change.tells_the_partner() => about.clone(),
         Some(Setting::Notify { about, .. }) => format!("{rule}: {about}"),
+        _ if change.ends_route() => format!("{rule}: {}", change_words(change)),
         _ => format!("{rule}: {reason}"),
     }
 }

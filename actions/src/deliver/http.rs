@@ -26,8 +26,18 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Vec<u8>>,
-    /// Whether the receiver may have changed something when its answer is lost.
-    pub(crate) changes: bool,
+    pub(crate) effect: Effect,
+}
+
+/// What a request does at its receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Nothing,
+    /// The receiver may have changed something when the answer is lost.
+    Change,
+    /// A repetition is taken for something new. The receiver may have taken the request also where it
+    /// answers that something went wrong there.
+    Message,
 }
 
 /// What the receiver answered, whether it took the request or not.
@@ -37,6 +47,8 @@ pub(crate) struct Answer {
     /// The body, as far as it came.
     pub(crate) body: Vec<u8>,
     retry_after: Option<u64>,
+    /// That of the request.
+    effect: Effect,
 }
 
 /// The status codes whose meaning is not the usual one.
@@ -91,14 +103,14 @@ impl HttpClient {
     /// # Errors
     /// Retryable where the receiver has changed nothing, ambiguous where it may have.
     pub(crate) async fn send(&self, request: Request) -> Result<Answer, DeliveryError> {
-        let Request { label, method, url, headers, body, changes } = request;
+        let Request { label, method, url, headers, body, effect } = request;
         let mut builder = self.client.request(method, url).headers(headers);
         if let Some(body) = body {
             builder = builder.body(body);
         }
         let mut response = match builder.send().await {
             Ok(response) => response,
-            Err(error) => return Err(self.unanswered(&label, changes, &error.without_url())),
+            Err(error) => return Err(self.unanswered(&label, effect, &error.without_url())),
         };
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER);
@@ -113,7 +125,7 @@ impl HttpClient {
             }
         }
         tracing::debug!(channel = self.channel, label, status, "answered");
-        Ok(Answer { status, body, retry_after })
+        Ok(Answer { status, body, retry_after, effect })
     }
 
     /// Returns an error unless the answer says that the request was taken. `also` is hidden in it.
@@ -148,6 +160,9 @@ impl HttpClient {
         }
         match status {
             200..300 => Ok(()),
+            500.. if answer.effect == Effect::Message => {
+                Err(DeliveryError::Ambiguous(message(", so it may have been taken")))
+            }
             408 | 425 | 429 | 500.. => Err(self.retryable(message(""), answer)),
             300..400 => Err(DeliveryError::Permanent(message(
                 ", a redirect, which is not followed; set the url to where it leads",
@@ -161,7 +176,7 @@ impl HttpClient {
     }
 
     /// Returns what a missing answer means.
-    fn unanswered(&self, label: &str, changes: bool, error: &reqwest::Error) -> DeliveryError {
+    fn unanswered(&self, label: &str, effect: Effect, error: &reqwest::Error) -> DeliveryError {
         let channel = &self.channel;
         if error.is_builder() {
             let reason = self.secrets.redact(&chain(error));
@@ -185,10 +200,9 @@ impl HttpClient {
             )
         };
         let message = format!("channel \"{channel}\": {label} was sent, but: {reason}");
-        if changes {
-            DeliveryError::Ambiguous(message)
-        } else {
-            DeliveryError::Retryable { message, after_seconds: None }
+        match effect {
+            Effect::Nothing => DeliveryError::Retryable { message, after_seconds: None },
+            Effect::Change | Effect::Message => DeliveryError::Ambiguous(message),
         }
     }
 }

@@ -103,7 +103,7 @@ pub enum Idempotency {
     Keyed,
     /// The receiver can be asked whether it has the key.
     SearchFirst,
-    /// A second request is a second message.
+    /// A second request is a second message, so that after any doubt a person decides.
     None,
 }
 
@@ -120,7 +120,8 @@ pub struct Receipt {
 /// Why a delivery was not acknowledged. The text never shows a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeliveryError {
-    /// The receiver did not take it and may do so later: 429, 5xx, no connection.
+    /// The receiver did not take it and may do so later, or a repetition harms nobody: 429, 5xx, no
+    /// connection.
     #[error("{message}")]
     Retryable {
         message: String,
@@ -130,7 +131,8 @@ pub enum DeliveryError {
     /// The receiver will never take it: most 4xx, an unknown consumer.
     #[error("{0}")]
     Permanent(String),
-    /// The receiver may or may not have taken it: a timeout after the request was sent.
+    /// The receiver may or may not have taken it: a timeout after the request was sent, or 5xx of a
+    /// receiver that can't tell repetitions.
     #[error("{0}")]
     Ambiguous(String),
     /// The receiver wants no more deliveries of any partner (410).

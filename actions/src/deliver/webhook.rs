@@ -8,7 +8,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::http::{HttpClient, Request, StatusCodes, header_value};
+use super::http::{Effect, HttpClient, Request, StatusCodes, header_value};
 use super::message::message;
 use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt};
 
@@ -82,7 +82,7 @@ impl Channel for Webhook {
             url: self.url.clone(),
             headers,
             body: Some(body.into_bytes()),
-            changes: true,
+            effect: Effect::Change,
         };
         let answer = self.http.send(request).await?;
         self.http.check(&label, &answer, &self.codes, None)?;

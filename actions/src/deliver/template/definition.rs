@@ -44,7 +44,10 @@ pub(crate) struct Template {
     pub(super) remove: Option<Operation>,
     pub(super) verify: Option<Operation>,
     pub(super) find: Option<Operation>,
+    /// What closes the incident of an episode.
     pub(super) resolve: Option<Operation>,
+    /// What takes a support route away without another one in its place.
+    pub(super) clear: Option<Operation>,
     /// What brings a report to people.
     pub(super) report: Option<Operation>,
 }
@@ -131,6 +134,7 @@ struct TemplateFile {
     verify: Option<OperationFile>,
     find: Option<OperationFile>,
     resolve: Option<OperationFile>,
+    clear: Option<OperationFile>,
     report: Option<OperationFile>,
 }
 
@@ -218,6 +222,7 @@ impl Template {
             verify: file.verify.map(Operation::parse).transpose().map_err(in_template)?,
             find: file.find.map(Operation::parse).transpose().map_err(in_template)?,
             resolve: file.resolve.map(Operation::parse).transpose().map_err(in_template)?,
+            clear: file.clear.map(Operation::parse).transpose().map_err(in_template)?,
             report: file.report.map(Operation::parse).transpose().map_err(in_template)?,
         };
         template.check().map_err(in_template)?;
@@ -225,8 +230,8 @@ impl Template {
     }
 
     fn operations(&self) -> impl Iterator<Item = &Operation> {
-        let Self { read, update, remove, verify, find, resolve, report, .. } = self;
-        let optional = [read, update, remove, verify, find, resolve, report];
+        let Self { read, update, remove, verify, find, resolve, clear, report, .. } = self;
+        let optional = [read, update, remove, verify, find, resolve, clear, report];
         optional.into_iter().flatten().chain([&self.write])
     }
 

@@ -1,5 +1,6 @@
 //! The template channel: an HTTP API that a TOML file describes.
 //!
+//! - `closing`: what ends at the target
 //! - `definition`: the file
 //! - `inputs`: what the channel's configuration adds to it
 //! - `pattern`: texts with placeholders
@@ -7,6 +8,7 @@
 //! - `observation`: what an answer shows
 //! - `values`: what placeholders stand for
 
+mod closing;
 mod definition;
 mod inputs;
 mod ladder;
@@ -24,7 +26,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::config::LookupValue;
-use super::http::{Answer, HttpClient, Request, check_url, header_value};
+use super::http::{Answer, Effect, HttpClient, Request, check_url, header_value};
 use super::secrets::Secrets;
 use super::{Channel, Delivery, DeliveryError, Idempotency, Receipt, ReportMessage, TargetIds};
 use definition::Operation;
@@ -84,6 +86,14 @@ impl TemplateChannel {
         DeliveryError::Permanent(format!("channel \"{}\": {reason}", self.name))
     }
 
+    /// Returns what a delivery does at the target. A report is sent again rather than not at all.
+    fn effect(&self) -> Effect {
+        match self.template.idempotency {
+            Idempotency::None => Effect::Message,
+            Idempotency::Upsert | Idempotency::Keyed | Idempotency::SearchFirst => Effect::Change,
+        }
+    }
+
     fn values<'a>(
         &'a self,
         target: &'a TargetIds,
@@ -106,10 +116,10 @@ impl TemplateChannel {
         operation: &Operation,
         values: &DeliveryValues<'_>,
         body: Option<Value>,
-        changes: bool,
+        effect: Effect,
     ) -> Result<Answer, DeliveryError> {
         let request =
-            self.request(operation, values, body, changes).map_err(|e| self.permanent(&e))?;
+            self.request(operation, values, body, effect).map_err(|e| self.permanent(&e))?;
         let label = request.label.clone();
         let answer = self.http.send(request).await?;
         let is_expected = |codes: &[u16]| codes.contains(&answer.status);
@@ -125,7 +135,7 @@ impl TemplateChannel {
         operation: &Operation,
         values: &DeliveryValues<'_>,
         body: Option<Value>,
-        changes: bool,
+        effect: Effect,
     ) -> Result<Request, String> {
         let mut url = format!("{}{}", self.base, operation.path.encoded(values)?);
         let mut separator = if url.contains('?') { '&' } else { '?' };
@@ -159,7 +169,7 @@ impl TemplateChannel {
             url: Url::parse(&url).map_err(|e| format!("{} gives no URL: {e}", operation.label))?,
             headers,
             body: body.map(|body| body.to_string().into_bytes()),
-            changes: changes && operation.method != Method::GET,
+            effect: if operation.method == Method::GET { Effect::Nothing } else { effect },
         })
     }
 
@@ -169,7 +179,7 @@ impl TemplateChannel {
         operation: &Operation,
         values: &DeliveryValues<'_>,
     ) -> Result<Observation, DeliveryError> {
-        let answer = self.perform(operation, values, None, false).await?;
+        let answer = self.perform(operation, values, None, Effect::Nothing).await?;
         if operation.keys.absent.contains(&answer.status) {
             return Ok(Observation::default());
         }
@@ -225,7 +235,7 @@ impl TemplateChannel {
         };
         let mut said = "nothing to write".to_owned();
         if !values.rung.is_some_and(|rung| found.rungs.iter().any(|other| other == rung)) {
-            let answer = self.perform(operation, values, body, true).await?;
+            let answer = self.perform(operation, values, body, self.effect()).await?;
             let shown = self.http.secrets.shorten(&answer.body, values.target.key.as_deref());
             said = format!("{}: {} {shown}", operation.label, answer.status).trim().to_owned();
         }
@@ -235,7 +245,7 @@ impl TemplateChannel {
                 continue;
             }
             let values = DeliveryValues { other_rung: Some(other), ..values.clone() };
-            self.perform(remove, &values, None, true).await?;
+            self.perform(remove, &values, None, self.effect()).await?;
             said.push_str(&format!("; taken off {other}"));
         }
         Ok(said)
@@ -270,30 +280,6 @@ impl TemplateChannel {
         }
         Ok(())
     }
-
-    /// Closes what was opened for the episode.
-    async fn resolve(&self, delivery: &Delivery) -> Result<Receipt, DeliveryError> {
-        let nothing =
-            |why: &str| Receipt { answer: format!("nothing to close: {why}"), in_force: None };
-        let Some(resolve) = &self.template.resolve else {
-            return Ok(nothing("the template has no [resolve]"));
-        };
-        if delivery.episode.is_none() {
-            return Ok(nothing("the delivery has no episode"));
-        }
-        let mut values = self.values(&delivery.target, Some(delivery));
-        if let Some(find) = &self.template.find {
-            let found = self.observe(find, &values).await?;
-            if !found.exists {
-                return Ok(nothing("the target has nothing of this episode"));
-            }
-            values.captured = found.captured;
-        }
-        let answer = self.perform(resolve, &values, None, true).await?;
-        let shown = self.http.secrets.shorten(&answer.body, values.target.key.as_deref());
-        let answer = format!("{}: {} {shown}", resolve.label, answer.status).trim().to_owned();
-        Ok(Receipt { answer, in_force: None })
-    }
 }
 
 #[async_trait]
@@ -318,7 +304,9 @@ impl Channel for TemplateChannel {
     }
 
     async fn find(&self, delivery: &Delivery) -> Result<Option<Receipt>, DeliveryError> {
-        let Some(find) = &self.template.find else { return Ok(None) };
+        // What was opened is there, which does not say that it was closed.
+        let find = self.template.find.as_ref().filter(|_| !delivery.resolves);
+        let Some(find) = find else { return Ok(None) };
         let found = self.observe(find, &self.values(&delivery.target, Some(delivery))).await?;
         let answer = format!("{}: it is there already", find.label);
         Ok(found.exists.then_some(Receipt { answer, in_force: None }))
@@ -334,8 +322,8 @@ impl Channel for TemplateChannel {
                 template.name, delivery.action
             )));
         }
-        if delivery.resolves {
-            return self.resolve(delivery).await;
+        if let Some(receipt) = self.end(delivery).await? {
+            return Ok(receipt);
         }
         if let Some(receipt) = self.find(delivery).await? {
             return Ok(receipt);
@@ -369,7 +357,7 @@ impl Channel for TemplateChannel {
         };
         let notice = as_notice(report);
         let values = self.values(&notice.target, Some(&notice));
-        let answer = self.perform(operation, &values, None, true).await?;
+        let answer = self.perform(operation, &values, None, Effect::Change).await?;
         let shown = self.http.secrets.shorten(&answer.body, None);
         let answer = format!("{}: {} {shown}", operation.label, answer.status).trim().to_owned();
         Ok(Receipt { answer, in_force: None })

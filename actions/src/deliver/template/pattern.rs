@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 /// What stays as it is in a path or a query; the rest is percent-encoded.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The placeholders that every template may use. Those of secrets, parameters and captures have
+/// The placeholders that every template may use; `null` is that of JSON, which TOML lacks. Those of secrets, parameters and captures have
 /// names of the template's own.
-pub(super) const NAMES: [&str; 24] = [
+pub(super) const NAMES: [&str; 25] = [
     "action",
     "created_at",
     "created_ms",
@@ -27,6 +27,7 @@ pub(super) const NAMES: [&str; 24] = [
     "incident",
     "key",
     "name",
+    "null",
     "other_rung",
     "partner_id",
     "rung",

@@ -56,6 +56,7 @@ impl Values for DeliveryValues<'_> {
         let (root, rest) = name.split_once('.').unwrap_or((name, ""));
         match root {
             "secret" | "parameter" => return self.channel.value(name),
+            "null" => return Ok(Value::Null),
             "target" => return self.column(rest),
             "captured" => {
                 return self.captured.get(rest).cloned().ok_or_else(|| {

@@ -1,9 +1,11 @@
 //! Each refusal of each vendor, and what it means.
 
+use domain::ActionKind;
+
 use super::http_server::{HttpServer, Reply};
 use super::templates::{Setup, delivery_for};
 use super::vendors::{all, vendor};
-use super::{SECRET, assert_shows_no_secret, channel, delivery, kind};
+use super::{SECRET, assert_shows_no_secret, channel, delivery, delivery_of, kind};
 use crate::deliver::{DeliveryError, Idempotency};
 
 /// Sends one delivery of each template. Its writing requests are answered as `reply` says, after
@@ -63,10 +65,33 @@ async fn mistakes_are_permanent() {
 
 #[tokio::test]
 async fn troubles_are_retryable() {
-    for status in [408, 425, 429, 500, 503] {
+    for status in [408, 425, 429] {
         check_status(status, "retryable", &[]).await;
     }
-    check_status(502, "retryable", &[("slack", "ambiguous")]).await;
+    // A chat may show the message although it answers so, and shows a repeated one twice.
+    for status in [500, 502, 503, 504, 520] {
+        check_status(status, "retryable", &[("slack", "ambiguous")]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_template_names_the_troubles_that_take_nothing() {
+    let toml = "actions = ['notify']\nidempotency = 'none'\n[codes]\nretryable = [503]\n\
+                [write]\nmethod = 'POST'\npath = '/messages'\nbody = { text = '{summary}' }\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("own.toml"), toml).expect("a file");
+    for (status, expected) in [(503, "retryable"), (500, "ambiguous"), (501, "ambiguous")] {
+        let server = HttpServer::start(move |_| Reply::text(status, "trouble")).await;
+        let path = folder.path().join("own.toml");
+        let definition = format!(
+            "name = 'target'\nkind = 'template'\ntemplate = '{}'\nurl = '{}'\n",
+            path.display(),
+            server.url
+        );
+        let channel = channel(&definition).expect("a channel");
+        let error = channel.send(&delivery_of(ActionKind::Notify)).await.expect_err("trouble");
+        assert_eq!(kind(&error), expected, "{status}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -216,31 +216,92 @@ async fn zendesk_routes_an_organisation_and_keeps_its_name() {
 }
 
 #[tokio::test]
-async fn what_was_opened_for_an_episode_is_closed_at_its_end() {
-    let is_closed = |name: &str, state: &Value| match name {
-        "zendesk-ticket" => state[0]["status"] == "solved",
-        "hubspot-task" => state[0]["properties"]["hs_task_status"] == "COMPLETED",
-        "pagerduty" => state.as_object().is_some_and(|o| o.values().all(|v| v == "resolve")),
-        "jira-service-management" => {
-            state.as_object().is_some_and(|o| o.len() == 1 && o.values().all(|v| v == "closed"))
-        }
-        "salesforce-task" => {
-            state.as_object().is_some_and(|o| o.values().all(|v| v["Status"] == "Completed"))
-        }
-        _ => false,
+async fn zendesk_clears_what_a_route_has_set() {
+    let setup = Setup::start(vendor("zendesk-organization")).await;
+    let opened = delivery_for("zendesk-organization");
+    let ends = Delivery {
+        key: "key-2".to_owned(),
+        from: opened.to.clone(),
+        to: None,
+        resolves: true,
+        ..opened.clone()
     };
-    for name in [
-        "zendesk-ticket",
-        "pagerduty",
-        "jira-service-management",
-        "hubspot-task",
-        "salesforce-task",
-    ] {
+    let receipt = setup.channel.send(&ends).await.expect("nothing is there");
+    assert_eq!((receipt.answer.starts_with("nothing to clear: "), setup.writes()), (true, 0));
+    setup.channel.send(&opened).await.expect("sent");
+    // Another partner's organisation is left alone.
+    let routed = setup.state();
+    let mut of_another = routed.clone();
+    of_another[0]["external_id"] = json!("ACME-1");
+    setup.set_state(of_another.clone());
+    let error = setup.channel.send(&ends).await.expect_err("another's");
+    assert!(error.to_string().contains("other letters"), "{error}");
+    assert_eq!(setup.state(), of_another);
+    setup.set_state(routed);
+    for _ in 0..2 {
+        let receipt = setup.channel.send(&ends).await.expect("cleared");
+        assert_eq!(receipt.in_force, None);
+        assert_eq!(setup.channel.read(&ends.target).await, Ok(None));
+        let state = setup.state();
+        assert_eq!(
+            (&state[0]["group_id"], &state[0]["name"]),
+            (&Value::Null, &json!("Acme & <Sons>"))
+        );
+    }
+    assert_eq!(setup.writes(), 2);
+}
+
+#[tokio::test]
+async fn an_end_that_does_not_last_is_ambiguous() {
+    let setup = Setup::start_with(vendor("zendesk-organization"), "", |vendor, request| {
+        match request.body.contains("\"rapport_queue\":null") {
+            true => Reply::text(200, ""),
+            false => vendor.answer(request),
+        }
+    })
+    .await;
+    let opened = delivery_for("zendesk-organization");
+    setup.channel.send(&opened).await.expect("sent");
+    let ends = Delivery { from: opened.to.clone(), to: None, resolves: true, ..opened };
+    let error = setup.channel.send(&ends).await.expect_err("still there");
+    assert!(matches!(error, DeliveryError::Ambiguous(_)), "{error:?}");
+}
+
+/// The templates that open something for an episode.
+const OPENING: [&str; 5] =
+    ["zendesk-ticket", "pagerduty", "jira-service-management", "hubspot-task", "salesforce-task"];
+
+/// Returns whether one thing was opened at a vendor, and is closed.
+fn is_closed(name: &str, state: &Value) -> bool {
+    let opened: Vec<&Value> = match state {
+        Value::Array(opened) => opened.iter().collect(),
+        Value::Object(opened) => opened.values().collect(),
+        _ => Vec::new(),
+    };
+    let [opened] = opened.as_slice() else { return false };
+    match name {
+        "zendesk-ticket" => opened["status"] == "solved",
+        "hubspot-task" => opened["properties"]["hs_task_status"] == "COMPLETED",
+        "pagerduty" => *opened == "resolve",
+        "jira-service-management" => *opened == "closed",
+        "salesforce-task" => opened["Status"] == "Completed",
+        _ => false,
+    }
+}
+
+#[tokio::test]
+async fn what_was_opened_for_an_episode_is_closed_at_its_end() {
+    for (name, action) in OPENING.into_iter().flat_map(|name| {
+        [ActionKind::Notify, ActionKind::RouteSupport].map(|action| (name, action))
+    }) {
         let setup = Setup::start(vendor(name)).await;
-        let opened = delivery_for(name);
+        let opened = delivery_of(action);
         setup.channel.send(&opened).await.expect(name);
         assert!(!is_closed(name, &setup.state()), "{name}");
-        let closes = Delivery { key: "key-2".to_owned(), resolves: true, ..opened };
+        let from = opened.to.clone();
+        let closes = Delivery { key: "key-2".to_owned(), from, to: None, resolves: true, ..opened };
+        // That it was opened does not say that it was closed.
+        assert_eq!(setup.channel.find(&closes).await, Ok(None), "{name}");
         for _ in 0..2 {
             setup.channel.send(&closes).await.expect(name);
             assert!(is_closed(name, &setup.state()), "{name}: {}", setup.state());

@@ -217,7 +217,7 @@ impl Vendor {
             ("POST", ["api", "v2", "organizations", "create_or_update"]) => {
                 let given = &body["organization"];
                 let id = given["external_id"].as_str().unwrap_or_default().to_owned();
-                if !given["group_id"].is_i64() {
+                if !given.get("group_id").is_some_and(|id| id.is_i64() || id.is_null()) {
                     return Reply::json(422, &json!({ "error": "RecordInvalid" }));
                 }
                 if let Some(other) = organizations.iter_mut().find(|other| is_same(other, &id)) {

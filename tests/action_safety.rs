@@ -52,6 +52,11 @@ fn a_policy_with_a_blank_or_unknown_field_is_refused() {
         &["policy.toml:", "step"],
     );
     refuse("when = \"stage = 'live' AND needs_upgrade\"", "when = \"\"", &["empty condition"]);
+    refuse(
+        "when = \"stage = 'live' AND needs_upgrade\"",
+        "when = \"random() < 0.5\"",
+        &["policy.toml, line", "`random` gives something else at each run"],
+    );
 }
 
 #[test]

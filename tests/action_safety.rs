@@ -60,6 +60,16 @@ fn a_policy_with_a_blank_or_unknown_field_is_refused() {
 }
 
 #[test]
+fn a_guardrail_is_passed_over_for_a_partner_that_exists() {
+    let project = project_with_gaps(|_, _| false);
+    let plan = ["actions", "plan", "--out", "plan.json", "--reason", "Launch", "--by", "Ada"];
+    let refused = [&plan[..], &["--override", "nobody:floor"]].concat();
+    project.run(&refused).expect_error(2, &["no partner \"nobody\" in the lake"]);
+    assert!(!project.path("plan.json").exists());
+    project.run_ok(&[&plan[..], &["--override", "alpha:floor"]].concat());
+}
+
+#[test]
 fn a_policy_for_everybody_reaches_few_also_when_it_runs_twice() {
     let project = project_with_gaps(|_, _| false);
     edit_policy(&project, &[("when = \"stage = 'live' AND needs_upgrade\"", "when = \"true\"")]);

@@ -52,6 +52,21 @@ fn a_policy_with_a_blank_or_unknown_field_is_refused() {
         &["policy.toml:", "step"],
     );
     refuse("when = \"stage = 'live' AND needs_upgrade\"", "when = \"\"", &["empty condition"]);
+    refuse(
+        "when = \"stage = 'live' AND needs_upgrade\"",
+        "when = \"random() < 0.5\"",
+        &["policy.toml, line", "`random` gives something else at each run"],
+    );
+}
+
+#[test]
+fn a_guardrail_is_passed_over_for_a_partner_that_exists() {
+    let project = project_with_gaps(|_, _| false);
+    let plan = ["actions", "plan", "--out", "plan.json", "--reason", "Launch", "--by", "Ada"];
+    let refused = [&plan[..], &["--override", "nobody:floor"]].concat();
+    project.run(&refused).expect_error(2, &["no partner \"nobody\" in the lake"]);
+    assert!(!project.path("plan.json").exists());
+    project.run_ok(&[&plan[..], &["--override", "alpha:floor"]].concat());
 }
 
 #[test]

@@ -109,6 +109,12 @@ fn an_alert_is_told_once_snoozed_noted_and_resolved() {
     assert!(snoozed.contains("payment-failed of acme: snoozed until"), "{snoozed}");
     let note = ["alerts", "note", "payment-failed", "--partner", "acme", "--by", "Ada"];
     project.run_ok(&[&note[..], &["Finance called them"]].concat());
+    // Nothing is said of an alert that is open for somebody else only.
+    let of_globex = ["payment-failed", "--partner", "globex", "--by", "Ada"];
+    let note = [&["alerts", "note"][..], &of_globex, &["They called"]].concat();
+    project.run(&note).expect_error(2, &["is not open for \"globex\""]);
+    let snooze = [&["alerts", "snooze"][..], &of_globex, &["--reason", "Later"]].concat();
+    project.run(&snooze).expect_error(2, &["is not open for \"globex\""]);
     let open = list(&project);
     assert!(open[0]["snoozed_until"].as_str().is_some_and(|until| until.starts_with("20")));
     assert_eq!(open[0]["note"], "Ada: Finance called them");

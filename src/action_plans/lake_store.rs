@@ -107,7 +107,7 @@ fn failed(error: impl Into<anyhow::Error>) -> StoreError {
     StoreError(format!("{:#}", error.into()))
 }
 
-#[async_trait]
+#[async_trait(?Send)]
 impl ActionStore for LakeStore<'_> {
     async fn read(&self) -> Result<StoreState, StoreError> {
         let stopped = Switch::stopped(&self.lake).await.map_err(failed)?;

@@ -62,8 +62,8 @@ impl Mapping {
         self.targets.get(partner_id).cloned().unwrap_or_default()
     }
 
-    /// Returns why nothing is delivered about a partner: there is a mapping, and it lacks the
-    /// partner.
+    /// Returns why a partner is neither changed nor told anything: there is a mapping, and it lacks
+    /// the partner.
     pub(crate) fn unmapped(&self, partner_id: &str) -> Option<String> {
         let path = self.path.as_ref()?;
         let is_missing = !self.targets.contains_key(partner_id);

@@ -310,6 +310,7 @@ pub(crate) async fn matching_partners(
     partner_rows: &str,
     condition: &str,
 ) -> anyhow::Result<BTreeSet<String>> {
+    let condition = session.finite_condition(condition)?;
     let sql = format!("SELECT partner_id FROM ({partner_rows}) AS {ROW} WHERE {condition}");
     let mut ids = BTreeSet::new();
     for batch in session.sql(&sql).await?.batches {

@@ -114,13 +114,14 @@ impl Evaluation<'_> {
             false => self.session.as_ref(),
         };
         let rows = finite_rows(session, &from).await?;
-        let rows = session.sql(&alert_sql(rule, &format!("({rows})"))).await?;
+        let condition = session.finite_condition(&rule.condition)?;
+        let rows = session.sql(&alert_sql(rule, &format!("({rows})"), &condition)).await?;
         found_alerts(rule, &rows)
     }
 }
 
 /// Returns the query of an alert: the columns of `per`, then those that it names in what it says.
-fn alert_sql(rule: &AlertRule, from: &str) -> String {
+fn alert_sql(rule: &AlertRule, from: &str, condition: &str) -> String {
     let per = rule.per.iter().map(|name| format!("CAST({ROW}.\"{name}\" AS VARCHAR)"));
     let about = rule.about.iter().filter_map(|part| match part {
         AboutPart::Column { name, .. } => Some(format!("{ROW}.\"{name}\"")),
@@ -133,7 +134,6 @@ fn alert_sql(rule: &AlertRule, from: &str) -> String {
         true => ("1 AS c0".to_owned(), "1".to_owned()),
         false => (columns.join(", "), order.join(", ")),
     };
-    let condition = &rule.condition;
     format!("SELECT {columns} FROM {from} AS {ROW} WHERE {condition} ORDER BY {order}")
 }
 
@@ -261,12 +261,12 @@ mod tests {
     fn the_query_of_an_alert() {
         let about = vec![AboutPart::Text("now ".to_owned()), column("n")];
         assert_eq!(
-            alert_sql(&rule(&["partner_id"], about), "t"),
+            alert_sql(&rule(&["partner_id"], about), "t", "n > 1"),
             "SELECT CAST(alert_row.\"partner_id\" AS VARCHAR) AS c0, alert_row.\"n\" AS c1 \
              FROM t AS alert_row WHERE n > 1 ORDER BY 1, 2"
         );
         assert_eq!(
-            alert_sql(&rule(&[], Vec::new()), "t"),
+            alert_sql(&rule(&[], Vec::new()), "t", "n > 1"),
             "SELECT 1 AS c0 FROM t AS alert_row WHERE n > 1 ORDER BY 1"
         );
     }

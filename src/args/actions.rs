@@ -10,7 +10,7 @@ use super::Format;
 pub(crate) enum ActionsCommand {
     /// Propose support queues, quotas, notices and production access from policy.toml
     #[command(
-        after_help = "Nothing is sent. The plan is a file for a person to read and for `apply` to check: what changes for\nwhom, why, what guardrails stopped, and which partners of equal standing get different treatment.\nEach plan is an evaluation of the rules: what they no longer find ends after seven of them.\n\nExamples:\n  rapport actions plan --out plan.json\n  rapport actions plan --out plan.json --refresh\n  rapport actions plan --out plan.json --override p-000039:cooldown --reason \"Launch on Friday\""
+        after_help = "Nothing is sent. The plan is a file for a person to read and for `apply` to check: what changes for\nwhom, why, what guardrails stopped, and which partners of equal standing get different treatment.\nAll plans of one --as-of are one evaluation of the rules: what they no longer find ends after seven.\n\nExamples:\n  rapport actions plan --out plan.json\n  rapport actions plan --out plan.json --refresh\n  rapport actions plan --out plan.json --override p-000039:cooldown --reason \"Launch on Friday\""
     )]
     Plan(PlanArgs),
     /// Agree to changes of a plan that need a person

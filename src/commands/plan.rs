@@ -13,7 +13,7 @@ use crate::action_plans::{
     PlanMaker, PlanOptions, channels, channels_in_force, check_settings_and_recipients, write_plan,
 };
 use crate::args::PlanArgs;
-use crate::commands::score_records::author;
+use crate::commands::score_records::{author, check_partner};
 use crate::errors::usage_error;
 use crate::output::{print_line, print_message, print_note, print_table};
 use crate::project::Project;
@@ -23,6 +23,9 @@ use crate::table::Table;
 /// Makes a plan, writes it to its file and prints it.
 pub(crate) async fn run(project: &Project, options: &PlanArgs) -> anyhow::Result<()> {
     let overrides = overrides(options)?;
+    for given in &overrides {
+        check_partner(project, &given.partner_id).await?;
+    }
     check_settings_and_recipients(project)?;
     let as_of = project.as_of(options.as_of.as_deref()).await?;
     let (session, scored) = scored_session(project, as_of).await?;

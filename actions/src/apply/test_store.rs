@@ -212,7 +212,7 @@ impl TestStore {
     }
 }
 
-#[async_trait]
+#[async_trait(?Send)]
 impl ActionStore for TestStore {
     async fn read(&self) -> Result<StoreState, StoreError> {
         self.moment(Moment::Read).await?;

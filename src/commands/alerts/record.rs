@@ -18,7 +18,9 @@ const MAX_DAYS: i64 = 90;
 pub(crate) async fn snooze(project: &Project, options: &SnoozeArgs) -> anyhow::Result<String> {
     let by = author(options.by.as_deref())?;
     let reason = option_text("--reason", &options.reason)?;
-    check_alert(project, &options.alert, options.partner.as_deref()).await?;
+    // A snooze may end although its alert is over.
+    let is_due = !options.end;
+    check_alert(project, &options.alert, options.partner.as_deref(), is_due).await?;
     let until = until(options, project.now)?;
     if options.end {
         let snoozes = read_snoozes(&project.lake).await?;
@@ -48,7 +50,7 @@ pub(crate) async fn snooze(project: &Project, options: &SnoozeArgs) -> anyhow::R
 pub(crate) async fn note(project: &Project, options: &AlertNoteArgs) -> anyhow::Result<String> {
     let by = author(options.by.as_deref())?;
     let note = option_text("the note", &options.text)?;
-    check_alert(project, &options.alert, options.partner.as_deref()).await?;
+    check_alert(project, &options.alert, options.partner.as_deref(), true).await?;
     let columns = vec![
         instants([project.now]),
         texts([by.clone()]),
@@ -68,8 +70,14 @@ fn named(alert: &str, partner: Option<&str>) -> String {
     }
 }
 
-/// Refuses an alert that neither the policy has nor is open, and a partner that does not exist.
-async fn check_alert(project: &Project, id: &str, partner: Option<&str>) -> anyhow::Result<()> {
+/// Refuses an alert that neither the policy has nor is open, and a partner that does not exist or, where
+/// `is_due`, is not one that it is open for.
+async fn check_alert(
+    project: &Project,
+    id: &str,
+    partner: Option<&str>,
+    is_due: bool,
+) -> anyhow::Result<()> {
     let (name, policy) = policy(project)?;
     let (episodes, _) = read_episodes(&project.lake).await?;
     let open: Vec<&str> = episodes.all_open().map(|(id, _, _)| id).collect();
@@ -84,10 +92,16 @@ async fn check_alert(project: &Project, id: &str, partner: Option<&str>) -> anyh
             "no alert \"{id}\" is open, and {name} has no rule of this id{meant}"
         )));
     }
-    match partner {
-        Some(partner) => check_partner(project, partner).await,
-        None => Ok(()),
+    let Some(partner) = partner else { return Ok(()) };
+    check_partner(project, partner).await?;
+    let mut of_partner = episodes.all_open().filter(|(_, subject, _)| *subject == partner);
+    if is_due && !of_partner.any(|(open, _, _)| open == id || rule_id_of(open) == id) {
+        return Err(usage_error(format!(
+            "the alert \"{id}\" is not open for \"{partner}\"; `rapport alerts list` names what is open, \
+             and without --partner it is about everyone"
+        )));
     }
+    Ok(())
 }
 
 /// Returns when a snooze ends, µs.

@@ -79,7 +79,7 @@ fn check_mapping(mapping: &Mapping, known: &BTreeSet<String>, checks: &mut Check
         checks.warn("mapping", found, "mend the ids, or load the partners' events");
     } else if unmapped > 0 {
         let found = format!("{} without a row", counted(unmapped, "partner"));
-        checks.warn("mapping", found, "nothing is delivered about them: add their rows");
+        checks.warn("mapping", found, "they are neither changed nor told anything: add their rows");
     } else {
         checks.ok("mapping", format!("{} named", counted(known.len(), "partner")));
     }

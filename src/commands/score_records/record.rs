@@ -31,9 +31,10 @@ pub(crate) fn author(given: Option<&str>) -> anyhow::Result<String> {
         values.into_iter().find(|value| !value.trim().is_empty())
     };
     let Some(name) = given.map(str::to_owned).or_else(of_environment) else {
-        return Err(usage_error(
-            "--by is missing, and the environment names no user: say who writes this",
-        ));
+        return Err(usage_error(format!(
+            "--by is missing, and the environment names no user in {}: say who writes this",
+            USER_VARIABLES.join(", ")
+        )));
     };
     checked(&name, MAX_NAME).map_err(|what| usage_error(format!("--by {what}")))
 }

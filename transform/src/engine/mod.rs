@@ -14,11 +14,13 @@
 //! - `query_columns`: a result's columns compared with the header's
 //! - `session`: one consistent set of tables, and queries over it
 //! - `predicate` and `slice`: sessions of some partners
+//! - `condition`: conditions of policies
 //! - `read_only`: queries over a lake that can't be written
 
 pub(crate) mod append;
 pub(crate) mod arrivals;
 pub(crate) mod column_cache;
+pub(crate) mod condition;
 pub(crate) mod context;
 pub(crate) mod dedup;
 pub(crate) mod file_list;

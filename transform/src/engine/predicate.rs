@@ -36,18 +36,7 @@ impl<'a> ViewPredicate<'a> {
     /// # Errors
     /// [`TransformError::InvalidCondition`] for a text that is no expression.
     pub(crate) fn parse(text: &'a str, view: &'a str) -> Result<Self> {
-        let parsed = Parser::new(&GenericDialect {}).try_with_sql(text).and_then(|mut parser| {
-            let expression = parser.parse_expr()?;
-            let next = parser.peek_token();
-            match next.token {
-                Token::EOF => Ok(expression),
-                token => Err(ParserError::ParserError(format!(
-                    "Expected: the end of the condition, found: {token}{}",
-                    next.span.start
-                ))),
-            }
-        });
-        parsed.map(|expression| Self { text, view, expression }).map_err(|error| {
+        parse_condition(text).map(|expression| Self { text, view, expression }).map_err(|error| {
             let source_text = SourceText::tokenize(text);
             let mut diagnostics = Diagnostics::new(LOCATION, "", text);
             let ctx = context_without_lake();
@@ -177,6 +166,20 @@ impl<'a> ViewPredicate<'a> {
             }
         }
         None
+    }
+}
+
+/// Parses a text that is one expression and nothing more.
+pub(crate) fn parse_condition(text: &str) -> std::result::Result<Expr, ParserError> {
+    let mut parser = Parser::new(&GenericDialect {}).try_with_sql(text)?;
+    let expression = parser.parse_expr()?;
+    let next = parser.peek_token();
+    match next.token {
+        Token::EOF => Ok(expression),
+        token => Err(ParserError::ParserError(format!(
+            "Expected: the end of the condition, found: {token}{}",
+            next.span.start
+        ))),
     }
 }
 

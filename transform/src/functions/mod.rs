@@ -4,6 +4,7 @@
 //! - `checked_sum`: exact sums of money and counts
 //! - `histogram`, `histogram_counts`, `histogram_aggregate`: latency histograms and percentiles
 //! - `calendar`: calendar months
+//! - `finite`: NULL in place of NaN and the infinities
 //! - `concentration`: the Gini coefficient and the Herfindahl–Hirschman index
 //! - `survival`: Kaplan–Meier curves
 //! - `median_deviation`: the median absolute deviation
@@ -19,6 +20,7 @@ mod checked_sum;
 mod collect;
 mod concentration;
 mod documentation;
+mod finite;
 mod histogram;
 mod histogram_aggregate;
 mod histogram_counts;
@@ -59,6 +61,7 @@ fn scalars() -> Vec<(FunctionDoc, ScalarUDF)> {
         (calendar::NEXT_MONTH, calendar::next_month()),
         (calendar::MONTHS_APART, calendar::months_apart()),
         (calendar::MONTH_SERIES, calendar::month_series()),
+        (finite::FINITE, finite::finite()),
         (histogram::HISTOGRAM_PERCENTILE, histogram::histogram_percentile()),
         (survival::SURVIVAL_QUANTILE, survival::survival_quantile()),
         (survival::SURVIVAL_AT, survival::survival_at()),

@@ -1,6 +1,7 @@
 //! What ends at a target: incidents are closed, and routes are cleared.
 
 use domain::ActionKind;
+use domain::format::plain_setting;
 
 use super::super::{Delivery, DeliveryError, Receipt};
 use super::TemplateChannel;
@@ -43,7 +44,8 @@ impl TemplateChannel {
         Ok(Receipt { answer, in_force: None })
     }
 
-    /// Takes away what was set, and reads back that it is gone.
+    /// Takes away what was set, unless somebody else set another value since, and reads back that it
+    /// is gone.
     async fn clear(
         &self,
         clear: &Operation,
@@ -55,6 +57,15 @@ impl TemplateChannel {
             let found = self.observe(read, &values).await?;
             if !found.exists || read.tells_value() && found.setting.is_none() {
                 return Ok(nothing("clear", "the target has nothing of it"));
+            }
+            if delivery.from.is_some() && found.setting.is_some() && found.setting != delivery.from
+            {
+                let (found, ours) = (found.setting.as_ref(), delivery.from.as_ref());
+                return Err(self.permanent(&format!(
+                    "the target has {} and not {}: somebody else changed it; take it away there",
+                    plain_setting(found),
+                    plain_setting(ours)
+                )));
             }
             values.captured = found.captured;
         }

@@ -237,6 +237,13 @@ async fn zendesk_clears_what_a_route_has_set() {
     let error = setup.channel.send(&ends).await.expect_err("another's");
     assert!(error.to_string().contains("other letters"), "{error}");
     assert_eq!(setup.state(), of_another);
+    // So is what somebody else set since.
+    let mut moved = routed.clone();
+    moved[0]["organization_fields"]["rapport_queue"] = json!("their own");
+    setup.set_state(moved.clone());
+    let error = setup.channel.send(&ends).await.expect_err("moved");
+    assert!(error.to_string().contains("their own"), "{error}");
+    assert_eq!(setup.state(), moved);
     setup.set_state(routed);
     for _ in 0..2 {
         let receipt = setup.channel.send(&ends).await.expect("cleared");

@@ -58,7 +58,7 @@ impl Project {
         };
         let engine = Engine::new(lake.clone(), options).map_err(|e| usage_error(e.to_string()))?;
         let engine = match config.cluster() {
-            Some(scheduler) => cluster::on_cluster(&engine, scheduler)?,
+            Some(scheduler) => cluster::on_cluster(&engine, scheduler, config.executor_wait())?,
             None => engine,
         };
         for (name, diagnostic) in engine.catalog().unreadable() {

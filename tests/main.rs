@@ -46,7 +46,8 @@
 //! - `lake_upgrade`: lakes of older formats
 //! - `lake_backup`: a lake copied while it is written, and restored
 //! - `other_delta_readers`: deltalake and DuckDB read the same rows
-//! - `cluster`: rollups refreshed on executors, which die; in builds with the feature `cluster`
+//! - `cluster`: rollups refreshed and days compacted on executors, which die; in builds with the feature
+//!   `cluster`
 //!
 //! Metrics and what is made of them:
 //!

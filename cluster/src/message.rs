@@ -1,7 +1,7 @@
-//! What travels between the program that refreshes and the executors: units, and the replies to them.
+//! What travels between the program that commits and the executors: units, and the replies to them.
 
 use serde::{Deserialize, Serialize};
-use transform::{RollupUnit, UnitOutput};
+use transform::{UnitOutput, WorkUnit};
 
 /// A unit on its way to an executor. It has no secret.
 #[derive(Debug, Serialize, Deserialize)]
@@ -10,7 +10,7 @@ pub(crate) struct Request {
     pub index: usize,
     /// The version of the program that sends it.
     pub program: String,
-    pub unit: RollupUnit,
+    pub unit: WorkUnit,
 }
 
 /// The reply of an executor.
@@ -29,3 +29,7 @@ pub(crate) enum UnitResult {
     Written(UnitOutput),
     Failed(String),
 }
+
+/// What the scheduler says to work that comes while no executor takes any. The sender knows it by this
+/// text, because the errors of the scheduler travel as texts.
+pub(crate) const NO_EXECUTOR: &str = "no executor takes work from the scheduler";

@@ -1,6 +1,7 @@
-//! Sends the units of a refresh to the scheduler, and waits for the replies.
+//! Sends units to the scheduler, and waits for the replies.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use ballista_core::config::{BALLISTA_CLIENT_PULL, BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK};
 use ballista_core::execution_plans::execute_physical_plan;
@@ -10,11 +11,11 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use transform::{RollupUnit, TransformError, UnitOutput, UnitRunner};
+use transform::{TransformError, UnitOutput, UnitRunner, WorkUnit};
 
 use crate::codec::UnitsCodec;
 use crate::error::{ClusterError, host_and_port};
-use crate::message::{Reply, Request, UnitResult};
+use crate::message::{NO_EXECUTOR, Reply, Request, UnitResult};
 use crate::units_exec::{plan_of, texts};
 
 /// The most units of one job. What a job wrote is committed before the next one starts, and a message
@@ -24,32 +25,46 @@ const MAX_UNITS_PER_JOB: usize = 512;
 /// How often a job is sent of which replies are lost with their executor.
 const MAX_ATTEMPTS: usize = 4;
 
+/// How long a job waits before it is sent again that found no executor.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The replies of a job that could be fetched, and why others could not.
+type Replies = (Vec<Reply>, Option<DataFusionError>);
+
 /// Runs units on a cluster.
 pub struct ClusterRunner {
     /// The address of the scheduler: HOST:PORT.
     scheduler: String,
     /// The version of the program.
     program: String,
+    /// For how long work waits for the first executor.
+    executor_wait: Duration,
     /// The session of all jobs of this process.
     session: String,
 }
 
 impl ClusterRunner {
-    /// `scheduler` is its address, HOST:PORT; `program` is the version of this program.
+    /// `scheduler` is its address, HOST:PORT; `program` is the version of this program. Work waits for
+    /// an executor as long as `executor_wait`.
     ///
     /// # Errors
     /// [`ClusterError::Address`] for what is no address.
-    pub fn new(scheduler: &str, program: &str) -> Result<Self, ClusterError> {
+    pub fn new(
+        scheduler: &str,
+        program: &str,
+        executor_wait: Duration,
+    ) -> Result<Self, ClusterError> {
         host_and_port(scheduler)?;
         let session = uuid::Uuid::now_v7().to_string();
-        Ok(Self { scheduler: scheduler.to_owned(), program: program.to_owned(), session })
+        let (scheduler, program) = (scheduler.to_owned(), program.to_owned());
+        Ok(Self { scheduler, program, executor_wait, session })
     }
 
     /// Runs some units as one job. Returns their outputs in the order of the units. Units whose
     /// executor died with its reply run again.
-    async fn run_job(&self, units: Vec<RollupUnit>) -> Result<Vec<UnitOutput>, TransformError> {
+    async fn run_job(&self, units: Vec<WorkUnit>) -> Result<Vec<UnitOutput>, TransformError> {
         let count = units.len();
-        let rollup = units.first().map(|unit| unit.rollup.clone()).unwrap_or_default();
+        let table = units.first().map(|unit| unit.table().to_owned()).unwrap_or_default();
         let requests = units.into_iter().enumerate().map(|(index, unit)| Request {
             index,
             program: self.program.clone(),
@@ -60,37 +75,61 @@ impl ClusterRunner {
         let mut attempts = 0;
         while !requests.is_empty() {
             attempts += 1;
-            let (received, lost) =
-                self.execute(&requests).await.map_err(|error| self.failed(&error))?;
+            let (received, lost) = self.execute_once_taken(&table, &requests).await?;
             let answered: BTreeSet<usize> = received.iter().map(|reply| reply.index).collect();
             requests.retain(|request| !answered.contains(&request.index));
             replies.extend(received);
             match lost {
-                Some(error) if attempts == MAX_ATTEMPTS => return Err(self.failed(&error)),
+                Some(error) if attempts == MAX_ATTEMPTS => return Err(self.failed(&table, &error)),
                 Some(error) => {
-                    tracing::warn!(rollup, units = requests.len(), %error, "replies are lost");
+                    tracing::warn!(table, units = requests.len(), %error, "replies are lost");
                 }
                 None => break,
             }
         }
         let executors: BTreeSet<&str> = replies.iter().map(|r| r.executor.as_str()).collect();
-        tracing::info!(rollup, units = count, ?executors, "a job is done");
-        in_order(&rollup, replies, count)
+        tracing::info!(table, units = count, ?executors, "a job is done");
+        in_order(&table, replies, count)
     }
 
-    /// Runs a job. Returns the replies that could be fetched, and why others could not.
+    /// Runs a job, and waits with it until an executor takes work.
+    async fn execute_once_taken(
+        &self,
+        table: &str,
+        requests: &[Request],
+    ) -> Result<Replies, TransformError> {
+        let started = Instant::now();
+        loop {
+            match self.execute(requests).await {
+                Ok(replies) => return Ok(replies),
+                Err(error) if !error.to_string().contains(NO_EXECUTOR) => {
+                    return Err(self.failed(table, &error));
+                }
+                Err(_) if started.elapsed() >= self.executor_wait => {
+                    return Err(TransformError::Cluster(format!(
+                        "no executor took work from the scheduler at {} for {} s, and nothing was committed of {table} since; start one with `rapport cluster executor`, then run this again",
+                        self.scheduler,
+                        self.executor_wait.as_secs()
+                    )));
+                }
+                Err(_) => {
+                    tracing::warn!(table, scheduler = self.scheduler, "waits for an executor");
+                    tokio::time::sleep(RETRY_INTERVAL.min(self.executor_wait)).await;
+                }
+            }
+        }
+    }
+
+    /// Runs a job.
     ///
     /// # Errors
     /// A job that failed.
-    async fn execute(
-        &self,
-        requests: &[Request],
-    ) -> DataFusionResult<(Vec<Reply>, Option<DataFusionError>)> {
+    async fn execute(&self, requests: &[Request]) -> DataFusionResult<Replies> {
         // A unit is a task of its own, so that the executors share the units evenly.
         let config = SessionConfig::new_with_ballista()
             .set_str(BALLISTA_SCHEDULER_MAX_PARTITIONS_PER_TASK, "1")
             .set_str(BALLISTA_CLIENT_PULL, "true");
-        let (ballista, codec) = (config.ballista_config(), UnitsCodec::new(&self.program));
+        let (ballista, codec) = (config.ballista_config(), UnitsCodec::of_sender(&self.program));
         let mut batches = execute_physical_plan::<PhysicalPlanNode>(
             format!("http://{}", self.scheduler),
             &ballista,
@@ -115,9 +154,9 @@ impl ClusterRunner {
         Ok((replies, lost))
     }
 
-    fn failed(&self, error: &DataFusionError) -> TransformError {
+    fn failed(&self, table: &str, error: &DataFusionError) -> TransformError {
         TransformError::Cluster(format!(
-            "the cluster at {} failed, and nothing was committed of this rollup since: {}; check the scheduler and its executors, then run this again",
+            "the cluster at {} failed, and nothing was committed of {table} since: {}; check the scheduler and its executors, then run this again",
             self.scheduler,
             error.strip_backtrace()
         ))
@@ -125,9 +164,9 @@ impl ClusterRunner {
 }
 
 impl UnitRunner for ClusterRunner {
-    fn run(&self, units: Vec<RollupUnit>) -> BoxStream<'_, Result<UnitOutput, TransformError>> {
-        let jobs: Vec<Vec<RollupUnit>> =
-            units.chunks(MAX_UNITS_PER_JOB).map(<[RollupUnit]>::to_vec).collect();
+    fn run(&self, units: Vec<WorkUnit>) -> BoxStream<'_, Result<UnitOutput, TransformError>> {
+        let jobs: Vec<Vec<WorkUnit>> =
+            units.chunks(MAX_UNITS_PER_JOB).map(<[WorkUnit]>::to_vec).collect();
         stream::iter(jobs)
             .then(|units| self.run_job(units))
             .map_ok(|outputs| stream::iter(outputs.into_iter().map(Ok)))
@@ -138,7 +177,7 @@ impl UnitRunner for ClusterRunner {
 
 /// Returns the outputs in the order of the units. Each unit must have one reply.
 fn in_order(
-    rollup: &str,
+    table: &str,
     replies: Vec<Reply>,
     count: usize,
 ) -> Result<Vec<UnitOutput>, TransformError> {
@@ -152,12 +191,12 @@ fn in_order(
         };
         if index >= count || outputs.insert(index, output).is_some() {
             let what = "a unit of work was answered twice".to_owned();
-            return Err(TransformError::UnitOutput { rollup: rollup.to_owned(), what });
+            return Err(TransformError::UnitOutput { rollup: table.to_owned(), what });
         }
     }
     if outputs.len() < count {
         let what = format!("{} of {count} units of work were answered", outputs.len());
-        return Err(TransformError::UnitOutput { rollup: rollup.to_owned(), what });
+        return Err(TransformError::UnitOutput { rollup: table.to_owned(), what });
     }
     Ok(outputs.into_values().collect())
 }
@@ -167,7 +206,7 @@ mod tests {
     use super::*;
 
     fn reply(index: usize) -> Reply {
-        let result = UnitResult::Written(UnitOutput { files: Vec::new() });
+        let result = UnitResult::Written(UnitOutput::default());
         Reply { index, executor: "127.0.0.1:1".to_owned(), result }
     }
 

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_scheduler::cluster::BallistaCluster;
@@ -11,6 +12,7 @@ use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 
+use crate::alive_executors::AliveExecutors;
 use crate::codec::UnitsCodec;
 use crate::error::ClusterError;
 
@@ -40,20 +42,25 @@ pub async fn run_scheduler(
     let listen = |source| ClusterError::Listen { address: settings.listen.clone(), source };
     let listener = TcpListener::bind(&settings.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let config = SchedulerConfig {
+    let mut config = SchedulerConfig {
         bind_host: address.ip().to_string(),
         bind_port: address.port(),
         external_host: address.ip().to_string(),
-        // Executors ask for tasks, so that only they and the programs that refresh open connections.
+        // Executors ask for tasks, so that only they and the programs that commit open connections.
         scheduling_policy: TaskSchedulingPolicy::PullStaged,
         executor_timeout_seconds: settings.executor_timeout_seconds,
         no_executors_grace_period_seconds: settings.executor_timeout_seconds,
         expire_dead_executor_interval_seconds: CHECK_SECONDS,
-        override_physical_codec: Some(Arc::new(UnitsCodec::new(&settings.program))),
         ..SchedulerConfig::default()
     };
     let cluster =
         BallistaCluster::new_from_config(&config).await.map_err(ClusterError::Scheduler)?;
+    let executors = AliveExecutors {
+        cluster: cluster.cluster_state(),
+        timeout: Duration::from_secs(settings.executor_timeout_seconds),
+    };
+    let codec = UnitsCodec::of_scheduler(&settings.program, executors);
+    config.override_physical_codec = Some(Arc::new(codec));
     let scheduler =
         create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config))
             .await

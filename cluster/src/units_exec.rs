@@ -35,7 +35,7 @@ pub(crate) struct UnitHost {
 /// Runs the unit of each row of its input, and returns the replies.
 pub(crate) struct UnitsExec {
     input: Arc<dyn ExecutionPlan>,
-    /// `None` in the scheduler and in the program that refreshes.
+    /// `None` in the scheduler and in the program that commits.
     host: Option<Arc<UnitHost>>,
     properties: Arc<PlanProperties>,
 }
@@ -106,18 +106,18 @@ impl UnitHost {
             );
             return Ok(Reply { index, executor, result: UnitResult::Failed(text) });
         }
-        let (rollup, days) = (unit.rollup.clone(), unit.days.len());
+        let table = unit.table().to_owned();
         let result = match self.executor.run(unit).await {
             Ok(output) => {
-                tracing::info!(rollup, days, index, "a unit is written");
+                tracing::info!(table, index, "a unit is written");
                 UnitResult::Written(output)
             }
             Err(error) if error.is_transient() => {
-                tracing::warn!(rollup, index, %error, "a unit failed and is tried again");
+                tracing::warn!(table, index, %error, "a unit failed and is tried again");
                 return Err(DataFusionError::IoError(std::io::Error::other(error.to_string())));
             }
             Err(error) => {
-                tracing::warn!(rollup, index, %error, "a unit failed");
+                tracing::warn!(table, index, %error, "a unit failed");
                 UnitResult::Failed(error.to_string())
             }
         };

@@ -1,4 +1,5 @@
-//! The command line of `rapport cluster`, and the option `--cluster` of commands that refresh rollups.
+//! The command line of `rapport cluster`, and the option `--cluster` of commands that refresh rollups or
+//! compact.
 
 use clap::{Args, Subcommand};
 
@@ -9,9 +10,9 @@ pub(crate) enum ClusterCommand {
         after_help = "Needs no project. Nobody has to sign in at its port, so it listens on this machine alone unless told\notherwise: open it to the machines of the cluster only.\n\nExample:\n  rapport cluster scheduler --listen 10.0.0.5:50050"
     )]
     Scheduler(SchedulerArgs),
-    /// Compute rollups for others, on the lake of this project; needs such a program too
+    /// Compute rollups and compact days for others, on the lake of this project; needs such a program too
     #[command(
-        after_help = "It opens the lake by its own rapport.toml, key file and credentials, and needs the queries/ of the\nprogram that refreshes. A signal lets it finish what it has begun.\n\nExamples:\n  rapport cluster executor\n  rapport cluster executor --listen 127.0.0.1:50052 --units 2\n  rapport cluster executor --scheduler 10.0.0.5:50050 --listen 0.0.0.0:50051 --advertise 10.0.0.6"
+        after_help = "It opens the lake by its own rapport.toml, key file and credentials, and needs the queries/ of the\nprogram that sends the work. A signal lets it finish what it has begun.\n\nExamples:\n  rapport cluster executor\n  rapport cluster executor --listen 127.0.0.1:50052 --units 2\n  rapport cluster executor --scheduler 10.0.0.5:50050 --listen 0.0.0.0:50051 --advertise 10.0.0.6"
     )]
     Executor(ExecutorArgs),
     /// Compute every day of every rollup again, also where nothing changed
@@ -40,7 +41,7 @@ pub(crate) struct ExecutorArgs {
     /// The scheduler [default: scheduler in rapport.toml, or 127.0.0.1:50050]
     #[arg(long, value_name = "ADDR")]
     pub(crate) scheduler: Option<String>,
-    /// The address to listen on; the program that refreshes fetches replies there
+    /// The address to listen on; the program that sent the work fetches replies there
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:50051")]
     pub(crate) listen: String,
     /// The host by which others reach it [default: that of --listen]
@@ -51,10 +52,10 @@ pub(crate) struct ExecutorArgs {
     pub(crate) units: Option<std::num::NonZeroUsize>,
 }
 
-/// The cluster of a command that refreshes rollups.
+/// The cluster of a command that refreshes rollups or compacts.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ClusterArgs {
-    /// Compute rollups on the executors of this scheduler [default: scheduler in rapport.toml]
+    /// Do the work on the executors of this scheduler [default: scheduler in rapport.toml]
     #[arg(long = "cluster", value_name = "ADDR")]
     pub(crate) scheduler: Option<String>,
 }

@@ -26,13 +26,9 @@ pub(crate) enum LakeCommand {
     },
     /// Turn the small files of closed days into large sorted ones, dropping copies of events
     #[command(
-        after_help = "Safe beside running workers and readers. The old files stay until `rapport lake vacuum`.\n\nExamples:\n  rapport lake compact\n  rapport lake compact --before 2026-11-01"
+        after_help = "Safe beside running workers and readers. The old files stay until `rapport lake vacuum`.\n\nExamples:\n  rapport lake compact\n  rapport lake compact --before 2026-11-01\n  rapport lake compact --units 1\n  rapport lake compact --cluster 10.0.0.5:50050"
     )]
-    Compact {
-        /// Only days before this one [default: every day that is complete]
-        #[arg(long, value_name = "DATE")]
-        before: Option<domain::Day>,
-    },
+    Compact(CompactArgs),
     /// Delete the files that no version of the last days names
     #[command(
         after_help = "Refused while the lake is damaged: the files may be what is left.\n\nExamples:\n  rapport lake vacuum --dry-run\n  rapport lake vacuum --retention-hours 48"
@@ -85,6 +81,19 @@ pub(crate) enum LakeCommand {
         after_help = "Copy the key file to every machine that runs Rapport and into your backup, then restart the\nworkers: until then they use the old key. A credential has another hash from then on.\n\nExample:\n  rapport lake rotate-key"
     )]
     RotateKey,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompactArgs {
+    /// Only days before this one [default: every day that is complete]
+    #[arg(long, value_name = "DATE")]
+    pub(crate) before: Option<domain::Day>,
+    /// How many days, or pieces of a large one, are compacted at once on this machine [default: one for
+    /// each core, and for each 1.25 GB of memory]
+    #[arg(long, value_name = "N", conflicts_with = "scheduler")]
+    pub(crate) units: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) cluster: super::ClusterArgs,
 }
 
 #[derive(Debug, Args)]

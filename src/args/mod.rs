@@ -38,7 +38,7 @@ pub(crate) use ingest::{
     BenchCommand, BenchCommitsArgs, BenchIngestArgs, BenchServeArgs, DeadLettersArgs, FieldsArgs,
     IngestCommand, IngestLoadArgs, IngestRunArgs, IngestTryArgs, MappingsArgs, ReplayArgs,
 };
-pub(crate) use lake::{EraseArgs, LakeCommand};
+pub(crate) use lake::{CompactArgs, EraseArgs, LakeCommand};
 pub(crate) use metrics::{
     BreakdownArgs, DiffArgs, DiffFormat, LineageFormat, MetricsCommand, ScaffoldKind,
 };

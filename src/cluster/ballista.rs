@@ -1,8 +1,8 @@
-//! The cluster by Apache DataFusion Ballista: who runs the units of a refresh, and the two processes of
-//! a cluster.
+//! The cluster by Apache DataFusion Ballista: who runs units of work, and the two processes of a cluster.
 
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::cluster::{ClusterError, ClusterRunner, ExecutorSettings, SchedulerSettings};
 use anyhow::Context;
@@ -21,9 +21,14 @@ const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 /// The scheduler where neither the command line nor the configuration names one.
 const DEFAULT_SCHEDULER: &str = "127.0.0.1:50050";
 
-/// Returns an engine whose refreshes run on the cluster of a scheduler.
-pub(crate) fn on_cluster(engine: &Engine, scheduler: &str) -> anyhow::Result<Engine> {
-    let runner = ClusterRunner::new(scheduler, PROGRAM).map_err(named)?;
+/// Returns an engine whose refreshes and compactions run on the cluster of a scheduler. They wait for an
+/// executor as long as `executor_wait`.
+pub(crate) fn on_cluster(
+    engine: &Engine,
+    scheduler: &str,
+    executor_wait: Duration,
+) -> anyhow::Result<Engine> {
+    let runner = ClusterRunner::new(scheduler, PROGRAM, executor_wait).map_err(named)?;
     Ok(engine.with_unit_runner(Arc::new(runner)))
 }
 

@@ -1,4 +1,4 @@
-//! The cluster on which rollups are computed, in programs that are built with one.
+//! The cluster that computes rollups and compacts, in programs that are built with one.
 //!
 //! - `ballista`: the cluster of programs that are built with the feature `cluster`
 //! - `unavailable`: what other programs say instead

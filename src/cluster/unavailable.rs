@@ -1,14 +1,20 @@
 //! What a program says that is built without the feature `cluster`.
 
+use std::time::Duration;
+
 use transform::Engine;
 
 use crate::args::{ExecutorArgs, SchedulerArgs};
 use crate::config::Config;
 use crate::errors::usage_error;
 
-/// Refuses to compute rollups on a cluster.
-pub(crate) fn on_cluster(_engine: &Engine, scheduler: &str) -> anyhow::Result<Engine> {
-    Err(unavailable(&format!("rollups can't be computed on the cluster at {scheduler}")))
+/// Refuses to work on a cluster.
+pub(crate) fn on_cluster(
+    _engine: &Engine,
+    scheduler: &str,
+    _executor_wait: Duration,
+) -> anyhow::Result<Engine> {
+    Err(unavailable(&format!("nothing can be computed on the cluster at {scheduler}")))
 }
 
 /// Refuses to be a scheduler.

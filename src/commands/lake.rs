@@ -15,7 +15,11 @@ use crate::progress::Spinner;
 use crate::project::Project;
 
 /// Runs a subcommand.
-pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    command: &LakeCommand,
+    mut config: Config,
+    quiet: bool,
+) -> anyhow::Result<()> {
     match command {
         LakeCommand::RotateKey => return rotate_key(&config).await,
         LakeCommand::Upgrade => return upgrade(&config).await,
@@ -40,8 +44,9 @@ pub(crate) async fn run(command: &LakeCommand, config: Config, quiet: bool) -> a
         LakeCommand::Status { format } => {
             status::run(&lake, *format, chrono::Utc::now().timestamp_micros()).await
         }
-        LakeCommand::Compact { before } => {
-            compact::run(&Project::with_lake(config, lake, quiet)?, *before).await
+        LakeCommand::Compact(options) => {
+            config.set_cluster(options.cluster.scheduler.as_deref());
+            compact::run(&Project::with_lake(config, lake, quiet)?, options).await
         }
         LakeCommand::Retain { dry_run } => {
             retain::run(&Project::with_lake(config, lake, quiet)?, *dry_run).await

@@ -43,12 +43,13 @@ pub(super) struct RapportToml {
     pub(super) deliveries: Vec<DeliveryDefinition>,
 }
 
-/// Where rollups are computed, and in pieces of which size.
+/// Where rollups are computed and days compacted, and in pieces of which size.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClusterSection {
     pub(super) scheduler: String,
     pub(super) unit_rows: NonZeroU64,
+    pub(super) executor_wait_seconds: u64,
 }
 
 /// How `rapport serve` listens and who may sign in.

@@ -167,7 +167,7 @@ impl Config {
         Ok(LakeOptions { store: self.read_store()?, ..options })
     }
 
-    /// Returns the address of the cluster's scheduler; `None` where rollups are computed here.
+    /// Returns the address of the cluster's scheduler; `None` where this process works alone.
     pub(crate) fn cluster(&self) -> Option<&str> {
         Some(self.values.cluster.scheduler.as_str()).filter(|address| !address.is_empty())
     }
@@ -177,6 +177,11 @@ impl Config {
         if let Some(scheduler) = scheduler {
             scheduler.clone_into(&mut self.values.cluster.scheduler);
         }
+    }
+
+    /// Returns for how long work waits for the first executor of the cluster.
+    pub(crate) fn executor_wait(&self) -> Duration {
+        Duration::from_secs(self.values.cluster.executor_wait_seconds)
     }
 
     /// Returns the most events that are computed in one piece.

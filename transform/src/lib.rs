@@ -48,7 +48,9 @@ pub use functions::{FunctionDoc, functions};
 pub use rollups::comparison::RollupComparison;
 pub use rollups::report::{RefreshProgress, RefreshReport, RollupReport};
 pub use rollups::stale::{RollupPlan, StaleDay, StaleReason};
-pub use rollups::unit::{PartnerRange, RollupUnit, UnitOutput, UnitRunner};
+pub use rollups::unit::{
+    CompactionUnit, PartnerRange, RollupUnit, UnitOutput, UnitRunner, WorkUnit,
+};
 pub use rollups::unit_executor::UnitExecutor;
 pub use testing::diff::{CellDiff, ColumnDiff, ResultDiff, diff_results};
 pub use testing::record::{CaseChange, Recording, record};

@@ -65,6 +65,14 @@ impl PendingFile {
         own.is_some() && own.as_ref() == committed.checksums.as_deref()
     }
 
+    /// Returns the file with more tags, which the log will have.
+    #[must_use]
+    pub fn with_tags(mut self, tags: BTreeMap<String, String>) -> Self {
+        let tags = tags.into_iter().map(|(name, value)| (name, Some(value)));
+        self.add.tags.get_or_insert_default().extend(tags);
+        self
+    }
+
     /// Returns the value of a tag.
     pub fn tag(&self, name: &str) -> Option<&String> {
         self.add.tags.as_ref()?.get(name)?.as_ref()

@@ -107,7 +107,7 @@ pub struct Engine {
     pub(crate) failed_rollups: Arc<Mutex<BTreeMap<String, String>>>,
     /// The most input rows of one unit of a refresh.
     pub(crate) unit_rows: u64,
-    /// Runs the units of refreshes elsewhere; without one they run in this process.
+    /// Runs the units of refreshes and compactions elsewhere; without one they run in this process.
     pub(crate) unit_runner: Option<Arc<dyn UnitRunner>>,
     /// Whether a refresh computes every day, also where nothing changed.
     pub(crate) recomputes_all: bool,
@@ -159,7 +159,7 @@ impl Engine {
         })
     }
 
-    /// Returns an engine over the same lake whose refreshes run elsewhere. It still commits what
+    /// Returns an engine over the same lake whose refreshes and compactions run elsewhere. It still commits what
     /// they write.
     pub fn with_unit_runner(&self, runner: Arc<dyn UnitRunner>) -> Self {
         Self { unit_runner: Some(runner), ..self.clone() }

@@ -190,6 +190,9 @@ impl EventTable {
                         continue;
                     }
                     let duplicates = duplicates_in(list, state, &files).await?;
+                    if duplicates == Duplicates::Compacted {
+                        sort_by_partner(&mut files);
+                    }
                     found.push((files, duplicates));
                 }
                 let all: Vec<DataFile> = found.iter().flat_map(|(f, _)| f).cloned().collect();
@@ -250,6 +253,15 @@ fn may_hold_partners(partners: Option<&(String, String)>, filters: &[Expr]) -> b
         Some((Operator::GtEq, bound)) => greatest.as_str() >= bound,
         _ => true,
     })
+}
+
+/// Sorts the files of a compacted day by their partners. Their paths do not tell the order, because
+/// several threads or machines wrote them; those of older programs, without partners in the log, were
+/// written one after the other.
+fn sort_by_partner(files: &mut [DataFile]) {
+    if files.iter().all(|file| file.partners.is_some()) {
+        files.sort_by(|one, other| one.partners.cmp(&other.partners));
+    }
 }
 
 /// Returns the comparison and the text of a filter that compares the partner with a text.

@@ -29,7 +29,7 @@ use crate::error::{Result, TransformError};
 use crate::rollups::day_writer::{DayWriter, split_days};
 use crate::rollups::inputs::RollupInput;
 use crate::rollups::tags::file_tags;
-use crate::rollups::unit::{PartnerRange, RollupUnit, UnitOutput, UnitRunner};
+use crate::rollups::unit::{PartnerRange, RollupUnit, UnitOutput};
 
 /// The partition column of every rollup.
 const DAY_COLUMN: &str = "event_date";
@@ -119,7 +119,7 @@ impl Engine {
             if whole_days {
                 write_empty_days(&mut files, &lake, &def, days).await?;
             }
-            Ok::<_, TransformError>(UnitOutput { files: files.into_iter().collect() })
+            Ok::<_, TransformError>(UnitOutput { files: files.into_iter().collect(), copies: 0 })
         });
         written.join_unwind().await.map_err(|e| fail()(DataFusionError::External(e.into())))?
     }
@@ -131,8 +131,9 @@ pub(crate) struct LocalRunner<'a> {
     pub rollup: RollupQuery<'a>,
 }
 
-impl UnitRunner for LocalRunner<'_> {
-    fn run(&self, units: Vec<RollupUnit>) -> BoxStream<'_, Result<UnitOutput>> {
+impl LocalRunner<'_> {
+    /// Runs units. The outputs come in the order of the units.
+    pub(crate) fn run(&self, units: Vec<RollupUnit>) -> BoxStream<'_, Result<UnitOutput>> {
         let computed = units.into_iter().map(|unit| self.engine.compute_unit(self.rollup, unit));
         stream::iter(computed).buffered(self.engine.limits.threads()).boxed()
     }

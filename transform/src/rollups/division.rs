@@ -1,10 +1,10 @@
-//! Divides the stale days of a rollup into units of work.
+//! Divides the stale days of a rollup into units of work, and the partners of a day into ranges.
 //!
 //! The division follows from the rows of the tables and a limit alone, never from the number of
 //! threads or machines. So every division of the same days is the same, and so are the files.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::compute::cast;
@@ -14,12 +14,12 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{col, lit};
 use domain::Day;
 use futures::StreamExt;
-use tokio::sync::OnceCell;
 
 use crate::engine::Engine;
 use crate::engine::file_list::FileList;
 use crate::engine::scan::StoredTable;
 use crate::error::{Result, TransformError};
+use crate::rollups::bounded_cache::BoundedCache;
 use crate::rollups::compute::RollupQuery;
 use crate::rollups::inputs::RollupInput;
 use crate::rollups::tags::input_versions;
@@ -69,12 +69,20 @@ impl Engine {
     async fn partner_ranges(&self, rollup: RollupQuery<'_>, day: Day) -> Result<Vec<PartnerRange>> {
         let mut rows: BTreeMap<String, u64> = BTreeMap::new();
         for list in rollup.inputs.iter().filter_map(|input| input.stored_files(day)) {
-            let counted = self.partner_counts.of_files(self, list).await;
+            let counted = self.rows_by_partner(list).await;
             for (partner, count) in &*counted.map_err(TransformError::sql(&rollup.query.file))? {
                 *rows.entry(partner.clone()).or_default() += count;
             }
         }
         Ok(PartnerRange::between(&range_starts(&rows, self.unit_rows)))
+    }
+
+    /// Returns the rows of each partner in the files of a day, duplicates included.
+    pub(crate) async fn rows_by_partner(&self, list: FileList) -> DataFusionResult<PartnerRows> {
+        let paths = list.files.iter().map(|file| file.path.clone()).collect();
+        let counted = self.partner_counts.cell(paths);
+        let counting = async move { self.count_by_partner(list).await.map(Arc::new) };
+        counted.get_or_try_init(|| counting).await.cloned()
     }
 
     /// Counts the rows of each partner, duplicates included.
@@ -96,27 +104,11 @@ impl Engine {
 }
 
 /// The rows of each partner in files.
-type PartnerRows = Arc<BTreeMap<String, u64>>;
+pub(crate) type PartnerRows = Arc<BTreeMap<String, u64>>;
 
-/// Remembers the rows of each partner by the paths of a day's files, so that the rollups of a refresh
-/// count them once.
-#[derive(Default)]
-pub(crate) struct PartnerCounts(Mutex<HashMap<Vec<String>, Arc<OnceCell<PartnerRows>>>>);
-
-impl PartnerCounts {
-    async fn of_files(&self, engine: &Engine, list: FileList) -> DataFusionResult<PartnerRows> {
-        let paths = list.files.iter().map(|file| file.path.clone()).collect();
-        let known = {
-            let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if days.len() >= MAX_COUNTED_DAYS {
-                days.clear();
-            }
-            Arc::clone(days.entry(paths).or_default())
-        };
-        let counting = async move { engine.count_by_partner(list).await.map(Arc::new) };
-        known.get_or_try_init(|| counting).await.cloned()
-    }
-}
+/// The rows of each partner by the paths of a day's files, so that the rollups of a refresh count them
+/// once.
+pub(crate) type PartnerCounts = BoundedCache<Vec<String>, PartnerRows, MAX_COUNTED_DAYS>;
 
 fn tag_of(tags: &BTreeMap<Day, String>, day: Day) -> String {
     tags.get(&day).cloned().unwrap_or_default()
@@ -158,7 +150,7 @@ fn chunks(days: &[Day], rows_of: &BTreeMap<Day, u64>, limit: u64) -> Vec<Vec<Day
 
 /// Returns the partners at which a new range begins. A range has at most so many rows, but at least
 /// one partner.
-fn range_starts(rows: &BTreeMap<String, u64>, limit: u64) -> Vec<String> {
+pub(crate) fn range_starts(rows: &BTreeMap<String, u64>, limit: u64) -> Vec<String> {
     let mut starts = Vec::new();
     let mut filled = 0;
     for (partner, rows) in rows {

@@ -15,11 +15,15 @@
 //! - `comparison`: compares stored rollups with what this process computes
 //! - `changed_columns`: refuses a change of columns that needs deleted events
 //! - `report`: the progress and the result of a refresh
-//! - `compaction`: the events of a day in few large files
+//! - `compaction`: rewrites the events of days as few large files
+//! - `compaction_unit`: rewrites those of a unit
+//! - `bounded_cache`: values that units share
 
 pub(crate) mod audit;
+pub(crate) mod bounded_cache;
 pub(crate) mod changed_columns;
 pub(crate) mod compaction;
+pub(crate) mod compaction_unit;
 pub(crate) mod comparison;
 pub(crate) mod compute;
 pub(crate) mod day_writer;

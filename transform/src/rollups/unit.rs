@@ -1,8 +1,8 @@
-//! Units of work: the pieces that a refresh of a rollup is divided into, each of which can run on
-//! any machine that reads the lake.
+//! Units of work: the pieces that a refresh of a rollup or a compaction is divided into, each of which
+//! can run on any machine that reads the lake.
 //!
-//! A unit computes days from given table versions and writes their files. It commits nothing, so a
-//! unit that runs twice leaves files that no commit names, and `vacuum` removes them.
+//! A unit reads given table versions and writes files. It commits nothing, so a unit that runs twice
+//! leaves files that no commit names, and `vacuum` removes them.
 
 use std::collections::BTreeMap;
 
@@ -35,6 +35,27 @@ pub struct RollupUnit {
     pub columns: Vec<String>,
 }
 
+/// The events of a day of a raw table, or of some of its partners, which are written again without
+/// duplicates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompactionUnit {
+    /// The raw table.
+    pub table: String,
+    /// The version of the table that is read.
+    pub version: u64,
+    pub day: Day,
+    /// Some partners; without a range all of them.
+    pub partners: Option<PartnerRange>,
+}
+
+/// A piece of work that can run on any machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkUnit {
+    Rollup(RollupUnit),
+    Compaction(CompactionUnit),
+}
+
 /// Partners whose ids follow each other in byte order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,18 +67,30 @@ pub struct PartnerRange {
 }
 
 /// What a unit wrote.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitOutput {
-    /// The files in the order of their days. A day without rows has an empty file, but a range
-    /// without rows has none.
+    /// The files in the order of their days and rows. A day without rows has an empty file, but a
+    /// range without rows has none.
     pub files: Vec<(Day, PendingFile)>,
+    /// The copies of events that a compaction left out; 0 for a rollup.
+    pub copies: u64,
 }
 
-/// Runs the units of rollups, in this process or elsewhere.
+/// Runs units elsewhere.
 pub trait UnitRunner: Send + Sync {
-    /// Runs the units of one rollup. The outputs come in the order of the units.
-    fn run(&self, units: Vec<RollupUnit>) -> BoxStream<'_, Result<UnitOutput>>;
+    /// Runs the units of one table. The outputs come in the order of the units.
+    fn run(&self, units: Vec<WorkUnit>) -> BoxStream<'_, Result<UnitOutput>>;
+}
+
+impl WorkUnit {
+    /// Returns the name of the rollup, or that of the raw table.
+    pub fn table(&self) -> &str {
+        match self {
+            Self::Rollup(unit) => &unit.rollup,
+            Self::Compaction(unit) => &unit.table,
+        }
+    }
 }
 
 impl PartnerRange {
@@ -116,8 +149,17 @@ mod tests {
             partners: Some(PartnerRange { from: None, to: Some("d".to_owned()) }),
             columns: vec!["calls Int64".to_owned()],
         };
+        let unit = WorkUnit::Rollup(unit);
         let text = serde_json::to_string(&unit).expect("JSON");
-        assert_eq!(serde_json::from_str::<RollupUnit>(&text).expect("a unit"), unit);
+        assert_eq!(serde_json::from_str::<WorkUnit>(&text).expect("a unit"), unit);
         assert!(text.contains("\"2026-03-01\":\"2.aa.11\""), "{text}");
+        let unit = WorkUnit::Compaction(CompactionUnit {
+            table: "raw/api_calls".to_owned(),
+            version: 12,
+            day,
+            partners: Some(PartnerRange { from: Some("d".to_owned()), to: None }),
+        });
+        let text = serde_json::to_string(&unit).expect("JSON");
+        assert_eq!(serde_json::from_str::<WorkUnit>(&text).expect("a unit"), unit);
     }
 }

@@ -1,11 +1,9 @@
 //! Runs units that another process sends: it finds their query and inputs by itself, and refuses
 //! those of another query or another program.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use lake::TableDef;
-use tokio::sync::OnceCell;
+use lake::{TableDef, TableSnapshot};
 
 use crate::catalog::Query;
 use crate::catalog::header::Check;
@@ -13,13 +11,17 @@ use crate::catalog::statement::Statement;
 use crate::engine::Engine;
 use crate::engine::dedup::duplicate_free_days::DuplicateFreeDays;
 use crate::error::{Result, TransformError};
+use crate::rollups::bounded_cache::BoundedCache;
 use crate::rollups::compute::RollupQuery;
 use crate::rollups::inputs::RollupInput;
 use crate::rollups::tags::sql_prefix;
-use crate::rollups::unit::{RollupUnit, UnitOutput, column_texts};
+use crate::rollups::unit::{CompactionUnit, RollupUnit, UnitOutput, WorkUnit, column_texts};
 
 /// The most rollups, each at given versions, that are kept for the units that follow.
 const MAX_PREPARED: usize = 32;
+
+/// The most raw tables, each at a given version, that are kept for the units that follow.
+const MAX_TABLES: usize = 4;
 
 /// A rollup and the versions of its inputs, as text.
 type PreparedKey = (String, String);
@@ -27,7 +29,8 @@ type PreparedKey = (String, String);
 /// Runs units over one lake.
 pub struct UnitExecutor {
     engine: Engine,
-    prepared: Mutex<HashMap<PreparedKey, Arc<OnceCell<PreparedRollup>>>>,
+    prepared: BoundedCache<PreparedKey, PreparedRollup, MAX_PREPARED>,
+    tables: BoundedCache<(String, u64), TableSnapshot, MAX_TABLES>,
     duplicate_free_days: Arc<DuplicateFreeDays>,
 }
 
@@ -42,22 +45,41 @@ struct PreparedRollup {
 
 impl UnitExecutor {
     pub fn new(engine: Engine) -> Self {
-        Self { engine, prepared: Mutex::default(), duplicate_free_days: Arc::default() }
+        Self {
+            engine,
+            prepared: BoundedCache::default(),
+            tables: BoundedCache::default(),
+            duplicate_free_days: Arc::default(),
+        }
     }
 
-    /// Runs a unit: computes its days and writes their files.
+    /// Runs a unit and writes its files.
     ///
     /// # Errors
-    /// A unit of another query or with other columns; a query that fails; errors of the lake.
-    pub async fn run(&self, unit: RollupUnit) -> Result<UnitOutput> {
-        let key = (unit.rollup.clone(), format!("{:?}", unit.versions));
-        let cell = {
-            let mut known = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.len() >= MAX_PREPARED && !known.contains_key(&key) {
-                known.clear();
-            }
-            Arc::clone(known.entry(key).or_default())
+    /// A unit of another query, with other columns or of a table that is not there; a query that
+    /// fails; errors of the lake.
+    pub async fn run(&self, unit: WorkUnit) -> Result<UnitOutput> {
+        match unit {
+            WorkUnit::Rollup(unit) => self.compute(unit).await,
+            WorkUnit::Compaction(unit) => self.compact(unit).await,
+        }
+    }
+
+    async fn compact(&self, unit: CompactionUnit) -> Result<UnitOutput> {
+        let cell = self.tables.cell((unit.table.clone(), unit.version));
+        let read = async {
+            let table = self.engine.lake.snapshot(&unit.table, Some(unit.version)).await?;
+            table.ok_or_else(|| TransformError::UnitOutput {
+                rollup: unit.table.clone(),
+                what: "the lake of an executor has no such table".to_owned(),
+            })
         };
+        let base = cell.get_or_try_init(|| read).await?;
+        self.engine.compact_unit(base, unit).await
+    }
+
+    async fn compute(&self, unit: RollupUnit) -> Result<UnitOutput> {
+        let cell = self.prepared.cell((unit.rollup.clone(), format!("{:?}", unit.versions)));
         let prepared = cell.get_or_try_init(|| self.prepare(&unit)).await?;
         check_query(prepared, &unit)?;
         let rollup = RollupQuery {

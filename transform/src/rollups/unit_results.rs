@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{Result, TransformError};
 use crate::rollups::compute::{DayFiles, LocalRunner, RollupQuery};
 use crate::rollups::tags::file_tags;
-use crate::rollups::unit::{RollupUnit, UnitOutput, UnitRunner};
+use crate::rollups::unit::{RollupUnit, UnitOutput, WorkUnit};
 
 impl Engine {
     /// Runs units where this engine runs them: on the cluster, or else by `local`.
@@ -21,11 +21,11 @@ impl Engine {
         units: Vec<RollupUnit>,
         local: &'a LocalRunner<'a>,
     ) -> UnitResults<'a> {
-        let (runner, foreign): (&dyn UnitRunner, bool) = match &self.unit_runner {
-            Some(runner) => (runner.as_ref(), true),
-            None => (local, false),
+        let outputs = match &self.unit_runner {
+            Some(runner) => runner.run(units.iter().cloned().map(WorkUnit::Rollup).collect()),
+            None => local.run(units.clone()),
         };
-        let outputs = runner.run(units.clone());
+        let foreign = self.unit_runner.is_some();
         let check = OutputCheck { lake: &self.lake, rollup, foreign };
         UnitResults { check, outputs, units: units.into(), incomplete: Vec::new() }
     }

@@ -19,7 +19,9 @@ use datafusion::physical_expr::{
     EquivalenceProperties, Partitioning, PhysicalExpr, PhysicalSortExpr,
 };
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -30,6 +32,16 @@ use futures::StreamExt;
 
 use super::identity::{IDENTITY, not_sorted, to_string_view};
 use crate::engine::dedup::sorted_merge::{DayMerge, InputLayout};
+
+/// The metric of the copies that a plan left out.
+const COPIES_METRIC: &str = "copies";
+
+/// Returns how many copies of events a plan has left out so far.
+pub(crate) fn copies_left_out(plan: &dyn ExecutionPlan) -> u64 {
+    let own = plan.metrics().and_then(|metrics| metrics.sum_by_name(COPIES_METRIC));
+    let below = plan.children().into_iter().map(|child| copies_left_out(child.as_ref()));
+    own.map_or(0, |copies| copies.as_usize() as u64) + below.sum::<u64>()
+}
 
 /// The scans of the files of one day. Each has one partition, sorted by partner.
 #[derive(Debug, Clone)]
@@ -173,6 +185,7 @@ impl ExecutionPlan for DedupExec {
             partner_layout: self.partner_layout.clone(),
             schema: self.schema(),
             context,
+            copies: MetricBuilder::new(&self.metrics).counter(COPIES_METRIC, partition),
         };
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let start = (reader, metrics);
@@ -215,6 +228,8 @@ struct DayReader {
     partner_layout: InputLayout,
     schema: SchemaRef,
     context: Arc<TaskContext>,
+    /// Counts the copies that were left out.
+    copies: Count,
 }
 
 /// A day that is being read.
@@ -236,8 +251,12 @@ impl DayReader {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some(day) = &mut self.day {
-                if let Some(batch) = day.next().await? {
-                    return Ok(Some(batch));
+                let batch = day.next().await?;
+                if let OpenDay::Merge(merge) = day {
+                    self.copies.add(std::mem::take(&mut merge.copies) as usize);
+                }
+                if batch.is_some() {
+                    return Ok(batch);
                 }
                 self.day = None;
             }

@@ -1,6 +1,6 @@
 //! The merge of the files of one day by partner, which returns each event once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringViewArray};
@@ -13,7 +13,8 @@ use futures::StreamExt;
 
 use super::identity::{IDENTITY, columns_with, not_sorted, to_string_view};
 
-/// The least number of rows of an output batch, except for the last.
+/// The number of rows of an output batch, except for the last. A partner with more has several batches, so
+/// that a sort can spill between them.
 const BATCH_ROWS: usize = 8192;
 
 /// The reading position in one file of a day.
@@ -95,6 +96,8 @@ pub(super) struct DayMerge {
     schema: SchemaRef,
     /// The rows that were read so far, duplicates included.
     pub(super) rows_read: u64,
+    /// The copies of events that were left out so far.
+    pub(super) copies: u64,
 }
 
 impl DayMerge {
@@ -106,7 +109,8 @@ impl DayMerge {
     ) -> Self {
         let cursors =
             files.into_iter().map(|stream| FileCursor { stream, current: None }).collect();
-        Self { cursors, opened: false, output: OutputRows::default(), layout, schema, rows_read: 0 }
+        let output = OutputRows::default();
+        Self { cursors, opened: false, output, layout, schema, rows_read: 0, copies: 0 }
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
@@ -118,7 +122,7 @@ impl DayMerge {
         }
         while self.output.rows < BATCH_ROWS {
             let Some(ranges) = self.next_partner().await? else { break };
-            add_each_event_once(ranges, &mut self.output);
+            self.copies += add_each_event_once(ranges, &mut self.output);
         }
         self.output.take(&self.schema)
     }
@@ -236,14 +240,15 @@ impl EventIds {
     }
 }
 
-/// Adds the rows of one partner and day to the output, without duplicates.
-fn add_each_event_once(ranges: Vec<RowRange>, output: &mut OutputRows) {
+/// Adds the rows of one partner and day to the output, without duplicates. Returns the number of copies
+/// that it left out.
+fn add_each_event_once(ranges: Vec<RowRange>, output: &mut OutputRows) -> u64 {
     let ids: Option<Vec<&EventIds>> = ranges.iter().map(|range| range.rows.ids.as_ref()).collect();
     let Some(ids) = ids.filter(|ids| may_have_duplicates(&ranges, ids)) else {
         for range in ranges {
             output.push(range);
         }
-        return;
+        return 0;
     };
     let rows = || {
         ranges
@@ -258,11 +263,15 @@ fn add_each_event_once(ranges: Vec<RowRange>, output: &mut OutputRows) {
             *kept = (i, row);
         }
     }
+    let mut copies = 0;
     for (i, row) in rows() {
         if lowest.get(ids[i].event.value(row)) == Some(&(i, row)) {
             output.push(RowRange { rows: Arc::clone(&ranges[i].rows), start: row, end: row + 1 });
+        } else {
+            copies += 1;
         }
     }
+    copies
 }
 
 /// Whether the event ids of two rows have the same hash. Nearly always none have, and then the
@@ -280,10 +289,10 @@ fn may_have_duplicates(ranges: &[RowRange], ids: &[&EventIds]) -> bool {
     hashes.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// The rows of the next output batch.
+/// The rows of the next output batches.
 #[derive(Default)]
 struct OutputRows {
-    ranges: Vec<RowRange>,
+    ranges: VecDeque<RowRange>,
     rows: usize,
 }
 
@@ -291,22 +300,40 @@ impl OutputRows {
     /// Adds rows. Those that follow the last ones in the same batch extend the last range.
     fn push(&mut self, range: RowRange) {
         self.rows += range.end - range.start;
-        if let Some(last) = self.ranges.last_mut()
+        if let Some(last) = self.ranges.back_mut()
             && Arc::ptr_eq(&last.rows, &range.rows)
             && last.end == range.start
         {
             last.end = range.end;
             return;
         }
-        self.ranges.push(range);
+        self.ranges.push_back(range);
     }
 
-    /// Removes the rows and returns them as one batch, or `None` where there are none.
+    /// Removes the rows of one batch.
+    fn take_ranges(&mut self) -> Vec<RowRange> {
+        let mut taken = Vec::new();
+        let mut rows = 0;
+        while rows < BATCH_ROWS
+            && let Some(mut range) = self.ranges.pop_front()
+        {
+            let end = range.end.min(range.start + BATCH_ROWS - rows);
+            rows += end - range.start;
+            taken.push(RowRange { end, ..range.clone() });
+            if end < range.end {
+                range.start = end;
+                self.ranges.push_front(range);
+            }
+        }
+        self.rows -= rows;
+        taken
+    }
+
+    /// Removes the rows of a batch and returns it, or `None` where there are none.
     fn take(&mut self, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
         // More ranges than this are cheaper to copy row by row.
         const MAX_CONCATENATED_RANGES: usize = 64;
-        let ranges = std::mem::take(&mut self.ranges);
-        let rows = std::mem::take(&mut self.rows);
+        let ranges = self.take_ranges();
         if ranges.is_empty() {
             return Ok(None);
         }
@@ -320,7 +347,7 @@ impl OutputRows {
         }
         let mut batches: Vec<&RecordBatch> = Vec::new();
         let mut positions: HashMap<*const InputBatch, usize> = HashMap::new();
-        let mut indices = Vec::with_capacity(rows);
+        let mut indices = Vec::with_capacity(BATCH_ROWS);
         for range in &ranges {
             let batch = *positions.entry(Arc::as_ptr(&range.rows)).or_insert_with(|| {
                 batches.push(&range.rows.output);

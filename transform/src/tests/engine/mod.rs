@@ -1,6 +1,7 @@
 //! Tests of the engine over lakes in temporary folders: incremental refreshes, duplicates,
 //! sessions.
 
+mod compaction;
 mod quality;
 mod stale;
 mod units;
@@ -91,9 +92,9 @@ impl TestProject {
         let def = lake::schema::raw(stream);
         let base = self.lake.snapshot(&def.name, None).await.expect("the lake");
         let Some(base) = base.filter(|base| base.of_day(day).next().is_some()) else { return };
-        let (compacted, _) =
-            self.engine.compact_day(stream, &base, day).await.expect("a compacted day");
-        self.lake.compact_days(&def, &base, vec![compacted]).await.expect("a commit");
+        let days = self.engine.compact_days(stream, &base, &[day], 1).await.expect("the files");
+        let days = days.into_iter().map(|(day, _)| day).collect();
+        self.lake.compact_days(&def, &base, days).await.expect("a commit");
     }
 
     /// Refreshes all rollups, and returns the number of computed days of each.

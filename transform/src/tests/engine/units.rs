@@ -10,66 +10,76 @@ use futures::stream::{self, BoxStream};
 use super::{ApiCall, TestProject, row};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Result, TransformError};
-use crate::rollups::unit::{RollupUnit, UnitOutput, UnitRunner};
+use crate::rollups::unit::{RollupUnit, UnitOutput, UnitRunner, WorkUnit};
 use crate::rollups::unit_executor::UnitExecutor;
 use domain::Stream;
 use lake::{Lake, LakeOptions, StoreOptions};
 
 /// Changes an output on its way back.
-type Change = fn(&mut UnitOutput);
+pub(super) type Change = fn(&mut UnitOutput);
 
 /// Runs units as another process does: it gets them as JSON and gives back JSON.
-struct EncodedRunner {
+pub(super) struct EncodedRunner {
     executor: UnitExecutor,
-    units: Mutex<Vec<RollupUnit>>,
+    units: Mutex<Vec<WorkUnit>>,
     change: Change,
 }
 
 impl EncodedRunner {
-    fn new(engine: &Engine, change: Change) -> Arc<Self> {
+    pub(super) fn new(engine: &Engine, change: Change) -> Arc<Self> {
         let executor = UnitExecutor::new(engine.clone());
         Arc::new(Self { executor, units: Mutex::default(), change })
     }
 
-    async fn run_encoded(&self, unit: RollupUnit) -> Result<UnitOutput> {
+    pub(super) async fn run_encoded(&self, unit: WorkUnit) -> Result<UnitOutput> {
         let sent = serde_json::to_string(&unit).expect("JSON");
-        let unit: RollupUnit = serde_json::from_str(&sent).expect("a unit");
+        let unit: WorkUnit = serde_json::from_str(&sent).expect("a unit");
         let mut output = self.executor.run(unit).await?;
         (self.change)(&mut output);
         let sent = serde_json::to_string(&output).expect("JSON");
         Ok(serde_json::from_str(&sent).expect("an output"))
     }
 
+    /// Returns the units of rollups that it has run.
     fn units(&self) -> Vec<RollupUnit> {
-        self.units.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let units = self.units.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let of_rollup = |unit| match unit {
+            WorkUnit::Rollup(unit) => Some(unit),
+            WorkUnit::Compaction(_) => None,
+        };
+        units.into_iter().filter_map(of_rollup).collect()
     }
 }
 
 impl UnitRunner for EncodedRunner {
-    fn run(&self, units: Vec<RollupUnit>) -> BoxStream<'_, Result<UnitOutput>> {
+    fn run(&self, units: Vec<WorkUnit>) -> BoxStream<'_, Result<UnitOutput>> {
         self.units.lock().unwrap_or_else(PoisonError::into_inner).extend(units.clone());
         stream::iter(units).then(|unit| self.run_encoded(unit)).boxed()
     }
 }
 
 /// Returns another process's view of the project.
-async fn opened_again(project: &TestProject, unit_rows: u64) -> Engine {
+pub(super) async fn opened_again(project: &TestProject, unit_rows: u64) -> Engine {
+    opened_with(project, EngineOptions { unit_rows: Some(unit_rows), ..Default::default() }).await
+}
+
+/// Returns another process's view of the project, with options.
+pub(super) async fn opened_with(project: &TestProject, options: EngineOptions) -> Engine {
+    let options = EngineOptions { reporting_currency: "USD".to_owned(), ..options };
+    Engine::new(lake_again(project).await, options).expect("the queries")
+}
+
+async fn lake_again(project: &TestProject) -> Lake {
     let options = LakeOptions {
         root: project.folder.path().join("lake").display().to_string(),
         key_file: project.folder.path().join("lake.key"),
         store: StoreOptions::default(),
     };
-    let lake = Lake::open(&options).await.expect("a lake");
-    let options = EngineOptions {
-        reporting_currency: "USD".to_owned(),
-        unit_rows: Some(unit_rows),
-        ..EngineOptions::default()
-    };
-    Engine::new(lake, options).expect("the queries")
+    Lake::open(&options).await.expect("a lake")
 }
 
 /// Adds calls of five partners on three days, some of them twice and in two files.
-async fn add_calls(project: &TestProject) {
+pub(super) async fn add_calls(project: &TestProject) {
     let call = |n: u8| ApiCall {
         day: i32::from(n) % 3,
         second: i64::from(n) * 7,
@@ -195,10 +205,10 @@ async fn a_unit_of_another_query_is_refused() {
     let unit = runner.units().into_iter().next().expect("a unit");
     let mut other = unit.clone();
     other.days.values_mut().for_each(|tag| tag.insert(0, '9'));
-    let refused = runner.executor.run(other).await;
+    let refused = runner.executor.run(WorkUnit::Rollup(other)).await;
     assert!(matches!(refused, Err(TransformError::OtherQuery { .. })), "{refused:?}");
     let mut other = unit;
     other.columns.pop();
-    let refused = runner.executor.run(other).await;
+    let refused = runner.executor.run(WorkUnit::Rollup(other)).await;
     assert!(matches!(refused, Err(TransformError::OtherQuery { .. })), "{refused:?}");
 }

@@ -1,5 +1,9 @@
-//! Rollups refreshed on a scheduler and executors of their own processes are those that one process
-//! computes, whoever dies on the way.
+//! Rollups refreshed, and days compacted, on a scheduler and executors of their own processes are those
+//! of one process, whoever dies on the way.
+//!
+//! - `compaction`: days compacted there
+
+mod compaction;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -11,7 +15,7 @@ use serde_json::Value;
 
 use crate::support::files::relative_files;
 use crate::support::program::{
-    ProgramOutput, Project, RunningProgram, rapport_command, wait_until,
+    ProgramOutput, Project, RunningProgram, rapport_command, run, wait_until,
 };
 use crate::support::simulated_world::{SimulatedWorld, WorldSize};
 
@@ -39,7 +43,7 @@ static LOADED: LazyLock<(Project, String)> = LazyLock::new(|| {
 });
 
 /// The metrics and the rollups that one process makes of the world.
-static LOCAL: LazyLock<(Metrics, Rollups)> = LazyLock::new(|| {
+static LOCAL: LazyLock<(Metrics, Files)> = LazyLock::new(|| {
     let project = loaded_project();
     let metrics = project.run_all_metrics(&LOADED.1);
     (metrics, rollups(&project))
@@ -48,7 +52,7 @@ static LOCAL: LazyLock<(Metrics, Rollups)> = LazyLock::new(|| {
 type Metrics = Vec<(String, Vec<u8>)>;
 
 /// For each table and day, what the log says of the files, without their names and times.
-type Rollups = BTreeMap<(String, String), Vec<Value>>;
+type Files = BTreeMap<(String, String), Vec<Value>>;
 
 /// Returns a copy of the loaded lake.
 fn loaded_project() -> Project {
@@ -62,11 +66,30 @@ fn loaded_project() -> Project {
     project
 }
 
-/// Returns the files of the newest version of each rollup. The checksums among the tags stand for the
-/// bytes of the files.
-fn rollups(project: &Project) -> Rollups {
+/// Puts settings in the place of `unit_rows`.
+fn set_in_cluster_section(project: &Project, settings: &str) {
+    let path = project.path("rapport.toml");
+    let config = std::fs::read_to_string(&path).expect("a configuration");
+    assert!(config.contains(UNIT_ROWS));
+    let config = config.replacen(UNIT_ROWS, &format!("[cluster]\n{settings}"), 1);
+    std::fs::write(path, config).expect("a configuration");
+}
+
+/// Returns the files of the newest version of each rollup.
+fn rollups(project: &Project) -> Files {
+    newest_files(project, "rollup")
+}
+
+/// Returns the files of the newest version of each raw table.
+fn events(project: &Project) -> Files {
+    newest_files(project, "raw")
+}
+
+/// Returns the files of the newest version of each table below a folder of the lake. The checksums among
+/// the tags stand for the bytes of the files.
+fn newest_files(project: &Project, folder: &str) -> Files {
     let mut files: BTreeMap<PathBuf, Value> = BTreeMap::new();
-    let folder = project.path("lake/rollup");
+    let folder = project.path("lake").join(folder);
     let is_entry = |path: &PathBuf| {
         let version = path
             .file_stem()
@@ -86,18 +109,19 @@ fn rollups(project: &Project) -> Rollups {
             }
         }
     }
-    let mut rollups = Rollups::new();
+    let mut tables = Files::new();
     for (path, mut file) in files {
         let table = path.iter().next().expect("a table").to_string_lossy().into_owned();
-        let day = file["partitionValues"]["event_date"].as_str().expect("a day").to_owned();
+        // Dead letters have no day.
+        let day = file["partitionValues"]["event_date"].as_str().unwrap_or_default().to_owned();
         let fields = file.as_object_mut().expect("an object");
         fields.retain(|name, _| ["size", "stats", "tags"].contains(&name.as_str()));
-        rollups.entry((table, day)).or_default().push(file);
+        tables.entry((table, day)).or_default().push(file);
     }
-    for files in rollups.values_mut() {
+    for files in tables.values_mut() {
         files.sort_by_key(Value::to_string);
     }
-    rollups
+    tables
 }
 
 /// A scheduler and its executors on this machine.
@@ -141,6 +165,11 @@ impl Cluster {
         executor
     }
 
+    /// Returns the command that compacts every closed day on this cluster.
+    fn compact(&self, project: &Project) -> std::process::Command {
+        project.command(&["-v", "lake", "compact", "--cluster", &self.address])
+    }
+
     /// Returns the command that computes all metrics with rollups from this cluster.
     fn metrics_run(&self, project: &Project) -> std::process::Command {
         let mut command = project.command(&["-v", "metrics", "run", "--as-of", &LOADED.1]);
@@ -163,16 +192,20 @@ fn units_of_jobs(output: &ProgramOutput) -> usize {
     output.stderr.lines().filter(|line| line.contains("a job is done")).filter_map(of_job).sum()
 }
 
+#[track_caller]
+fn assert_same_files(found: &Files, expected: &Files) {
+    let days = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(days(found), days(expected));
+    for (day, files) in expected {
+        assert_eq!(&found[day], files, "{day:?}");
+    }
+}
+
 /// Checks that a project has the rollups that one process computes, and the same metrics.
 #[track_caller]
 fn assert_same_as_local(project: &Project) {
     let (metrics, expected) = &*LOCAL;
-    let found = rollups(project);
-    let days = |rollups: &Rollups| rollups.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(days(&found), days(expected));
-    for (day, files) in expected {
-        assert_eq!(&found[day], files, "{day:?}");
-    }
+    assert_same_files(&rollups(project), expected);
     assert!(&project.run_all_metrics(&LOADED.1) == metrics, "the metrics differ");
     let compared = project.run_ok(&["cluster", "compare"]);
     assert!(compared.contains(": 0 differ, "), "{compared}");
@@ -237,7 +270,7 @@ fn without_any_executor_nothing_is_committed() {
     output.expect_error(1, &["the cluster at ", "executors were lost"]);
     assert!(rollups(&project).is_empty(), "nothing is committed");
     let _other = cluster.add_executor(&project, None);
-    crate::support::program::run(cluster.metrics_run(&project)).expect_success();
+    run(cluster.metrics_run(&project)).expect_success();
     assert_same_as_local(&project);
 }
 
@@ -254,7 +287,7 @@ fn a_refresh_that_is_killed_before_its_commit_is_run_again() {
     wait_until("a commit", TIMEOUT, || file.exists());
     running.kill();
     std::fs::remove_file(&file).expect("the file of the failpoint");
-    crate::support::program::run(cluster.metrics_run(&project)).expect_success();
+    run(cluster.metrics_run(&project)).expect_success();
     assert_same_as_local(&project);
 }
 
@@ -264,4 +297,21 @@ fn a_cluster_that_is_not_there_is_named() {
     let address = free_address();
     let output = project.run(&["metrics", "run", "funnel", "--cluster", &address]);
     output.expect_error(1, &[&address, "check the scheduler"]);
+}
+
+#[test]
+fn while_no_executor_comes_a_command_waits_and_then_ends() {
+    let project = loaded_project();
+    set_in_cluster_section(&project, "executor_wait_seconds = 3\n");
+    let before = events(&project);
+    let cluster = Cluster::start();
+    for command in [cluster.metrics_run(&project), cluster.compact(&project)] {
+        let started = Instant::now();
+        let output = run(command);
+        output.expect_error(1, &[&cluster.address, "no executor took work", " for 3 s"]);
+        let took = started.elapsed();
+        assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(40), "{took:?}");
+    }
+    assert!(rollups(&project).values().all(Vec::is_empty), "nothing is committed");
+    assert_same_files(&events(&project), &before);
 }

@@ -203,7 +203,9 @@ impl Project {
         let wanted = |name: &str| names.iter().any(|n| n == name);
         match self.engine.refresh_only(&wanted, &mut |p| spinner.set_message(p.rollup)).await {
             Ok(_) => Ok(()),
-            Err(error) if is_write_denied(&error) => self.switch_to_read_only(last_cause(&error)).await,
+            Err(error) if is_write_denied(&error) => {
+                self.switch_to_read_only(last_cause(&error)).await
+            }
             Err(error) => Err(error.into()),
         }
     }

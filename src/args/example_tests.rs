@@ -10,9 +10,12 @@ use super::Arguments;
 /// redirection or `&&` is no part of a call.
 fn calls(line: &str) -> Vec<Vec<String>> {
     let words = shlex::split(line).unwrap_or_default();
-    let ends = |word: &String| matches!(word.as_str(), "|" | "&&" | "||" | ";" | "&" | ">" | ">>" | "<");
+    let ends =
+        |word: &String| matches!(word.as_str(), "|" | "&&" | "||" | ";" | "&" | ">" | ">>" | "<");
     let commands = words.split(ends).filter(|words| {
-        words.first().is_some_and(|first| matches!(first.as_str(), "rapport" | "target/release/rapport"))
+        words
+            .first()
+            .is_some_and(|first| matches!(first.as_str(), "rapport" | "target/release/rapport"))
     });
     commands.map(<[String]>::to_vec).collect()
 }
@@ -37,7 +40,8 @@ fn add_examples(command: &clap::Command, found: &mut Vec<(String, Vec<String>)>)
 /// Adds the commands in the blocks of shell of a page.
 fn add_page(path: &Path, found: &mut Vec<(String, Vec<String>)>) {
     let page = std::fs::read_to_string(path).expect("a page");
-    let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
+    let blocks =
+        page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
     for line in blocks.flat_map(joined_lines) {
         // A variable of a loop stands for one of its values.
         let calls = calls(&line.replace("$stream", "api-calls")).into_iter();

@@ -112,7 +112,8 @@ fn newest_files(project: &Project, folder: &str) -> Files {
     let mut tables = Files::new();
     for (path, mut file) in files {
         let table = path.iter().next().expect("a table").to_string_lossy().into_owned();
-        let day = file["partitionValues"]["event_date"].as_str().expect("a day").to_owned();
+        // Dead letters have no day.
+        let day = file["partitionValues"]["event_date"].as_str().unwrap_or_default().to_owned();
         let fields = file.as_object_mut().expect("an object");
         fields.retain(|name, _| ["size", "stats", "tags"].contains(&name.as_str()));
         tables.entry((table, day)).or_default().push(file);

@@ -11,6 +11,7 @@ use actions::{ActionStore, Change, PartnerState, Plan, Policy, StoreError, Store
 use async_trait::async_trait;
 use domain::{AsOf, Setting};
 use lake::Lake;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::channels::email_of;
@@ -79,14 +80,20 @@ impl<'a> LakeStore<'a> {
     async fn tables(&self) -> anyhow::Result<Arc<PartnerTables>> {
         let mut read = self.tables.lock().await;
         if read.at.elapsed() > MAX_AGE {
-            let session = Arc::new(self.project.session(self.as_of).await?);
-            let rows = partners_sql(&session).await?;
-            let tables = PartnerTables::read(&session, &rows, Horizon::Newest).await?;
-            let watermark = self.lake.watermark().await?;
-            self.watermark.store(watermark.unwrap_or(i64::MIN), Ordering::Relaxed);
-            *read = TablesRead { tables: Arc::new(tables), at: Instant::now() };
+            // The compiler can't prove that this future may move between threads, and here it stays.
+            let reading = || Handle::current().block_on(self.read_tables());
+            *read = tokio::task::block_in_place(reading)?;
         }
         Ok(Arc::clone(&read.tables))
+    }
+
+    async fn read_tables(&self) -> anyhow::Result<TablesRead> {
+        let session = Arc::new(self.project.session(self.as_of).await?);
+        let rows = partners_sql(&session).await?;
+        let tables = PartnerTables::read(&session, &rows, Horizon::Newest).await?;
+        let watermark = self.lake.watermark().await?;
+        self.watermark.store(watermark.unwrap_or(i64::MIN), Ordering::Relaxed);
+        Ok(TablesRead { tables: Arc::new(tables), at: Instant::now() })
     }
 
     async fn partners_now(&self, ids: &[String]) -> anyhow::Result<BTreeMap<String, PartnerState>> {
@@ -107,7 +114,7 @@ fn failed(error: impl Into<anyhow::Error>) -> StoreError {
     StoreError(format!("{:#}", error.into()))
 }
 
-#[async_trait(?Send)]
+#[async_trait]
 impl ActionStore for LakeStore<'_> {
     async fn read(&self) -> Result<StoreState, StoreError> {
         let stopped = Switch::stopped(&self.lake).await.map_err(failed)?;

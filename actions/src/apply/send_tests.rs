@@ -287,7 +287,7 @@ async fn an_approval_does_not_hold_for_a_change_that_passes_over_a_guardrail() {
             by: "Mallory".to_owned(),
             reason: "trust me".to_owned(),
         }];
-        super::test_plan::plan_of(&input, &world.policy)
+        plan_of(&input, &world.policy)
     };
     assert_eq!(overriding.changes[0].to, plan.changes[0].to);
     assert_ne!(key(&overriding), key(&plan));

@@ -24,7 +24,7 @@ pub struct StoreState {
 }
 
 /// The lake, as apply sees it.
-#[async_trait(?Send)]
+#[async_trait]
 pub trait ActionStore: Send + Sync {
     /// Reads the log and the kill switch.
     async fn read(&self) -> Result<StoreState, StoreError>;

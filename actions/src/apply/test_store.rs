@@ -212,7 +212,7 @@ impl TestStore {
     }
 }
 
-#[async_trait(?Send)]
+#[async_trait]
 impl ActionStore for TestStore {
     async fn read(&self) -> Result<StoreState, StoreError> {
         self.moment(Moment::Read).await?;
@@ -253,7 +253,7 @@ impl ActionStore for TestStore {
         self.world().stale.clone()
     }
 
-    async fn other_policy(&self, plan: &crate::Plan) -> Result<Option<String>, StoreError> {
+    async fn other_policy(&self, plan: &Plan) -> Result<Option<String>, StoreError> {
         let in_force = self.world().policy.version.clone();
         let is_other = plan.policy_version != in_force;
         Ok(is_other.then(|| format!("the policy \"{in_force}\" is in force")))

@@ -34,11 +34,6 @@ pub(crate) struct Project {
     read_only_engine: OnceLock<Engine>,
 }
 
-/// Returns what lies at the bottom of an error.
-pub(crate) fn last_cause(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    error_chain(error).last().map(ToString::to_string)
-}
-
 impl Project {
     /// Opens the project's lake, which must exist.
     pub(crate) async fn open(config: Config, quiet: bool) -> anyhow::Result<Self> {
@@ -203,9 +198,13 @@ impl Project {
         let wanted = |name: &str| names.iter().any(|n| n == name);
         match self.engine.refresh_only(&wanted, &mut |p| spinner.set_message(p.rollup)).await {
             Ok(_) => Ok(()),
+<<<<<<< HEAD
             Err(error) if is_write_denied(&error) => {
                 self.switch_to_read_only(last_cause(&error)).await
             }
+=======
+            Err(error) if is_write_denied(&error) => self.switch_to_read_only(&error).await,
+>>>>>>> parent of 640f309 (The cause of a refused write as text)
             Err(error) => Err(error.into()),
         }
     }
@@ -231,14 +230,17 @@ impl Project {
     }
 
     /// Stops writing to the lake: from now on, stale rollups are computed when they are read. `why`
-    /// is the last cause of the refused write.
-    pub(crate) async fn switch_to_read_only(&self, why: Option<String>) -> anyhow::Result<()> {
+    /// is the error of the refused write.
+    pub(crate) async fn switch_to_read_only(
+        &self,
+        why: &(dyn std::error::Error + 'static),
+    ) -> anyhow::Result<()> {
         if self.is_read_only() {
             return Ok(());
         }
         let (read_only_engine, state) = self.engine.without_writing().await?;
         let mut text = "The lake can't be written from here".to_owned();
-        if let Some(cause) = why {
+        if let Some(cause) = error_chain(why).last() {
             text.push_str(&format!(" ({cause})"));
         }
         text.push_str(": nothing is recorded.");
@@ -278,7 +280,7 @@ impl Project {
         limit_memory();
         match self.refresh().await {
             Err(error) if is_write_denied(error.as_ref()) => {
-                self.switch_to_read_only(last_cause(error.as_ref())).await?;
+                self.switch_to_read_only(error.as_ref()).await?;
             }
             refreshed => drop(refreshed?),
         }
@@ -330,7 +332,7 @@ impl Project {
         match self.lake.append(def, &[rows]).await {
             Ok(version) => Ok(Some(version)),
             Err(error) if is_write_denied(&error) => {
-                self.switch_to_read_only(last_cause(&error)).await?;
+                self.switch_to_read_only(&error).await?;
                 Ok(None)
             }
             Err(error) => Err(error.into()),

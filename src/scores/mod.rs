@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::errors::usage_error;
 use crate::metric_pipeline::OutcomePrinter;
 use crate::progress::Spinner;
-use crate::project::{Project, last_cause};
+use crate::project::Project;
 
 pub(crate) use day_input::{day_input, policy_of_day};
 pub(crate) use days::{extended, partner_count, regroup_days};
@@ -94,7 +94,7 @@ async fn take_over(project: &Project, as_of: AsOf) -> anyhow::Result<()> {
     }
     match store::take_over(project, as_of).await {
         Err(error) if is_write_denied(error.as_ref()) => {
-            project.switch_to_read_only(last_cause(error.as_ref())).await
+            project.switch_to_read_only(error.as_ref()).await
         }
         taken_over => taken_over,
     }

@@ -16,7 +16,7 @@ use scoring::{ScoreError, ScoreOutput, signal_names};
 use transform::Session;
 
 use crate::polars_frames::{data_frame, score_rows};
-use crate::project::{Project, last_cause};
+use crate::project::Project;
 
 /// The application id in the table of signals that says that the rows of an older program were moved
 /// there.
@@ -75,7 +75,7 @@ pub(crate) async fn keep(
     if !project.is_read_only() {
         match put(project, &changed_scores, &kept, &evaluations).await {
             Err(error) if is_write_denied(error.as_ref()) => {
-                project.switch_to_read_only(last_cause(error.as_ref())).await?;
+                project.switch_to_read_only(error.as_ref()).await?;
             }
             put => return put,
         }

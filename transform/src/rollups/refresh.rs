@@ -38,7 +38,7 @@ impl Engine {
     /// A rollup that another process keeps rewriting; errors of the lake.
     pub async fn refresh(
         &self,
-        progress: &mut (dyn FnMut(RefreshProgress) + Send),
+        progress: &mut dyn FnMut(RefreshProgress),
     ) -> Result<RefreshReport> {
         self.refresh_only(&|_| true, progress).await
     }
@@ -49,8 +49,8 @@ impl Engine {
     /// Those of [`Engine::refresh`].
     pub async fn refresh_only(
         &self,
-        wanted: &(dyn Fn(&str) -> bool + Sync),
-        progress: &mut (dyn FnMut(RefreshProgress) + Send),
+        wanted: &dyn Fn(&str) -> bool,
+        progress: &mut dyn FnMut(RefreshProgress),
     ) -> Result<RefreshReport> {
         let started = Instant::now();
         let mut report = RefreshReport::default();

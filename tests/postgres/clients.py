@@ -140,9 +140,9 @@ def sqlalchemy_client(port, user, password):
 
 def jdbc_client(port, user, password, jars):
     import jpype
+    import jpype.imports  # noqa: F401, lets Java's packages be imported
 
     jpype.startJVM("-Xmx256m", classpath=[f"{jars}/*"])
-    from java.lang import String
     from java.sql import DriverManager
     from java.util import Properties
 

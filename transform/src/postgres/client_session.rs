@@ -144,7 +144,7 @@ impl ClientSession {
     /// Returns the statement as it is planned over the lake. It has passed the check of all
     /// statements that people write.
     fn statement(&self, query: &ClientQuery, values: &[Parameter]) -> Result<Statement> {
-        if let Sql::Explain { .. } = &query.sql {
+        if let Sql::Explain { .. } = query.sql.as_ref() {
             // Only DataFusion's own parser makes a statement of an EXPLAIN that it can plan.
             return Statement::parse(&bound(query, values).to_string(), LOCATION);
         }
@@ -156,13 +156,13 @@ impl ClientSession {
     }
 
     fn source(&self, query: &ClientQuery) -> Result<Source> {
-        if !matches!(query.sql, Sql::Query(_)) {
+        if !matches!(*query.sql, Sql::Query(_)) {
             return Ok(Source::Lake);
         }
         let (mut of_catalog, mut of_lake) = (false, false);
         let mut defined = DefinedNames::default();
         let _ = query.sql.visit(&mut defined);
-        let _ = visit_relations(&query.sql, |relation| {
+        let _ = visit_relations(query.sql.as_ref(), |relation| {
             let mut parts = names::parts(relation);
             if parts.len() == 3 {
                 parts.remove(0);
@@ -200,9 +200,10 @@ impl Visitor for DefinedNames {
 
 /// Returns a statement with plain names and values for its parameters.
 fn bound(query: &ClientQuery, values: &[Parameter]) -> Sql {
-    let mut sql = query.sql.clone();
+    let mut sql = query.sql.as_ref().clone();
     parameter::bind(&mut sql, values);
     let _ = VisitMut::visit(&mut sql, &mut PlainNames);
+    names::name_columns(&mut sql);
     sql
 }
 
@@ -224,7 +225,11 @@ mod tests {
         check("SELECT a FROM rapport.raw.api_calls", "SELECT a FROM raw.api_calls");
         check(
             "SELECT pg_catalog.version() WHERE 'a' OPERATOR(pg_catalog.~) '^(a)$' COLLATE pg_catalog.default",
-            "SELECT version() WHERE 'a' ~ '^(a)$'",
+            "SELECT version() AS \"version\" WHERE 'a' ~ '^(a)$'",
+        );
+        check(
+            "SELECT count(*), count(a), 1, a FROM growth",
+            "SELECT count(*) AS \"count\", count(a) AS \"count 1\", 1 AS \"?column?\", a FROM growth",
         );
     }
 }

@@ -49,7 +49,7 @@ pub enum ClientStatement {
 /// A SELECT, or one of the statements that describe tables and plans.
 #[derive(Debug, Clone)]
 pub struct ClientQuery {
-    pub(super) sql: Sql,
+    pub(super) sql: Box<Sql>,
     /// How many parameters it has.
     pub parameters: usize,
 }
@@ -81,7 +81,9 @@ fn statement(sql: Sql) -> Result<ClientStatement> {
         }),
         Sql::ShowVariable { variable } => {
             let words: Vec<String> = variable.iter().map(|word| word.value.clone()).collect();
-            ClientStatement::Show(plain_name(&words.join(" ")))
+            // Settings of this program have a point in their names.
+            let is_own = words.first().is_some_and(|word| word.eq_ignore_ascii_case("rapport"));
+            ClientStatement::Show(plain_name(&words.join(if is_own { "." } else { " " })))
         }
         Sql::Discard { .. } => ClientStatement::DiscardAll,
         Sql::Deallocate { name, .. } => ClientStatement::Deallocate(
@@ -123,12 +125,12 @@ impl ClientQuery {
             }
         }
         let parameters = parameter::count(&sql);
-        Ok(Self { sql, parameters })
+        Ok(Self { sql: Box::new(sql), parameters })
     }
 
     /// Returns the command tag of the query: `SELECT`, or `EXPLAIN`.
     pub fn tag(&self) -> &'static str {
-        match &self.sql {
+        match self.sql.as_ref() {
             Sql::Query(_) => "SELECT",
             Sql::Explain { .. } => "EXPLAIN",
             _ => "SHOW",
@@ -214,6 +216,7 @@ mod tests {
         check("set DateStyle to 'ISO'", "Set { name: \"datestyle\", value: \"ISO\" }");
         check("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "Accepted(\"SET\")");
         check("SHOW TRANSACTION ISOLATION LEVEL", "Show(\"transaction isolation level\")");
+        check("SHOW rapport.as_of", "Show(\"rapport.as_of\")");
         check("DISCARD ALL", "DiscardAll");
         check("DEALLOCATE \"s1\"", "Deallocate(Some(\"s1\"))");
         check("DECLARE c CURSOR FOR SELECT 1", "cursor c");

@@ -4,13 +4,16 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Value, VisitorMut,
+    BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, SelectItem, SetExpr, Statement as Sql,
+    Value, VisitorMut,
 };
 
 use crate::catalog::show_statement::PUBLIC;
 
 /// The name of the database that clients see.
 pub(super) const DATABASE: &str = "rapport";
+/// What PostgreSQL calls a column that nothing names.
+const UNNAMED: &str = "?column?";
 /// The schema of the system catalog.
 pub(super) const PG_CATALOG: &str = "pg_catalog";
 
@@ -21,6 +24,52 @@ pub(super) fn parts(name: &ObjectName) -> Vec<String> {
 
 pub(super) fn normal(part: &Ident) -> String {
     if part.quote_style.is_some() { part.value.clone() } else { part.value.to_lowercase() }
+}
+
+/// Returns the name that PostgreSQL gives a column; `None` for all columns of a table.
+pub(super) fn column_name(item: &SelectItem) -> Option<String> {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(normal(alias)),
+        SelectItem::UnnamedExpr(expression) => Some(expression_name(expression)),
+        _ => None,
+    }
+}
+
+fn expression_name(expression: &Expr) -> String {
+    match expression {
+        Expr::Identifier(name) => normal(name),
+        Expr::CompoundIdentifier(parts) => parts.last().map(normal).unwrap_or_default(),
+        Expr::Function(function) => {
+            parts(&function.name).pop().unwrap_or_else(|| UNNAMED.to_owned())
+        }
+        Expr::Cast { expr, .. } => expression_name(expr),
+        Expr::Case { .. } => "case".to_owned(),
+        _ => UNNAMED.to_owned(),
+    }
+}
+
+/// Returns names with a number after those that came before: DataFusion refuses columns of one name.
+pub(super) fn distinct(names: &[String]) -> Vec<String> {
+    let numbered = names.iter().enumerate().map(|(at, name)| {
+        if names[..at].contains(name) { format!("{name} {at}") } else { name.clone() }
+    });
+    numbered.collect()
+}
+
+/// Gives columns without a name of their own the one that PostgreSQL gives them.
+pub(super) fn name_columns(statement: &mut Sql) {
+    let Sql::Query(query) = statement else { return };
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let names: Option<Vec<String>> = select.projection.iter().map(column_name).collect();
+    let Some(names) = names else { return };
+    for (item, name) in select.projection.iter_mut().zip(distinct(&names)) {
+        if let SelectItem::UnnamedExpr(expression) = item
+            && !matches!(expression, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+        {
+            let alias = Ident::with_quote('"', name);
+            *item = SelectItem::ExprWithAlias { expr: expression.clone(), alias };
+        }
+    }
 }
 
 /// Takes the names of the database and of the schema `public` out of a statement, and what

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, Query, Select,
+    Function, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, Query, Select,
     SelectItem, SetExpr, Statement as Sql, TableFactor, TableWithJoins,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -43,15 +43,9 @@ pub(super) fn is_marked(query: &Query) -> bool {
 }
 
 fn marked_query(columns: &[String]) -> Option<Query> {
-    let columns: Vec<String> = columns
-        .iter()
-        .enumerate()
-        .map(|(at, name)| {
-            // DataFusion refuses columns of one name.
-            let is_new = !columns[..at].contains(name);
-            let name = if is_new { name.clone() } else { format!("{name} {at}") };
-            format!("CAST(NULL AS VARCHAR) AS {}", Ident::with_quote('"', name))
-        })
+    let columns: Vec<String> = names::distinct(columns)
+        .into_iter()
+        .map(|name| format!("CAST(NULL AS VARCHAR) AS {}", Ident::with_quote('"', name)))
         .collect();
     let text = format!("SELECT {} WHERE false", columns.join(", "));
     match Parser::parse_sql(&GenericDialect {}, &text).ok()?.pop()? {
@@ -69,7 +63,7 @@ fn empty_columns(body: &SetExpr, empty_names: &BTreeSet<String>) -> Option<Vec<S
             if may_have_rows {
                 return None;
             }
-            select.projection.iter().map(column_name).collect()
+            select.projection.iter().map(names::column_name).collect()
         }
         SetExpr::SetOperation { left, right, .. } => {
             let columns = empty_columns(left, empty_names)?;
@@ -121,7 +115,7 @@ fn is_empty_table(name: &ObjectName, empty_names: &BTreeSet<String>) -> bool {
 }
 
 /// Returns whether a column is an aggregate.
-fn aggregates(item: &SelectItem) -> bool {
+pub(super) fn aggregates(item: &SelectItem) -> bool {
     let (SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. }) =
         item
     else {
@@ -129,28 +123,6 @@ fn aggregates(item: &SelectItem) -> bool {
     };
     let text = expression.to_string().to_lowercase();
     AGGREGATES.iter().any(|name| text.contains(&format!("{name}(")))
-}
-
-/// Returns the name that PostgreSQL gives a column; `None` for all columns of a table.
-fn column_name(item: &SelectItem) -> Option<String> {
-    match item {
-        SelectItem::ExprWithAlias { alias, .. } => Some(names::normal(alias)),
-        SelectItem::UnnamedExpr(expression) => Some(expression_name(expression)),
-        _ => None,
-    }
-}
-
-fn expression_name(expression: &Expr) -> String {
-    match expression {
-        Expr::Identifier(name) => names::normal(name),
-        Expr::CompoundIdentifier(parts) => parts.last().map(names::normal).unwrap_or_default(),
-        Expr::Function(function) => {
-            names::parts(&function.name).pop().unwrap_or_else(|| "?column?".to_owned())
-        }
-        Expr::Cast { expr, .. } => expression_name(expr),
-        Expr::Case { .. } => "case".to_owned(),
-        _ => "?column?".to_owned(),
-    }
 }
 
 /// Returns whether a call is `ARRAY(SELECT …)`.

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor, Value,
-    VisitorMut,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, TableAlias,
+    TableFactor, Value, VisitorMut,
 };
 
 use super::super::names::{self, PG_CATALOG};
@@ -106,6 +106,10 @@ impl VisitorMut for Rewrite<'_> {
         let replaced = match expression {
             Expr::Cast { expr, data_type, .. } => self.cast(expr, data_type),
             Expr::Subquery(query) if empty_queries::is_marked(query) => Some(null_text()),
+            Expr::Subquery(query) => {
+                aggregate(query);
+                None
+            }
             Expr::Exists { subquery, negated } if empty_queries::is_marked(subquery) => {
                 Some(Expr::value(Value::Boolean(*negated)))
             }
@@ -125,9 +129,26 @@ impl VisitorMut for Rewrite<'_> {
     }
 }
 
+/// Makes the column of a subquery with one value an aggregate: DataFusion plans one that refers to the
+/// query around it only if it sees that there is at most one row.
+fn aggregate(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let is_plain = select.from.len() == 1 && query.limit_clause.is_none();
+    let [item] = select.projection.as_mut_slice() else { return };
+    if !is_plain || empty_queries::aggregates(item) {
+        return;
+    }
+    let (SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. }) = item
+    else {
+        return;
+    };
+    *value = call("min", vec![value.clone()]);
+}
+
 /// Returns what `array_to_string` gives of an array of the catalog, which here is a text.
 fn joined_array(function: &Function) -> Option<Expr> {
-    if !function.name.to_string().eq_ignore_ascii_case("array_to_string") {
+    let name = function.name.to_string().to_lowercase();
+    if !matches!(name.as_str(), "array_to_string" | "array_remove") {
         return None;
     }
     let FunctionArguments::List(list) = &function.args else { return None };
@@ -216,6 +237,10 @@ mod tests {
         check(
             "SELECT array_to_string(c.o || ARRAY(SELECT 1 FROM pg_class), ', ')",
             "SELECT CAST(c.o || CAST(NULL AS TEXT) AS TEXT)",
+        );
+        check(
+            "SELECT (SELECT t.x FROM pg_catalog.pg_type t WHERE t.oid = a.b) FROM pg_catalog.pg_class a",
+            "SELECT (SELECT min(t.x) FROM pg_catalog.pg_type t WHERE t.oid = a.b) FROM pg_catalog.pg_class a",
         );
         check("SELECT EXISTS (SELECT 1 FROM pg_index)", "SELECT false");
     }

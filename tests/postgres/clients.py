@@ -19,7 +19,7 @@ def plain(value):
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
-        return str(value)
+        return str(value.normalize())
     return value
 
 

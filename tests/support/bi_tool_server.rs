@@ -94,6 +94,16 @@ impl BiToolServer {
         self.ask(arguments).expect_success().stdout_text()
     }
 
+    /// Lets a client do what nobody may (`tests/postgres/hostile.py`). Returns what came of it.
+    #[track_caller]
+    pub(crate) fn attack(&self, kind: &str, folder: &Path) -> Value {
+        let mut command = Command::new(clients().join("bin/python"));
+        command.arg(self::folder().join("hostile.py")).arg(kind).arg(self.port.to_string());
+        command.args([USER, &self.password]).arg(folder).stdin(Stdio::null());
+        let found = run(command).expect_success().stdout_text();
+        serde_json::from_str(found.trim()).expect("JSON")
+    }
+
     /// Lets another client look around. Returns what it found.
     #[track_caller]
     pub(crate) fn look_around(&self, client: &str) -> Value {

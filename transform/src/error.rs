@@ -59,6 +59,9 @@ pub enum TransformError {
         "a query reads the system catalog or the lake, and this one reads both; ask for one after the other"
     )]
     MixedCatalog,
+    #[cfg(feature = "postgres")]
+    #[error("there is no parameter ${number}: their numbers go from 1 to 65535")]
+    UnknownParameter { number: usize },
     #[error(transparent)]
     Lake(#[from] lake::LakeError),
     #[error(

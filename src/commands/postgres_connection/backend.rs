@@ -1,5 +1,5 @@
-//! The messages of a client and their answers: queries as texts, and the extended protocol with
-//! prepared statements, parameters and portions of rows
+//! The messages of a client and their answers: what becomes of each, queries as texts, and the rows of
+//! queries
 //! (<https://www.postgresql.org/docs/current/protocol-flow.html>).
 
 use std::collections::HashMap;
@@ -8,16 +8,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pgwire::messages::PgWireFrontendMessage as Frontend;
-use pgwire::messages::data::{NoData, ParameterDescription};
-use pgwire::messages::extendedquery::{
-    Bind, BindComplete, Close, CloseComplete, Describe, Execute, Parse, ParseComplete,
-    PortalSuspended, TARGET_TYPE_BYTE_STATEMENT,
-};
+use pgwire::messages::extendedquery::PortalSuspended;
 use pgwire::messages::response::{EmptyQueryResponse, ReadyForQuery, TransactionStatus};
 use tokio::sync::{Notify, mpsc};
-use transform::postgres::{ClientSession, ClientStatement, TypeOfColumn, parse};
+use transform::postgres::{ClientSession, ClientStatement, parse};
 
-use super::cells::columns_of;
 use super::output::Output;
 use super::portal::{Portal, Prepared};
 use super::refusal::Refusal;
@@ -50,7 +45,7 @@ pub(super) enum Bound {
 }
 
 /// What was done with a statement.
-type Answered = Result<(), Refusal>;
+pub(super) type Answered = Result<(), Refusal>;
 
 impl<'a> Backend<'a> {
     pub(super) fn new(
@@ -178,7 +173,7 @@ impl<'a> Backend<'a> {
         Ok(())
     }
 
-    fn parse(&self, text: &str) -> Result<Vec<ClientStatement>, Refusal> {
+    pub(super) fn parse(&self, text: &str) -> Result<Vec<ClientStatement>, Refusal> {
         let parsed = parse(text);
         // Some errors of a failed transaction are told before those of the next statement.
         if parsed.is_err() && self.status == TransactionStatus::Error {
@@ -199,92 +194,8 @@ impl<'a> Backend<'a> {
         Ok(())
     }
 
-    fn prepare(&mut self, message: &Parse) -> Answered {
-        let mut statements = self.parse(&message.query)?;
-        if statements.len() > 1 {
-            return Err(Refusal::new("42601", "a prepared statement is a single one"));
-        }
-        let prepared = Prepared::new(statements.pop(), &message.type_oids);
-        self.prepared.insert(message.name.clone().unwrap_or_default(), prepared);
-        Ok(self.output.put(&ParseComplete::new())?)
-    }
-
-    async fn bind(&mut self, message: &Bind) -> Answered {
-        let name = message.statement_name.clone().unwrap_or_default();
-        let prepared = self.prepared.get_mut(&name).ok_or_else(|| unknown_statement(&name))?;
-        if let Some(statement) = &prepared.statement
-            && self.status == TransactionStatus::Error
-            && !matches!(statement, ClientStatement::Commit | ClientStatement::Rollback)
-        {
-            return Err(Refusal::in_failed_transaction());
-        }
-        let values = prepared.values(&self.session, message).await?;
-        let bound = match prepared.query() {
-            Some(query) => {
-                let formats = message.result_column_format_codes.clone();
-                Bound::Rows(Box::new(Portal::new(query.clone(), values, formats)))
-            }
-            None => Bound::Other(prepared.statement.clone()),
-        };
-        self.portals.insert(message.portal_name.clone().unwrap_or_default(), bound);
-        Ok(self.output.put(&BindComplete::new())?)
-    }
-
-    async fn describe(&mut self, message: &Describe) -> Answered {
-        let name = message.name.clone().unwrap_or_default();
-        if message.target_type == TARGET_TYPE_BYTE_STATEMENT {
-            let prepared = self.prepared.get_mut(&name).ok_or_else(|| unknown_statement(&name))?;
-            let described = prepared.describe(&self.session).await?;
-            let (types, schema) = described.map_or((Vec::new(), None), |(t, s)| (t, Some(s)));
-            let oids = types.iter().map(|of| TypeOfColumn::of(of).oid()).collect();
-            let columns = match (&prepared.statement, schema) {
-                (_, Some(schema)) => columns_of(&schema, &[]),
-                (Some(ClientStatement::Show(name)), None) => {
-                    super::connection_statements::shown(name)
-                }
-                _ => Vec::new(),
-            };
-            self.output.put(&ParameterDescription::new(oids))?;
-            return match columns.as_slice() {
-                [] => Ok(self.output.put(&NoData::new())?),
-                columns => Ok(self.output.put_columns(columns)?),
-            };
-        }
-        match self.portals.get_mut(&name) {
-            Some(Bound::Rows(portal)) => {
-                let columns = portal.columns(&self.session).await?;
-                Ok(self.output.put_columns(columns)?)
-            }
-            Some(Bound::Other(Some(ClientStatement::Show(name)))) => {
-                Ok(self.output.put_columns(&super::connection_statements::shown(name))?)
-            }
-            Some(Bound::Other(Some(ClientStatement::Fetch { cursor, .. }))) => {
-                let cursor = cursor.clone();
-                self.describe_cursor(&cursor).await
-            }
-            Some(Bound::Other(_)) => Ok(self.output.put(&NoData::new())?),
-            // A cursor of SQL is a portal too.
-            None => self.describe_cursor(&name).await,
-        }
-    }
-
-    async fn execute(&mut self, message: &Execute) -> Answered {
-        let name = message.name.clone().unwrap_or_default();
-        let most = usize::try_from(message.max_rows).ok().filter(|most| *most > 0);
-        match self.portals.remove(&name) {
-            Some(Bound::Rows(mut portal)) => {
-                let sent = self.send_rows(&mut portal, most).await;
-                self.portals.insert(name, Bound::Rows(portal));
-                sent
-            }
-            Some(Bound::Other(Some(statement))) => self.of_connection(statement, false).await,
-            Some(Bound::Other(None)) => Ok(self.output.put(&EmptyQueryResponse::new())?),
-            None => Err(unknown_portal(&name)),
-        }
-    }
-
     /// Sends the rows of a query, all of them or so many, and what comes after them.
-    async fn send_rows(&mut self, portal: &mut Portal, most: Option<usize>) -> Answered {
+    pub(super) async fn send_rows(&mut self, portal: &mut Portal, most: Option<usize>) -> Answered {
         let (sent, is_done) = self.send_portion(portal, most).await?;
         if is_done {
             let tag = match portal.query.tag() {
@@ -318,22 +229,4 @@ impl<'a> Backend<'a> {
         }
         Ok((sent, false))
     }
-
-    fn close(&mut self, message: &Close) -> Answered {
-        let name = message.name.clone().unwrap_or_default();
-        if message.target_type == TARGET_TYPE_BYTE_STATEMENT {
-            self.prepared.remove(&name);
-        } else {
-            self.portals.remove(&name);
-        }
-        Ok(self.output.put(&CloseComplete::new())?)
-    }
-}
-
-fn unknown_statement(name: &str) -> Refusal {
-    Refusal::new("26000", format!("there is no prepared statement \"{name}\""))
-}
-
-fn unknown_portal(name: &str) -> Refusal {
-    Refusal::new("34000", format!("there is no cursor \"{name}\""))
 }

@@ -2,24 +2,29 @@
 //! input has the messages of the client, its standard output those for it; who is there was found out
 //! before (`commands::serve::postgres`).
 //!
-//! - `backend`: the messages of a client and their answers
+//! - `backend`: the messages of a client and their answers, and `extended`, those of prepared statements
+//! - `frame`: messages as bytes, and whether they are whole
 //! - `portal`: prepared statements, and queries with values
 //! - `connection_statements`: BEGIN, SET and the like, and cursors
 //! - `settings`: what SET and SHOW know
 //! - `parameters`: values as clients send them
-//! - `cells`: values as clients read them, and `numeric`, the binary form of decimals
+//! - `cells`: values as clients read them; `text_form`, their texts; `numeric`, the binary form of
+//!   decimals
 //! - `refusal`: errors with their code
 //! - `output`: messages on their way
 
 mod backend;
 mod cells;
 mod connection_statements;
+mod extended;
+mod frame;
 mod numeric;
 mod output;
 mod parameters;
 mod portal;
 mod refusal;
 mod settings;
+mod text_form;
 
 use std::io::{BufReader, Read, stdin};
 use std::sync::Arc;
@@ -29,7 +34,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::BytesMut;
 use domain::AsOf;
-use pgwire::messages::{DecodeContext, PgWireFrontendMessage, ProtocolVersion};
+use pgwire::messages::PgWireFrontendMessage;
 use tokio::sync::{Notify, mpsc};
 use transform::postgres::ClientSession;
 
@@ -37,6 +42,7 @@ use crate::args::PostgresConnectionArgs;
 use crate::project::Project;
 use crate::{memory_limit, scratch_folder};
 use backend::Backend;
+use frame::HEADER_BYTES;
 use output::Output;
 use refusal::Refusal;
 
@@ -46,8 +52,6 @@ const QUERIES_AT_ONCE: usize = 2;
 const READ_AHEAD: usize = 64;
 /// The type of the message by which a query is given up.
 const CANCEL: u8 = 1;
-/// A message has a type and a length.
-const HEADER_BYTES: usize = 5;
 
 /// Answers until the client leaves.
 pub(crate) async fn run(project: &Project, options: &PostgresConnectionArgs) -> anyhow::Result<()> {
@@ -101,18 +105,10 @@ fn read(to: &mpsc::Sender<anyhow::Result<PgWireFrontendMessage>>, given_up: &Not
         if input.read_exact(&mut frame[HEADER_BYTES..]).is_err() {
             break;
         }
-        if to.blocking_send(decode(frame)).is_err() {
+        if to.blocking_send(frame::decode(frame)).is_err() {
             return;
         }
     }
     scratch_folder::remove();
     std::process::exit(0);
-}
-
-fn decode(mut frame: BytesMut) -> anyhow::Result<PgWireFrontendMessage> {
-    let mut context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);
-    context.awaiting_frontend_ssl = false;
-    context.awaiting_frontend_startup = false;
-    let decoded = PgWireFrontendMessage::decode(&mut frame, &context);
-    decoded.context("a message of the client")?.context("a message of the client was cut short")
 }

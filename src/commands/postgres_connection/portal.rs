@@ -9,6 +9,9 @@ use super::cells::{Column, Format, Rows, columns_of, rows};
 use super::parameters;
 use super::refusal::Refusal;
 
+/// The most columns of a result, as in PostgreSQL; messages count them in two bytes.
+const MAX_COLUMNS: usize = 1_664;
+
 /// A statement that a client has prepared.
 pub(super) struct Prepared {
     /// `None` for a text without a statement.
@@ -105,6 +108,10 @@ impl Portal {
             None => {
                 let stream = session.stream(&self.query, &self.values).await?;
                 let columns = columns_of(&stream.schema, &self.formats);
+                if columns.len() > MAX_COLUMNS {
+                    let why = format!("a result has {MAX_COLUMNS} columns at most");
+                    return Err(Refusal::new("54011", why));
+                }
                 Started { stream, columns, rows: None }
             }
         };

@@ -25,6 +25,10 @@ const DEFAULTS: [(&str, &str); 16] = [
     ("max_identifier_length", "63"),
 ];
 
+/// What the settings of DataFusion begin with. None of them reaches it from here, and a client that
+/// tries is to know.
+const ENGINE: &str = "datafusion.";
+
 /// The settings of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
@@ -37,6 +41,11 @@ impl Settings {
     /// Sets one. What decides how answers are written can't be changed, and stays as it is.
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         match name {
+            name if name.starts_with(ENGINE) => {
+                let why =
+                    format!("\"{name}\" is a setting of the engine, which clients can't change");
+                return Err(Refusal::new("42501", why));
+            }
             "client_encoding" => {
                 let plain = value.to_lowercase().replace(['-', '_'], "");
                 if !matches!(plain.as_str(), "utf8" | "unicode" | "default" | "sqlascii") {
@@ -112,6 +121,8 @@ mod tests {
         assert_eq!(settings.show("timezone").as_deref(), Ok("UTC"));
         assert!(settings.set("client_encoding", "LATIN1").is_err_and(|e| e.code == "22023"));
         settings.set("client_encoding", "UTF-8").expect("a setting");
+        let refused = settings.set("datafusion.execution.batch_size", "1");
+        assert!(refused.is_err_and(|e| e.code == "42501"));
         for (value, expected) in [("250", 250), ("2s", 1_000), ("0", 1_000), ("500ms", 500)] {
             settings.set("statement_timeout", value).expect("a time");
             assert_eq!(settings.timeout(second), Duration::from_millis(expected), "{value}");

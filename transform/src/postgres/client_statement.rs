@@ -125,6 +125,9 @@ impl ClientQuery {
             }
         }
         let parameters = parameter::count(&sql);
+        if parameters > parameter::MAX_PARAMETERS {
+            return Err(TransformError::UnknownParameter { number: parameters });
+        }
         Ok(Self { sql: Box::new(sql), parameters })
     }
 
@@ -177,7 +180,7 @@ fn setting(set: Set) -> ClientStatement {
 }
 
 fn plain_name(text: &str) -> String {
-    text.trim_matches('"').to_lowercase()
+    text.replace('"', "").to_lowercase()
 }
 
 fn plain_value(text: &str) -> String {
@@ -212,7 +215,9 @@ mod tests {
         check("START TRANSACTION READ ONLY", "Begin");
         check("SELECT $1, $3", "SELECT/3");
         check("EXPLAIN SELECT 1", "EXPLAIN/0");
+        check("SELECT $0", "SELECT/0");
         check("SET extra_float_digits = 3", "Set { name: \"extra_float_digits\", value: \"3\" }");
+        check("SET \"A\".\"b\" = 1", "Set { name: \"a.b\", value: \"1\" }");
         check("set DateStyle to 'ISO'", "Set { name: \"datestyle\", value: \"ISO\" }");
         check("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "Accepted(\"SET\")");
         check("SHOW TRANSACTION ISOLATION LEVEL", "Show(\"transaction isolation level\")");
@@ -231,6 +236,8 @@ mod tests {
             "SELECT * INTO copied FROM growth",
             "WITH a AS (SELECT 1) INSERT INTO growth SELECT * FROM a",
             "DECLARE c CURSOR FOR INSERT INTO growth SELECT 1",
+            // A number that no message can hold asks for no memory either.
+            "SELECT $4000000000",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -65,8 +65,11 @@ fn cast(value: &Expr, data_type: &DataType) -> Expr {
 fn is_placeholder(expression: &Expr) -> Option<usize> {
     let Expr::Value(value) = expression else { return None };
     let Value::Placeholder(name) = &value.value else { return None };
-    name.strip_prefix('$')?.parse().ok()
+    name.strip_prefix('$')?.parse().ok().filter(|number| *number > 0)
 }
+
+/// The largest number of a parameter; messages of the protocol count no further.
+pub(super) const MAX_PARAMETERS: usize = 65_535;
 
 /// Returns how many parameters a statement has: the largest number of one.
 pub(super) fn count(statement: &Sql) -> usize {

@@ -17,6 +17,7 @@ pub fn sql_state(error: &TransformError) -> &'static str {
             "55000"
         }
         TransformError::MixedCatalog => "0A000",
+        TransformError::UnknownParameter { .. } => "42P02",
         TransformError::Sql { source, message, .. } => of_datafusion(source.find_root(), message),
         TransformError::Lake(_) | TransformError::Read { .. } => "58030",
         _ => "XX000",

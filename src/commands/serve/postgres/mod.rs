@@ -38,7 +38,6 @@ use sign_in::{Opened, Refusal, SignedIn};
 const QUERIES_AT_ONCE: usize = 4;
 /// How long somebody may take to sign in.
 const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// How many connections may be about to sign in.
 const SIGNING_IN_AT_ONCE: usize = 64;
 
@@ -165,12 +164,6 @@ async fn answer(shared: &Arc<Shared>, stream: TcpStream, from: SocketAddr) -> an
         Opened::Left => return Ok(()),
     };
     let mut stream = opened.stream;
-    // Those who are in keep their place, and so do those who are about to be.
-    let Ok(place) = Arc::clone(&shared.connections).try_acquire_owned() else {
-        let why =
-            "too many connections are open; close some, or raise [serve.postgres] connections";
-        return wire::refuse(&mut stream, &Refusal::new("53300", why)).await;
-    };
     let signing_in = sign_in::sign_in(&shared.access, &mut stream, &opened.parameters, from.ip());
     let signed_in = match tokio::time::timeout(SIGN_IN_TIMEOUT, signing_in).await? {
         Ok(signed_in) => signed_in,
@@ -180,6 +173,12 @@ async fn answer(shared: &Arc<Shared>, stream: TcpStream, from: SocketAddr) -> an
         }
     };
     drop(opening);
+    // Only those who are in have a place, so that strangers take none away.
+    let Ok(place) = Arc::clone(&shared.connections).try_acquire_owned() else {
+        let why =
+            "too many connections are open; close some, or raise [serve.postgres] connections";
+        return wire::refuse(&mut stream, &Refusal::new("53300", why)).await;
+    };
     let SignedIn { user, person, .. } = &signed_in;
     tracing::info!(%from, user, person, "a BI tool signed in");
     let relay = Relay::start(shared, &signed_in, from.ip())?;
@@ -215,7 +214,7 @@ fn connection_command(
     if let Some(config_file) = config_file {
         command.arg("--config").arg(config_file);
     }
-    command.args(["--quiet", "postgres-connection", "--user", user]);
+    command.args(["--quiet", "postgres-connection", &format!("--user={user}")]);
     command.args(["--milliseconds", &timeout.as_millis().to_string()]);
     Ok(command)
 }

@@ -16,11 +16,14 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::cancellation::CancelKey;
 use super::sign_in::{Refusal, SignedIn};
-use super::wire::{self, MAX_MESSAGE, Stream, read_frame};
+use super::wire::{self, Frame, MAX_MESSAGE, Stream, read_frame};
 use super::{Shared, connection_command};
 
 /// The message by which the process learns that a query is given up. No client sends one.
 const CANCEL: [u8; 5] = [1, 0, 0, 0, 4];
+/// The types of the messages that clients send once they are in. The process gets no others, since it
+/// tells the end of a message by its length and the answers that are awaited are counted by its type.
+const FROM_CLIENTS: &[u8] = b"QPBDECHSX";
 /// The longest message of the process: a row with long texts.
 const MAX_ANSWER: usize = 1 << 30;
 /// A process that does not stop at its time limit is ended after so much longer.
@@ -57,6 +60,8 @@ struct Work {
 /// Why a connection ends.
 enum End {
     ClientLeft,
+    /// What the client sent is none of the protocol.
+    Malformed(String),
     ProcessEnded,
     TookTooLong,
     Idle,
@@ -109,7 +114,10 @@ impl Relay {
         let is_whole = AtomicBool::new(true);
         let messages = tokio::spawn(last_message(errors));
         let end = tokio::select! {
-            _ = ask(from_client, &input, &work, &shared.queries) => End::ClientLeft,
+            asked = ask(from_client, &input, &work, &shared.queries) => match asked {
+                Ok(end) => end,
+                Err(_) => End::ClientLeft,
+            },
             _ = reply(output, &mut to_client, &work, &is_whole) => End::ProcessEnded,
             end = watch(&shared, &user, &verifier, &work) => end,
             () = give_up(&key, &input) => End::ProcessEnded,
@@ -137,31 +145,55 @@ impl Relay {
     }
 }
 
-/// Hands what a client asks to the process, once a query may run.
+/// Hands what a client asks to the process, once a query may run. Returns how the client ended it.
 async fn ask(
     from_client: impl AsyncRead + Unpin,
     input: &Mutex<ChildStdin>,
     work: &StdMutex<Work>,
     queries: &Arc<Semaphore>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<End> {
     let mut from_client = BufReader::new(from_client);
-    while let Some(frame) = read_frame(&mut from_client, MAX_MESSAGE).await? {
-        if frame.kind() == b'X' {
-            break;
+    loop {
+        let frame = match read_frame(&mut from_client, MAX_MESSAGE).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(End::ClientLeft),
+            Err(error) if error.is::<std::io::Error>() => return Ok(End::ClientLeft),
+            Err(error) => return Ok(End::Malformed(error.to_string())),
+        };
+        match frame.kind() {
+            b'X' => return Ok(End::ClientLeft),
+            kind if !FROM_CLIENTS.contains(&kind) => {
+                let why = format!("a message of the type {kind} does not belong here");
+                return Ok(End::Malformed(why));
+            }
+            _ => {}
         }
-        let is_idle = locked(work).permit.is_none();
-        if is_idle {
-            let permit = Arc::clone(queries).acquire_owned().await?;
-            let mut work = locked(work);
-            work.permit = Some(permit);
-            work.since = Instant::now();
-        }
-        // The process is ready again after each query, and after each Sync.
-        if matches!(frame.kind(), b'Q' | b'S') {
-            locked(work).awaited += 1;
-        }
+        count(&frame, work, queries).await?;
         input.lock().await.write_all(&frame.0).await?;
     }
+}
+
+/// Waits until a query may run, and counts the answers that are awaited. Both are looked at under one
+/// lock, so that no query runs without its permit.
+async fn count(
+    frame: &Frame,
+    work: &StdMutex<Work>,
+    queries: &Arc<Semaphore>,
+) -> anyhow::Result<()> {
+    // The process is ready again after each query, and after each Sync.
+    let answers = u32::from(matches!(frame.kind(), b'Q' | b'S'));
+    {
+        let mut work = locked(work);
+        if work.permit.is_some() {
+            work.awaited += answers;
+            return Ok(());
+        }
+    }
+    let permit = Arc::clone(queries).acquire_owned().await?;
+    let mut work = locked(work);
+    work.permit = Some(permit);
+    work.since = Instant::now();
+    work.awaited += answers;
     Ok(())
 }
 
@@ -244,6 +276,7 @@ async fn last_message(errors: ChildStderr) -> String {
 fn refusal(end: &End, message: &str, timeout: Duration) -> Option<Refusal> {
     Some(match end {
         End::ClientLeft => return None,
+        End::Malformed(why) => Refusal::new("08P01", why),
         End::TookTooLong => Refusal::new(
             "57014",
             format!(

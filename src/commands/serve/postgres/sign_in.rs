@@ -15,6 +15,8 @@ use super::wire::{self, Frame, Output, Stream, read_frame};
 const MAX_STARTUP: usize = 10_000;
 /// The longest message of a sign-in.
 const MAX_SIGN_IN: usize = 4_096;
+/// The longest name of a user. Names of those who failed are kept for a while.
+const MAX_USER: usize = 128;
 /// The numbers by which the first message of a connection is told.
 const SSL_REQUEST: u32 = 80_877_103;
 const GSS_REQUEST: u32 = 80_877_104;
@@ -183,6 +185,10 @@ pub(super) async fn sign_in(
     let Some(user) = named("user") else {
         return Err(Refusal::new("28000", "the connection names no user"));
     };
+    if user.len() > MAX_USER {
+        let why = format!("the name of a user has {MAX_USER} bytes at most");
+        return Err(Refusal::new("28000", why));
+    }
     if named("replication").is_some_and(|value| value != "false") {
         return Err(Refusal::new("0A000", "nothing is replicated from here"));
     }

@@ -37,7 +37,8 @@ impl Frame {
     }
 }
 
-/// Reads a message; `None` when the other side has closed the connection between two of them.
+/// Reads a message. Nothing is allocated for one that is longer than `longest`. `None` when
+/// the other side has closed the connection between two of them.
 pub(super) async fn read_frame(
     from: &mut (impl AsyncRead + Unpin),
     longest: usize,
@@ -46,15 +47,15 @@ pub(super) async fn read_frame(
     if from.read(&mut header[..1]).await? == 0 {
         return Ok(None);
     }
-    from.read_exact(&mut header[1..]).await.context("a message was cut short")?;
+    from.read_exact(&mut header[1..]).await?;
     let [_, length @ ..] = header;
     let length = u32::from_be_bytes(length) as usize;
     if !(LENGTH_BYTES..=longest).contains(&length) {
-        bail!("a message of {length} bytes; {longest} is the most");
+        bail!("a message says that it has {length} bytes; {longest} is the most");
     }
     let mut frame = vec![0; 1 + length];
     frame[..header.len()].copy_from_slice(&header);
-    from.read_exact(&mut frame[header.len()..]).await.context("a message was cut short")?;
+    from.read_exact(&mut frame[header.len()..]).await?;
     Ok(Some(Frame(frame)))
 }
 

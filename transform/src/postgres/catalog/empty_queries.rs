@@ -3,10 +3,11 @@
 //! does no harm.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Function, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, Query, Select,
-    SelectItem, SetExpr, Statement as Sql, TableFactor, TableWithJoins,
+    Expr, Function, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, Query, Select,
+    SelectItem, SetExpr, Statement as Sql, TableFactor, TableWithJoins, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -114,15 +115,39 @@ fn is_empty_table(name: &ObjectName, empty_names: &BTreeSet<String>) -> bool {
     found.is_some_and(|table| !table.has_rows)
 }
 
-/// Returns whether a column is an aggregate.
+/// Returns whether a column is an aggregate. Those of subqueries inside it are not its own.
 pub(super) fn aggregates(item: &SelectItem) -> bool {
-    let (SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, .. }) =
-        item
-    else {
-        return false;
-    };
-    let text = expression.to_string().to_lowercase();
-    AGGREGATES.iter().any(|name| text.contains(&format!("{name}(")))
+    item.visit(&mut Aggregates::default()).is_break()
+}
+
+/// Looks for an aggregate outside of subqueries.
+#[derive(Default)]
+struct Aggregates {
+    /// How many queries are around what is visited.
+    depth: usize,
+}
+
+impl Visitor for Aggregates {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+        let Expr::Function(function) = expression else { return ControlFlow::Continue(()) };
+        let name = names::parts(&function.name).pop().unwrap_or_default();
+        if self.depth == 0 && AGGREGATES.contains(&name.as_str()) {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Returns whether a call is `ARRAY(SELECT …)`.
@@ -158,6 +183,10 @@ mod tests {
         check(
             "SELECT NULL, NULL FROM pg_publication",
             "SELECT CAST(NULL AS VARCHAR) AS \"?column?\", CAST(NULL AS VARCHAR) AS \"?column? 1\" WHERE false",
+        );
+        check(
+            "SELECT a, (SELECT string_agg(x, ',') FROM pg_class) AS b FROM pg_index UNION SELECT NULL, NULL FROM pg_trigger",
+            "SELECT CAST(NULL AS VARCHAR) AS \"a\", CAST(NULL AS VARCHAR) AS \"b\" WHERE false",
         );
         check(
             "SELECT a FROM pg_class, pg_trigger",

@@ -3,13 +3,14 @@
 //!
 //! - `relations`: the tables, views and metrics of a session with the types of their columns
 //! - `tables`: the columns of the tables of the catalog
-//! - `rows`: their rows
+//! - `rows`: their rows, and `information_schema`, those of the tables of that schema
 //! - `functions`: the functions that go with them
 //! - `rewrite`: statements over the catalog as DataFusion can plan them
 //! - `empty_queries`: queries over tables that never have a row
 
 mod empty_queries;
 mod functions;
+mod information_schema;
 mod relations;
 mod rewrite;
 mod rows;

@@ -232,7 +232,7 @@ mod tests {
         check("SELECT a::pg_catalog.text", "SELECT CAST(a AS TEXT)");
         check(
             "SELECT (SELECT d.adbin FROM pg_attrdef d WHERE d.adrelid = a.x) FROM pg_attribute a",
-            "SELECT CAST(NULL AS TEXT) FROM pg_catalog.pg_attribute AS a",
+            "SELECT CAST(NULL AS TEXT) FROM pg_catalog.pg_attribute a",
         );
         check(
             "SELECT array_to_string(c.o || ARRAY(SELECT 1 FROM pg_class), ', ')",

@@ -8,7 +8,8 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
 use super::super::names::{DATABASE, PG_CATALOG};
-use super::super::pg_type::{PgType, TypeOfColumn, format_type};
+use super::super::pg_type::{PgType, TypeOfColumn};
+use super::information_schema;
 use super::relations::{CatalogColumn, CatalogRelation, PG_CLASS_OID, Relations, SCHEMAS};
 use super::tables::CatalogTable;
 
@@ -20,7 +21,7 @@ const HEAP_OID: i64 = 2;
 
 /// A value of a row.
 #[derive(Debug, Clone)]
-enum Cell {
+pub(super) enum Cell {
     Int(i64),
     Bool(bool),
     Float(f64),
@@ -28,9 +29,9 @@ enum Cell {
 }
 
 /// A row by the names of its columns. A column that it lacks is 0, false or NULL.
-type Row = BTreeMap<&'static str, Cell>;
+pub(super) type Row = BTreeMap<&'static str, Cell>;
 
-fn text(text: &str) -> Cell {
+pub(super) fn text(text: &str) -> Cell {
     Cell::Text(text.to_owned())
 }
 
@@ -38,7 +39,7 @@ fn text(text: &str) -> Cell {
 pub(super) fn of(table: &CatalogTable, relations: &Relations) -> Result<RecordBatch, ArrowError> {
     let rows = match table.name.split_once('.').unwrap_or_default() {
         (PG_CATALOG, name) => pg_catalog(name, relations),
-        (_, name) => information_schema(name, relations),
+        (_, name) => information_schema::of(name, relations),
     };
     let (mut fields, mut columns): (Vec<Field>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
     for (name, data_type) in table.columns() {
@@ -259,100 +260,4 @@ fn descriptions(relation: &CatalogRelation) -> Vec<Row> {
         column.description.as_deref().map(|description| row(number, description))
     });
     std::iter::once(row(0, &relation.description)).chain(columns).collect()
-}
-
-fn information_schema(name: &str, relations: &Relations) -> Vec<Row> {
-    let all = relations.all.iter();
-    match name {
-        "schemata" => SCHEMAS
-            .iter()
-            .map(|(_, name)| {
-                Row::from([
-                    ("catalog_name", text(DATABASE)),
-                    ("schema_name", text(name)),
-                    ("schema_owner", text(&relations.user)),
-                ])
-            })
-            .collect(),
-        "tables" => all
-            .map(|relation| {
-                let kind = if relation.is_view { "VIEW" } else { "BASE TABLE" };
-                let mut row = named(relation);
-                row.extend([
-                    ("table_type", text(kind)),
-                    ("is_insertable_into", text("NO")),
-                    ("is_typed", text("NO")),
-                    ("description", text(&relation.description)),
-                ]);
-                row
-            })
-            .collect(),
-        "views" => all
-            .filter(|relation| relation.is_view)
-            .map(|relation| {
-                let mut row = named(relation);
-                row.extend([
-                    ("view_definition", text(relation.definition.as_deref().unwrap_or_default())),
-                    ("check_option", text("NONE")),
-                    ("is_updatable", text("NO")),
-                    ("is_insertable_into", text("NO")),
-                ]);
-                row
-            })
-            .collect(),
-        "columns" => all
-            .flat_map(|relation| {
-                let numbered = (1..).zip(&relation.columns);
-                numbered.map(|(number, column)| information_column(relation, number, column))
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn named(relation: &CatalogRelation) -> Row {
-    Row::from([
-        ("table_catalog", text(DATABASE)),
-        ("table_schema", text(&relation.schema)),
-        ("table_name", text(&relation.name)),
-    ])
-}
-
-fn information_column(relation: &CatalogRelation, number: i64, column: &CatalogColumn) -> Row {
-    let TypeOfColumn { element, is_array, modifier } = column.column_type;
-    let udt = if is_array { format!("_{}", element.name) } else { element.name.to_owned() };
-    let sql_name =
-        if is_array { "ARRAY".to_owned() } else { format_type(i64::from(element.oid), None) };
-    let mut row = named(relation);
-    row.extend([
-        ("column_name", text(&column.name)),
-        ("ordinal_position", Cell::Int(number)),
-        ("is_nullable", text("YES")),
-        ("data_type", Cell::Text(sql_name)),
-        ("udt_catalog", text(DATABASE)),
-        ("udt_schema", text(PG_CATALOG)),
-        ("udt_name", Cell::Text(udt)),
-        ("is_identity", text("NO")),
-        ("is_generated", text("NEVER")),
-        ("is_updatable", text("NO")),
-    ]);
-    let bits = match element {
-        PgType::INT2 => 16,
-        PgType::INT4 => 32,
-        PgType::INT8 => 64,
-        PgType::FLOAT8 => 53,
-        _ => 0,
-    };
-    if modifier >= 4 {
-        row.insert("numeric_precision", Cell::Int(i64::from((modifier - 4) >> 16)));
-        row.insert("numeric_precision_radix", Cell::Int(10));
-        row.insert("numeric_scale", Cell::Int(i64::from((modifier - 4) & 0xffff)));
-    } else if bits > 0 {
-        row.insert("numeric_precision", Cell::Int(bits));
-        row.insert("numeric_precision_radix", Cell::Int(2));
-    }
-    if let Some(description) = &column.description {
-        row.insert("description", text(description));
-    }
-    row
 }

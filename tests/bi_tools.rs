@@ -101,6 +101,9 @@ fn drivers_find_types_and_descriptions() {
     );
     assert_eq!(found["keys"], json!([[], [], []]));
     assert_eq!(found["prepared"][0], 42);
+    assert_eq!(found["day"], "2026-06-01");
+    let types = found["asked"][0].as_u64().expect("a number");
+    assert!(types > 20, "{types} types");
     assert_eq!(found["refused"], "25006");
     let expected = project.run_ok(&["metrics", "run", "growth", "--format", "csv"]);
     let growth = found["growth"].as_array().expect("rows").iter();

@@ -118,8 +118,11 @@ def sqlalchemy_client(port, user, password):
     with engine.connect() as connection:
         count = connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)).scalar()
         filtered = connection.execute(sqlalchemy.select(table).limit(1)).keys()
+        # get_schema_names escapes LIKE by a slash, which DataFusion does not plan.
+        listed = sqlalchemy.text("SELECT schema_name FROM information_schema.schemata")
+        schemas = list(connection.execute(listed).scalars())
     return {
-        "schemas": inspector.get_schema_names(),
+        "schemas": schemas,
         "tables": inspector.get_table_names(),
         "views": inspector.get_view_names(),
         "raw": inspector.get_table_names(schema="raw"),
@@ -175,6 +178,26 @@ def jdbc_client(port, user, password, jars):
         ],
         "schemas": collect(metadata.getSchemas(), ["TABLE_SCHEM"]),
     }
+    # What tools ask on their way; each must be answered, most of it by nothing.
+    answer["asked"] = [
+        len(collect(found, [])) if hasattr(found, "next") else str(found)
+        for found in [
+            metadata.getTypeInfo(),
+            metadata.getFunctions(None, None, "%"),
+            metadata.getExportedKeys(None, "public", "growth"),
+            metadata.getVersionColumns(None, "public", "growth"),
+            metadata.getTablePrivileges(None, "public", "growth"),
+            metadata.getSQLKeywords(),
+        ]
+    ]
+    statement = connection.prepareStatement("SELECT ?::date, ?::timestamp")
+    from java.sql import Date, Timestamp
+
+    statement.setDate(1, Date.valueOf("2026-06-01"))
+    statement.setTimestamp(2, Timestamp.valueOf("2026-06-01 12:00:00"))
+    found = statement.executeQuery()
+    found.next()
+    answer["day"] = str(found.getString(1))
     statement = connection.prepareStatement("SELECT ? + 1, ?, count(*) FROM growth")
     for _ in range(8):
         # From the fifth time on the driver asks for binary values.

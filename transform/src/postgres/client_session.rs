@@ -71,9 +71,14 @@ impl ClientSession {
     ) -> Result<Description> {
         let stated = |at: usize| given.get(at).cloned().flatten();
         let arrays = parameter::arrays(&query.sql);
+        let casts = parameter::casts(&query.sql);
         let default = |at: usize| {
             let texts = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
-            if arrays.contains(&(at + 1)) { texts } else { DataType::Utf8 }
+            if arrays.contains(&(at + 1)) {
+                texts
+            } else {
+                casts.get(&(at + 1)).cloned().unwrap_or(DataType::Utf8)
+            }
         };
         let mut parameters: Vec<DataType> =
             (0..query.parameters).map(|at| stated(at).unwrap_or_else(|| default(at))).collect();
@@ -222,6 +227,11 @@ mod tests {
             "SELECT \"public\".\"growth\".\"month\" FROM \"public\".\"growth\"",
             "SELECT \"growth\".\"month\" FROM \"growth\"",
         );
+        check(
+            "SELECT c.oid, d.oid, c.* FROM pg_class c, pg_description d",
+            "SELECT c.oid AS \"oid 0\", d.oid, c.* FROM pg_class c, pg_description d",
+        );
+        check("SELECT month, * FROM growth", "SELECT month AS \"month 0\", * FROM growth");
         check("SELECT a FROM rapport.raw.api_calls", "SELECT a FROM raw.api_calls");
         check(
             "SELECT pg_catalog.version() WHERE 'a' OPERATOR(pg_catalog.~) '^(a)$' COLLATE pg_catalog.default",

@@ -1,11 +1,12 @@
 //! Names as clients write them. A client says `"public"."growth"."month"` and
 //! `pg_catalog.format_type(…)`; DataFusion knows `growth.month` and `format_type(…)`.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, SelectItem, SetExpr, Statement as Sql,
-    Value, VisitorMut,
+    BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, Statement as Sql, Value, VisitorMut,
 };
 
 use crate::catalog::show_statement::PUBLIC;
@@ -60,6 +61,7 @@ pub(super) fn distinct(names: &[String]) -> Vec<String> {
 pub(super) fn name_columns(statement: &mut Sql) {
     let Sql::Query(query) = statement else { return };
     let SetExpr::Select(select) = query.body.as_mut() else { return };
+    number_repeated(&mut select.projection);
     let names: Option<Vec<String>> = select.projection.iter().map(column_name).collect();
     let Some(names) = names else { return };
     for (item, name) in select.projection.iter_mut().zip(distinct(&names)) {
@@ -67,6 +69,37 @@ pub(super) fn name_columns(statement: &mut Sql) {
             && !matches!(expression, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
         {
             let alias = Ident::with_quote('"', name);
+            *item = SelectItem::ExprWithAlias { expr: expression.clone(), alias };
+        }
+    }
+}
+
+/// Gives columns a number that a wildcard repeats, as in `SELECT c.oid, c.*`: DataFusion refuses
+/// columns of one name.
+fn number_repeated(projection: &mut [SelectItem]) {
+    let mut tables = BTreeSet::new();
+    let mut is_all = false;
+    for item in projection.iter() {
+        match item {
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+                tables.extend(parts(name).pop());
+            }
+            SelectItem::Wildcard(_) => is_all = true,
+            _ => {}
+        }
+    }
+    for (at, item) in projection.iter_mut().enumerate() {
+        let SelectItem::UnnamedExpr(expression) = item else { continue };
+        let repeated = match &*expression {
+            Expr::Identifier(name) if is_all => Some(name),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [.., table, name] if is_all || tables.contains(&normal(table)) => Some(name),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(name) = repeated {
+            let alias = Ident::with_quote('"', format!("{} {at}", normal(name)));
             *item = SelectItem::ExprWithAlias { expr: expression.clone(), alias };
         }
     }

@@ -1,11 +1,12 @@
 //! Values of parameters, and their place in a statement: as literals, which DataFusion plans with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::sql::sqlparser::ast::{
-    Array, Expr, Statement as Sql, Value, visit_expressions, visit_expressions_mut,
+    Array, DataType as SqlType, Expr, Statement as Sql, TimezoneInfo, Value, visit_expressions,
+    visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -95,6 +96,32 @@ pub(super) fn arrays(statement: &Sql) -> BTreeSet<usize> {
     found
 }
 
+/// Returns the types of parameters that are cast, as in `$1::date`, by their numbers.
+pub(super) fn casts(statement: &Sql) -> BTreeMap<usize, DataType> {
+    let mut found = BTreeMap::new();
+    let _ = visit_expressions(statement, |expression: &Expr| {
+        if let Expr::Cast { expr, data_type, .. } = expression
+            && let Some(number) = is_placeholder(expr)
+            && let Some(data_type) = cast_type(data_type)
+        {
+            found.insert(number, data_type);
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    found
+}
+
+fn cast_type(data_type: &SqlType) -> Option<DataType> {
+    Some(match data_type {
+        SqlType::Date => DataType::Date32,
+        SqlType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            DataType::Timestamp(TimeUnit::Microsecond, None)
+        }
+        SqlType::Timestamp(..) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        _ => return None,
+    })
+}
+
 /// Puts values into the places of parameters. A parameter without a value stays.
 pub(super) fn bind(statement: &mut Sql, values: &[Parameter]) {
     let _ = visit_expressions_mut(statement, |expression: &mut Expr| {
@@ -122,6 +149,8 @@ mod tests {
         };
         let any = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT a = ANY($2), $1").expect("SQL");
         assert_eq!(arrays(&any[0]), BTreeSet::from([2]));
+        let cast = Parser::parse_sql(&PostgreSqlDialect {}, "SELECT $2::date, $1").expect("SQL");
+        assert_eq!(casts(&cast[0]), BTreeMap::from([(2, DataType::Date32)]));
         check("SELECT 1", &[], "SELECT 1");
         check(
             "SELECT $2 WHERE a = $1",

@@ -147,10 +147,10 @@ fn register_others(context: &SessionContext) {
         }));
     }
     context.register_udf(function("quote_ident", DataType::Utf8, |args| {
-        ScalarValue::Utf8(args.first().and_then(string).map(|name| {
-            let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-            if is_plain { name } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-        }))
+        ScalarValue::Utf8(args.first().and_then(string).map(|name| quoted(&name)))
+    }));
+    context.register_udf(function("format", DataType::Utf8, |args| {
+        ScalarValue::Utf8(formatted(args))
     }));
     context.register_udf(function("current_setting", DataType::Utf8, |args| {
         let name = args.first().and_then(string).unwrap_or_default();
@@ -169,6 +169,33 @@ fn register_others(context: &SessionContext) {
         Some(ScalarValue::Boolean(Some(true))) => schemas(&[PG_CATALOG, PUBLIC]),
         _ => schemas(&[PUBLIC]),
     }));
+}
+
+/// Returns a name with quotes where it needs them.
+fn quoted(name: &str) -> String {
+    let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// Returns a text with values in the places of `%I`, as a name, and `%s`; NULL where it has others.
+fn formatted(args: &[ScalarValue]) -> Option<String> {
+    let pattern = args.first().and_then(string)?;
+    let mut values = args.iter().skip(1);
+    let mut out = String::new();
+    let mut chars = pattern.chars();
+    while let Some(next) = chars.next() {
+        if next != '%' {
+            out.push(next);
+            continue;
+        }
+        match chars.next()? {
+            '%' => out.push('%'),
+            'I' => out.push_str(&quoted(&string(values.next()?)?)),
+            's' => out.push_str(&values.next().and_then(string).unwrap_or_default()),
+            _ => return None,
+        }
+    }
+    Some(out)
 }
 
 /// Returns the number of a type by its name in SQL; a name that ends with `[]` is that of arrays.
@@ -238,5 +265,23 @@ fn integer(args: &[ScalarValue], at: usize) -> Option<i64> {
         ScalarValue::Int16(value) => value.map(i64::from),
         ScalarValue::UInt64(value) => value.and_then(|value| i64::try_from(value).ok()),
         other => string(other)?.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_formatted_with_quotes() {
+        let check = |args: &[&str], expected: Option<&str>| {
+            let args: Vec<ScalarValue> = args.iter().map(|arg| text(arg)).collect();
+            assert_eq!(formatted(&args).as_deref(), expected, "{args:?}");
+        };
+        check(&["%I.%I", "public", "growth"], Some("public.growth"));
+        check(&["%I", "A \"b\""], Some("\"A \"\"b\"\"\""));
+        check(&["%s is 100%%", "it"], Some("it is 100%"));
+        check(&["%I"], None);
+        check(&["%5s", "a"], None);
     }
 }

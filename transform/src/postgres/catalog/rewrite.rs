@@ -4,14 +4,17 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, TableAlias,
-    TableFactor, Value, VisitorMut,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem,
+    SetExpr, TableAlias, TableFactor, Value, VisitorMut,
 };
 
 use super::super::names::{self, PG_CATALOG};
 use super::relations::Relations;
 use super::{empty_queries, functions, is_relation};
+
+/// A function in the place of a table, which here is a table.
+const KEYWORDS: &str = "pg_get_keywords";
 
 /// The rewriting of one statement.
 pub(super) struct Rewrite<'a> {
@@ -39,9 +42,16 @@ impl<'a> Rewrite<'a> {
             ("regtype", Some(text)) => {
                 Some(number(text.parse().ok().or_else(|| functions::type_oid(&text))))
             }
+            ("regclass", None) if gives_text(value) => {
+                Some(call("to_regclass", vec![value.clone()]))
+            }
             ("regclass", None) => Some(call("regclass_name", vec![value.clone()])),
             ("regtype", None) => {
                 Some(call("format_type", vec![value.clone(), Expr::value(Value::Null)]))
+            }
+            ("regproc" | "regprocedure", Some(text)) => {
+                let plain = text.trim_start_matches("pg_catalog.").to_owned();
+                Some(Expr::value(Value::SingleQuotedString(plain)))
             }
             (
                 "regproc" | "regprocedure" | "regnamespace" | "regrole" | "name" | "char"
@@ -64,6 +74,9 @@ impl<'a> Rewrite<'a> {
             ("bool", _) if matches!(data_type, DataType::Custom(..)) => {
                 Some(cast_to(value.clone(), DataType::Boolean))
             }
+            (array, _) if array.ends_with("[]") && matches!(value, Expr::Array(_)) => {
+                Some(value.clone())
+            }
             // No array of the catalog has a value.
             (array, _) if array.ends_with("[]") => Some(cast_to(value.clone(), DataType::Text)),
             _ => None,
@@ -75,10 +88,16 @@ impl VisitorMut for Rewrite<'_> {
     type Break = ();
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        let TableFactor::Table { name, alias, args: None, .. } = factor else {
+        let TableFactor::Table { name, alias, args, .. } = factor else {
             return ControlFlow::Continue(());
         };
         let parts = names::parts(name);
+        if parts.last().is_some_and(|name| name == KEYWORDS) {
+            *args = None;
+        }
+        if args.is_some() {
+            return ControlFlow::Continue(());
+        }
         let [single] = parts.as_slice() else { return ControlFlow::Continue(()) };
         if is_relation(&[single]) {
             // Its columns are named by the name without a schema.
@@ -105,6 +124,9 @@ impl VisitorMut for Rewrite<'_> {
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         let replaced = match expression {
             Expr::Cast { expr, data_type, .. } => self.cast(expr, data_type),
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } if is_catalog_array(right) => {
+                Some(cast_to(Expr::value(Value::Null), DataType::Boolean))
+            }
             Expr::Subquery(query) if empty_queries::is_marked(query) => Some(null_text()),
             Expr::Subquery(query) => {
                 aggregate(query);
@@ -119,13 +141,37 @@ impl VisitorMut for Rewrite<'_> {
             Expr::Function(function) if empty_queries::is_array_of_subquery(function) => {
                 Some(null_text())
             }
-            Expr::Function(function) => joined_array(function),
+            Expr::Function(function) => joined_array(function).or_else(|| schema_count(function)),
             _ => None,
         };
         if let Some(replaced) = replaced {
             *expression = replaced;
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Returns whether an expression is the name of a relation that is put together, not its number.
+fn gives_text(expression: &Expr) -> bool {
+    match expression {
+        Expr::Nested(inner) => gives_text(inner),
+        Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } => true,
+        Expr::Cast { data_type, .. } => *data_type == DataType::Text,
+        Expr::Function(function) => {
+            let name = names::parts(&function.name).pop().unwrap_or_default();
+            matches!(name.as_str(), "format" | "quote_ident" | "concat")
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether the right side of ANY or ALL is a column or a cast. No array of the catalog has a
+/// value, so that what is compared with one is unknown.
+fn is_catalog_array(right: &Expr) -> bool {
+    match right {
+        Expr::Nested(inner) => is_catalog_array(inner),
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Cast { .. } => true,
+        _ => false,
     }
 }
 
@@ -158,6 +204,17 @@ fn joined_array(function: &Function) -> Option<Expr> {
         }
         _ => None,
     }
+}
+
+/// Returns what `array_upper(current_schemas(…), 1)` gives, which a series of numbers is made of.
+fn schema_count(function: &Function) -> Option<Expr> {
+    let text = function.to_string().to_lowercase().replace("pg_catalog.", "");
+    let count = match text.as_str() {
+        "array_upper(current_schemas(false), 1)" => 1,
+        "array_upper(current_schemas(true), 1)" => 2,
+        _ => return None,
+    };
+    Some(Expr::value(Value::Number(count.to_string(), false)))
 }
 
 fn literal_text(expression: &Expr) -> Option<String> {
@@ -229,6 +286,21 @@ mod tests {
         check("SELECT a::regtype::text", "SELECT format_type(a, NULL)::TEXT");
         check("SELECT 'text'::regtype", "SELECT 25");
         check("SELECT a::oid", "SELECT CAST(a AS BIGINT)");
+        check(
+            "SELECT format('%I', a)::regclass::oid",
+            "SELECT CAST(to_regclass(format('%I', a)) AS BIGINT)",
+        );
+        check("SELECT 'x' = ANY (c.reloptions)", "SELECT CAST(NULL AS BOOLEAN)");
+        check("SELECT a = ANY (ARRAY[1, 2]::oid[])", "SELECT a = ANY(ARRAY[1, 2])");
+        check(
+            "SELECT word FROM pg_catalog.pg_get_keywords()",
+            "SELECT CAST(NULL AS VARCHAR) AS \"word\" WHERE false",
+        );
+        check("SELECT 'pg_catalog.array_in'::regproc", "SELECT 'array_in'");
+        check(
+            "SELECT * FROM generate_series(1, array_upper(current_schemas(false), 1)) AS s(r)",
+            "SELECT * FROM generate_series(1, 1) AS s (r)",
+        );
         check("SELECT a::pg_catalog.text", "SELECT CAST(a AS TEXT)");
         check(
             "SELECT (SELECT d.adbin FROM pg_attrdef d WHERE d.adrelid = a.x) FROM pg_attribute a",

@@ -82,7 +82,11 @@ pub(super) const ALL: &[CatalogTable] = &[
          rowsecurity:b",
     ),
     table("pg_catalog.pg_views", "schemaname viewname viewowner definition"),
-    table("pg_catalog.pg_settings", "name setting unit category short_desc context vartype source"),
+    table(
+        "pg_catalog.pg_settings",
+        "name setting unit category short_desc extra_desc context vartype source min_val max_val \
+         enumvals boot_val reset_val sourcefile sourceline:i pending_restart:b",
+    ),
     table(
         "information_schema.schemata",
         "catalog_name schema_name schema_owner default_character_set_name",
@@ -130,7 +134,7 @@ pub(super) const ALL: &[CatalogTable] = &[
     empty("pg_catalog.pg_sequence", "seqrelid:i seqtypid:i seqstart:i seqincrement:i seqmax:i"),
     empty(
         "pg_catalog.pg_proc",
-        "oid:i proname pronamespace:i proowner:i prolang:i prokind prorettype:i proretset:b \
+        "oid proname pronamespace:i proowner:i prolang:i prokind prorettype:i proretset:b \
          pronargs:i proargtypes proallargtypes proargmodes proargnames prosrc",
     ),
     empty("pg_catalog.pg_enum", "oid:i enumtypid:i enumsortorder:f enumlabel"),
@@ -149,6 +153,17 @@ pub(super) const ALL: &[CatalogTable] = &[
     empty("pg_catalog.pg_extension", "oid:i extname extowner:i extnamespace:i extversion"),
     empty("pg_catalog.pg_language", "oid:i lanname lanowner:i"),
     empty("pg_catalog.pg_event_trigger", "oid:i evtname evtevent evtowner:i evtenabled"),
+    empty("pg_catalog.pg_get_keywords", "word catcode barelabel:b catdesc baredesc"),
+    empty(
+        "pg_catalog.pg_conversion",
+        "oid:i conname connamespace:i conowner:i conforencoding:i contoencoding:i conproc:i \
+         condefault:b",
+    ),
+    empty("pg_catalog.pg_ts_parser", "oid:i prsname prsnamespace:i prsstart prstoken prsend"),
+    empty("pg_catalog.pg_ts_dict", "oid:i dictname dictnamespace:i dicttemplate:i dictinitoption"),
+    empty("pg_catalog.pg_ts_template", "oid:i tmplname tmplnamespace:i tmplinit tmpllexize"),
+    empty("pg_catalog.pg_ts_config", "oid:i cfgname cfgnamespace:i cfgowner:i cfgparser:i"),
+    empty("pg_catalog.pg_db_role_setting", "setdatabase:i setrole:i setconfig"),
     empty("pg_catalog.pg_operator", "oid:i oprname oprnamespace:i oprleft:i oprright:i"),
     empty("pg_catalog.pg_opclass", "oid:i opcname opcmethod:i opcnamespace:i opcintype:i"),
     empty("pg_catalog.pg_aggregate", "aggfnoid:i aggkind"),

@@ -118,11 +118,8 @@ def sqlalchemy_client(port, user, password):
     with engine.connect() as connection:
         count = connection.execute(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)).scalar()
         filtered = connection.execute(sqlalchemy.select(table).limit(1)).keys()
-        # get_schema_names escapes LIKE by a slash, which DataFusion does not plan.
-        listed = sqlalchemy.text("SELECT schema_name FROM information_schema.schemata")
-        schemas = list(connection.execute(listed).scalars())
     return {
-        "schemas": schemas,
+        "schemas": inspector.get_schema_names(),
         "tables": inspector.get_table_names(),
         "views": inspector.get_view_names(),
         "raw": inspector.get_table_names(schema="raw"),

@@ -231,6 +231,16 @@ mod tests {
             "SELECT c.oid, d.oid, c.* FROM pg_class c, pg_description d",
             "SELECT c.oid AS \"oid 0\", d.oid, c.* FROM pg_class c, pg_description d",
         );
+        check(
+            "SELECT a FROM growth WHERE a LIKE $1 || '%' ESCAPE '/'",
+            r"SELECT a FROM growth WHERE a LIKE replace(replace(replace(replace($1 || '%', '\', '\\'), '//', '@'), '/', '\'), '@', '/')"
+                .replace('@', "\u{1}")
+                .as_str(),
+        );
+        check(
+            r"SELECT a FROM growth WHERE a ILIKE 'b\_' ESCAPE '\'",
+            r"SELECT a FROM growth WHERE a ILIKE 'b\_'",
+        );
         check("SELECT month, * FROM growth", "SELECT month AS \"month 0\", * FROM growth");
         check("SELECT a FROM rapport.raw.api_calls", "SELECT a FROM raw.api_calls");
         check(

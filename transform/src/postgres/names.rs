@@ -9,12 +9,15 @@ use datafusion::sql::sqlparser::ast::{
     SelectItemQualifiedWildcardKind, SetExpr, Statement as Sql, Value, VisitorMut,
 };
 
+use super::parameter;
 use crate::catalog::show_statement::PUBLIC;
 
 /// The name of the database that clients see.
 pub(super) const DATABASE: &str = "rapport";
 /// What PostgreSQL calls a column that nothing names.
 const UNNAMED: &str = "?column?";
+/// What stands for an escaped sign for a moment; no text has it.
+const MARK: char = '\u{1}';
 /// The schema of the system catalog.
 pub(super) const PG_CATALOG: &str = "pg_catalog";
 
@@ -144,6 +147,11 @@ impl VisitorMut for PlainNames {
                     function.name.0.remove(0);
                 }
             }
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(Value::SingleQuotedString(sign)) = escape_char.take().map(|c| c.value) {
+                    **pattern = with_backslashes(pattern, &sign);
+                }
+            }
             Expr::Collate { expr, .. } => {
                 let inner = std::mem::replace(expr.as_mut(), Expr::value(Value::Null));
                 *expression = inner;
@@ -156,6 +164,23 @@ impl VisitorMut for PlainNames {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Returns a pattern of LIKE whose signs are escaped by a backslash, the only way that DataFusion knows,
+/// from one that escapes them by another sign.
+fn with_backslashes(pattern: &Expr, sign: &str) -> Expr {
+    let sign = sign.replace('\'', "''");
+    match sign.as_str() {
+        "\\" => pattern.clone(),
+        "" => parameter::with_value(r"replace($1, '\', '\\')", pattern),
+        // A sign that is escaped by itself stands for itself.
+        sign => parameter::with_value(
+            &format!(
+                r"replace(replace(replace(replace($1, '\', '\\'), '{sign}{sign}', '{MARK}'), '{sign}', '\'), '{MARK}', '{sign}')"
+            ),
+            pattern,
+        ),
     }
 }
 

@@ -47,11 +47,16 @@ impl Parameter {
 
 /// Returns a cast of an expression.
 fn cast(value: &Expr, data_type: &DataType) -> Expr {
-    let text = format!("arrow_cast($1, '{}')", data_type.to_string().replace('\'', "''"));
+    let name = data_type.to_string().replace('\'', "''");
+    with_value(&format!("arrow_cast($1, '{name}')"), value)
+}
+
+/// Returns an expression that is given as text, with another one in the place of `$1`. Whatever else is
+/// put into the text must stand in quotes, so that it always parses.
+pub(super) fn with_value(text: &str, value: &Expr) -> Expr {
     let parsed = Parser::new(&GenericDialect {})
-        .try_with_sql(&text)
+        .try_with_sql(text)
         .and_then(|mut parser| parser.parse_expr());
-    // The text of a type always parses, because it stands in quotes.
     let mut call = parsed.unwrap_or_else(|_| Expr::value(Value::Null));
     let _ = visit_expressions_mut(&mut call, |expression: &mut Expr| {
         if is_placeholder(expression).is_some() {

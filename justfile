@@ -8,7 +8,7 @@ demo *arguments:
 
 # Every test; those against a real broker want Java 17, Maven and kcat
 test *arguments:
-    cargo test --workspace {{arguments}}
+    cargo test --workspace --features postgres {{arguments}}
 
 # The demo's test at its full size: 2,000 partners, 5,000,000 events
 test-large:
@@ -17,7 +17,7 @@ test-large:
 # Formatting and clippy, as CI runs them
 lint:
     cargo fmt --all --check
-    cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --workspace --all-targets --features postgres -- -D warnings
 
 fmt:
     cargo fmt --all

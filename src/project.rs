@@ -198,13 +198,7 @@ impl Project {
         let wanted = |name: &str| names.iter().any(|n| n == name);
         match self.engine.refresh_only(&wanted, &mut |p| spinner.set_message(p.rollup)).await {
             Ok(_) => Ok(()),
-<<<<<<< HEAD
-            Err(error) if is_write_denied(&error) => {
-                self.switch_to_read_only(last_cause(&error)).await
-            }
-=======
             Err(error) if is_write_denied(&error) => self.switch_to_read_only(&error).await,
->>>>>>> parent of 640f309 (The cause of a refused write as text)
             Err(error) => Err(error.into()),
         }
     }

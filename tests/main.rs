@@ -68,6 +68,8 @@
 //! - `served_grain`: charts of the served pages by day, week and month
 //! - `served_in_browser`: the same pages in a browser
 //! - `openid_sign_in`: signing in to them at an OpenID provider
+//! - `bi_tools`: clients of PostgreSQL, with the feature `postgres`
+//! - `bi_tool_refusals`: what nobody may do there, and bytes that are no messages
 //! - `score_backtest`: history replayed, weights and a risk model fitted and adopted
 //! - `score_explained`: what the explanation of a score says, against SQL
 //! - `score_records`: overrides, judgements, notes and annotations
@@ -85,6 +87,10 @@ mod action_safety;
 mod action_topic;
 mod alerts;
 mod arrival_order;
+#[cfg(feature = "postgres")]
+mod bi_tool_refusals;
+#[cfg(feature = "postgres")]
+mod bi_tools;
 mod cli_contract;
 #[cfg(feature = "cluster")]
 mod cluster;

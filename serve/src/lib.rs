@@ -29,12 +29,16 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use access::database_access::DatabaseAccess;
 pub use access::embed::{Ancestors, EmbedSettings, new_embed};
 pub use access::openid::provider::{ProviderOffer, check_provider};
 pub use access::openid::settings::{LoginClaim, OpenIdSettings};
 pub use access::people::{AccessError, NewToken, People, Person, Proxy, new_token};
 pub use access::rate_limits::LimitSettings;
 pub use access::role::{Permission, Role};
+pub use access::scram::{
+    NewPassword, SCRAM_SHA_256, ScramError, ScramExchange, ScramVerifier, new_password,
+};
 pub use data_source::{
     DataSource, Decision, LakeState, PlanDecision, SourceError, SqlAnswer, Verdict,
 };

@@ -25,6 +25,7 @@ use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument;
 use tracing::field::Empty;
 
+use crate::access::database_access::DatabaseAccess;
 use crate::access::embed::{Embed, EmbedSettings};
 use crate::access::openid::provider::Provider;
 use crate::access::openid::settings::OpenIdSettings;
@@ -110,6 +111,8 @@ pub(crate) struct App {
     pub(crate) provider: Provider,
     /// What the values of an attempt to sign in at the provider are derived by.
     pub(crate) attempt_key: hmac::Key,
+    /// What verifiers of users who do not exist are made with.
+    pub(crate) database_key: hmac::Key,
     pub(crate) is_behind_tls: bool,
 }
 
@@ -134,6 +137,7 @@ impl App {
                 .build(),
             limits: RateLimits::new(options.limits, LimitClock::new(Instant::now)),
             attempt_key: signing_key::derive(secret, b"rapport serve openid"),
+            database_key: signing_key::derive(secret, b"rapport serve database"),
             provider: Provider::default(),
             embed: Embed::new(secret, &options.embed),
             is_behind_tls: options.is_behind_tls,
@@ -269,6 +273,11 @@ impl Server {
     pub fn replace_access(&self) -> impl Fn(Access) + Send + 'static {
         let app = Arc::clone(&self.app);
         move |access| *app.access.write().unwrap_or_else(PoisonError::into_inner) = access
+    }
+
+    /// Returns who may ask in SQL from a BI tool.
+    pub fn database_access(&self) -> DatabaseAccess {
+        DatabaseAccess::new(Arc::clone(&self.app))
     }
 
     /// Answers until `stop` is ready, and then finishes what it has begun, for a few seconds at

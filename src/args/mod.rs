@@ -117,6 +117,10 @@ pub(crate) enum Command {
     },
     /// Serve the pages: with filters, forms to decide by, and the same data as JSON
     Serve(ServeArgs),
+    /// Answer one connection of a BI tool; `serve` starts it
+    #[cfg(feature = "postgres")]
+    #[command(hide = true)]
+    PostgresConnection(PostgresConnectionArgs),
     /// Send the reports that are due by mail and chat
     #[command(
         after_help = "Sends each of [[deliveries]] in rapport.toml once in its period, whatever is restarted or run twice.\nMeant for a scheduler, every hour. Ends with 3 when one is held back, failed or may not have arrived.\n\nExamples:\n  rapport deliver --dry-run\n  rapport deliver --by cron\n  rapport deliver --again weekly\n  rapport deliver log --only weekly"
@@ -239,16 +243,24 @@ pub(crate) struct ServeArgs {
     /// A proxy in front ends TLS, so that browsers reach the pages by HTTPS
     #[arg(long)]
     pub(crate) behind_tls: bool,
+    /// Address and port for BI tools, by the protocol of PostgreSQL [default: listen of
+    /// [serve.postgres] in rapport.toml]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) postgres: Option<String>,
     /// Make a token for somebody of this role, print their entry for access.toml, and end
     #[arg(long, value_name = "ROLE", value_enum, requires = "name")]
     pub(crate) new_token: Option<GivenRole>,
-    /// Who gets the token; decisions are recorded under this name
+    /// Make a password for this user of BI tools, print an entry for access.toml, and end
+    #[arg(long, value_name = "USER", requires = "name",
+        conflicts_with_all = ["new_token", "new_embed"])]
+    pub(crate) new_database_user: Option<String>,
+    /// Who gets the token or the password; decisions are recorded under this name
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// For the role partner: the partner's id
     #[arg(long, value_name = "ID", required_if_eq("new_token", "partner"))]
     pub(crate) partner: Option<String>,
-    /// The last day on which the token is valid
+    /// The last day on which the token or the password is valid
     #[arg(long, value_name = "DATE")]
     pub(crate) until: Option<domain::Day>,
     /// Print a URL that shows this partner's usage page to whoever has it, for the partner's own
@@ -259,6 +271,18 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 30, requires = "new_embed",
         value_parser = clap::value_parser!(u32).range(1..=366))]
     pub(crate) days: u32,
+}
+
+/// What the process of one connection is told.
+#[cfg(feature = "postgres")]
+#[derive(Debug, Args)]
+pub(crate) struct PostgresConnectionArgs {
+    /// Who has signed in
+    #[arg(long)]
+    pub(crate) user: String,
+    /// How long a statement may take
+    #[arg(long)]
+    pub(crate) milliseconds: u64,
 }
 
 /// The roles that people can have.

@@ -83,7 +83,9 @@ fn serve_pages(dir: &Path, runtime: &tokio::runtime::Runtime) -> anyhow::Result<
     let options = ServeArgs {
         listen: None,
         behind_tls: false,
+        postgres: None,
         new_token: None,
+        new_database_user: None,
         name: None,
         partner: None,
         until: None,

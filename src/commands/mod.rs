@@ -5,6 +5,7 @@
 //! - Metrics: `metrics`, `diff`, `docs`, `sql`
 //! - The machine and editors: `setup`, `schema`
 //! - Decisions: `score`, `plan`, `actions`, `alerts`, `report`, `serve`, `deliver`, `run`
+//! - BI tools: `postgres_connection`, which `serve` starts
 
 mod actions;
 mod alerts;
@@ -26,6 +27,8 @@ mod init;
 mod lake;
 mod metrics;
 mod plan;
+#[cfg(feature = "postgres")]
+mod postgres_connection;
 mod report;
 mod retain;
 mod run;
@@ -76,6 +79,11 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         Command::Run(options) => run::run(&config, &options, runtime, quiet),
         Command::Serve(options) => {
             runtime.block_on(serve::run(&config()?, arguments.config.as_deref(), &options))
+        }
+        #[cfg(feature = "postgres")]
+        Command::PostgresConnection(options) => {
+            let project = open(config()?)?;
+            runtime.block_on(postgres_connection::run(&project, &options))
         }
         Command::Ingest(IngestCommand::Run(options)) => {
             ingest::run(&config()?, &options, runtime, quiet)

@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::{Position, closest_name, has_credentials, printable};
 use toml::de::{DeTable, DeValue};
 
-use super::file::RapportToml;
+use super::file::{PostgresSection, RapportToml};
 use super::mappings::is_file_name;
 use crate::errors::usage_error;
 
@@ -38,12 +38,19 @@ pub(super) fn check(values: &RapportToml, path: &Path, text: &str) -> anyhow::Re
         (vec!["actions", "policy"], file(&values.actions.policy.path)),
         (vec!["actions", "mapping"], file(&values.actions.mapping.path)),
         (vec!["serve", "public_url"], public_url(&values.serve.public_url)),
+        (vec!["serve", "postgres", "key"], key_pair(&values.serve.postgres)),
     ]);
     let found = problems.into_iter().find_map(|(key, problem)| Some((key, problem?)));
     let Some((key, problem)) = found else { return Ok(()) };
     let at = position_of(text, &key);
     let (table, name) = (key[..key.len() - 1].join("."), key[key.len() - 1]);
     Err(usage_error(format!("{}:{at}: [{table}] {name} {problem}", path.display())))
+}
+
+/// A certificate without a key, or the other way round, encrypts nothing.
+fn key_pair(postgres: &PostgresSection) -> Option<String> {
+    (postgres.certificate.is_empty() != postgres.key.is_empty())
+        .then(|| "and certificate need each other: name both PEM files, or neither".to_owned())
 }
 
 /// Checks brokers that an option of the command line names.

@@ -1,7 +1,7 @@
 //! The contents of `rapport.toml`: the project's file laid over the commented defaults.
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use actions::deliver::ChannelDefinition;
@@ -66,6 +66,18 @@ pub(super) struct ServeSection {
     pub(super) embed_version: u32,
     pub(super) sign_ins_per_minute: NonZeroU32,
     pub(super) sql_per_minute: NonZeroU32,
+    pub(super) postgres: PostgresSection,
+}
+
+/// Where BI tools connect.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PostgresSection {
+    pub(super) listen: String,
+    pub(super) certificate: String,
+    pub(super) key: String,
+    pub(super) connections: NonZeroU16,
+    pub(super) statement_seconds: NonZeroU16,
 }
 
 #[derive(Clone, Deserialize)]

@@ -334,6 +334,20 @@ impl Config {
                 sign_ins_per_minute: section.sign_ins_per_minute,
                 sql_per_minute: section.sql_per_minute,
             },
+            postgres: self.postgres(),
+        }
+    }
+
+    /// Returns where BI tools connect.
+    fn postgres(&self) -> PostgresSettings {
+        let section = &self.values.serve.postgres;
+        let resolve = |path: &str| resolve_path(&self.folder, Path::new(path));
+        let is_named = !section.certificate.is_empty();
+        PostgresSettings {
+            listen: (!section.listen.is_empty()).then(|| section.listen.clone()),
+            certificate: is_named.then(|| (resolve(&section.certificate), resolve(&section.key))),
+            connections: section.connections.get().into(),
+            timeout: Duration::from_secs(section.statement_seconds.get().into()),
         }
     }
 
@@ -383,6 +397,20 @@ pub(crate) struct ServeSettings {
     pub(crate) embed_ancestors: Vec<String>,
     pub(crate) embed_version: u32,
     pub(crate) limits: LimitSettings,
+    pub(crate) postgres: PostgresSettings,
+}
+
+/// Where BI tools connect.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "the feature postgres reads it"))]
+pub(crate) struct PostgresSettings {
+    pub(crate) listen: Option<String>,
+    /// The files of the certificate with its chain, and of its key.
+    pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+    /// How many connections are open at once.
+    pub(crate) connections: usize,
+    /// How long a statement may take.
+    pub(crate) timeout: Duration,
 }
 
 /// Joins a path to a folder and takes `.` and `..` out of it.

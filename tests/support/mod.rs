@@ -15,10 +15,13 @@
 //! - `mail_server`: a real mail server
 //! - `chat_server`: a server that takes messages as a chat does
 //! - `page_server`: a running `rapport serve`
+//! - `bi_tool_server`: a running `rapport serve --postgres`, and clients of PostgreSQL
 //! - `openid_provider`: a real OpenID provider, and a browser that signs in there
 //! - `lossy_proxy`: a proxy that loses some of a server's answers
 
 pub(crate) mod action_project;
+#[cfg(feature = "postgres")]
+pub(crate) mod bi_tool_server;
 pub(crate) mod chat_server;
 pub(crate) mod fake_clock;
 pub(crate) mod files;

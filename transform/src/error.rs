@@ -54,6 +54,14 @@ pub enum TransformError {
     /// The columns of a result are not those of the header.
     #[error("{file}: the query gives other columns than its header says\n{difference}")]
     Columns { file: String, difference: String },
+    #[cfg(feature = "postgres")]
+    #[error(
+        "a query reads the system catalog or the lake, and this one reads both; ask for one after the other"
+    )]
+    MixedCatalog,
+    #[cfg(feature = "postgres")]
+    #[error("there is no parameter ${number}: their numbers go from 1 to 65535")]
+    UnknownParameter { number: usize },
     #[error(transparent)]
     Lake(#[from] lake::LakeError),
     #[error(

@@ -9,6 +9,7 @@
 //! - `analysis`: grain, day range, lineage and lints of queries, from their plans
 //! - `data_checks`: checks of the rows of queries
 //! - `functions`: the SQL functions that DataFusion lacks
+//! - `postgres`: what clients of the PostgreSQL protocol ask, with the feature of that name
 //! - `testing`: the runner of test cases, their recording, and the comparison of results
 //! - `error`: the errors of this crate
 
@@ -18,6 +19,8 @@ mod data_checks;
 mod engine;
 mod error;
 mod functions;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod rollups;
 mod testing;
 #[cfg(test)]

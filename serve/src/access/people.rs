@@ -11,7 +11,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::access::openid::settings::OpenIdSettings;
-use crate::access::role::Role;
+use crate::access::role::{Permission, Role};
+use crate::access::scram::ScramVerifier;
 
 /// What every token begins with, so that a scanner of secrets knows one.
 const TOKEN_PREFIX: &str = "rapport_";
@@ -55,6 +56,10 @@ pub struct Person {
     pub until: Option<NaiveDate>,
     /// What the proxy or the OpenID provider calls the person: a user name or a mail address.
     pub login: Option<String>,
+    /// The user by which a BI tool signs in.
+    pub database_user: Option<String>,
+    /// What proves the password of that user.
+    pub database_verifier: Option<ScramVerifier>,
 }
 
 /// A proxy in front of the server that has asked people who they are.
@@ -113,6 +118,8 @@ impl Person {
             token_sha256: None,
             until: None,
             login: None,
+            database_user: None,
+            database_verifier: None,
         }
     }
 
@@ -145,7 +152,14 @@ impl People {
             if (person.role == Role::Partner) != person.partner.is_some() {
                 return wrong("the role partner, and no other, has the id of a partner");
             }
-            if person.token_sha256.is_none() && person.login.is_none() {
+            if person.database_user.is_some() != person.database_verifier.is_some() {
+                return wrong("database_user and database_verifier need each other");
+            }
+            if person.database_user.is_some() && !person.role.may(Permission::Sql) {
+                return wrong("a database_user asks in SQL, which the role engineer alone may do");
+            }
+            let has_token = person.token_sha256.is_some() || person.database_user.is_some();
+            if !has_token && person.login.is_none() {
                 return wrong("token_sha256 or login is missing, so nobody can be this person");
             }
             let is_digest = |d: &String| d.len() == 64 && d.bytes().all(|b| b.is_ascii_hexdigit());
@@ -172,6 +186,9 @@ impl People {
         }
         if let Some(login) = twice(|p| p.login.as_deref()) {
             return Err(AccessError(format!("two people have the login {login}")));
+        }
+        if let Some(user) = twice(|p| p.database_user.as_deref()) {
+            return Err(AccessError(format!("two people have the database_user {user}")));
         }
         Ok(people)
     }
@@ -211,6 +228,17 @@ impl People {
         self.people.iter().find(of_token).filter(|person| person.is_valid_on(today))
     }
 
+    /// Returns who signs in from a BI tool as this user.
+    pub(crate) fn of_database_user(&self, user: &str, today: NaiveDate) -> Option<&Person> {
+        let found = self.people.iter().find(|p| p.database_user.as_deref() == Some(user));
+        found.filter(|person| person.is_valid_on(today))
+    }
+
+    /// Returns whether somebody may ask in SQL from a BI tool.
+    pub fn has_database_users(&self) -> bool {
+        self.people.iter().any(|person| person.database_user.is_some())
+    }
+
     /// Returns who an OpenID provider says somebody is, while people sign in there.
     pub(crate) fn of_openid(&self, login: &str, today: NaiveDate) -> Option<&Person> {
         self.openid.as_ref()?;
@@ -238,6 +266,7 @@ impl People {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::scram::new_password;
 
     fn people(text: &str) -> Result<People, String> {
         People::parse(text).map_err(|e| e.to_string())
@@ -284,6 +313,14 @@ mod tests {
         check(&person("role = \"engineer\"\ntoken_sha256 = \"abc\""), "64 hexadecimal");
         let twice = person("role = \"engineer\"\nlogin = \"a\"").repeat(2);
         check(&twice, "two people have the login a");
+        let verifier = new_password().verifier;
+        let of = |role: &str, user: &str| {
+            person(&format!("role = \"{role}\"\n{user}database_verifier = \"{verifier}\""))
+        };
+        check(&of("engineer", ""), "need each other");
+        check(&of("leadership", "database_user = \"a\"\n"), "engineer alone");
+        check(&of("engineer", "database_user = \"a\"\n").repeat(2), "two people have the database");
+        check(&person("role = \"engineer\"\ndatabase_verifier = \"md5\""), "new-database-user");
         check("[proxy]\nfrom = [\"10.0.0.7\"]", "says nothing");
         check("colour = 1", "unknown field");
     }

@@ -4,9 +4,12 @@
 //! - `decisions`: what people decide on the pages
 //! - `saved_views`: the views of the list of partners that readers have saved
 //! - `sql_process`: queries of people, each in a process of its own
+//! - `postgres`: the connections of BI tools, with the feature of that name
 
 mod decisions;
 mod lake_source;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod saved_views;
 mod sql_process;
 
@@ -19,8 +22,9 @@ use anyhow::Context;
 use chrono::{TimeDelta, Utc};
 use serve::{
     Access, Ancestors, EmbedSettings, People, ServeError, ServeOptions, Server, new_embed,
-    new_token,
+    new_password, new_token,
 };
+use tokio::task::JoinHandle;
 
 use crate::args::{GivenRole, ServeArgs};
 use crate::commands::score_records::{author, check_partner};
@@ -46,6 +50,9 @@ pub(crate) async fn run(
     let settings = config.serve();
     if let Some(role) = options.new_token {
         return print_token(options, role);
+    }
+    if let Some(user) = &options.new_database_user {
+        return print_database_user(options, user);
     }
     if let Some(partner) = &options.new_embed {
         // A partner that the lake does not know has no usage to show.
@@ -75,6 +82,7 @@ pub(crate) async fn run(
         ServeError::Unsafe(_) => usage_error(error.to_string()),
         _ => error.into(),
     })?;
+    let bi_tools = serve_bi_tools(&settings, config_file, options, &serve_options, &server).await?;
     let address = server.address().unwrap_or(serve_options.address);
     print_line(&format!("Serving at http://{address}/"))?;
     if let Some(why) = server.missing_report() {
@@ -90,7 +98,52 @@ pub(crate) async fn run(
     let reread = tokio::spawn(reread_access(settings, server.replace_access()));
     let served = server.run(shutdown::wait_for_signal()).await;
     reread.abort();
+    if let Some(bi_tools) = bi_tools {
+        bi_tools.abort();
+    }
     Ok(served?)
+}
+
+/// Listens for BI tools, where the command line or the settings say so.
+#[cfg(feature = "postgres")]
+async fn serve_bi_tools(
+    settings: &ServeSettings,
+    config_file: Option<&Path>,
+    options: &ServeArgs,
+    serve_options: &ServeOptions,
+    server: &Server,
+) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let listen = options.postgres.as_deref().or(settings.postgres.listen.as_deref());
+    let Some(listen) = listen else { return Ok(None) };
+    let postgres_options = postgres::PostgresOptions {
+        address: parse_listen_address("--postgres", listen)?,
+        settings: settings.postgres.clone(),
+        is_behind_tls: serve_options.is_behind_tls,
+        config_file: config_file.map(Path::to_owned),
+    };
+    let access = &serve_options.access;
+    let listening =
+        postgres::PostgresServer::start(postgres_options, access, server.database_access()).await?;
+    print_line(&format!("BI tools connect to postgresql://{}/rapport", listening.address()?))?;
+    Ok(Some(tokio::spawn(listening.run())))
+}
+
+/// Refuses to listen for BI tools: the code for them was left out of this program.
+#[cfg(not(feature = "postgres"))]
+async fn serve_bi_tools(
+    settings: &ServeSettings,
+    _config_file: Option<&Path>,
+    options: &ServeArgs,
+    _serve_options: &ServeOptions,
+    _server: &Server,
+) -> anyhow::Result<Option<JoinHandle<()>>> {
+    if options.postgres.is_none() && settings.postgres.listen.is_none() {
+        return Ok(None);
+    }
+    Err(usage_error(
+        "this program was built without BI tools: build it with `cargo build --release --features \
+         postgres`, or leave out --postgres and [serve.postgres] listen",
+    ))
 }
 
 /// Reads who may sign in again and again, so that a token can be taken away without a restart.
@@ -162,6 +215,27 @@ fn print_token(options: &ServeArgs, role: GivenRole) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes a password for BI tools and prints its entry for the file of access, and on stderr the
+/// password.
+fn print_database_user(options: &ServeArgs, user: &str) -> anyhow::Result<()> {
+    let made = new_password();
+    let name = options.name.as_deref().context("--new-database-user needs --name")?;
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    print_line("[[people]]")?;
+    print_line(&format!("name = {}", quoted(name)))?;
+    print_line("role = \"engineer\"")?;
+    if let Some(until) = options.until {
+        print_line(&format!("until = {}", quoted(&until.to_string())))?;
+    }
+    print_line(&format!("database_user = {}", quoted(user)))?;
+    print_line(&format!("database_verifier = {}", quoted(&made.verifier.to_string())))?;
+    print_note(&format!(
+        "The password of {user}, which is shown only now: {}\nAdd the lines to access.toml",
+        made.password
+    ));
+    Ok(())
+}
+
 /// Prints a URL of the usage page of a partner.
 fn print_embed(
     config: &Config,
@@ -194,12 +268,17 @@ fn print_embed(
 
 /// Parses the address to listen at. A port alone, or `:port`, is on 127.0.0.1.
 fn parse_address(text: &str) -> anyhow::Result<SocketAddr> {
+    parse_listen_address("--listen", text)
+}
+
+/// Parses the address that an option names.
+fn parse_listen_address(option: &str, text: &str) -> anyhow::Result<SocketAddr> {
     if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
     }
     text.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(|| {
         usage_error(format!(
-            "--listen \"{text}\": give an address and a port, 127.0.0.1:8080, or a port"
+            "{option} \"{text}\": give an address and a port, 127.0.0.1:8080, or a port"
         ))
     })
 }

@@ -33,17 +33,28 @@ impl Statement {
                 Err(TransformError::ReadOnly("several statements".to_owned()))
             }
             None => Err(TransformError::ReadOnly("no statement at all".to_owned())),
-            Some(statement) => {
-                if let DFStatement::Statement(sql) = &statement
-                    && let Some(shown) = rewrite_show(sql)
-                {
-                    let select = Self::parse(&shown.sql, location)?;
-                    return Ok(Self { shown: Some(shown), ..select });
-                }
-                check_read_only(&statement)?;
-                Ok(Self { parsed: statement, shown: None })
-            }
+            Some(statement) => Self::checked(statement, location),
         }
+    }
+
+    /// Makes a statement of one that was parsed elsewhere.
+    ///
+    /// # Errors
+    /// A statement that writes.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of_sql(sql: Sql, location: &str) -> Result<Self> {
+        Self::checked(DFStatement::Statement(Box::new(sql)), location)
+    }
+
+    fn checked(statement: DFStatement, location: &str) -> Result<Self> {
+        if let DFStatement::Statement(sql) = &statement
+            && let Some(shown) = rewrite_show(sql)
+        {
+            let select = Self::parse(&shown.sql, location)?;
+            return Ok(Self { shown: Some(shown), ..select });
+        }
+        check_read_only(&statement)?;
+        Ok(Self { parsed: statement, shown: None })
     }
 
     /// Returns the table that a DESCRIBE or SHOW COLUMNS names.

@@ -9,11 +9,11 @@
 //! - `information_schema`: the same lists as SQL tables
 
 pub(crate) mod query;
+pub(crate) mod register_tables;
 pub(crate) mod relations;
 
 mod exchange_rates;
 mod information_schema;
-mod register_tables;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

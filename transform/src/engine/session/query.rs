@@ -42,6 +42,15 @@ pub struct QueryStream {
 }
 
 impl QueryStream {
+    #[cfg(feature = "postgres")]
+    pub(crate) fn new(
+        schema: SchemaRef,
+        location: &str,
+        batches: SendableRecordBatchStream,
+    ) -> Self {
+        Self { schema, explains: false, location: location.to_owned(), batches }
+    }
+
     /// Returns the next rows, or `None` at the end.
     ///
     /// # Errors
@@ -150,7 +159,11 @@ impl Session {
         Ok(QueryResult { schema: rows.schema, batches })
     }
 
-    async fn stream_statement(&self, statement: Statement, location: &str) -> Result<QueryStream> {
+    pub(crate) async fn stream_statement(
+        &self,
+        statement: Statement,
+        location: &str,
+    ) -> Result<QueryStream> {
         let explains = statement.explains();
         self.register_needed(&statement, location).await?;
         let fail = || TransformError::sql(location);

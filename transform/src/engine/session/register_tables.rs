@@ -20,6 +20,11 @@ use domain::closest_name;
 /// The largest view whose rows are kept in memory; a larger one is computed at each read.
 const MAX_KEPT_VIEW_BYTES: usize = 256 << 20;
 
+/// Returns the options under which only plans that read are run.
+pub(crate) fn read_only_plans() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
 impl Session {
     /// Returns a view as a frame that is not computed yet.
     pub(crate) async fn view(&self, name: &str) -> Result<DataFrame> {
@@ -36,21 +41,17 @@ impl Session {
     }
 
     /// Plans a statement whose tables are registered.
-    pub(super) async fn plan(&self, statement: Statement, location: &str) -> Result<DataFrame> {
+    pub(crate) async fn plan(&self, statement: Statement, location: &str) -> Result<DataFrame> {
         let fail = || TransformError::sql(location);
         let bound = statement.bind(self.as_of);
         let plan = self.ctx.state().statement_to_plan(bound).await.map_err(fail())?;
-        let read_only = SQLOptions::new()
-            .with_allow_ddl(false)
-            .with_allow_dml(false)
-            .with_allow_statements(false);
-        read_only.verify_plan(&plan).map_err(fail())?;
+        read_only_plans().verify_plan(&plan).map_err(fail())?;
         self.ctx.execute_logical_plan(plan).await.map_err(fail())
     }
 
     /// Registers the queries that a statement reads. Where `money_day` is one of them, every
     /// exchange rate must be known.
-    pub(super) async fn register_needed(
+    pub(crate) async fn register_needed(
         &self,
         statement: &Statement,
         location: &str,

@@ -77,7 +77,7 @@ async fn two_failures_stop_the_plan() {
     let again = lines(&store, &plan).await;
     let expected = [
         "t1 delivered: 600 → 900",
-        "t2 done before: ended: 404: no such consumer",
+        "t2 ended before: 404: no such consumer",
         "t3 delivered: 600 → 900",
         "t4 delivered: 600 → 900",
     ];
@@ -170,8 +170,7 @@ async fn a_quota_change_lapses_after_a_day_and_a_new_plan_brings_it_again() {
     let expected = "t1 stopped: waited for more than a day; a new plan may propose it again";
     assert_eq!(lines(&store, &first).await, [expected]);
     assert_eq!(log_of(&store, "t1"), [Attempted, Failed, Lapsed]);
-    let expected =
-        "t1 done before: ended: waited for more than a day; a new plan may propose it again";
+    let expected = "t1 ended before: waited for more than a day; a new plan may propose it again";
     assert_eq!(lines(&store, &first).await, [expected]);
     let second = plan(&store);
     assert_eq!(lines(&store, &second).await, ["t1 delivered: 600 → 900"]);
@@ -257,7 +256,8 @@ async fn a_policy_that_changes_between_two_waves() {
     let (store, plan) = planned(&["t1", "t2"]);
     let change = |world: &mut super::test_store::World| world.policy.version = "2".to_owned();
     let changed = once(&store, Moment::Wait, 1, change);
-    assert_eq!(lines(&changed, &plan).await, ["t1 delivered: 600 → 900"]);
+    let expected = ["t1 delivered: 600 → 900", "halted: the policy \"2\" is in force"];
+    assert_eq!(lines(&changed, &plan).await, expected);
     assert_eq!(store.world().met.len(), 1);
 }
 

@@ -103,16 +103,19 @@ fn rewrite(
     relied: Relied,
     threads: usize,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    // All rows with the same keys are in the only partition that there is.
+    let is_partitioning_needed =
+        relied.partitioning && plan.output_partitioning().partition_count() > 1;
     if let Some(sort) = plan.downcast_ref::<PartialSortExec>()
         && sort.fetch().is_none()
-        && !relied.partitioning
+        && !is_partitioning_needed
         && let Some(aggregate) = DayAggregate::of(sort.input(), threads)
     {
         return aggregate.plan(Some(sort.expr().clone()));
     }
     if let Some(aggregate) = DayAggregate::of(&plan, threads) {
         let order = plan.output_ordering().cloned().filter(|_| relied.order);
-        if !relied.partitioning {
+        if !is_partitioning_needed {
             return aggregate.plan(order);
         }
         if order.is_none() {

@@ -7,9 +7,17 @@ use clap::{CommandFactory, Parser};
 use super::Arguments;
 
 /// Returns the calls of the program in a line of a shell, each as words. What follows a pipe, a
-/// redirection or `&&` is no part of a call.
+/// redirection or `&&` is no part of a call, nor is what stands apart on the right; the output of a
+/// command is a file.
 fn calls(line: &str) -> Vec<Vec<String>> {
-    let words = shlex::split(line).unwrap_or_default();
+    let call = line.split_once("  ").map_or(line, |(call, _)| call);
+    let call = match (call.find("<("), call.rfind(')')) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}FILE{}", &call[..start], &call[end + 1..])
+        }
+        _ => call.to_owned(),
+    };
+    let words = shlex::split(&call).unwrap_or_default();
     let ends =
         |word: &String| matches!(word.as_str(), "|" | "&&" | "||" | ";" | "&" | ">" | ">>" | "<");
     let commands = words.split(ends).filter(|words| {
@@ -22,7 +30,20 @@ fn calls(line: &str) -> Vec<Vec<String>> {
 
 /// Returns the lines of a text, those that end with a backslash joined with the next one.
 fn joined_lines(text: &str) -> Vec<String> {
-    text.replace("\\\n", " ").lines().map(|line| line.trim().to_owned()).collect()
+    let mut lines = vec![String::new()];
+    for line in text.lines().map(str::trim) {
+        let (line, goes_on) = match line.strip_suffix('\\') {
+            Some(line) => (line.trim_end(), true),
+            None => (line, false),
+        };
+        let last = lines.last_mut().expect("a line");
+        last.push_str(line);
+        match goes_on {
+            true => last.push(' '),
+            false => lines.push(String::new()),
+        }
+    }
+    lines
 }
 
 /// Adds the examples of a command and of all commands below it.

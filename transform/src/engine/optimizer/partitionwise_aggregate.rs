@@ -319,7 +319,10 @@ mod tests {
             "SELECT partner_id, count(*) AS n FROM CALLS WHERE event_date > '2026-01-01' AND partner_id = 'partner-3' GROUP BY 1",
             false,
         ),
-        ("SELECT event_date, product, count(*) AS n FROM CALLS GROUP BY ROLLUP (1, 2)", false),
+        (
+            "SELECT event_date, product, count(*) AS n FROM CALLS GROUP BY ROLLUP (event_date, product)",
+            false,
+        ),
         ("SELECT count(*) AS n, max(event_date) AS d FROM CALLS", false),
     ];
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::alerts::{AlertRule, RawAlert, alert_rule};
-use crate::digest::text_digest;
+use crate::digest::sha256;
 
 /// The policy shipped with the binary, with a comment for every key.
 pub const DEFAULT_POLICY: &str = include_str!("../default_policy.toml");
@@ -17,7 +17,8 @@ pub const DEFAULT_POLICY: &str = include_str!("../default_policy.toml");
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     pub version: String,
-    /// The SHA-256 of the file's text, by which an edit under the same version is told.
+    /// The SHA-256 of what the file says, without the names of rules, their order of keys and comments:
+    /// by it an edit under the same version is told.
     pub digest: String,
     /// In the order they are tried.
     pub rules: Vec<Rule>,
@@ -217,9 +218,23 @@ impl Policy {
             }
             plans.insert(plan, quota);
         }
-        let digest = text_digest(text);
+        let digest = content_digest(text);
         Ok(Self { version, digest, rules, alerts, guardrails, plans })
     }
+}
+
+/// Returns the digest of a policy that was read. Rules and alerts may be renamed under one version.
+fn content_digest(text: &str) -> String {
+    let mut content: toml::Table = toml::from_str(text).unwrap_or_default();
+    for list in ["rules", "alerts"] {
+        let entries = content.get_mut(list).and_then(toml::Value::as_array_mut);
+        for entry in entries.into_iter().flatten() {
+            if let Some(entry) = entry.as_table_mut() {
+                entry.remove("name");
+            }
+        }
+    }
+    sha256(&content).unwrap_or_default()
 }
 
 fn rule(raw: RawRule, at: Position) -> Result<Rule, PolicyError> {

@@ -16,6 +16,20 @@ fn the_default_parses() {
 }
 
 #[test]
+fn the_digest_is_that_of_what_a_policy_says() {
+    let digest = |text: &str| Policy::parse(text).expect("a policy").digest;
+    let whole = digest(DEFAULT_POLICY);
+    assert_eq!(whole.len(), 64);
+    let name = "name = \"Throttled 1 % or more of calls";
+    assert!(DEFAULT_POLICY.contains(name));
+    let renamed = DEFAULT_POLICY.replacen(name, "name = \"It hits its quota", 1);
+    assert_eq!(digest(&renamed), whole);
+    assert_eq!(digest(&format!("# Another comment.\n{DEFAULT_POLICY}")), whole);
+    let bolder = DEFAULT_POLICY.replacen("max_raise = 0.5", "max_raise = 0.4", 1);
+    assert_ne!(digest(&bolder), whole);
+}
+
+#[test]
 fn an_error_names_line_and_rule() {
     #[track_caller]
     fn check(from: &str, to: &str, parts: &[&str]) {

@@ -1,5 +1,5 @@
 /*---
-description = "Partners whose usage of the 28 days before as_of has a day that is probably missing: nobody called on it, or a partner that had called on each of the seven days before did not"
+description = "Partners whose usage of the 28 days before as_of has a day that is probably missing: nobody called on it, or a partner did not that had called on each of the seven days before, or on this weekday in each of the four weeks before"
 owner = "partner-analytics"
 grain = ["partner_id"]
 tags = ["internal"]
@@ -17,7 +17,7 @@ calls AS (
   SELECT event_date, partner_id
   FROM usage_day
   WHERE environment = 'production'
-    AND event_date >= CAST($as_of - INTERVAL '35 days' AS DATE)
+    AND event_date >= CAST($as_of - INTERVAL '56 days' AS DATE)
     AND event_date < CAST($as_of AS DATE)
   GROUP BY event_date, partner_id
 ),
@@ -54,8 +54,22 @@ own_gaps AS (
   GROUP BY d.partner_id, d.event_date
   HAVING count(*) = 7 AND max(c.event_date) < d.event_date
 ),
+-- Who rests on weekends calls on no seven days in a row.
+weekday_gaps AS (
+  SELECT d.partner_id, d.event_date
+  FROM candidates AS d
+  JOIN calls AS c
+    ON c.partner_id = d.partner_id
+    AND c.event_date >= d.event_date - 28
+    AND c.event_date <= d.event_date
+    AND (d.event_date - c.event_date) % 7 = 0
+  GROUP BY d.partner_id, d.event_date
+  HAVING count(*) = 4 AND max(c.event_date) < d.event_date
+),
 gaps AS (
   SELECT partner_id, event_date, false AS is_platform FROM own_gaps
+  UNION ALL
+  SELECT partner_id, event_date, false AS is_platform FROM weekday_gaps
   UNION ALL
   SELECT c.partner_id, s.event_date, true AS is_platform
   FROM callers AS c

@@ -136,7 +136,7 @@ fn what_a_fit_proposes_is_in_force_once_it_is_adopted() {
     let printed = project.run_ok(&fit);
     assert!(printed.contains("AUC of health on"), "{printed}");
     let proposed = std::fs::read_to_string(project.path("proposed.toml")).expect("a policy");
-    assert!(proposed.contains("version = \"3\""), "{proposed}");
+    assert!(proposed.contains("version = \"4\""), "{proposed}");
     assert!(!project.path("scoring.toml").exists(), "nothing is adopted yet");
 
     let adopt = ["score", "adopt", "proposed.toml", "--by", "Ada"];
@@ -148,7 +148,7 @@ fn what_a_fit_proposes_is_in_force_once_it_is_adopted() {
 
     let model = [&adopt[..], &["--risk", "proposed.risk.json", "--from", "2025-10-01"]].concat();
     let adopted = project.run_ok(&model);
-    assert!(adopted.contains("policy 3, before 2, adopted by Ada"), "{adopted}");
+    assert!(adopted.contains("policy 4, before 3, adopted by Ada"), "{adopted}");
     assert!(adopted.contains("The forecast gate"), "{adopted}");
     let policy = std::fs::read_to_string(project.path("scoring.toml")).expect("a policy");
     assert_eq!(policy, proposed);
@@ -157,7 +157,7 @@ fn what_a_fit_proposes_is_in_force_once_it_is_adopted() {
 
     project.write("same.toml", proposed.replacen("errors = ", "errors = 1", 1));
     let same = ["score", "adopt", "same.toml", "--by", "Ada"];
-    project.run(&same).expect_error(2, &["has its version \"3\"", "raise it"]);
+    project.run(&same).expect_error(2, &["has its version \"4\"", "raise it"]);
 }
 
 #[test]

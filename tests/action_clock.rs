@@ -152,7 +152,10 @@ fn what_waited_a_day_for_its_receiver_is_not_sent() {
     let late = dated.project.run_ok(&["actions", "deliver", "--by", "cron"]);
     assert!(late.contains("waited for more than a day; a new plan may propose it again"), "{late}");
     let again = apply(&dated.project, "plan.json").expect_success().stdout_text();
-    assert!(again.contains("waited for more than a day; a new plan may propose it again"), "{again}");
+    assert!(
+        again.contains("waited for more than a day; a new plan may propose it again"),
+        "{again}"
+    );
     assert_eq!(dated.gateway.writes(), before);
 
     // A new plan proposes it again, and asks again.

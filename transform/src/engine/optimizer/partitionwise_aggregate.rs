@@ -107,8 +107,9 @@ fn rewrite(
     threads: usize,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     // Where something relies on the order of partners, sorting each day would cost what is won.
-    if !relied.order
-        && let Some(aggregate) = DayAggregate::of(&plan, threads)
+    if let Some(aggregate) = DayAggregate::of(&plan, threads)
+        && (!relied.order || aggregate.is_by_day_alone(&plan))
+        && !(relied.order && relied.partitioning)
     {
         let rows = aggregate.plan()?;
         if !relied.partitioning {
@@ -161,6 +162,15 @@ impl<'a> DayAggregate<'a> {
         })?;
         // With fewer days than threads, some threads would have nothing to do.
         (events.days() >= threads).then_some(Self { first, day, events })
+    }
+
+    /// Returns whether the rows of the aggregate that is replaced have no order but that of days, which
+    /// stays.
+    fn is_by_day_alone(&self, replaced: &Arc<dyn ExecutionPlan>) -> bool {
+        replaced.output_ordering().is_none_or(|order| {
+            let first = order.first().expr.downcast_ref::<Column>();
+            order.len() == 1 && first.is_some_and(|column| column.index() == self.day)
+        })
     }
 
     /// Returns the plan that groups day by day, with its rows in the order of days.

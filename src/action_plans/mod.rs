@@ -41,7 +41,7 @@ pub(crate) use finite_rows::finite_rows;
 pub(crate) use lake_store::LakeStore;
 pub(crate) use log_table::LogTable;
 pub(crate) use mapping::Mapping;
-pub(crate) use partner_states::{Horizon, PartnerTables, rows_by_books};
+pub(crate) use partner_states::{Horizon, PartnerTables};
 pub(crate) use plan_files::{open_plans, read_plan, store_plan, write_plan};
 pub(crate) use plan_maker::{PlanMaker, PlanOptions, matching_partners, partners_sql, policy};
 pub(crate) use snooze_table::read_snoozes;

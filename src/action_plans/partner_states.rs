@@ -131,6 +131,42 @@ impl PartnerTables {
         states.collect()
     }
 
+    /// Returns the rows of partners with the quota that is in force by our log and the newest events,
+    /// and what follows from it. `partner_rows` and the result are SQL, which holds the partners whose
+    /// quota is another one than by the events before `as_of`.
+    pub(crate) fn rows_by_books(&self, partner_rows: &str, states: &[PartnerState]) -> String {
+        let differs = |state: &&PartnerState| {
+            let facts = self.facts.get(&state.partner_id);
+            facts.is_some_and(|facts| facts.quota_per_minute != state.quota_per_minute)
+        };
+        let values: Vec<String> = states
+            .iter()
+            .filter(differs)
+            .filter_map(|state| {
+                let id = state.partner_id.replace('\'', "''");
+                Some(format!("('{id}', CAST({} AS BIGINT))", state.quota_per_minute?))
+            })
+            .collect();
+        if values.is_empty() {
+            return partner_rows.to_owned();
+        }
+        // `needs_upgrade` is as in the metric `throttling`.
+        format!(
+            "SELECT * EXCEPT (books_id, books_quota) REPLACE (
+               coalesce(books_quota, quota_per_minute) AS quota_per_minute,
+               CASE WHEN books_id IS NULL THEN utilisation
+                    ELSE CAST(peak_per_minute AS DOUBLE) / nullif(books_quota, 0)
+                    END AS utilisation,
+               CASE WHEN books_id IS NULL THEN needs_upgrade
+                    ELSE throttled_rate >= 0.01 OR coalesce(
+                      CAST(peak_per_minute AS DOUBLE) / nullif(books_quota, 0) >= 0.8, false)
+                    END AS needs_upgrade)
+             FROM ({partner_rows}) AS by_events
+             LEFT JOIN (VALUES {}) AS books (books_id, books_quota) ON books_id = partner_id",
+            values.join(", ")
+        )
+    }
+
     /// Returns the manager of each partner that has one.
     pub(crate) fn managers(&self) -> BTreeMap<String, String> {
         let facts = self.facts.values();
@@ -197,35 +233,6 @@ impl PartnerTables {
 fn utilisation(peak: Option<i64>, quota: Option<i64>) -> Option<f64> {
     let quota = quota.filter(|quota| *quota > 0)?;
     Some(peak? as f64 / quota as f64)
-}
-
-/// Returns the rows of partners with the quota that is in force by our log and the newest events, and
-/// what follows from it. `partner_rows` and the result are SQL.
-pub(crate) fn rows_by_books(partner_rows: &str, states: &[PartnerState]) -> String {
-    let values: Vec<String> = states
-        .iter()
-        .filter_map(|state| {
-            let id = state.partner_id.replace('\'', "''");
-            Some(format!("('{id}', CAST({} AS BIGINT))", state.quota_per_minute?))
-        })
-        .collect();
-    if values.is_empty() {
-        return partner_rows.to_owned();
-    }
-    // `needs_upgrade` is as in the metric `throttling`.
-    format!(
-        "SELECT * EXCEPT (books_id, books_quota) REPLACE (
-           coalesce(books_quota, quota_per_minute) AS quota_per_minute,
-           CASE WHEN books_quota IS NOT DISTINCT FROM quota_per_minute THEN utilisation
-                ELSE CAST(peak_per_minute AS DOUBLE) / nullif(books_quota, 0) END AS utilisation,
-           CASE WHEN books_quota IS NOT DISTINCT FROM quota_per_minute THEN needs_upgrade
-                ELSE throttled_rate >= 0.01
-                  OR coalesce(CAST(peak_per_minute AS DOUBLE) / nullif(books_quota, 0) >= 0.8, false)
-                END AS needs_upgrade)
-         FROM ({partner_rows}) AS by_events
-         LEFT JOIN (VALUES {}) AS books (books_id, books_quota) ON books_id = partner_id",
-        values.join(", ")
-    )
 }
 
 /// Returns what the signals add to the score of each partner.

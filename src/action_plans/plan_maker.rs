@@ -19,7 +19,7 @@ use super::episode_table::{append_episodes, read_episodes};
 use super::finite_rows::finite_rows;
 use super::log_table::LogTable;
 use super::mapping::Mapping;
-use super::partner_states::{Horizon, PartnerTables, contributions, rows_by_books};
+use super::partner_states::{Horizon, PartnerTables, contributions};
 use super::snooze_table::read_snoozes;
 use super::switch::Switch;
 use crate::alerts::AlertFindings;
@@ -89,7 +89,7 @@ impl<'a> PlanMaker<'a> {
         Ok(Self {
             project,
             session,
-            partner_rows: rows_by_books(&partner_rows, &states),
+            partner_rows: tables.rows_by_books(&partner_rows, &states),
             policy,
             policy_name,
             tables,

@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use domain::{AsOf, Day, MICROS_PER_DAY, Setting, Tier, counted};
 
 use crate::action_plans::{
-    Horizon, Mapping, PartnerTables, matching_partners, partners_sql, policy, rows_by_books,
+    Horizon, Mapping, PartnerTables, matching_partners, partners_sql, policy,
 };
 use crate::args::SimulateArgs;
 use crate::commands::score_records::print_list;
@@ -110,7 +110,7 @@ impl<'a> Simulation<'a> {
         let mut history = History::of(&self.entries);
         history.end_grants_changed_outside(&tables.events);
         let partners = tables.states(&history, &Mapping::default(), &BTreeMap::new())?;
-        let partner_rows = rows_by_books(&partner_rows, &partners);
+        let partner_rows = tables.rows_by_books(&partner_rows, &partners);
         self.days += 1;
         if partners.is_empty() {
             self.without_scores += 1;

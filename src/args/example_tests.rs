@@ -17,7 +17,7 @@ fn calls(line: &str) -> Vec<Vec<String>> {
         }
         _ => call.to_owned(),
     };
-    let words = shlex::split(&call).unwrap_or_default();
+    let words = shell_words::split(&call).unwrap_or_default();
     let ends =
         |word: &String| matches!(word.as_str(), "|" | "&&" | "||" | ";" | "&" | ">" | ">>" | "<");
     let commands = words.split(ends).filter(|words| {

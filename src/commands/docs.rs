@@ -66,7 +66,7 @@ fn query_doc(catalog: &Catalog, query: &Query, graph: &DependencyGraph) -> Query
         grain: header.grain.clone(),
         columns: header.columns.iter().map(column).collect(),
         checks: header.checks.iter().map(|c| c.rule.to_string()).collect(),
-        cases: query.cases.iter().map(|c| c.name.clone()).collect(),
+        cases: query.cases().iter().map(|c| c.name.clone()).collect(),
         reads: graph.reads(&query.name).to_vec(),
         read_by: public_readers(catalog, graph, &query.name),
         file: query.file.clone(),

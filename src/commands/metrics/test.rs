@@ -83,7 +83,7 @@ fn untested<'a>(catalog: &'a Catalog, names: &[String]) -> Vec<&'a Query> {
     let without = |query: &&Query| {
         let has_error =
             catalog.diagnostics().iter().any(|diagnostic| diagnostic.query == query.name);
-        query.cases.is_empty() && !has_error
+        query.cases().is_empty() && !has_error
     };
     catalog.queries().filter(asked).filter(without).collect()
 }
@@ -110,7 +110,7 @@ pub(super) async fn record(catalog: &Arc<Catalog>, names: &[String]) -> anyhow::
         let Some(path) = query.path.as_ref().map(|path| path.with_extension("test.toml")) else {
             continue;
         };
-        if query.cases.is_empty() {
+        if query.cases().is_empty() {
             print_note(&format!(
                 "{} has no cases; `rapport metrics new` shows how they look",
                 query.name

@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use crate::error::{Result, TransformError};
 
+/// How the names of files of test cases end.
+pub(super) const CASES_SUFFIX: &str = ".test.toml";
+
 /// A file of a project's queries that was added, changed or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChangedFile {
@@ -20,7 +23,7 @@ pub struct ChangedFile {
 impl ChangedFile {
     /// Returns whether the file contains test cases, which affect no other query.
     pub fn is_cases(&self) -> bool {
-        self.file.ends_with(".test.toml")
+        self.file.ends_with(CASES_SUFFIX)
     }
 }
 
@@ -103,7 +106,7 @@ fn list_below(folder: &Path, below: &str, depth: usize, files: &mut Vec<SourceFi
             continue;
         }
         let lower = name.to_lowercase();
-        if !(lower.ends_with(".sql") || lower.ends_with(".test.toml")) {
+        if !(lower.ends_with(".sql") || lower.ends_with(CASES_SUFFIX)) {
             continue;
         }
         let bytes = match std::fs::read(entry.path()) {
@@ -134,7 +137,7 @@ pub(super) fn changed_files(
             _ => return None,
         };
         let name = file.rsplit('/').next().unwrap_or(file);
-        let query = name.strip_suffix(".sql").or_else(|| name.strip_suffix(".test.toml"));
+        let query = name.strip_suffix(".sql").or_else(|| name.strip_suffix(CASES_SUFFIX));
         let query = query.unwrap_or(name);
         Some(ChangedFile { file: file.clone(), query: query.to_owned(), change })
     });

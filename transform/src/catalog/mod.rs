@@ -4,7 +4,7 @@
 //! - `query`: one query, and the kinds of queries
 //! - `header`: the header of a query file
 //! - `statement`, `show_statement`: the SQL of a query, SHOW and DESCRIBE
-//! - `test_cases`, `case_positions`: test cases
+//! - `test_cases`, `test_case_positions`, `lazy_cases`: test cases
 //! - `files`, `parse`: query files on disk, and their parsing into a catalog
 //! - `built_in_tables`: the tables that exist without a query file
 //! - `graph`: the dependencies between queries
@@ -15,6 +15,7 @@ pub(crate) mod diagnostics;
 mod files;
 pub(crate) mod graph;
 pub(crate) mod header;
+pub(crate) mod lazy_cases;
 mod parse;
 mod query;
 pub(crate) mod show_statement;
@@ -31,9 +32,10 @@ use domain::closest_name;
 use include_dir::{Dir, include_dir};
 
 use crate::catalog::diagnostics::{Diagnostic, Diagnostics, Span};
-use crate::catalog::files::{SourceFile, changed_files, display_path, list_files};
+use crate::catalog::files::{CASES_SUFFIX, SourceFile, changed_files, display_path, list_files};
 use crate::catalog::header::Column;
-use crate::catalog::parse::{MISPLACED, ParsedFiles, parse_files};
+use crate::catalog::lazy_cases::LazyCases;
+use crate::catalog::parse::{MISPLACED, ParsedFiles, kind_and_name, parse_files};
 use crate::error::{Result, TransformError};
 
 pub use files::{ChangedFile, FileChange};
@@ -61,14 +63,26 @@ impl Catalog {
     /// # Errors
     /// A built-in file that cannot be parsed, which the tests rule out.
     pub fn built_in() -> Result<Self> {
-        let mut files = Vec::new();
+        let (mut files, mut cases) = (Vec::new(), Vec::new());
         for folder in BUILT_IN.dirs() {
             for file in folder.files() {
                 let path = file.path().to_string_lossy().replace('\\', "/");
-                files.push(SourceFile::new(path, file.contents_utf8().unwrap_or_default()));
+                let text = file.contents_utf8().unwrap_or_default();
+                if path.ends_with(CASES_SUFFIX) {
+                    cases.push((path, text));
+                } else {
+                    files.push(SourceFile::new(path, text));
+                }
             }
         }
-        let catalog = Self::parse(&files, "queries");
+        let mut catalog = Self::parse(&files, "queries");
+        for (path, text) in cases {
+            let query = kind_and_name(&path, CASES_SUFFIX)
+                .and_then(|(_, name)| catalog.queries.get_mut(name));
+            if let Some(query) = query {
+                query.cases = LazyCases::of_built_in(format!("queries/{path}"), text);
+            }
+        }
         match catalog.diagnostics.first() {
             Some(diagnostic) => Err(TransformError::from_diagnostic(diagnostic)),
             None => Ok(catalog),

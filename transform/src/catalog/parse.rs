@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use domain::closest_name;
 
-use super::files::SourceFile;
+use super::files::{CASES_SUFFIX, SourceFile};
 use crate::catalog::built_in_tables;
 use crate::catalog::diagnostics::{Diagnostic, Diagnostics, Span};
 use crate::catalog::header::parse_header;
+use crate::catalog::lazy_cases::LazyCases;
 use crate::catalog::query::{Query, QueryKind};
 use crate::catalog::test_cases::parse_cases;
 
@@ -35,7 +36,7 @@ pub(super) fn parse_files(files: &[SourceFile], root: &str) -> ParsedFiles {
         }
     }
     for source in files {
-        let Some((_, name)) = kind_and_name(&source.path, ".test.toml") else { continue };
+        let Some((_, name)) = kind_and_name(&source.path, CASES_SUFFIX) else { continue };
         let file = format!("{root}/{}", source.path);
         let diagnostic = if source.is_utf8 {
             add_cases(&mut parsed, name, &file, &source.text)
@@ -84,7 +85,7 @@ fn parse_query(
             header,
             sql: source.text.clone(),
             path: source.on_disk.clone(),
-            cases: Vec::new(),
+            cases: LazyCases::default(),
             file,
         };
         parsed.queries.insert(name.to_owned(), query);
@@ -138,7 +139,7 @@ pub fn invalid_name_reason(name: &str) -> Option<String> {
 fn add_cases(parsed: &mut ParsedFiles, name: &str, file: &str, text: &str) -> Option<Diagnostic> {
     let mut diagnostics = Diagnostics::new(file, name, text);
     match (parsed.queries.get_mut(name), parse_cases(file, text)) {
-        (Some(query), Ok(cases)) => query.cases = cases,
+        (Some(query), Ok(cases)) => query.cases = cases.into(),
         (Some(_), Err(error)) => {
             diagnostics.error("cases", error.span(text), error.message, error.help);
         }
@@ -154,7 +155,7 @@ fn add_cases(parsed: &mut ParsedFiles, name: &str, file: &str, text: &str) -> Op
 
 /// Returns the kind and the name of a query by the path of its file: `metrics/funnel.sql` is the
 /// metric `funnel`.
-fn kind_and_name<'a>(path: &'a str, suffix: &str) -> Option<(QueryKind, &'a str)> {
+pub(super) fn kind_and_name<'a>(path: &'a str, suffix: &str) -> Option<(QueryKind, &'a str)> {
     let (folder, file) = path.split_once('/')?;
     let kind = QueryKind::ALL.into_iter().find(|k| k.folder() == folder)?;
     let name = file.strip_suffix(suffix)?;
@@ -165,11 +166,11 @@ fn kind_and_name<'a>(path: &'a str, suffix: &str) -> Option<(QueryKind, &'a str)
 /// name.
 fn misplaced(source: &SourceFile, file: &str) -> Option<Diagnostic> {
     let (folder, name) = source.path.rsplit_once('/').unwrap_or(("", &source.path));
-    if kind_and_name(&source.path, ".test.toml").is_some() {
+    if kind_and_name(&source.path, CASES_SUFFIX).is_some() {
         return None;
     }
     let lower = name.to_lowercase();
-    let stem = lower.strip_suffix(".sql").or_else(|| lower.strip_suffix(".test.toml"))?;
+    let stem = lower.strip_suffix(".sql").or_else(|| lower.strip_suffix(CASES_SUFFIX))?;
     let kinds = QueryKind::ALL.map(QueryKind::folder);
     let first = folder.split('/').next().unwrap_or_default();
     let mut diagnostics = Diagnostics::new(file, stem, &source.text);

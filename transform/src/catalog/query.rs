@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::catalog::header::Header;
+use crate::catalog::lazy_cases::LazyCases;
 use crate::catalog::test_cases::TestCase;
 
 /// The purpose of a query, which the folder of its file decides.
@@ -78,5 +79,12 @@ pub struct Query {
     pub file: String,
     /// The path of the file; `None` for a built-in query.
     pub path: Option<PathBuf>,
-    pub cases: Vec<TestCase>,
+    pub(crate) cases: LazyCases,
+}
+
+impl Query {
+    /// Returns the test cases.
+    pub fn cases(&self) -> &[TestCase] {
+        self.cases.get()
+    }
 }

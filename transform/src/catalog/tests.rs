@@ -18,6 +18,14 @@ fn the_folder_is_the_kind_and_the_file_the_name() {
 }
 
 #[test]
+fn built_in_cases_can_be_parsed_and_belong_to_a_query() {
+    let paths = BUILT_IN.dirs().flat_map(Dir::files).map(|file| file.path().to_string_lossy());
+    let files = paths.filter(|path| path.ends_with(CASES_SUFFIX)).count();
+    let catalog = Catalog::built_in().expect("the built-in queries");
+    assert_eq!(catalog.queries().filter(|query| !query.cases().is_empty()).count(), files);
+}
+
+#[test]
 fn a_wrong_file_does_not_hide_the_others() {
     #[track_caller]
     fn check(wrong: &[SourceFile], headline: &str, unreadable: &[&str]) {

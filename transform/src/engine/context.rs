@@ -14,6 +14,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::catalog::built_in_tables;
+use crate::engine::optimizer::distinct_texts::DistinctTextsRule;
 use crate::engine::optimizer::lookup_join::LookupJoinRule;
 use crate::engine::optimizer::partitionwise_aggregate::PartitionwiseAggregateRule;
 use crate::engine::optimizer::push_down_filter::optimizer_rules;
@@ -56,6 +57,7 @@ pub(crate) fn new_context(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
         .with_optimizer_rules(optimizer_rules())
         .with_physical_optimizer_rule(Arc::new(LookupJoinRule))
         .with_physical_optimizer_rule(Arc::new(PartitionwiseAggregateRule))
+        .with_physical_optimizer_rule(Arc::new(DistinctTextsRule))
         .build();
     let ctx = SessionContext::new_with_state(state);
     crate::functions::register(&ctx);

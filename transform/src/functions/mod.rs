@@ -10,6 +10,7 @@
 //! - `median_deviation`: the median absolute deviation
 //! - `trend`: CUSUM and the Wilson interval
 //! - `trailing`: sums and deviations over the days before a row
+//! - `utc_date_trunc`: DataFusion's own `date_trunc`, fast on UTC instants
 //! - `collect`, `scalar`: adapters from plain functions to DataFusion's aggregates and scalars
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
@@ -31,6 +32,7 @@ mod survival;
 mod test_queries;
 mod trailing;
 mod trend;
+mod utc_date_trunc;
 
 pub use documentation::FunctionDoc;
 
@@ -44,6 +46,7 @@ pub fn functions() -> Vec<FunctionDoc> {
 
 /// Registers every function in a session.
 pub(crate) fn register(context: &SessionContext) {
+    context.register_udf(utc_date_trunc::date_trunc());
     for (_, function) in scalars() {
         context.register_udf(function);
     }

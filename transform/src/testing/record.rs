@@ -48,7 +48,7 @@ pub async fn record(
     let mut document: DocumentMut =
         text.parse().map_err(|e: toml_edit::TomlError| e.to_string())?;
     let (mut changes, mut failures) = (Vec::new(), Vec::new());
-    for (i, case) in query.cases.iter().enumerate() {
+    for (i, case) in query.cases().iter().enumerate() {
         let table = document
             .get_mut("case")
             .and_then(Item::as_array_of_tables_mut)

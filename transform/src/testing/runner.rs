@@ -48,7 +48,7 @@ pub async fn run_tests(catalog: &Arc<Catalog>, wanted: impl Fn(&str) -> bool) ->
     let mut results = Vec::new();
     let mut running: VecDeque<SpawnedTask<CaseResult>> = VecDeque::new();
     for query in catalog.queries().filter(|q| wanted(&q.name)) {
-        for case in &query.cases {
+        for case in query.cases() {
             if running.len() == max_running
                 && let Some(first) = running.pop_front()
             {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::analysis::empty_session::EmptySession;
 use crate::catalog::header::parse_header;
+use crate::catalog::lazy_cases::LazyCases;
 use crate::catalog::{Catalog, QueryKind};
 
 async fn plan(sql: &str) -> LogicalPlan {
@@ -241,7 +242,7 @@ async fn a_header_that_declares_less_gets_the_reason() {
             sql: text,
             file: "r.sql".to_owned(),
             path: None,
-            cases: Vec::new(),
+            cases: LazyCases::default(),
         };
         undeclared_reads(&query, &plan)
     };

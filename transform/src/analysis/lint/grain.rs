@@ -185,7 +185,7 @@ pub(super) async fn check_cases(
     let span = Span::from_position(query.header.grain_position);
     let grain = &query.header.grain;
     let mut distinct = 0;
-    for case in &query.cases {
+    for case in query.cases() {
         let Ok(Ok(session)) = session_of(catalog, case) else { continue };
         // The test run reports a case that fails.
         let Ok(result) = session.metric(&query.name).await else { continue };

@@ -82,7 +82,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use domain::printable;
-use mimalloc::MiMalloc;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
@@ -92,10 +91,6 @@ use tracing_subscriber::prelude::*;
 use crate::args::Arguments;
 use crate::secret_settings::redact_secrets;
 use crate::traces::Traces;
-
-/// Gives back to the system what threads have freed; the allocator of glibc keeps heaps for each thread.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

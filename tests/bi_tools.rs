@@ -251,8 +251,8 @@ fn queries_end_at_their_limits() {
     project
         .write("rapport.toml", toml.replace("# statement_seconds = 60", "statement_seconds = 20"));
     let door = BiToolServer::start(&project);
-    let slow = "SELECT count(*) FROM generate_series(1, 100000) a CROSS JOIN \
-                generate_series(1, 1000000) b";
+    let slow = "SELECT count(*) FROM generate_series(1, 10000000) a CROSS JOIN \
+                generate_series(1, 10000000) b";
     let ended = door.ask(&["-c", slow]);
     assert!(ended.code != Some(0) && ended.stderr.contains("57014"), "{ended}");
     // A string that is as large as the memory is ended by its limit, long before that of time.

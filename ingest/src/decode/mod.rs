@@ -8,6 +8,7 @@
 //! - `avro`: reads an Avro record into slots
 //! - `number`, `time`: exact numbers and instants
 //! - `rules`: checks single fields
+//! - `rejection`: why a record is rejected
 //! - `unknown_fields`: the column `extra`
 //! - `secrets`: finds secrets in unknown fields
 //! - `rows`: accepted events in memory
@@ -26,6 +27,7 @@ mod interner;
 mod json;
 mod json_fast_path;
 mod number;
+mod rejection;
 mod rows;
 mod rules;
 mod secrets;
@@ -36,8 +38,6 @@ mod unknown_fields;
 
 use std::borrow::Cow;
 use std::ffi::CStr;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use domain::{Day, Stream};
@@ -50,6 +50,7 @@ use self::fields::{COMMON_NAMES, FieldDef, FieldRule};
 use self::interner::Interner;
 use self::json::{ObjectError, ParsedObject, Slot};
 use self::json_fast_path::FieldNames;
+pub use self::rejection::{RejectReason, Rejection, UnknownRejectReason};
 pub use self::rows::{RecordOrigin, Rows};
 use self::rules::{check_id, check_occurred_at, check_text, integer_in_range, millis_to_micros};
 pub(crate) use self::unknown_fields::{JsonTree, NodeValue};
@@ -61,88 +62,6 @@ pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
 const MIN_OCCURRED_AT: i64 = 946_684_800_000_000;
 /// The number of cached hashes of credentials from which on the cache is emptied.
 const MAX_CACHED_HASHES: usize = 8192;
-
-/// Why a record is rejected: the `reason` of the dead-letter table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RejectReason {
-    TooLarge,
-    SchemaUnknown,
-    NotJson,
-    MappingFailed,
-    NotAnObject,
-    MissingField,
-    WrongType,
-    OutOfRange,
-    UnknownValue,
-}
-
-/// A name that is not a reason.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no record is rejected for \"{given}\"; it is one of {}", RejectReason::ALL.map(RejectReason::as_str).join(", "))]
-pub struct UnknownRejectReason {
-    pub given: String,
-}
-
-impl FromStr for RejectReason {
-    type Err = UnknownRejectReason;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRejectReason> {
-        let found = Self::ALL.into_iter().find(|reason| reason.as_str() == text);
-        found.ok_or_else(|| UnknownRejectReason { given: text.to_owned() })
-    }
-}
-
-impl RejectReason {
-    /// All reasons, in the order in which records are checked.
-    pub const ALL: [Self; 9] = [
-        Self::TooLarge,
-        Self::SchemaUnknown,
-        Self::NotJson,
-        Self::MappingFailed,
-        Self::NotAnObject,
-        Self::MissingField,
-        Self::WrongType,
-        Self::OutOfRange,
-        Self::UnknownValue,
-    ];
-
-    /// Returns its name in the dead-letter table and in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TooLarge => "too_large",
-            Self::SchemaUnknown => "schema_unknown",
-            Self::NotJson => "not_json",
-            Self::MappingFailed => "mapping_failed",
-            Self::NotAnObject => "not_an_object",
-            Self::MissingField => "missing_field",
-            Self::WrongType => "wrong_type",
-            Self::OutOfRange => "out_of_range",
-            Self::UnknownValue => "unknown_value",
-        }
-    }
-}
-
-/// The first rule that a record breaks. It quotes nothing of the record, which may contain a
-/// secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    pub reason: RejectReason,
-    /// The field that breaks the rule, by its name in the record.
-    pub field: Option<&'static str>,
-    /// What is wrong and what was expected, for people and logs.
-    pub detail: String,
-    /// The first day that is not sealed, where the event's day has been sealed by retention.
-    pub sealed_before: Option<Day>,
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.field {
-            Some(field) => write!(f, "{}: {field}: {}", self.reason.as_str(), self.detail),
-            None => write!(f, "{}: {}", self.reason.as_str(), self.detail),
-        }
-    }
-}
 
 /// A record to decode.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,7 @@
 //! `ingest run`: a member of a consumer group that reads partitions into the lake exactly once.
+//!
+//! It is one file of a little over 500 lines, because records, flushes, rebalances and the end of a run all
+//! read and write the state of one worker, and their order is what makes it exact.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,55 +4,71 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int32Type, Int64Type};
+use arrow::error::ArrowError;
 use lake::TableDef;
-use polars::prelude::{Column, DataFrame};
+use polars::prelude::{
+    BooleanChunked, Column, DataFrame, Float64Chunked, Int32Chunked, Int64Chunked, IntoColumn,
+    IntoSeries, NewChunkedArray, PlSmallStr, StringChunked,
+};
 use transform::QueryResult;
+
+use crate::row_encoder::json_bytes;
+use crate::rows::Rows;
 
 /// Converts a result to a frame of text, 32- and 64-bit integers, floats and booleans. Dates become
 /// days since 1970 as Int32, instants microseconds since 1970 as Int64.
-pub(crate) fn data_frame(result: &QueryResult) -> anyhow::Result<DataFrame> {
-    let all = arrow::compute::concat_batches(&result.schema, &result.batches)?;
-    let mut columns = Vec::new();
-    for (field, column) in all.schema().fields().iter().zip(all.columns()) {
-        columns.push(polars_column(field.name(), column).with_context(|| {
-            format!("the column {} of type {}", field.name(), field.data_type())
-        })?);
+pub(crate) fn data_frame(result: QueryResult) -> anyhow::Result<DataFrame> {
+    let rows = result.batches.iter().map(RecordBatch::num_rows).sum();
+    let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::new(); result.schema.fields().len()];
+    for batch in result.batches {
+        let (_, of_batch, _) = batch.into_parts();
+        columns.iter_mut().zip(of_batch).for_each(|(chunks, chunk)| chunks.push(chunk));
     }
-    Ok(DataFrame::new(all.num_rows(), columns)?)
+    // A history has millions of rows: each column goes once it is converted.
+    let convert = |(field, chunks): (&FieldRef, Vec<ArrayRef>)| {
+        polars_column(field, &chunks)
+            .with_context(|| format!("the column {} of type {}", field.name(), field.data_type()))
+    };
+    let columns = result.schema.fields().iter().zip(columns).map(convert);
+    Ok(DataFrame::new(rows, columns.collect::<anyhow::Result<_>>()?)?)
 }
 
-fn polars_column(name: &str, column: &ArrayRef) -> anyhow::Result<Column> {
-    let as_type = |kind: &DataType| arrow::compute::cast(column, kind);
-    Ok(match column.data_type() {
+fn polars_column(field: &Field, chunks: &[ArrayRef]) -> anyhow::Result<Column> {
+    let name = PlSmallStr::from_str(field.name());
+    let cast = |kind: &DataType| -> Result<Vec<ArrayRef>, ArrowError> {
+        chunks.iter().map(|chunk| arrow::compute::cast(chunk, kind)).collect()
+    };
+    let series = match field.data_type() {
         DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => {
-            let text = as_type(&DataType::Utf8)?;
-            let values: Vec<Option<&str>> = text.as_string::<i32>().iter().collect();
-            Column::new(name.into(), values)
+            let texts = cast(&DataType::Utf8View)?;
+            let values = texts.iter().flat_map(AsArray::as_string_view);
+            StringChunked::from_iter_options(name, values).into_series()
         }
         DataType::Boolean => {
-            let values: Vec<Option<bool>> = column.as_boolean().iter().collect();
-            Column::new(name.into(), values)
+            let values = chunks.iter().flat_map(AsArray::as_boolean);
+            BooleanChunked::from_iter_options(name, values).into_series()
         }
         DataType::Date32 | DataType::Int32 => {
-            let days = as_type(&DataType::Int32)?;
-            let values: Vec<Option<i32>> = days.as_primitive::<Int32Type>().iter().collect();
-            Column::new(name.into(), values)
+            let days = cast(&DataType::Int32)?;
+            let values = days.iter().flat_map(AsArray::as_primitive::<Int32Type>);
+            Int32Chunked::from_iter_options(name, values).into_series()
         }
         DataType::Int64 | DataType::Timestamp(..) => {
-            let whole = as_type(&DataType::Int64)?;
-            let values: Vec<Option<i64>> = whole.as_primitive::<Int64Type>().iter().collect();
-            Column::new(name.into(), values)
+            let whole = cast(&DataType::Int64)?;
+            let values = whole.iter().flat_map(AsArray::as_primitive::<Int64Type>);
+            Int64Chunked::from_iter_options(name, values).into_series()
         }
         _ => {
-            let floats = as_type(&DataType::Float64)?;
-            let values: Vec<Option<f64>> = floats.as_primitive::<Float64Type>().iter().collect();
-            Column::new(name.into(), values)
+            let floats = cast(&DataType::Float64)?;
+            let values = floats.iter().flat_map(AsArray::as_primitive::<Float64Type>);
+            Float64Chunked::from_iter_options(name, values).into_series()
         }
-    })
+    };
+    Ok(series.into_column())
 }
 
 /// Converts a frame of scores to rows of a table, which also has the revision and may have the
@@ -94,6 +110,11 @@ pub(crate) fn score_rows(
 pub(crate) fn typed_rows<T: serde::de::DeserializeOwned>(
     result: &QueryResult,
 ) -> anyhow::Result<Vec<T>> {
-    let rows = crate::rows::Rows { schema: &result.schema, batches: &result.batches };
-    Ok(serde_json::from_slice(&crate::row_encoder::json_bytes(&rows)?)?)
+    let mut typed = Vec::with_capacity(result.batches.iter().map(RecordBatch::num_rows).sum());
+    // As JSON, rows take many times their memory, so a batch is converted at a time.
+    for batch in &result.batches {
+        let rows = Rows { schema: &result.schema, batches: std::slice::from_ref(batch) };
+        typed.extend(serde_json::from_slice::<Vec<T>>(&json_bytes(&rows)?)?);
+    }
+    Ok(typed)
 }

@@ -1,5 +1,7 @@
 //! Rows about single partners: health, its history and movement, daily traffic, milestones.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{SignalName, Stage, Tier, format};
 use serde::{Deserialize, Deserializer};
@@ -72,7 +74,8 @@ pub struct HealthRow {
 pub struct HistoryRow {
     #[serde(deserialize_with = "date")]
     pub as_of: NaiveDate,
-    pub partner_id: String,
+    #[serde(deserialize_with = "shared_text")]
+    pub partner_id: Arc<str>,
     pub score: Option<f64>,
     #[serde(deserialize_with = "tier")]
     pub tier: Tier,
@@ -177,6 +180,10 @@ impl DateOrInstant {
             Self::Instant(at) => at.date_naive(),
         }
     }
+}
+
+fn shared_text<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+    String::deserialize(from).map(Arc::from)
 }
 
 fn date<'de, D: Deserializer<'de>>(from: D) -> Result<NaiveDate, D::Error> {

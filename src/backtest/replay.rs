@@ -162,7 +162,7 @@ impl Replaying<'_> {
         let candidates = candidate_queries();
         let printer = &mut self.printer;
         let read = evaluation_input(&evaluated, candidates, None, None, printer).await?;
-        let recency = data_frame(&evaluated.session.metric("scoring_recency").await?)?;
+        let recency = data_frame(evaluated.session.metric("scoring_recency").await?)?;
         let begins = |day: Day, _| month_of(day) == day || self.origins.contains(&day);
         for stretch in split(*first, *last, begins) {
             self.score_stretch(&read, &recency, &stretch).await?;

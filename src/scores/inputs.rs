@@ -75,7 +75,7 @@ pub(crate) async fn query_frames(
     let mut frames = QueryFrames::new();
     let mut held_back = BTreeSet::new();
     for name in ESSENTIAL.into_iter().filter(|name| names.contains(name)) {
-        frames.insert(name.to_owned(), data_frame(&session.metric(name).await?)?);
+        frames.insert(name.to_owned(), data_frame(session.metric(name).await?)?);
     }
     let pipeline = MetricPipeline::of_all_partners(session).await;
     let others = names.iter().filter(|name| !ESSENTIAL.contains(*name));
@@ -93,7 +93,7 @@ pub(crate) async fn query_frames(
                 QueryResult { schema, batches: Vec::new() }
             }
         };
-        frames.insert(name, data_frame(&rows)?);
+        frames.insert(name, data_frame(rows)?);
     }
     Ok((frames, held_back))
 }

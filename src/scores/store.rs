@@ -315,12 +315,12 @@ fn as_type(batch: &RecordBatch, column: &str, kind: &DataType) -> anyhow::Result
 
 /// Returns the scores over which tiers fold, those as of the session's instant included.
 pub(crate) async fn history(session: &Session) -> anyhow::Result<DataFrame> {
-    data_frame(&session.metric("recent_scores").await?)
+    data_frame(session.metric("recent_scores").await?)
 }
 
 /// Returns every tier that persons set, from when to when it held or holds.
 pub(crate) async fn overrides(session: &Session) -> anyhow::Result<DataFrame> {
-    let all = data_frame(&session.metric("override_history").await?)?;
+    let all = data_frame(session.metric("override_history").await?)?;
     let instants = |name: &str| anyhow::Ok(all.column(name)?.as_materialized_series().i64()?);
     let (until, ended) = (instants("until")?, instants("ended_at")?);
     let ends = until.iter().zip(ended.iter());

@@ -169,7 +169,7 @@ fn order(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
 /// Returns the scores of a day by partner.
 pub(crate) fn scores_of(input: &ReportInput, day: Option<NaiveDate>) -> HashMap<&str, f64> {
     let of_day = input.history.iter().filter(|row| Some(row.as_of) == day);
-    of_day.filter_map(|row| Some((row.partner_id.as_str(), row.current_score()?))).collect()
+    of_day.filter_map(|row| Some((row.partner_id.as_ref(), row.current_score()?))).collect()
 }
 
 /// Returns by how much the score of a partner has changed since the scores before.

@@ -299,7 +299,7 @@ fn partner_rows(input: &mut ReportInput, partner: &SamplePartner, days: u64) {
             let (tier, score) = scored(partner, as_of, day);
             input.history.push(HistoryRow {
                 as_of: day,
-                partner_id: partner.id.clone(),
+                partner_id: partner.id.as_str().into(),
                 score,
                 tier,
             });

@@ -74,6 +74,36 @@ pub(crate) async fn commit(
     Ok(CommitOutcome::Committed { version })
 }
 
+/// Does the same as [`commit`], and again after each lost race in which the others only added
+/// files. A rewrite of old files would otherwise never win against workers that commit all the time:
+/// reading the whole table again takes longer than their commits.
+///
+/// `holds` tells whether the actions still hold after files with these partition values were added.
+/// The transaction ids were computed from the follower's; when one of them has moved, nothing is
+/// committed.
+pub(crate) async fn commit_over_appends(
+    lake: &Lake,
+    def: &TableDef,
+    log: &LogStoreRef,
+    follower: &mut LogFollower,
+    actions: Vec<Action>,
+    txns: Transactions,
+    holds: impl Fn(&[Option<String>]) -> bool,
+) -> Result<CommitOutcome, LakeError> {
+    let before: Vec<Option<i64>> = txns.keys().map(|id| follower.txns.get(id).copied()).collect();
+    loop {
+        let outcome = commit(lake, def, log, follower, actions.clone(), txns.clone()).await?;
+        if outcome != CommitOutcome::VersionTaken {
+            return Ok(outcome);
+        }
+        let added = follower.advance_over_appends(log.as_ref(), &def.name).await?;
+        let now = txns.keys().map(|id| follower.txns.get(id).copied());
+        if !added.is_some_and(|values| holds(&values)) || !now.eq(before.iter().copied()) {
+            return Ok(CommitOutcome::VersionTaken);
+        }
+    }
+}
+
 impl Lake {
     /// Records in the table's witness that a version was committed. An error is only logged: the
     /// commit stands, and the witness lags behind it.
@@ -140,5 +170,92 @@ async fn put_entry(
             // The error of the put says more than an error of the read after it.
             Ok(None) | Err(_) => return Err(LakeError::transaction(table)(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use domain::Day;
+
+    use super::*;
+    use crate::tests::{advance, def, options, rows};
+    use crate::{Appender, PartitionId, TableSnapshot};
+
+    const OLD: Day = Day(20_000);
+    const NEW: Day = Day(20_001);
+
+    /// Adds a file of a day.
+    async fn append(lake: &Lake, day: Day) {
+        let mut table = Appender::open(lake, def()).await.expect("a table");
+        let id = PartitionId::kafka("c", "things", "t", 0);
+        let from = table.position(&id).map(|p| p.next);
+        let file = lake.write_file(&def(), Some(day), &[rows(&[1])], BTreeMap::new()).await;
+        let step = advance(&id, from, from.unwrap_or(0) + 1);
+        table.append(&[step], &[file.expect("a file")]).await.expect("a commit");
+    }
+
+    async fn latest(lake: &Lake) -> (TableSnapshot, LogFollower) {
+        lake.latest(&def().name).await.expect("read").expect("there")
+    }
+
+    /// Prepares a commit that raises an id, lets others commit, and then commits from the version
+    /// before them.
+    async fn commit_after(
+        others: impl AsyncFnOnce(&Lake),
+        holds: impl Fn(&[Option<String>]) -> bool,
+    ) -> CommitOutcome {
+        let dir = tempfile::tempdir().expect("a folder");
+        let ours = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+        let theirs = Lake::open(&options(&dir)).await.expect("the same lake");
+        append(&theirs, OLD).await;
+        let (_, mut follower) = latest(&ours).await;
+        others(&theirs).await;
+        let (def, log) = (def(), ours.log_store(&def().name));
+        let txns = Transactions::from([("rewrite/2024-10-04".to_owned(), 1)]);
+        commit_over_appends(&ours, &def, &log, &mut follower, Vec::new(), txns, holds)
+            .await
+            .expect("an answer")
+    }
+
+    #[tokio::test]
+    async fn a_commit_goes_after_files_that_others_added() {
+        let added = async |lake: &Lake| {
+            append(lake, OLD).await;
+            append(lake, NEW).await;
+        };
+        assert_eq!(commit_after(added, |_| true).await, CommitOutcome::Committed { version: 4 });
+        let none_of_old = |days: &[Option<String>]| {
+            assert_eq!(days, [OLD, NEW].map(|day| Some(day.to_string())));
+            false
+        };
+        assert_eq!(commit_after(added, none_of_old).await, CommitOutcome::VersionTaken);
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_prepared_anew_when_others_removed_files_or_raised_its_ids() {
+        let emptied = async |lake: &Lake| {
+            let (base, _) = latest(lake).await;
+            lake.replace_days(&def(), &base, vec![(OLD, vec![])]).await.expect("a commit");
+        };
+        assert_eq!(commit_after(emptied, |_| true).await, CommitOutcome::VersionTaken);
+        // A day that had no file is rewritten without removing one.
+        let filled = async |lake: &Lake| {
+            let day: Day = "2024-10-04".parse().expect("a day");
+            let (base, _) = latest(lake).await;
+            let base = TableSnapshot { files: Vec::new(), ..base };
+            lake.replace_days(&def(), &base, vec![(day, vec![])]).await.expect("a commit");
+        };
+        assert_eq!(commit_after(filled, |_| true).await, CommitOutcome::VersionTaken);
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_prepared_anew_when_the_columns_changed() {
+        let widened = async |lake: &Lake| {
+            let (base, _) = latest(lake).await;
+            lake.replace_columns(&def(), &base, Vec::new()).await.expect("a commit");
+        };
+        assert_eq!(commit_after(widened, |_| true).await, CommitOutcome::VersionTaken);
     }
 }

@@ -12,7 +12,7 @@ use domain::{Day, Stream};
 use crate::error::LakeError;
 use crate::files::parquet::PendingFile;
 use crate::lake::Lake;
-use crate::log::commit::{CommitOutcome, commit};
+use crate::log::commit::{CommitOutcome, commit_over_appends};
 use crate::log::snapshot::{DataFile, TableSnapshot};
 use crate::log::transactions::{
     PartitionId, PartitionPosition, Transactions, partitions, rewrite_mark,
@@ -80,9 +80,19 @@ impl Lake {
             let actions = old.iter().map(|f| f.remove_action(def, true)).collect();
             let txns = new_transactions(&now, &old, is_event_table.then_some(before));
             crate::failpoint::hit("seal", &def.name);
-            if let CommitOutcome::Committed { .. } =
-                commit(self, def, &log, &mut follower, actions, txns).await?
-            {
+            // A file that was added to one of the days goes with it. A worker that added dead letters
+            // may be between its two commits.
+            let stays = |added: &Option<String>| {
+                is_event_table
+                    && added
+                        .as_deref()
+                        .and_then(|d| d.parse::<Day>().ok())
+                        .is_some_and(|d| d >= before)
+            };
+            let holds = |added: &[Option<String>]| added.iter().all(stays);
+            let outcome =
+                commit_over_appends(self, def, &log, &mut follower, actions, txns, holds).await?;
+            if let CommitOutcome::Committed { .. } = outcome {
                 return Ok(sealed_days(&old));
             }
         }

@@ -12,7 +12,7 @@ use crate::delta_schema::delta_schema;
 use crate::error::LakeError;
 use crate::files::parquet::PendingFile;
 use crate::lake::Lake;
-use crate::log::commit::{CommitOutcome, commit};
+use crate::log::commit::{CommitOutcome, commit, commit_over_appends};
 use crate::log::snapshot::{DataFile, TableSnapshot};
 use crate::log::transactions::{Transactions, rewrite_mark};
 use crate::schema::TableDef;
@@ -100,8 +100,10 @@ impl Lake {
                 let count = now.txns.get(&mark).copied().unwrap_or_default();
                 txns.insert(mark, count + 1);
             }
-            let outcome = commit(self, def, &log, &mut follower, actions, txns).await?;
-            if matches!(outcome, CommitOutcome::Committed { .. }) {
+            // Files that were added since stay, so they change nothing.
+            let outcome =
+                commit_over_appends(self, def, &log, &mut follower, actions, txns, |_| true);
+            if matches!(outcome.await?, CommitOutcome::Committed { .. }) {
                 return Ok(());
             }
         }
@@ -186,8 +188,10 @@ impl Lake {
                     (id, current + more)
                 })
                 .collect();
-            let outcome = commit(self, def, &log, &mut follower, actions, txns).await?;
-            if matches!(outcome, CommitOutcome::Committed { .. }) {
+            // Files that were added since stay, so they change nothing.
+            let outcome =
+                commit_over_appends(self, def, &log, &mut follower, actions, txns, |_| true);
+            if matches!(outcome.await?, CommitOutcome::Committed { .. }) {
                 return Ok(());
             }
         }

@@ -15,7 +15,7 @@ use serve::View;
 use transform::Session;
 
 use crate::commands::plan;
-use crate::commands::report::{Made, MetricCache, Scope, collect};
+use crate::commands::report::{Made, Scope, collect};
 use crate::config::DeliveryDefinition;
 use crate::polars_frames::typed_rows;
 use crate::progress::Spinner;
@@ -63,7 +63,7 @@ impl<'a> MessageSource<'a> {
             condition: condition.as_deref(),
             run: None,
             last_rows: &|_| None,
-            metrics: &MetricCache::default(),
+            metrics: None,
         };
         let spinner = Spinner::start("report", project.quiet);
         let input = Arc::new(collect(project, &made, &scope, &spinner).await?);

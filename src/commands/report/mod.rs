@@ -22,7 +22,7 @@ mod plan_rows;
 mod record_rows;
 mod text_table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -85,8 +85,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) run: Option<String>,
     /// Returns the rows that the report before had of a metric, as Parquet.
     pub(crate) last_rows: &'a (dyn Fn(&str) -> Option<Vec<u8>> + Sync),
-    /// The metrics of the reports before.
-    pub(crate) metrics: &'a MetricCache,
+    /// The metrics of the reports before, where there are more reports to come.
+    pub(crate) metrics: Option<&'a MetricCache>,
 }
 
 /// Collects everything that the pages of a run show.
@@ -101,11 +101,13 @@ pub(crate) async fn collect(
         Some(condition) => Arc::new(made.session.filtered(condition).await?),
     };
     let inputs = MetricInputs::of(project, &restricted, scope.condition)?;
-    let metrics = match scope.metrics.get(&inputs) {
+    let metrics = match scope.metrics.and_then(|kept| kept.get(&inputs)) {
         Some(known) => known,
         None => {
             let computed = metrics(project, &restricted, scope, spinner).await?;
-            scope.metrics.keep(inputs, &computed);
+            if let Some(kept) = scope.metrics {
+                kept.keep(inputs, &computed);
+            }
             computed
         }
     };
@@ -174,8 +176,7 @@ pub(crate) async fn write(
         let path = (!begun.is_outdated).then(|| out.join(dashboards::parquet_path(name)))?;
         std::fs::read(path).ok()
     };
-    let scope =
-        Scope { condition: None, run, last_rows: &last_rows, metrics: &MetricCache::default() };
+    let scope = Scope { condition: None, run, last_rows: &last_rows, metrics: None };
     let input = collect(project, made, &scope, &spinner).await?;
     spinner.set_message("pages".to_owned());
     let summary = dashboards::write_report(&input, out).map_err(report_refusal)?;
@@ -432,8 +433,18 @@ async fn fill_partners(
         .collect();
     // The tables of scores hold every partner, whatever a session is restricted to.
     let history = made.session.metric("score_history").await?;
-    input.history = polars_frames::typed_rows::<HistoryRow>(&history)?;
-    input.history.retain(|row| partners.include(&row.partner_id));
+    let mut ids: HashSet<Arc<str>> = HashSet::new();
+    for mut row in polars_frames::typed_rows::<HistoryRow>(&history)? {
+        if !partners.include(&row.partner_id) {
+            continue;
+        }
+        // Each partner has a row a day: all of them share one text.
+        match ids.get(&row.partner_id) {
+            Some(known) => row.partner_id = Arc::clone(known),
+            None => drop(ids.insert(Arc::clone(&row.partner_id))),
+        }
+        input.history.push(row);
+    }
     period_rows::fill(session, input).await?;
     let milestones = session.metric("partner_lifecycle").await?;
     input.partners = polars_frames::typed_rows::<PartnerRow>(&milestones)?;

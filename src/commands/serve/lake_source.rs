@@ -151,7 +151,7 @@ impl ServedLake {
             condition: condition.as_deref(),
             run: base.run.clone(),
             last_rows: &last_rows,
-            metrics: &self.metrics,
+            metrics: Some(&self.metrics),
         };
         let input = collect(&base.project, &made, &scope, &Spinner::start("report", true)).await?;
         if condition.is_none() && view.as_of.is_none() {

@@ -11,6 +11,8 @@ use datafusion::execution::memory_pool::{
 };
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::catalog::built_in_tables;
@@ -55,13 +57,21 @@ pub(crate) fn new_context(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
         .with_runtime_env(runtime)
         .with_default_features()
         .with_optimizer_rules(optimizer_rules())
-        .with_physical_optimizer_rule(Arc::new(LookupJoinRule))
-        .with_physical_optimizer_rule(Arc::new(PartitionwiseAggregateRule))
-        .with_physical_optimizer_rule(Arc::new(DistinctTextsRule))
+        .with_physical_optimizer_rules(physical_optimizer_rules())
         .build();
     let ctx = SessionContext::new_with_state(state);
     crate::functions::register(&ctx);
     ctx
+}
+
+/// Returns DataFusion's rules with those of this crate.
+fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let join_selection = rules.iter().position(|rule| rule.name() == "join_selection");
+    rules.insert(join_selection.unwrap_or_default(), Arc::new(LookupJoinRule));
+    rules.push(Arc::new(PartitionwiseAggregateRule));
+    rules.push(Arc::new(DistinctTextsRule));
+    rules
 }
 
 /// Returns a context for queries that read no lake.

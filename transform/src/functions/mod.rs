@@ -11,6 +11,7 @@
 //! - `trend`: CUSUM and the Wilson interval
 //! - `trailing`: sums and deviations over the days before a row
 //! - `utc_date_trunc`: DataFusion's own `date_trunc`, fast on UTC instants
+//! - `distinct_count`: DataFusion's own `count`, with one table for the distinct values of all groups
 //! - `collect`, `scalar`: adapters from plain functions to DataFusion's aggregates and scalars
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
@@ -20,6 +21,7 @@ mod calendar;
 mod checked_sum;
 mod collect;
 mod concentration;
+mod distinct_count;
 mod documentation;
 mod finite;
 mod histogram;
@@ -50,6 +52,7 @@ pub(crate) fn register(context: &SessionContext) {
     for (_, function) in scalars() {
         context.register_udf(function);
     }
+    context.register_udaf(distinct_count::count());
     for (_, function) in aggregates() {
         context.register_udaf(function);
     }

@@ -31,6 +31,7 @@ mod scale_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use arrow::array::{Array, AsArray};
@@ -43,6 +44,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::error::LakeError;
 use crate::integrity::damage::Damage;
@@ -78,6 +80,27 @@ struct TxnAction {
     version: i64,
 }
 
+/// A line of an entry, as far as it tells an entry that only adds files from others.
+#[derive(Deserialize)]
+struct ActionLine {
+    add: Option<AddAction>,
+    remove: Option<IgnoredAny>,
+    #[serde(rename = "metaData")]
+    metadata: Option<IgnoredAny>,
+    protocol: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct AddAction {
+    #[serde(rename = "partitionValues")]
+    partition_values: BTreeMap<String, Option<String>>,
+}
+
+/// Returns the error for a line of an entry that can't be parsed.
+fn damaged_entry(table: &str) -> impl Fn(serde_json::Error) -> Damage {
+    move |error| Damage::new(format!("{table}/{LOG_FOLDER}"), error.to_string())
+}
+
 /// The number of attempts to read a log that is cleaned up meanwhile.
 const MAX_ATTEMPTS: usize = 4;
 
@@ -100,7 +123,7 @@ impl LogFollower {
             let Some(mut follower) = Self::start(log, table, up_to, attempt == 0).await? else {
                 continue;
             };
-            if follower.follow(log, table, up_to).await? {
+            if follower.follow(log, table, up_to).await?.is_some() {
                 return Ok(follower);
             }
         }
@@ -122,10 +145,33 @@ impl LogFollower {
         table: &str,
         up_to: Option<u64>,
     ) -> Result<(), LakeError> {
-        if !self.follow(log, table, up_to).await? {
+        if self.follow(log, table, up_to).await?.is_none() {
             *self = Self::load(log, table, up_to).await?;
         }
         Ok(())
+    }
+
+    /// Reads the entries after this version, and returns the partition values of the files that they
+    /// add: one for each file, `None` for a table without partitions. Returns `None` when one of the
+    /// entries does more than adding files, or what they did is no longer known.
+    pub(crate) async fn advance_over_appends(
+        &mut self,
+        log: &dyn LogStore,
+        table: &str,
+    ) -> Result<Option<Vec<Option<String>>>, LakeError> {
+        let Some(entries) = self.follow(log, table, None).await? else {
+            *self = Self::load(log, table, None).await?;
+            return Ok(None);
+        };
+        let mut added = Vec::new();
+        for line in entries.iter().flat_map(|bytes| lines(bytes)).filter(|l| !l.is_empty()) {
+            let line: ActionLine = serde_json::from_slice(line).map_err(damaged_entry(table))?;
+            if line.remove.is_some() || line.metadata.is_some() || line.protocol.is_some() {
+                return Ok(None);
+            }
+            added.extend(line.add.map(|add| add.partition_values.into_values().flatten().next()));
+        }
+        Ok(Some(added))
     }
 
     /// Returns whether the entry at this version is still in the log, so that no entry after it has
@@ -187,14 +233,14 @@ impl LogFollower {
         Ok(Some(follower))
     }
 
-    /// Reads and applies the entries after this version. Returns `false`, and changes nothing, when
-    /// this version is no longer part of the log.
+    /// Reads, applies and returns the entries after this version. Returns `None`, and changes
+    /// nothing, when this version is no longer part of the log.
     async fn follow(
         &mut self,
         log: &dyn LogStore,
         table: &str,
         up_to: Option<u64>,
-    ) -> Result<bool, LakeError> {
+    ) -> Result<Option<Vec<Bytes>>, LakeError> {
         let end = up_to.unwrap_or(u64::MAX);
         // The witness is read before the log: a version that it names is in the log by now.
         let lower_bound = match up_to {
@@ -218,10 +264,10 @@ impl LogFollower {
         let reached = self.version + found.len() as u64;
         let completeness = witness::check_not_truncated(table, reached, lower_bound);
         if found.is_empty() && completeness.is_ok() {
-            return Ok(true);
+            return Ok(Some(found));
         }
         if !self.is_still_in_log(log, table).await? {
-            return Ok(false);
+            return Ok(None);
         }
         completeness?;
         for bytes in &found {
@@ -230,14 +276,13 @@ impl LogFollower {
             self.entry_hash = entry_hash(bytes);
             self.durable = false;
         }
-        Ok(true)
+        Ok(Some(found))
     }
 
     /// Takes the transaction ids of an entry over.
     fn apply(&mut self, table: &str, bytes: &Bytes) -> Result<(), LakeError> {
         for line in lines(bytes).filter(|l| l.starts_with(br#"{"txn""#)) {
-            let parsed: TxnLine = serde_json::from_slice(line)
-                .map_err(|e| Damage::new(format!("{table}/{LOG_FOLDER}"), e.to_string()))?;
+            let parsed: TxnLine = serde_json::from_slice(line).map_err(damaged_entry(table))?;
             if let Some(txn) = parsed.txn {
                 self.txns.insert(txn.app_id, txn.version);
             }

@@ -3,6 +3,9 @@
 //! The views of days join `merge_map`, which has rows for a few partners only. A hash join copies
 //! all columns of its probe side, histograms too. A projection passes its input columns on without
 //! a copy and computes only the joined ones.
+//!
+//! The rule comes before DataFusion chooses the side of which a join makes its hash table: it knows
+//! nothing of the rows of most views, and then takes theirs.
 
 use std::collections::HashMap;
 use std::fmt::{Display, Formatter};
@@ -25,8 +28,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
 /// The most rows of a lookup map. A table with more rows is joined as usual.
@@ -59,45 +61,49 @@ impl PhysicalOptimizerRule for LookupJoinRule {
     }
 }
 
-/// Returns the join as a projection, where the rows on its left are in memory and have unique keys.
-/// Each row on its right then has exactly one row in the result, in the same order.
+/// Returns the join as a projection of the rows that it keeps, where the other rows are in memory and
+/// have unique keys. Each kept row then has exactly one row in the result, in the same order.
 fn lookup_projection(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let plain = *join.join_type() == JoinType::Right
-        && *join.partition_mode() == PartitionMode::CollectLeft
-        && join.null_equality() == NullEquality::NullEqualsNothing
+    let plain = join.null_equality() == NullEquality::NullEqualsNothing
         && join.filter().is_none()
         && join.fetch().is_none();
-    let [(key, probe_key)] = join.on() else { return Ok(None) };
+    let [(left_key, right_key)] = join.on() else { return Ok(None) };
+    let left_columns = join.left().schema().fields().len();
+    let right_columns = left_columns..left_columns + join.right().schema().fields().len();
+    let (few, key, kept, kept_key, few_columns) = match join.join_type() {
+        JoinType::Left => (join.right(), right_key, join.left(), left_key, right_columns.clone()),
+        JoinType::Right => (join.left(), left_key, join.right(), right_key, 0..left_columns),
+        _ => return Ok(None),
+    };
     let Some(key) = key.downcast_ref::<Column>().filter(|_| plain) else { return Ok(None) };
-    let Some(rows) = rows_in_memory(join.left())? else { return Ok(None) };
+    let Some(rows) = rows_in_memory(few)? else { return Ok(None) };
     let Some(row_by_key) = index_keys(rows.column(key.index())) else { return Ok(None) };
     let row_by_key = Arc::new(row_by_key);
-    let (left_columns, right) = (rows.num_columns(), join.right().schema());
+    let kept_schema = kept.schema();
     let column = |at: usize| -> Arc<dyn PhysicalExpr> {
-        if at >= left_columns {
-            let at = at - left_columns;
-            return Arc::new(Column::new(right.field(at).name(), at));
+        if !few_columns.contains(&at) {
+            let at = if at < few_columns.start { at } else { at - few_columns.end };
+            return Arc::new(Column::new(kept_schema.field(at).name(), at));
         }
+        let at = at - few_columns.start;
         Arc::new(LookupExpr {
-            key: Arc::clone(probe_key),
+            key: Arc::clone(kept_key),
             row_by_key: Arc::clone(&row_by_key),
             values: Arc::clone(rows.column(at)),
             field: Arc::new(rows.schema().field(at).clone().with_nullable(true)),
         })
     };
-    let all = || (0..left_columns + right.fields().len()).collect::<Vec<_>>();
+    let all = || (0..right_columns.end).collect::<Vec<_>>();
     let output = join.projection.as_ref().map_or_else(all, |some| some.to_vec());
     let schema = join.schema();
     let named = output.into_iter().zip(schema.fields());
     let columns: Vec<ProjectionExpr> =
         named.map(|(at, field)| ProjectionExpr::new(column(at), field.name())).collect();
-    Ok(Some(Arc::new(ProjectionExec::try_new(columns, Arc::clone(join.right()))?)))
+    Ok(Some(Arc::new(ProjectionExec::try_new(columns, Arc::clone(kept))?)))
 }
 
 /// Returns the rows of a plan that only scans memory, or `None` where they are too many.
 fn rows_in_memory(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<RecordBatch>> {
-    // The keys are unique, so the order of the rows does not matter.
-    let plan = plan.downcast_ref::<CoalescePartitionsExec>().map_or(plan, |all| all.input());
     let source = plan.downcast_ref::<DataSourceExec>().map(DataSourceExec::data_source);
     let source = source.and_then(|source| source.downcast_ref::<MemorySourceConfig>());
     let Some(source) = source.filter(|_| plan.fetch().is_none()) else { return Ok(None) };
@@ -105,6 +111,7 @@ fn rows_in_memory(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<RecordBatch>> 
     if batches().map(RecordBatch::num_rows).sum::<usize>() > MAX_LOOKUP_ROWS {
         return Ok(None);
     }
+    // The keys are unique, so the order of the rows does not matter.
     let rows = concat_batches(&source.original_schema(), batches())?;
     Ok(Some(match source.projection() {
         Some(columns) => rows.project(columns)?,

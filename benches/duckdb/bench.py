@@ -101,6 +101,12 @@ class Duck:
             rapport.run("sql", "-f", "-", input_text=f"\\format parquet\n\\o {out}\nSELECT * FROM {table};")
             self.db.execute(f"CREATE TABLE {table} AS SELECT * FROM '{out}'")
 
+    def busiest_partner(self):
+        """Returns the partner with the most calls."""
+        return self.db.execute(
+            "SELECT partner_id FROM api_calls GROUP BY partner_id ORDER BY count(*) DESC, partner_id LIMIT 1"
+        ).fetchone()[0]
+
     def timed(self, sql):
         start = time.perf_counter()
         self.db.execute(sql)
@@ -299,6 +305,9 @@ def measure(options, program, folder):
     order, unsupported = duck.define(all_queries)
     rollups = [query for query in rollups if query.name not in unsupported]
     event_queries = [*queries(HERE / "raw_event_queries", options.as_of).values(), *rollups]
+    partner = duck.busiest_partner()
+    for query in event_queries:
+        query.ask_about(partner)
     # Metrics that both engines run.
     metrics = [query.name for query in order if query.metric]
 

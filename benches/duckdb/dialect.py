@@ -53,6 +53,12 @@ class Query:
             duck = re.sub(pattern, replacement, duck)
         self.duck = duck.replace("$as_of", f"TIMESTAMP '{as_of} 00:00:00'")
 
+    def ask_about(self, partner):
+        """Puts a partner in the place of `$partner`."""
+        literal = "'" + partner.replace("'", "''") + "'"
+        self.rapport = self.rapport.replace("$partner", literal)
+        self.duck = self.duck.replace("$partner", literal)
+
 
 def queries(folder, as_of):
     """Returns the queries of a folder, by name."""

@@ -73,7 +73,7 @@ ties AS (
     a.event_date,
     a.partner_id,
     a.environment,
-    a.occurred_at,
+    f.second,
     last_value(a.status ORDER BY a.event_id) AS last_status
   FROM followed AS f
   JOIN api_calls AS a
@@ -82,7 +82,7 @@ ties AS (
     AND a.environment = f.environment
     AND a.occurred_at = f.last_throttled_at
   WHERE f.last_other_at = f.last_throttled_at
-  GROUP BY a.event_date, a.partner_id, a.environment, a.occurred_at
+  GROUP BY a.event_date, a.partner_id, a.environment, f.second
 )
 SELECT
   f.event_date,
@@ -103,6 +103,6 @@ LEFT JOIN ties AS i
   ON i.event_date = f.event_date
   AND i.partner_id = f.partner_id
   AND i.environment = f.environment
-  AND i.occurred_at = f.last_throttled_at
+  AND i.second = f.second
 GROUP BY f.event_date, f.partner_id, f.environment
 ORDER BY f.event_date, f.partner_id, f.environment

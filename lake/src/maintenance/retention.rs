@@ -80,8 +80,8 @@ impl Lake {
             let actions = old.iter().map(|f| f.remove_action(def, true)).collect();
             let txns = new_transactions(&now, &old, is_event_table.then_some(before));
             crate::failpoint::hit("seal", &def.name);
-            // A file that was added to one of the days goes with it. A worker that added dead letters
-            // may be between its two commits.
+            // Where a file was added to one of the days, or dead letters, which a worker adds before its
+            // events, the days are looked at again.
             let stays = |added: &Option<String>| {
                 is_event_table
                     && added

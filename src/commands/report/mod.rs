@@ -439,9 +439,10 @@ async fn fill_partners(
             continue;
         }
         // Each partner has a row a day: all of them share one text.
-        match ids.get(&row.partner_id) {
-            Some(known) => row.partner_id = Arc::clone(known),
-            None => drop(ids.insert(Arc::clone(&row.partner_id))),
+        if let Some(known) = ids.get(&row.partner_id) {
+            row.partner_id = Arc::clone(known);
+        } else {
+            ids.insert(Arc::clone(&row.partner_id));
         }
         input.history.push(row);
     }

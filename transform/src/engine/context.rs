@@ -16,6 +16,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::catalog::built_in_tables;
+use crate::engine::optimizer::batch_distinct::BatchDistinctRule;
 use crate::engine::optimizer::distinct_texts::DistinctTextsRule;
 use crate::engine::optimizer::lookup_join::LookupJoinRule;
 use crate::engine::optimizer::partitionwise_aggregate::PartitionwiseAggregateRule;
@@ -68,9 +69,11 @@ pub(crate) fn new_context(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
 fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let join_selection = rules.iter().position(|rule| rule.name() == "join_selection");
-    rules.insert(join_selection.unwrap_or_default(), Arc::new(LookupJoinRule));
+    let join_selection = join_selection.expect("DataFusion chooses the sides of joins");
+    rules.insert(join_selection, Arc::new(LookupJoinRule));
     rules.push(Arc::new(PartitionwiseAggregateRule));
     rules.push(Arc::new(DistinctTextsRule));
+    rules.push(Arc::new(BatchDistinctRule));
     rules
 }
 

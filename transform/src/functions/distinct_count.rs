@@ -25,6 +25,9 @@ use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
 use crate::functions::checked_sum::passes_filter;
 
+/// The most values that are looked for at once.
+const INSERTED_AT_ONCE: usize = 8192;
+
 /// Returns `count`, to be registered in place of DataFusion's.
 pub(super) fn count() -> AggregateUDF {
     AggregateUDF::from(DistinctCount { inner: Count::new() })
@@ -121,7 +124,7 @@ struct DistinctCountGroupsAccumulator {
     value_field: FieldRef,
     groups: usize,
     /// The numbers of the pairs of a batch, which nobody reads.
-    interned: Vec<usize>,
+    scratch: Vec<usize>,
 }
 
 impl DistinctCountGroupsAccumulator {
@@ -132,12 +135,19 @@ impl DistinctCountGroupsAccumulator {
             pairs: new_group_values(Arc::new(pair), &GroupOrdering::None)?,
             value_field: Arc::new(Field::new_list_field(values.clone(), true)),
             groups: 0,
-            interned: Vec::new(),
+            scratch: Vec::new(),
         })
     }
 
-    fn insert(&mut self, groups: UInt64Array, values: ArrayRef) -> Result<()> {
-        self.pairs.intern(&[Arc::new(groups), values], &mut self.interned)
+    fn insert(&mut self, groups: &UInt64Array, values: &dyn Array) -> Result<()> {
+        // The states of a batch of groups may hold millions of values, and each takes room while it is
+        // looked for.
+        for start in (0..groups.len()).step_by(INSERTED_AT_ONCE) {
+            let length = INSERTED_AT_ONCE.min(groups.len() - start);
+            let columns = [Arc::new(groups.slice(start, length)) as _, values.slice(start, length)];
+            self.pairs.intern(&columns, &mut self.scratch)?;
+        }
+        Ok(())
     }
 
     /// Takes the pairs of the first groups out, in any order. The groups after them move down.
@@ -157,7 +167,7 @@ impl DistinctCountGroupsAccumulator {
         let stays = not(&is_taken)?;
         let staying = filter(&of, &stays)?;
         let staying = staying.as_primitive::<UInt64Type>().unary(|group| group - taken as u64);
-        self.insert(staying, filter(&values, &stays)?)?;
+        self.insert(&staying, &filter(&values, &stays)?)?;
         let of = filter(&of, &is_taken)?.as_primitive::<UInt64Type>().clone();
         Ok(Pairs { groups: taken, of, values: filter(&values, &is_taken)? })
     }
@@ -226,10 +236,10 @@ impl GroupsAccumulator for DistinctCountGroupsAccumulator {
         self.groups = total_num_groups;
         let groups = UInt64Array::from_iter_values(group_indices.iter().map(|g| *g as u64));
         let Some(counted) = counted(&values[0], opt_filter) else {
-            return self.insert(groups, Arc::clone(&values[0]));
+            return self.insert(&groups, &values[0]);
         };
-        let groups = filter(&groups, &counted)?.as_primitive::<UInt64Type>().clone();
-        self.insert(groups, filter(&values[0], &counted)?)
+        let groups = filter(&groups, &counted)?;
+        self.insert(groups.as_primitive::<UInt64Type>(), &filter(&values[0], &counted)?)
     }
 
     fn merge_batch(
@@ -272,7 +282,7 @@ impl GroupsAccumulator for DistinctCountGroupsAccumulator {
     }
 
     fn size(&self) -> usize {
-        self.pairs.size() + self.interned.capacity() * size_of::<usize>()
+        self.pairs.size() + self.scratch.capacity() * size_of::<usize>()
     }
 }
 
@@ -323,8 +333,7 @@ mod tests {
         .await;
     }
 
-    /// Returns the plan and the rows of a query over pseudo-random rows, by threads and with either
-    /// function.
+    /// Returns the rows of a query over pseudo-random rows, by threads and with either function.
     async fn counts(values: &ArrayRef, query: &str, threads: usize, ours: bool) -> RecordBatch {
         let config = SessionConfig::new().with_target_partitions(threads).with_batch_size(100);
         let context = SessionContext::new_with_config(config);

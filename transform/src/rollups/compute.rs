@@ -23,6 +23,7 @@ use crate::catalog::statement::Statement;
 use crate::data_checks::unproven;
 use crate::engine::context::add_raw_schema;
 use crate::engine::dedup::duplicate_free_days::DuplicateFreeDays;
+use crate::engine::optimizer::common_subplan::compute_repeated_once;
 use crate::engine::query_columns::check_columns;
 use crate::engine::{Engine, rollup_table};
 use crate::error::{Result, TransformError};
@@ -104,7 +105,12 @@ impl Engine {
         let ctx = self.single_threaded_context(shared);
         let days: Vec<Day> = unit.days.keys().copied().collect();
         let rows = frame(&ctx, query, statement, inputs, &days, unit.partners.as_ref()).await?;
-        let rows = rows.execute_stream().await.map_err(fail())?;
+        let (state, mut plan) = rows.into_parts();
+        // A CTE that is computed by itself would be computed for all partners, not for a range.
+        if unit.partners.is_none() {
+            plan = compute_repeated_once(&ctx, plan).await.map_err(fail())?;
+        }
+        let rows = DataFrame::new(state, plan).execute_stream().await.map_err(fail())?;
         tracing::debug!(rollup = query.name, "planned");
         let days: DayTags =
             unit.days.iter().map(|(day, tag)| (*day, file_tags(tag, &unit.versions))).collect();

@@ -152,7 +152,7 @@ impl LogFollower {
     }
 
     /// Reads the entries after this version, and returns the partition values of the files that they
-    /// add: one for each file, `None` for a table without partitions. Returns `None` when one of the
+    /// add, which a table without partitions does not have. The result is `None` when one of the
     /// entries does more than adding files, or what they did is no longer known.
     pub(crate) async fn advance_over_appends(
         &mut self,

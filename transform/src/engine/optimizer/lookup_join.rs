@@ -1,11 +1,11 @@
-//! Replaces a left join with a few rows in memory by a projection that looks them up in a map.
+//! Replaces a left join with a few rows in memory by a plan that looks them up in a map.
 //!
 //! The views of days join `merge_map`, which has rows for a few partners only. A hash join copies
 //! all columns of its probe side, histograms too. A projection passes its input columns on without
 //! a copy and computes only the joined ones.
 //!
-//! The rule comes before DataFusion chooses the side of which a join makes its hash table: it knows
-//! nothing of the rows of most views, and then takes theirs.
+//! The rule comes before DataFusion chooses the side of which a join makes its hash table. For most
+//! views it has no count of their rows, and would hash them instead of the few.
 
 use std::collections::HashMap;
 use std::fmt::{Display, Formatter};
@@ -19,17 +19,26 @@ use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::hash_utils::RandomState;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{JoinType, NullEquality, Result, exec_err};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinType, NullEquality, Result, Statistics, exec_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::TaskContext;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::joins::HashJoinExec;
-use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::projection::{
+    EmbeddedProjection, ProjectionExec, ProjectionExpr, try_embed_projection,
+};
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+    SendableRecordBatchStream,
+};
 
 /// The most rows of a lookup map. A table with more rows is joined as usual.
 const MAX_LOOKUP_ROWS: usize = 65_536;
@@ -45,8 +54,7 @@ impl PhysicalOptimizerRule for LookupJoinRule {
         _: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let replaced = plan.transform_up(|node| {
-            let lookup =
-                node.downcast_ref::<HashJoinExec>().map(lookup_projection).transpose()?.flatten();
+            let lookup = node.downcast_ref::<HashJoinExec>().map(lookup).transpose()?.flatten();
             Ok(lookup.map_or_else(|| Transformed::no(node), Transformed::yes))
         });
         replaced.map(|done| done.data)
@@ -61,9 +69,9 @@ impl PhysicalOptimizerRule for LookupJoinRule {
     }
 }
 
-/// Returns the join as a projection of the rows that it keeps, where the other rows are in memory and
+/// Returns the join as a lookup for the rows that it keeps, where the other rows are in memory and
 /// have unique keys. Each kept row then has exactly one row in the result, in the same order.
-fn lookup_projection(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+fn lookup(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let plain = join.null_equality() == NullEquality::NullEqualsNothing
         && join.filter().is_none()
         && join.fetch().is_none();
@@ -99,7 +107,122 @@ fn lookup_projection(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan
     let named = output.into_iter().zip(schema.fields());
     let columns: Vec<ProjectionExpr> =
         named.map(|(at, field)| ProjectionExpr::new(column(at), field.name())).collect();
-    Ok(Some(Arc::new(ProjectionExec::try_new(columns, Arc::clone(kept))?)))
+    Ok(Some(Arc::new(LookupExec { columns: ProjectionExec::try_new(columns, Arc::clone(kept))? })))
+}
+
+/// Returns the rows of its input with looked-up columns beside them.
+///
+/// A projection does the work, but must not stand in the plan: both sides of a join may have a column
+/// of one name, and DataFusion pushes filters through projections by name.
+#[derive(Debug)]
+struct LookupExec {
+    columns: ProjectionExec,
+}
+
+impl LookupExec {
+    fn over(&self, children: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn ExecutionPlan>> {
+        let [input] = children else { return exec_err!("a lookup has one child") };
+        let columns = self.columns.expr().iter().cloned();
+        Ok(Arc::new(Self { columns: ProjectionExec::try_new(columns, Arc::clone(input))? }))
+    }
+}
+
+impl EmbeddedProjection for LookupExec {
+    fn with_projection(&self, projection: Option<Vec<usize>>) -> Result<Self> {
+        let all = self.columns.expr();
+        let columns: Vec<ProjectionExpr> = match projection {
+            Some(some) => some.into_iter().map(|at| all[at].clone()).collect(),
+            None => all.to_vec(),
+        };
+        let input = Arc::clone(self.columns.input());
+        Ok(Self { columns: ProjectionExec::try_new(columns, input)? })
+    }
+}
+
+impl DisplayAs for LookupExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let columns: Vec<String> = self.columns.expr().iter().map(|c| c.expr.to_string()).collect();
+        write!(f, "LookupExec: [{}]", columns.join(", "))
+    }
+}
+
+impl ExecutionPlan for LookupExec {
+    fn name(&self) -> &'static str {
+        "LookupExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.columns.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![self.columns.input()]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.columns.apply_expressions(f)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.over(&children)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.over(&children)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        self.columns.execute(partition, context)
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        self.columns.metrics()
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        self.columns.child_stats_requests(partition)
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        input_stats: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        self.columns.statistics_from_inputs(input_stats, args)
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+
+    fn try_swapping_with_projection(
+        &self,
+        projection: &ProjectionExec,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        try_embed_projection(projection, self)
+    }
 }
 
 /// Returns the rows of a plan that only scans memory, or `None` where they are too many.
@@ -237,15 +360,37 @@ impl Hash for LookupExpr {
 #[cfg(test)]
 mod tests {
     use arrow::util::pretty::pretty_format_batches;
-    use datafusion::prelude::SessionContext;
+    use datafusion::dataframe::DataFrameWriteOptions;
+    use datafusion::prelude::{ParquetReadOptions, SessionContext};
+
+    use crate::engine::context::{QueryLimits, context_without_lake, new_config};
+
+    /// The joins, with the few rows on the right, on the left, and on the right of rows that come from
+    /// another join.
+    const JOINS: [&str; 5] = [
+        "many m LEFT JOIN few f ON f.k = m.k",
+        "few f RIGHT JOIN many m ON f.k = m.k",
+        "(SELECT a.i, a.k FROM many a JOIN many b ON a.i = b.i) m LEFT JOIN few f ON f.k = m.k",
+        "(SELECT i, k FROM many WHERE i > 3) m LEFT JOIN few f ON f.k = m.k",
+        "filed m LEFT JOIN few f ON f.k = m.k",
+    ];
+
+    /// Filters above and below a join. Both sides have a column `k`.
+    const FILTERS: [&str; 5] = [
+        "",
+        "WHERE coalesce(f.name, m.k) = 'k8'",
+        "WHERE f.k IS NULL AND m.k LIKE 'k1%'",
+        "WHERE m.k = 'k2' OR f.n > 1",
+        "WHERE m.i > 19990",
+    ];
 
     /// Joins twenty thousand rows with `few`; returns the rows and whether the plan has a lookup.
-    async fn joined(ctx: &SessionContext, few: &str) -> (String, bool) {
+    async fn joined(ctx: &SessionContext, few: &str, join: &str) -> (String, bool) {
         let table = ctx.sql(few).await.expect("a query").cache().await.expect("rows").into_view();
         ctx.deregister_table("few").expect("a name");
         ctx.register_table("few", table).expect("a table");
-        let sql = "SELECT m.i, f.name, f.k, f.n FROM many m LEFT JOIN few f ON f.k = m.k";
-        let frame = ctx.sql(sql).await.expect("a query");
+        let sql = format!("SELECT m.i, f.name, f.k, f.n FROM {join}");
+        let frame = ctx.sql(&sql).await.expect("a query");
         let plan = frame.clone().create_physical_plan().await.expect("a plan");
         let plan = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
         let rows = frame.sort_by(vec![datafusion::prelude::col("i")]).expect("i");
@@ -255,8 +400,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_lookup_gives_the_rows_of_the_join() {
-        let ours = crate::engine::context::context_without_lake();
-        let plain = SessionContext::new();
+        let ours = context_without_lake();
+        let plain = SessionContext::new_with_config(new_config(QueryLimits::default()));
         let texts = |kind: &str| format!("arrow_cast({kind}, 'Utf8View')");
         // Keys that a view inlines, longer keys, and NULL.
         let key = texts(
@@ -265,19 +410,31 @@ mod tests {
         let many = format!(
             "SELECT value AS i, {key} AS k FROM (SELECT value, value AS i FROM generate_series(0, 20000))"
         );
+        // A file takes filters, as do rows that were filtered before.
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("many.parquet").display().to_string();
+        let rows = plain.sql(&many).await.expect("a query");
+        rows.write_parquet(&file, DataFrameWriteOptions::new(), None).await.expect("a file");
         for ctx in [&ours, &plain] {
             let table = ctx.sql(&many).await.expect("a query").cache().await.expect("rows");
             ctx.register_table("many", table.into_view()).expect("a table");
+            ctx.register_parquet("filed", &file, ParquetReadOptions::default())
+                .await
+                .expect("a file");
         }
         let few = |rows: &str| {
             let (k, name) = (texts("k"), texts("name"));
             format!("SELECT {k} AS k, {name} AS name, n FROM (VALUES {rows}) AS t(k, name, n)")
         };
         let check = async |rows: &str, lookup: bool| {
-            let (found, is_lookup) = joined(&ours, &few(rows)).await;
-            let (expected, _) = joined(&plain, &few(rows)).await;
-            assert!(found == expected, "{rows}");
-            assert_eq!(is_lookup, lookup, "{rows}");
+            for (join, filter) in JOINS.into_iter().flat_map(|j| FILTERS.map(|f| (j, f))) {
+                let join = &format!("{join} {filter}");
+                let (found, is_lookup) = joined(&ours, &few(rows), join).await;
+                let (expected, _) = joined(&plain, &few(rows), join).await;
+                assert!(found == expected, "{rows} in {join}");
+                // DataFusion makes another join of one whose rows without a match are filtered.
+                assert!(is_lookup == lookup || !filter.is_empty(), "{rows} in {join}");
+            }
         };
         check("('k2', 'two', 1), ('a longer key 1', 'three', 2), (NULL, 'none', 3)", true).await;
         check("('k2', NULL, 1), ('k4', 'four', NULL), ('a longer key 6000', 'late', 4)", true)

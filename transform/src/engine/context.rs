@@ -11,6 +11,7 @@ use datafusion::execution::memory_pool::{
 };
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -20,7 +21,8 @@ use crate::engine::optimizer::batch_distinct::BatchDistinctRule;
 use crate::engine::optimizer::distinct_texts::DistinctTextsRule;
 use crate::engine::optimizer::lookup_join::LookupJoinRule;
 use crate::engine::optimizer::partitionwise_aggregate::PartitionwiseAggregateRule;
-use crate::engine::optimizer::push_down_filter::optimizer_rules;
+use crate::engine::optimizer::push_down_filter::GuardedPushDownFilter;
+use crate::engine::optimizer::utc_dates::UtcDatesRule;
 
 /// The share of the machine that one query may use.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,7 +67,20 @@ pub(crate) fn new_context(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Se
     ctx
 }
 
-/// Returns DataFusion's rules with those of this crate.
+/// Returns DataFusion's rules for logical plans with those of this crate.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    for rule in &mut rules {
+        let guarded = GuardedPushDownFilter::default();
+        if rule.name() == guarded.name() {
+            *rule = Arc::new(guarded);
+        }
+    }
+    rules.push(Arc::new(UtcDatesRule));
+    rules
+}
+
+/// Returns DataFusion's rules for physical plans with those of this crate.
 fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let join_selection = rules.iter().position(|rule| rule.name() == "join_selection");

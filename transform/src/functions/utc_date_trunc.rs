@@ -2,10 +2,13 @@
 //!
 //! Where a column names a time zone, DataFusion asks the rules of the zone for each value. UTC has
 //! none, so its instants are truncated as numbers without a zone: 10 million in 0.1 s, not in 1.3 s.
+//! Weeks and longer are looked up in a calendar, which is asked once for each day of a batch.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray, UInt32Array};
+use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;
 use datafusion::functions::datetime::date_trunc::DateTruncFunc;
@@ -14,6 +17,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature,
 };
+use domain::MICROS_PER_DAY;
 
 /// Returns `date_trunc`, to be registered in place of DataFusion's.
 pub(super) fn date_trunc() -> ScalarUDF {
@@ -57,12 +61,16 @@ impl ScalarUDFImpl for UtcDateTrunc {
             return self.inner.invoke_with_args(args);
         }
         let zone = Arc::clone(zone);
-        *instants = in_zone(instants, None);
-        let truncated = self.inner.invoke_with_args(args)?;
-        Ok(match truncated {
-            ColumnarValue::Array(array) => ColumnarValue::Array(in_zone(&array, Some(zone))),
-            scalar @ ColumnarValue::Scalar(_) => scalar,
-        })
+        let plain = in_zone(instants, None);
+        if !has_whole_days(&args.args) {
+            args.args[1] = ColumnarValue::Array(plain);
+            return self.truncated(args, Some(zone)).map(ColumnarValue::Array);
+        }
+        let Days { midnights, of_rows } = Days::of(&plain);
+        args.number_rows = midnights.len();
+        args.args[1] = ColumnarValue::Array(midnights);
+        let days = self.truncated(args, Some(zone))?;
+        Ok(ColumnarValue::Array(take(&days, &of_rows, None)?))
     }
 
     fn output_ordering(&self, input: &[ExprProperties]) -> Result<SortProperties> {
@@ -74,6 +82,55 @@ impl ScalarUDFImpl for UtcDateTrunc {
     }
 }
 
+impl UtcDateTrunc {
+    /// Truncates instants without a zone, and gives them one.
+    fn truncated(&self, args: ScalarFunctionArgs, zone: Option<Arc<str>>) -> Result<ArrayRef> {
+        let rows = args.number_rows;
+        let truncated = self.inner.invoke_with_args(args)?.into_array(rows)?;
+        Ok(in_zone(&truncated, zone))
+    }
+}
+
+/// Returns whether all instants of a day are truncated to the same one, by a granularity for which
+/// DataFusion asks a calendar.
+fn has_whole_days(args: &[ColumnarValue]) -> bool {
+    let Some(ColumnarValue::Scalar(granularity)) = args.first() else { return false };
+    let granularity = granularity.try_as_str().flatten().unwrap_or_default();
+    ["week", "month", "quarter", "year"].iter().any(|g| granularity.eq_ignore_ascii_case(g))
+}
+
+/// The days of instants.
+struct Days {
+    /// The midnight before the instants of each day.
+    midnights: ArrayRef,
+    /// The place of each instant's day; NULL for no instant.
+    of_rows: UInt32Array,
+}
+
+impl Days {
+    fn of(instants: &ArrayRef) -> Self {
+        let mut midnights: Vec<i64> = Vec::new();
+        let mut places: HashMap<i64, u32> = HashMap::new();
+        let mut last = None;
+        let mut place_of = |instant: i64| {
+            let midnight = instant.saturating_sub(instant.rem_euclid(MICROS_PER_DAY));
+            // Events are sorted by day.
+            if let Some((_, place)) = last.filter(|(of, _)| *of == midnight) {
+                return place;
+            }
+            let place = *places.entry(midnight).or_insert_with(|| {
+                midnights.push(midnight);
+                (midnights.len() - 1) as u32
+            });
+            last = Some((midnight, place));
+            place
+        };
+        let instants = instants.as_primitive::<TimestampMicrosecondType>();
+        let of_rows = instants.iter().map(|instant| instant.map(&mut place_of)).collect();
+        Self { midnights: Arc::new(TimestampMicrosecondArray::from(midnights)), of_rows }
+    }
+}
+
 /// Returns the same numbers of microseconds with another zone, or with none.
 fn in_zone(instants: &ArrayRef, zone: Option<Arc<str>>) -> ArrayRef {
     Arc::new(instants.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(zone))
@@ -81,7 +138,7 @@ fn in_zone(instants: &ArrayRef, zone: Option<Arc<str>>) -> ArrayRef {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{RecordBatch, TimestampMicrosecondArray};
+    use datafusion::arrow::array::RecordBatch;
     use datafusion::arrow::datatypes::Field;
     use datafusion::config::ConfigOptions;
     use datafusion::prelude::SessionContext;

@@ -11,24 +11,11 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::push_down_filter::PushDownFilter;
-use datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerRule};
-
-use std::sync::Arc;
-
-/// Returns DataFusion's rules with [`GuardedPushDownFilter`] in place of its own.
-pub(crate) fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = Optimizer::new().rules;
-    for rule in &mut rules {
-        if rule.name() == PushDownFilter::new().name() {
-            *rule = Arc::new(GuardedPushDownFilter::default());
-        }
-    }
-    rules
-}
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 /// DataFusion's rule without its fault.
 #[derive(Debug, Default)]
-struct GuardedPushDownFilter {
+pub(crate) struct GuardedPushDownFilter {
     rule: PushDownFilter,
 }
 

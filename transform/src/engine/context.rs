@@ -17,9 +17,10 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::catalog::built_in_tables;
-use crate::engine::optimizer::batch_distinct::BatchDistinctRule;
-use crate::engine::optimizer::distinct_texts::DistinctTextsRule;
-use crate::engine::optimizer::lookup_join::LookupJoinRule;
+use crate::engine::optimizer::NodeRule;
+use crate::engine::optimizer::batch_distinct::over_distinct_keys;
+use crate::engine::optimizer::distinct_texts::over_distinct_texts;
+use crate::engine::optimizer::lookup_join::lookup;
 use crate::engine::optimizer::partitionwise_aggregate::PartitionwiseAggregateRule;
 use crate::engine::optimizer::push_down_filter::GuardedPushDownFilter;
 use crate::engine::optimizer::utc_dates::UtcDatesRule;
@@ -85,10 +86,10 @@ fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync
     let mut rules = PhysicalOptimizer::new().rules;
     let join_selection = rules.iter().position(|rule| rule.name() == "join_selection");
     let join_selection = join_selection.expect("DataFusion chooses the sides of joins");
-    rules.insert(join_selection, Arc::new(LookupJoinRule));
+    rules.insert(join_selection, Arc::new(NodeRule { name: "lookup_join", replace: lookup }));
     rules.push(Arc::new(PartitionwiseAggregateRule));
-    rules.push(Arc::new(DistinctTextsRule));
-    rules.push(Arc::new(BatchDistinctRule));
+    rules.push(Arc::new(NodeRule { name: "distinct_texts", replace: over_distinct_texts }));
+    rules.push(Arc::new(NodeRule { name: "batch_distinct", replace: over_distinct_keys }));
     rules
 }
 

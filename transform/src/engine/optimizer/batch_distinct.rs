@@ -13,13 +13,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -29,44 +27,23 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt;
 
+use crate::engine::optimizer::Replacement;
+
 /// Places of the table of keys, as a power of two.
 const TABLE_BITS: u32 = 12;
 /// A batch with fewer rows is passed on.
 const MIN_ROWS: usize = 64;
 /// After so many rows it is decided whether keys repeat often enough.
 const TRIAL_ROWS: usize = 32_768;
+/// The multiplier of Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): 2^64 over the
+/// golden ratio.
+const FIBONACCI: u64 = 0x9E37_79B9_7F4A_7C15;
 /// The least rows to a distinct key, on average, from which it pays.
 const MIN_ROWS_A_KEY: usize = 2;
 
-/// The optimizer rule that finds such groupings.
-#[derive(Debug)]
-pub(crate) struct BatchDistinctRule;
-
-impl PhysicalOptimizerRule for BatchDistinctRule {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = plan.transform_up(|node| {
-            let grouped =
-                node.downcast_ref::<AggregateExec>().map(over_distinct_keys).transpose()?;
-            Ok(grouped.flatten().map_or_else(|| Transformed::no(node), Transformed::yes))
-        });
-        replaced.map(|done| done.data)
-    }
-
-    fn name(&self) -> &'static str {
-        "batch_distinct"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
 /// Returns a grouping of rows over the distinct keys of each batch, where it has no aggregates.
-fn over_distinct_keys(aggregate: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+pub(crate) fn over_distinct_keys(plan: &dyn ExecutionPlan) -> Result<Replacement> {
+    let Some(aggregate) = plan.downcast_ref::<AggregateExec>() else { return Ok(None) };
     let groups_rows = matches!(
         aggregate.mode(),
         AggregateMode::Partial | AggregateMode::Single | AggregateMode::SinglePartitioned
@@ -210,17 +187,17 @@ fn has_words(data_type: &DataType) -> bool {
 /// Returns machine words of the values of a column: equal words are equal values. Equal values may have
 /// different words.
 fn words(column: &ArrayRef) -> Result<Cow<'_, [u128]>> {
-    let narrow = |kind: &DataType| cast(column, kind);
+    let as_numbers = |kind: &DataType| cast(column, kind);
     Ok(match column.data_type() {
         DataType::Utf8View => Cow::Borrowed(column.as_string_view().views()),
         DataType::BinaryView => Cow::Borrowed(column.as_binary_view().views()),
         DataType::Boolean => column.as_boolean().values().iter().map(u128::from).collect(),
         DataType::Date32 | DataType::Int32 => {
-            let values = narrow(&DataType::Int32)?;
+            let values = as_numbers(&DataType::Int32)?;
             values.as_primitive::<Int32Type>().values().iter().map(|n| *n as u128).collect()
         }
         DataType::Int64 | DataType::Timestamp(..) => {
-            let values = narrow(&DataType::Int64)?;
+            let values = as_numbers(&DataType::Int64)?;
             values.as_primitive::<Int64Type>().values().iter().map(|n| *n as u128).collect()
         }
         other => return internal_err!("{other} has no words"),
@@ -234,12 +211,9 @@ fn first_rows(batch: &RecordBatch) -> Result<Vec<u32>> {
         let mut of_column = words(column)?;
         if let Some(nulls) = column.nulls().filter(|nulls| nulls.null_count() > 0) {
             // Values below a NULL are arbitrary.
-            of_column
-                .to_mut()
-                .iter_mut()
-                .zip(nulls)
-                .filter(|(_, is)| !is)
-                .for_each(|(w, _)| *w = 0);
+            for (word, is_valid) in of_column.to_mut().iter_mut().zip(nulls) {
+                *word = if is_valid { *word } else { 0 };
+            }
             columns.push(nulls.iter().map(u128::from).collect());
         }
         columns.push(of_column);
@@ -248,15 +222,14 @@ fn first_rows(batch: &RecordBatch) -> Result<Vec<u32>> {
     for column in &columns {
         for (hash, word) in hashes.iter_mut().zip(column.iter()) {
             let folded = *word as u64 ^ ((*word >> 64) as u64).rotate_left(32);
-            *hash = (*hash ^ folded).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+            *hash = (*hash ^ folded).wrapping_mul(FIBONACCI).rotate_left(29);
         }
     }
     let same = |a: usize, b: usize| columns.iter().all(|column| column[a] == column[b]);
     let mut table = vec![u32::MAX; 1 << TABLE_BITS];
     let mut kept = Vec::new();
     for (row, hash) in (0_u32..).zip(hashes) {
-        let place =
-            &mut table[(hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - TABLE_BITS)) as usize];
+        let place = &mut table[(hash.wrapping_mul(FIBONACCI) >> (64 - TABLE_BITS)) as usize];
         if *place == u32::MAX || !same(*place as usize, row as usize) {
             *place = row;
             kept.push(row);

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringViewArray};
 use arrow::buffer::{BooleanBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, LikeExpr, Literal};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
+
+use crate::engine::optimizer::Replacement;
 
 /// Batches of fewer rows are compared row by row.
 const MIN_ROWS: usize = 256;
@@ -28,43 +28,21 @@ const MIN_ROWS_A_TEXT: usize = 4;
 /// Places of the hash table, as a power of two. A text that loses its place counts as another one.
 const TABLE_BITS: u32 = 10;
 
-/// The optimizer rule that finds such comparisons in filters.
-#[derive(Debug)]
-pub(crate) struct DistinctTextsRule;
-
-impl PhysicalOptimizerRule for DistinctTextsRule {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = plan.transform_up(|node| {
-            let Some(filter) = node.downcast_ref::<FilterExec>() else {
-                return Ok(Transformed::no(node));
-            };
-            let schema = filter.input().schema();
-            let predicate = Arc::clone(filter.predicate()).transform_up(|expr| {
-                Ok(match PatternMatch::of(&expr, &schema) {
-                    Some(found) => Transformed::yes(Arc::new(found) as Arc<dyn PhysicalExpr>),
-                    None => Transformed::no(expr),
-                })
-            })?;
-            if !predicate.transformed {
-                return Ok(Transformed::no(node));
-            }
-            let filter = FilterExecBuilder::from(filter).with_predicate(predicate.data).build()?;
-            Ok(Transformed::yes(Arc::new(filter) as Arc<dyn ExecutionPlan>))
-        });
-        replaced.map(|done| done.data)
+/// Returns a filter with such comparisons in place of its own.
+pub(crate) fn over_distinct_texts(plan: &dyn ExecutionPlan) -> Result<Replacement> {
+    let Some(filter) = plan.downcast_ref::<FilterExec>() else { return Ok(None) };
+    let schema = filter.input().schema();
+    let predicate = Arc::clone(filter.predicate()).transform_up(|expr| {
+        Ok(match PatternMatch::of(&expr, &schema) {
+            Some(found) => Transformed::yes(Arc::new(found) as Arc<dyn PhysicalExpr>),
+            None => Transformed::no(expr),
+        })
+    })?;
+    if !predicate.transformed {
+        return Ok(None);
     }
-
-    fn name(&self) -> &'static str {
-        "distinct_texts"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
+    let filter = FilterExecBuilder::from(filter).with_predicate(predicate.data).build()?;
+    Ok(Some(Arc::new(filter)))
 }
 
 /// A comparison of a column of texts with a constant pattern.
@@ -218,6 +196,7 @@ mod tests {
     use datafusion::prelude::{SessionConfig, SessionContext};
 
     use super::*;
+    use crate::engine::optimizer::NodeRule;
 
     /// Texts of which some repeat, short ones and ones that lie in a buffer, some of them NULL, and
     /// the numbers of their rows.
@@ -266,7 +245,12 @@ mod tests {
     async fn answers_are_those_of_the_comparison_row_by_row() {
         let config = SessionConfig::new().with_target_partitions(1);
         let state = SessionStateBuilder::new().with_config(config).with_default_features();
-        let ours = state.with_physical_optimizer_rule(Arc::new(DistinctTextsRule)).build();
+        let ours = state
+            .with_physical_optimizer_rule(Arc::new(NodeRule {
+                name: "distinct_texts",
+                replace: over_distinct_texts,
+            }))
+            .build();
         let (ours, theirs) = (SessionContext::new_with_state(ours), SessionContext::new());
         for (distinct, count) in [(1, 300), (40, 5_000), (3_000, 20_000), (900, 1_000), (9, 90)] {
             for context in [&ours, &theirs] {

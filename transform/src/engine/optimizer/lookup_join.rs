@@ -17,9 +17,8 @@ use arrow::array::{
 };
 use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{FieldRef, Schema};
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::hash_utils::RandomState;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{JoinType, NullEquality, Result, Statistics, exec_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
@@ -27,7 +26,6 @@ use datafusion::execution::TaskContext;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::metrics::MetricsSet;
@@ -40,38 +38,15 @@ use datafusion::physical_plan::{
     SendableRecordBatchStream,
 };
 
+use crate::engine::optimizer::Replacement;
+
 /// The most rows of a lookup map. A table with more rows is joined as usual.
 const MAX_LOOKUP_ROWS: usize = 65_536;
 
-/// The optimizer rule that replaces such joins.
-#[derive(Debug)]
-pub(crate) struct LookupJoinRule;
-
-impl PhysicalOptimizerRule for LookupJoinRule {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let replaced = plan.transform_up(|node| {
-            let lookup = node.downcast_ref::<HashJoinExec>().map(lookup).transpose()?.flatten();
-            Ok(lookup.map_or_else(|| Transformed::no(node), Transformed::yes))
-        });
-        replaced.map(|done| done.data)
-    }
-
-    fn name(&self) -> &'static str {
-        "lookups"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
 /// Returns the join as a lookup for the rows that it keeps, where the other rows are in memory and
 /// have unique keys. Each kept row then has exactly one row in the result, in the same order.
-fn lookup(join: &HashJoinExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+pub(crate) fn lookup(plan: &dyn ExecutionPlan) -> Result<Replacement> {
+    let Some(join) = plan.downcast_ref::<HashJoinExec>() else { return Ok(None) };
     let plain = join.null_equality() == NullEquality::NullEqualsNothing
         && join.filter().is_none()
         && join.fetch().is_none();

@@ -204,6 +204,8 @@ def differences(name, ours, theirs):
         {column: kind for column, kind, *_ in db.execute(f"DESCRIBE SELECT * FROM '{path}'").fetchall()}
         for path in (ours, theirs)
     ]
+    if missing := kinds[0].keys() ^ kinds[1].keys():
+        sys.exit(f"{name}: only one engine has {', '.join(sorted(missing))}; see benches/duckdb/duckdb_variants")
     if tolerance := TOLERANCE.get(name):
         flags = [c for c, kind in kinds[0].items() if kind == "BOOLEAN"]
         floats = [c for c, kind in kinds[0].items() if kind in ("DOUBLE", "FLOAT")]

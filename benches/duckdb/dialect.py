@@ -12,7 +12,7 @@ ARGUMENT = r"(?:[^()]|\([^()]*\))*"
 TRAILING_FRAME = r"RANGE BETWEEN INTERVAL \3 DAY PRECEDING AND INTERVAL 1 DAY PRECEDING"
 
 REWRITES = [
-    (r"CAST\((\$as_of|(?:\w+\.)?(?:since|registered|\w+_at|first_\w+)) AS BIGINT\)", r"epoch_us(\1)"),
+    (r"CAST\((\$as_of|(?:\w+\.)?(?:since|registered|live|\w+_at|first_\w+|last_\w+)) AS BIGINT\)", r"epoch_us(\1)"),
     (r"/ 86400000000", "// 86400000000"),
     (r"CAST\(CAST\(\$as_of AS DATE\) AS INT\)", "date_diff('day', DATE '1970-01-01', $as_of)"),
     (r"CAST\(((?:\w+\.)?(?:event_date|sunset_on)) AS INT\)", r"date_diff('day', DATE '1970-01-01', \1)"),

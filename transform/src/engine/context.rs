@@ -21,6 +21,7 @@ use crate::engine::optimizer::NodeRule;
 use crate::engine::optimizer::batch_distinct::over_distinct_keys;
 use crate::engine::optimizer::distinct_texts::over_distinct_texts;
 use crate::engine::optimizer::lookup_join::lookup;
+use crate::engine::optimizer::owned_batches::over_owned_batches;
 use crate::engine::optimizer::partitionwise_aggregate::PartitionwiseAggregateRule;
 use crate::engine::optimizer::push_down_filter::GuardedPushDownFilter;
 use crate::engine::optimizer::utc_dates::UtcDatesRule;
@@ -90,6 +91,7 @@ fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync
     rules.push(Arc::new(PartitionwiseAggregateRule));
     rules.push(Arc::new(NodeRule { name: "distinct_texts", replace: over_distinct_texts }));
     rules.push(Arc::new(NodeRule { name: "batch_distinct", replace: over_distinct_keys }));
+    rules.push(Arc::new(NodeRule { name: "owned_batches", replace: over_owned_batches }));
     rules
 }
 

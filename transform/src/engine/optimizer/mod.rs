@@ -4,6 +4,7 @@
 //! - `common_subplan`: computes a subplan once that a query reads several times
 //! - `distinct_texts`: compares a text with a pattern once a batch
 //! - `lookup_join`: replaces a left join with a few rows by a lookup
+//! - `owned_batches`: copies groups that are sorted, so that they take the memory of their rows
 //! - `partitionwise_aggregate`: groups each day by itself
 //! - `push_down_filter`: DataFusion's rule, without a fault of it
 //! - `utc_dates`: computes the date of a UTC instant as a number
@@ -20,6 +21,7 @@ pub(crate) mod batch_distinct;
 pub(crate) mod common_subplan;
 pub(crate) mod distinct_texts;
 pub(crate) mod lookup_join;
+pub(crate) mod owned_batches;
 pub(crate) mod partitionwise_aggregate;
 pub(crate) mod push_down_filter;
 pub(crate) mod utc_dates;

@@ -1,0 +1,168 @@
+//! Copies the rows of a grouping that are sorted, so that each batch takes the memory that it has.
+//!
+//! An aggregate returns its groups as slices of one large batch. A sort reserves for each slice the
+//! memory of the whole, so that a few megabytes of groups filled a pool of a gigabyte, and the sort of
+//! another thread found no room to begin.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+    SendableRecordBatchStream,
+};
+use futures::TryStreamExt;
+
+use crate::engine::optimizer::Replacement;
+
+/// A batch is copied if it takes this many times the memory of its rows.
+const MAX_OVERHEAD: usize = 4;
+
+/// Returns a sort of the rows of an aggregate over batches of their own.
+pub(crate) fn over_owned_batches(plan: &dyn ExecutionPlan) -> Result<Replacement> {
+    let Some(sort) = plan.downcast_ref::<SortExec>() else { return Ok(None) };
+    let mut source = sort.input();
+    while let Some(projection) = source.downcast_ref::<ProjectionExec>() {
+        source = projection.input();
+    }
+    // A sort with a limit keeps few rows.
+    if !source.is::<AggregateExec>() || sort.fetch().is_some() {
+        return Ok(None);
+    }
+    let owned = Arc::new(OwnedBatchesExec { input: Arc::clone(sort.input()) });
+    let sort = SortExec::new(sort.expr().clone(), owned)
+        .with_preserve_partitioning(sort.preserve_partitioning());
+    Ok(Some(Arc::new(sort)))
+}
+
+/// Returns the rows of its input in batches that share no memory.
+#[derive(Debug)]
+struct OwnedBatchesExec {
+    input: Arc<dyn ExecutionPlan>,
+}
+
+impl OwnedBatchesExec {
+    fn over(children: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn ExecutionPlan>> {
+        let [input] = children else { return internal_err!("OwnedBatchesExec has one child") };
+        Ok(Arc::new(Self { input: Arc::clone(input) }))
+    }
+}
+
+impl DisplayAs for OwnedBatchesExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OwnedBatchesExec")
+    }
+}
+
+impl ExecutionPlan for OwnedBatchesExec {
+    fn name(&self) -> &'static str {
+        "OwnedBatchesExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Self::over(&children)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Self::over(&children)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let batches = self.input.execute(partition, context)?;
+        let owned = batches.and_then(|batch| std::future::ready(owned(batch)));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), owned)))
+    }
+}
+
+/// Returns a batch with memory of its own, where it is a small part of a larger one.
+fn owned(batch: RecordBatch) -> Result<RecordBatch> {
+    let of_rows = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    let of_rows = of_rows.sum::<std::result::Result<usize, _>>()?;
+    if batch.get_array_memory_size() <= MAX_OVERHEAD * of_rows {
+        return Ok(batch);
+    }
+    let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
+    let copied = |column: &ArrayRef| -> Result<ArrayRef> {
+        let copy = take(column, &all, None)?;
+        // The texts of views are shared until they are collected.
+        Ok(match copy.data_type() {
+            DataType::Utf8View => Arc::new(copy.as_string_view().gc()),
+            DataType::BinaryView => Arc::new(copy.as_binary_view().gc()),
+            _ => copy,
+        })
+    };
+    let columns = batch.columns().iter().map(copied).collect::<Result<_>>()?;
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+    use datafusion::execution::memory_pool::GreedyMemoryPool;
+    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+    use datafusion::prelude::SessionConfig;
+
+    use super::*;
+    use crate::engine::context::{context_without_lake, new_context};
+
+    /// Two hundred thousand groups with a text that no view holds.
+    const GROUPED: &str = "SELECT 'a text that no view holds, ' || (value % 200000) AS k, count(*) AS n, \
+        max(value) AS m FROM generate_series(1, 400000) GROUP BY 1";
+
+    #[tokio::test]
+    async fn sorted_groups_take_the_memory_of_their_rows() {
+        let sql = format!("{GROUPED} ORDER BY m");
+        let unlimited = context_without_lake();
+        let expected = unlimited.sql(&sql).await.expect("a query").collect().await.expect("rows");
+        // The groups are some 15 MB, and 25 slices of them by their whole memory 400 MB.
+        let pool = Arc::new(GreedyMemoryPool::new(160 << 20));
+        let runtime =
+            RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().expect("a runtime");
+        let limited = new_context(SessionConfig::new().with_target_partitions(2), runtime);
+        let frame = limited.sql(&sql).await.expect("a query");
+        let rows = frame.collect().await.expect("rows within the limit");
+        let text = |rows: &[RecordBatch]| pretty_format_batches(rows).expect("a table").to_string();
+        assert!(text(&rows) == text(&expected));
+    }
+}

@@ -139,30 +139,44 @@ fn owned(batch: RecordBatch) -> Result<RecordBatch> {
 #[cfg(test)]
 mod tests {
     use arrow::util::pretty::pretty_format_batches;
+    use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
     use datafusion::execution::memory_pool::GreedyMemoryPool;
-    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-    use datafusion::prelude::SessionConfig;
+    use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+    use datafusion::prelude::{SessionConfig, SessionContext};
 
     use super::*;
-    use crate::engine::context::{context_without_lake, new_context};
+    use crate::engine::context::new_context;
 
     /// Two hundred thousand groups with a text that no view holds.
     const GROUPED: &str = "SELECT 'a text that no view holds, ' || (value % 200000) AS k, count(*) AS n, \
         max(value) AS m FROM generate_series(1, 400000) GROUP BY 1";
 
+    /// Returns the least memory, in MiB, with which a context sorts the groups and spills nothing, and
+    /// the rows.
+    async fn least_memory(context: impl Fn(Arc<RuntimeEnv>) -> SessionContext) -> (usize, String) {
+        for mebibytes in [25, 50, 100, 200, 400, 800, 1600] {
+            let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+            let runtime = RuntimeEnvBuilder::new()
+                .with_memory_pool(Arc::new(GreedyMemoryPool::new(mebibytes << 20)))
+                .with_disk_manager_builder(disk)
+                .build_arc()
+                .expect("a runtime");
+            let frame = context(runtime).sql(&format!("{GROUPED} ORDER BY m")).await;
+            if let Ok(rows) = frame.expect("a query").collect().await {
+                return (mebibytes, pretty_format_batches(&rows).expect("a table").to_string());
+            }
+        }
+        panic!("the sort takes more than a gigabyte");
+    }
+
     #[tokio::test]
     async fn sorted_groups_take_the_memory_of_their_rows() {
-        let sql = format!("{GROUPED} ORDER BY m");
-        let unlimited = context_without_lake();
-        let expected = unlimited.sql(&sql).await.expect("a query").collect().await.expect("rows");
-        // The groups are some 15 MB, and 25 slices of them by their whole memory 400 MB.
-        let pool = Arc::new(GreedyMemoryPool::new(160 << 20));
-        let runtime =
-            RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().expect("a runtime");
-        let limited = new_context(SessionConfig::new().with_target_partitions(2), runtime);
-        let frame = limited.sql(&sql).await.expect("a query");
-        let rows = frame.collect().await.expect("rows within the limit");
-        let text = |rows: &[RecordBatch]| pretty_format_batches(rows).expect("a table").to_string();
-        assert!(text(&rows) == text(&expected));
+        let config = SessionConfig::new().with_target_partitions(2);
+        let ours = least_memory(|runtime| new_context(config.clone(), runtime)).await;
+        let theirs =
+            least_memory(|runtime| SessionContext::new_with_config_rt(config.clone(), runtime));
+        let theirs = theirs.await;
+        assert!(ours.0 < theirs.0, "{} MiB, and {} MiB in DataFusion", ours.0, theirs.0);
+        assert!(ours.1 == theirs.1);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - `metric_rows`: the rows of metrics that pages show
 //! - `metric_cache`: the metrics of the last reports
+//! - `partner_rows`: the rows of partners
 //! - `period_rows`: traffic and revenue by day, week and month
 //! - `plan_rows`: the pending plan and the log of actions
 //! - `plan_log`: how the changes of the plan stand by that log
@@ -16,13 +17,14 @@ mod delivery_rows;
 mod lake_rows;
 mod metric_cache;
 mod metric_rows;
+mod partner_rows;
 mod period_rows;
 mod plan_log;
 mod plan_rows;
 mod record_rows;
 mod text_table;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,16 +33,14 @@ use actions::Plan;
 use anyhow::Context;
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef, Schema};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use dashboards::{
-    ColumnDoc, HealthRow, HeldBackMetric, HistoryRow, PartnerRow, PolicyInForce, Provenance,
-    QueryDoc, ReportInput, SignalRow, Targets,
+    ColumnDoc, HeldBackMetric, PolicyInForce, Provenance, QueryDoc, ReportInput, Targets,
 };
 use domain::{Day, Stream, counted};
 use futures::StreamExt;
 use lake::schema;
-use scoring::{PartnerScore, ScoreOutput};
-use serde::Deserialize;
+use scoring::ScoreOutput;
 use transform::{Catalog, Query, QueryKind, QueryResult, Session};
 
 use crate::breakdown::Breakdown;
@@ -48,7 +48,6 @@ use crate::commands::{docs, plan};
 use crate::errors::report_refusal;
 use crate::metric_pipeline::{MetricPipeline, OutcomePrinter};
 use crate::output::print_line;
-use crate::polars_frames;
 use crate::progress::Spinner;
 use crate::project::Project;
 use crate::report_registry;
@@ -116,7 +115,7 @@ pub(crate) async fn collect(
         // Goals are those of all partners together.
         input.targets = Targets::default();
     }
-    let partners = fill_partners(&restricted, made, scope, &mut input).await?;
+    let partners = partner_rows::fill(&restricted, made, scope, &mut input).await?;
     plan_rows::fill(project, made, &partners, &mut input).await?;
     alert_rows::fill(project, &partners, &mut input).await?;
     record_rows::fill(project, &partners, &mut input).await?;
@@ -394,109 +393,4 @@ fn kind_of(kind: &DataType) -> String {
 fn csv(result: &QueryResult) -> anyhow::Result<String> {
     let rows = Rows { schema: &result.schema, batches: &result.batches };
     Ok(String::from_utf8(row_encoder::csv_bytes(&rows)?)?)
-}
-
-#[derive(Deserialize)]
-struct Attributes {
-    partner_id: String,
-    name: Option<String>,
-    segment: Option<String>,
-    plan: Option<String>,
-    manager: Option<String>,
-    region: Option<String>,
-    integration_level: Option<String>,
-}
-
-/// Adds the rows of partners. Returns the partners that the session is restricted to.
-async fn fill_partners(
-    session: &Session,
-    made: &Made<'_>,
-    scope: &Scope<'_>,
-    input: &mut ReportInput,
-) -> anyhow::Result<ReportPartners> {
-    let attributes = session.metric("partner_attributes").await?;
-    let attributes: BTreeMap<String, Attributes> =
-        polars_frames::typed_rows::<Attributes>(&attributes)?
-            .into_iter()
-            .map(|row| (row.partner_id.clone(), row))
-            .collect();
-    let partners = match scope.condition {
-        None => ReportPartners::All,
-        Some(_) => ReportPartners::These(attributes.keys().cloned().collect()),
-    };
-    input.health = made
-        .scored
-        .partners
-        .iter()
-        .filter(|p| partners.include(&p.partner_id))
-        .map(|p| health(&p, attributes.get(&p.partner_id)))
-        .collect();
-    // The tables of scores hold every partner, whatever a session is restricted to.
-    let history = made.session.metric("score_history").await?;
-    let mut ids: HashSet<Arc<str>> = HashSet::new();
-    for mut row in polars_frames::typed_rows::<HistoryRow>(&history)? {
-        if !partners.include(&row.partner_id) {
-            continue;
-        }
-        // Each partner has a row a day: all of them share one text.
-        if let Some(known) = ids.get(&row.partner_id) {
-            row.partner_id = Arc::clone(known);
-        } else {
-            ids.insert(Arc::clone(&row.partner_id));
-        }
-        input.history.push(row);
-    }
-    period_rows::fill(session, input).await?;
-    let milestones = session.metric("partner_lifecycle").await?;
-    input.partners = polars_frames::typed_rows::<PartnerRow>(&milestones)?;
-    for (name, what, query) in [
-        ("partner_health", "The newest score of each partner", "latest_scores"),
-        ("partner_signals", "The signals behind these scores, a row each", "latest_signals"),
-    ] {
-        let kept = made.session.metric(query).await?;
-        table(input, name, what, &partners.rows(&kept)?)?;
-    }
-    Ok(partners)
-}
-
-fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow {
-    let date = |micros: i64| -> NaiveDate { Day::of_micros(micros).date() };
-    let attribute = |of: fn(&Attributes) -> &Option<String>| attributes.and_then(|a| of(a).clone());
-    HealthRow {
-        as_of: partner.as_of.day().date(),
-        partner_id: partner.partner_id.clone(),
-        name: attribute(|a| &a.name),
-        segment: attribute(|a| &a.segment),
-        plan: attribute(|a| &a.plan),
-        manager: attribute(|a| &a.manager),
-        region: attribute(|a| &a.region),
-        integration_level: attribute(|a| &a.integration_level),
-        stage: partner.stage,
-        tier: partner.tier,
-        tier_since: partner.tier_since.map(date),
-        score: partner.score,
-        coverage: Some(partner.coverage),
-        gate: partner.gate.map(|gate| gate.name().replace('_', " ")),
-        risk: partner.risk,
-        override_until: partner.override_until.map(date),
-        impact_share: partner.impact_share,
-        impact_rank: partner.impact_rank,
-        top_reason: Some(partner.top_reason.clone()),
-        policy_version: partner.policy_version.clone(),
-        computed_tier: Some(partner.computed_tier),
-        signals: partner
-            .signals
-            .iter()
-            .filter(|s| s.applicable)
-            .map(|s| SignalRow {
-                name: s.signal.clone(),
-                value: s.value,
-                score: s.score,
-                contribution: s.contribution,
-                n: s.n,
-                reason: s.reason.clone().unwrap_or_default(),
-                weight: s.weight,
-            })
-            .collect(),
-    }
 }

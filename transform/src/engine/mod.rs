@@ -9,6 +9,7 @@
 //! - `utf8_view`: the types of strings in tables and results
 //! - `score_tables`: tables of scores, also those of an older program
 //! - `append`: the plan that reads partitions one after the other
+//! - `map_batches`: the plan that changes each batch by itself
 //! - `arrivals`: the table `arrivals`, which counts records by stream and day
 //! - `optimizer`: rewrites of plans
 //! - `query_columns`: a result's columns compared with the header's
@@ -24,6 +25,7 @@ pub(crate) mod condition;
 pub(crate) mod context;
 pub(crate) mod dedup;
 pub(crate) mod file_list;
+pub(crate) mod map_batches;
 pub(crate) mod optimizer;
 pub(crate) mod predicate;
 pub(crate) mod query_columns;

@@ -7,26 +7,19 @@
 //! small table was taken or its text was decoded twice, is only grouped once more.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
-use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-    SendableRecordBatchStream,
-};
-use futures::TryStreamExt;
 
+use crate::engine::map_batches::MapBatchesExec;
 use crate::engine::optimizer::Replacement;
 
 /// Places of the table of keys, as a power of two.
@@ -69,82 +62,19 @@ pub(crate) fn over_distinct_keys(plan: &dyn ExecutionPlan) -> Result<Replacement
         (Arc::new(Column::new(name, at)) as Arc<dyn PhysicalExpr>, name.clone())
     };
     let keys = PhysicalGroupBy::new_single(keys.expr().iter().enumerate().map(key).collect());
-    let distinct: Arc<dyn ExecutionPlan> = Arc::new(BatchDistinctExec { input });
+    let distinct: Arc<dyn ExecutionPlan> = Arc::new(MapBatchesExec {
+        name: "BatchDistinctExec",
+        input,
+        map: || {
+            let mut trial = Trial::default();
+            Box::new(move |batch| trial.distinct(batch))
+        },
+    });
     let (mode, nothing) = (*aggregate.mode(), Vec::new());
     let grouped = AggregateExec::try_new(mode, keys, nothing, Vec::new(), distinct, schema)?;
     // Plans above rely on the order that the rows of the aggregate have.
     let is_in_same_order = grouped.input_order_mode() == aggregate.input_order_mode();
     Ok(is_in_same_order.then(|| Arc::new(grouped) as Arc<dyn ExecutionPlan>))
-}
-
-/// Returns the rows of each batch without most of those that repeat an earlier one of the batch.
-#[derive(Debug)]
-struct BatchDistinctExec {
-    input: Arc<dyn ExecutionPlan>,
-}
-
-impl BatchDistinctExec {
-    fn over(children: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn ExecutionPlan>> {
-        let [input] = children else { return internal_err!("BatchDistinctExec has one child") };
-        Ok(Arc::new(Self { input: Arc::clone(input) }))
-    }
-}
-
-impl DisplayAs for BatchDistinctExec {
-    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BatchDistinctExec")
-    }
-}
-
-impl ExecutionPlan for BatchDistinctExec {
-    fn name(&self) -> &'static str {
-        "BatchDistinctExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Self::over(&children)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Self::over(&children)
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let mut trial = Trial::default();
-        let batches = self.input.execute(partition, context)?;
-        let distinct = batches.and_then(move |batch| std::future::ready(trial.distinct(batch)));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), distinct)))
-    }
 }
 
 /// How many keys the first rows had.

@@ -4,26 +4,18 @@
 //! memory of the whole, so that a few megabytes of groups filled a pool of a gigabyte, and the sort of
 //! another thread found no room to begin.
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
-use datafusion::execution::TaskContext;
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::common::Result;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-    SendableRecordBatchStream,
-};
-use futures::TryStreamExt;
 
+use crate::engine::map_batches::MapBatchesExec;
 use crate::engine::optimizer::Replacement;
 
 /// A batch is copied if it takes this many times the memory of its rows.
@@ -40,79 +32,14 @@ pub(crate) fn over_owned_batches(plan: &dyn ExecutionPlan) -> Result<Replacement
     if !source.is::<AggregateExec>() || sort.fetch().is_some() {
         return Ok(None);
     }
-    let owned = Arc::new(OwnedBatchesExec { input: Arc::clone(sort.input()) });
+    let owned = Arc::new(MapBatchesExec {
+        name: "OwnedBatchesExec",
+        input: Arc::clone(sort.input()),
+        map: || Box::new(owned),
+    });
     let sort = SortExec::new(sort.expr().clone(), owned)
         .with_preserve_partitioning(sort.preserve_partitioning());
     Ok(Some(Arc::new(sort)))
-}
-
-/// Returns the rows of its input in batches that share no memory.
-#[derive(Debug)]
-struct OwnedBatchesExec {
-    input: Arc<dyn ExecutionPlan>,
-}
-
-impl OwnedBatchesExec {
-    fn over(children: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn ExecutionPlan>> {
-        let [input] = children else { return internal_err!("OwnedBatchesExec has one child") };
-        Ok(Arc::new(Self { input: Arc::clone(input) }))
-    }
-}
-
-impl DisplayAs for OwnedBatchesExec {
-    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OwnedBatchesExec")
-    }
-}
-
-impl ExecutionPlan for OwnedBatchesExec {
-    fn name(&self) -> &'static str {
-        "OwnedBatchesExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn apply_expressions(
-        &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Self::over(&children)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Self::over(&children)
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let batches = self.input.execute(partition, context)?;
-        let owned = batches.and_then(|batch| std::future::ready(owned(batch)));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), owned)))
-    }
 }
 
 /// Returns a batch with memory of its own, where it is a small part of a larger one.

@@ -41,6 +41,15 @@ impl Project {
         Self::with_lake(config, lake, quiet)
     }
 
+    /// Opens the project for the rest of the process. To free its caches piece by piece would take a
+    /// tenth of a short command; the end of the process frees them at once.
+    pub(crate) async fn open_until_exit(
+        config: Config,
+        quiet: bool,
+    ) -> anyhow::Result<&'static Self> {
+        Ok(Box::leak(Box::new(Self::open(config, quiet).await?)))
+    }
+
     /// Opens a project on a lake that is open already.
     pub(crate) fn with_lake(config: Config, lake: Lake, quiet: bool) -> anyhow::Result<Self> {
         let opened_at = chrono::Utc::now().timestamp_micros();

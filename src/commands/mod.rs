@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
     let config = || Config::find(arguments.config.as_deref());
     let quiet = arguments.quiet;
-    let open = |config: Config| runtime.block_on(Project::open(config, quiet));
+    let open = |config: Config| runtime.block_on(Project::open_until_exit(config, quiet));
     match arguments.command {
         Command::Demo(demo) => demo::run(&demo, runtime, quiet),
         Command::Init { dir } => init::run(&dir),
@@ -83,7 +83,7 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
         #[cfg(feature = "postgres")]
         Command::PostgresConnection(options) => {
             let project = open(config()?)?;
-            runtime.block_on(postgres_connection::run(&project, &options))
+            runtime.block_on(postgres_connection::run(project, &options))
         }
         Command::Ingest(IngestCommand::Run(options)) => {
             ingest::run(&config()?, &options, runtime, quiet)
@@ -104,9 +104,9 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
             runtime.block_on(dead_letters::replay(&config()?, &options, quiet))
         }
         Command::Metrics(command) => metrics::run(command, &config, runtime, quiet),
-        Command::Sql(options) => sql::run(&open(config()?)?, &options, runtime),
+        Command::Sql(options) => sql::run(open(config()?)?, &options, runtime),
         Command::Score(ScoreCommand::Record(record)) => {
-            runtime.block_on(score_records::run(&open(config()?)?, &record))
+            runtime.block_on(score_records::run(open(config()?)?, &record))
         }
         Command::Score(ScoreCommand::Proof(ProofCommand::Backtest(options))) => {
             let project = Config::find_if_any(arguments.config.as_deref())?;
@@ -117,23 +117,23 @@ fn dispatch(runtime: &Runtime, arguments: Arguments) -> anyhow::Result<()> {
             runtime.block_on(score::fit(project, &options, quiet))
         }
         Command::Score(ScoreCommand::Proof(ProofCommand::Adopt(options))) => {
-            runtime.block_on(score::adopt(&open(config()?)?, &options))
+            runtime.block_on(score::adopt(open(config()?)?, &options))
         }
         Command::Score(ScoreCommand::Run { as_of, format }) => {
-            runtime.block_on(score::run(&open(config()?)?, as_of.as_deref(), format))
+            runtime.block_on(score::run(open(config()?)?, as_of.as_deref(), format))
         }
         Command::Score(ScoreCommand::Show(options)) => {
             let given = arguments.config.as_deref();
-            runtime.block_on(score::show(&open(config()?)?, &options, given))
+            runtime.block_on(score::show(open(config()?)?, &options, given))
         }
         Command::Score(ScoreCommand::Movers(options)) => {
-            runtime.block_on(score::movers(&open(config()?)?, &options))
+            runtime.block_on(score::movers(open(config()?)?, &options))
         }
-        Command::Alerts(command) => runtime.block_on(alerts::run(&open(config()?)?, &command)),
-        Command::Actions(command) => runtime.block_on(actions::run(&open(config()?)?, &command)),
-        Command::Deliver(options) => runtime.block_on(deliver::run(&open(config()?)?, &options)),
+        Command::Alerts(command) => runtime.block_on(alerts::run(open(config()?)?, &command)),
+        Command::Actions(command) => runtime.block_on(actions::run(open(config()?)?, &command)),
+        Command::Deliver(options) => runtime.block_on(deliver::run(open(config()?)?, &options)),
         Command::Report { out, as_of } => {
-            runtime.block_on(report::run(&open(config()?)?, &out, as_of.as_deref()))
+            runtime.block_on(report::run(open(config()?)?, &out, as_of.as_deref()))
         }
         Command::Bench(BenchCommand::Ingest(options)) => {
             let project = Config::find_if_any(arguments.config.as_deref())?;

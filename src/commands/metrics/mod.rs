@@ -48,11 +48,12 @@ pub(crate) fn run(
             let options = lineage::LineageOptions { name, format, columns, down };
             runtime.block_on(lineage::run(&with_notes(catalog(config)?), &options))
         }
-        MetricsCommand::Plan { format } => runtime
-            .block_on(async { plan::run(&Project::open(config()?, quiet).await?, format).await }),
+        MetricsCommand::Plan { format } => runtime.block_on(async {
+            plan::run(Project::open_until_exit(config()?, quiet).await?, format).await
+        }),
         MetricsCommand::Preview { name, as_of, limit, format } => runtime.block_on(async {
-            let project = Project::open(config()?, quiet).await?;
-            preview::run(&project, &name, as_of.as_deref(), limit, format).await
+            let project = Project::open_until_exit(config()?, quiet).await?;
+            preview::run(project, &name, as_of.as_deref(), limit, format).await
         }),
         MetricsCommand::Test { names, record: true } => {
             runtime.block_on(test::record(&Arc::new(with_notes(catalog(config)?)), &names))
@@ -64,22 +65,22 @@ pub(crate) fn run(
             runtime.block_on(watch::run(&config()?, &names, format))
         }
         MetricsCommand::Diff(options) => runtime.block_on(async {
-            let project = Project::open(config()?, quiet).await?;
-            diff::run(&project, &options).await
+            let project = Project::open_until_exit(config()?, quiet).await?;
+            diff::run(project, &options).await
         }),
         MetricsCommand::Docs { out } => docs::run(&with_notes(catalog(config)?), &out),
         MetricsCommand::Run { names, as_of, format, out, breakdown, cluster } => {
             runtime.block_on(async {
                 let mut config = config()?;
                 config.set_cluster(cluster.scheduler.as_deref());
-                let project = Project::open(config, quiet).await?;
+                let project = Project::open_until_exit(config, quiet).await?;
                 let options = run::MetricsRunOptions {
                     names: &names,
                     format,
                     out: out.as_deref(),
                     breakdown: &breakdown,
                 };
-                run::run(&project, &options, as_of.as_deref()).await
+                run::run(project, &options, as_of.as_deref()).await
             })
         }
     }

@@ -84,8 +84,7 @@ impl EmptySession {
     /// # Errors
     /// As [`Statement::parse`], and DataFusion's own.
     pub(crate) async fn plan_of(&self, query: &Query) -> Result<LogicalPlan> {
-        let statement = Statement::parse(&query.sql, &query.file)?;
-        self.plan(statement).await.map_err(TransformError::sql(&query.file))
+        self.plan(query.statement()?.clone()).await.map_err(TransformError::sql(&query.file))
     }
 
     fn add(

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use domain::{Day, ExchangeRates, Money, Stream, minor_units};
 
+use crate::catalog::Query;
 use crate::catalog::header::Header;
 
 /// The SQL schema of the raw tables, which contain the rows as they arrived, with duplicates.
@@ -415,6 +416,19 @@ pub(crate) fn stored_schema(header: &Header, planned: &Schema) -> SchemaRef {
     }
     fields.extend(last);
     Arc::new(Schema::new(fields))
+}
+
+/// Whether a rollup's table has the columns of the header: [`stored_schema`] of any plan that the
+/// header accepts has these.
+pub(crate) fn is_stored_as_declared(query: &Query, stored: &Schema) -> bool {
+    let (mut columns, last): (Vec<_>, Vec<_>) =
+        query.header.columns.iter().partition(|column| column.name != "event_date");
+    columns.extend(last);
+    let stored = stored.fields();
+    columns.len() == stored.len()
+        && columns.iter().zip(stored).all(|(declared, stored)| {
+            declared.name == *stored.name() && declared.column_type.accepts(stored.data_type())
+        })
 }
 
 fn stored_type(of: &DataType) -> DataType {

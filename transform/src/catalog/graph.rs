@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::statement::Statement;
 use crate::catalog::{Catalog, Query};
 
 /// The tables that each query of a catalog reads, by the query's name. A query that cannot be
@@ -66,8 +65,7 @@ impl DependencyGraph {
 }
 
 fn tables_of(query: &Query) -> Vec<String> {
-    let statement = Statement::parse(&query.sql, &query.file);
-    let mut tables = statement.and_then(|s| s.tables(&query.file)).unwrap_or_default();
+    let mut tables = query.tables().unwrap_or_default().to_vec();
     tables.sort();
     tables
 }

@@ -17,7 +17,7 @@ pub(crate) mod graph;
 pub(crate) mod header;
 pub(crate) mod lazy_cases;
 mod parse;
-mod query;
+pub(crate) mod query;
 pub(crate) mod show_statement;
 pub(crate) mod statement;
 mod test_case_positions;

@@ -9,7 +9,7 @@ use crate::catalog::built_in_tables;
 use crate::catalog::diagnostics::{Diagnostic, Diagnostics, Span};
 use crate::catalog::header::parse_header;
 use crate::catalog::lazy_cases::LazyCases;
-use crate::catalog::query::{Query, QueryKind};
+use crate::catalog::query::{ParsedSql, Query, QueryKind};
 use crate::catalog::test_cases::parse_cases;
 
 /// The code of diagnostics of [`misplaced`] files.
@@ -86,6 +86,7 @@ fn parse_query(
             sql: source.text.clone(),
             path: source.on_disk.clone(),
             cases: LazyCases::default(),
+            parsed: ParsedSql::default(),
             file,
         };
         parsed.queries.insert(name.to_owned(), query);

@@ -1,10 +1,13 @@
 //! One query of the catalog, and the kinds of queries.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use crate::catalog::header::Header;
 use crate::catalog::lazy_cases::LazyCases;
+use crate::catalog::statement::Statement;
 use crate::catalog::test_cases::TestCase;
+use crate::error::Result;
 
 /// The purpose of a query, which the folder of its file decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,9 +83,41 @@ pub struct Query {
     /// The path of the file; `None` for a built-in query.
     pub path: Option<PathBuf>,
     pub(crate) cases: LazyCases,
+    pub(crate) parsed: ParsedSql,
+}
+
+/// The parsed SQL of a query, parsed at the first use. Each query that reads a view uses it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ParsedSql {
+    statement: OnceLock<Statement>,
+    tables: OnceLock<Vec<String>>,
 }
 
 impl Query {
+    /// Returns the parsed SQL.
+    ///
+    /// # Errors
+    /// SQL that is no single SELECT.
+    pub(crate) fn statement(&self) -> Result<&Statement> {
+        if let Some(parsed) = self.parsed.statement.get() {
+            return Ok(parsed);
+        }
+        let parsed = Statement::parse(&self.sql, &self.file)?;
+        Ok(self.parsed.statement.get_or_init(|| parsed))
+    }
+
+    /// Returns the names of the tables and queries that the SQL reads.
+    ///
+    /// # Errors
+    /// Those of [`Query::statement`].
+    pub(crate) fn tables(&self) -> Result<&[String]> {
+        if let Some(tables) = self.parsed.tables.get() {
+            return Ok(tables);
+        }
+        let tables = self.statement()?.tables(&self.file)?;
+        Ok(self.parsed.tables.get_or_init(|| tables))
+    }
+
     /// Returns the test cases.
     pub fn cases(&self) -> &[TestCase] {
         self.cases.get()

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -122,9 +123,9 @@ impl Session {
             };
             outcome.0.push((violation, AffectedMetrics::All));
         }
-        let graph = DependencyGraph::of(catalog);
+        let graph = LazyCell::new(|| DependencyGraph::of(catalog));
         for check in catalog.of_kind(QueryKind::Check) {
-            let violation = match self.run(&check.sql, &check.file).await {
+            let violation = match self.run_query(check).await {
                 Ok(result) => {
                     violation(check, &check.header.description, check.header.severity, &result)
                 }
@@ -152,8 +153,7 @@ impl Session {
                 || catalog.unreadable().contains_key(plain)
                 || self.context().table_function(plain).is_ok()
         };
-        let statement = Statement::parse(&check.sql, &check.file);
-        match statement.and_then(|statement| statement.tables(&check.file)) {
+        match check.tables() {
             Ok(read) if read.iter().all(|table| is_known(table)) => {
                 let reads = |metric: &&Query| {
                     graph.upstream(&metric.name).iter().any(|table| read.contains(table))

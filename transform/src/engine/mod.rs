@@ -52,7 +52,6 @@ use tokio::sync::Semaphore;
 
 use crate::catalog::built_in_tables::ARRIVALS;
 use crate::catalog::built_in_tables::{self, ProgrammeRow, Settings, SlaRow, SunsetRow};
-use crate::catalog::statement::Statement;
 use crate::catalog::{Catalog, QueryKind};
 use crate::engine::arrivals::{Arrivals, arrivals_table};
 use crate::engine::column_cache::ColumnCache;
@@ -176,7 +175,7 @@ impl Engine {
     pub fn with_catalog(&self, catalog: Catalog) -> Self {
         let sql = |catalog: &Catalog, name: &str| {
             let query = catalog.get(name)?;
-            Some(Statement::parse(&query.sql, &query.file).ok()?.normalized())
+            Some(query.statement().ok()?.normalized())
         };
         let stored_by_other_sql: BTreeSet<String> = catalog
             .names(QueryKind::Rollup)

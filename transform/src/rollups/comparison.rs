@@ -9,7 +9,6 @@ use datafusion::error::DataFusionError;
 use domain::Day;
 use lake::{DataFile, Lake, PendingFile, TableDef, TableSnapshot};
 
-use crate::catalog::statement::Statement;
 use crate::catalog::{Query, QueryKind};
 use crate::engine::dedup::duplicate_free_days::DuplicateFreeDays;
 use crate::engine::{Engine, rollup_table};
@@ -51,14 +50,14 @@ impl Engine {
     async fn compare_rollup(&self, query: &Query, other: &Self) -> Result<RollupComparison> {
         let mut comparison =
             RollupComparison { name: query.name.clone(), ..RollupComparison::default() };
-        let statement = Statement::parse(&query.sql, &query.file)?;
-        let inputs = self.inputs(query, &statement).await?;
-        let (def, checks) = self.definition(query, &statement, &inputs).await?;
+        let statement = query.statement()?;
+        let inputs = self.inputs(query, statement).await?;
+        let (def, checks) = self.definition(query, statement, &inputs).await?;
         let stored = self.lake.snapshot(&rollup_table(&query.name), None).await?;
         let known = Arc::<DuplicateFreeDays>::default();
         let rollup = RollupQuery {
             query,
-            statement: &statement,
+            statement,
             inputs: &inputs,
             def: &def,
             checks: &checks,

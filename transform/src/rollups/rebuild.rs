@@ -6,7 +6,6 @@ use domain::Day;
 use lake::LakeError;
 
 use crate::catalog::header::CheckSeverity;
-use crate::catalog::statement::Statement;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::rollups::changed_columns::{check_recomputable, refused_columns};
@@ -24,8 +23,7 @@ impl Engine {
     /// An unknown rollup; input that can't be read.
     pub async fn recomputable_from(&self, table: &str) -> Result<Option<Day>> {
         let query = self.catalog.find(table.strip_prefix("rollup/").unwrap_or(table))?;
-        let statement = Statement::parse(&query.sql, &query.file)?;
-        let inputs = self.inputs(query, &statement).await?;
+        let inputs = self.inputs(query, query.statement()?).await?;
         Ok(inputs.iter().filter_map(RollupInput::first_computable).max())
     }
 

@@ -13,12 +13,12 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinError;
 use tracing::Instrument;
 
-use crate::catalog::statement::Statement;
-use crate::catalog::{Query, QueryKind};
+use crate::catalog::{Query, QueryKind, built_in_tables};
 use crate::engine::dedup::duplicate_free_days::DuplicateFreeDays;
 use crate::engine::{Engine, rollup_table};
 use crate::error::{Result, TransformError};
 use crate::rollups::compute::{LocalRunner, RollupQuery};
+use crate::rollups::inputs::RollupInput;
 use crate::rollups::report::{RefreshProgress, RefreshReport, RollupReport};
 use crate::rollups::stale::StaleDays;
 use crate::rollups::tags::stored_tags;
@@ -132,6 +132,21 @@ impl Engine {
         Err(TransformError::WriteConflict { table: query.name.clone(), attempts: MAX_ATTEMPTS })
     }
 
+    /// Whether nothing has to be computed: the stored columns are those of the header, and this SQL
+    /// computed each stored day from its current input. Such a query needs no plan, which would take
+    /// longer than the rest of a refresh without new events.
+    async fn is_current(&self, query: &Query, inputs: &[RollupInput]) -> Result<bool> {
+        if self.recomputes_all {
+            return Ok(false);
+        }
+        let Some(stored) = self.lake.snapshot(&rollup_table(&query.name), None).await? else {
+            return Ok(false);
+        };
+        let has_columns_of_header = built_in_tables::is_stored_as_declared(query, &stored.schema);
+        let sql = query.statement()?.normalized();
+        Ok(has_columns_of_header && StaleDays::of(&sql, inputs, &stored_tags(&stored)).is_empty())
+    }
+
     /// # Errors
     /// [`LakeError::Conflict`] where another process rewrote a day meanwhile; errors of the query.
     async fn refresh_once(
@@ -146,14 +161,18 @@ impl Engine {
             let milliseconds = started.elapsed().as_millis();
             tracing::debug!(rollup = query.name, milliseconds, "{step}");
         };
-        let statement = Statement::parse(&query.sql, &query.file)?;
-        let inputs = self.inputs(query, &statement).await?;
+        let statement = query.statement()?;
+        let inputs = self.inputs(query, statement).await?;
         log_step("its input is listed");
         let no_input = inputs.iter().all(|input| input.days().is_empty());
         if no_input && self.lake.snapshot(&rollup_table(&query.name), None).await?.is_none() {
             return Ok(());
         }
-        let (statement, inputs) = (&statement, inputs.as_slice());
+        if self.is_current(query, &inputs).await? {
+            log_step("nothing changed");
+            return Ok(());
+        }
+        let inputs = inputs.as_slice();
         let (def, checks) = self.definition(query, statement, inputs).await?;
         let rollup = RollupQuery {
             query,

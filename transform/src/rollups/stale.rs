@@ -84,7 +84,7 @@ impl Engine {
         for query in self.catalog.of_kind(QueryKind::Rollup) {
             let table = rollup_table(&query.name);
             let Some(version) = versions.get(&table) else { continue };
-            let Ok(statement) = Statement::parse(&query.sql, &query.file) else { continue };
+            let Ok(statement) = query.statement() else { continue };
             let prefix = sql_prefix(&statement.normalized());
             let is_current = |tag: &String| tag.starts_with(&prefix);
             if let Some(stored) = self.lake.snapshot(&table, Some(*version)).await?
@@ -99,9 +99,9 @@ impl Engine {
     }
 
     async fn plan_rollup(&self, query: &Query) -> Result<RollupPlan> {
-        let statement = Statement::parse(&query.sql, &query.file)?;
-        let inputs = self.inputs(query, &statement).await?;
-        let (def, _) = self.definition(query, &statement, &inputs).await?;
+        let statement = query.statement()?;
+        let inputs = self.inputs(query, statement).await?;
+        let (def, _) = self.definition(query, statement, &inputs).await?;
         let base = self.lake.snapshot(&rollup_table(&query.name), None).await?;
         let stored = base.as_ref().map(stored_tags).unwrap_or_default();
         let versions = base.as_ref().map(stored_versions).unwrap_or_default();
@@ -137,7 +137,7 @@ impl Engine {
 struct InputChanges<'a> {
     engine: &'a Engine,
     query: &'a Query,
-    statement: Statement,
+    statement: &'a Statement,
     /// The inputs at their newest versions.
     inputs: Vec<RollupInput>,
     /// By earlier versions: the changed days of each input, or `None` where the log no longer has
@@ -172,7 +172,7 @@ impl InputChanges<'_> {
             Some((table.to_owned(), version.parse().ok()?))
         });
         let parsed: BTreeMap<String, u64> = parsed.collect();
-        match self.engine.inputs_at(self.query, &self.statement, Some(&parsed)).await {
+        match self.engine.inputs_at(self.query, self.statement, Some(&parsed)).await {
             Ok(then) => {
                 let pairs = self.inputs.iter().zip(&then);
                 Ok(Some(pairs.map(|(now, then)| now.changed_since(then)).collect()))
@@ -219,6 +219,11 @@ impl StaleDays {
         let without_input =
             stored.keys().copied().filter(|day| !days.contains(day) && is_computable(day));
         Self { tags, stale, without_input: without_input.collect() }
+    }
+
+    /// Whether no day has to be computed or removed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stale.is_empty() && self.without_input.is_empty()
     }
 }
 

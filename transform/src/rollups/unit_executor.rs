@@ -95,7 +95,7 @@ impl UnitExecutor {
 
     async fn prepare(&self, unit: &RollupUnit) -> Result<PreparedRollup> {
         let query = self.engine.catalog().find(&unit.rollup)?.clone();
-        let statement = Statement::parse(&query.sql, &query.file)?;
+        let statement = query.statement()?.clone();
         let inputs = self.engine.inputs_at(&query, &statement, Some(&unit.versions)).await?;
         let (def, checks) = self.engine.definition(&query, &statement, &inputs).await?;
         Ok(PreparedRollup { query, statement, inputs, def, checks })

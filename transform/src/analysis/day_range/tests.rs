@@ -2,6 +2,7 @@ use super::*;
 use crate::analysis::empty_session::EmptySession;
 use crate::catalog::header::parse_header;
 use crate::catalog::lazy_cases::LazyCases;
+use crate::catalog::query::ParsedSql;
 use crate::catalog::{Catalog, QueryKind};
 
 async fn plan(sql: &str) -> LogicalPlan {
@@ -243,6 +244,7 @@ async fn a_header_that_declares_less_gets_the_reason() {
             file: "r.sql".to_owned(),
             path: None,
             cases: LazyCases::default(),
+            parsed: ParsedSql::default(),
         };
         undeclared_reads(&query, &plan)
     };

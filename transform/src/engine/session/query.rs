@@ -10,6 +10,7 @@ use futures::StreamExt;
 
 use super::Session;
 use super::exchange_rates::MONEY_VIEW;
+use crate::catalog::Query;
 use crate::catalog::statement::Statement;
 use crate::engine::context::with_own_memory_pool;
 use crate::engine::optimizer::common_subplan::compute_repeated_once;
@@ -76,7 +77,7 @@ impl Session {
             // Registration checks the exchange rates, and the query's own SQL does not.
             return self.run(&format!("SELECT * FROM {MONEY_VIEW}"), &query.file).await;
         }
-        let result = self.run(&query.sql, &query.file).await?;
+        let result = self.run_query(query).await?;
         check_columns(query, &result.schema)?;
         Ok(result)
     }
@@ -87,7 +88,7 @@ impl Session {
     /// Those of [`Session::metric`] that occur before a query runs.
     pub async fn metric_schema(&self, name: &str) -> Result<SchemaRef> {
         let query = self.catalog.find(name)?;
-        let frame = self.frame(&query.sql, &query.file).await?;
+        let frame = self.frame(query.statement()?.clone(), &query.file).await?;
         check_columns(query, frame.schema().as_arrow())?;
         Ok(utf8_view::plain(frame.schema().as_arrow()))
     }
@@ -140,6 +141,11 @@ impl Session {
     /// Those of [`Session::sql`].
     pub async fn stream(&self, text: &str, location: &str) -> Result<QueryStream> {
         self.stream_statement(Statement::parse(text, location)?, location).await
+    }
+
+    /// Returns the rows of a query of the catalog, with whatever columns they have.
+    pub(crate) async fn run_query(&self, query: &Query) -> Result<QueryResult> {
+        self.run_statement(query.statement()?.clone(), &query.file).await
     }
 
     pub(crate) async fn run(&self, text: &str, location: &str) -> Result<QueryResult> {

@@ -33,9 +33,8 @@ impl Session {
         self.ctx.table(name).await.map_err(TransformError::sql(name))
     }
 
-    /// Parses and plans a statement. `location` is where it stands, for error messages.
-    pub(super) async fn frame(&self, text: &str, location: &str) -> Result<DataFrame> {
-        let statement = Statement::parse(text, location)?;
+    /// Plans a statement. `location` is where it stands, for error messages.
+    pub(super) async fn frame(&self, statement: Statement, location: &str) -> Result<DataFrame> {
         self.register_needed(&statement, location).await?;
         self.plan(statement, location).await
     }
@@ -102,12 +101,12 @@ impl Session {
             let view = slice.view(&name, how).await?.into_view();
             return self.ctx.register_table(name, view).map(drop).map_err(fail());
         }
-        let statement = Statement::parse(&query.sql, &query.file)?;
-        self.register_among(needed, &statement, &query.file).await?;
+        let statement = query.statement()?;
+        self.register_among(needed, statement, &query.file).await?;
         if name == MONEY_VIEW {
             self.check_rates().await?;
         }
-        let view = self.plan(statement, &query.file).await?;
+        let view = self.plan(statement.clone(), &query.file).await?;
         check_columns(query, view.schema().as_arrow())?;
         let rows = if query.header.keep {
             let plan = view.logical_plan();
@@ -157,8 +156,7 @@ impl Session {
                 continue;
             }
             path.push(name.clone());
-            let inner = Statement::parse(&query.sql, &query.file)?;
-            self.add_needed(&inner, &query.file, path, order)?;
+            self.add_needed(query.statement()?, &query.file, path, order)?;
             path.pop();
             order.push(name);
         }

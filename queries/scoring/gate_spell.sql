@@ -25,8 +25,8 @@ newest AS (
 ),
 days AS (
   SELECT h.partner_id, CAST(h.as_of AS DATE) AS day, max(h.gate) AS gate
-  FROM partner_health AS h
-  INNER JOIN newest AS n ON n.as_of = h.as_of AND n.revision = h.revision
+  FROM newest AS n
+  INNER JOIN partner_health AS h ON h.as_of = n.as_of AND h.revision = n.revision
   WHERE h.as_of <= $as_of
   GROUP BY h.partner_id, CAST(h.as_of AS DATE)
 ),

@@ -32,13 +32,13 @@ SELECT
   h.score_high,
   h.coverage,
   h.gates_met
-FROM partner_health AS h
-INNER JOIN (
+FROM (
   SELECT as_of, max(revision) AS revision
   FROM partner_health
   WHERE as_of <= $as_of AND as_of >= $as_of - INTERVAL '240 days'
   GROUP BY as_of
 ) AS newest
-  ON newest.as_of = h.as_of AND newest.revision = h.revision
+INNER JOIN partner_health AS h
+  ON h.as_of = newest.as_of AND h.revision = newest.revision
 WHERE h.as_of <= $as_of AND h.as_of >= $as_of - INTERVAL '240 days'
 ORDER BY day, h.partner_id

@@ -24,12 +24,12 @@ SELECT
   h.tier_since,
   h.score,
   h.coverage
-FROM partner_health AS h
-INNER JOIN (
+FROM (
   SELECT as_of, max(revision) AS revision
   FROM partner_health
   WHERE as_of <= $as_of
   GROUP BY as_of
 ) AS newest
-  ON newest.as_of = h.as_of AND newest.revision = h.revision
+INNER JOIN partner_health AS h
+  ON h.as_of = newest.as_of AND h.revision = newest.revision
 ORDER BY h.as_of, h.partner_id

@@ -20,6 +20,7 @@ use crate::catalog::built_in_tables;
 use crate::engine::optimizer::NodeRule;
 use crate::engine::optimizer::batch_distinct::over_distinct_keys;
 use crate::engine::optimizer::distinct_texts::over_distinct_texts;
+use crate::engine::optimizer::grouped_build_side::hash_groups;
 use crate::engine::optimizer::lookup_join::lookup;
 use crate::engine::optimizer::owned_batches::over_owned_batches;
 use crate::engine::optimizer::partitionwise_aggregate::PartitionwiseAggregateRule;
@@ -87,6 +88,8 @@ fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync
     let mut rules = PhysicalOptimizer::new().rules;
     let join_selection = rules.iter().position(|rule| rule.name() == "join_selection");
     let join_selection = join_selection.expect("DataFusion chooses the sides of joins");
+    let hash_groups = NodeRule { name: "grouped_build_side", replace: hash_groups };
+    rules.insert(join_selection + 1, Arc::new(hash_groups));
     rules.insert(join_selection, Arc::new(NodeRule { name: "lookup_join", replace: lookup }));
     rules.push(Arc::new(PartitionwiseAggregateRule));
     rules.push(Arc::new(NodeRule { name: "distinct_texts", replace: over_distinct_texts }));

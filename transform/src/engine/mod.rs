@@ -67,7 +67,7 @@ use crate::rollups::division::{DEFAULT_UNIT_ROWS, PartnerCounts};
 use crate::rollups::unit::UnitRunner;
 
 /// The size of the column cache, which all sessions of an engine share.
-const COLUMN_CACHE_BYTES: usize = 512 << 20;
+const COLUMN_CACHE_BYTES: usize = 256 << 20;
 
 /// The settings of an engine.
 #[derive(Debug, Clone, Default)]

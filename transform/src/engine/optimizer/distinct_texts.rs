@@ -90,9 +90,9 @@ impl PatternMatch {
         let on_distinct =
             Arc::clone(&self.row_by_row).with_new_children(vec![first, Arc::clone(pattern)])?;
         let found = on_distinct.evaluate(&batch)?.into_array(batch.num_rows())?;
-        let found = found.as_boolean();
+        let found: Vec<bool> = found.as_boolean().values().iter().collect();
         let of_rows =
-            BooleanBuffer::collect_bool(texts.len(), |row| found.value(place_of_row[row] as usize));
+            BooleanBuffer::collect_bool(texts.len(), |row| found[place_of_row[row] as usize]);
         Ok(Some(BooleanArray::new(of_rows, texts.nulls().cloned())))
     }
 }
@@ -119,25 +119,22 @@ fn distinct_texts(texts: &StringViewArray) -> Result<Option<(StringViewArray, Ve
     if texts.len() < MIN_ROWS {
         return Ok(None);
     }
-    let mut table = vec![None; 1 << TABLE_BITS];
-    let mut distinct: Vec<u128> = Vec::new();
+    // Places in `distinct`; the first text takes every place that is free.
+    let mut table = vec![0_u32; 1 << TABLE_BITS];
+    let mut distinct: Vec<u128> = vec![texts.views()[0]];
     let mut place_of_row = Vec::with_capacity(texts.len());
     for &view in texts.views() {
         let folded = (view as u64) ^ ((view >> 64) as u64);
         let at = folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - TABLE_BITS);
-        let place = match table[at as usize] {
-            Some((known, place)) if known == view => place,
-            _ => {
-                if (distinct.len() + 1) * MIN_ROWS_A_TEXT > texts.len() {
-                    return Ok(None);
-                }
-                let place = distinct.len() as u32;
-                distinct.push(view);
-                table[at as usize] = Some((view, place));
-                place
+        let place = &mut table[at as usize];
+        if distinct[*place as usize] != view {
+            if (distinct.len() + 1) * MIN_ROWS_A_TEXT > texts.len() {
+                return Ok(None);
             }
-        };
-        place_of_row.push(place);
+            *place = distinct.len() as u32;
+            distinct.push(view);
+        }
+        place_of_row.push(*place);
     }
     let views = ScalarBuffer::from(distinct);
     let distinct = StringViewArray::try_new(views, texts.data_buffers().to_vec(), None)?;

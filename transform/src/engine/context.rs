@@ -1,4 +1,4 @@
-//! DataFusion contexts as this crate uses them: their options, memory pools and functions.
+//! DataFusion contexts as this crate uses them: their options, rules and functions.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -6,9 +6,7 @@ use std::sync::Arc;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::Result;
 use datafusion::common::format::MetricType;
-use datafusion::execution::memory_pool::{
-    GreedyMemoryPool, MemoryLimit, MemoryPool, UnboundedMemoryPool,
-};
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
@@ -17,6 +15,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::catalog::built_in_tables;
+use crate::engine::memory_pool::new_memory_pool;
 use crate::engine::optimizer::NodeRule;
 use crate::engine::optimizer::batch_distinct::over_distinct_keys;
 use crate::engine::optimizer::distinct_texts::over_distinct_texts;
@@ -101,14 +100,6 @@ fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync
 /// Returns a context for queries that read no lake.
 pub(crate) fn context_without_lake() -> SessionContext {
     new_context(new_config(QueryLimits::default()), Arc::default())
-}
-
-/// Returns a memory pool with a limit in bytes, or without a limit.
-pub(crate) fn new_memory_pool(limit: Option<usize>) -> Arc<dyn MemoryPool> {
-    match limit {
-        Some(bytes) => Arc::new(GreedyMemoryPool::new(bytes)),
-        None => Arc::new(UnboundedMemoryPool::default()),
-    }
 }
 
 /// Returns a runtime with the same object stores and cached footers, and with a memory pool of its

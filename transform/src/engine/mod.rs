@@ -1,6 +1,7 @@
 //! The engine: the queries over one lake, and the DataFusion plans that answer them.
 //!
-//! - `context`: DataFusion contexts, their options and memory pools
+//! - `context`: DataFusion contexts, their options and rules
+//! - `memory_pool`: the memory of one query
 //! - `table_names`: the names of all tables that a query may read
 //! - `file_list`: the data files of a table at one version, and their Parquet scan
 //! - `scan`: the table providers of the lake
@@ -26,6 +27,7 @@ pub(crate) mod context;
 pub(crate) mod dedup;
 pub(crate) mod file_list;
 pub(crate) mod map_batches;
+pub(crate) mod memory_pool;
 pub(crate) mod optimizer;
 pub(crate) mod predicate;
 pub(crate) mod query_columns;
@@ -55,11 +57,10 @@ use crate::catalog::built_in_tables::{self, ProgrammeRow, Settings, SlaRow, Suns
 use crate::catalog::{Catalog, QueryKind};
 use crate::engine::arrivals::{Arrivals, arrivals_table};
 use crate::engine::column_cache::ColumnCache;
-use crate::engine::context::{
-    QueryLimits, new_config, new_context, new_memory_pool, with_own_memory_pool,
-};
+use crate::engine::context::{QueryLimits, new_config, new_context, with_own_memory_pool};
 use crate::engine::dedup::duplicate_free_days::DuplicateFreeDays;
 use crate::engine::file_list::{FileList, store_url};
+use crate::engine::memory_pool::new_memory_pool;
 use crate::engine::scan::{EventSource, EventTable, StoredTable, empty_table, stored_table};
 use crate::engine::session::Session;
 use crate::error::{Result, TransformError};

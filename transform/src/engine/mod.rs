@@ -13,6 +13,7 @@
 //! - `map_batches`: the plan that changes each batch by itself
 //! - `arrivals`: the table `arrivals`, which counts records by stream and day
 //! - `optimizer`: rewrites of plans
+//! - `sort_merge_join`: runs a query again with sort-merge joins where memory is short
 //! - `query_columns`: a result's columns compared with the header's
 //! - `session`: one consistent set of tables, and queries over it
 //! - `predicate` and `slice`: sessions of some partners
@@ -36,6 +37,7 @@ pub(crate) mod scan;
 pub(crate) mod score_tables;
 pub(crate) mod session;
 pub(crate) mod slice;
+pub(crate) mod sort_merge_join;
 pub(crate) mod table_names;
 pub(crate) mod utf8_view;
 

@@ -1,10 +1,8 @@
 //! Runs the statements of a session, and returns their rows at once or as a stream.
 
-use std::sync::Arc;
-
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::physical_plan::SendableRecordBatchStream;
 use domain::Day;
 use futures::StreamExt;
 
@@ -12,9 +10,9 @@ use super::Session;
 use super::exchange_rates::MONEY_VIEW;
 use crate::catalog::Query;
 use crate::catalog::statement::Statement;
-use crate::engine::context::with_own_memory_pool;
 use crate::engine::optimizer::common_subplan::compute_repeated_once;
 use crate::engine::query_columns::check_columns;
+use crate::engine::sort_merge_join;
 use crate::engine::utf8_view;
 use crate::error::{Result, TransformError};
 
@@ -180,11 +178,7 @@ impl Session {
             let plan = compute_repeated_once(&self.ctx, plan).await.map_err(fail())?;
             frame = self.ctx.execute_logical_plan(plan).await.map_err(fail())?;
         }
-        // Queries of one session may run side by side, and each may use the whole memory limit.
-        let memory = with_own_memory_pool(&self.ctx.runtime_env());
-        let task = Arc::new(frame.task_ctx().with_runtime(memory));
-        let plan = frame.create_physical_plan().await.map_err(fail())?;
-        let batches = execute_stream(plan, task).map_err(fail())?;
+        let batches = sort_merge_join::execute(frame).await.map_err(fail())?;
         Ok(QueryStream { schema, explains, location: location.to_owned(), batches })
     }
 }

@@ -167,6 +167,10 @@ impl TransformError {
     }
 }
 
+/// What an error of the memory pool says first.
+const EXHAUSTED: &str = "it takes more memory than a query gets, and could not go on from disk; read fewer days \
+    or columns, or group before a join";
+
 /// Returns the message of the root error, without the prefixes and Rust values of DataFusion.
 pub(crate) fn message_of(error: &DataFusionError) -> String {
     without_dump(root_message(error))
@@ -207,6 +211,7 @@ fn root_message(error: &DataFusionError) -> String {
                     error.strip_backtrace()
                 )
             }),
+        DataFusionError::ResourcesExhausted(text) => format!("{EXHAUSTED} ({text})"),
         // DataFusion reports a call with wrong argument types as an internal error.
         DataFusionError::Internal(text) => match text.find("No function matches") {
             Some(at) => text[at..].to_owned(),

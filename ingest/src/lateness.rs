@@ -117,7 +117,7 @@ mod tests {
     async fn stored(lake: &Lake) -> Vec<(i64, bool)> {
         let snapshot = lake.snapshot("raw/api_calls", None).await.expect("read").expect("there");
         let mut flags = Vec::new();
-        for file in &snapshot.files {
+        for file in snapshot.files.iter() {
             let batches = lake.read_file(&file.path, &["kafka_offset", "late"]).await;
             for batch in batches.expect("a file") {
                 let offsets = batch.column(0).as_primitive::<Int64Type>().values().iter().copied();

@@ -258,7 +258,7 @@ async fn a_compacted_day_keeps_its_identity() {
     let old = std::time::Duration::ZERO;
     let gone = lake.vacuum("raw/things", old, false).await.expect("vacuumed").expect("a table");
     assert_eq!(gone.files, 2, "those that were compacted");
-    for file in &after.files {
+    for file in after.files.iter() {
         lake.read_file(&file.path, &[]).await.expect("live files stay");
     }
 }

@@ -32,7 +32,7 @@ impl LogTable {
         let mut files = self.files.lock().await;
         // Compaction and erasure put other files in place of some.
         files.retain(|path, _| table.files.iter().any(|file| file.path == *path));
-        for file in &table.files {
+        for file in table.files.iter() {
             if !files.contains_key(&file.path) {
                 let rows = self.lake.read_file(&file.path, &[]).await?;
                 files.insert(file.path.clone(), stored_entries(rows)?);

@@ -14,7 +14,7 @@ pub(crate) async fn read_rows<T: DeserializeOwned>(
 ) -> anyhow::Result<Option<(Vec<T>, TableSnapshot)>> {
     let Some(table) = lake.snapshot(&def.name, None).await? else { return Ok(None) };
     let mut batches = Vec::new();
-    for file in &table.files {
+    for file in table.files.iter() {
         batches.extend(lake.read_file(&file.path, &[]).await?);
     }
     let rows = typed_rows(&QueryResult { schema: def.schema, batches })?;

@@ -86,7 +86,7 @@ fn units_at_once(cores: usize, memory: Option<u64>) -> usize {
 /// least one day.
 fn groups(snapshot: &TableSnapshot, end: Day, max_bytes: u64) -> Vec<Vec<Day>> {
     let mut bytes: BTreeMap<Day, u64> = BTreeMap::new();
-    for file in &snapshot.files {
+    for file in snapshot.files.iter() {
         if let Some(day) = file.day.filter(|day| *day < end) {
             *bytes.entry(day).or_default() += file.size;
         }

@@ -102,7 +102,7 @@ pub(crate) async fn read(lake: &Lake, now: i64) -> anyhow::Result<LakeStatus> {
             status.streams.push(freshness(stream, &snapshot, now));
         }
         if name == schema::dead_letters().name {
-            for file in &snapshot.files {
+            for file in snapshot.files.iter() {
                 for batch in lake.read_file(&file.path, &["stream", "reason"]).await? {
                     let (streams, reasons) =
                         (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
@@ -279,7 +279,7 @@ mod tests {
             version: 1,
             schema: schema::raw(Stream::ApiCalls).schema,
             partition_by: None,
-            files: Vec::new(),
+            files: [].into(),
             txns: Arc::new(txns.map(|(id, v)| (id.to_owned(), v)).into()),
         };
         let status = freshness(Stream::ApiCalls, &snapshot, 40_500_000);

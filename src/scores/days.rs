@@ -44,7 +44,7 @@ impl DayInputs {
             tables.extend(project.lake.snapshot(&table, Some(*version)).await?);
         }
         let annotations = annotations(session).await?;
-        let days = tables.iter().flat_map(|table| &table.files).filter_map(|file| file.day);
+        let days = tables.iter().flat_map(|table| table.files.iter()).filter_map(|file| file.day);
         let first_event = days.min();
         let mut digests = BTreeMap::new();
         let mut digest = String::new();

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use domain::Day;
 
 use crate::catalog::diagnostics::Diagnostic;
+use crate::engine::memory_pool::is_exhausted;
 
 /// An error of a query, of the catalog or of the engine.
 #[derive(Debug, thiserror::Error)]
@@ -211,7 +212,9 @@ fn root_message(error: &DataFusionError) -> String {
                     error.strip_backtrace()
                 )
             }),
-        DataFusionError::ResourcesExhausted(text) => format!("{EXHAUSTED} ({text})"),
+        DataFusionError::ResourcesExhausted(text) if is_exhausted(error) => {
+            format!("{EXHAUSTED} ({text})")
+        }
         // DataFusion reports a call with wrong argument types as an internal error.
         DataFusionError::Internal(text) => match text.find("No function matches") {
             Some(at) => text[at..].to_owned(),
@@ -248,6 +251,18 @@ mod tests {
         let full = std::io::Error::from(ErrorKind::StorageFull);
         assert!(!of_store(Box::new(full)).is_transient());
         assert!(!TransformError::Cluster("no executor".to_owned()).is_transient());
+    }
+
+    #[test]
+    fn exhausted_memory_says_what_to_do() {
+        let exhausted = |text: &str| {
+            let error = DataFusionError::ResourcesExhausted(text.to_owned());
+            message_of(&error.context("Consider increasing the memory limit config"))
+        };
+        let memory = exhausted("Failed to allocate additional 2 MB for HashJoinInput[1]");
+        assert!(memory.starts_with(EXHAUSTED) && memory.ends_with("HashJoinInput[1])"), "{memory}");
+        let disk = exhausted("The used disk space has exceeded the allowable limit");
+        assert!(!disk.contains(EXHAUSTED), "{disk}");
     }
 
     #[test]

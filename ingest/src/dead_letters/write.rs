@@ -77,7 +77,7 @@ pub(crate) async fn existing_offsets(
     // A file may have been renamed and loaded as another stream.
     let digest = digest_of_topic(topic);
     let is_ours = |of: &str| of == topic || (digest.is_some() && digest_of_topic(of) == digest);
-    for file in &snapshot.files {
+    for file in snapshot.files.iter() {
         for batch in lake.read_file(&file.path, &columns).await? {
             let streams = batch.column(0).as_string::<i32>();
             let topics = batch.column(1).as_string::<i32>();

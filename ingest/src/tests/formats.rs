@@ -143,7 +143,7 @@ fn run(
 async fn event_ids(lake: &Lake) -> Vec<String> {
     let snapshot = lake.snapshot("raw/api_calls", None).await.expect("read").expect("a table");
     let mut ids = Vec::new();
-    for file in &snapshot.files {
+    for file in snapshot.files.iter() {
         for batch in lake.read_file(&file.path, &["event_id"]).await.expect("a file") {
             ids.extend(batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));
         }

@@ -33,7 +33,7 @@ async fn dead_letters(lake: &Lake) -> Vec<DeadLetter> {
 async fn event_ids(lake: &Lake) -> BTreeSet<String> {
     let calls = lake.snapshot("raw/api_calls", None).await.expect("read").expect("a table");
     let mut ids = BTreeSet::new();
-    for file in &calls.files {
+    for file in calls.files.iter() {
         for batch in lake.read_file(&file.path, &["event_id"]).await.expect("read") {
             let column = batch.column(0).as_string::<i32>();
             ids.extend(column.iter().flatten().map(str::to_owned));

@@ -244,7 +244,7 @@ mod tests {
         let filled = async |lake: &Lake| {
             let day: Day = "2024-10-04".parse().expect("a day");
             let (base, _) = latest(lake).await;
-            let base = TableSnapshot { files: Vec::new(), ..base };
+            let base = TableSnapshot { files: [].into(), ..base };
             lake.replace_days(&def(), &base, vec![(day, vec![])]).await.expect("a commit");
         };
         assert_eq!(commit_after(filled, |_| true).await, CommitOutcome::VersionTaken);

@@ -23,8 +23,8 @@ pub struct TableSnapshot {
     /// All columns, the partition column last.
     pub schema: SchemaRef,
     pub partition_by: Option<String>,
-    /// The files, ordered by path.
-    pub files: Vec<DataFile>,
+    /// The files, ordered by path; copies of a snapshot share them.
+    pub files: Arc<[DataFile]>,
     pub txns: Arc<Transactions>,
 }
 
@@ -66,7 +66,7 @@ impl TableSnapshot {
             version: state.version(),
             schema: state.snapshot().arrow_schema(),
             partition_by,
-            files,
+            files: files.into(),
             txns: Arc::new(follower.txns.clone()),
         })
     }

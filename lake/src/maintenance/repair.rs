@@ -164,7 +164,7 @@ impl Lake {
     ) -> Result<(), LakeError> {
         let table = snapshot.table.as_str();
         let mut lost: Vec<(&DataFile, Damage)> = Vec::new();
-        for file in &snapshot.files {
+        for file in snapshot.files.iter() {
             match self.read_verified(file).await {
                 Ok(_) => {}
                 Err(LakeError::Damaged(damage)) => lost.push((file, damage)),

@@ -124,7 +124,7 @@ impl Lake {
         let conflict = || LakeError::Conflict { table: def.name.clone() };
         loop {
             let (now, mut follower) = self.latest(&def.name).await?.ok_or_else(conflict)?;
-            let old_days = base.files.iter().chain(&now.files).map(|f| f.day);
+            let old_days = base.files.iter().chain(now.files.iter()).map(|f| f.day);
             let all: BTreeSet<Option<Day>> =
                 old_days.chain(days.iter().map(|(day, _)| *day)).collect();
             if now.schema != base.schema || all.iter().any(|day| is_changed(base, &now, *day)) {

@@ -58,7 +58,7 @@ async fn known_partners(lake: &Lake, mapping: &Mapping) -> Result<BTreeSet<Strin
     }
     for table in [schema::raw(Stream::PartnerEvents).name, "rollup/partner_day".to_owned()] {
         let Some(snapshot) = lake.snapshot(&table, None).await? else { continue };
-        for file in &snapshot.files {
+        for file in snapshot.files.iter() {
             for batch in lake.read_file(&file.path, &["partner_id"]).await? {
                 known.extend(text_column(&batch, "partner_id").map(str::to_owned));
             }
@@ -141,7 +141,7 @@ async fn read_tables(lake: &Lake) -> Result<TablesCheck, LakeError> {
     let mut bytes = 0;
     for name in lake.tables().await? {
         let snapshot = lake.snapshot(&name, None).await?;
-        bytes += snapshot.iter().flat_map(|s| &s.files).map(|file| file.size).sum::<u64>();
+        bytes += snapshot.iter().flat_map(|s| s.files.iter()).map(|file| file.size).sum::<u64>();
     }
     if bytes > MAX_FULL_CHECK_BYTES {
         let unread = format!("{} MB in them were not read", thousands(bytes >> 20));
@@ -250,7 +250,7 @@ async fn billed_currencies(lake: &Lake) -> Result<BTreeMap<String, Day>, LakeErr
     let mut seen = BTreeMap::new();
     let events = schema::raw(Stream::BillingEvents).name;
     let Some(snapshot) = lake.snapshot(&events, None).await? else { return Ok(seen) };
-    for file in &snapshot.files {
+    for file in snapshot.files.iter() {
         let Some(day) = file.day else { continue };
         for batch in lake.read_file(&file.path, &["kind", "currency"]).await? {
             let (kinds, currencies) =

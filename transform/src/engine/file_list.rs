@@ -39,12 +39,12 @@ pub(crate) struct FileList {
     /// All columns. The partition column, where there is one, is the last.
     pub schema: SchemaRef,
     pub partition_by: Option<String>,
-    pub files: Vec<DataFile>,
+    pub files: Arc<[DataFile]>,
 }
 
 impl FileList {
     /// Returns some files of a table.
-    pub(crate) fn of_def(def: &TableDef, files: Vec<DataFile>) -> Self {
+    pub(crate) fn of_def(def: &TableDef, files: Arc<[DataFile]>) -> Self {
         Self { schema: Arc::clone(&def.schema), partition_by: def.partition_by.clone(), files }
     }
 
@@ -53,7 +53,7 @@ impl FileList {
         Self {
             schema: Arc::clone(&snapshot.schema),
             partition_by: snapshot.partition_by.clone(),
-            files: snapshot.files.clone(),
+            files: Arc::clone(&snapshot.files),
         }
         .with_utf8_view()
     }

@@ -5,8 +5,8 @@
 //! memory too. Of two that share a pool, the first one would leave the second nothing to begin or to merge
 //! with, and the query would fail although both could have gone on.
 //!
-//! - Sorts get equal shares of half the pool. The other half is for merges: merging what a sort holds
-//!   takes up to as much again.
+//! - Sorts get equal shares of half the pool, or room for one batch. The other half is for merges: merging
+//!   what a sort holds takes up to as much again.
 //! - The hash tables of aggregates that hold memory get equal shares of three quarters. Most plans have
 //!   more aggregates than hold memory at a time, so the others are not counted.
 
@@ -15,6 +15,7 @@ use std::fmt::{self, Display};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::common::{Result, resources_err};
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{
     FairSpillPool, GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
     UnboundedMemoryPool, human_readable_size,
@@ -36,6 +37,11 @@ pub(crate) fn new_memory_pool(limit: Option<usize>) -> Arc<dyn MemoryPool> {
         }),
         None => Arc::new(UnboundedMemoryPool::default()),
     }
+}
+
+/// Whether a pool had too little memory. The limit of what is on disk has the same kind of error.
+pub(crate) fn is_exhausted(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(text) if !text.contains("disk space"))
 }
 
 #[derive(Debug)]
@@ -140,6 +146,12 @@ impl MemoryPool for QueryMemoryPool {
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let consumer = reservation.consumer();
         if is_sort(consumer) {
+            if reservation.size() == 0 {
+                // A sort that can't hold one batch can't go on from disk either.
+                self.all.try_grow(reservation, additional)?;
+                self.sorts.grow(reservation, additional);
+                return Ok(());
+            }
             self.sorts.try_grow(reservation, additional)?;
             let grown = self.all.try_grow(reservation, additional);
             if grown.is_err() {
@@ -228,8 +240,11 @@ mod tests {
         };
         let (one, two) = (consumer("ExternalSorter[0]", true), consumer("ExternalSorter[1]", true));
         let merge = consumer("ExternalSorterMerge[0]", false);
-        assert!(one.try_grow(251).is_err());
-        one.try_grow(250).expect("half of a half");
+        one.try_grow(300).expect("one batch");
+        assert!(one.try_grow(1).is_err());
+        one.free();
+        one.try_grow(100).expect("one batch");
+        one.try_grow(150).expect("half of a half");
         merge.try_grow(700).expect("what nobody holds");
         assert!(two.try_grow(51).is_err());
         two.try_grow(50).expect("the rest");

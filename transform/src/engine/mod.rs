@@ -261,7 +261,7 @@ impl Engine {
                     arrivals.add_files(stream, &snapshot.files);
                     FileList::of_snapshot(snapshot)
                 }
-                None => FileList::of_def(&def, Vec::new()).with_utf8_view(),
+                None => FileList::of_def(&def, Arc::default()).with_utf8_view(),
             };
             let raw = format!("{}.{}", built_in_tables::RAW_SCHEMA, stream.table());
             providers.push((raw, Arc::new(StoredTable(list.clone()))));

@@ -5,27 +5,32 @@
 
 use std::sync::Arc;
 
-use datafusion::common::Result;
+use arrow::datatypes::DataType;
+use datafusion::common::{JoinType, Result};
 use datafusion::dataframe::DataFrame;
-use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_expr::PhysicalExprRef;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::engine::context::with_own_memory_pool;
+use crate::engine::memory_pool::is_exhausted;
 
 /// Starts a query in a memory pool of its own. Where memory is exhausted before its first rows, it starts
-/// again with sort-merge joins.
+/// again with sort-merge joins, if all its joins can be such.
 ///
 /// # Errors
 /// A query that can't be planned.
 pub(crate) async fn execute(frame: DataFrame) -> Result<SendableRecordBatchStream> {
     let (state, plan) = frame.into_parts();
     let (physical, rows) = start(&state, &plan).await?;
-    if !has_hash_join(&physical) {
+    let mut joins = Vec::new();
+    add_hash_joins(&physical, &mut joins);
+    let is_divided = state.config().target_partitions() > 1;
+    if joins.is_empty() || !is_divided || !joins.into_iter().all(can_sort_and_merge) {
         return Ok(rows);
     }
     let schema = rows.schema();
@@ -41,7 +46,7 @@ async fn or_sort_merge(
 ) -> Result<SendableRecordBatchStream> {
     let first = rows.next().await;
     if let Some(Err(error)) = &first
-        && matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+        && is_exhausted(error)
     {
         tracing::info!(%error, "starts again with sort-merge joins");
         drop(rows);
@@ -64,8 +69,29 @@ async fn start(
     Ok((physical, rows))
 }
 
-fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
-    plan.is::<HashJoinExec>() || plan.children().into_iter().any(has_hash_join)
+fn add_hash_joins<'p>(plan: &'p Arc<dyn ExecutionPlan>, found: &mut Vec<&'p HashJoinExec>) {
+    found.extend(plan.downcast_ref::<HashJoinExec>());
+    plan.children().into_iter().for_each(|input| add_hash_joins(input, found));
+}
+
+/// Whether DataFusion can run a join as a sort-merge join. It plans none for NOT IN, and those that only
+/// look for a match compare keys of few types; a NaN would stop them.
+fn can_sort_and_merge(join: &HashJoinExec) -> bool {
+    let joins_rows = matches!(
+        join.join_type(),
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full
+    );
+    let left = join.left().schema();
+    let has_known_type = |key: &PhysicalExprRef| {
+        key.data_type(&left).is_ok_and(|of| {
+            of.is_integer()
+                || matches!(
+                    of,
+                    DataType::Boolean | DataType::Date32 | DataType::Utf8 | DataType::Utf8View
+                )
+        })
+    };
+    !join.null_aware && (joins_rows || join.on().iter().all(|(key, _)| has_known_type(key)))
 }
 
 #[cfg(test)]
@@ -107,6 +133,21 @@ mod tests {
             }
             assert_eq!(found[0], found[1], "{query}");
         }
+    }
+
+    /// Sort-merge joins that only look for a match know no instants with a time zone.
+    #[tokio::test]
+    async fn a_join_that_can_not_be_sorted_and_merged_says_that_memory_is_short() {
+        let context = context(Some(8 << 20));
+        let rows = "CREATE VIEW t AS SELECT arrow_cast(value, 'Timestamp(Microsecond, Some(\"UTC\"))') AS at, value AS v \
+            FROM generate_series(1, 1000000)";
+        context.sql(rows).await.expect("a view");
+        let query =
+            "SELECT count(*) FROM t AS a WHERE EXISTS (SELECT 1 FROM t AS b WHERE a.at = b.at)";
+        let frame = context.sql(query).await.expect("a query");
+        let rows = execute(frame).await.expect("a start").try_collect::<Vec<_>>().await;
+        let error = rows.expect_err("too little memory");
+        assert!(is_exhausted(&error), "{error}");
     }
 
     #[tokio::test]

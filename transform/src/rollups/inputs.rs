@@ -38,7 +38,7 @@ enum InputSource {
         /// Whether duplicates stay in.
         raw: bool,
         def: TableDef,
-        files: Vec<DataFile>,
+        files: Arc<[DataFile]>,
     },
     Arrivals(Arrivals),
 }
@@ -172,8 +172,8 @@ impl RollupInput {
 
     /// Returns the number of rows in each file, with its day.
     pub(crate) fn row_counts(&self) -> impl Iterator<Item = (Day, u64)> {
-        let files = match &self.source {
-            InputSource::Stream { files, .. } => files.as_slice(),
+        let files: &[DataFile] = match &self.source {
+            InputSource::Stream { files, .. } => files,
             InputSource::Arrivals(_) => &[],
         };
         files.iter().filter_map(|f| Some((f.day?, f.rows)))
@@ -184,7 +184,7 @@ impl RollupInput {
         match &self.source {
             InputSource::Stream { files, .. } => {
                 let mut by_day: BTreeMap<Day, Vec<&DataFile>> = BTreeMap::new();
-                for file in files {
+                for file in files.iter() {
                     if let Some(day) = file.day {
                         by_day.entry(day).or_default().push(file);
                     }

@@ -21,7 +21,7 @@ use crate::rollups::compute::{LocalRunner, RollupQuery};
 use crate::rollups::inputs::RollupInput;
 use crate::rollups::report::{RefreshProgress, RefreshReport, RollupReport};
 use crate::rollups::stale::StaleDays;
-use crate::rollups::tags::stored_tags;
+use crate::rollups::tags::{sql_prefix, stored_tags};
 
 /// The most rollups that are refreshed at once. While some wait for the disk others compute, of
 /// which there are at most as many as threads.
@@ -142,9 +142,14 @@ impl Engine {
         let Some(stored) = self.lake.snapshot(&rollup_table(&query.name), None).await? else {
             return Ok(false);
         };
-        let has_columns_of_header = built_in_tables::is_stored_as_declared(query, &stored.schema);
         let sql = query.statement()?.normalized();
-        Ok(has_columns_of_header && StaleDays::of(&sql, inputs, &stored_tags(&stored)).is_empty())
+        let (tags, prefix) = (stored_tags(&stored), sql_prefix(&sql));
+        let is_of_this_sql =
+            |tag: &Option<String>| tag.as_ref().is_some_and(|t| t.starts_with(&prefix));
+        Ok(built_in_tables::is_stored_as_declared(query, &stored.schema)
+            && !tags.is_empty()
+            && tags.values().all(is_of_this_sql)
+            && StaleDays::of(&sql, inputs, &tags).is_empty())
     }
 
     /// # Errors
@@ -168,6 +173,8 @@ impl Engine {
         if no_input && self.lake.snapshot(&rollup_table(&query.name), None).await?.is_none() {
             return Ok(());
         }
+        report.violations.clear();
+        report.blocked.clear();
         if self.is_current(query, &inputs).await? {
             log_step("nothing changed");
             return Ok(());
@@ -202,8 +209,6 @@ impl Engine {
             self.lake.replace_days(&def, &base, empty).await?;
         }
         let mut done = 0;
-        report.violations.clear();
-        report.blocked.clear();
         if !stale.is_empty() {
             progress(RefreshProgress {
                 rollup: query.name.clone(),

@@ -30,7 +30,7 @@ const DIGEST_LENGTH: usize = 24;
 /// ones.
 pub(crate) fn stored_tags(base: &TableSnapshot) -> BTreeMap<Day, Option<String>> {
     let mut tags: BTreeMap<Day, Option<String>> = BTreeMap::new();
-    for file in &base.files {
+    for file in base.files.iter() {
         let Some(day) = file.day else { continue };
         let tag = file.tags.get(INPUTS_TAG).cloned();
         tags.entry(day)

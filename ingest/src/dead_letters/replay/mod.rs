@@ -373,7 +373,7 @@ async fn positions_in_raw(
     let Some(snapshot) = lake.snapshot(&schema::raw(stream).name, None).await? else {
         return Ok(there);
     };
-    for file in &snapshot.files {
+    for file in snapshot.files.iter() {
         let columns = ["topic", "kafka_partition", "kafka_offset"];
         for batch in lake.read_file(&file.path, &columns).await? {
             let topics = batch.column(0).as_string::<i32>();

@@ -43,7 +43,7 @@ impl Lake {
             }
             let Some(snapshot) = self.snapshot(&table, None).await? else { continue };
             let mut counts = AmbiguousCounts::new();
-            for file in &snapshot.files {
+            for file in snapshot.files.iter() {
                 for batch in self.read_file(&file.path, columns).await? {
                     count_cells(erasure, &batch, &mut counts);
                     self.count_dead_letters(erasure, &batch, &mut counts);

@@ -168,7 +168,7 @@ impl Lake {
             // does not name is not coming back.
             let logged = self.logged_files(&table).await?;
             let newest = self.snapshot(&table, None).await?;
-            let live = newest.map(|s| s.files.into_iter().map(|f| f.path).collect());
+            let live = newest.map(|s| s.files.iter().map(|f| f.path.clone()).collect());
             files_of.insert(table, (logged, live.unwrap_or_default()));
         }
         for file in matches.iter_mut().filter(|t| is_data(t)) {

@@ -80,7 +80,7 @@ async fn commit(lake: &Lake, def: &TableDef, batch: RecordBatch) {
 async fn cells(lake: &Lake, table: &str, column: &str) -> Vec<Option<String>> {
     let snapshot = lake.snapshot(table, None).await.expect("read").expect("there");
     let mut cells = Vec::new();
-    for file in &snapshot.files {
+    for file in snapshot.files.iter() {
         for batch in lake.read_file(&file.path, &[column]).await.expect("its rows") {
             let texts = batch.column(0).as_string::<i32>();
             cells.extend(texts.iter().map(|t| t.map(str::to_owned)));

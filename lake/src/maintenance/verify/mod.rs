@@ -109,7 +109,7 @@ impl Lake {
                 }
             };
             let sizes = self.sizes(&table).await?;
-            for file in snapshot.iter().flat_map(|snapshot| &snapshot.files) {
+            for file in snapshot.iter().flat_map(|snapshot| snapshot.files.iter()) {
                 result.files += 1;
                 if let Err(damage) = compare_size(file, sizes.get(&file.path).copied()) {
                     result.add(&table, damage.to_string());
@@ -134,7 +134,7 @@ impl Lake {
     /// Checks that the files in use exist and have the sizes that were written.
     pub(crate) async fn check_sizes(&self, snapshot: &TableSnapshot) -> Result<(), LakeError> {
         let sizes = self.sizes(&snapshot.table).await?;
-        for file in &snapshot.files {
+        for file in snapshot.files.iter() {
             compare_size(file, sizes.get(&file.path).copied())?;
         }
         Ok(())
@@ -169,7 +169,7 @@ impl Lake {
         let holds_records = *table == schema::dead_letters().name || stream.is_some();
         let stream = stream.map_or("", Stream::name);
         let positions = next_offsets(snapshot);
-        for file in &snapshot.files {
+        for file in snapshot.files.iter() {
             result.files += 1;
             result.unchecked += usize::from(file.checksums.is_none());
             let bytes = match self.read_verified(file).await {

@@ -225,7 +225,7 @@ mod tests {
             let file = project.lake.write_file(&def, Some(DAY), &[rows], Default::default()).await;
             written.push(file.expect("a file").to_data_file(&def, Some(DAY)));
         }
-        FileList { schema: def.schema, partition_by: def.partition_by, files: written }
+        FileList { schema: def.schema, partition_by: def.partition_by, files: written.into() }
     }
 
     #[tokio::test]
@@ -283,7 +283,7 @@ mod tests {
         // These columns evict those of the first two files.
         assert_eq!(firsts(others, &[0]).await.expect("rows"), Some(vec![2 * ROWS, 3 * ROWS]));
         assert_eq!(firsts(others, &[1]).await.expect("rows"), Some(vec![2 * ROWS, 3 * ROWS]));
-        for file in &list.files {
+        for file in list.files.iter() {
             std::fs::remove_file(project.folder.path().join("lake").join(&file.path))
                 .expect("a file");
         }

@@ -14,12 +14,14 @@ use datafusion::catalog::MemTable;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
 use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 use crate::engine::context::with_own_memory_pool;
+use crate::engine::memory_pool::is_exhausted;
 use crate::engine::utf8_view;
 
 /// The largest CTE whose rows are kept.
@@ -86,8 +88,8 @@ fn is_costly(plan: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
-/// Computes a plan and returns its rows as a table, or `None` where they take more than
-/// `max_bytes`.
+/// Computes a plan and returns its rows as a table, or `None` where they take more than `max_bytes`, or
+/// computing them more than the memory of a query.
 pub(crate) async fn collect_up_to(
     ctx: &SessionContext,
     plan: &LogicalPlan,
@@ -113,14 +115,18 @@ pub(crate) async fn collect_up_to(
                 }
                 kept.push(batch);
             }
-            Ok::<_, datafusion::error::DataFusionError>(Some(kept))
+            Ok::<_, DataFusionError>(Some(kept))
         })
     });
     let mut partitions = Vec::new();
     for task in futures::future::join_all(tasks).await {
-        let partition =
-            task.map_err(|e| datafusion::error::DataFusionError::External(e.into()))??;
-        let Some(batches) = partition else { return Ok(None) };
+        let partition = task.map_err(|e| DataFusionError::External(e.into()))?;
+        let kept = match partition {
+            // Where it stands, the query can be run with other joins.
+            Err(error) if is_exhausted(&error) => None,
+            partition => partition?,
+        };
+        let Some(batches) = kept else { return Ok(None) };
         // A UNION of `Utf8` and `Utf8View` has the type of its first input in this schema.
         let batches = batches.iter().map(|batch| utf8_view::cast_to(batch, &schema));
         partitions.push(batches.collect::<Result<Vec<_>, _>>()?);
@@ -157,9 +163,12 @@ fn replace(
 #[cfg(test)]
 mod tests {
     use arrow::util::pretty::pretty_format_batches;
+    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
     use futures::future::join_all;
 
     use super::*;
+    use crate::engine::context::{QueryLimits, new_config, new_context};
+    use crate::engine::memory_pool::new_memory_pool;
     use crate::tests::engine::{TestProject, as_of};
 
     async fn planned(sql: &str) -> (LogicalPlan, LogicalPlan) {
@@ -208,6 +217,17 @@ mod tests {
         let plan = ctx.state().create_logical_plan(sql).await.expect("a plan");
         assert!(collect_up_to(&ctx, &plan, 1_200_000).await.expect("too many").is_none());
         assert!(collect_up_to(&ctx, &plan, 4_000_000).await.expect("rows").is_some());
+    }
+
+    #[tokio::test]
+    async fn rows_whose_joins_exceed_the_memory_are_not_kept() {
+        let limits = QueryLimits { memory: Some(8 << 20), threads: Some(2) };
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(new_memory_pool(limits.memory));
+        let ctx = new_context(new_config(limits), runtime.build_arc().expect("a runtime"));
+        let sql = "SELECT count(*) AS n FROM generate_series(1, 1000000) AS a \
+             JOIN generate_series(1, 1000000) AS b ON a.value = b.value";
+        let plan = ctx.state().create_logical_plan(sql).await.expect("a plan");
+        assert!(collect_up_to(&ctx, &plan, 1 << 20).await.expect("no error").is_none());
     }
 
     #[tokio::test]

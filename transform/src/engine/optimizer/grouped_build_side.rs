@@ -16,11 +16,8 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 
 use crate::engine::optimizer::Replacement;
 
-/// The share of the rows that a grouping reads, and is taken to return.
-const ROWS_A_GROUP: usize = 10;
-
 /// Returns a join with its sides swapped, where only the right one groups rows and does not seem to return
-/// many more rows than the left one.
+/// more rows than the left one.
 pub(crate) fn hash_groups(plan: &dyn ExecutionPlan) -> Result<Replacement> {
     let Some(join) = plan.downcast_ref::<HashJoinExec>() else { return Ok(None) };
     let can_swap = *join.partition_mode() == PartitionMode::Partitioned
@@ -33,9 +30,8 @@ pub(crate) fn hash_groups(plan: &dyn ExecutionPlan) -> Result<Replacement> {
         let found = StatisticsContext::new().compute(side.as_ref(), &StatisticsArgs::new())?;
         Ok(found.num_rows.get_value().copied())
     };
-    if let (Some(left), Some(right)) = (rows(join.left())?, rows(join.right())?)
-        && left < right / ROWS_A_GROUP
-    {
+    let are_fewer = rows(join.left())?.zip(rows(join.right())?).is_some_and(|(l, r)| r <= l);
+    if !are_fewer {
         return Ok(None);
     }
     join.swap_inputs(PartitionMode::Partitioned).map(Some)
@@ -52,40 +48,27 @@ fn groups_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use arrow::compute::concat_batches;
     use arrow::util::pretty::pretty_format_batches;
     use datafusion::physical_plan::displayable;
     use datafusion::prelude::{SessionConfig, SessionContext};
 
     use super::*;
 
-    /// Queries, and whether they hash a grouping.
-    const QUERIES: [(&str, bool); 8] = [
-        (
-            "SELECT t.v, g.n FROM t JOIN (SELECT k, max(v) AS n FROM t GROUP BY k) g ON g.n = t.v",
-            true,
-        ),
-        (
-            "SELECT t.v FROM t JOIN (SELECT k, max(v) AS n FROM t GROUP BY k) g ON g.k = t.k AND g.n = t.v",
-            true,
-        ),
-        (
-            "SELECT t.v, g.n FROM t LEFT JOIN (SELECT k, max(v) AS n FROM t GROUP BY k) g ON g.n = t.v",
-            true,
-        ),
-        ("SELECT t.v FROM t WHERE v IN (SELECT max(v) FROM t WHERE v > 10 GROUP BY k)", true),
-        (
-            "SELECT t.v FROM t WHERE NOT EXISTS (SELECT 1 FROM (SELECT max(v) AS n FROM t GROUP BY k) g WHERE g.n = t.v)",
-            true,
-        ),
-        (
-            "SELECT t.v, g.n FROM t FULL JOIN (SELECT k, max(v) + 1 AS n FROM t GROUP BY k HAVING max(v) > 9900) g ON g.n = t.v",
-            true,
-        ),
-        ("SELECT a.v FROM t AS a JOIN t AS b ON a.v = b.v + 5", false),
-        ("SELECT t.v FROM t WHERE v NOT IN (SELECT max(v) FROM t GROUP BY k)", false),
+    const GROUPS: &str = "(SELECT k, max(v) AS n FROM t GROUP BY k)";
+
+    /// Queries over rows `t` and groups `g` of them, and whether they hash the groups.
+    const QUERIES: [(&str, bool); 7] = [
+        ("SELECT t.text, g.n FROM t JOIN GROUPS g ON g.n = t.v", true),
+        ("SELECT t.text FROM t JOIN GROUPS g ON g.k = t.k AND g.n = t.v", true),
+        ("SELECT t.text, g.n FROM t LEFT JOIN GROUPS g ON g.n = t.v", true),
+        ("SELECT t.text FROM t WHERE v IN (SELECT n FROM GROUPS)", true),
+        ("SELECT t.text FROM t WHERE NOT EXISTS (SELECT 1 FROM GROUPS g WHERE g.n = t.v)", true),
+        ("SELECT t.text, g.n FROM t FULL JOIN GROUPS g ON g.n = t.v + 1", true),
+        ("SELECT a.text FROM t AS a JOIN t AS b ON a.v = b.v + 5", false),
     ];
 
-    /// Whether the first, so the build side of the join of a plan groups rows.
+    /// Whether the first side of the join of a plan, its build side, groups rows.
     fn hashes_groups(plan: &dyn ExecutionPlan) -> bool {
         let shown = displayable(plan).indent(false).to_string();
         let (_, below) = shown.split_once("HashJoinExec").expect(&shown);
@@ -98,21 +81,26 @@ mod tests {
 
     #[tokio::test]
     async fn groups_are_hashed() {
-        let config = SessionConfig::new().with_target_partitions(2);
+        let mut config = SessionConfig::new().with_target_partitions(2);
+        // So few rows would be collected by every thread.
+        config.options_mut().optimizer.hash_join_single_partition_threshold = 0;
+        config.options_mut().optimizer.hash_join_single_partition_threshold_rows = 0;
         let ours = crate::engine::context::new_context(config.clone(), Arc::default());
         let theirs = SessionContext::new_with_config(config);
+        let numbers = "SELECT value AS v, value % 100 AS k FROM generate_series(1, 10000)";
+        let numbers = theirs.sql(numbers).await.expect("a query").collect().await.expect("rows");
+        let numbers = concat_batches(&numbers[0].schema(), &numbers).expect("one batch");
         for context in [&ours, &theirs] {
-            // Without a count of its bytes, as a table of files.
-            let rows = "CREATE VIEW t AS SELECT value AS v, value % 100 AS k FROM \
-                (SELECT value FROM generate_series(1, 10000) UNION ALL SELECT 0)";
-            context.sql(rows).await.expect("a view");
+            context.register_batch("numbers", numbers.clone()).expect("registered");
+            // The bytes of computed texts are not estimated, as those of a table of files are not.
+            let view = "CREATE VIEW t AS SELECT v, k, 'row ' || v AS text FROM numbers";
+            context.sql(view).await.expect("a view");
         }
         let mut swapped = 0;
         for (query, expected) in QUERIES {
-            let mut found = Vec::new();
-            let mut hashed = Vec::new();
+            let sorted = format!("SELECT * FROM ({}) ORDER BY 1", query.replace("GROUPS", GROUPS));
+            let (mut found, mut hashed) = (Vec::new(), Vec::new());
             for context in [&ours, &theirs] {
-                let sorted = format!("SELECT * FROM ({query}) ORDER BY 1");
                 let frame = context.sql(&sorted).await.expect("a query");
                 let plan = frame.clone().create_physical_plan().await.expect("a plan");
                 hashed.push(hashes_groups(plan.as_ref()));

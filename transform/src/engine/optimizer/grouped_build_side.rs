@@ -52,8 +52,10 @@ mod tests {
     use arrow::util::pretty::pretty_format_batches;
     use datafusion::physical_plan::displayable;
     use datafusion::prelude::{SessionConfig, SessionContext};
+    use domain::Day;
 
     use super::*;
+    use crate::engine::scan::{EventSource, EventTable};
 
     const GROUPS: &str = "(SELECT k, max(v) AS n FROM t GROUP BY k)";
 
@@ -87,14 +89,17 @@ mod tests {
         config.options_mut().optimizer.hash_join_single_partition_threshold_rows = 0;
         let ours = crate::engine::context::new_context(config.clone(), Arc::default());
         let theirs = SessionContext::new_with_config(config);
-        let numbers = "SELECT value AS v, value % 100 AS k FROM generate_series(1, 10000)";
-        let numbers = theirs.sql(numbers).await.expect("a query").collect().await.expect("rows");
-        let numbers = concat_batches(&numbers[0].schema(), &numbers).expect("one batch");
+        // A table of events, whose scan estimates rows and no bytes.
+        let events = "SELECT value AS v, value / 100 AS k, 'row ' || value AS text, \
+            'p' || lpad(CAST(value / 1000 AS VARCHAR), 3, '0') AS partner_id, \
+            'e' || value AS event_id, 't' AS topic, CAST(0 AS INT) AS kafka_partition, \
+            value AS kafka_offset, DATE '2026-01-01' AS event_date FROM generate_series(1, 10000)";
+        let events = theirs.sql(events).await.expect("a query").collect().await.expect("rows");
+        let events = concat_batches(&events[0].schema(), &events).expect("one batch");
         for context in [&ours, &theirs] {
-            context.register_batch("numbers", numbers.clone()).expect("registered");
-            // The bytes of computed texts are not estimated, as those of a table of files are not.
-            let view = "CREATE VIEW t AS SELECT v, k, 'row ' || v AS text FROM numbers";
-            context.sql(view).await.expect("a view");
+            let days = vec![(Day(20_454), events.clone())];
+            let table = EventTable(EventSource::Memory(events.schema(), days));
+            context.register_table("t", Arc::new(table)).expect("registered");
         }
         let mut swapped = 0;
         for (query, expected) in QUERIES {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::dataframe::DataFrame;
-use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
     Query, Statement as Sql, Visit, VisitMut, Visitor, visit_relations,
@@ -18,10 +17,10 @@ use super::client_statement::{ClientQuery, LOCATION};
 use super::names::{self, PlainNames};
 use super::parameter::{self, Parameter};
 use crate::catalog::statement::Statement;
-use crate::engine::context::with_own_memory_pool;
 use crate::engine::session::Session;
 use crate::engine::session::query::QueryStream;
 use crate::engine::session::register_tables::read_only_plans;
+use crate::engine::sort_merge_join;
 use crate::engine::utf8_view;
 use crate::error::{Result, TransformError};
 
@@ -114,11 +113,7 @@ impl ClientSession {
                 let fail = || TransformError::sql(LOCATION);
                 let frame = self.frame(query, values).await?;
                 let schema = utf8_view::plain(frame.schema().as_arrow());
-                let context = self.catalog().await?.context();
-                let memory = with_own_memory_pool(&context.runtime_env());
-                let task = Arc::new(frame.task_ctx().with_runtime(memory));
-                let plan = frame.create_physical_plan().await.map_err(fail())?;
-                let batches = execute_stream(plan, task).map_err(fail())?;
+                let batches = sort_merge_join::execute(frame).await.map_err(fail())?;
                 Ok(QueryStream::new(schema, LOCATION, batches))
             }
         }

@@ -133,8 +133,7 @@ impl Engine {
     }
 
     /// Whether nothing has to be computed: the stored columns are those of the header, and this SQL
-    /// computed each stored day from its current input. Such a query needs no plan, which would take
-    /// longer than the rest of a refresh without new events.
+    /// computed each stored day from its current input. Such a query needs no plan.
     async fn is_current(&self, query: &Query, inputs: &[RollupInput]) -> Result<bool> {
         if self.recomputes_all {
             return Ok(false);

@@ -14,7 +14,7 @@ then error("not an access log of Envoy in JSON") else . end
 | first_of(.method, .[":method"]) as $method
 | ((.response_code | whole) // if $method == null then 0
     else error("the response_code is not a number") end) as $code
-| select($method != null or $code != 0)
+| if $method == null and $code == 0 then left_out("a TCP connection") else . end
 | (if $code == 0 then 499 else $code end) as $status
 | first_of(.user_agent, .["user-agent"]) as $agent
 | (consumer | known($status; $agent) | no_key) as $partner

@@ -10,7 +10,7 @@
 if type != "string" then error("not a line of text") else . end
 | (capture("^\\[(?<time>[^\\]]+)\\] \"(?<method>[^ \"]+) (?<path>[^ \"]+) [^\"]*\" (?<code>[0-9]+) [^ ]+ (?<rest>.*)$")
   // error("not a line of Envoy's default format"))
-| select(.method != "-" or .code != "0")
+| if .method == "-" and .code == "0" then left_out("a TCP connection") else . end
 | (if .code == "0" then 499 else (.code | tonumber) end) as $status
 | (.rest | capture("(?<received>[0-9]+) (?<sent>[0-9]+) (?<duration>[0-9]+|-) [^ ]+ \"[^\"]*\" \"(?<agent>[^\"]*)\" \"(?<request_id>[^\"]*)\" \"(?<authority>[^\"]*)\" \"[^\"]*\"(?<last>.*)$")
   // error("not a line of Envoy's default format")) as $rest

@@ -38,7 +38,7 @@ fields as $fields
 | partner as $partner
 | [$fields[] | objects | select(.name == "Time to first response")
     | .completedCycles | arrays | .[0] | .stopTime?.epochMillis? | whole | select(. != null)][0] as $at
-| select($at != null)
+| if $at == null then left_out("it has no first response") else . end
 | {
     event_id: "jira-\(.key)-first_response",
     occurred_at: $at,

@@ -36,7 +36,7 @@ def severity:
 fields as $fields
 | partner as $partner
 | ($fields.resolutiondate | text) as $resolved
-| select($resolved != null)
+| if $resolved == null then left_out("it is not resolved") else . end
 | {
     event_id: "jira-\(.key)-resolved",
     occurred_at: ($resolved | instant),

@@ -11,7 +11,7 @@ def consumer: first_of(.consumer | .custom_id?, .username?, .id?);
 
 if type == "array" then error("a batch of records; split it first: jq -c '.[]'")
 elif type != "object" then error("not a record of Kong's log plugins")
-elif (.session | type) == "object" then empty
+elif (.session | type) == "object" then left_out("a record of a TCP or UDP stream")
 elif (.request | type) != "object" or (.response | type) != "object"
 then error("not a record of Kong's log plugins")
 else

@@ -33,10 +33,10 @@ then error("a whole export; split it into spans first, as docs/sources.md shows"
   then error("not a span with its resource") else . end
 | (.resource | attributes) as $resource
 | .span
-| select(.kind == 2 or .kind == "SPAN_KIND_SERVER")
+| if .kind == 2 or .kind == "SPAN_KIND_SERVER" then . else left_out("no span of a server") end
 | attributes as $span
 | first_of($span["http.request.method"], $span["http.method"]) as $method
-| select($method != null)
+| if $method == null then left_out("no span of HTTP") else . end
 | ([$span["http.response.status_code"], $span["http.status_code"] | whole | select(. != null)][0]
     // error("no status code in the span")) as $status
 | (consumer($span; $resource) | known($status) | no_key) as $partner

@@ -36,13 +36,15 @@ def beyond($other): if . > $other then . - $other else 0 end;
 
 # Returns the kind and the amount that an event stands for, or nothing.
 def entry($type; $before):
-  if $type == "charge.succeeded" and .captured == false then empty
+  if $type == "charge.succeeded" and .captured == false
+  then left_out("a charge that is only authorised")
   elif $type == "charge.succeeded" or $type == "charge.captured" then
     {kind: (first_of(.metadata.kind?) as $kind
         | if $kind == "usage" or $kind == "subscription" or $kind == "commission" then $kind
           elif (.invoice | id_of) == null then "usage" else "subscription" end),
      amount: (.amount_captured // .amount)}
-  elif $type == "charge.refunded" and .captured == false then empty
+  elif $type == "charge.refunded" and .captured == false
+  then left_out("an authorisation that is given up")
   elif $type == "charge.refunded" then
     {kind: "refund",
      amount: (released as $released
@@ -55,16 +57,17 @@ def entry($type; $before):
     {kind: "credit", amount: (.out_of_band_amount // 0)}
   elif $type == "invoice.payment_failed" then {kind: "payment_failed", amount: .amount_due}
   elif $type == "invoice.paid" then {kind: "payment_succeeded", amount: .amount_due}
-  else empty end;
+  else left_out("an event of a type that money is not taken from") end;
 
 if type != "object" or .object != "event" or ([.data.object?][0] | type) != "object"
 then error("not a Stripe event") else . end
-| select((.account | text) == null)
+| if (.account | text) != null then left_out("an event of a connected account") else . end
 | . as $event
 | .data.object
 | (entry($event.type; $event.data.previous_attributes)
     | .amount |= (whole // error("no amount in the event"))
-    | select(.amount > 0)) as $entry
+    | if .amount > 0 then . else left_out("it is about no money, or about money that another event counts") end)
+  as $entry
 | if $event.livemode == false then error("an event of Stripe's test mode") else . end
 | ((first_of(.currency) // error("no currency in the event")) | ascii_upcase) as $currency
 | {

@@ -10,7 +10,8 @@ def partner:
   first_of(.partner_id) as $named
   | if $named != null then $named
     elif has("organization_id") | not then error("no organization_id in the ticket")
-    else .organization_id | text | select(. != null) end;
+    else .organization_id | text
+      | if . == null then left_out("a ticket of no organization") else . end end;
 
 # Refuses what is not a ticket, and leaves out deleted ones.
 def ticket:
@@ -18,7 +19,8 @@ def ticket:
   then error("a page of tickets; split it first: jq -c '.tickets[]'")
   elif type != "object" or (.id | text) == null or (.created_at | text) == null
   then error("not a Zendesk ticket")
-  else select(.status != "deleted") end;
+  elif .status == "deleted" then left_out("a deleted ticket")
+  else . end;
 
 # Returns the severity of a priority.
 def severity: {urgent: 1, high: 2, normal: 3, low: 4}[first_of(.priority) // ""];

@@ -88,7 +88,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::prelude::*;
 
-use crate::args::Arguments;
+use crate::args::{Arguments, Command};
 use crate::secret_settings::redact_secrets;
 use crate::traces::Traces;
 
@@ -98,12 +98,20 @@ fn main() -> ExitCode {
     log_to_stderr(arguments.verbose, traces.as_ref());
     #[cfg(debug_assertions)]
     failpoint::arm();
-    let result = commands::run(arguments);
+    let result = check_configuration(&arguments).and_then(|()| commands::run(arguments));
     drop(traces);
     scratch_folder::remove();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit_code::report_error(&error),
+    }
+}
+
+/// Refuses a configuration that is named and does not exist. `init` may be about to make it.
+fn check_configuration(arguments: &Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Init { .. } => Ok(()),
+        _ => config::check_given(arguments.config.as_deref()),
     }
 }
 

@@ -275,4 +275,10 @@ fn a_simulation_says_what_a_policy_would_have_done() {
     // Two of the three are raised without a person, each by 300 for 30 days.
     assert_eq!((cells[7], cells[3]), ("2", "18000"), "{table}");
     assert_eq!(project.query_number("SELECT count(*) FROM action_log"), 0);
+    let refused = |options: &[&str], word: &str| {
+        project.run(&[&["actions", "simulate"], options].concat()).expect_error(2, &[word]);
+    };
+    refused(&["--days", "0"], "1..=730");
+    refused(&["--from", "2026-02-02", "--to", "2026-02-01"], "lies after --to 2026-02-01");
+    refused(&["--from", "2020-01-01", "--to", "2026-02-01"], "730 at most are replayed");
 }

@@ -134,6 +134,25 @@ fn an_alert_is_told_once_snoozed_noted_and_resolved() {
 }
 
 #[test]
+fn the_page_tells_no_alert_from_no_check() {
+    let project = project();
+    only_alerts(&project, PAYMENT_ALERT);
+    let check_page = |said: &str, unsaid: &str| {
+        project.run_ok(&["report", "--out", "pages"]);
+        let page = std::fs::read_to_string(project.path("pages/alerts.html")).expect("a page");
+        assert!(page.contains(said) && !page.contains(unsaid), "{page}");
+    };
+    check_page("Nobody has looked yet", "No alert is open");
+    check(&project, &[]).expect_success();
+    check_page("A payment failed", "Nobody has looked yet");
+    load(&project, "billing-events", PAID);
+    for day in 21..=27 {
+        check(&project, &["--as-of", &format!("2026-03-{day}")]).expect_success();
+    }
+    check_page("No alert is open", "Nobody has looked yet");
+}
+
+#[test]
 fn a_snoozed_alert_is_not_told_and_the_switch_stops_all() {
     let project = project();
     only_alerts(&project, PAYMENT_ALERT);

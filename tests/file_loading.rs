@@ -338,6 +338,17 @@ fn a_file_that_is_rejected_whole_says_what_it_looks_like() {
     let csv = "partner,time,status\nhunter2,2026-02-01,200\nhunter2,2026-02-02,200\n";
     let read_csv = "mlr --icsv --ojsonl cat calls.csv | rapport ingest load --stream api-calls -";
     check("calls.csv", csv.as_bytes(), &["a CSV with the columns partner, time, status", read_csv]);
+    let headings = "Invoice No,\"Customer, ID\",Date\n4711,\"hunter2, Inc\",2026-02-01\n";
+    let named = "a CSV with the columns Invoice No, \"Customer, ID\", Date, and";
+    check("invoices.csv", headings.as_bytes(), &[named]);
+    let cut = &secret.as_bytes()[..secret.len() / 2];
+    check(
+        "cut.json",
+        cut,
+        &["begins like JSON and ends within its first record", "fetch it again"],
+    );
+    let spaced = secret.replace("2026-02-01T00:00:00Z", "2026-02-01 00:00:00+00");
+    check("spaced.ndjson", spaced.as_bytes(), &["the fields of an event", "mend the values"]);
     let array = format!("[\n{secret},\n{secret}\n]\n");
     let read_array = "jq -c '.[]' array.json | rapport ingest load --stream api-calls -";
     check("array.json", array.as_bytes(), &["one JSON array", read_array]);
@@ -376,6 +387,48 @@ fn a_file_that_is_rejected_whole_says_what_it_looks_like() {
     assert_eq!(stored_rows(&project), (1, before + 1));
     project.write("empty", "");
     assert!(load(&project, "empty").starts_with("Nothing new: the file is empty"));
+}
+
+/// Some editors and spreadsheets put it in front of a text of any format.
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_record() {
+    let project = Project::new();
+    project.write("calls.ndjson", format!("\u{feff}{}", calls(0..3)));
+    let tried = project.run_ok(&["ingest", "try", "--stream", "api-calls", "calls.ndjson"]);
+    assert!(tried.contains("of 3 records 3 would be accepted, 0 rejected"), "{tried}");
+    let loaded = load(&project, "calls.ndjson");
+    assert!(loaded.contains(": 3 accepted") && loaded.ends_with("0 rejected"), "{loaded}");
+    project.write("calls.gz", gzip(format!("\u{feff}{}", calls(3..5)).as_bytes()));
+    let loaded = load(&project, "calls.gz");
+    assert!(loaded.contains(": 2 accepted") && loaded.ends_with("0 rejected"), "{loaded}");
+    // A mapping of text would take it for a part of the first field.
+    project.write(
+        "lines.jq",
+        "#---\n# stream = \"api-calls\"\n# input = \"text\"\n#---\nsplit(\",\") | {event_id: .[0], \
+         partner_id: .[0], occurred_at: \"2026-02-01T09:00:00Z\", status: 200}",
+    );
+    project.write("lines.csv", "\u{feff}acme,x\nglobex,y\n");
+    project.run_ok(&["ingest", "load", "--mapping", "lines.jq", "lines.csv"]);
+    let named =
+        "SELECT partner_id FROM api_calls WHERE partner_id IN ('acme', 'globex') ORDER BY 1";
+    assert_eq!(project.query_rows(named), ["acme", "globex"]);
+    assert_eq!(stored_rows(&project), (7, 0));
+}
+
+/// A log whose first lines fit two recipes was loaded through the second of them.
+#[test]
+fn a_log_that_was_loaded_through_a_fitting_recipe_gets_no_other_advice() {
+    let project = Project::new();
+    let line = |user: &str| {
+        format!(
+            "203.0.113.9 - {user} [01/Feb/2026:09:12:44 +0000] \"GET /v1/a HTTP/1.1\" 200 17 \"-\" \"curl/8.5.0\"\n"
+        )
+    };
+    project.write("access.log", [line("acme").repeat(60), line("-").repeat(100)].concat());
+    let load = ["ingest", "load", "--mapping", "nginx-combined", "access.log"];
+    let output = project.run(&load).expect_success();
+    assert!(output.stdout_text().contains("100 rejected"), "{output}");
+    assert!(!output.stderr.contains("apache-combined"), "{output}");
 }
 
 #[test]

@@ -117,6 +117,82 @@ fn wrong_configurations_are_refused() {
     loaded.check(&["--config", "no.toml", "lake", "status"], 2, &["no.toml", "rapport init"]);
 }
 
+/// Commands of every kind, also those that go on without a project or read no configuration.
+const COMMANDS: [&str; 39] = [
+    "actions log",
+    "actions plan --out plan.json",
+    "alerts list",
+    "bench all",
+    "bench commits",
+    "bench ingest",
+    "bench score",
+    "bench serve",
+    "cluster executor",
+    "cluster scheduler",
+    "completions bash",
+    "deliver",
+    "demo",
+    "doctor",
+    "generate --out world",
+    "ingest dead-letters",
+    "ingest fields",
+    "ingest load calls.ndjson",
+    "ingest mappings",
+    "ingest replay",
+    "ingest run",
+    "ingest try calls.ndjson",
+    "lake status",
+    "metrics check",
+    "metrics docs",
+    "metrics functions",
+    "metrics lineage funnel",
+    "metrics list",
+    "metrics new mine",
+    "metrics show funnel",
+    "metrics test",
+    "report --out report",
+    "run",
+    "schema rapport",
+    "score backtest",
+    "score fit --out proposed.toml",
+    "score show acme",
+    "serve",
+    "sql SELECT",
+];
+
+#[test]
+fn every_command_refuses_a_configuration_that_is_named_and_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for command in COMMANDS {
+        let words = command.split(' ');
+        let mut given = rapport_command();
+        given.current_dir(folder.path()).args(words.clone()).args(["--config", "no/rapport.toml"]);
+        run(given).expect_error(2, &["there is no configuration no/rapport.toml", "rapport init"]);
+        let mut variable = rapport_command();
+        variable.current_dir(folder.path()).args(words).env("RAPPORT_CONFIG", folder.path());
+        run(variable).expect_error(2, &["is a folder; name the file in it"]);
+    }
+    let made = std::fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(made, 0, "a refused command writes nothing");
+    // `init` may be about to make the file that the environment names.
+    let mut init = rapport_command();
+    let config = folder.path().join("rapport.toml");
+    init.current_dir(folder.path()).args(["init", "."]).env("RAPPORT_CONFIG", config);
+    run(init).expect_success();
+}
+
+#[test]
+fn queries_are_not_checked_without_those_of_a_project_that_cannot_be_read() {
+    let project = Project::new();
+    project.write("rapport.toml", "[lake]\nrot = \"x\"");
+    let commands =
+        ["metrics check", "metrics list", "metrics show funnel", "metrics test", "metrics docs"];
+    for command in commands {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        project.run(&arguments).expect_error(2, &["rapport.toml:2:1: ", "unknown field `rot`"]);
+    }
+}
+
 #[test]
 fn a_wrong_or_missing_lake_key_is_refused() {
     let loaded = LoadedProject::new();

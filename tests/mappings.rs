@@ -126,6 +126,26 @@ fn a_file_is_tried_and_nothing_is_written() {
     project.run(&bare).expect_error(2, &["which stream?", "--stream"]);
 }
 
+/// A name in a 401 is what the client claims: whoever guesses one could spoil a partner's health.
+#[test]
+fn try_says_why_a_recipe_leaves_a_call_out() {
+    let project = Project::new();
+    let line = |user: &str, status: u16| {
+        format!(
+            "203.0.113.9 - {user} [01/Mar/2026:09:12:44 +0000] \"GET /v1/o HTTP/1.1\" {status} 17 \"-\" \"curl/8.5.0\"\n"
+        )
+    };
+    project.write("access.log", [line("acme", 401), line("acme", 403), line("acme", 200)].concat());
+    let arguments = ["ingest", "try", "--mapping", "nginx-combined", "access.log"];
+    let output = project.run_ok(&arguments);
+    let why = "it was refused (4xx), and nothing in it proves who called";
+    assert!(output.contains(&format!("line 1: left out by the mapping: {why}")), "{output}");
+    assert!(output.contains("line 2: accepted") && output.contains("line 3: accepted"), "{output}");
+    let found = json(&project.run_ok(&[&arguments[..], &["--format", "json"]].concat()));
+    assert_eq!(found["shown"][0]["outcome"], "skipped");
+    assert_eq!(found["shown"][0]["message"], why);
+}
+
 #[test]
 fn a_mapping_that_cannot_be_used_is_refused_with_its_position() {
     let project = gateway_project();

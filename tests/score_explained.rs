@@ -250,6 +250,8 @@ fn movers_are_listed_with_the_reason() {
     let csv = project.run_ok(&[&movers[..], &["csv"]].concat());
     let header = "direction,partner_id,tier_then,tier,score_then,score,change,movement,impact_share,gate,reason,set_tier\n";
     assert!(csv.starts_with(header), "{csv}");
+    let all = project.run_ok(&[&movers[..], &["csv", "--limit", "0"]].concat());
+    assert_eq!(all, csv, "0 is all of them");
     let json = project.run_ok(&[&movers[..], &["json", "--limit", "1"]].concat());
     let rows: Vec<Value> = serde_json::from_str(&json).expect("rows");
     assert_eq!(rows[0]["partner_id"], FALLING, "{json}");

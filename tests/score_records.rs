@@ -106,6 +106,32 @@ fn a_wrong_override_is_refused() {
     assert_eq!(project.query_number("SELECT count(*) FROM overrides"), 0);
 }
 
+/// Only a live partner shows a tier that a person sets.
+#[test]
+fn the_tier_of_a_partner_that_is_not_live_cannot_be_set() {
+    let project = project_with_partners();
+    let set = |partner: &str| {
+        let tier = ["override", partner, "--tier", "healthy", "--reason", "They move"];
+        score(&project, &[&tier[..], &BY_ADA].concat())
+    };
+    let unscored = set("acme").expect_success();
+    assert!(unscored.stderr.contains("once it is live and scored"), "{unscored}");
+    score_ok(&project, &["run"]);
+    set("globex").expect_error(2, &["\"globex\" has the stage onboarding as of 2026-01-02"]);
+    assert_eq!(project.query_number("SELECT count(*) FROM overrides"), 1);
+    // What was set before can be ended.
+    let end = ["override", "acme", "--end", "--reason", "They stay"];
+    score_ok(&project, &[&end[..], &BY_ADA].concat());
+}
+
+#[test]
+fn a_partner_that_was_merged_away_is_named_with_who_stands_for_it() {
+    let project = project_with_partners();
+    let merged = "partner \"oldco\" was merged into \"acme\": name that one";
+    score(&project, &["show", "oldco"]).expect_error(2, &[merged]);
+    score(&project, &["show", "acne"]).expect_error(2, &["did you mean \"acme\"?"]);
+}
+
 #[test]
 fn an_author_is_due() {
     let project = project_with_partners();
@@ -184,6 +210,26 @@ fn annotations_of_a_file_are_added_once() {
     }
     assert_eq!(json(&project, &["annotations"]).len(), 2);
     assert_eq!(project.query_number("SELECT count(*) FROM annotations"), 4);
+}
+
+#[test]
+fn days_that_are_only_marked_count_in_the_scores() {
+    let project = project_with_partners();
+    let days = ["annotate", "--from", "2026-11-03", "--by", "Ada", "--text", "New prices"];
+    let marked = score_ok(&project, &[&days[..], &["--mark-only"]].concat());
+    let calm = score_ok(&project, &days);
+    assert_ne!(marked, calm, "two annotations");
+    let rows = json(&project, &["annotations"]);
+    let is_calm = |id: &str| {
+        let row = rows.iter().find(|row| row["annotation_id"] == id.trim_end()).expect("a row");
+        row["calm"].as_bool().expect("a boolean")
+    };
+    assert_eq!((is_calm(&marked), is_calm(&calm)), (false, true));
+    // A file whose days are only marked.
+    project
+        .write("days.csv", "partner_id,first_day,last_day,text\n,2026-11-05,2026-11-05,Campaign\n");
+    score_ok(&project, &["annotate", "--csv", "days.csv", "--mark-only", "--by", "Ada"]);
+    assert_eq!(project.query_number("SELECT count(*) FROM annotations WHERE NOT calm"), 2);
 }
 
 #[test]

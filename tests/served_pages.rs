@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::action_project::{THROTTLED, project_with_gaps};
+use crate::support::action_project::{THROTTLED, project_with_gaps, today};
 use crate::support::openid_provider::Browser;
 use crate::support::page_server::PageServer;
 use crate::support::program::{Project, wait_until};
@@ -89,7 +89,12 @@ fn decisions_on_the_pages_are_those_of_the_commands() {
     let answer = server.post("/decisions/override", &form);
     assert_eq!(answer.status, 303, "{}", answer.text);
     let page = server.get(&answer.location).text;
-    assert!(page.contains("At risk"), "{page}");
+    assert!(page.contains("At risk, set by a person on "), "{page}");
+    // Beside a tier that a person set stands the day on which that was done.
+    let told = server.get(&format!("/api/v1/partners/{partner}")).text;
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["data"]["tier"], "at_risk", "{told}");
+    assert_eq!(told["data"]["tier_since"], today().to_string(), "{told}");
     let overrides = project.run_ok(&["score", "overrides", "--format", "csv"]);
     assert!(overrides.contains(partner) && overrides.contains("they leave"), "{overrides}");
     assert!(overrides.contains("ada"), "{overrides}");
@@ -220,6 +225,20 @@ fn sql_of_people_reads_the_lake_and_nothing_else() {
     assert!(!project.path("stolen.csv").exists());
     let csv = server.post("/ask.csv", &[("sql", "SELECT 1 AS one")]);
     assert_eq!(csv.text, "one\n1\n");
+    // A program gets values with their types, and the columns where there is no row.
+    let values = "SELECT 1 AS n, 0.5 AS half, true AS yes, '' AS empty, CAST(NULL AS BIGINT) AS nothing, \
+                  CAST(1.5 AS DECIMAL(10, 2)) AS amount, 9007199254740993 AS large, \
+                  DATE '2026-01-31' AS day";
+    let json = |sql: &str| {
+        let answer = server.post_json("/api/v1/sql", &serde_json::json!({ "sql": sql }));
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        serde_json::from_str::<serde_json::Value>(&answer.text).expect("JSON")
+    };
+    let row = serde_json::json!([1, 0.5, true, "", null, "1.50", "9007199254740993", "2026-01-31"]);
+    assert_eq!(json(values)["rows"][0], row);
+    let none = json(&format!("SELECT * FROM ({values}) WHERE n > 1"));
+    assert_eq!((&none["columns"][5], &none["rows"]), (&"amount".into(), &serde_json::json!([])));
+    assert_eq!(json("EXPLAIN SELECT 1")["columns"][0], "plan_type");
 }
 
 #[test]
@@ -326,6 +345,13 @@ fn an_embedded_page_is_at_the_address_that_is_printed() {
         project.run(&[&["serve"], arguments].concat()).expect_error(2, words);
     };
     refused(&["--new-embed", "alpah"], &["no partner \"alpah\"", "did you mean \"alpha\"?"]);
+    let of_partner = ["--new-token", "partner", "--name", "P", "--partner"];
+    let of_nobody = [&of_partner[..], &["alpah"]].concat();
+    refused(&of_nobody, &["no partner \"alpah\"", "did you mean \"alpha\"?"]);
+    let of_manager = ["--new-token", "manager", "--name", "M", "--partner", partner];
+    refused(&of_manager, &["--partner belongs to"]);
+    let arguments = [&["serve"][..], &of_partner, &[partner]].concat();
+    assert!(project.run_ok(&arguments).contains(&format!("partner = \"{partner}\"")));
     refused(&["--new-embed", partner, "--days", "0"], &["--days", "1..=366"]);
     refused(&["--days", "3"], &["--new-embed"]);
     project.write("rapport.toml", toml.replace("https://portal", "portal; script-src https://x"));

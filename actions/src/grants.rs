@@ -6,7 +6,7 @@ use domain::{ActionKind, MICROS_PER_DAY, Setting, Tier, thousands};
 
 use crate::digest::sha256;
 use crate::document::{Extension, GuardrailCheck, Outcome, Rationale, StoppedChange};
-use crate::guardrails::{floor, guardrail_check, quota_in_force};
+use crate::guardrails::{floor, guardrail_check, live_check, quota_in_force};
 use crate::input::{PartnerState, PlanInput};
 use crate::limits::DraftPlan;
 use crate::log::{Grant, History, Origin};
@@ -123,10 +123,11 @@ fn end_grant(
     change.key = end_key(id, grant)?;
     let reason = format!("{} is not below the floor", thousands(grant.base));
     change.guardrails.push(guardrail_check("floor", Outcome::Passed, reason));
-    match undeliverable(input, state, action, None) {
-        None => draft.changes.push(change),
-        Some(check) => {
-            change.guardrails.push(check);
+    change.guardrails.extend(live_check(state));
+    change.guardrails.extend(undeliverable(input, state, action, None));
+    match change.guardrails.iter().any(|check| check.outcome == Outcome::Stopped) {
+        false => draft.changes.push(change),
+        true => {
             draft.stopped.push(StoppedChange {
                 partner_id: change.partner_id,
                 name: change.name,

@@ -97,6 +97,9 @@ fn cooldown() {
         let stopped: Vec<_> = reason.map(|reason| ("cooldown", reason)).into_iter().collect();
         check(&state, Step(0.5), Some((900, &stopped)));
     }
+    // To register with a quota is no change of it.
+    let new = PartnerState { registered_quota: Some(days_ago(1, 600)), ..partner(600) };
+    check(&new, Step(0.5), Some((900, &[])));
 }
 
 #[test]
@@ -107,6 +110,14 @@ fn raises_add_up_over_30_days() {
     let reason = person("+125 % in 30 days: a person decides");
     check(&with(vec![days_ago(40, 400), days_ago(18, 600)]), Step(0.5), Some((900, &reason)));
     check(&with(vec![days_ago(18, 400), days_ago(10, 600)]), Step(0.5), Some((900, &reason)));
+    // The quota that it registered with is where it starts.
+    let registered = |days, per_minute| PartnerState {
+        registered_quota: Some(days_ago(days, per_minute)),
+        ..with(vec![days_ago(18, 600)])
+    };
+    check(&registered(40, 400), Step(0.5), Some((900, &reason)));
+    check(&registered(20, 400), Step(0.5), Some((900, &reason)));
+    check(&registered(40, 450), Step(0.5), Some((900, &[])));
     // Exactly +100 % needs nobody.
     check(&with(vec![days_ago(40, 450), days_ago(18, 600)]), Step(0.5), Some((900, &[])));
     check(&with(vec![days_ago(40, 400), days_ago(30, 600)]), Step(0.5), Some((900, &[])));

@@ -329,12 +329,11 @@ impl QuotaRequest<'_> {
     /// Returns the quota in force 30 days ago, or the lowest since where that is not known.
     fn quota_30_days_ago(&self) -> i64 {
         let since = self.now - RAISE_SUM_DAYS * MICROS_PER_DAY;
-        let changes = &self.state.quota_changes;
-        let then = changes.iter().filter(|c| c.at <= since).max_by_key(|c| c.at);
-        if let Some(then) = then {
+        let known = || self.state.registered_quota.iter().chain(&self.state.quota_changes);
+        if let Some(then) = known().filter(|c| c.at <= since).max_by_key(|c| c.at) {
             return then.per_minute;
         }
-        let lowest = changes.iter().filter(|c| c.at <= self.now).map(|c| c.per_minute).min();
+        let lowest = known().filter(|c| c.at <= self.now).map(|c| c.per_minute).min();
         lowest.map_or(self.from, |lowest| lowest.min(self.from))
     }
 

@@ -91,12 +91,16 @@ pub struct PartnerState {
     pub utilisation: Option<f64>,
     /// Why the usage of the window can't be relied on for a decrease.
     pub usage_gap: Option<String>,
+    /// The quota that it registered with; no change of it.
+    pub registered_quota: Option<QuotaChange>,
     /// Its changes of quota before `created_at`, by events and by our log, in any order.
     pub quota_changes: Vec<QuotaChange>,
     /// Where its support requests go now; `None`: the common queue.
     pub support: Option<SupportRoute>,
     /// Why nothing can be delivered about the partner: the mapping lacks it.
     pub unmapped: Option<String>,
+    /// Why nothing is set for the partner: it is suspended or offboarded.
+    pub inactive: Option<String>,
 }
 
 /// A quota as the gateway tells it.
@@ -131,9 +135,11 @@ impl PartnerState {
             throttled_rate: None,
             utilisation: None,
             usage_gap: None,
+            registered_quota: None,
             quota_changes: Vec::new(),
             support: None,
             unmapped: None,
+            inactive: None,
         }
     }
 }

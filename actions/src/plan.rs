@@ -161,6 +161,9 @@ fn first_matches<'a>(input: &'a PlanInput, matches: &'a Matches<'a>) -> Vec<(&'a
     of_kinds.chain(notices).collect()
 }
 
+/// What conditions say of the use of a quota.
+const QUOTA_USE: [&str; 3] = ["utilisation", "throttled_rate", "needs_upgrade"];
+
 /// A rule that matches a partner.
 struct RuleMatch<'a> {
     input: &'a PlanInput,
@@ -258,12 +261,16 @@ impl RuleMatch<'_> {
         Ok(())
     }
 
-    /// Adds a change, unless it can't be delivered, another one of its kind is on its way, or it was
-    /// made already and taken back.
+    /// Adds a change, unless the partner is suspended, it can't be delivered, another one of its kind is
+    /// on its way, or it was made already and taken back.
     fn add(&self, change: Change, draft: &mut DraftPlan) {
-        let undeliverable =
-            undeliverable(self.input, self.state, change.action, change.to.as_ref());
-        match undeliverable.or_else(|| taken_back(&self.input.history, &change)) {
+        let (action, to) = (change.action, change.to.as_ref());
+        let inactive = why_inactive(self.state, action, to);
+        let stopped = inactive
+            .map(|why| guardrail_check("standing", Outcome::Stopped, why))
+            .or_else(|| undeliverable(self.input, self.state, action, to))
+            .or_else(|| taken_back(&self.input.history, &change));
+        match stopped {
             None => draft.changes.push(change),
             Some(check) => {
                 let guardrails = change.guardrails.into_iter().chain([check]).collect();
@@ -320,12 +327,12 @@ impl RuleMatch<'_> {
         new_change(self.input, version, self.state, action, from, to, rationale)
     }
 
-    /// Says why an action is proposed. The reason of a quota change is how the quota is used.
+    /// Says why an action is proposed. What a rule does that looks at the use of the quota is explained
+    /// by that.
     fn rationale(&self, action: ActionKind) -> Rationale {
-        let reason = match action {
-            ActionKind::SetQuota => quota_usage(self.state),
-            _ => None,
-        };
+        let is_about_quota = action == ActionKind::SetQuota
+            || QUOTA_USE.iter().any(|column| self.rule.condition.contains(column));
+        let reason = is_about_quota.then(|| quota_usage(self.state)).flatten();
         Rationale {
             rule_id: self.rule.id.clone(),
             rule: self.rule.name.clone(),
@@ -377,8 +384,19 @@ fn taken_back(history: &History, change: &Change) -> Option<GuardrailCheck> {
     Some(guardrail_check("taken_back", Outcome::Stopped, reason))
 }
 
+/// Returns why a rule sets nothing for the partner: it is suspended or offboarded. What ends, such as a
+/// support route, still does, and our own people are still told.
+pub(crate) fn why_inactive(
+    state: &PartnerState,
+    action: ActionKind,
+    to: Option<&Setting>,
+) -> Option<String> {
+    let is_set = to.is_some() && (action != ActionKind::Notify || tells_the_partner(to));
+    state.inactive.clone().filter(|_| is_set)
+}
+
 /// Returns why a change of this kind can't be delivered now: the partner is in no mapping, or an
-/// earlier change is unconfirmed.
+/// earlier change of it, of any kind, is unconfirmed.
 pub(crate) fn undeliverable(
     input: &PlanInput,
     state: &PartnerState,
@@ -394,7 +412,7 @@ pub(crate) fn undeliverable(
     let key = match action {
         // One notice does not depend on another.
         ActionKind::Notify => None,
-        _ => input.history.unconfirmed(&state.partner_id, action, ""),
+        _ => input.history.unconfirmed(&state.partner_id, ""),
     }?;
     let short: String = key.chars().take(12).collect();
     let reason = format!(

@@ -272,6 +272,42 @@ fn the_reason_of_a_quota_change_is_how_the_quota_is_used() {
 }
 
 #[test]
+fn a_notice_about_the_quota_says_how_it_is_used() {
+    let (throttled_rate, utilisation) = (Some(0.0), Some(0.9));
+    let state = PartnerState { throttled_rate, utilisation, ..partner("u", Tier::Healthy, None) };
+    let plan = made(&input(vec![state]), &policy());
+    let why = plan.changes[0].rationale.reason.as_str();
+    assert_eq!(why, "0 % of calls throttled, busiest minute at 90 % of the quota");
+}
+
+#[test]
+fn nothing_is_set_for_a_suspended_partner() {
+    #[track_caller]
+    fn check(state: &PartnerState, changes: &[&str], stopped: usize) {
+        let plan = made(&input(vec![state.clone()]), &policy());
+        let rows = plan_table(&plan);
+        let found: Vec<_> = rows.iter().take(plan.changes.len()).map(|r| &r.change).collect();
+        assert_eq!(found, changes);
+        let checks = plan.stopped.iter().filter_map(|s| s.guardrails.last());
+        assert_eq!(checks.filter(|check| check.name == "standing").count(), stopped);
+    }
+    let why = "The partner was suspended on 12 Sep 2026: nothing is set until it is reinstated";
+    let suspended =
+        |id, tier, rank| PartnerState { inactive: Some(why.to_owned()), ..partner(id, tier, rank) };
+    // A raise and a route, which another partner in its place gets.
+    let set = ["none → partner-success P1, 4 h", "600 → 900, until 15 Oct 2026"];
+    check(&partner("t", Tier::AtRisk, Some(3)), &set, 0);
+    check(&suspended("t", Tier::AtRisk, Some(3)), &[], 2);
+    // Our own people are told, and what ends does end.
+    check(&suspended("a", Tier::Watch, Some(1)), &["tell its manager"], 0);
+    let routed = PartnerState {
+        support: Some(route("partner-success", 1, 4)),
+        ..suspended("a", Tier::Healthy, Some(3))
+    };
+    check(&routed, &["partner-success P1, 4 h → none"], 0);
+}
+
+#[test]
 fn the_capacity_of_a_plan_goes_to_the_largest_partners() {
     let mut policy = policy();
     policy.guardrails.capacity_per_minute = 700;

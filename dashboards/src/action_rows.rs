@@ -29,6 +29,15 @@ pub struct PlanRow {
 }
 
 impl PlanRow {
+    /// Returns what the change does, as a form sends it back: a change of another plan with the same
+    /// text is the same to whoever decides on it.
+    pub fn asked(&self) -> String {
+        let text = |setting: &Option<Setting>| serde_json::json!(setting).to_string();
+        let what = [self.kind.name().to_owned(), text(&self.from), text(&self.to)];
+        let until = self.until.map(|day| day.to_string());
+        what.into_iter().chain(until).collect::<Vec<_>>().join(" ")
+    }
+
     /// Returns whether a person must agree and nobody has decided yet.
     pub fn is_waiting(&self) -> bool {
         self.needs_approval && self.status.decision.is_none() && self.status.can_approve

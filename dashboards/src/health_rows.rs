@@ -38,9 +38,13 @@ pub struct HealthRow {
     pub manager: Option<String>,
     pub region: Option<String>,
     pub integration_level: Option<String>,
+    /// In words: since when it is suspended or offboarded.
+    #[serde(default)]
+    pub inactive: Option<String>,
     pub stage: Stage,
     #[serde(deserialize_with = "tier")]
     pub tier: Tier,
+    /// Since when the computed tier holds.
     #[serde(default, deserialize_with = "optional_date")]
     pub tier_since: Option<NaiveDate>,
     /// 0–100. `None`: there is too little evidence, or the partner is not live.
@@ -56,6 +60,9 @@ pub struct HealthRow {
     /// Until when the tier is one that a person set.
     #[serde(default, deserialize_with = "optional_date")]
     pub override_until: Option<NaiveDate>,
+    /// The day on which a person set the tier.
+    #[serde(default, deserialize_with = "optional_date")]
+    pub override_since: Option<NaiveDate>,
     /// 0–1: the share of the programme's gross revenue.
     pub impact_share: Option<f64>,
     pub impact_rank: Option<i64>,
@@ -151,6 +158,15 @@ impl HealthRow {
         self.score.filter(|_| self.tier != Tier::Churned)
     }
 
+    /// Returns since when the partner has the tier that is shown. Of a tier that a person set it is the
+    /// day on which that was done, whatever the computed tier was before.
+    pub fn since(&self) -> Option<NaiveDate> {
+        match self.override_until {
+            Some(_) => self.override_since,
+            None => self.tier_since,
+        }
+    }
+
     /// Returns the name, or the id of a partner without one.
     pub fn label(&self) -> String {
         format::name_or_id(self.name.as_deref(), &self.partner_id)
@@ -219,5 +235,22 @@ mod tests {
         assert_eq!(row.label(), "w-1");
         assert_eq!(row.reason(), "Nothing stands out");
         assert_eq!(row.signals[0].contribution, None);
+    }
+
+    #[test]
+    fn a_tier_that_a_person_set_holds_since_the_day_on_which_it_was_set() {
+        #[track_caller]
+        fn check(fields: &str, since: Option<&str>) {
+            let json = format!(
+                r#"{{"as_of":"2026-11-30","partner_id":"w-1","stage":"live","tier":"at_risk",
+                "tier_since":"2026-08-01"{fields}}}"#
+            );
+            let row: HealthRow = serde_json::from_str(&json).expect("a row");
+            assert_eq!(row.since().map(|day| day.to_string()).as_deref(), since);
+        }
+        check("", Some("2026-08-01"));
+        let set = r#","override_until":"2026-12-07","override_since":"2026-11-30""#;
+        check(set, Some("2026-11-30"));
+        check(r#","override_until":"2026-12-07""#, None);
     }
 }

@@ -121,6 +121,9 @@ pub struct ReportInput {
     pub action_log: Vec<ActionLogRow>,
     /// The open alerts, by rule in the order of the policy.
     pub alerts: Vec<AlertRow>,
+    /// Whether a check has ever found an alert. Where none has, there may have been no check at all: one
+    /// that finds nothing leaves no trace.
+    pub has_found_alerts: bool,
     pub partners: Vec<PartnerRow>,
     /// What people noted about partners, of each partner newest first.
     pub notes: Vec<NoteRow>,

@@ -104,6 +104,7 @@ pub use report::{
 };
 pub use revenue_rows::{
     FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow, RevenuePeriodRow,
+    mark_unbilled_months,
 };
 pub use service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,

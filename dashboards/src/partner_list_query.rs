@@ -23,22 +23,31 @@ pub struct PartnerListQuery {
 }
 
 impl PartnerListQuery {
-    /// Reads the parameters of a URL. What is unknown is ignored, as an old link may have it.
-    pub fn of_parameters<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    /// The names of the parameters.
+    pub const PARAMETERS: [&'static str; 5] = ["q", "tier", "sort", "page", "columns"];
+
+    /// Reads the parameters of a URL. Empty ones count as absent, as a form sends them; parameters of
+    /// other names are left to whoever knows them.
+    ///
+    /// # Errors
+    /// Returns a sentence on a value that a parameter can't have.
+    pub fn of_parameters<'a>(
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, String> {
         let mut query = Self::default();
         let mut wanted = Vec::new();
-        for (name, value) in parameters {
+        for (name, value) in parameters.into_iter().filter(|(_, value)| !value.is_empty()) {
             match name {
-                "q" => query.text = value.chars().take(MAX_TEXT).collect(),
-                "tier" => query.tier = value.parse().ok(),
-                "sort" => query.sort = PartnerSort::parse(value).unwrap_or_default(),
-                "page" => query.page = value.parse::<usize>().unwrap_or(1).saturating_sub(1),
-                "columns" => wanted.extend(value.split(',').filter_map(PartnerColumn::parse)),
+                "q" => query.text = searched_text(value)?,
+                "tier" => query.tier = Some(tier(value)?),
+                "sort" => query.sort = sort(value)?,
+                "page" => query.page = page_index(value)?,
+                "columns" => wanted.extend(columns(value)?),
                 _ => {}
             }
         }
         query.columns = PartnerColumn::ALL.into_iter().filter(|of| wanted.contains(of)).collect();
-        query
+        Ok(query)
     }
 
     /// Returns the query of the URL that shows a page of the list, always the same for the same list.
@@ -65,6 +74,42 @@ impl PartnerListQuery {
     pub(crate) fn shown_columns(&self) -> &[PartnerColumn] {
         if self.columns.is_empty() { &PartnerColumn::USUAL } else { &self.columns }
     }
+}
+
+fn searched_text(value: &str) -> Result<String, String> {
+    match value.chars().count() {
+        ..=MAX_TEXT => Ok(value.to_owned()),
+        length => Err(format!("q has {length} characters, and {MAX_TEXT} are the most")),
+    }
+}
+
+/// Returns the tier of a name. The command line writes `at-risk`, which counts too.
+fn tier(value: &str) -> Result<Tier, String> {
+    let tier = value.replace('-', "_").parse::<Tier>();
+    tier.map_err(|_| unknown("tier", value, &Tier::ALL.map(Tier::name)))
+}
+
+fn sort(value: &str) -> Result<PartnerSort, String> {
+    let all = || unknown("sort", value, &PartnerSort::ALL.map(PartnerSort::name));
+    PartnerSort::parse(value).ok_or_else(all)
+}
+
+/// Returns the number of a page from 0; in URLs it is from 1.
+fn page_index(value: &str) -> Result<usize, String> {
+    let number = value.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    number.ok_or_else(|| format!("page \"{value}\" is no number of a page; they are from 1"))
+}
+
+/// Returns the columns of a list of names with commas.
+fn columns(value: &str) -> Result<Vec<PartnerColumn>, String> {
+    let all = |name: &str| unknown("columns", name, &PartnerColumn::ALL.map(PartnerColumn::name));
+    let names = value.split(',').filter(|name| !name.is_empty());
+    names.map(|name| PartnerColumn::parse(name).ok_or_else(|| all(name))).collect()
+}
+
+/// Returns a sentence on a value that there is not, with those that there are.
+fn unknown(parameter: &str, value: &str, known: &[&str]) -> String {
+    format!("{parameter} \"{value}\" is unknown; there are {}", known.join(", "))
 }
 
 /// The order of the list of partners.
@@ -226,15 +271,36 @@ mod tests {
         #[track_caller]
         fn check(parameters: &[(&str, &str)], page: usize, url: &str) {
             let query = PartnerListQuery::of_parameters(parameters.iter().copied());
-            assert_eq!(query.url_query(page), url);
+            assert_eq!(query.expect("a query").url_query(page), url);
         }
         check(&[], 0, "sort=impact");
-        check(&[("sort", "best"), ("tier", "good"), ("columns", "colour")], 0, "sort=impact");
+        check(
+            &[("sort", ""), ("tier", ""), ("columns", ""), ("q", ""), ("page", "")],
+            0,
+            "sort=impact",
+        );
+        check(&[("tier", "at-risk"), ("colour", "red")], 0, "sort=impact&tier=at_risk");
         let chosen = [("columns", "plan"), ("columns", "tier,score"), ("q", "a&b"), ("page", "3")];
         check(&chosen, 2, "sort=impact&page=3&q=a%26b&columns=tier,score,plan");
         check(&[("tier", "at_risk"), ("sort", "risk")], 0, "sort=risk&tier=at_risk");
-        let query = PartnerListQuery::of_parameters(chosen);
+        let query = PartnerListQuery::of_parameters(chosen).expect("a query");
         assert_eq!((query.page, query.shown_columns().len()), (2, 3));
         assert_eq!(PartnerListQuery::default().shown_columns(), PartnerColumn::USUAL);
+    }
+
+    #[test]
+    fn a_value_that_there_is_not_is_told() {
+        #[track_caller]
+        fn check(name: &str, value: &str, parts: [&str; 2]) {
+            let error = PartnerListQuery::of_parameters([(name, value)]).expect_err("an error");
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        }
+        check("tier", "bogus", ["tier \"bogus\"", "healthy, watch, at_risk"]);
+        check("tier", "AT_RISK", ["tier \"AT_RISK\"", "churned"]);
+        check("sort", "bogus", ["sort \"bogus\"", "impact, score, change, risk, name, since"]);
+        check("page", "abc", ["page \"abc\"", "from 1"]);
+        check("page", "0", ["page \"0\"", "from 1"]);
+        check("columns", "tier,colour", ["columns \"colour\"", "tier, score, change"]);
+        check("q", &"x".repeat(201), ["q has 201 characters", "200"]);
     }
 }

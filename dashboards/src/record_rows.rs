@@ -58,7 +58,7 @@ impl OverrideRow {
     }
 }
 
-/// Days with an explanation, which scores take as calm; a row of the query `annotation`.
+/// Days with an explanation, which charts mark; a row of the query `annotation`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AnnotationRow {
     /// `None`: it is about all partners.
@@ -68,6 +68,8 @@ pub struct AnnotationRow {
     pub last_day: NaiveDate,
     pub text: String,
     pub by: String,
+    /// Scores leave the days out.
+    pub calm: bool,
 }
 
 #[cfg(test)]

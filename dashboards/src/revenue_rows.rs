@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use crate::metric_rows::amount;
+use crate::months::next_month;
 
 /// The revenue of a day or a week with a billing event.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -19,7 +20,7 @@ pub struct RevenuePeriodRow {
 }
 
 /// Why the gross of a month differs from that of the month before.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct RevenueBridgeRow {
     pub month: NaiveDate,
     #[serde(deserialize_with = "amount")]
@@ -82,4 +83,50 @@ pub struct FreeToPaidRow {
     pub unpaid_live: i64,
     pub unpaid_calls: i64,
     pub unpaid_tickets: i64,
+}
+
+/// Takes the newest months in which nobody was charged, after months in which somebody was, as
+/// unfinished: bills arrive late far more often than all partners leave at once.
+pub fn mark_unbilled_months(rows: &mut [RevenueBridgeRow]) {
+    let billed = rows.iter().rposition(|row| row.end > 0.0);
+    let Some(last) = billed else { return };
+    rows[last + 1..].iter_mut().for_each(|row| row.complete = false);
+}
+
+/// Returns the first month that is over and in which nobody has been charged yet, if
+/// [`mark_unbilled_months`] found one.
+pub(crate) fn unbilled_month(rows: &[RevenueBridgeRow], as_of: NaiveDate) -> Option<NaiveDate> {
+    let is_over = |row: &&RevenueBridgeRow| next_month(row.month) <= as_of;
+    rows.iter().find(|row| !row.complete && is_over(row)).map(|row| row.month)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_without_any_charge_is_unfinished() {
+        #[track_caller]
+        fn check(ends: &[f64], complete: &[bool], unbilled: Option<&str>) {
+            let as_of: NaiveDate = "2026-04-10".parse().expect("a date");
+            let mut month: NaiveDate = "2026-01-01".parse().expect("a date");
+            let mut rows = Vec::new();
+            for end in ends {
+                let complete = next_month(month) <= as_of;
+                rows.push(RevenueBridgeRow { month, end: *end, complete, ..Default::default() });
+                month = next_month(month);
+            }
+            mark_unbilled_months(&mut rows);
+            assert_eq!(rows.iter().map(|row| row.complete).collect::<Vec<_>>(), complete);
+            let found = unbilled_month(&rows, as_of).map(|month| month.to_string());
+            assert_eq!(found.as_deref(), unbilled);
+        }
+        check(&[5.0, 6.0, 7.0, 1.0], &[true, true, true, false], None);
+        check(&[5.0, 6.0, 7.0, 0.0], &[true, true, true, false], None);
+        check(&[5.0, 6.0, 0.0, 0.0], &[true, true, false, false], Some("2026-03-01"));
+        check(&[5.0, 0.0, 0.0, 0.0], &[true, false, false, false], Some("2026-02-01"));
+        // A month in between that nobody was charged in is what it is.
+        check(&[5.0, 0.0, 7.0, 0.0], &[true, true, true, false], None);
+        check(&[], &[], None);
+    }
 }

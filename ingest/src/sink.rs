@@ -205,11 +205,11 @@ impl Sink {
                 let input = RecordInput { value, arrival, attributes: None, schema: None };
                 decoder.parse_into(&input, &mut event)
             }
-            Some(Ok(Mapped::Skipped)) if is_known_dead_letter => {
+            Some(Ok(Mapped::Skipped { .. })) if is_known_dead_letter => {
                 self.counts.rejected += 1;
                 return Ok(());
             }
-            Some(Ok(Mapped::Skipped)) => {
+            Some(Ok(Mapped::Skipped { .. })) => {
                 buffer.skipped += 1;
                 self.counts.skipped += 1;
                 return Ok(());

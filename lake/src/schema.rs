@@ -268,9 +268,9 @@ pub fn notes() -> TableDef {
     unpartitioned("scores/notes", fields)
 }
 
-/// Returns the table of days that scores leave out, append-only: of one partner, or without one of
-/// the whole platform. The newest row of an `annotation_id` counts; one that is `withdrawn` covers
-/// no day.
+/// Returns the table of days with an explanation, append-only: of one partner, or without one of the
+/// whole platform. The newest row of an `annotation_id` counts; one that is `withdrawn` covers no day.
+/// Scores leave out days that are `calm`; without a value, as rows of older programs are, they are.
 pub fn annotations() -> TableDef {
     use DataType::{Boolean, Date32, Utf8};
     let fields = vec![
@@ -282,6 +282,7 @@ pub fn annotations() -> TableDef {
         required("last_day", Date32),
         required("text", Utf8),
         required("withdrawn", Boolean),
+        optional("calm", Boolean),
     ];
     unpartitioned("scores/annotations", fields)
 }

@@ -187,6 +187,50 @@ async fn columns_are_replaced_with_all_days() {
 }
 
 #[tokio::test]
+async fn an_append_adds_optional_columns_at_the_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+    let table = |fields: Vec<Field>| TableDef {
+        name: "scores/things".into(),
+        schema: Arc::new(Schema::new(fields)),
+        partition_by: None,
+    };
+    let calls = || Field::new("calls", DataType::Int64, false);
+    let number = |def: &TableDef, columns: usize| {
+        let column = || Arc::new(Int64Array::from(vec![1])) as _;
+        RecordBatch::try_new(def.file_schema(), (0..columns).map(|_| column()).collect())
+    };
+    let append = async |def: &TableDef| {
+        let rows = number(def, def.schema.fields().len()).expect("rows");
+        lake.append(def, &[rows]).await
+    };
+    let old = table(vec![calls()]);
+    append(&old).await.expect("a new table");
+    let new = table(vec![calls(), Field::new("errors", DataType::Int64, true)]);
+    append(&new).await.expect("one column more");
+    let snapshot = lake.snapshot("scores/things", None).await.expect("read").expect("there");
+    assert!(Lake::has_columns(&snapshot, &new).expect("columns"));
+    assert_eq!(snapshot.files.len(), 2, "no file was written again");
+    // An older program, a column that is due in every row, one of another type, another order.
+    let required = table(vec![
+        calls(),
+        Field::new("errors", DataType::Int64, true),
+        Field::new("x", DataType::Int64, false),
+    ]);
+    let wider = table(vec![
+        Field::new("calls", DataType::Int64, false),
+        Field::new("errors", DataType::Int64, true),
+        Field::new("calls_again", DataType::Int64, true),
+    ]);
+    let swapped = table(vec![Field::new("errors", DataType::Int64, true), calls()]);
+    for refused in [&old, &required, &swapped] {
+        let error = append(refused).await.expect_err("a refusal");
+        assert!(matches!(error, LakeError::SchemaChanged { .. }), "{error:?}");
+    }
+    append(&wider).await.expect("one column more again");
+}
+
+#[tokio::test]
 async fn positions_survive_checkpoints() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");

@@ -90,11 +90,14 @@ def instant:
       else $number | floor end
   end;
 
+# Leaves a refused call out whose caller nobody knows: a name or a key in it may be made up.
+def refused: left_out("it was refused (4xx), and nothing in it proves who called");
+
 # Returns the consumer. A call without one is left out where it was refused (4xx), because nobody
 # knows who made it; any other is an error.
 def known($status):
   if . != null then .
-  elif $status >= 400 and $status < 500 then empty
+  elif $status >= 400 and $status < 500 then refused
   else error("no consumer in the record") end;
 
 # Returns the consumer. A call without one is left out where it was refused (4xx), because nobody
@@ -102,8 +105,9 @@ def known($status):
 # any other is an error.
 def known($status; $agent):
   if . != null then .
-  elif $status >= 400 and $status < 500 then empty
-  elif $agent // "" | test("^(kube-probe|ELB-HealthChecker|GoogleHC)/") then empty
+  elif $status >= 400 and $status < 500 then refused
+  elif $agent // "" | test("^(kube-probe|ELB-HealthChecker|GoogleHC)/")
+  then left_out("a health check of Kubernetes or a load balancer")
   else error("no consumer in the record") end;
 
 # Refuses a consumer that looks like a key, because a partner_id is stored in the clear.
@@ -132,7 +136,7 @@ def combined_line:
   | if ($parts | length) < 3 or ($head | length) < 2 or ($answer | length) < 3
     then error("not a line of the combined log format") else . end
   | $parts[1] as $line
-  | select($line != "" and $line != "-")
+  | if $line == "" or $line == "-" then left_out("a connection without a request") else . end
   | ($line | split(" ")) as $request
   | (($request | length) == 3 and ($request[2] | startswith("HTTP/"))) as $is_http
   | {

@@ -1,5 +1,5 @@
 /*---
-description = "The annotations that cover each day, as one text: scores of later days depend on it"
+description = "The annotations by which scores leave out each day, as one text: scores of later days depend on it"
 owner = "partner-analytics"
 grain = ["event_date"]
 tags = ["internal"]
@@ -19,7 +19,7 @@ WITH days AS (
   -- An annotation has 366 days at most.
   FROM annotation AS a
   CROSS JOIN generate_series(0, 366) AS n
-  WHERE a.first_day + CAST(n.value AS INT) <= a.last_day
+  WHERE a.first_day + CAST(n.value AS INT) <= a.last_day AND a.calm IS DISTINCT FROM false
   GROUP BY a.first_day + CAST(n.value AS INT), a.annotation_id, coalesce(a.partner_id, '')
 )
 SELECT

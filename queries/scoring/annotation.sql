@@ -1,5 +1,5 @@
 /*---
-description = "The days that scores leave out: of each annotation the newest row, those withdrawn left out"
+description = "The days with an explanation: of each annotation the newest row, those withdrawn left out"
 owner = "partner-analytics"
 grain = ["annotation_id"]
 tags = ["internal"]
@@ -12,6 +12,7 @@ last_day = { type = "Date32", description = "inclusive" }
 text = { type = "Utf8" }
 by = { type = "Utf8", description = "who wrote it" }
 at = { type = "Timestamp", description = "when it was written" }
+calm = { type = "Boolean", description = "scores leave the days out; otherwise charts only mark them" }
 
 [[checks]]
 unique = ["annotation_id"]
@@ -28,12 +29,13 @@ numbered AS (
     "by",
     "at",
     withdrawn,
+    coalesce(calm, true) AS calm,
     row_number() OVER (
       PARTITION BY annotation_id
-      ORDER BY "at" DESC, withdrawn DESC, "by", partner_id, first_day, last_day, "text"
+      ORDER BY "at" DESC, withdrawn DESC, "by", partner_id, first_day, last_day, "text", calm
     ) AS place
   FROM annotations
-  GROUP BY annotation_id, partner_id, first_day, last_day, "text", "by", "at", withdrawn
+  GROUP BY annotation_id, partner_id, first_day, last_day, "text", "by", "at", withdrawn, calm
 )
 SELECT
   annotation_id,
@@ -42,7 +44,8 @@ SELECT
   last_day,
   "text",
   "by",
-  "at"
+  "at",
+  calm
 FROM numbered
 WHERE place = 1 AND NOT withdrawn
 ORDER BY annotation_id

@@ -1,5 +1,5 @@
 /*---
-description = "The dates that the scores of a partner leave out: calm in its segment, or covered by an annotation of the platform or of the partner. Where fewer than 20 partners of the segment count on a date, and for a partner without a segment, the whole portfolio decides"
+description = "The dates that the scores of a partner leave out: calm in its segment, or covered by an annotation of the platform or of the partner that says so. Where fewer than 20 partners of the segment count on a date, and for a partner without a segment, the whole portfolio decides"
 owner = "partner-analytics"
 grain = ["partner_id", "event_date"]
 tags = ["internal"]
@@ -43,6 +43,7 @@ annotated AS (
       INTERVAL '1 day'
     )) AS event_date
   FROM annotation
+  WHERE calm IS DISTINCT FROM false
 ),
 annotated_partners AS (
   SELECT coalesce(m.survivor, a.partner_id) AS partner_id, a.event_date

@@ -15,7 +15,7 @@ change = { type = "Float64", unit = "points", description = "of the score; NULL 
 movement = { type = "Float64", unit = "points", description = "change, and 20 points for each step between tiers: churned, at risk or stuck, watch or without a score, healthy" }
 impact_share = { type = "Float64", unit = "share" }
 gate = { type = "Utf8", description = "the gate that decides the tier" }
-reason = { type = "Utf8" }
+reason = { type = "Utf8", description = "why the partner has its tier; where only the score moved, of the signal that moved it most" }
 set_tier = { type = "Utf8", description = "the tier that a person set" }
 
 [[checks]]
@@ -35,6 +35,26 @@ places AS (
       ('churned', 0)
   ) AS steps (tier, place)
 ),
+-- How far each signal moved the score: by its change times its weight.
+shifts AS (
+  SELECT
+    n.partner_id,
+    n.signal,
+    n.reason,
+    t.as_of,
+    n.weight * (n.score - t.score) AS shift
+  FROM latest_signals AS n
+  JOIN evaluated_signals AS t ON t.partner_id = n.partner_id AND t.signal = n.signal
+  WHERE n.available AND t.available
+),
+moved AS (
+  SELECT
+    partner_id,
+    reason,
+    row_number() OVER (PARTITION BY partner_id ORDER BY shift, signal, as_of) AS from_fall,
+    row_number() OVER (PARTITION BY partner_id ORDER BY shift DESC, signal, as_of) AS from_rise
+  FROM shifts
+),
 compared AS (
   SELECT
     n.partner_id,
@@ -46,10 +66,17 @@ compared AS (
     coalesce(n.score - t.score, 0) + 20 * (coalesce(p.place, 2) - coalesce(q.place, 2)) AS movement,
     n.impact_share,
     n.gate,
-    n.top_reason AS reason,
+    CASE
+      WHEN n.gate IS NOT NULL OR n.computed_tier <> t.computed_tier THEN n.top_reason
+      WHEN n.score <= t.score - 1 THEN coalesce(f.reason, n.top_reason)
+      WHEN n.score >= t.score + 1 THEN coalesce(r.reason, n.top_reason)
+      ELSE n.top_reason
+    END AS reason,
     CASE WHEN n.tier <> n.computed_tier THEN n.tier END AS set_tier
   FROM latest_scores AS n
   LEFT JOIN evaluated_scores AS t ON t.partner_id = n.partner_id
+  LEFT JOIN moved AS f ON f.partner_id = n.partner_id AND f.from_fall = 1
+  LEFT JOIN moved AS r ON r.partner_id = n.partner_id AND r.from_rise = 1
   LEFT JOIN places AS p ON p.tier = n.computed_tier
   LEFT JOIN places AS q ON q.tier = t.computed_tier
 ),

@@ -150,7 +150,7 @@ paused AS (
   FROM annotation AS a
   LEFT JOIN merge_map AS m ON m.partner_id = a.partner_id
   JOIN subjects AS s ON s.partner_id = COALESCE(m.survivor, a.partner_id)
-  WHERE a.first_day < s.ends_on AND a.last_day >= s.day
+  WHERE a.first_day < s.ends_on AND a.last_day >= s.day AND a.calm IS DISTINCT FROM false
 ),
 attributes AS (
   SELECT

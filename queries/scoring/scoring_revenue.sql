@@ -12,7 +12,7 @@ recent_mean = { type = "Float64", unit = "reporting_currency", description = "me
 before_mean = { type = "Float64", unit = "reporting_currency", description = "of the 3 months before those; NULL with fewer than 6 since the first charge" }
 last_month_gross = { type = "Float64", unit = "reporting_currency", description = "of the last complete month" }
 median_before = { type = "Float64", unit = "reporting_currency", description = "median gross of the 3 months before the last complete one; NULL with fewer than 4 since the first charge" }
-payment_failed = { type = "Boolean", description = "a payment failed 7 to 90 days before the day, and none succeeded within 7 days" }
+payment_failed = { type = "Boolean", description = "a payment failed more than 7 days before the day, and none succeeded within 7 days; after 90 days only if none has succeeded since" }
 last_month_calls = { type = "Int64", unit = "calls", description = "production calls of the last complete month" }
 median_calls_before = { type = "Float64", unit = "calls", description = "as median_before" }
 
@@ -79,25 +79,31 @@ usage AS (
   FROM arrived
   GROUP BY day, partner_id
 ),
+-- The next success after each payment; one of the same instant follows a failure.
+attempts AS (
+  SELECT
+    partner_id,
+    kind,
+    occurred_at,
+    min(CASE WHEN kind = 'payment_succeeded' THEN occurred_at END) OVER (
+      PARTITION BY partner_id ORDER BY occurred_at DESC, kind DESC
+    ) AS succeeded_at
+  FROM payments
+  WHERE kind IN ('payment_failed', 'payment_succeeded')
+),
 -- What follows a failure within 7 days is known before the day.
 failures AS (
-  SELECT DISTINCT e.day, f.partner_id
+  SELECT DISTINCT e.day, a.partner_id
   FROM evaluation_day AS e
-  CROSS JOIN (
-    SELECT f.partner_id, f.occurred_at
-    FROM payments AS f
-    WHERE f.kind = 'payment_failed'
-      AND NOT EXISTS (
-        SELECT 1
-        FROM payments AS s
-        WHERE s.partner_id = f.partner_id
-          AND s.kind = 'payment_succeeded'
-          AND s.occurred_at >= f.occurred_at
-          AND s.occurred_at <= f.occurred_at + INTERVAL '7 days'
-      )
-  ) AS f
-  WHERE CAST(f.occurred_at AS DATE) < e.day - 7
-    AND CAST(f.occurred_at AS DATE) >= e.day - 90
+  CROSS JOIN attempts AS a
+  WHERE a.kind = 'payment_failed'
+    AND (a.succeeded_at IS NULL OR a.succeeded_at > a.occurred_at + INTERVAL '7 days')
+    AND CAST(a.occurred_at AS DATE) < e.day - 7
+    AND (
+      CAST(a.occurred_at AS DATE) >= e.day - 90
+      OR a.succeeded_at IS NULL
+      OR CAST(a.succeeded_at AS DATE) >= e.day
+    )
 ),
 charged AS (
   SELECT

@@ -6,7 +6,7 @@ tags = ["internal"]
 
 [columns]
 day = { type = "Date32", description = "evaluation day" }
-partner_id = { type = "Utf8", description = "with a production call in the weeks that are counted, whose plan on the day has a target" }
+partner_id = { type = "Utf8", description = "whose plan on the day has a target. Without a production call in the weeks that are counted it has a row of nothing for 0, and none for the others" }
 left_out = { type = "Int64", description = "0: no week; 1 to 4: the week that is not counted, 1 being the last seven days" }
 target = { type = "Float64", unit = "ratio", description = "availability that the plan promises; NULL where it promises a latency only" }
 latency_target_ms = { type = "Float64", unit = "ms", description = "NULL where the plan promises none" }
@@ -80,19 +80,54 @@ weekly AS (
     ON l.event_date = t.event_date AND l.partner_id = t.partner_id AND l.target_bucket = p.bucket
   WHERE t.age <= 28
   GROUP BY t.day, t.partner_id, (t.age + 6) / 7
+),
+counted AS (
+  SELECT
+    w.day,
+    w.partner_id,
+    o.value AS left_out,
+    max(w.target) AS target,
+    max(w.latency_target_ms) AS latency_target_ms,
+    sum(w.calls) AS calls,
+    sum(w.server_errors) AS server_errors,
+    sum(w.latency_calls) AS latency_calls,
+    sum(w.slow_calls) AS slow_calls
+  FROM generate_series(0, 4) AS o
+  CROSS JOIN weekly AS w
+  WHERE w.week <> o.value
+  GROUP BY w.day, w.partner_id, o.value
+),
+-- A promise holds for those who do not call as well, but not for those who were merged away.
+silent AS (
+  SELECT
+    p.day,
+    p.partner_id,
+    0 AS left_out,
+    max(p.target) AS target,
+    max(p.latency_target_ms) AS latency_target_ms,
+    0 AS calls,
+    0 AS server_errors,
+    0 AS latency_calls,
+    0 AS slow_calls
+  FROM promised AS p
+  JOIN partners AS s ON s.partner_id = p.partner_id
+  LEFT JOIN weekly AS w ON w.day = p.day AND w.partner_id = p.partner_id
+  WHERE w.partner_id IS NULL
+  GROUP BY p.day, p.partner_id
 )
 SELECT
-  w.day,
-  w.partner_id,
-  o.value AS left_out,
-  max(w.target) AS target,
-  max(w.latency_target_ms) AS latency_target_ms,
-  sum(w.calls) AS calls,
-  sum(w.server_errors) AS server_errors,
-  sum(w.latency_calls) AS latency_calls,
-  sum(w.slow_calls) AS slow_calls
-FROM generate_series(0, 4) AS o
-CROSS JOIN weekly AS w
-WHERE w.week <> o.value
-GROUP BY w.day, w.partner_id, o.value
-ORDER BY w.day, w.partner_id, o.value
+  day,
+  partner_id,
+  left_out,
+  target,
+  latency_target_ms,
+  calls,
+  server_errors,
+  latency_calls,
+  slow_calls
+FROM (
+  SELECT * FROM counted
+  UNION ALL
+  SELECT * FROM silent
+) AS partner_weeks
+ORDER BY day, partner_id, left_out

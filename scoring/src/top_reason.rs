@@ -9,6 +9,7 @@ use crate::gate_reason::gate_reason;
 use crate::gates::Gate;
 use crate::lifecycle::OnboardingStep;
 use crate::policy::Policy;
+use crate::tier::TierPolicy;
 
 /// Points against the segment from which a signal stands out.
 const STANDS_OUT: f64 = 1.0;
@@ -43,8 +44,44 @@ pub(crate) fn top_reason(
         Stage::Live if tier == Tier::InsufficientEvidence => {
             missing_evidence(evaluation, row, policy)
         }
-        Stage::Live => outstanding_signal(evaluation, row, tier),
+        Stage::Live => match waiting_upgrade(evaluation, row, tier, &policy.tiers) {
+            Some(reason) => reason,
+            None => outstanding_signal(evaluation, row, tier),
+        },
     })
+}
+
+/// Says why a partner has a worse tier than its score alone would give: a better one needs to hold for
+/// some evaluations, with any one week left out. `None` where the tier is that of the score.
+fn waiting_upgrade(
+    evaluation: &Evaluation,
+    row: usize,
+    tier: Tier,
+    tiers: &TierPolicy,
+) -> Option<String> {
+    let above = match tier {
+        Tier::Watch => tiers.healthy_above,
+        Tier::AtRisk => tiers.at_risk_left_above,
+        _ => return None,
+    };
+    let score = evaluation.score.get(row).filter(|score| *score > above)?;
+    let low = evaluation.weighted.low.get(row).unwrap_or(score);
+    Some(describe_wait(score, low, above, tiers.upgrade_evaluations))
+}
+
+/// Describes a score above a threshold that has not held: `low` is the least one with any one week left
+/// out.
+fn describe_wait(score: f64, low: f64, above: f64, evaluations: u32) -> String {
+    let score = plain_number(score);
+    match low > above {
+        true => format!("Score {score}: above {above} for fewer than {evaluations} days"),
+        false => format!("Score {score}, but {} without its best week", plain_number(low)),
+    }
+}
+
+/// Returns a score without decimals, towards 0: one of 74.9 is not above 75.
+fn plain_number(score: f64) -> String {
+    format!("{:.0}", score.floor())
 }
 
 /// Describes a step of onboarding after so many whole days.
@@ -108,6 +145,14 @@ fn outstanding_signal(evaluation: &Evaluation, row: usize, tier: Tier) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tier_that_waits_for_a_better_score_says_so() {
+        let weeks = "Score 81, but 74 without its best week";
+        assert_eq!(describe_wait(81.4, 74.9, 75.0, 14), weeks);
+        let days = "Score 81: above 75 for fewer than 14 days";
+        assert_eq!(describe_wait(81.4, 75.1, 75.0, 14), days);
+    }
 
     #[test]
     fn steps_as_sentences() {

@@ -102,7 +102,8 @@ impl Refusal {
         }
         let (title, next) = match self.status {
             StatusCode::NOT_FOUND => ("Not found", Some(("/", "To the overview"))),
-            StatusCode::FORBIDDEN => ("Not for this role", Some(("/", "To the overview"))),
+            // That is not the overview for everybody.
+            StatusCode::FORBIDDEN => ("Not for this role", Some(("/", "To the first page"))),
             StatusCode::GONE => ("No longer there", Some(("/", "To the newest figures"))),
             StatusCode::TOO_MANY_REQUESTS => ("Too many requests", None),
             StatusCode::SERVICE_UNAVAILABLE => ("Not available now", None),

@@ -30,6 +30,9 @@ pub trait DataSource: Send + Sync + 'static {
     /// Answers a query of a person, read-only and within limits.
     async fn sql(&self, query: &str) -> Result<SqlAnswer, SourceError>;
 
+    /// Answers such a query for a program.
+    async fn sql_values(&self, query: &str) -> Result<SqlValues, SourceError>;
+
     /// Returns the views of the list of partners that a person has saved, by name.
     async fn saved_views(&self, by: &str) -> Result<Vec<SavedView>, SourceError>;
 
@@ -52,6 +55,17 @@ pub struct SqlAnswer {
     pub csv: String,
 }
 
+/// The rows of a query as JSON.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SqlValues {
+    pub columns: Vec<String>,
+    /// NULL is null. Booleans, finite floats and integers up to 2^53 are JSON's own; decimals, larger
+    /// integers and times are text.
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// Whether there are more rows than the limit lets through.
+    pub is_cut: bool,
+}
+
 /// What a person decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -60,7 +74,14 @@ pub enum Decision {
     /// Writes a note on a partner.
     Note { partner: String, text: String },
     /// Explains days, both inclusive, of a partner or of all.
-    Annotation { partner: Option<String>, first: NaiveDate, last: NaiveDate, text: String },
+    Annotation {
+        partner: Option<String>,
+        first: NaiveDate,
+        last: NaiveDate,
+        text: String,
+        /// Scores leave the days out; otherwise charts only mark them.
+        is_calm: bool,
+    },
     /// Approves or rejects changes of a plan.
     Plan(PlanDecision),
     /// Keeps an alert quiet for some days. An alert without a partner is about the programme.

@@ -40,7 +40,7 @@ pub use access::scram::{
     NewPassword, SCRAM_SHA_256, ScramError, ScramExchange, ScramVerifier, new_password,
 };
 pub use data_source::{
-    DataSource, Decision, LakeState, PlanDecision, SourceError, SqlAnswer, Verdict,
+    DataSource, Decision, LakeState, PlanDecision, SourceError, SqlAnswer, SqlValues, Verdict,
 };
 pub use server::{Access, ServeError, ServeOptions, Server};
 pub use view::{FILTERS, View};

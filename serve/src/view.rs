@@ -18,8 +18,9 @@ const MAX_VALUE_BYTES: usize = 200;
 const COMPARISONS: &str = "previous, last_year and target";
 const GRAINS: &str = "day, week and month";
 
-/// What stands in a path without an escape.
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// What is escaped in a part of a path.
+pub(crate) const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// What a report is restricted to. The standard view has the newest day and all partners.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -108,7 +109,7 @@ impl View {
         let mut add = |name: &str, value: &str| {
             let before = if segment.is_empty() { "" } else { "&" };
             // Writing to a String cannot fail.
-            let _ = write!(segment, "{before}{name}={}", utf8_percent_encode(value, KEPT));
+            let _ = write!(segment, "{before}{name}={}", utf8_percent_encode(value, ESCAPED));
         };
         if let Some(as_of) = self.as_of {
             add("as_of", &as_of.to_string());

@@ -37,6 +37,14 @@ struct QuotaRow {
     partner_id: String,
     occurred_at: String,
     quota_per_minute: i64,
+    is_registration: bool,
+}
+
+#[derive(Deserialize)]
+struct StandingRow {
+    partner_id: String,
+    occurred_at: String,
+    r#type: String,
 }
 
 #[derive(Deserialize)]
@@ -64,8 +72,12 @@ pub(crate) enum Horizon {
 /// What the tables of a session say of every partner, without the log.
 pub(crate) struct PartnerTables {
     facts: BTreeMap<String, PartnerFacts>,
-    /// The quotas that the platform reported, by partner.
-    pub(crate) events: BTreeMap<String, Vec<QuotaChange>>,
+    /// The quotas that the platform reported, by partner, in their order.
+    pub(crate) reported: BTreeMap<String, Vec<QuotaChange>>,
+    /// Of them those that partners registered with.
+    registered: BTreeMap<String, QuotaChange>,
+    /// Why nothing is set for a partner, of those that are suspended or offboarded.
+    inactive: BTreeMap<String, String>,
     highest_minutes: BTreeMap<String, i64>,
     usage_gaps: BTreeMap<String, String>,
     /// The instant of the session, µs.
@@ -91,13 +103,18 @@ impl PartnerTables {
             .into_iter()
             .map(|row| (row.partner_id.clone(), row))
             .collect();
-        let mut events: BTreeMap<String, Vec<QuotaChange>> = BTreeMap::new();
-        for row in typed_rows::<QuotaRow>(&session.metric("quota_changes").await?)? {
+        let mut reported: BTreeMap<String, Vec<QuotaChange>> = BTreeMap::new();
+        let mut registered = BTreeMap::new();
+        for row in typed_rows::<QuotaRow>(&session.metric("reported_quotas").await?)? {
             let at = parse_instant(&row.occurred_at).unwrap_or_default();
-            let change = QuotaChange { at, per_minute: row.quota_per_minute };
-            if horizon == Horizon::Newest || at < as_of {
-                events.entry(row.partner_id).or_default().push(change);
+            let quota = QuotaChange { at, per_minute: row.quota_per_minute };
+            if horizon == Horizon::AsOf && at >= as_of {
+                continue;
             }
+            if row.is_registration && !reported.contains_key(&row.partner_id) {
+                registered.insert(row.partner_id.clone(), quota);
+            }
+            reported.entry(row.partner_id).or_default().push(quota);
         }
         let mut highest_minutes = BTreeMap::new();
         let since = (horizon == Horizon::Newest).then_some("highest_minute_since");
@@ -110,7 +127,9 @@ impl PartnerTables {
         let gaps = typed_rows::<UsageGapRow>(&session.metric("usage_gap").await?)?.into_iter();
         Ok(Self {
             facts,
-            events,
+            reported,
+            registered,
+            inactive: inactive_partners(session, horizon).await?,
             highest_minutes,
             as_of,
             usage_gaps: gaps.map(|row| (row.partner_id.clone(), gap(&row))).collect(),
@@ -195,13 +214,13 @@ impl PartnerTables {
     ) -> anyhow::Result<PartnerState> {
         let id = facts.partner_id.as_str();
         let ours = history.quotas(id);
-        let mut quota_changes = self.events.get(id).cloned().unwrap_or_default();
-        quota_changes.extend_from_slice(ours);
+        let mut quotas = self.reported.get(id).cloned().unwrap_or_default();
+        quotas.extend_from_slice(ours);
         // Of an event and a row of the log at one instant the row is the later one.
-        quota_changes.sort_by_key(|change| change.at);
-        // A registration may name a quota without an event that changes it.
-        let newest = quota_changes.last().filter(|last| !ours.is_empty() || last.at >= self.as_of);
+        quotas.sort_by_key(|quota| quota.at);
+        let newest = quotas.last().filter(|last| !ours.is_empty() || last.at >= self.as_of);
         let quota_per_minute = newest.map_or(facts.quota_per_minute, |last| Some(last.per_minute));
+        let registered_quota = self.registered.get(id).copied();
         Ok(PartnerState {
             partner_id: id.to_owned(),
             name: facts.name.clone(),
@@ -222,11 +241,43 @@ impl PartnerTables {
                 false => utilisation(facts.peak_per_minute, quota_per_minute),
             },
             usage_gap: self.usage_gaps.get(id).cloned(),
-            quota_changes,
+            registered_quota,
+            quota_changes: changes(quotas, registered_quota),
             support: history.route_of(id).map(|route| route.route.clone()),
             unmapped: mapping.unmapped(id),
+            inactive: self.inactive.get(id).cloned(),
         })
     }
+}
+
+/// Returns why nothing is set for the partners that are suspended or offboarded.
+async fn inactive_partners(
+    session: &Session,
+    horizon: Horizon,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut inactive = BTreeMap::new();
+    for row in typed_rows::<StandingRow>(&session.metric("standing_changes").await?)? {
+        let at = parse_instant(&row.occurred_at).unwrap_or_default();
+        if horizon == Horizon::AsOf && at >= session.as_of().micros() {
+            continue;
+        }
+        if row.r#type == "reinstated" {
+            inactive.remove(&row.partner_id);
+            continue;
+        }
+        let (what, day) = (row.r#type, plain_date_with_year(Day::of_micros(at)));
+        let why = format!("The partner was {what} on {day}: nothing is set until it is reinstated");
+        inactive.insert(row.partner_id, why);
+    }
+    Ok(inactive)
+}
+
+/// Returns the quotas, in their order, that differ from the one before: what is told again, for
+/// example by an event about something else, is no change.
+fn changes(mut quotas: Vec<QuotaChange>, registered: Option<QuotaChange>) -> Vec<QuotaChange> {
+    let mut before = registered.map(|quota| quota.per_minute);
+    quotas.retain(|quota| before.replace(quota.per_minute) != Some(quota.per_minute));
+    quotas
 }
 
 /// Returns the peak over the quota in force, as the metric `throttling` does over that of the events.
@@ -255,5 +306,20 @@ fn gap(row: &UsageGapRow) -> String {
     match row.is_platform {
         true => format!("Nobody called on {day}, so usage may be missing: no decrease"),
         false => format!("Its calls of {day} may be missing: no decrease"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_that_is_told_again_is_no_change() {
+        let quota = |at, per_minute| QuotaChange { at, per_minute };
+        let told = vec![quota(1, 60), quota(2, 60), quota(3, 90), quota(4, 90), quota(5, 60)];
+        let changed = [quota(3, 90), quota(5, 60)];
+        assert_eq!(changes(told.clone(), Some(quota(1, 60))), changed);
+        // Without a registration the first quota that is told is one.
+        assert_eq!(changes(told, None), [quota(1, 60), quota(3, 90), quota(5, 60)]);
     }
 }

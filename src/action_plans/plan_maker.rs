@@ -83,7 +83,7 @@ impl<'a> PlanMaker<'a> {
         let mapping = Mapping::read(project.config.actions_mapping().as_deref())?;
         let (entries, _) = LogTable::new(project.lake.clone()).read().await?;
         let mut history = History::of(&entries);
-        history.end_grants_changed_outside(&tables.events);
+        history.end_grants_changed_outside(&tables.reported);
         let contributions = contributions(scored);
         let states = tables.states(&history, &mapping, &contributions)?;
         Ok(Self {
@@ -107,8 +107,10 @@ impl<'a> PlanMaker<'a> {
         let matches = self.matches(&partners).await?;
         if let Some(channels) = options.refresh {
             let quota_rules = matches.iter().filter(|(rule, _)| rule.kind == RuleKind::Quota);
-            let asked: BTreeSet<&str> =
+            let mut asked: BTreeSet<&str> =
                 quota_rules.flat_map(|(_, ids)| ids.iter().map(String::as_str)).collect();
+            let over = self.history.grants().filter(|(_, g)| g.expires_at <= self.project.now);
+            asked.extend(over.map(|(id, _)| id));
             self.read_live_quotas(&mut partners, &asked, channels, &options.channels).await;
         }
         let holding: Holding<'_> =

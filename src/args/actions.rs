@@ -177,7 +177,7 @@ pub(crate) struct LogArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) plan: Option<String>,
     /// How many rows at most; 0 is all
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = super::parse_limit)]
     pub(crate) limit: usize,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
@@ -202,7 +202,8 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "DAY")]
     pub(crate) to: Option<domain::Day>,
     /// So many days up to the last one, where --from is not given
-    #[arg(long, value_name = "N", default_value_t = 90, conflicts_with = "from")]
+    #[arg(long, value_name = "N", default_value_t = 90, conflicts_with = "from",
+        value_parser = clap::value_parser!(u32).range(1..=730))]
     pub(crate) days: u32,
     /// The policy to try [default: the one in force]
     #[arg(long, value_name = "FILE")]

@@ -48,7 +48,7 @@ pub(crate) struct DeliveryLogArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) only: Option<String>,
     /// How many rows at most; 0 is all
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value = "50", value_parser = super::parse_limit)]
     pub(crate) limit: usize,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,

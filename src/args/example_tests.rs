@@ -92,3 +92,28 @@ fn every_example_is_a_call_that_the_program_takes() {
     let refused: Vec<String> = refused.collect();
     assert!(refused.is_empty(), "{}", refused.join("\n"));
 }
+
+/// Adds the commands that end with 3 by their help, as `metrics check`.
+fn add_checking(command: &clap::Command, above: &str, found: &mut Vec<String>) {
+    for below in command.get_subcommands() {
+        let name = format!("{above} {}", below.get_name()).trim().to_owned();
+        let help = below.get_after_help().map(ToString::to_string).unwrap_or_default();
+        if help.contains("nds with 3") {
+            found.push(name.clone());
+        }
+        add_checking(below, &name, found);
+    }
+}
+
+#[test]
+fn the_page_of_operators_names_every_command_that_ends_with_3() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/operator.md")).expect("the page");
+    let (_, section) = page.split_once("\n## Exit codes\n").expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("a section after it");
+    let mut found = Vec::new();
+    add_checking(&Arguments::command(), "", &mut found);
+    assert!(found.len() > 5, "{found:?}");
+    found.retain(|name| !section.contains(&format!("`{name}`")));
+    assert_eq!(found, Vec::<String>::new());
+}

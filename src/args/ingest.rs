@@ -111,8 +111,8 @@ pub(crate) struct IngestTryArgs {
     /// Which stream the events belong to [default: that of the mapping]
     #[arg(long, value_name = "STREAM", required_unless_present = "mapping")]
     pub(crate) stream: Option<Stream>,
-    /// How many records are shown, and how many of those that are rejected
-    #[arg(long, default_value_t = 5)]
+    /// How many records are shown, and how many of those that are rejected; 0 is all
+    #[arg(long, value_name = "N", default_value = "5", value_parser = super::parse_limit)]
     pub(crate) limit: usize,
     #[arg(long, value_enum, default_value_t = TextFormat::Text)]
     pub(crate) format: TextFormat,
@@ -166,8 +166,8 @@ pub(crate) struct DeadLettersArgs {
     /// Open them with the lake's key: the record's key, headers and value. They may hold secrets
     #[arg(long)]
     pub(crate) open: bool,
-    /// The newest so many
-    #[arg(long, default_value_t = 20)]
+    /// The newest so many; 0 is all
+    #[arg(long, value_name = "N", default_value = "20", value_parser = super::parse_limit)]
     pub(crate) limit: usize,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,

@@ -69,7 +69,8 @@ pub(crate) enum MetricsCommand {
         /// Up to this UTC midnight [default: the last one the data is complete to]
         #[arg(long, value_name = "T")]
         as_of: Option<String>,
-        #[arg(long, default_value_t = 20)]
+        /// How many rows at most; 0 is all
+        #[arg(long, value_name = "N", default_value = "20", value_parser = super::parse_limit)]
         limit: usize,
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,

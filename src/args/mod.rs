@@ -223,6 +223,15 @@ pub(crate) struct RunArgs {
     pub(crate) cluster: ClusterArgs,
 }
 
+/// Parses `--limit`: how many at most, where 0 is all of them.
+fn parse_limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Ok(usize::MAX),
+        Ok(limit) => Ok(limit),
+        Err(_) => Err("give a whole number; 0 is all of them".to_owned()),
+    }
+}
+
 /// Parses `--every`.
 fn parse_interval(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
@@ -356,3 +365,5 @@ pub(crate) enum ScoreCommand {
 
 #[cfg(test)]
 mod example_tests;
+#[cfg(test)]
+mod limit_tests;

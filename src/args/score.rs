@@ -47,12 +47,13 @@ pub(crate) enum RecordCommand {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
-    /// Keep days out of the scores: an incident of the platform, or a planned pause of a partner
+    /// Explain days, and keep them out of the scores: an incident of the platform, or a planned pause of
+    /// a partner
     #[command(
-        after_help = "Prints the annotation's id. The days count as calm: no partner is blamed for calling less on them.\nWithout --partner they are the whole platform's. The same annotation again adds nothing.\n\nThe first line of a CSV file is partner_id,first_day,last_day,text; an empty partner_id is the whole\nplatform. A wrong line is named, and nothing of the file is added then. A file can be given again:\nonly what is new in it is added, and what was withdrawn stays so.\n\nExamples:\n  rapport score annotate --from 2026-11-03 --to 2026-11-04 --text \"Our gateway was down\"\n  rapport score annotate --partner p-000039 --from 2026-12-21 --to 2027-01-03 --text \"Holidays\"\n  rapport score annotate --csv calendar.csv\n  rapport score annotate --withdraw 4f1c09ab2d7e8810"
+        after_help = "Prints the annotation's id. The days count as calm: no partner is blamed for calling less on them.\nWithout --partner they are the whole platform's. With --mark-only charts mark the days, and scores\ncount them as ever: new prices, a campaign. The same annotation again adds nothing.\n\nThe first line of a CSV file is partner_id,first_day,last_day,text; an empty partner_id is the whole\nplatform. A wrong line is named, and nothing of the file is added then. A file can be given again:\nonly what is new in it is added, and what was withdrawn stays so.\n\nExamples:\n  rapport score annotate --from 2026-11-03 --to 2026-11-04 --text \"Our gateway was down\"\n  rapport score annotate --partner p-000039 --from 2026-12-21 --to 2027-01-03 --text \"Holidays\"\n  rapport score annotate --from 2026-10-01 --text \"New prices\" --mark-only\n  rapport score annotate --csv calendar.csv\n  rapport score annotate --withdraw 4f1c09ab2d7e8810"
     )]
     Annotate(AnnotateArgs),
-    /// List the days that are kept out of the scores
+    /// List the days that have an explanation
     #[command(after_help = "Example:\n  rapport score annotations --format csv")]
     Annotations {
         #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -143,6 +144,9 @@ pub(crate) struct AnnotateArgs {
     /// Days of this partner alone [default: of the whole platform]
     #[arg(long, value_name = "ID")]
     pub(crate) partner: Option<String>,
+    /// Only mark the days in charts: scores count them
+    #[arg(long, conflicts_with = "withdraw")]
+    pub(crate) mark_only: bool,
     /// Add the annotations of a file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to", "text", "partner"])]
     pub(crate) csv: Option<PathBuf>,
@@ -203,11 +207,16 @@ pub(crate) struct MoversArgs {
     /// Up to this UTC midnight [default: the last one the data is complete to]
     #[arg(long, value_name = "T")]
     pub(crate) as_of: Option<String>,
-    /// At most so many that fell, and so many that rose [default: 20 in a table, else all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// At most so many that fell, and so many that rose; 0 is all [default: 20 in a table, else all]
+    #[arg(long, value_name = "N", value_parser = parse_movers)]
     pub(crate) limit: Option<u32>,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+/// Parses `--limit` of the movers, which are fewer than 2³².
+fn parse_movers(text: &str) -> Result<u32, String> {
+    super::parse_limit(text).map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
 }
 
 /// Which days are replayed, and how the result is tested.

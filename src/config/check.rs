@@ -9,6 +9,8 @@ use super::file::{PostgresSection, RapportToml};
 use super::mappings::is_file_name;
 use crate::errors::usage_error;
 
+/// The greatest goal of net revenue retention, which may go beyond 1; more is a goal in percent.
+const MOST_RETENTION: f64 = 10.0;
 /// The longest topic name that Kafka allows.
 const LONGEST_TOPIC: usize = 249;
 
@@ -17,7 +19,7 @@ const LONGEST_TOPIC: usize = 249;
 /// # Errors
 /// The first value that is wrong, with its position and what to do.
 pub(super) fn check(values: &RapportToml, path: &Path, text: &str) -> anyhow::Result<()> {
-    let metrics = &values.metrics;
+    let (metrics, targets) = (&values.metrics, &values.targets);
     let mut problems = vec![
         (vec!["lake", "root"], root(&values.lake.root)),
         (vec!["lake", "key_file"], file(&values.lake.key_file)),
@@ -37,6 +39,12 @@ pub(super) fn check(values: &RapportToml, path: &Path, text: &str) -> anyhow::Re
         (vec!["scoring", "policy"], file(&values.scoring.policy.path)),
         (vec!["actions", "policy"], file(&values.actions.policy.path)),
         (vec!["actions", "mapping"], file(&values.actions.mapping.path)),
+        (vec!["targets", "active_partners"], target(targets.active_partners, None)),
+        (vec!["targets", "paying_partners"], target(targets.paying_partners, None)),
+        (vec!["targets", "gross_revenue"], target(targets.gross_revenue, None)),
+        (vec!["targets", "churn_rate"], target(targets.churn_rate, Some(1.0))),
+        (vec!["targets", "activation_rate"], target(targets.activation_rate, Some(1.0))),
+        (vec!["targets", "nrr"], target(targets.nrr, Some(MOST_RETENTION))),
         (vec!["serve", "public_url"], public_url(&values.serve.public_url)),
         (vec!["serve", "postgres", "key"], key_pair(&values.serve.postgres)),
     ]);
@@ -164,6 +172,20 @@ fn public_url(url: &str) -> Option<String> {
     })
 }
 
+/// Checks a goal: a count or an amount, or a ratio where there is a greatest one.
+fn target(given: Option<f64>, most: Option<f64>) -> Option<String> {
+    let given = given?;
+    if given.is_finite() && given >= 0.0 && most.is_none_or(|most| given <= most) {
+        return None;
+    }
+    Some(match most {
+        Some(most) => {
+            format!("= {given} is no ratio from 0 to {most}; 2 % is 0.02, and 105 % is 1.05")
+        }
+        None => format!("= {given} is no goal; write a number of 0 or more"),
+    })
+}
+
 fn currency(code: &str) -> Option<String> {
     let error = domain::minor_units(code).err()?;
     let upper = code.to_uppercase();
@@ -235,6 +257,26 @@ mod tests {
         refuses("[metrics]\nsla = \"\"", "2:7: [metrics] sla is empty");
         refuses("[serve]\npublic_url = \"pages\"", "2:14: [serve] public_url = \"pages\" is no");
         refuses("serve.public_url = \"https://me:hunter2@x\"", "1:20: [serve] public_url holds");
+        refuses(
+            "[targets]\nchurn_rate = 2",
+            "2:14: [targets] churn_rate = 2 is no ratio from 0 to 1;",
+        );
+        refuses(
+            "[targets]\nactivation_rate = 60.5",
+            "2:19: [targets] activation_rate = 60.5 is no",
+        );
+        refuses("[targets]\nchurn_rate = -0.1", "2:14: [targets] churn_rate = -0.1 is no ratio");
+        refuses("[targets]\nchurn_rate = nan", "2:14: [targets] churn_rate = NaN is no ratio");
+        refuses("[targets]\nnrr = 105", "2:7: [targets] nrr = 105 is no ratio from 0 to 10;");
+        refuses(
+            "[targets]\nactive_partners = -1",
+            "2:19: [targets] active_partners = -1 is no goal",
+        );
+        refuses("[targets]\ngross_revenue = inf", "2:17: [targets] gross_revenue = inf is no goal");
+        let reached =
+            "[targets]\nchurn_rate = 0\nactivation_rate = 1.0\nnrr = 1.05\ngross_revenue = 1e6";
+        let values = RapportToml::parse(reached).expect("TOML");
+        assert!(check(&values, Path::new("r.toml"), reached).is_ok());
         assert!(check_variable("RAPPORT_LAKE_ROOT", "s3://me:hunter2@x").is_err());
         assert!(check_variable("RAPPORT_LAKE_ROOT", "lake").is_ok());
     }

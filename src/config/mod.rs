@@ -31,12 +31,16 @@ use lake::{LakeOptions, StoreOptions};
 use secrecy::{ExposeSecret, SecretString};
 use serve::LimitSettings;
 
-use crate::errors::usage_error;
+use crate::errors::{UsageError, usage_error};
 use crate::text_file::without_bom;
 use crate::{secret_settings, store_options};
 use file::{OptionalFile, RapportToml};
 
 const FILE: &str = "rapport.toml";
+
+/// What is said where no configuration is named and none is found.
+const NO_PROJECT: &str = "no rapport.toml here or in a folder above: run `rapport init DIR` to make \
+                          a project, or give --config FILE";
 
 /// The configuration of a project. It may hold secrets, so it has no `Debug`.
 #[derive(Clone)]
@@ -61,11 +65,7 @@ pub(crate) struct Retention {
 impl Config {
     /// Reads the file given, or the nearest `rapport.toml` in this folder or one above.
     pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<Self> {
-        Self::find_if_any(given)?.ok_or_else(|| {
-            usage_error(format!(
-                "no {FILE} here or in a folder above: run `rapport init DIR` to make a project, or give --config FILE"
-            ))
-        })
+        Self::find_if_any(given)?.ok_or_else(|| usage_error(NO_PROJECT))
     }
 
     /// Reads what [`Config::find`] does, or returns `None` where there is no project.
@@ -92,13 +92,7 @@ impl Config {
 
     /// Reads one configuration file and what the environment sets over it.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
-            ErrorKind::NotFound => usage_error(format!(
-                "there is no configuration {}; `rapport init DIR` makes one",
-                path.display()
-            )),
-            _ => usage_error(format!("the configuration {} can't be read: {e}", path.display())),
-        })?;
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
         let text = without_bom(&text);
         let values = RapportToml::parse(text).map_err(|e| {
             let (at, what) = toml_error(text, e.span(), e.message());
@@ -413,6 +407,35 @@ pub(crate) struct PostgresSettings {
     pub(crate) timeout: Duration,
 }
 
+/// Refuses a configuration that is named and is no file. Every command asks this first, also those
+/// that go on without a project: a wrong name would leave the project out without a word.
+pub(crate) fn check_given(given: Option<&Path>) -> anyhow::Result<()> {
+    let Some(path) = given else { return Ok(()) };
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(usage_error(format!(
+            "the configuration {} is a folder; name the file in it",
+            path.display()
+        ))),
+        Ok(_) => Ok(()),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// Returns whether an error of [`Config::find`] says only that there is no project.
+pub(crate) fn is_no_project(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<UsageError>().is_some_and(|error| error.0 == NO_PROJECT)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    let path = path.display();
+    usage_error(match error.kind() {
+        ErrorKind::NotFound => {
+            format!("there is no configuration {path}; `rapport init DIR` makes one")
+        }
+        _ => format!("the configuration {path} can't be read: {error}"),
+    })
+}
+
 /// Joins a path to a folder and takes `.` and `..` out of it.
 fn resolve_path(folder: &Path, path: &Path) -> PathBuf {
     let mut whole = folder.to_owned();
@@ -429,6 +452,24 @@ fn resolve_path(folder: &Path, path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_named_configuration_must_be_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join(FILE);
+        let check = |path: &Path, message: &str| {
+            let error = check_given(Some(path)).expect_err("refused");
+            assert!(error.to_string().contains(message), "{error}");
+            assert!(!is_no_project(&error), "{error}");
+        };
+        check(&file, "there is no configuration");
+        check(folder.path(), "is a folder; name the file in it");
+        std::fs::write(&file, "").expect("room for a file");
+        check_given(Some(&file)).expect("a file");
+        check_given(None).expect("none is named");
+        assert!(is_no_project(&usage_error(NO_PROJECT)));
+        assert!(NO_PROJECT.starts_with(&format!("no {FILE} here")), "{NO_PROJECT}");
+    }
 
     #[test]
     fn paths_are_resolved_from_the_project() {

@@ -73,13 +73,14 @@ pub(crate) async fn score_partners(
     history = days::before(&history, days.first().copied().unwrap_or(as_of.day()))?;
     let partners = partner_count(session).await?;
     let groups = groups(session, &days, partners, CHUNK_ROWS).await?;
+    let clock = clock(project, as_of.day()).await?;
     let spinner = Spinner::start("scores", project.quiet);
     let (mut printer, mut done) = (OutcomePrinter::default(), 0);
     let mut last = None;
     for group in groups {
         spinner.set_message(format!("{done} of {}", counted(days.len(), "day")));
         done += group.len();
-        let group = Group { project, session, policy: &policy, days: &group };
+        let group = Group { project, session, policy: &policy, days: &group, clock };
         let scored = group.score(&inputs, &history, &mut printer).await?;
         history = extended(history, &scored, group.days.last().copied())?;
         last = Some(scored);
@@ -100,12 +101,22 @@ async fn take_over(project: &Project, as_of: AsOf) -> anyhow::Result<()> {
     }
 }
 
+/// Returns the newest day that the data is complete to, or a later one that is asked for, with the time
+/// by the clock: that day shows the overrides that are in force now. An earlier day shows those of its
+/// own time, whenever it is asked for.
+async fn clock(project: &Project, day: Day) -> anyhow::Result<Option<(Day, i64)>> {
+    let newest = project.data_end().await?.map(|end| AsOf::at_or_before(end).day());
+    Ok(newest.is_none_or(|newest| day >= newest).then_some((day, project.now)))
+}
+
 /// One stretch of days, between which no partner was merged or changed its segment.
 struct Group<'a> {
     project: &'a Project,
     session: &'a Session,
     policy: &'a Policy,
     days: &'a [Day],
+    /// As [`ScoreInput::clock`].
+    clock: Option<(Day, i64)>,
 }
 
 impl Group<'_> {
@@ -134,7 +145,7 @@ impl Group<'_> {
             evaluation_input(&evaluated, candidates, dormancy.model, risk, printer).await?;
         let overrides = store::overrides(session).await?;
         let history = history.clone();
-        let clock = Some((session.as_of().day(), project.now));
+        let clock = self.clock;
         let input = ScoreInput { evaluation, history, overrides, clock, risk_model };
         let scored = score(&input, self.policy)?;
         let policy = policy_text(&project.config)?.1;

@@ -69,6 +69,21 @@ impl PageServer {
         self.ask(Method::POST, path, None, Some(form))
     }
 
+    /// Sends JSON.
+    pub(crate) fn post_json(&self, path: &str, body: &serde_json::Value) -> Answer {
+        let url = format!("{}{path}", self.address);
+        self.runtime.block_on(async {
+            let request = self.client.post(&url).header(CONTENT_TYPE, "application/json");
+            let answer = request.body(body.to_string()).send().await;
+            let answer = answer.unwrap_or_else(|e| panic!("{url}: {e}"));
+            Answer {
+                status: answer.status().as_u16(),
+                location: String::new(),
+                text: answer.text().await.expect("a body"),
+            }
+        })
+    }
+
     fn ask(
         &self,
         method: Method,

@@ -7,6 +7,7 @@ use crate::document::{Change, Plan};
 use crate::input::PartnerState;
 use crate::limits::{REACH_DAYS, granted, raise, tells_the_partner};
 use crate::log::{History, Origin};
+use crate::plan::why_inactive;
 use crate::rollback::is_decrease;
 
 /// What the guards look at.
@@ -36,6 +37,12 @@ impl Guards<'_> {
         };
         if let Some(why) = &partner.unmapped {
             return Some(why.clone());
+        }
+        let (action, to) = (self.change.action, self.change.to.as_ref());
+        if self.change.origin == Origin::Rule
+            && let Some(why) = why_inactive(partner, action, to)
+        {
+            return Some(why);
         }
         match self.change.action {
             ActionKind::SetQuota => self.quota(partner),

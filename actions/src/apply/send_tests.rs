@@ -227,6 +227,15 @@ async fn somebody_else_where_the_gateway_cant_be_read() {
 }
 
 #[tokio::test]
+async fn a_partner_that_was_suspended_since_the_plan() {
+    let (store, plan) = planned(&["t1"]);
+    let why = "The partner was suspended on 15 Sep 2026: nothing is set until it is reinstated";
+    store.world().partners.get_mut("t1").expect("t1").inactive = Some(why.to_owned());
+    assert_eq!(lines(&store, &plan).await, [format!("t1 stopped: {why}")]);
+    assert_eq!(store.world().met, []);
+}
+
+#[tokio::test]
 async fn usage_rose_since_the_plan() {
     let (store, plan) = planned(&["c1"]);
     store.says(&plan, &key(&plan), Approved);

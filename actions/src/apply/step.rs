@@ -94,7 +94,7 @@ pub(super) fn next_step(
     }
     // One notice does not depend on another.
     if change.action != ActionKind::Notify
-        && let Some(key) = history.unconfirmed(&change.partner_id, change.action, &change.key)
+        && let Some(key) = history.unconfirmed(&change.partner_id, &change.key)
     {
         return Step::Blocked(key.to_owned());
     }

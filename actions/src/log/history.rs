@@ -404,13 +404,13 @@ impl History {
         ids.chain(on_the_way.map(|change| change.partner_id.as_str())).collect()
     }
 
-    /// Returns the key of a change of this kind that may be in force without our knowing, other than
-    /// the one given.
-    pub fn unconfirmed(&self, partner_id: &str, action: ActionKind, but: &str) -> Option<&str> {
+    /// Returns the key of a change of a partner that may be in force without our knowing, other than
+    /// the one given. Notices change nothing.
+    pub fn unconfirmed(&self, partner_id: &str, but: &str) -> Option<&str> {
         let found = self.changes.iter().find(|(key, change)| {
             key.as_str() != but
                 && change.partner_id == partner_id
-                && change.action == action
+                && change.action != ActionKind::Notify
                 && change.is_unconfirmed()
         });
         found.map(|(key, _)| key.as_str())

@@ -81,11 +81,13 @@ fn an_outside_change_ends_a_grant() {
 }
 
 #[test]
-fn an_open_change_blocks_others_of_its_kind() {
-    let rows = [entry("k", EntryKind::Attempted)];
-    let history = History::of(&rows);
-    assert_eq!(history.unconfirmed("p", ActionKind::SetQuota, "other"), Some("k"));
-    assert_eq!(history.unconfirmed("p", ActionKind::SetQuota, "k"), None);
-    assert_eq!(history.unconfirmed("p", ActionKind::Notify, "other"), None);
-    assert_eq!(history.unconfirmed("q", ActionKind::SetQuota, "other"), None);
+fn an_open_change_blocks_others_of_its_partner() {
+    for action in ActionKind::ALL {
+        let rows = [LogEntry { action, ..entry("k", EntryKind::Attempted) }];
+        let history = History::of(&rows);
+        let blocks = (action != ActionKind::Notify).then_some("k");
+        assert_eq!(history.unconfirmed("p", "other"), blocks, "{action:?}");
+        assert_eq!(history.unconfirmed("p", "k"), None);
+        assert_eq!(history.unconfirmed("q", "other"), None);
+    }
 }

@@ -19,9 +19,10 @@ impl Scale {
         Self { from: (from.0.ln(), from.1.ln()), to, log: true }
     }
 
-    /// Returns the px of a value.
+    /// Returns the px of a value. On a logarithmic scale 0, and what lies below its domain, stands at
+    /// its foot.
     pub(crate) fn px(&self, value: f64) -> f64 {
-        let value = if self.log { value.max(1e-9).ln() } else { value };
+        let value = if self.log { value.ln().max(self.from.0) } else { value };
         let span = self.from.1 - self.from.0;
         if span.abs() < 1e-12 {
             return self.to.0;
@@ -103,6 +104,7 @@ mod tests {
         assert_eq!((linear.px(0.0), linear.px(5.0)), (100.0, 50.0));
         let log = Scale::log((1.0, 16.0), (0.0, 4.0));
         assert!((log.px(4.0) - 2.0).abs() < 1e-9);
+        assert_eq!((log.px(0.0), log.px(0.5)), (0.0, 0.0));
         assert_eq!(Scale::linear((1.0, 1.0), (7.0, 9.0)).px(3.0), 7.0);
     }
 }

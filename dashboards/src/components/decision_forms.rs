@@ -62,6 +62,7 @@ fn annotation_form(page: &Page, partner_id: Option<&str>) -> Markup {
             label { span { "First day" } input type="date" name="from" required; }
             label { span { "Last day" } input type="date" name="to"; }
             label { span { "What happened" } input type="text" name="text" maxlength="1000" required; }
+            label { input type="checkbox" name="mark_only" value="yes"; span { "Only mark them: scores count these days" } }
             button type="submit" { "Keep the explanation" }
         }
     }
@@ -89,6 +90,7 @@ pub(crate) fn for_change(page: &Page, row: &PlanRow) -> Markup {
         (hidden("plan", plan_id(page)))
         (hidden("rule", &row.rule_id))
         (hidden("partner", &row.partner_id))
+        (hidden("asked", &row.asked()))
     };
     html! {
         div.decide.undo[is_decided] {

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use crate::components::figure::{self, Figure};
 use crate::components::shell::{Page, Section, empty_state};
 use crate::components::table::{Column, HistoryTable, Row, bar, table};
+use crate::health_rows::PartnerRow;
 use crate::input::ReportInput;
 use crate::metric_rows::FunnelRow;
 
@@ -50,6 +51,7 @@ pub(crate) fn section(page: &Page, span: u8) -> Markup {
             "; rate is of the stage before"
         },
         table: Some(HistoryTable { table: stage_table(row), earlier_rows: 0 }),
+        note: charged_before_production(input, row),
         ..Section::new("funnel", "Funnel", span, "funnel")
     };
     let stages = [
@@ -74,16 +76,37 @@ pub(crate) fn section(page: &Page, span: u8) -> Markup {
     page.section(&section, &body)
 }
 
+/// Returns the sentence on the partners that count as in production for their charges alone. Other
+/// figures, such as the steps of onboarding and who is stuck, go by their calls.
+fn charged_before_production(input: &ReportInput, row: &FunnelRow) -> Option<Markup> {
+    let is_live = |p: &&PartnerRow| p.registered_at.is_some() && p.live_at.is_some();
+    let live = input.partners.iter().filter(is_live).count() as i64;
+    // Rows of an earlier day do not compare with those of today.
+    let is_newest = !input.held_back.contains_key("funnel");
+    let n = Some(row.production - live).filter(|n| *n > 0 && is_newest)?;
+    let live = "SELECT count(*) FROM partners WHERE registered IS NOT NULL AND live IS NOT NULL";
+    let production = figure::of_cohort("production", "funnel", None);
+    let count = Figure::counted(n, "partner", format!("SELECT ({production}) - ({live})"));
+    Some(html! {
+        "Whoever was charged counts as in production: " (count) " "
+        (format::agree(n, "was", "were")) " charged without a successful call there."
+    })
+}
+
 /// Returns how many partners have not reached a stage, and what is known about them.
 fn not_reached(n: i64, column: &str, description: &str, details: &[Markup]) -> Markup {
     let query = figure::of_cohort(column, "funnel", None);
     html! {
-        @if n == 0 { "Nobody stopped here" } @else {
-            (Figure::count(n, query)) " " (description)
-            @for (i, detail) in details.iter().enumerate() {
-                (if i == 0 { "; stuck for 30 days or more: " } else { ", " }) (detail)
+        @if n > 0 { (Figure::count(n, query)) " " (description) }
+        @for (i, detail) in details.iter().enumerate() {
+            @match (i, n) {
+                (0, 0) => "Stuck for 30 days or more: ",
+                (0, _) => "; stuck for 30 days or more: ",
+                _ => ", ",
             }
+            (detail)
         }
+        @if n == 0 && details.is_empty() { "Nobody stopped here" }
     }
 }
 

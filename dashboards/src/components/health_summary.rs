@@ -13,7 +13,7 @@ use crate::components::shell::{Page, Section, empty_state};
 use crate::components::table::{Column, bar, header_cell};
 use crate::health_rows::HealthRow;
 use crate::input::ReportInput;
-use crate::{paths, tiers};
+use crate::{months, paths, tiers};
 
 /// Returns the query for the number of partners in these tiers.
 pub(crate) fn count_query(tiers: &[Tier]) -> String {
@@ -35,11 +35,13 @@ fn by_gross_share(a: &HealthRow, b: &HealthRow) -> Ordering {
     share(b).total_cmp(&share(a)).then_with(|| a.partner_id.cmp(&b.partner_id))
 }
 
-/// Returns `4.5 % of gross` or `no revenue yet`.
-pub(crate) fn share_of_gross(share: Option<f64>) -> String {
+/// Returns `4.5 % of gross`, or what is known without a share, such as `no revenue in Oct`. Shares are
+/// of the last complete month in which anything was billed; the running month is in none.
+pub(crate) fn share_of_gross(input: &ReportInput, share: Option<f64>) -> String {
     match share {
         Some(share) if share > 0.0 => format!("{} of gross", format::percent_with_places(share, 1)),
-        _ => "no revenue yet".to_owned(),
+        _ if input.revenue_summary.is_empty() => "no revenue known".to_owned(),
+        _ => format!("no revenue in {}", format::month(months::month_before(input.as_of))),
     }
 }
 
@@ -124,5 +126,26 @@ fn gross_share(tier: Tier, share: Option<f64>) -> String {
             format::UNKNOWN.to_owned()
         }
         (_, share) => format::known_or_unknown(share, |r| format::percent_with_places(r, 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::programme;
+
+    #[test]
+    fn a_partner_without_a_share_has_no_revenue_of_the_last_whole_month() {
+        let mut input = programme(24, 2);
+        let mut check = |as_of: &str, share: Option<f64>, text: &str| {
+            input.as_of = as_of.parse().expect("a date");
+            assert_eq!(share_of_gross(&input, share), text);
+        };
+        check("2026-11-30", None, "no revenue in Oct");
+        check("2026-12-01", Some(0.0), "no revenue in Nov");
+        check("2027-01-15", None, "no revenue in Dec");
+        check("2026-11-30", Some(0.03), "3.0\u{202f}% of gross");
+        input.revenue_summary.clear();
+        assert_eq!(share_of_gross(&input, None), "no revenue known");
     }
 }

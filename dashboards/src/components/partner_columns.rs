@@ -134,7 +134,7 @@ fn cell(cells: &Cells, column: PartnerColumn, row: &HealthRow) -> Markup {
             html! { td.why { (format::keep_percent_together(&reason)) } }
         }
         PartnerColumn::Since => {
-            number(html! { (row.tier_since.map_or_else(String::new, format::date)) })
+            number(html! { (row.since().map_or_else(String::new, format::date)) })
         }
     }
 }

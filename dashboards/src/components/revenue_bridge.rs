@@ -11,7 +11,7 @@ use crate::components::table::{Column, Row, history_table};
 use crate::grain::Grain;
 use crate::input::ReportInput;
 use crate::months;
-use crate::revenue_rows::RevenueBridgeRow;
+use crate::revenue_rows::{RevenueBridgeRow, unbilled_month};
 use crate::theme::{SERIES, SERIES_2, SERIES_2_LABEL, SERIES_LABEL};
 
 const NONE: &str = "Nobody has been charged yet. Load billing events with rapport ingest load --stream billing-events.";
@@ -20,11 +20,12 @@ const NONE: &str = "Nobody has been charged yet. Load billing events with rappor
 pub(crate) fn section(page: &Page) -> Markup {
     let input = page.context.input;
     let section = Section {
+        note: unbilled_note(input),
         subtitle: html! { "Gross of the month before, what partners added and took, and gross of the month; months in italics are not finished" (kept_grain::sentence(page, Grain::Month, "it compares whole months")) },
         ..Section::new("bridge", "Why revenue changed", 8, "revenue_bridge")
     };
     if input.revenue_bridge.is_empty() {
-        return page.section(&section, &empty_state(NONE));
+        return page.section(&Section { note: None, ..section }, &empty_state(NONE));
     }
     let columns = [
         Column::Text("Month"),
@@ -46,6 +47,13 @@ pub(crate) fn section(page: &Page) -> Markup {
         (page.earlier_rows_note(lines.len() - shown.len(), "revenue_bridge"))
     };
     page.section(&section, &body)
+}
+
+/// Says why a month that is over is not finished.
+fn unbilled_note(input: &ReportInput) -> Option<Markup> {
+    unbilled_month(&input.revenue_bridge, input.as_of).map(|month| html! {
+        "Nobody has been charged in " (format::long_month_year(month)) " yet: its bills have probably not arrived, so it is not finished."
+    })
 }
 
 fn line(input: &ReportInput, row: &RevenueBridgeRow) -> Row {
@@ -76,10 +84,11 @@ fn line(input: &ReportInput, row: &RevenueBridgeRow) -> Row {
 pub(crate) fn retention_section(page: &Page) -> Markup {
     let input = page.context.input;
     let running = input.revenue_bridge.last().filter(|row| !row.complete);
+    let running = running.map(|row| html! {
+        (format::long_month(row.month)) " is shown from " (format::date(months::next_month(row.month))) " on."
+    });
     let section = Section {
-        note: running.map(|row| html! {
-            (format::long_month(row.month)) " is shown from " (format::date(months::next_month(row.month))) " on."
-        }),
+        note: unbilled_note(input).or(running),
         subtitle: html! { "What last month’s payers pay this month, with what they pay more (net, NRR) and without it (gross, GRR)" (kept_grain::sentence(page, Grain::Month, "it compares whole months")) },
         ..Section::new("revenue-retention", "Revenue retention", 4, "revenue_bridge")
     };

@@ -105,7 +105,12 @@ fn alerts(input: &ReportInput, own: &BTreeMap<&str, &HealthRow>) -> MessageSecti
         columns: vec!["Partner", "Alert", "About", "Since"],
         rows: rows.collect(),
         more: all.len().saturating_sub(MOST),
-        none: "No alert is open.",
+        none: match input.has_found_alerts {
+            true => "No alert is open.",
+            false => {
+                "No alert is known. Nobody has looked yet, or no check has found one: rapport alerts check looks."
+            }
+        },
         link: ("alerts.html", "Alerts"),
     }
 }

@@ -25,6 +25,8 @@ const NOTE_LENGTH: usize = 100;
 const PERSON_LENGTH: usize = 32;
 
 const NONE: &str = "No alert is open. Alerts are rules in policy.toml under [[alerts]]; rapport alerts check looks whether one holds and tells people.";
+/// A check that finds nothing leaves no trace, and so the page cannot tell the two apart.
+const NEVER_FOUND: &str = "Nobody has looked yet, or no check has found an alert so far. Run rapport alerts check, best from a scheduler: it looks whether a rule in policy.toml under [[alerts]] holds, and tells people.";
 
 pub(crate) fn page(context: &PageContext) -> String {
     let page = Page::new(context, lead(context.input));
@@ -37,6 +39,9 @@ pub(crate) fn page(context: &PageContext) -> String {
 
 fn lead(input: &ReportInput) -> Markup {
     let alerts = &input.alerts;
+    if alerts.is_empty() && !input.has_found_alerts {
+        return html! { "No alert is known. Nobody has looked yet, or no check has found one: " code { "rapport alerts check" } " looks." };
+    }
     if alerts.is_empty() {
         return html! { "No alert is open." };
     }
@@ -57,6 +62,11 @@ fn lead(input: &ReportInput) -> Markup {
     lead_paragraph::lead([Some(open), untold, snoozed].into_iter().flatten())
 }
 
+/// Returns what stands in place of alerts where there are none.
+fn none(input: &ReportInput) -> Markup {
+    empty_state(if input.has_found_alerts { NONE } else { NEVER_FOUND })
+}
+
 /// Returns whether an alert is snoozed beyond the instant of the report.
 fn is_snoozed(input: &ReportInput, alert: &AlertRow) -> bool {
     let now = input.generated_at.or(input.scored_at);
@@ -71,7 +81,7 @@ fn alerts_section(page: &Page) -> Markup {
         ..Section::new("open", "Open alerts", 12, SOURCE)
     };
     if alerts.is_empty() {
-        return page.section(&section, &empty_state(NONE));
+        return page.section(&section, &none(page.context.input));
     }
     let mut rows: Vec<&AlertRow> = alerts.iter().collect();
     // Snoozed ones come last: nobody waits for them.
@@ -151,7 +161,7 @@ fn rules_section(page: &Page) -> Markup {
         ..Section::new("rules", "By rule", 7, SOURCE)
     };
     if alerts.is_empty() {
-        return page.section(&section, &empty_state(NONE));
+        return page.section(&section, &none(page.context.input));
     }
     let mut rules: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
     for alert in alerts {

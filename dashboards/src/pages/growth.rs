@@ -88,6 +88,9 @@ fn by_month(
     (rows.iter().enumerate().map(period).collect(), rows.iter().map(value).collect())
 }
 
+/// The number of months in the chart of the quick ratio.
+const QUICK_PERIODS: usize = 8;
+
 fn quick_section(page: &Page) -> Markup {
     let input = page.context.input;
     let weakest = input
@@ -95,8 +98,9 @@ fn quick_section(page: &Page) -> Markup {
         .iter()
         .filter(|row| row.complete && row.quick_ratio.is_some())
         .min_by(|a, b| a.quick_ratio.unwrap_or(0.0).total_cmp(&b.quick_ratio.unwrap_or(0.0)));
+    let (_, shown) = by_month(input, QUICK_PERIODS, |row| row.quick_ratio);
     let section = Section {
-        subtitle: html! { "(New + resurrected) / churned, log scale" (kept_grain::sentence(page, Grain::Month, "who is new or lost is told of whole months")) },
+        subtitle: html! { "(New + resurrected) / churned, log scale" (foot_of_scale(&shown)) (kept_grain::sentence(page, Grain::Month, "who is new or lost is told of whole months")) },
         note: weakest.map(|row| html! {
             (format::long_month_year(row.month)) " was the thinnest whole month: "
             (Figure::count(row.new + row.resurrected, figure::of_month("new + resurrected", "growth", row.month))) " gained, "
@@ -105,8 +109,7 @@ fn quick_section(page: &Page) -> Markup {
         ..Section::new("quick", "Quick ratio", 4, "growth")
     };
     let draw = |periods: usize, size: (f64, f64)| {
-        let (periods, values) =
-            by_month(input, periods, |row| row.quick_ratio.filter(|q| *q > 0.0));
+        let (periods, values) = by_month(input, periods, |row| row.quick_ratio);
         values.iter().flatten().next()?;
         let series = [Series { label: "", values, role: SERIES, text: SERIES_LABEL }];
         let frame = ChartFrame {
@@ -129,11 +132,26 @@ fn quick_section(page: &Page) -> Markup {
             },
         ))
     };
-    let body = match (draw(8, (365.0, 236.0)), draw(NARROW_PERIODS, (NARROW, 220.0))) {
-        (Some(wide), Some(narrow)) => wide_and_narrow(wide, narrow),
-        _ => empty_state("No partner has been lost yet, so there is no ratio."),
+    let none = || empty_state(no_ratio(input));
+    let narrow = draw(NARROW_PERIODS, (NARROW, 220.0));
+    let body = match draw(QUICK_PERIODS, (365.0, 236.0)) {
+        Some(wide) => wide_and_narrow(wide, narrow.unwrap_or_else(|| none().into_string())),
+        None => none(),
     };
     page.section(&section, &body)
+}
+
+/// Returns where a ratio of 0 stands, if there is one. A log scale has no place for it.
+fn foot_of_scale(ratios: &[Option<f64>]) -> Markup {
+    html! { @if ratios.contains(&Some(0.0)) { "; a month without gains stands at its foot" } }
+}
+
+/// Returns why a chart has no ratio: nobody was lost, in its months or ever.
+fn no_ratio(input: &ReportInput) -> &'static str {
+    match input.growth.iter().any(|row| row.churned > 0) {
+        true => "No partner was lost in the newest months, so they have no ratio.",
+        false => "No partner has been lost yet, so there is no ratio.",
+    }
 }
 
 fn churn_section(page: &Page) -> Markup {

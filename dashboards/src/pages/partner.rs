@@ -47,7 +47,7 @@ fn page(context: &PageContext, row: &HealthRow) -> String {
         (grid(&[health_section(&page, row), score_section(&page, row)]))
         (grid(&[contributions::section(&page, row), reliability::section(&page, row)]))
         (grid(&[traffic::section(&page, row, !has_score_line(context, row))]))
-        (grid(&[proposal_section(&page, row), gross_section(&page, row)]))
+        (grid(&[proposal_section(&page, row), gross_section(&page, row, true)]))
         (grid(&[partner_records::notes_section(&page, row), partner_records::overrides_section(&page, row)]))
         @if let Some(section) = decision_forms::partner_section(&page, row) { (grid(&[section])) }
     };
@@ -55,17 +55,16 @@ fn page(context: &PageContext, row: &HealthRow) -> String {
 }
 
 fn lead(context: &PageContext, row: &HealthRow) -> Markup {
-    let since =
-        row.tier_since.map(|day| format!(" since {}", format::date(day))).unwrap_or_default();
+    let day = |word: &str| row.since().map(|day| format!(" {word} {}", format::date(day)));
     let reason = format::truncate_to_chars(row.reason().trim_end_matches('.'), 120);
     let tier = match (row.override_until, row.computed_tier) {
         (Some(until), Some(computed)) => html! {
-            (tiers::label(row.tier)) ", set by a person until " (format::date(until))
+            (tiers::label(row.tier)) ", set by a person" (day("on").unwrap_or_default()) " until " (format::date(until))
             ". By its signals it is " (tiers::label(computed).to_lowercase()) ": "
             b { (figure::prewritten(&reason)) } "."
         },
         _ => html! {
-            (tiers::label(row.tier)) (since) ": " b { (figure::prewritten(&reason)) } "."
+            (tiers::label(row.tier)) (day("since").unwrap_or_default()) ": " b { (figure::prewritten(&reason)) } "."
         },
     };
     // Scores are told as whole numbers.
@@ -101,10 +100,13 @@ fn facts(context: &PageContext, row: &HealthRow) -> Markup {
         dl.facts {
             div { dt { "Tier" } dd {
                 (glyph::with_label(row.tier))
-                @if let Some(day) = row.tier_since { " " span.quiet { "since " (if day == context.input.as_of { "today".to_owned() } else { format::date(day) }) } }
+                @if let Some(day) = row.since() { " " span.quiet { "since " (if day == context.input.as_of { "today".to_owned() } else { format::date(day) }) } }
             } }
+            @if let Some(inactive) = &row.inactive {
+                div { dt { "Standing" } dd { (glyph::with_text(Tier::Watch, &format::capitalized(inactive))) } }
+            }
             div { dt { "Impact" } dd {
-                (health_summary::share_of_gross(row.impact_share))
+                (health_summary::share_of_gross(context.input, row.impact_share))
                 @if let Some(rank) = row.impact_rank.filter(|_| row.impact_share.unwrap_or(0.0) > 0.0) { " " span.quiet { "rank " (format::thousands(rank)) } }
             } }
             div { dt { "Manager" } dd { bdi { (text(&row.manager).unwrap_or_else(|| "unassigned".to_owned())) } } }
@@ -296,7 +298,9 @@ fn proposal_section(page: &Page, row: &HealthRow) -> Markup {
     page.section(&section, &body)
 }
 
-pub(super) fn gross_section(page: &Page, row: &HealthRow) -> Markup {
+/// Returns the section with the gross of each month, and where wanted its place among the partners. A
+/// partner itself must not see that: its share and its gross give the revenue of the platform.
+pub(super) fn gross_section(page: &Page, row: &HealthRow, is_compared: bool) -> Markup {
     let input = page.context.input;
     let rows = page.context.partners.revenue(&row.partner_id);
     let mut section = Section::new("gross", "Gross by month", 7, "revenue_per_partner");
@@ -305,7 +309,7 @@ pub(super) fn gross_section(page: &Page, row: &HealthRow) -> Markup {
     }
     section.subtitle = html! { "Months with charges, credits or refunds, in " (input.currency) (kept_grain::sentence(page, Grain::Month, "the rows behind it are of months")) };
     let amount = |v: f64| format::money(v, &input.currency);
-    section.table = Some(gross_table(page, &rows));
+    section.table = Some(gross_table(page, &rows, is_compared));
     let draw = |n: usize, size: (f64, f64)| {
         let rows = last(&rows, n);
         let bar = |(i, row): (usize, &&RevenuePerPartnerRow)| Bar {
@@ -343,30 +347,33 @@ pub(super) fn gross_section(page: &Page, row: &HealthRow) -> Markup {
     )
 }
 
-fn gross_table(page: &Page, rows: &[&RevenuePerPartnerRow]) -> HistoryTable {
+fn gross_table(page: &Page, rows: &[&RevenuePerPartnerRow], is_compared: bool) -> HistoryTable {
     let input = page.context.input;
     let amount = |v: f64| format::money(v, &input.currency);
     let line = |row: &&RevenuePerPartnerRow| {
         let is_complete = months::next_month(row.month) <= input.as_of;
-        let cells = vec![
+        let mut cells = vec![
             format::month_year(row.month),
             amount(row.gross),
             amount(row.credits),
             amount(row.refunds),
             amount(row.net),
-            format::known_or_unknown(row.share, |r| format::percent_with_places(r, 1)),
-            format::thousands(row.rank),
         ];
+        if is_compared {
+            let share = format::known_or_unknown(row.share, |r| format::percent_with_places(r, 1));
+            cells.extend([share, format::thousands(row.rank)]);
+        }
         Row::period(cells, is_complete)
     };
-    let columns = [
+    let mut columns = vec![
         Column::Text("Month"),
         Column::Number("Gross"),
         Column::Number("Credits"),
         Column::Number("Refunds"),
         Column::Number("Net"),
-        Column::Number("Share"),
-        Column::Number("Rank"),
     ];
+    if is_compared {
+        columns.extend([Column::Number("Share"), Column::Number("Rank")]);
+    }
     history_table(&columns, &rows.iter().map(line).collect::<Vec<_>>())
 }

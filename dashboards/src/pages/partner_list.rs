@@ -157,7 +157,7 @@ pub(crate) fn found<'a>(input: &'a ReportInput, query: &PartnerListQuery) -> Vec
         }
         PartnerSort::Risk => rows.sort_by(|a, b| order(b.risk, a.risk)),
         PartnerSort::Name => rows.sort_by_cached_key(|row| row.label().to_lowercase()),
-        PartnerSort::Since => rows.sort_by_key(|row| Reverse(row.tier_since)),
+        PartnerSort::Since => rows.sort_by_key(|row| Reverse(row.since())),
     }
     rows
 }

@@ -22,7 +22,7 @@ pub(crate) fn page(context: &PageContext, row: &HealthRow) -> String {
     };
     let page = Page { root: "../../", title, ..Page::new(context, lead) };
     let sections = html! {
-        (grid(&[reliability::section(&page, row), partner::gross_section(&page, row)]))
+        (grid(&[reliability::section(&page, row), partner::gross_section(&page, row, false)]))
         (grid(&[traffic::section(&page, row, false)]))
         p.more { a href="usage.csv" { "Calls by day as CSV" } }
     };

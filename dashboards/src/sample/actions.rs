@@ -110,6 +110,7 @@ fn alert(input: &mut ReportInput, partner: &SamplePartner) {
         1 => ("ticket-unanswered", "A ticket waits for an answer", "T-48213 for 9 h", "support"),
         _ => ("client-errors", "Client errors above usual", "2.6 % against 0.8 %", "manager"),
     };
+    input.has_found_alerts = true;
     input.alerts.push(AlertRow {
         alert_id: alert_id.to_owned(),
         partner_id: partner.id.clone(),

@@ -50,6 +50,7 @@ pub(super) fn annotations(input: &mut ReportInput) {
             last_day: first + Days::new(days),
             text: text.to_owned(),
             by: "Ines Haddad".to_owned(),
+            calm: true,
         };
     let partner = input.health.first().map(|row| row.partner_id.clone());
     input.annotations = vec![

@@ -273,6 +273,111 @@ fn alerts_say_who_was_told_and_what_is_snoozed() {
 }
 
 #[test]
+fn a_tier_that_a_person_set_has_its_own_day() {
+    let mut input = programme(60, 5);
+    let day = |text: &str| text.parse::<chrono::NaiveDate>().ok();
+    let on_watch = |row: &&mut crate::HealthRow| row.tier == domain::Tier::Watch;
+    let row = input.health.iter_mut().find(on_watch).expect("one on watch");
+    row.tier_since = day("2026-02-03");
+    (row.override_since, row.override_until) = (day("2026-09-11"), day("2026-09-18"));
+    let id = row.partner_id.clone();
+    let all = pages(&input);
+    check_words(
+        page(&all, &crate::paths::partner(&id)),
+        &["since 11\u{a0}Sep", "set by a person on 11\u{a0}Sep until 18\u{a0}Sep"],
+        &["since 3\u{a0}Feb"],
+    );
+    check_words(page(&all, "health-watch.html"), &[">11\u{a0}Sep</td>"], &[">3\u{a0}Feb</td>"]);
+}
+
+#[test]
+fn stuck_partners_have_the_share_of_the_table() {
+    let mut input = programme(60, 5);
+    let line = |text: &str| format!(" stuck before production</a><span>{text}</span>");
+    let all = pages(&input);
+    assert!(page(&all, "index.html").contains(&line("no revenue in Aug")));
+    let is_stuck = |row: &&mut crate::HealthRow| row.tier == domain::Tier::Stuck;
+    let row = input.health.iter_mut().find(is_stuck).expect("a stuck partner");
+    row.impact_share = Some(0.03);
+    let all = pages(&input);
+    assert!(page(&all, "index.html").contains(&line("3.0\u{202f}% of gross")));
+}
+
+#[test]
+fn no_alert_is_open_only_where_somebody_has_looked() {
+    let mut input = programme(24, 5);
+    input.alerts.clear();
+    input.has_found_alerts = true;
+    let all = pages(&input);
+    check_words(page(&all, "alerts.html"), &["No alert is open"], &["Nobody has looked"]);
+    input.has_found_alerts = false;
+    let all = pages(&input);
+    let alerts = page(&all, "alerts.html");
+    check_words(alerts, &["Nobody has looked yet", "rapport alerts check"], &["No alert is open"]);
+}
+
+#[test]
+fn a_partner_itself_sees_nothing_of_the_others() {
+    let input = programme(60, 30);
+    let charged = input.revenue_per_partner.iter().find(|row| row.share.is_some());
+    let id = charged.expect("a charge").partner_id.clone();
+    let report = Report::new(input);
+    let live = LivePage { is_for_partner: true, ..LivePage::default() };
+    let own = report.usage_page(&id, &live).expect("a page");
+    let others = [">Share</th>", ">Rank</th>", "of gross", "Marked: ", "data/"];
+    check_words(&own, &["Gross by month", ">Refunds</th>"], &others);
+    let path = report.partner_page(&id).expect("a page");
+    let colleagues = report.page(&path, &LivePage::default()).expect("a page");
+    check_words(&colleagues, &[">Share</th>", ">Rank</th>"], &[]);
+}
+
+#[test]
+fn a_quick_ratio_of_nothing_gained_is_no_missing_ratio() {
+    let mut input = programme(60, 5);
+    for row in &mut input.growth {
+        (row.new, row.resurrected, row.churned) = (0, 0, 1);
+        row.quick_ratio = Some(0.0);
+    }
+    let all = pages(&input);
+    check_words(
+        page(&all, "growth.html"),
+        &["a month without gains stands at its foot", "<title>Quick ratio by month</title>"],
+        &["there is no ratio", "have no ratio"],
+    );
+    for row in &mut input.growth {
+        (row.churned, row.quick_ratio) = (0, None);
+    }
+    let all = pages(&input);
+    check_words(
+        page(&all, "growth.html"),
+        &["No partner has been lost yet, so there is no ratio"],
+        &["<title>Quick ratio by month</title>", "stands at its foot"],
+    );
+}
+
+#[test]
+fn who_counts_as_in_production_for_charges_alone_is_told() {
+    let mut input = programme(60, 5);
+    let mut stuck = input.stuck_partners.take().expect("stuck partners");
+    stuck.truncate(1);
+    stuck[0].stage = "sandbox".to_owned();
+    input.stuck_partners = Some(stuck);
+    let all = pages(&input);
+    let words = "charged without a successful call there";
+    check_words(page(&all, "funnel.html"), &[], &[words]);
+    // One of those in the sandbox was charged, and so nobody is before production.
+    let row = input.funnel.iter_mut().find(|row| row.cohort_month.is_none()).expect("all");
+    row.production += 1;
+    row.sandbox = row.production;
+    let all = pages(&input);
+    let told = format!("1 partner</data> was {words}");
+    let said = [told.as_str(), "Stuck for 30 days or more: <data"];
+    for path in ["index.html", "funnel.html"] {
+        check_words(page(&all, path), &said, &["Nobody stopped here"]);
+    }
+}
+
+#[test]
 fn the_same_input_gives_the_same_pages() {
     assert_eq!(pages(&programme(60, 5)), pages(&programme(60, 5)));
 }

@@ -66,7 +66,8 @@ pub(super) fn check_occurred_at(
     earliest: i64,
     arrival: i64,
 ) -> Result<i64, Rejection> {
-    let expected = "an RFC 3339 time with offset, or integer epoch milliseconds";
+    let expected = "an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z, or epoch \
+                    milliseconds as an integer";
     let instant = match slot {
         Slot::Absent | Slot::Null => return Err(missing_field(name)),
         Slot::Text(text) => time::parse(text).ok_or_else(|| {

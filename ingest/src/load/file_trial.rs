@@ -74,7 +74,7 @@ pub fn try_file(path: &Path, name: &str, options: &FileTrialOptions) -> io::Resu
         let mut is_shown = found.counts.records <= limit as u64;
         match &outcome.result {
             TrialResult::Accepted(_) => found.counts.accepted += 1,
-            TrialResult::Skipped => found.counts.skipped += 1,
+            TrialResult::Skipped { .. } => found.counts.skipped += 1,
             TrialResult::Rejected { rejection, .. } => {
                 found.counts.record_rejection(stream, (&topic, 0, offset), rejection);
                 if !is_shown && rejected_after < limit {

@@ -1,7 +1,7 @@
 //! Reads the lines of a file, decompressed where needed, with their positions in the text.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use crate::decode::MAX_RECORD_BYTES;
@@ -9,6 +9,9 @@ use crate::load::compression::{Compression, MAGIC_BYTES};
 
 /// The number of bytes that are read from a file at once.
 pub(crate) const READ_BUFFER_BYTES: usize = 1 << 20;
+
+/// The byte-order mark of UTF-8, which some editors and spreadsheets put in front of a text.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads a file line by line.
 pub(crate) struct Lines {
@@ -22,9 +25,17 @@ pub(crate) struct Lines {
 
 impl Lines {
     /// Opens the first `bytes` bytes of the file on disk, because the file may grow while it is
-    /// read.
+    /// read. A byte-order mark in front is no part of the first line, whatever the format; positions
+    /// in the text count it.
     pub(crate) fn open(path: &Path, bytes: u64) -> io::Result<Self> {
-        Ok(Self { reader: open(path, bytes)?, line: Vec::new(), end: 0, line_end: 0 })
+        let mut reader = open(path, bytes)?;
+        let mut start = Vec::with_capacity(BYTE_ORDER_MARK.len());
+        reader.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut start)?;
+        let (reader, end): (Box<dyn BufRead + Send>, u64) = match start == BYTE_ORDER_MARK {
+            true => (reader, start.len() as u64),
+            false => (Box::new(Cursor::new(start).chain(reader)), 0),
+        };
+        Ok(Self { reader, line: Vec::new(), end, line_end: end })
     }
 
     /// Reads the next line. Returns whether there is one. A line that is too large to be accepted
@@ -116,6 +127,12 @@ mod tests {
         check("a\n\r\nb", &[("a", 1, 2), ("", 2, 4), ("b", 5, 5)]);
         check("a\r", &[("a", 1, 2)]);
         check("a\rb", &[("a\rb", 3, 3)]);
+        // A byte-order mark in front is no part of a line; a part of one is, and so is one within.
+        check("\u{feff}a\nb", &[("a", 4, 5), ("b", 6, 6)]);
+        check("\u{feff}", &[]);
+        check("\u{feff}\r\n", &[("", 3, 5)]);
+        check("a\n\u{feff}b\n", &[("a", 1, 2), ("\u{feff}b", 6, 7)]);
+        check("\u{feff}\u{feff}a", &[("\u{feff}a", 7, 7)]);
         let long = "x".repeat(MAX_RECORD_BYTES + 9);
         let kept = &long[..=MAX_RECORD_BYTES];
         let end = MAX_RECORD_BYTES as i64 + 9;

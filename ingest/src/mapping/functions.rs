@@ -73,7 +73,8 @@ pub(super) fn natives() -> impl Iterator<Item = Fun<Run>> {
     let core = jaq_core::funs::<Run>().chain(jaq_std::funs::<Run>());
     let all = core.chain(jaq_json::funs::<Run>());
     let kept = all.filter(|(name, ..)| !IMPURE.contains(name) && !REPLACED.contains(name));
-    let ours: [Fun<Run>; 3] = [
+    let ours: [Fun<Run>; 4] = [
+        ("left_out", v(1), Native::<Run>::new(left_out)),
         ("range", v(3), Native::<Run>::new(range)),
         ("fromjson", v(0), Native::<Run>::new(from_json)),
         ("pseudonym", v(0), Native::<Run>::new(pseudonym)),
@@ -148,6 +149,15 @@ fn pseudonym<'a>(cv: Cv<'a, Run>) -> ValXs<'a, Val> {
     };
     let name = cv.0.data().pseudonym(&String::from_utf8_lossy(&text));
     box_once(Ok(Val::from(name)))
+}
+
+/// `left_out(why)`, which gives nothing, as `empty` does, and says why to whoever tries the mapping.
+fn left_out<'a>(mut cv: Cv<'a, Run>) -> ValXs<'a, Val> {
+    let why = cv.0.pop_var();
+    if let Val::TStr(text) = &why {
+        cv.0.data().note_left_out(&String::from_utf8_lossy(text));
+    }
+    Box::new(std::iter::empty())
 }
 
 /// Returns the names of all functions, for suggestions.

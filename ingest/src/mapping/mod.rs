@@ -80,7 +80,10 @@ pub enum Mapped {
     /// The event as JSON text, which is not checked yet.
     Event(String),
     /// The mapping leaves the record out.
-    Skipped,
+    Skipped {
+        /// What the program says of why, by `left_out`. It may quote the record.
+        why: Option<String>,
+    },
 }
 
 /// A record that a mapping can't turn into an event.

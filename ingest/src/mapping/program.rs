@@ -1,5 +1,7 @@
 //! Compiles a program and runs it on one record.
 
+use std::cell::RefCell;
+
 use domain::{Position, closest_name};
 use jaq_core::data::{DataT, HasLut};
 use jaq_core::load::{self, Arena, File, Loader, lex};
@@ -28,6 +30,8 @@ pub(super) struct RunData<'a> {
     lut: &'a Lut<Run>,
     budget: &'a Budget,
     pseudonym: &'a dyn Fn(&str) -> String,
+    /// What the program said last of why it leaves the record out.
+    left_out: &'a RefCell<Option<String>>,
 }
 
 impl Clone for RunData<'_> {
@@ -43,6 +47,10 @@ impl RunData<'_> {
 
     pub(super) fn pseudonym(&self, credential: &str) -> String {
         (self.pseudonym)(credential)
+    }
+
+    pub(super) fn note_left_out(&self, why: &str) {
+        *self.left_out.borrow_mut() = Some(why.to_owned());
     }
 }
 
@@ -106,8 +114,13 @@ impl Program {
 
     /// Takes the program's outputs, of which there may be one.
     fn outcome(&self, input: Val, context: &MappingContext<'_>) -> Result<Mapped, RunError> {
-        let budget = Budget::new();
-        let data = RunData { lut: &self.filter.lut, budget: &budget, pseudonym: context.pseudonym };
+        let (budget, left_out) = (Budget::new(), RefCell::new(None));
+        let data = RunData {
+            lut: &self.filter.lut,
+            budget: &budget,
+            pseudonym: context.pseudonym,
+            left_out: &left_out,
+        };
         let ctx = Ctx::<Run>::new(data, Vars::new(variables(context)));
         let mut outputs = self.filter.id.run((ctx, input)).map(|output| {
             output.map_err(|exception| match exception.get_err() {
@@ -115,7 +128,9 @@ impl Program {
                 Err(_) => RunError::Event("the mapping leaves a loop that it is not in"),
             })
         });
-        let Some(first) = outputs.next() else { return Ok(Mapped::Skipped) };
+        let Some(first) = outputs.next() else {
+            return Ok(Mapped::Skipped { why: left_out.take() });
+        };
         let event = first?;
         if let Some(second) = outputs.next() {
             second?;

@@ -42,6 +42,8 @@ struct Case {
     expect: Option<serde_json::Map<String, serde_json::Value>>,
     #[serde(default)]
     skipped: bool,
+    /// Why it is skipped, as the recipe says.
+    why: Option<String>,
     rejected: Option<String>,
     field: Option<String>,
     /// The sentence of a rejection.
@@ -83,7 +85,10 @@ impl Case {
         }
         let found = match &outcome.result {
             TrialResult::Accepted(_) => "accepted".to_owned(),
-            TrialResult::Skipped => "skipped".to_owned(),
+            TrialResult::Skipped { why } => {
+                let why = why.as_deref().map(|why| format!(" ({why})"));
+                format!("skipped{}", why.unwrap_or_default())
+            }
             TrialResult::Rejected { rejection, message } => {
                 let message = message.as_deref().map(|message| format!(" ({message})"));
                 format!("rejected: {rejection}{}", message.unwrap_or_default())
@@ -99,7 +104,11 @@ impl Case {
                 }
                 Err(format!("the event is {event}\nand not      {expected}"))
             }
-            (None, true, None, TrialResult::Skipped) => Ok(()),
+            (None, true, None, TrialResult::Skipped { why })
+                if self.why.is_none() || self.why == why =>
+            {
+                Ok(())
+            }
             (None, false, Some(reason), TrialResult::Rejected { rejection, .. })
                 if rejection.reason.as_str() == reason
                     && rejection.field == self.field.as_deref()

@@ -24,7 +24,7 @@ fn mapping(source: &str) -> Mapping {
 fn outcome(source: &str, value: &[u8]) -> String {
     match mapping(source).run(value, &CONTEXT) {
         Ok(Mapped::Event(event)) => event,
-        Ok(Mapped::Skipped) => String::new(),
+        Ok(Mapped::Skipped { .. }) => String::new(),
         Err(failure) => failure.rejection.to_string(),
     }
 }
@@ -48,6 +48,32 @@ fn a_program_gives_one_event_or_none() {
         "[]",
         "mapping_failed: the mapping ends with an error, whose message is sealed with the record",
     );
+}
+
+#[test]
+fn the_pages_name_the_limit_of_steps() {
+    let limit = format!("{} steps", domain::thousands(budget::MAX_STEPS));
+    let pages =
+        [include_str!("../../../docs/operator.md"), include_str!("../../../docs/sources.md")];
+    assert!(pages.iter().all(|page| page.contains(&limit)), "{limit}");
+}
+
+#[test]
+fn a_program_says_why_it_leaves_a_record_out() {
+    #[track_caller]
+    fn check(source: &str, value: &str, expected: Option<&str>) {
+        let expected = Mapped::Skipped { why: expected.map(str::to_owned) };
+        assert_eq!(mapping(source).run(value.as_bytes(), &CONTEXT), Ok(expected), "{source}");
+    }
+    check("left_out(\"no call\")", "{}", Some("no call"));
+    check("if .a then . else left_out(\"no \" + .b) end", r#"{"b":"a"}"#, Some("no a"));
+    check("{a: left_out(\"no call\")}", "{}", Some("no call"));
+    check("empty", "{}", None);
+    check("left_out(null)", "{}", None);
+    // It is nothing else than no output.
+    self::check("left_out(\"no call\") // 1", "{}", "1");
+    self::check("1, left_out(\"no call\")", "{}", "1");
+    self::check("[left_out(\"no call\")]", "{}", "[]");
 }
 
 #[test]
@@ -301,7 +327,7 @@ fn a_trial_shows_the_event_and_its_fields() {
     assert_eq!(field("extra"), r#"{"a":[1]}"#);
     assert_eq!(
         run(r#"{"skip":true}"#),
-        TrialOutcome { mapped: None, result: TrialResult::Skipped }
+        TrialOutcome { mapped: None, result: TrialResult::Skipped { why: None } }
     );
     let rejected = run("{}");
     let TrialResult::Rejected { rejection, .. } = rejected.result else { panic!("{rejected:?}") };
@@ -364,7 +390,7 @@ proptest! {
         let plain = fields(&text);
         let mapped = match mapping(".").run(text.as_bytes(), &CONTEXT) {
             Ok(Mapped::Event(event)) => fields(&event),
-            Ok(Mapped::Skipped) => panic!("{text} is skipped"),
+            Ok(Mapped::Skipped { .. }) => panic!("{text} is skipped"),
             Err(failure) => Err(failure.rejection),
         };
         prop_assert_eq!(plain, mapped, "{}", text);

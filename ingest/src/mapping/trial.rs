@@ -42,7 +42,10 @@ pub enum TrialResult {
     /// lake's key is not known.
     Accepted(Vec<StoredField>),
     /// The mapping leaves the record out.
-    Skipped,
+    Skipped {
+        /// What the program says of why, which may quote the record.
+        why: Option<String>,
+    },
     Rejected {
         rejection: Rejection,
         /// The message of the mapping's error, which may quote the record.
@@ -72,7 +75,7 @@ impl Trial {
                 let result = self.decode(event.as_bytes(), arrival);
                 (Some(event), result)
             }
-            Ok(Mapped::Skipped) => (None, TrialResult::Skipped),
+            Ok(Mapped::Skipped { why }) => (None, TrialResult::Skipped { why }),
             Err(failure) => {
                 let (rejection, message) = (failure.rejection, failure.message);
                 (None, TrialResult::Rejected { rejection, message })

@@ -224,13 +224,33 @@ impl Lake {
         self.append_with(def, batches, Some((mark, to))).await
     }
 
+    /// Creates the table unless it exists, and gives one of an older program the columns that have come
+    /// since: optional ones at the end, which are NULL in the rows that it has.
+    async fn ensure_columns(&self, def: &TableDef) -> Result<(), LakeError> {
+        loop {
+            let Err(error) = self.ensure_table(def).await else { return Ok(()) };
+            let LakeError::SchemaChanged { found, expected, .. } = &error else {
+                return Err(error);
+            };
+            let conflict = || LakeError::Conflict { table: def.name.clone() };
+            let (now, mut follower) = self.latest(&def.name).await?.ok_or_else(conflict)?;
+            let mut new = def.schema.fields().iter().skip(now.schema.fields().len());
+            if !expected.starts_with(&format!("{found}, ")) || !new.all(|f| f.is_nullable()) {
+                return Err(error);
+            }
+            let actions = vec![self.metadata_action(def).await?];
+            let log = self.log_store(&def.name);
+            commit(self, def, &log, &mut follower, actions, Transactions::new()).await?;
+        }
+    }
+
     async fn append_with(
         &self,
         def: &TableDef,
         batches: &[RecordBatch],
         mark: Option<(&str, i64)>,
     ) -> Result<Option<u64>, LakeError> {
-        self.ensure_table(def).await?;
+        self.ensure_columns(def).await?;
         let file = self.write_file(def, None, batches, BTreeMap::new()).await?;
         let log = self.log_store(&def.name);
         let conflict = || LakeError::Conflict { table: def.name.clone() };

@@ -34,7 +34,7 @@ pub(crate) use policy::default_gates;
 use collapse::Collapse;
 use decline::Decline;
 use recent_calls::{RecentCalls, calls_ratio};
-use revenue_gone::RevenueGone;
+use revenue_gone::{RevenueGone, gross_ratio};
 use silence::Silence;
 
 /// What the conditions are computed from. Every column and frame has a row for each partner and day.
@@ -99,9 +99,11 @@ fn columns(
         longest_gap: &activity.count("longest_gap_180")?,
         active_days: &activity.count("active_days_baseline")?,
     };
+    let (gross, usual_gross) = (revenue.f64("last_month_gross")?, revenue.f64("median_before")?);
+    let gross_ratio = gross_ratio(gross, usual_gross);
     let gone = RevenueGone {
-        gross: revenue.f64("last_month_gross")?,
-        usual_gross: revenue.f64("median_before")?,
+        gross_ratio: &gross_ratio,
+        peers_ratio: &input.peers.median(&gross_ratio.only_where(&input.partners.is_live)),
         calls: &revenue.count("last_month_calls")?,
         usual_calls: revenue.f64("median_calls_before")?,
     };

@@ -40,15 +40,25 @@ impl BandRuns {
     /// Returns the tier that follows a tier of the day before.
     pub(crate) fn next(&self, before: Tier, policy: &TierPolicy) -> Tier {
         let (down, up) = (policy.downgrade_evaluations, policy.upgrade_evaluations);
-        if self.below_at_risk >= down {
+        if self.enters_at_risk(policy) {
             return Tier::AtRisk;
         }
         match before {
             Tier::Healthy if self.below_healthy >= down => Tier::Watch,
             Tier::AtRisk | Tier::Watch if self.above_healthy >= up => Tier::Healthy,
-            Tier::AtRisk if self.above_at_risk >= up => Tier::Watch,
+            Tier::AtRisk if self.leaves_at_risk(policy) => Tier::Watch,
             _ => before,
         }
+    }
+
+    /// Returns whether the score has been low for long enough to be `at_risk`.
+    pub(crate) fn enters_at_risk(&self, policy: &TierPolicy) -> bool {
+        self.below_at_risk >= policy.downgrade_evaluations
+    }
+
+    /// Returns whether the score has been high for long enough not to be `at_risk` any more.
+    pub(crate) fn leaves_at_risk(&self, policy: &TierPolicy) -> bool {
+        self.above_at_risk >= policy.upgrade_evaluations
     }
 }
 

@@ -25,6 +25,9 @@ use gates_in_force::GatesInForce;
 /// all rows: the longest collapse, 90 days, and the evaluations that show where it began, 28 at most.
 pub const HISTORY_DAYS: i32 = 120;
 
+/// The days for which it is known behind a gate that the score alone made the partner `at_risk`.
+const AT_RISK_MEMORY_DAYS: i32 = 90;
+
 /// One daily evaluation of a partner.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct DailyRow {
@@ -80,13 +83,15 @@ struct TierFold<'a> {
     gates: &'a GatePolicy,
     band: BandRuns,
     in_force: GatesInForce,
+    /// The last day on which the score alone made the partner `at_risk`, unless it has left it since.
+    at_risk_on: Option<Day>,
     last: Option<TierState>,
 }
 
 impl<'a> TierFold<'a> {
     fn new(tiers: &'a TierPolicy, gates: &'a GatePolicy) -> Self {
         let (band, in_force) = (BandRuns::default(), GatesInForce::new());
-        Self { tiers, gates, band, in_force, last: None }
+        Self { tiers, gates, band, in_force, at_risk_on: None, last: None }
     }
 
     fn next(&mut self, row: &DailyRow) -> TierState {
@@ -95,6 +100,9 @@ impl<'a> TierFold<'a> {
             Some(stored) => (stored.tier, stored.gate),
             None => self.tier(row),
         };
+        if gate.is_none() {
+            self.at_risk_on = (tier == Tier::AtRisk).then_some(row.day);
+        }
         let today = row.day.start_micros();
         let tier_since = match (row.stored, self.last) {
             (Some(stored), _) => stored.tier_since,
@@ -113,6 +121,7 @@ impl<'a> TierFold<'a> {
         if row.stage != Stage::Live {
             self.band = BandRuns::default();
             self.in_force = GatesInForce::new();
+            self.at_risk_on = None;
             return;
         }
         self.in_force.count(row.day, row.gates, self.gates);
@@ -120,6 +129,11 @@ impl<'a> TierFold<'a> {
             self.in_force.resume_collapse(row.day, stored.gate);
         }
         self.band.count(row, self.tiers);
+        if self.band.enters_at_risk(self.tiers) {
+            self.at_risk_on = Some(row.day);
+        } else if self.band.leaves_at_risk(self.tiers) {
+            self.at_risk_on = None;
+        }
         // After a collapse a partner is on watch, and comes back to healthy from there.
         if self.in_force.gates(self.gates).any(|gate| gate == Gate::Collapse) {
             self.band.restart_healthy();
@@ -149,11 +163,16 @@ impl<'a> TierFold<'a> {
     /// Returns the tier that the score alone leads to; `None` with insufficient evidence.
     ///
     /// While a gate decides, the stored rows do not tell the tier by the score. It is taken as
-    /// `watch` then, so a partner comes back to `healthy` only through the upper threshold.
+    /// `watch` then, so a partner comes back to `healthy` only through the upper threshold; as
+    /// `at_risk` where the score led there before the gate or behind it and has not led out since.
     fn tier_by_score(&self, row: &DailyRow) -> Option<Tier> {
         let score = row.score?;
+        let is_remembered = |day: Day| row.day.0 - day.0 <= AT_RISK_MEMORY_DAYS;
         let before = match self.last {
-            Some(last) if last.gate.is_some() => Some(Tier::Watch),
+            Some(last) if last.gate.is_some() => {
+                let at_risk = self.at_risk_on.filter(|day| is_remembered(*day));
+                Some(at_risk.map_or(Tier::Watch, |_| Tier::AtRisk))
+            }
             Some(last) => Some(last.tier)
                 .filter(|tier| [Tier::Healthy, Tier::Watch, Tier::AtRisk].contains(tier)),
             None => None,

@@ -193,6 +193,22 @@ fn dead_and_silence_set_at_risk_at_once_until_fourteen_evaluations_without() {
 }
 
 #[test]
+fn a_gate_does_not_end_at_risk_by_the_score() {
+    let dead = [Dead];
+    let low = || Rows::default().add(5, 35.0, &[]);
+    // The score is between the two thresholds of at_risk, before the gate and after it.
+    let disturbed = low().add(20, 44.0, &[]).add(3, 44.0, &dead).add(40, 44.0, &[]);
+    let gate = Some(Gate::Dead);
+    check(&disturbed, &[(0, AtRisk, None), (25, AtRisk, gate), (41, AtRisk, None)]);
+    // It falls below 40 behind the gate only.
+    let behind = Rows::default().add(5, 70.0, &[]).add(4, 35.0, &dead).add(40, 44.0, &[]);
+    check(&behind, &[(0, Watch, None), (5, AtRisk, gate), (22, AtRisk, None)]);
+    // It leaves at_risk behind the gate.
+    let better = low().add(16, 50.0, &dead).add(40, 44.0, &[]);
+    check(&better, &[(0, AtRisk, None), (5, AtRisk, gate), (34, Watch, None)]);
+}
+
+#[test]
 fn a_collapse_ends_when_calls_are_half_of_their_level_or_after_ninety_days() {
     let healthy = || Rows::default().add(1, 90.0, &[]);
     let (first, set) = ((0, Healthy, None), (1, AtRisk, Some(Gate::Collapse)));

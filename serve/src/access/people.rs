@@ -146,9 +146,6 @@ impl People {
             if person.name.trim().is_empty() {
                 return wrong("a person needs a name, under which decisions are recorded");
             }
-            if person.role == Role::Owner {
-                return wrong("the owner is whoever starts the server; give another role");
-            }
             if (person.role == Role::Partner) != person.partner.is_some() {
                 return wrong("the role partner, and no other, has the id of a partner");
             }
@@ -306,8 +303,10 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         let person = |rest: &str| format!("[[people]]\nname = \"A\"\n{rest}\n");
-        check(&person("role = \"boss\""), "unknown variant");
-        check(&person("role = \"owner\"\nlogin = \"a\""), "whoever starts the server");
+        check(&person("role = \"boss\""), "unknown variant `boss`");
+        let roles = people(&person("role = \"boss\"")).expect_err("an error");
+        assert!(roles.contains("`partner`") && !roles.contains("owner"), "{roles}");
+        check(&person("role = \"owner\"\nlogin = \"a\""), "unknown variant `owner`");
         check(&person("role = \"partner\"\nlogin = \"a\""), "id of a partner");
         check(&person("role = \"engineer\""), "nobody can be this person");
         check(&person("role = \"engineer\"\ntoken_sha256 = \"abc\""), "64 hexadecimal");

@@ -14,7 +14,9 @@ pub enum Role {
     Engineer,
     /// Reads the usage of one partner.
     Partner,
-    /// Does everything: whoever started the server, on the same machine.
+    /// Does everything: whoever started the server, on the same machine. It is no role of
+    /// `access.toml`.
+    #[serde(skip_deserializing)]
     Owner,
 }
 
@@ -56,7 +58,7 @@ impl Role {
         }
     }
 
-    /// Returns the name in `access.toml`.
+    /// Returns the name. All but that of the owner may stand in `access.toml`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Leadership => "leadership",

@@ -164,17 +164,20 @@ pub(super) async fn partners(parts: Parts) -> Answer {
     let limit = match request.parameter("limit") {
         None => PARTNERS,
         Some(text) => {
-            let wrong = || {
-                Refusal::invalid(format!("limit is a number from 1 to {MAX_PARTNERS}")).for_api()
-            };
+            let why = format!("limit \"{text}\" is no number from 1 to {MAX_PARTNERS}");
+            let wrong = || Refusal::invalid(why).for_api();
             let limit = text.parse().ok().filter(|limit| (1..=MAX_PARTNERS).contains(limit));
             limit.ok_or_else(wrong)?
         }
     };
-    let query = list_query(&request.parameters);
+    let query = list_query(&request.parameters).map_err(Refusal::for_api)?;
     let found = request.report.partners(&query);
-    let shown: Vec<Value> =
-        found.iter().skip(query.page * limit).take(limit).map(|row| summary(row)).collect();
+    let shown: Vec<Value> = found
+        .iter()
+        .skip(query.page.saturating_mul(limit))
+        .take(limit)
+        .map(|row| summary(row))
+        .collect();
     Ok(request.answer(&json!({ "total": found.len(), "partners": shown })))
 }
 
@@ -189,8 +192,9 @@ fn summary(row: &HealthRow) -> Value {
         "manager": row.manager,
         "stage": row.stage.to_string(),
         "tier": row.tier.name(),
-        "tier_since": row.tier_since,
+        "tier_since": row.since(),
         "computed_tier": row.computed_tier.map(domain::Tier::name),
+        "computed_tier_since": row.tier_since,
         "override_until": row.override_until,
         "score": row.score,
         "coverage": row.coverage,
@@ -314,7 +318,8 @@ pub(super) async fn sql(
 ) -> Answer {
     let Json(question) = question.map_err(|e| Refusal::new(e.status(), e.body_text()).for_api())?;
     tracing::info!(by = reader.person.name, sql = question.sql, "asked");
-    let answer = app.source.sql(&question.sql).await.map_err(|e| Refusal::from(e).for_api())?;
+    let answer = app.source.sql_values(&question.sql).await;
+    let answer = answer.map_err(|e| Refusal::from(e).for_api())?;
     let body = json!({ "columns": answer.columns, "rows": answer.rows, "is_cut": answer.is_cut });
     Ok(Json(body).into_response())
 }

@@ -35,9 +35,11 @@ pub(super) struct Fields {
     text: String,
     plan: String,
     rule: String,
+    asked: String,
     alert: String,
     from: String,
     to: String,
+    mark_only: String,
 }
 
 pub(super) async fn decide(
@@ -111,7 +113,8 @@ fn decision(kind: &str, fields: &Fields, report: &Report) -> Result<Decision, Re
             let partner = of_partner.then(partner).transpose()?;
             let first = day(&fields.from, "first")?;
             let last = if fields.to.is_empty() { first } else { day(&fields.to, "last")? };
-            Ok(Decision::Annotation { partner, first, last, text: fields.text.clone() })
+            let (text, is_calm) = (fields.text.clone(), fields.mark_only.is_empty());
+            Ok(Decision::Annotation { partner, first, last, text, is_calm })
         }
         "note" => Ok(Decision::Note { partner: partner()?, text: fields.text.clone() }),
         "snooze" => {
@@ -152,7 +155,14 @@ fn seen_alert(fields: &Fields, report: &Report) -> Result<(String, Option<String
 /// those on which nobody has decided yet.
 fn plan_decision(verdict: Verdict, fields: &Fields, report: &Report) -> Result<Decision, Refusal> {
     let input = report.input();
-    if fields.plan != input.plan_facts.plan_id {
+    // Every decision makes another plan. A page of an earlier one still asks about the one change that
+    // it names, as long as that change is the same. Of all changes of a rule nobody knows that.
+    let is_shown = |row: &dashboards::PlanRow| {
+        row.rule_id == fields.rule
+            && row.partner_id == fields.partner
+            && row.asked() == fields.asked
+    };
+    if fields.plan != input.plan_facts.plan_id && !input.plan.iter().any(is_shown) {
         return Err(Refusal::invalid("The plan has changed since this page was made: look again"));
     }
     let is_meant = |row: &&dashboards::PlanRow| {
@@ -175,7 +185,7 @@ fn plan_decision(verdict: Verdict, fields: &Fields, report: &Report) -> Result<D
         ));
     }
     Ok(Decision::Plan(PlanDecision {
-        plan: fields.plan.clone(),
+        plan: input.plan_facts.plan_id.clone(),
         verdict,
         rule: fields.rule.clone(),
         partners,

@@ -20,9 +20,9 @@ const LIST: &[(&str, &str, &str)] = &[
     (
         "tier",
         "query",
-        "healthy, watch, at_risk, insufficient_evidence, onboarding, stuck or churned",
+        "healthy, watch, at_risk (or at-risk), insufficient_evidence, onboarding, stuck or churned",
     ),
-    ("sort", "query", "impact, score, change, name or since"),
+    ("sort", "query", "impact, score, change, risk, name or since"),
     ("page", "query", "The number of the page, from 1"),
     ("limit", "query", "Partners a page, up to 1,000; 100 by default"),
 ];
@@ -58,7 +58,7 @@ const OPERATIONS: [Operation; 7] = [
     Operation {
         path: "/api/v1/partners",
         summary: "The newest scores",
-        data: "The number of partners found, and the partners of the page",
+        data: "The number of partners found, and the partners of the page. `tier_since` is the day on which the tier was set where a person set it (then `override_until` is its end), and else `computed_tier_since`",
         parameters: LIST,
     },
     Operation {
@@ -155,11 +155,11 @@ fn sql() -> Value {
             "type": "object", "required": ["sql"], "properties": { "sql": { "type": "string" } },
         } } } },
         "responses": {
-            "200": { "description": "The rows as text", "content": { "application/json": { "schema": {
+            "200": { "description": "The rows. NULL is null; booleans, finite floats and integers from -2^53 to 2^53 are JSON's own; decimals, larger integers, dates and times are text with all of their digits; NaN and the infinities, which JSON does not have, are null", "content": { "application/json": { "schema": {
                 "type": "object",
                 "properties": {
                     "columns": { "type": "array", "items": { "type": "string" } },
-                    "rows": { "type": "array", "items": { "type": "array", "items": { "type": "string" } } },
+                    "rows": { "type": "array", "items": { "type": "array", "items": {} } },
                     "is_cut": { "type": "boolean" },
                 },
             } } } },

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::access::role::Permission;
 use crate::answer::{self, Refusal};
 use crate::routes::reader::Reader;
+use crate::routes::sign_in::own_path;
 use crate::server::App;
 use crate::view::{FILTERS, View};
 
@@ -50,18 +51,12 @@ impl PageRequest {
     /// Answers with a page of the report.
     async fn page(self, path: &str) -> Answer {
         let parameters = parameters(&self.query);
-        // A filter that stands in the query goes into the path, where the links of the page keep
-        // it. The form of the page has all filters, and replaces those of the path.
-        if parameters.iter().any(|(name, _)| is_of_view(name)) {
-            let view = View::of_parameters(
-                parameters
-                    .iter()
-                    .filter(|(name, _)| is_of_view(name))
-                    .map(|(n, v)| (n.as_str(), v.as_str())),
-            );
-            let view = view.map_err(Refusal::invalid)?;
-            return Ok(Redirect::to(&view.path(path)).into_response());
+        let own: &[&str] = if path == LIST { &PartnerListQuery::PARAMETERS } else { &[] };
+        check_names(&parameters, &[OF_FILES, own].concat())?;
+        if let Some(redirect) = to_view(&parameters, path)? {
+            return Ok(redirect);
         }
+        let list = list_query(&parameters)?;
         let view = self.reader.restricted(self.view.clone());
         let report = self.app.reports.report(&view).await?;
         let jar = SignedCookieJar::from_headers(&self.headers, self.app.cookies.key.clone());
@@ -72,14 +67,17 @@ impl PageRequest {
         };
         let live = LivePage {
             notice,
-            list: list_query(&parameters),
+            list,
             saved_views,
             ..live_page(&self.app, &self.reader, &self.view, path, &report)
         };
-        if let Some(format) = parameters.iter().find(|(name, _)| name == "as") {
-            let chart = parameters.iter().find(|(name, _)| name == "chart");
-            let chart = chart.map(|(_, section)| section.as_str());
-            return self.exported(&view, path, live, &format.1, chart).await;
+        let value = |name: &str| {
+            parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        };
+        match (value("as"), value("chart")) {
+            (Some(format), chart) => return self.exported(&view, path, live, format, chart).await,
+            (None, Some(_)) => return Err(Refusal::invalid("chart needs as=svg or as=png")),
+            (None, None) => {}
         }
         let page = self.app.reports.page(&view, path, &live).await?;
         let page = page.ok_or_else(Refusal::not_found)?;
@@ -96,6 +94,12 @@ impl PageRequest {
         format: &str,
         chart: Option<&str>,
     ) -> Answer {
+        if !["pdf", "svg", "png"].contains(&format) {
+            let why = format!(
+                "as \"{format}\" is unknown; a page is there as pdf, a chart as svg or png"
+            );
+            return Err(Refusal::invalid(why));
+        }
         let url = self.own_url().unwrap_or_default();
         let printed_from = (format == "pdf").then(|| format!("{url}{}", self.view.path(path)));
         let live = LivePage { notice: None, printed_from, ..live };
@@ -114,8 +118,7 @@ impl PageRequest {
         let name = format!("{name}-{section}.{format}");
         match format {
             "svg" => Ok(answer::file("image/svg+xml", &name, chart.svg)),
-            "png" => Ok(answer::file("image/png", &name, self.app.chromium.png(&chart).await?)),
-            _ => Err(Refusal::invalid("A page is there as pdf, a chart as svg or png")),
+            _ => Ok(answer::file("image/png", &name, self.app.chromium.png(&chart).await?)),
         }
     }
 
@@ -128,6 +131,11 @@ impl PageRequest {
 
     /// Answers with the data behind a page.
     async fn data(self, file: &str) -> Answer {
+        let parameters = parameters(&self.query);
+        check_names(&parameters, &[])?;
+        if let Some(redirect) = to_view(&parameters, &format!("data/{file}"))? {
+            return Ok(redirect);
+        }
         let view = self.reader.restricted(self.view.clone());
         let report = self.app.reports.report(&view).await?;
         if let Some(name) = file.strip_suffix(".csv")
@@ -202,9 +210,45 @@ pub(super) fn live_page(
     }
 }
 
+/// The parameters of a view besides the attributes of partners.
+const OF_VIEW: &[&str] = &["as_of", "run", "compare", "grain"];
+/// The parameters by which a page or a chart of it is a file.
+const OF_FILES: &[&str] = &["as", "chart"];
+
 /// Returns whether a parameter restricts the report.
 fn is_of_view(name: &str) -> bool {
-    ["as_of", "run", "compare", "grain"].contains(&name) || FILTERS.contains(&name)
+    OF_VIEW.contains(&name) || FILTERS.contains(&name)
+}
+
+/// Refuses a parameter that neither is of a view nor belongs to the page: the page would look as if it
+/// had counted.
+fn check_names(parameters: &[(String, String)], own: &[&str]) -> Result<(), Refusal> {
+    let is_unknown = |name: &str| !is_of_view(name) && !own.contains(&name);
+    let Some((name, _)) = parameters.iter().find(|(name, _)| is_unknown(name)) else {
+        return Ok(());
+    };
+    let known = [OF_VIEW, &FILTERS, own].concat().join(", ");
+    Err(Refusal::invalid(format!("There is no parameter \"{name}\" here; there are {known}")))
+}
+
+/// Leads to the view that a query names, if it names one: a filter goes into the path, where the links
+/// of the page keep it, and all else stays. The form of a page has all filters, and replaces those of
+/// the path.
+fn to_view(parameters: &[(String, String)], path: &str) -> Result<Option<Response>, Refusal> {
+    let pairs = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let (of_view, others): (Vec<_>, Vec<_>) = pairs.partition(|(name, _)| is_of_view(name));
+    if of_view.is_empty() {
+        return Ok(None);
+    }
+    let view = View::of_parameters(of_view).map_err(Refusal::invalid)?;
+    let mut target = view.path(path);
+    if !others.is_empty() {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(others);
+        target = format!("{target}?{}", query.finish());
+    }
+    // An escaped slash at the start of the path would lead to another server.
+    Ok(Some(Redirect::to(own_path(&target)).into_response()))
 }
 
 /// Returns the parameters of a query.
@@ -213,8 +257,9 @@ pub(super) fn parameters(query: &str) -> Vec<(String, String)> {
 }
 
 /// Returns which partners a list shows.
-pub(super) fn list_query(parameters: &[(String, String)]) -> PartnerListQuery {
-    PartnerListQuery::of_parameters(parameters.iter().map(|(n, v)| (n.as_str(), v.as_str())))
+pub(super) fn list_query(parameters: &[(String, String)]) -> Result<PartnerListQuery, Refusal> {
+    let pairs = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    PartnerListQuery::of_parameters(pairs).map_err(Refusal::invalid)
 }
 
 const INDEX: &str = "index.html";

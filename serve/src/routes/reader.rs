@@ -20,7 +20,7 @@ use crate::access::session::Identity;
 use crate::answer::Refusal;
 use crate::routes::RouteKind;
 use crate::server::App;
-use crate::view::View;
+use crate::view::{ESCAPED, View};
 
 /// Whoever asks.
 #[derive(Debug, Clone)]
@@ -81,6 +81,11 @@ async fn guard(
         let wanted = utf8_percent_encode(wanted, NON_ALPHANUMERIC);
         return Redirect::to(&format!("/sign-in?return_to={wanted}")).into_response();
     };
+    if !reader.may(needs)
+        && let Some(home) = own_home(&reader, request.uri().path())
+    {
+        return Redirect::to(&home).into_response();
+    }
     if !reader.may(needs) {
         let why = format!("This is not for the role {}", reader.person.role.name());
         return refuse(Refusal::new(StatusCode::FORBIDDEN, why));
@@ -92,6 +97,13 @@ async fn guard(
     }
     request.extensions_mut().insert(reader);
     next.run(request).await
+}
+
+/// Returns the page that the first page leads a partner to: that of its own usage. Whoever signs in
+/// gets to the first page, and so do the links of refusals.
+fn own_home(reader: &Reader, path: &str) -> Option<String> {
+    let partner = reader.person.partner.as_deref().filter(|_| path == "/")?;
+    Some(format!("/usage/{}/usage.html", utf8_percent_encode(partner, ESCAPED)))
 }
 
 /// Returns who asks: by a token in the header, by the trusted proxy, or by the cookie.

@@ -46,7 +46,7 @@ pub(super) async fn save(
 ) -> Result<Response, Refusal> {
     // What is saved is written anew, so that a link leads to the list and nowhere else.
     let view = View::of_segment(&form.view).map_err(Refusal::invalid)?;
-    let query = list_query(&parameters(&form.query)).url_query(0);
+    let query = list_query(&parameters(&form.query))?.url_query(0);
     let path = view.path(&format!("{LIST}?{query}"));
     let (name, by) = (form.name.trim(), &reader.person.name);
     let saved = match checked_name(name) {

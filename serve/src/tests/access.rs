@@ -19,7 +19,12 @@ async fn every_route_lets_in_whom_it_names_and_nobody_else() {
             Some(_) => assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED, "{what}"),
         }
         for role in [Role::Leadership, Role::Manager, Role::Engineer, Role::Partner] {
-            let status = site.ask(of(Some(role))).await.status();
+            let answer = site.ask(of(Some(role))).await;
+            if route.path == "/" && role == Role::Partner {
+                assert_eq!(header(&answer, LOCATION), "/usage/p-1/usage.html");
+                continue;
+            }
+            let status = answer.status();
             let is_in = status != StatusCode::FORBIDDEN && status != StatusCode::UNAUTHORIZED;
             let may = route.needs.is_none_or(|needs| role.may(needs));
             assert_eq!(is_in, may, "{what} as {}: {status}", role.name());
@@ -77,6 +82,22 @@ async fn a_manager_sees_and_decides_on_its_own_partners_only() {
     };
     assert_eq!((by.as_str(), decision.verdict), ("Mara", Verdict::Approve));
     assert_eq!(decision.partners, ["p-1"]);
+}
+
+#[tokio::test]
+async fn a_partner_that_signs_in_gets_to_its_own_usage() {
+    let site = Site::of_people().await;
+    let answer = site.post("/sign-in", &format!("token={}", token(Role::Partner))).await;
+    assert_eq!(header(&answer, LOCATION), "/");
+    let partner = |path: &str| request(Method::GET, path, Some(Role::Partner));
+    let first = site.ask(partner("/")).await;
+    assert_eq!(first.status(), StatusCode::SEE_OTHER);
+    let own = site.ask(partner(&header(&first, LOCATION))).await;
+    assert_eq!(own.status(), StatusCode::OK);
+    assert!(text(own).await.contains(": usage"));
+    let refused = site.ask(partner("/index.html")).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(text(refused).await.contains("href=\"/\""));
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ use crate::access::embed::{Ancestors, EmbedSettings, new_embed};
 use crate::access::people::token_sha256;
 use crate::access::rate_limits::{LimitSettings, RateLimits};
 use crate::access::role::{Permission, Role};
-use crate::data_source::{DataSource, Decision, LakeState, SourceError, SqlAnswer};
+use crate::data_source::{DataSource, Decision, LakeState, SourceError, SqlAnswer, SqlValues};
 use crate::routes::ROUTES;
 use crate::server::{Access, App, ServeOptions, router};
 use crate::view::View;
@@ -75,6 +75,7 @@ fn partner(id: &str, name: &str, manager: &str) -> HealthRow {
         plan: None,
         region: None,
         integration_level: None,
+        inactive: None,
         stage: Stage::Live,
         tier: Tier::Watch,
         tier_since: None,
@@ -84,6 +85,7 @@ fn partner(id: &str, name: &str, manager: &str) -> HealthRow {
         gate: None,
         risk: None,
         override_until: None,
+        override_since: None,
         impact_share: None,
         impact_rank: None,
         top_reason: None,
@@ -123,6 +125,11 @@ impl DataSource for FakeLake {
         self.views.lock().expect("a lock").push(view.clone());
         let manager = view.filters.get("manager");
         let mut health = vec![partner("p-1", MARKUP, "Mara"), partner("p-2", "Globex", "Tom")];
+        // A person has set the tier of the second one.
+        let day = |text: &str| Some(text.parse().expect("a day"));
+        health[1].tier_since = day("2026-03-01");
+        (health[1].override_since, health[1].override_until) =
+            (day("2026-05-30"), day("2026-06-06"));
         health.retain(|row| manager.is_none_or(|manager| row.manager.as_ref() == Some(manager)));
         let mut input = ReportInput {
             as_of: view.as_of.unwrap_or("2026-06-01".parse().expect("a day")),
@@ -158,6 +165,12 @@ impl DataSource for FakeLake {
             }),
             _ => Err(SourceError::Invalid("only SELECT".to_owned())),
         }
+    }
+
+    async fn sql_values(&self, query: &str) -> Result<SqlValues, SourceError> {
+        let answer = self.sql(query).await?;
+        let rows = vec![vec![1.into(), serde_json::Value::Null, "".into()]];
+        Ok(SqlValues { columns: answer.columns, rows, is_cut: answer.is_cut })
     }
 
     async fn saved_views(&self, by: &str) -> Result<Vec<SavedView>, SourceError> {
@@ -363,6 +376,11 @@ async fn programs_get_json() {
     assert_eq!(json("/api/v1/partners?limit=1").await["data"]["total"], 2);
     assert_eq!(json("/api/v1/partners?q=glob").await["data"]["partners"][0]["partner_id"], "p-2");
     assert_eq!(json("/api/v1/partners/p-1").await["data"]["score"], 61.5);
+    let set = json("/api/v1/partners/p-2").await["data"].clone();
+    let since = (&set["tier_since"], &set["computed_tier_since"]);
+    assert_eq!(since, (&"2026-05-30".into(), &"2026-03-01".into()));
+    assert_eq!(json("/api/v1/partners?tier=watch").await["data"]["total"], 2);
+    assert_eq!(json("/api/v1/partners?tier=at-risk&sort=").await["data"]["total"], 0);
     assert_eq!(json("/api/v1/plan").await["data"]["changes"][0]["rule_id"], "help");
     assert_eq!(json("/api/v1/openapi.json").await["openapi"], "3.1.0");
     for (path, status, part) in [
@@ -370,6 +388,10 @@ async fn programs_get_json() {
         ("/api/v1/metrics/growth?format=xml", StatusCode::BAD_REQUEST, "no format"),
         ("/api/v1/plan?colour=red", StatusCode::BAD_REQUEST, "no parameter"),
         ("/api/v1/partners?limit=0", StatusCode::BAD_REQUEST, "from 1 to"),
+        ("/api/v1/partners?tier=bogus", StatusCode::BAD_REQUEST, "is unknown; there are healthy, "),
+        ("/api/v1/partners?tier=AT_RISK", StatusCode::BAD_REQUEST, "AT_RISK"),
+        ("/api/v1/partners?sort=bogus", StatusCode::BAD_REQUEST, "there are impact, score, "),
+        ("/api/v1/partners?page=abc", StatusCode::BAD_REQUEST, "no number of a page"),
         ("/api/v1/partners/p-9", StatusCode::NOT_FOUND, "no partner"),
     ] {
         let answer = site.get(path).await;
@@ -383,7 +405,7 @@ async fn programs_get_json() {
         request.body(Body::from(body.to_owned())).expect("a request")
     };
     let answer = text(site.ask(question("{\"sql\":\"SELECT 1\"}")).await).await;
-    assert_eq!(answer, r#"{"columns":["a"],"is_cut":false,"rows":[["1"]]}"#);
+    assert_eq!(answer, r#"{"columns":["a"],"is_cut":false,"rows":[[1,null,""]]}"#);
     let refused = site.ask(question("{\"sql\":\"DROP TABLE x\"}")).await;
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     let figures = text(site.get("/metrics").await).await;

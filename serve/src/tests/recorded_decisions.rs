@@ -41,6 +41,25 @@ async fn a_decision_is_recorded_and_told_once() {
 }
 
 #[tokio::test]
+async fn a_page_of_an_earlier_plan_decides_on_a_change_that_is_still_the_same() {
+    let site = Site::of_owner().await;
+    let page = text(site.get("/actions.html").await).await;
+    assert!(page.contains(r#"name="asked" value="route_support null null""#), "{page}");
+    let same = "plan=plan-0&rule=help&partner=p-1&asked=route_support+null+null";
+    for (form, status) in [
+        (same, StatusCode::SEE_OTHER),
+        ("plan=plan-0&rule=help&partner=p-1&asked=set_quota+null+null", StatusCode::BAD_REQUEST),
+        ("plan=plan-0&rule=help&partner=p-1", StatusCode::BAD_REQUEST),
+        ("plan=plan-0&rule=help&asked=route_support+null+null", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(site.post("/decisions/approve", form).await.status(), status, "{form}");
+    }
+    let decisions = site.lake.decisions.lock().expect("a lock").clone();
+    let [(Decision::Plan(decision), _)] = decisions.as_slice() else { panic!("{decisions:?}") };
+    assert_eq!((decision.plan.as_str(), decision.partners.len()), ("plan-1", 1));
+}
+
+#[tokio::test]
 async fn days_are_explained_by_whoever_sees_the_partners() {
     let site = Site::of_people().await;
     let sent = async |role: Role, form: &str| {
@@ -66,12 +85,13 @@ async fn days_are_explained_by_whoever_sees_the_partners() {
         first: day("2026-05-01"),
         last: day(last),
         text: "x".to_owned(),
+        is_calm: partner.is_some(),
     };
     let recorded = site.lake.decisions.lock().expect("a lock").clone();
     assert_eq!(recorded, [(of(Some("p-1"), "2026-05-02"), "Mara".to_owned())]);
     let site = Site::of_owner().await;
     assert!(text(site.get("/data.html").await).await.contains("decisions/annotate"));
-    let answer = site.post("/decisions/annotate", "from=2026-05-01&to=&text=x").await;
+    let answer = site.post("/decisions/annotate", "from=2026-05-01&to=&text=x&mark_only=yes").await;
     assert_eq!(header(&answer, LOCATION), "/data.html");
     let recorded = site.lake.decisions.lock().expect("a lock").clone();
     assert_eq!(recorded, [(of(None, "2026-05-01"), "ada".to_owned())]);

@@ -31,6 +31,42 @@ async fn filters_of_a_query_go_into_the_path() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_does_not_count_is_refused() {
+    let site = Site::of_owner().await;
+    for (path, part) in [
+        ("/funnel.html?sgment=startup", "There is no parameter &quot;sgment&quot; here"),
+        ("/funnel.html?tier=watch", "there are as_of, run, compare, grain, segment, "),
+        ("/view/segment=startup/funnel.html?x=", "There is no parameter &quot;x&quot; here"),
+        ("/partners.html?tier=bogus", "there are healthy, watch, at_risk, "),
+        ("/partners.html?sort=bogus", "there are impact, score, "),
+        ("/partners.html?page=0", "no number of a page"),
+        ("/partners.html?columns=tier,colour", "columns &quot;colour&quot; is unknown"),
+        ("/growth.html?as=gif", "as &quot;gif&quot; is unknown"),
+        ("/growth.html?chart=churn", "chart needs as=svg or as=png"),
+        ("/data/growth.csv?sgment=startup", "There is no parameter &quot;sgment&quot; here"),
+    ] {
+        let answer = site.get(path).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path}");
+        let page = text(answer).await;
+        assert!(page.contains(part), "{path}: {page}");
+    }
+    for path in ["/partners.html?tier=at-risk", "/partners.html?q=&tier=&sort=impact"] {
+        assert_eq!(site.get(path).await.status(), StatusCode::OK, "{path}");
+    }
+    // What restricts the report goes into the path, and all else stays.
+    for (path, location) in [
+        (
+            "/partners.html?segment=startup&tier=watch&q=a%26b",
+            "/view/segment=startup/partners.html?tier=watch&q=a%26b",
+        ),
+        ("/data/growth.csv?segment=startup", "/view/segment=startup/data/growth.csv"),
+        ("/%2Fevil.example?segment=", "/"),
+    ] {
+        assert_eq!(header(&site.get(path).await, LOCATION), location, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_report_and_a_page_are_computed_once() {
     let site = Site::of_owner().await;
     let paths =

@@ -48,12 +48,8 @@ pub(super) async fn run(project: &Project, options: &SimulateArgs) -> anyhow::Re
         Some(day) => day,
         None => project.as_of(None).await?.day(),
     };
-    let from = options.from.unwrap_or_else(|| to.plus(1 - options.days.max(1) as i32));
-    if from > to || to.0 - from.0 >= MAX_DAYS {
-        return Err(usage_error(format!(
-            "--from {from} --to {to}: give {MAX_DAYS} days at most, the first one first"
-        )));
-    }
+    let from = options.from.unwrap_or_else(|| to.plus(1 - options.days as i32));
+    refuse_days(from, to, options.to.is_some()).map_err(usage_error)?;
     let policy = match &options.policy {
         None => policy(project)?.1,
         Some(path) => {
@@ -72,6 +68,25 @@ pub(super) async fn run(project: &Project, options: &SimulateArgs) -> anyhow::Re
     }
     drop(spinner);
     simulation.print(from, to, options)
+}
+
+/// Refuses days of which the last one lies before the first, and too many of them.
+fn refuse_days(from: Day, to: Day, is_to_given: bool) -> Result<(), String> {
+    if from > to {
+        let last = match is_to_given {
+            true => format!("--to {to}"),
+            false => format!("{to}, the last day the data is complete to"),
+        };
+        return Err(format!("--from {from} lies after {last}: give the first day first"));
+    }
+    let days = to.0 - from.0 + 1;
+    if days > MAX_DAYS {
+        return Err(format!(
+            "{from} to {to} are {}, and {MAX_DAYS} at most are replayed",
+            counted(days, "day")
+        ));
+    }
+    Ok(())
 }
 
 struct Simulation<'a> {
@@ -108,7 +123,7 @@ impl<'a> Simulation<'a> {
         let partner_rows = partners_sql(&session).await?;
         let tables = PartnerTables::read(&session, &partner_rows, Horizon::AsOf).await?;
         let mut history = History::of(&self.entries);
-        history.end_grants_changed_outside(&tables.events);
+        history.end_grants_changed_outside(&tables.reported);
         let partners = tables.states(&history, &Mapping::default(), &BTreeMap::new())?;
         let partner_rows = tables.rows_by_books(&partner_rows, &partners);
         self.days += 1;
@@ -217,5 +232,40 @@ impl<'a> Simulation<'a> {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_days_is_said() {
+        #[track_caller]
+        fn check(from: &str, to: &str, is_to_given: bool, expected: &str) {
+            let day = |text: &str| text.parse::<Day>().expect("a date");
+            let found = refuse_days(day(from), day(to), is_to_given).err().unwrap_or_default();
+            assert_eq!(found, expected);
+        }
+        check("2026-01-01", "2026-01-01", true, "");
+        check("2024-01-01", "2025-12-30", true, "");
+        check(
+            "2026-01-02",
+            "2026-01-01",
+            true,
+            "--from 2026-01-02 lies after --to 2026-01-01: give the first day first",
+        );
+        check(
+            "2026-01-02",
+            "2026-01-01",
+            false,
+            "--from 2026-01-02 lies after 2026-01-01, the last day the data is complete to: give the first day first",
+        );
+        check(
+            "2024-01-01",
+            "2025-12-31",
+            true,
+            "2024-01-01 to 2025-12-31 are 731 days, and 730 at most are replayed",
+        );
     }
 }

@@ -35,6 +35,7 @@ pub(super) fn format_name(format: &FileFormat) -> &'static str {
         FileShape::JsonDocument => "json-document",
         FileShape::JsonWrapper { .. } => "json-wrapper",
         FileShape::JsonLines => "json-lines",
+        FileShape::BrokenJson { .. } => "broken-json",
         FileShape::TextLines => "text-lines",
     }
 }
@@ -54,6 +55,7 @@ impl RejectedFile<'_> {
                 match container.unpack.zip(self.path).filter(|_| can_unpack) {
                     Some((unpack, path)) => {
                         let unpack = unpack.replace("{}", &quoted(path));
+                        let unpack = unpack.replace("{sql}", &in_sql(path));
                         format!("it is {name}. Unpack it: {unpack} | {load} -")
                     }
                     None => format!("it is {name}: write its records as JSON, one a line"),
@@ -97,6 +99,15 @@ impl RejectedFile<'_> {
                     "it is a JSON object with a list of records{under}, and one of them a line is due{fit}: {piped}"
                 )
             }
+            FileShape::BrokenJson { is_cut: true } => {
+                "it begins like JSON and ends within its first record, so it is not whole: fetch \
+                 it again"
+                    .to_owned()
+            }
+            FileShape::BrokenJson { is_cut: false } => {
+                "it begins like JSON and can't be read as such: the broken rule says where"
+                    .to_owned()
+            }
             FileShape::JsonLines | FileShape::TextLines => self.lines(format),
         }
     }
@@ -104,8 +115,10 @@ impl RejectedFile<'_> {
     /// Returns the command that loads what fits.
     fn load_command(&self, fit: Option<&RecordFit>) -> String {
         let options = match (fit, self.mapping) {
-            (Some(RecordFit::Recipes(recipes)), _) => {
-                format!("--mapping {}", recipes.first().map_or("RECIPE", |(name, _)| name))
+            (Some(RecordFit::Recipes(recipes)), given) => {
+                let given = given.filter(|given| is_among(recipes, given));
+                let first = recipes.first().map(|(name, _)| *name);
+                format!("--mapping {}", given.or(first).unwrap_or("RECIPE"))
             }
             (Some(RecordFit::Stream(stream)), Some(_)) => {
                 format!("--mapping none --stream {stream}")
@@ -149,14 +162,17 @@ impl RejectedFile<'_> {
             '\t' => ("a table with tabs", "--itsv"),
             _ => ("a table with |", "--icsv --ifs '|'"),
         };
-        let names = columns.iter().take(MOST_COLUMNS).map(|name| printable(name).into_owned());
-        let names = names.collect::<Vec<_>>().join(", ");
+        let name = |name: &String| match name.contains(',') {
+            true => format!("\"{}\"", printable(name)),
+            false => printable(name).into_owned(),
+        };
+        let names = columns.iter().take(MOST_COLUMNS).map(name).collect::<Vec<_>>().join(", ");
         let more = match columns.len().saturating_sub(MOST_COLUMNS) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
         let of = if columns.is_empty() {
-            format!("{width} columns and no line of their names")
+            format!("{width} columns (whether its first line names them can't be told)")
         } else {
             format!("the columns {names}{more}")
         };
@@ -184,6 +200,10 @@ impl RejectedFile<'_> {
             (Some(RecordFit::Stream(stream)), None) => {
                 format!("its records are events of {stream}: {load} {file}")
             }
+            // The recipe that was used reads them, and some of them break a rule.
+            (Some(RecordFit::Recipes(recipes)), Some(mapping)) if is_among(recipes, mapping) => {
+                String::new()
+            }
             (Some(RecordFit::Recipes(recipes)), _) => {
                 format!("its records fit {}: {load} {file}", recipe_names(recipes))
             }
@@ -191,6 +211,11 @@ impl RejectedFile<'_> {
             (None, Some(mapping)) => format!(
                 "what the mapping makes of each record: {}",
                 tries(&format!("--stream {} --mapping {}", self.stream, quoted(mapping)))
+            ),
+            (None, None) if names_an_event(&format.fields) => format!(
+                "it is JSON with the fields of an event: mend the values that break the rules \
+                 (`rapport ingest fields {}`)",
+                self.stream
             ),
             (None, None) => {
                 let (what, input) = match format.shape {
@@ -215,6 +240,16 @@ impl RejectedFile<'_> {
     }
 }
 
+/// Returns whether a mapping is one of these recipes.
+fn is_among(recipes: &[(&str, Option<Stream>)], mapping: &str) -> bool {
+    recipes.iter().any(|(name, _)| *name == mapping)
+}
+
+/// Returns whether the fields are those that every event has.
+fn names_an_event(fields: &[String]) -> bool {
+    ["event_id", "partner_id", "occurred_at"].iter().all(|due| fields.iter().any(|f| f == due))
+}
+
 fn recipe_names(recipes: &[(&str, Option<Stream>)]) -> String {
     let names: Vec<String> = recipes.iter().map(|(name, _)| (*name).to_owned()).collect();
     let noun = if names.len() == 1 { "the recipe" } else { "the recipes" };
@@ -237,6 +272,19 @@ fn quoted(path: &str) -> String {
     } else {
         format!("'{}'", path.replace('\'', r"'\''"))
     }
+}
+
+/// Returns a path as it stands within the quotes of a text of SQL, within a shell's double quotes.
+fn in_sql(path: &str) -> String {
+    let mut text = String::new();
+    for c in printable(path).chars() {
+        match c {
+            '\'' => text.push_str("''"),
+            '"' | '$' | '`' | '\\' => text.extend(['\\', c]),
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -311,6 +359,52 @@ mod tests {
             &FILE,
             ": mlr --icsv --ifs ';' --ojsonl cat 'my log.json' | rapport ingest load --stream api-calls -",
         );
+    }
+
+    #[test]
+    fn the_recipe_that_was_used_is_not_replaced_by_another() {
+        let two = || {
+            let stream = Some(Stream::ApiCalls);
+            Some(RecordFit::Recipes(vec![("apache-combined", stream), ("nginx-combined", stream)]))
+        };
+        let nginx = RejectedFile { path: Some("a.log"), mapping: Some("nginx-combined"), ..FILE };
+        assert_eq!(advice(FileShape::TextLines, two(), &nginx), "");
+        let array = advice(FileShape::JsonArray, two(), &nginx);
+        assert!(array.ends_with("rapport ingest load --mapping nginx-combined -"), "{array}");
+        let other = RejectedFile { mapping: Some("kong-http-log"), ..nginx };
+        let text = advice(FileShape::TextLines, two(), &other);
+        assert!(text.ends_with("rapport ingest load --mapping apache-combined a.log"), "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_as_it_is() {
+        let cut = advice(FileShape::BrokenJson { is_cut: true }, None, &FILE);
+        assert!(cut.starts_with("it begins like JSON and ends within its first record"), "{cut}");
+        let broken = advice(FileShape::BrokenJson { is_cut: false }, None, &FILE);
+        assert!(broken.ends_with("the broken rule says where"), "{broken}");
+        let columns = vec!["No".to_owned(), "Customer, ID".to_owned()];
+        let named = FileShape::Delimited(Delimited { delimiter: ',', columns, width: 2 });
+        let named = advice(named, None, &FILE);
+        assert!(named.contains("with the columns No, \"Customer, ID\", and one JSON"), "{named}");
+        let bare =
+            FileShape::Delimited(Delimited { delimiter: ',', columns: Vec::new(), width: 2 });
+        let bare = advice(bare, None, &FILE);
+        assert!(bare.contains("2 columns (whether its first line names them"), "{bare}");
+        let fields = ["event_id", "partner_id", "occurred_at"].map(str::to_owned).to_vec();
+        let event = FileFormat { shape: FileShape::JsonLines, fit: None, fields };
+        let event = FILE.advice(&event);
+        assert!(event.starts_with("it is JSON with the fields of an event"), "{event}");
+    }
+
+    #[test]
+    fn duckdb_writes_instants_of_the_contract_and_takes_any_path() {
+        let parquet = ingest::Container {
+            name: "a Parquet file",
+            unpack: Some("duckdb -c \"COPY (FROM '{sql}') TO '/dev/stdout'\""),
+        };
+        let file = RejectedFile { path: Some("it's $5/a.parquet"), ..FILE };
+        let text = advice(FileShape::Container(parquet), None, &file);
+        assert!(text.contains(r"(FROM 'it''s \$5/a.parquet')"), "{text}");
     }
 
     #[test]

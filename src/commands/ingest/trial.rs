@@ -111,7 +111,10 @@ fn print_record(record: &TriedRecord, width: usize) -> anyhow::Result<()> {
     let TrialOutcome { mapped, result } = &record.outcome;
     let (verdict, message) = match result {
         TrialResult::Accepted(_) => ("accepted".to_owned(), None),
-        TrialResult::Skipped => ("left out by the mapping".to_owned(), None),
+        TrialResult::Skipped { why } => {
+            let why = why.as_deref().map(|why| format!(": {}", printable(why)));
+            (format!("left out by the mapping{}", why.unwrap_or_default()), None)
+        }
         TrialResult::Rejected { rejection, message } => {
             (format!("rejected as {}", printable(&rejection.to_string())), message.as_deref())
         }
@@ -206,7 +209,7 @@ struct RecordJson<'a> {
     reason: Option<&'static str>,
     field: Option<&'static str>,
     rule: Option<&'a str>,
-    /// The message of the mapping's error.
+    /// The message of the mapping's error, or why it leaves the record out.
     message: Option<&'a str>,
 }
 
@@ -227,7 +230,10 @@ impl<'a> RecordJson<'a> {
         };
         match result {
             TrialResult::Accepted(fields) => json.stored = Some(stored_json(fields)),
-            TrialResult::Skipped => json.outcome = "skipped",
+            TrialResult::Skipped { why } => {
+                json.outcome = "skipped";
+                json.message = why.as_deref();
+            }
             TrialResult::Rejected { rejection, message } => {
                 json.outcome = "rejected";
                 json.reason = Some(rejection.reason.as_str());

@@ -21,7 +21,7 @@ use transform::Catalog;
 
 use crate::args::MetricsCommand;
 use crate::commands::{diff, docs};
-use crate::config::Config;
+use crate::config::{Config, is_no_project};
 use crate::errors::usage_error;
 use crate::output::print_note;
 use crate::project::Project;
@@ -86,10 +86,16 @@ pub(crate) fn run(
     }
 }
 
-/// Returns the built-in queries, with those of the project where there is one.
+/// Returns the built-in queries, with those of the project where there is one. A configuration that
+/// can't be read is an error: without the project's queries the answer would be about others.
 fn catalog(config: &dyn Fn() -> anyhow::Result<Config>) -> anyhow::Result<Catalog> {
     let built_in = Catalog::built_in()?;
-    let Some(folder) = config().ok().and_then(|c| c.queries()) else { return Ok(built_in) };
+    let queries = match config() {
+        Ok(config) => config.queries(),
+        Err(error) if is_no_project(&error) => None,
+        Err(error) => return Err(error),
+    };
+    let Some(folder) = queries else { return Ok(built_in) };
     built_in.with_project(&folder).map_err(|e| usage_error(e.to_string()))
 }
 

@@ -26,7 +26,8 @@ pub(super) async fn run(
     project.refresh_named(&names).await?;
     let session = project.reading_engine().open_session(as_of, None).await?;
     let result = if query.kind == QueryKind::Rollup {
-        session.ordered_rows(name, &query.header.grain, Some(limit + 1)).await?
+        // One row more says whether there are more; without a limit there are none.
+        session.ordered_rows(name, &query.header.grain, limit.checked_add(1)).await?
     } else {
         session.metric(name).await?
     };

@@ -1,12 +1,15 @@
 //! The rows of the open alerts.
 
+use actions::{Policy, rule_id_of};
 use chrono::{DateTime, Utc};
 use dashboards::{AlertRow, ReportInput};
 use domain::parse_instant;
+use lake::schema;
+use serde::Deserialize;
 
 use super::ReportPartners;
 use super::text_table::TextTable;
-use crate::action_plans;
+use crate::action_plans::{self, read_rows};
 use crate::commands::alerts::{OpenAlert, open_alerts};
 use crate::project::Project;
 
@@ -34,10 +37,26 @@ pub(super) async fn fill(
     input: &mut ReportInput,
 ) -> anyhow::Result<()> {
     let (_, policy) = action_plans::policy(project)?;
+    input.has_found_alerts = has_found_alerts(project, &policy).await?;
     let mut alerts = open_alerts(project, &policy).await?;
     alerts.retain(|alert| partners.include(&alert.partner_id));
     input.alerts = alerts.iter().map(row).collect();
     ALERTS.add(input, alerts.into_iter().map(cells))
+}
+
+/// A row of the table of episodes, as far as it is read here.
+#[derive(Deserialize)]
+struct EpisodeRow {
+    rule_id: String,
+}
+
+/// Returns whether a check has ever found one of the alerts of the policy. The episodes of rules are
+/// begun by plans too, and tell nothing of checks.
+async fn has_found_alerts(project: &Project, policy: &Policy) -> anyhow::Result<bool> {
+    let episodes = read_rows::<EpisodeRow>(&project.lake, schema::action_episodes()).await?;
+    let is_alert =
+        |row: &EpisodeRow| policy.alerts.iter().any(|alert| alert.id == rule_id_of(&row.rule_id));
+    Ok(episodes.is_some_and(|(rows, _)| rows.iter().any(is_alert)))
 }
 
 fn row(alert: &OpenAlert) -> AlertRow {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use dashboards::{ErrorAlarmRow, ReportInput};
+use dashboards::{ErrorAlarmRow, ReportInput, mark_unbilled_months};
 use transform::QueryResult;
 
 use crate::polars_frames;
@@ -39,6 +39,7 @@ pub(super) fn fill(
     }
     input.churn_causes = typed(results, "churn_causes")?;
     input.revenue_bridge = typed(results, "revenue_bridge")?;
+    mark_unbilled_months(&mut input.revenue_bridge);
     input.revenue_by_product = typed(results, "revenue_by_product")?;
     input.revenue_by_kind = typed(results, "revenue_by_kind")?;
     input.free_to_paid = typed(results, "free_to_paid")?;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use chrono::NaiveDate;
-use dashboards::{HealthRow, HistoryRow, PartnerRow, ReportInput, SignalRow};
+use chrono::{DateTime, NaiveDate, Utc};
+use dashboards::{HealthRow, HistoryRow, OverrideRow, PartnerRow, ReportInput, SignalRow};
 use domain::Day;
+use domain::format::plain_date_with_year;
 use scoring::PartnerScore;
 use serde::Deserialize;
 use transform::Session;
@@ -41,13 +42,14 @@ pub(super) async fn fill(
         None => ReportPartners::All,
         Some(_) => ReportPartners::These(attributes.keys().cloned().collect()),
     };
-    input.health = made
-        .scored
-        .partners
-        .iter()
-        .filter(|p| partners.include(&p.partner_id))
-        .map(|p| health(&p, attributes.get(&p.partner_id)))
-        .collect();
+    let mut set: Vec<SetTier> = Vec::new();
+    for partner in made.scored.partners.iter().filter(|p| partners.include(&p.partner_id)) {
+        let row = input.health.len();
+        set.extend(partner.override_until.map(|end| SetTier { row, end }));
+        input.health.push(health(&partner, attributes.get(&partner.partner_id)));
+    }
+    add_standing(made.session, &mut input.health).await?;
+    add_override_days(made.session, &set, &mut input.health).await?;
     // The tables of scores hold every partner, whatever a session is restricted to.
     let history = made.session.metric("score_history").await?;
     let mut ids: HashSet<Arc<str>> = HashSet::new();
@@ -76,6 +78,76 @@ pub(super) async fn fill(
     Ok(partners)
 }
 
+/// When a partner was suspended, offboarded or reinstated.
+#[derive(Deserialize)]
+struct StandingRow {
+    partner_id: String,
+    occurred_at: DateTime<Utc>,
+    r#type: String,
+}
+
+/// Adds since when partners are suspended or offboarded, as of the day of the scores.
+async fn add_standing(session: &Session, health: &mut [HealthRow]) -> anyhow::Result<()> {
+    let changes = session.metric("standing_changes").await?;
+    let mut inactive: BTreeMap<String, String> = BTreeMap::new();
+    for row in polars_frames::typed_rows::<StandingRow>(&changes)? {
+        let at = row.occurred_at.timestamp_micros();
+        if at >= session.as_of().micros() {
+            continue;
+        }
+        match row.r#type.as_str() {
+            "reinstated" => drop(inactive.remove(&row.partner_id)),
+            what => {
+                let day = plain_date_with_year(Day::of_micros(at));
+                inactive.insert(row.partner_id, format!("{what} since {day}"));
+            }
+        }
+    }
+    for row in health {
+        row.inactive = inactive.remove(&row.partner_id);
+    }
+    Ok(())
+}
+
+/// A tier that a person set.
+struct SetTier {
+    /// The position of the partner's row.
+    row: usize,
+    /// When the tier ends, in µs.
+    end: i64,
+}
+
+/// Adds the days on which people set the tiers that are shown. The session is that of the scores, so
+/// that it has the overrides that they show.
+async fn add_override_days(
+    session: &Session,
+    set: &[SetTier],
+    health: &mut [HealthRow],
+) -> anyhow::Result<()> {
+    if set.is_empty() {
+        return Ok(());
+    }
+    let overrides = session.metric("override_history").await?;
+    let overrides = polars_frames::typed_rows::<OverrideRow>(&overrides)?;
+    for tier in set {
+        let row = &mut health[tier.row];
+        row.override_since = override_day(row, tier.end, &overrides);
+    }
+    Ok(())
+}
+
+/// Returns the day on which the tier of a row was set: that of the override of the same tier which
+/// ends at the same instant.
+fn override_day(row: &HealthRow, end: i64, overrides: &[OverrideRow]) -> Option<NaiveDate> {
+    let is_it = |of: &&OverrideRow| {
+        let ends = of.until.into_iter().chain(of.ended_at).min();
+        of.partner_id == row.partner_id
+            && of.tier == row.tier
+            && ends.is_some_and(|ends| ends.timestamp_micros() == end)
+    };
+    overrides.iter().find(is_it).map(|of| of.at.date_naive())
+}
+
 fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow {
     let date = |micros: i64| -> NaiveDate { Day::of_micros(micros).date() };
     let attribute = |of: fn(&Attributes) -> &Option<String>| attributes.and_then(|a| of(a).clone());
@@ -88,6 +160,7 @@ fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow 
         manager: attribute(|a| &a.manager),
         region: attribute(|a| &a.region),
         integration_level: attribute(|a| &a.integration_level),
+        inactive: None,
         stage: partner.stage,
         tier: partner.tier,
         tier_since: partner.tier_since.map(date),
@@ -96,6 +169,7 @@ fn health(partner: &PartnerScore, attributes: Option<&Attributes>) -> HealthRow 
         gate: partner.gate.map(|gate| gate.name().replace('_', " ")),
         risk: partner.risk,
         override_until: partner.override_until.map(date),
+        override_since: None,
         impact_share: partner.impact_share,
         impact_rank: partner.impact_rank,
         top_reason: Some(partner.top_reason.clone()),

@@ -8,15 +8,16 @@ use super::{ReportPartners, table};
 use crate::polars_frames::typed_rows;
 use crate::project::Project;
 
-const ANNOTATIONS: TextTable<'static, 5> = TextTable {
+const ANNOTATIONS: TextTable<'static, 6> = TextTable {
     name: "annotations",
-    description: "Days with an explanation, which charts mark and scores take as calm; those without a partner are about all of them",
+    description: "Days with an explanation, which charts mark, and which scores leave out where they are calm; those without a partner are about all of them",
     columns: [
         ("first_day", "Date32"),
         ("last_day", "Date32"),
         ("partner_id", "Utf8"),
         ("text", "Utf8"),
         ("by", "Utf8"),
+        ("calm", "Boolean"),
     ],
 };
 
@@ -46,7 +47,8 @@ pub(super) async fn fill(
     let cells = rows.iter().map(|row| {
         let days = [row.first_day, row.last_day].map(|day| day.to_string());
         let [first, last] = days;
-        [first, last, optional(row.partner_id.as_ref()), row.text.clone(), row.by.clone()]
+        let (partner, calm) = (optional(row.partner_id.as_ref()), row.calm.to_string());
+        [first, last, partner, row.text.clone(), row.by.clone(), calm]
     });
     ANNOTATIONS.add(input, cells)?;
     input.annotations = rows;

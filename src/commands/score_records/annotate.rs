@@ -1,4 +1,4 @@
-//! `rapport score annotate` and `annotations`: days that scores leave out.
+//! `rapport score annotate` and `annotations`: days with an explanation, which scores leave out.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,7 +34,7 @@ const CSV_COLUMNS: [&str; 4] = ["partner_id", "first_day", "last_day", "text"];
 /// How many characters of a digest an id has.
 const ID_LENGTH: usize = 16;
 
-/// Days that scores leave out, of one partner or of the whole platform.
+/// Days with an explanation, of one partner or of the whole platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Annotation {
     pub(crate) partner: Option<String>,
@@ -42,13 +42,19 @@ pub(crate) struct Annotation {
     /// Inclusive.
     pub(crate) last: Day,
     pub(crate) text: String,
+    /// Scores leave the days out; otherwise charts only mark them.
+    pub(crate) is_calm: bool,
 }
 
 impl Annotation {
     /// Returns the id, a digest of the content: the same annotation has the same id.
     fn id(&self) -> anyhow::Result<String> {
-        let Self { partner, first, last, text } = self;
-        let content = serde_json::to_string(&(partner, first.to_string(), last.to_string(), text))?;
+        let Self { partner, first, last, text, is_calm } = self;
+        let days = (first.to_string(), last.to_string());
+        let content = match is_calm {
+            true => serde_json::to_string(&(partner, days.0, days.1, text))?,
+            false => serde_json::to_string(&(partner, days.0, days.1, text, "mark only"))?,
+        };
         let digest = lake::sha256_hex(content.as_bytes());
         Ok(digest.chars().take(ID_LENGTH).collect())
     }
@@ -61,7 +67,7 @@ pub(super) async fn run(project: &Project, options: &AnnotateArgs) -> anyhow::Re
         return withdraw(project, id, by).await;
     }
     if let Some(path) = &options.csv {
-        return add_file(project, path, by).await;
+        return add_file(project, path, !options.mark_only, by).await;
     }
     let (Some(first), Some(text)) = (options.from, &options.text) else {
         return Err(usage_error("--from and --text are missing"));
@@ -69,7 +75,8 @@ pub(super) async fn run(project: &Project, options: &AnnotateArgs) -> anyhow::Re
     let text = option_text("--text", text)?;
     let last = options.to.unwrap_or(first);
     check_days(first, last).map_err(|what| usage_error(format!("--to {last}: {what}")))?;
-    let annotation = Annotation { partner: options.partner.clone(), first, last, text };
+    let (partner, is_calm) = (options.partner.clone(), !options.mark_only);
+    let annotation = Annotation { partner, first, last, text, is_calm };
     let (id, is_new) = write(project, annotation, by).await?;
     if !is_new {
         print_note("It is there already; nothing was added");
@@ -97,8 +104,8 @@ pub(crate) async fn write(
 }
 
 /// Adds the annotations of a file that the lake does not have yet. One that was withdrawn stays so.
-async fn add_file(project: &Project, path: &Path, by: String) -> anyhow::Result<()> {
-    let given = read_file(path, &KnownPartners::read(project).await?)?;
+async fn add_file(project: &Project, path: &Path, is_calm: bool, by: String) -> anyhow::Result<()> {
+    let given = read_file(path, is_calm, &KnownPartners::read(project).await?)?;
     let stored = stored_annotations(project).await?;
     let mut new = BTreeMap::new();
     let (mut present, mut withdrawn) = (0_usize, 0_usize);
@@ -128,7 +135,11 @@ async fn add_file(project: &Project, path: &Path, by: String) -> anyhow::Result<
 }
 
 /// Reads a file of annotations.
-fn read_file(path: &Path, partners: &KnownPartners) -> anyhow::Result<Vec<Annotation>> {
+fn read_file(
+    path: &Path,
+    is_calm: bool,
+    partners: &KnownPartners,
+) -> anyhow::Result<Vec<Annotation>> {
     let bytes = std::fs::read(path)
         .map_err(|e| usage_error(format!("--csv {} can't be read: {e}", path.display())))?;
     let mut annotations = Vec::new();
@@ -140,7 +151,8 @@ fn read_file(path: &Path, partners: &KnownPartners) -> anyhow::Result<Vec<Annota
         let (first, last) = (row.day(1)?, row.day(2)?);
         check_days(first, last).map_err(|what| row.cell_error(2, what))?;
         let text = checked_text(row.text(3)).map_err(|what| row.cell_error(3, what))?;
-        annotations.push(Annotation { partner: partner.map(str::to_owned), first, last, text });
+        let partner = partner.map(str::to_owned);
+        annotations.push(Annotation { partner, first, last, text, is_calm });
         Ok(())
     })?;
     Ok(annotations)
@@ -194,6 +206,7 @@ async fn append_all(
         Arc::new(Date32Array::from_iter_values(of().map(|annotation| annotation.last.0))),
         texts(of().map(|annotation| annotation.text.clone())),
         Arc::new(BooleanArray::from(vec![withdrawn; count])),
+        Arc::new(of().map(|annotation| Some(annotation.is_calm)).collect::<BooleanArray>()),
     ];
     let what = if withdrawn { "the withdrawal" } else { "the annotation" };
     append(project, &schema::annotations(), columns, what).await
@@ -208,6 +221,7 @@ struct StoredAnnotation {
     last_day: String,
     text: String,
     withdrawn: bool,
+    calm: Option<bool>,
 }
 
 impl StoredAnnotation {
@@ -217,6 +231,7 @@ impl StoredAnnotation {
             first: self.first_day.parse()?,
             last: self.last_day.parse()?,
             text: self.text,
+            is_calm: self.calm.unwrap_or(true),
         })
     }
 }
@@ -236,7 +251,7 @@ async fn stored_annotations(
 pub(super) async fn list(project: &Project, format: Format) -> anyhow::Result<()> {
     let found = session(project).await?.metric("annotation").await?;
     let rows = concat_batches(&found.schema, &found.batches)?;
-    print_list(&rows, format, "No days are kept out of the scores")
+    print_list(&rows, format, "No day has an explanation")
 }
 
 #[cfg(test)]
@@ -268,6 +283,7 @@ mod tests {
     #[test]
     fn an_id_is_that_of_the_content() {
         let annotation = |partner: Option<&str>, text: &str| Annotation {
+            is_calm: true,
             partner: partner.map(str::to_owned),
             first: day("2026-11-03"),
             last: day("2026-11-04"),
@@ -276,7 +292,14 @@ mod tests {
         let id = |partner, text| annotation(partner, text).id().expect("an id");
         assert_eq!(id(None, "down").len(), ID_LENGTH);
         assert_eq!(id(Some("a"), "down"), id(Some("a"), "down"));
-        let ids = [id(None, "down"), id(Some("a"), "down"), id(Some("b"), "down"), id(None, "up")];
+        let marked = Annotation { is_calm: false, ..annotation(None, "down") }.id().expect("an id");
+        let ids = [
+            id(None, "down"),
+            id(Some("a"), "down"),
+            id(Some("b"), "down"),
+            id(None, "up"),
+            marked,
+        ];
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len());
     }

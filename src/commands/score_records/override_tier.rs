@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema};
-use domain::{MICROS_PER_DAY, Tier, format_instant, parse_instant, printable};
+use domain::{MICROS_PER_DAY, Stage, Tier, format_instant, parse_instant, printable};
 use lake::schema;
 use serde::Deserialize;
 use transform::Session;
@@ -55,6 +55,9 @@ pub(super) async fn run(project: &Project, options: &OverrideArgs) -> anyhow::Re
         ))
     })?;
     recorded.before.iter().for_each(|before| print_note(before));
+    if recorded.is_unscored {
+        print_note("No score of it is stored yet: the tier is shown once it is live and scored.");
+    }
     print_line(&recorded.line)
 }
 
@@ -63,6 +66,8 @@ pub(crate) struct RecordedOverride {
     pub(crate) line: String,
     /// What it replaced or ended.
     before: Option<String>,
+    /// A tier was set, and no stored score says whether it will be shown.
+    is_unscored: bool,
 }
 
 /// Sets a tier, or ends the one that is in force. Returns `None` if none is in force that could end.
@@ -89,6 +94,11 @@ pub(crate) async fn write(
     if set.is_none() && before.is_none() {
         return Ok(None);
     }
+    let newest_stage = match set {
+        Some(_) => newest_stage(project, partner).await?,
+        None => None,
+    };
+    newest_stage.iter().try_for_each(|newest| refuse_unless_live(partner, newest))?;
     let columns = vec![
         instants([project.now]),
         texts([by.clone()]),
@@ -110,7 +120,40 @@ pub(crate) async fn write(
     Ok(Some(RecordedOverride {
         line: printable(&line).into_owned(),
         before: before.map(|before| printable(&before).into_owned()),
+        is_unscored: set.is_some() && newest_stage.is_none(),
     }))
+}
+
+/// The stage of a partner by the newest score that is stored.
+#[derive(Deserialize)]
+struct NewestStage {
+    stage: String,
+    as_of: String,
+}
+
+/// Returns the newest stored stage of a partner; `None` where it was never scored.
+async fn newest_stage(project: &Project, partner: &str) -> anyhow::Result<Option<NewestStage>> {
+    let id = partner.replace('\'', "''");
+    let newest = format!(
+        "SELECT stage, as_of FROM partner_health WHERE partner_id = '{id}'
+         ORDER BY as_of DESC, revision DESC LIMIT 1"
+    );
+    let rows = session(project).await?.sql(&newest).await?;
+    Ok(typed_rows::<NewestStage>(&rows)?.into_iter().next())
+}
+
+/// Refuses to set a tier that would not be shown: the tiers of all other stages say where a partner is
+/// in its life.
+fn refuse_unless_live(partner: &str, newest: &NewestStage) -> anyhow::Result<()> {
+    if newest.stage == Stage::Live.name() {
+        return Ok(());
+    }
+    let day = newest.as_of.get(..10).unwrap_or(&newest.as_of);
+    Err(usage_error(format!(
+        "partner \"{partner}\" has the stage {} as of {day}, and only a live partner shows a tier \
+         that a person sets; if it has gone live since, score it again first",
+        newest.stage
+    )))
 }
 
 /// Returns the instant at which an override ends, µs.
@@ -261,6 +304,22 @@ mod tests {
         check(Some("2026-11-28"), None, Err("is over"));
         check(Some(NOW), None, Err("is over"));
         check(Some("friday"), None, Err("is no date"));
+    }
+
+    #[test]
+    fn a_tier_is_set_of_live_partners_alone() {
+        for stage in Stage::ALL {
+            let as_of = "2026-11-28T00:00:00Z".to_owned();
+            let newest = NewestStage { stage: stage.name().to_owned(), as_of };
+            match refuse_unless_live("zorg", &newest) {
+                Ok(()) => assert_eq!(stage, Stage::Live),
+                Err(error) => {
+                    let words = format!("\"zorg\" has the stage {} as of 2026-11-28", stage.name());
+                    assert!(error.to_string().contains(&words), "{error}");
+                    assert_ne!(stage, Stage::Live);
+                }
+            }
+        }
     }
 
     #[test]

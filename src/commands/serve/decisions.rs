@@ -51,12 +51,13 @@ pub(super) async fn record(
                 )
             })
         }
-        Decision::Annotation { partner, first, last, text } => {
+        Decision::Annotation { partner, first, last, text, is_calm } => {
             let (first, last) = (Day::of_date(*first), Day::of_date(*last));
             let text = form_text("What happened", text)?;
             annotate::check_days(first, last)
                 .map_err(|what| usage_error(format!("the days: {what}")))?;
-            let annotation = Annotation { partner: partner.clone(), first, last, text };
+            let (partner, is_calm) = (partner.clone(), *is_calm);
+            let annotation = Annotation { partner, first, last, text, is_calm };
             annotate_days(&project, annotation, by).await
         }
         Decision::Note { partner, text } => {
@@ -109,11 +110,13 @@ async fn annotate_days(
         false => format!("{first} to {last}"),
     };
     let of = annotation.partner.as_deref().unwrap_or("all partners").to_owned();
+    let effect = match annotation.is_calm {
+        true => "missing calls on these days count against nobody",
+        false => "charts mark these days, and scores count them",
+    };
     let (_, is_new) = annotate::write(project, annotation, by.clone()).await?;
     let line = match is_new {
-        true => format!(
-            "{of}: {days} explained by {by}; missing calls on these days count against nobody"
-        ),
+        true => format!("{of}: {days} explained by {by}; {effect}"),
         false => format!("{of}: {days} has this explanation already; nothing was added"),
     };
     Ok(printable(&line).into_owned())

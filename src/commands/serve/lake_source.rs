@@ -11,7 +11,7 @@ use dashboards::{ReportInput, SavedView};
 use domain::{AsOf, Stream};
 use lake::{Lake, LakeError, schema};
 use scoring::ScoreOutput;
-use serve::{DataSource, Decision, LakeState, SourceError, SqlAnswer, View};
+use serve::{DataSource, Decision, LakeState, SourceError, SqlAnswer, SqlValues, View};
 use tokio::runtime::Handle;
 use transform::{Session, TransformError};
 
@@ -200,6 +200,8 @@ fn written_tables() -> Vec<String> {
         schema::annotations(),
         schema::action_log(),
         schema::action_switch(),
+        // Checks of alerts write them too. The plans of pages leave no trace.
+        schema::action_episodes(),
         schema::snoozes(),
         schema::alert_notes(),
         schema::delivery_log(),
@@ -282,6 +284,10 @@ impl DataSource for LakeSource {
 
     async fn sql(&self, query: &str) -> Result<SqlAnswer, SourceError> {
         sql_process::ask(self.0.config_file.as_deref(), query).await.map_err(source_error)
+    }
+
+    async fn sql_values(&self, query: &str) -> Result<SqlValues, SourceError> {
+        sql_process::ask_values(self.0.config_file.as_deref(), query).await.map_err(source_error)
     }
 
     async fn saved_views(&self, by: &str) -> Result<Vec<SavedView>, SourceError> {

@@ -4,6 +4,7 @@
 //! - `decisions`: what people decide on the pages
 //! - `saved_views`: the views of the list of partners that readers have saved
 //! - `sql_process`: queries of people, each in a process of its own
+//! - `sql_values`: the rows of their answers as JSON
 //! - `postgres`: the connections of BI tools, with the feature of that name
 
 mod decisions;
@@ -12,6 +13,7 @@ mod lake_source;
 mod postgres;
 mod saved_views;
 mod sql_process;
+mod sql_values;
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
@@ -49,15 +51,16 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let settings = config.serve();
     if let Some(role) = options.new_token {
+        if let Some(partner) = &options.partner {
+            check_token_partner(config_file, role, partner).await?;
+        }
         return print_token(options, role);
     }
     if let Some(user) = &options.new_database_user {
         return print_database_user(options, user);
     }
     if let Some(partner) = &options.new_embed {
-        // A partner that the lake does not know has no usage to show.
-        let project = Project::open(Config::find(config_file)?, true).await?;
-        check_partner(&project, partner).await?;
+        check_known(config_file, partner).await?;
         return print_embed(config, &settings, partner, options.days);
     }
     let access = access(&settings)?;
@@ -185,6 +188,24 @@ fn cookie_secret(config: &Config) -> Option<Vec<u8>> {
     let key = std::fs::read(config.lake().key_file).ok().filter(|key| key.len() >= 16)?;
     let text = [b"rapport serve cookies\n".as_slice(), &key].concat();
     Some(lake::sha256_hex(&text).into_bytes())
+}
+
+/// Checks the partner that a token is made for.
+async fn check_token_partner(
+    config_file: Option<&Path>,
+    role: GivenRole,
+    partner: &str,
+) -> anyhow::Result<()> {
+    if role != GivenRole::Partner {
+        return Err(usage_error("--partner belongs to --new-token partner; leave it out"));
+    }
+    check_known(config_file, partner).await
+}
+
+/// Checks that the lake knows a partner. Another one has no usage to show.
+async fn check_known(config_file: Option<&Path>, partner: &str) -> anyhow::Result<()> {
+    let project = Project::open(Config::find(config_file)?, true).await?;
+    check_partner(&project, partner).await
 }
 
 /// Makes a token and prints its entry for the file of access, and on stderr the token.

@@ -10,10 +10,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::Context;
-use serve::SqlAnswer;
+use serve::{SqlAnswer, SqlValues};
 use subprocess::{LimitedProcess, ProcessEnd};
 use tokio::sync::Semaphore;
 
+use super::sql_values;
 use crate::errors::usage_error;
 
 /// How long a query may take.
@@ -21,28 +22,52 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How many queries run at once. Others wait.
 static RUNNING: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(2));
 /// The most rows and bytes of an answer.
-const MAX_ROWS: usize = 10_000;
-const MAX_BYTES: u64 = 8 << 20;
+pub(super) const MAX_ROWS: usize = 10_000;
+pub(super) const MAX_BYTES: u64 = 8 << 20;
 
 /// Answers a query.
 pub(super) async fn ask(config_file: Option<&Path>, query: &str) -> anyhow::Result<SqlAnswer> {
     let _permit = RUNNING.acquire().await?;
+    let command = sql_command(config_file, "csv", query)?;
+    tokio::task::spawn_blocking(|| answer(&output(command)?)).await?
+}
+
+/// Answers a query for a program. A second process tells the types of the columns, which JSON does not.
+pub(super) async fn ask_values(
+    config_file: Option<&Path>,
+    query: &str,
+) -> anyhow::Result<SqlValues> {
+    let _permit = RUNNING.acquire().await?;
+    let rows = sql_command(config_file, "json", query)?;
+    let columns = sql_command(config_file, "parquet", &sql_values::without_rows(query))?;
+    tokio::task::spawn_blocking(|| {
+        let rows = output(rows)?;
+        // What is no SELECT, such as EXPLAIN, has no answer without rows. It has no decimals either.
+        let columns = output(columns).and_then(sql_values::columns_of).ok();
+        sql_values::of_json(&rows, columns)
+    })
+    .await?
+}
+
+/// Returns the command that prints the rows of a query.
+fn sql_command(config_file: Option<&Path>, format: &str, query: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("the path of this program")?);
     if let Some(config_file) = config_file {
         command.arg("--config").arg(config_file);
     }
-    command.args(["--quiet", "sql", "--one-statement", "--format", "csv", "--"]).arg(query);
-    tokio::task::spawn_blocking(|| run(command)).await?
+    command.args(["--quiet", "sql", "--one-statement", "--format", format, "--"]).arg(query);
+    Ok(command)
 }
 
-fn run(mut command: Command) -> anyhow::Result<SqlAnswer> {
+/// Returns what a process prints, up to the limit.
+fn output(mut command: Command) -> anyhow::Result<Vec<u8>> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let process = LimitedProcess::spawn(&mut command, TIMEOUT);
     let mut process = process.context("the process of the query")?;
-    let (csv, errors) = process.take_output();
-    let (csv, errors) = (read(csv), read(errors));
+    let (rows, errors) = process.take_output();
+    let (rows, errors) = (read(rows), read(errors));
     // A process with more to say than is read would wait for its reader for ever.
-    let is_answered = match process.wait(|| csv.bytes.load(Ordering::Relaxed) >= MAX_BYTES)? {
+    let is_answered = match process.wait(|| rows.bytes.load(Ordering::Relaxed) >= MAX_BYTES)? {
         ProcessEnd::Exited(status) => status.success(),
         ProcessEnd::Enough => true,
         ProcessEnd::TimedOut => {
@@ -53,9 +78,9 @@ fn run(mut command: Command) -> anyhow::Result<SqlAnswer> {
         }
     };
     drop(process);
-    let (csv, errors) = (csv.finish(), errors.finish());
+    let (rows, errors) = (rows.finish(), errors.finish());
     if is_answered {
-        return answer(&csv);
+        return Ok(rows);
     }
     let errors = String::from_utf8_lossy(&errors);
     let lines: Vec<&str> =

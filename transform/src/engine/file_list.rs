@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
@@ -61,6 +61,14 @@ impl FileList {
     /// Returns the same files, of which queries read strings as `Utf8View`.
     pub(crate) fn with_utf8_view(self) -> Self {
         Self { schema: utf8_view::in_views(&self.schema), ..self }
+    }
+
+    /// Returns the same files with the columns of a definition that came after they were written.
+    pub(crate) fn with_columns_of(self, def: &Schema) -> Self {
+        let is_new = |field: &&FieldRef| self.schema.index_of(field.name()).is_err();
+        let new = def.fields().iter().filter(is_new);
+        let fields: Fields = self.schema.fields().iter().chain(new).cloned().collect();
+        Self { schema: utf8_view::in_views(&Arc::new(Schema::new(fields))), ..self }
     }
 
     /// Returns the files of some days, or all files of a table without a partition column.

@@ -275,10 +275,15 @@ impl Engine {
             if providers.iter().any(|(provided, _)| provided == name) {
                 continue;
             }
-            let provider = match pinned.get(built_in_tables::lake_table(name)) {
-                Some(snapshot) => stored_table(snapshot),
-                None => empty_table(built_in_tables::lake_schema(name))?,
-            };
+            let schema = built_in_tables::lake_schema(name);
+            let provider: Arc<dyn TableProvider> =
+                match pinned.get(built_in_tables::lake_table(name)) {
+                    Some(snapshot) => {
+                        let list = FileList::of_snapshot(snapshot).with_columns_of(&schema);
+                        Arc::new(StoredTable(list))
+                    }
+                    None => empty_table(schema)?,
+                };
             providers.push((name.to_owned(), provider));
         }
         Ok(providers)

@@ -1,4 +1,4 @@
-//! The annotations: days with an explanation, which charts mark and scores take as calm.
+//! The annotations: days with an explanation, which charts mark, and most of which scores leave out.
 
 use domain::format;
 use maud::{Markup, html};
@@ -17,7 +17,7 @@ const NAME_LENGTH: usize = 40;
 pub(super) fn section(page: &Page) -> Markup {
     let rows = &page.context.input.annotations;
     let mut section = Section {
-        subtitle: html! { "Days with an explanation: charts mark them with a number, and missing calls on them count against nobody" },
+        subtitle: html! { "Days with an explanation: charts mark them with a number, and unless they are only marked, missing calls on them count against nobody" },
         ..Section::new("annotations", "Annotations", 12, "annotations")
     };
     if rows.len() > MOST {
@@ -48,7 +48,10 @@ fn table(page: &Page, rows: &[AnnotationRow]) -> Markup {
                         Some(id) => (partner_link::by_id(page.context.partners, id)),
                     }
                 }
-                td { bdi { (format::truncate_to_chars(&row.text, TEXT_LENGTH)) } }
+                td {
+                    bdi { (format::truncate_to_chars(&row.text, TEXT_LENGTH)) }
+                    @if !row.calm { span.quiet { " (only marked)" } }
+                }
                 td.quiet { bdi { (format::truncate_to_chars(&row.by, NAME_LENGTH)) } }
             } } }
         }

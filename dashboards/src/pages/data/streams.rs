@@ -1,6 +1,6 @@
 //! How far each stream has come, and which partition holds it back.
 
-use chrono::Datelike;
+use chrono::{Datelike, NaiveTime};
 use domain::{Tier, format};
 use maud::{Markup, html};
 
@@ -19,7 +19,7 @@ pub(super) fn section(page: &Page) -> Markup {
         subtitle: html! { "A stream is complete to its watermark: up to there no more events are expected" },
         note: Some(html! {
             "Behind is how long before the report the slowest partition was read to. "
-            "A report counts what is before the day in its corner, so a stream that is behind today changes nothing yet. "
+            (effect(input))
             "The lag of a running worker is in its metrics: " code { "rapport ingest run --metrics" } "."
         }),
         ..Section::new("streams", "Streams", 12, SOURCE)
@@ -44,6 +44,30 @@ pub(super) fn section(page: &Page) -> Markup {
         } }
     };
     page.section(&section, &body)
+}
+
+/// Says what it does to the report that streams are behind: one that ends before its day lacks events.
+fn effect(input: &ReportInput) -> Markup {
+    let midnight = input.as_of.and_time(NaiveTime::MIN).and_utc();
+    let short: Vec<&StreamRow> = input
+        .lake
+        .streams
+        .iter()
+        .filter(|row| row.complete_to.is_some_and(|at| at < midnight))
+        .collect();
+    html! {
+        "A report counts what is before the day in its corner"
+        @if short.is_empty() { ", so a stream that is behind today changes nothing yet. " }
+        @else {
+            ": "
+            @for (i, row) in short.iter().enumerate() {
+                @if i > 0 { ", " }
+                (stream_name(&row.stream))
+                @if let Some(at) = row.complete_to { " may lack some from " (format::instant(at, input.as_of.year())) " on" }
+            }
+            ". "
+        }
+    }
 }
 
 fn behind(row: &StreamRow) -> Option<i64> {

@@ -154,7 +154,7 @@ fn attention_item(row: &HealthRow, partners: PartnerRows) -> Markup {
             div {
                 p.who {
                     a href=(paths::partner(&row.partner_id)) { (clipped_text::name(&row.label(), 40)) }
-                    span { (health_summary::share_of_gross(row.impact_share)) }
+                    span { (health_summary::share_of_gross(partners.input, row.impact_share)) }
                 }
                 p {
                     span.visually-hidden { (tiers::label(row.tier)) ". " }
@@ -171,6 +171,8 @@ fn stuck_line(input: &ReportInput) -> Markup {
     if stuck == 0 {
         return html! {};
     }
+    let shares = input.tier_counts().into_iter().find(|(tier, ..)| *tier == Tier::Stuck);
+    let share = shares.and_then(|(_, _, share)| share);
     let longest = input.stuck_partners.iter().flatten().max_by_key(|row| row.days_in_stage);
     html! {
         li {
@@ -178,7 +180,7 @@ fn stuck_line(input: &ReportInput) -> Markup {
             div {
                 p.who {
                     a href=(paths::health_list(Tier::Stuck)) { (tier_count(stuck, Tier::Stuck)) " stuck before production" }
-                    span { "no revenue yet" }
+                    span { (health_summary::share_of_gross(input, share)) }
                 }
                 p {
                     @match longest {

@@ -195,10 +195,10 @@ impl<'r> RecordReader<'r> {
                 match mapping.run_encoded(&value, schema, &context) {
                     Ok(Mapped::Event(event)) => json = event,
                     // A mapping made for other records may leave one out that it knows nothing of.
-                    Ok(Mapped::Skipped) if dead_letter.mapping.is_none() => {
+                    Ok(Mapped::Skipped { .. }) if dead_letter.mapping.is_none() => {
                         return Ok(Replayed::Rejected);
                     }
-                    Ok(Mapped::Skipped) => return Ok(Replayed::LeftOut),
+                    Ok(Mapped::Skipped { .. }) => return Ok(Replayed::LeftOut),
                     Err(_) => return Ok(Replayed::Rejected),
                 }
                 RecordInput { value: json.as_bytes(), arrival, attributes: None, schema: None }

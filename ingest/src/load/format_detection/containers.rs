@@ -5,7 +5,8 @@
 pub struct Container {
     /// What it is, with an article.
     pub name: &'static str,
-    /// The command that writes its records to standard output; `{}` stands for the file in quotes.
+    /// The command that writes its records to standard output; `{}` stands for the file in quotes, and
+    /// `{sql}` for the file within the quotes of a text of SQL within a shell's double quotes.
     pub unpack: Option<&'static str>,
 }
 
@@ -30,7 +31,9 @@ const FORMATS: [(usize, &[u8], Container); 17] = [
     (257, b"ustar  \0", container("a tar archive", "tar -xOf {}")),
 ];
 
-const DUCKDB: &str = "duckdb -c \"COPY (FROM {}) TO '/dev/stdout' (FORMAT json)\"";
+/// DuckDB writes instants in the zone of its session, without their zone, unless it is told otherwise.
+const DUCKDB: &str = "duckdb -c \"SET TimeZone='UTC'; COPY (FROM '{sql}') TO '/dev/stdout' \
+                      (FORMAT json, TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ')\"";
 const OFFICE: Container = only("an Office document, such as an Excel sheet");
 
 const fn container(name: &'static str, unpack: &'static str) -> Container {

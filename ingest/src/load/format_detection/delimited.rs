@@ -1,6 +1,6 @@
 //! Recognizes CSV and its kin, and the names of their columns.
 
-use super::is_name;
+use super::is_heading;
 
 /// The lines that are looked at.
 const LINES: usize = 20;
@@ -35,14 +35,14 @@ impl Delimited {
     }
 }
 
-/// Returns the names of the first row where it is a header: its cells are names, and where there
+/// Returns the names of the first row where it is a header: its cells are headings, and where there
 /// is a second row, that one has a number where the header has a name.
 fn header(rows: &[Vec<String>]) -> Vec<String> {
     let Some((first, rest)) = rows.split_first() else { return Vec::new() };
     let mut names: Vec<&String> = first.iter().collect();
     names.sort();
     names.dedup();
-    let are_names = first.iter().all(|cell| is_name(cell)) && names.len() == first.len();
+    let are_names = first.iter().all(|cell| is_heading(cell)) && names.len() == first.len();
     let starts_with_digit = |cell: &String| cell.starts_with(|c: char| c.is_ascii_digit());
     let differs = rest.first().is_none_or(|second| second.iter().any(starts_with_digit));
     if are_names && differs { first.clone() } else { Vec::new() }

@@ -88,6 +88,20 @@ impl<'a> JsonText<'a> {
     }
 }
 
+/// Returns whether a text begins like an object of JSON, or like a list of objects. A line of a log may
+/// begin with a bracket too.
+pub(super) fn begins_like_json(text: &str) -> bool {
+    let text = text.trim_start();
+    let inner = text.strip_prefix('[').map_or(text, str::trim_start);
+    inner.strip_prefix('{').is_some_and(|members| members.trim_start().starts_with('"'))
+}
+
+/// Returns whether a text is JSON that ends within its first value.
+pub(super) fn ends_within_first(text: &str) -> bool {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    values.next().is_some_and(|value| value.is_err_and(|error| error.is_eof()))
+}
+
 /// Returns the first list of objects among the members of an object, which may be cut off.
 fn wrapped_list(text: &str, most: usize) -> Option<JsonShape<'_>> {
     let mut rest = text.trim_start().strip_prefix('{')?;

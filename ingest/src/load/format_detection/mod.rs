@@ -113,6 +113,11 @@ pub enum FileShape {
     },
     /// A JSON value on each line.
     JsonLines,
+    /// It begins like an object of JSON, or a list of them, and is none.
+    BrokenJson {
+        /// Whether the text ends within its first record.
+        is_cut: bool,
+    },
     TextLines,
 }
 
@@ -148,7 +153,7 @@ pub fn detect_format(head: &FileHead, stream: Stream, arrival: i64) -> FileForma
 
 /// Returns the text without a byte-order mark, or what it is where it is no UTF-8.
 fn text_of(head: &FileHead) -> Result<&str, FileShape> {
-    let bytes = head.text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head.text);
+    let bytes = head.text.strip_prefix(lines::BYTE_ORDER_MARK).unwrap_or(&head.text);
     let is_binary =
         |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
     if bytes.contains(&0) || bytes.iter().filter(|b| is_binary(b)).count() * 20 > bytes.len() {
@@ -199,6 +204,9 @@ fn text_format(text: &str, is_whole: bool, stream: Stream, arrival: i64) -> File
     if let Some(fit) = fit_of(&lines, MappingInput::Text, stream, arrival) {
         return FileFormat { fit: Some(fit), ..shape(FileShape::TextLines) };
     }
+    if json_shape::begins_like_json(text) {
+        return shape(FileShape::BrokenJson { is_cut: json_shape::ends_within_first(text) });
+    }
     shape(match Delimited::of(&lines) {
         Some(delimited) => FileShape::Delimited(delimited),
         None => FileShape::TextLines,
@@ -211,10 +219,23 @@ fn sample_lines(text: &str, is_whole: bool) -> Vec<&str> {
     text[..end].lines().filter(|line| !line.trim().is_empty()).take(SAMPLE_RECORDS).collect()
 }
 
-/// Returns whether a text looks like a name of a column or a field, and not like a value.
+/// Returns whether a text looks like a name of a field, and not like a value.
 fn is_name(text: &str) -> bool {
-    let fits =
-        |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ' | '$' | '/' | ':');
+    is_name_with(text, "")
+}
+
+/// Returns whether a text looks like the heading of a column, in which people write more marks.
+fn is_heading(text: &str) -> bool {
+    is_name_with(text, ",;()[]#%&?'+*")
+}
+
+/// Returns whether a text looks like a name that may hold some marks more.
+fn is_name_with(text: &str, marks: &str) -> bool {
+    let fits = |c: char| {
+        c.is_alphanumeric()
+            || matches!(c, '_' | '-' | '.' | ' ' | '$' | '/' | ':')
+            || marks.contains(c)
+    };
     text.len() <= LONGEST_NAME
         && text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '$' | '@'))
         && text.strip_prefix('@').unwrap_or(text).chars().all(fits)

@@ -64,7 +64,7 @@ fn accepted(mut trial: Trial, records: &[&str], arrival: i64) -> Option<usize> {
         match outcome.result {
             TrialResult::Accepted(_) => accepted += 1,
             TrialResult::Rejected { .. } => rejected += 1,
-            TrialResult::Skipped => {}
+            TrialResult::Skipped { .. } => {}
         }
     }
     (accepted > rejected).then_some(accepted)

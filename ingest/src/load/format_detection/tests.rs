@@ -49,6 +49,11 @@ fn the_shape_of_a_file() {
     check("{\n\"at\": \"hunter2\",\n\"issues\": [\n{\"id\": 1}]}", wrapper(Some("issues")));
     check(r#"{"ck_live_hunter2_94716":[{"id":1}]}"#, wrapper(None));
     check("{\"a\":\"hunter2\"}\n{\"tickets\":[{\"id\":1}]}\n", FileShape::JsonLines);
+    check(r#"{"event_id":"e","partner_id":"hunt"#, FileShape::BrokenJson { is_cut: true });
+    check("{\n  \"a\": \"hunter2\",\n", FileShape::BrokenJson { is_cut: true });
+    check("\u{feff}[{\"a\": \"hunter2\"", FileShape::BrokenJson { is_cut: true });
+    check("{\"a\": hunter2}\n{\"a\": hunter2}\n", FileShape::BrokenJson { is_cut: false });
+    check("[hunter2] began\n[hunter2] ended\n", FileShape::TextLines);
     check("hunter2 began\nhunter2 ended\n", FileShape::TextLines);
     check("{not JSON, hunter2}\n", FileShape::TextLines);
 }
@@ -65,7 +70,14 @@ fn columns_of_delimited_text() {
     check("partner,time,status\nhunter2,2026-01-01,200\n", ',', 3, &names);
     check("\u{feff}partner;time;status\r\nhunter2;2026-01-01;200\r\n", ';', 3, &names);
     check("partner\ttime\tstatus\nhunter2\t1\t2\n", '\t', 3, &names);
-    check("\"partner\",\"time, UTC\"\n\"hunter2, Inc\",5\n", ',', 2, &[]);
+    check("\"partner\",\"time, UTC\"\n\"hunter2, Inc\",5\n", ',', 2, &["partner", "time, UTC"]);
+    let marked = ["Invoice No", "Customer, ID", "Amount (net), %", "Date"];
+    check(
+        "Invoice No,\"Customer, ID\",\"Amount (net), %\",Date\nhunter2,\"a, b\",7,2026-01-01\n",
+        ',',
+        4,
+        &marked,
+    );
     check("partner,time,status\n", ',', 3, &names);
     // Without a header the first line holds values.
     check("hunter2,2026-01-01,200\nhunter2,2026-01-02,200\n", ',', 3, &[]);
@@ -85,6 +97,11 @@ fn archives_and_binary_formats() {
     let sheet = [b"PK\x03\x04", &[0; 26][..], b"[Content_Types].xml"].concat();
     check(&sheet, "an Office document, such as an Excel sheet");
     check(b"PAR1\x15\0\x15hunter2", "a Parquet file");
+    // Without these options DuckDB writes instants as 2026-01-01 00:00:00+00, in its own zone.
+    let parquet = Container::of(b"PAR1\x15\0\x15").and_then(|found| found.unpack);
+    let command = parquet.expect("a command");
+    assert!(command.contains("SET TimeZone='UTC'"), "{command}");
+    assert!(command.contains("TIMESTAMPFORMAT '%Y-%m-%dT%H:%M:%S.%fZ'"), "{command}");
     check(b"Obj\x01\x04\x16avro.schema", "an Avro file");
     check(b"\x04\x22\x4d\x18hunter2", "lz4 data");
     let tar = [b"calls.ndjson", &[0; 245][..], b"ustar\x0000hunter2"].concat();

@@ -17,6 +17,7 @@ use super::records::{CalmDays, Judgement, Override, Records};
 use super::since::{self, Change};
 use crate::commands::plan::scored_session;
 use crate::commands::score::unknown_partner;
+use crate::commands::score_records::check_partner;
 use crate::metric_pipeline::OutcomePrinter;
 use crate::project::Project;
 use crate::scores::{EvaluatedDays, paying_model, query_frames};
@@ -112,6 +113,8 @@ pub(super) async fn explain(project: &Project, asked: &Asked<'_>) -> anyhow::Res
     let (id, day) = (asked.partner_id, asked.as_of.day());
     let (session, scored) = scored_session(project, asked.as_of).await?;
     let Some(partner) = scored.partners.find(id) else {
+        // It says who stands for a partner that was merged away.
+        check_partner(project, id).await?;
         return Err(unknown_partner(&scored, id));
     };
     let records = Records::read(project, &session, &partner).await?;

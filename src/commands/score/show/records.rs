@@ -92,6 +92,7 @@ struct AnnotationRow {
     first_day: NaiveDate,
     last_day: NaiveDate,
     text: String,
+    calm: bool,
 }
 
 impl Records {
@@ -135,7 +136,8 @@ async fn calm_days(
     let is_of_partner = |annotation: &&AnnotationRow| {
         annotation.partner_id.as_ref().is_none_or(|of| of == id || merged.contains(of))
     };
-    let annotations: Vec<&AnnotationRow> = annotations.iter().filter(is_of_partner).collect();
+    let is_meant = |annotation: &&AnnotationRow| annotation.calm && is_of_partner(annotation);
+    let annotations: Vec<&AnnotationRow> = annotations.iter().filter(is_meant).collect();
     let mut days: Vec<Day> = calm.iter().map(|row| Day::of_date(row.event_date)).collect();
     days.retain(|date| (day.plus(-LOOK_BACK)..day).contains(date));
     days.sort_unstable();
@@ -177,6 +179,7 @@ mod tests {
             first_day: day("2026-11-04").date(),
             last_day: day("2026-11-05").date(),
             text: "Our gateway was down".to_owned(),
+            calm: true,
         };
         let days = ["2026-11-03", "2026-11-04", "2026-11-05", "2026-11-08"].map(day);
         let found: Vec<(String, String, Option<String>)> = stretches(&days, &[&outage])

@@ -1,5 +1,5 @@
 /*---
-description = "Changes of quotas, as events said them, also those after as_of: who changes a quota now must know of all"
+description = "When partners were suspended, offboarded and reinstated, also after as_of: who changes something of a partner must know of it"
 owner = "partner-analytics"
 grain = ["event_id"]
 tags = ["internal"]
@@ -8,14 +8,13 @@ tags = ["internal"]
 event_id = { type = "Utf8" }
 partner_id = { type = "Utf8" }
 occurred_at = { type = "Timestamp" }
-quota_per_minute = { type = "Int64", unit = "calls" }
+type = { type = "Utf8", description = "suspended, offboarded or reinstated" }
 ---*/
 SELECT
   event_id,
   partner_id,
   occurred_at,
-  quota_per_minute
+  type
 FROM partner_events
-WHERE type = 'quota_changed'
-  AND quota_per_minute IS NOT NULL
+WHERE type IN ('suspended', 'offboarded', 'reinstated')
 ORDER BY partner_id, occurred_at, event_id

@@ -149,6 +149,33 @@ fn a_further_raise_keeps_the_first_base_and_ends_once() {
 }
 
 #[test]
+fn a_quota_that_somebody_else_set_ends_a_grant() {
+    let mut dated = raised();
+    dated.pass_days(30, calm);
+    // Alpha changed its plan, and the event about it tells its quota. Nobody reports that of beta, and
+    // what an event about gamma's name tells is what the platform told last.
+    let day = dated.today.plus(-1);
+    let event = |id: &str, rest: &str| {
+        format!(
+            "{{\"event_id\":\"told\",\"partner_id\":\"{id}\",\"occurred_at\":\"{day}T12:00:00Z\",{rest}}}\n"
+        )
+    };
+    let plan_of_alpha = r#""type":"plan_changed","plan":"growth","quota_per_minute":2000"#;
+    let name = format!(r#""type":"profile_updated","name":"Gamma","quota_per_minute":{GRANTED}"#);
+    let events = event("alpha", plan_of_alpha) + &event("gamma", &name);
+    load(&dated.project, "partner-events", &events, dated.today);
+    dated.gateway.set_limit("beta", 1_000);
+    let made = plan(&dated.project, "end.json");
+    assert_eq!(quota_changes(&made), ["gamma"], "{made}");
+    assert_eq!(made["extensions"], Value::Array(Vec::new()), "{made}");
+    let differs = made["differences"].as_array().expect("a list");
+    let differs: Vec<&Value> = differs.iter().map(|of| &of["partner_id"]).collect();
+    assert_eq!(differs, ["beta"], "{made}");
+    apply(&dated.project, "end.json").expect_success();
+    assert_eq!(limits(&dated), [GRANTED, 1_000, QUOTA]);
+}
+
+#[test]
 fn merged_partners_keep_room_for_both_of_their_peaks() {
     let mut dated = raised();
     let first = dated.today;

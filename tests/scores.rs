@@ -205,19 +205,19 @@ fn an_incident_has_the_same_sentence_everywhere() {
     let plan: Value =
         serde_json::from_slice(&std::fs::read(project.path("plan.json")).expect("a plan"))
             .expect("JSON");
-    let of = |id: &str, action: &str| {
-        let changes = plan["changes"].as_array().expect("changes").iter();
-        let mut found = changes.filter(|c| c["partner_id"] == id && c["action"] == action);
-        found.next().unwrap_or_else(|| panic!("{action} of {id} in {plan}")).clone()
+    let of = |id: &str, rule: &str| {
+        let mut changes = plan["changes"].as_array().expect("changes").iter();
+        let found = changes.find(|c| c["partner_id"] == id && c["why"]["rule_id"] == rule);
+        found.unwrap_or_else(|| panic!("{rule} of {id} in {plan}")).clone()
     };
-    let why = of("ongoing", "notify")["why"]["reason"].to_string();
+    let why = of("ongoing", "watch-large")["why"]["reason"].to_string();
     assert!(why.contains(INCIDENTS[0].1), "{why}");
     assert!(planned.contains("tell its manager"), "{planned}");
     let page = page_text(&project, "partners/ongoing.html");
     assert!(page.contains("Tell its manager"), "{page}");
     assert!(page.contains("Large partner on watch: 4xx up 13-fold on 10 Nov"), "{page}");
 
-    let quota = of("busy", "set_quota");
+    let quota = of("busy", "throttled");
     assert_eq!((&quota["from"]["per_minute"], &quota["to"]["per_minute"]), (&5.into(), &7.into()));
     let why = "6.0 % of calls throttled, busiest minute at 80 % of the quota";
     assert_eq!(quota["why"]["reason"], why);

@@ -66,7 +66,7 @@ fn raises() {
     check(&partner(1), Step(0.5), Some((1, &[("step", nothing)])));
     let zero = "A quota of 0 is a decision of its own; a person raises it";
     check(&partner(0), Step(0.5), Some((0, &[("quota", zero)])));
-    let unknown = "The present quota is unknown; a quota_changed event sets it";
+    let unknown = "The present quota is unknown; a partner event with quota_per_minute sets it";
     let nothing = PartnerState { quota_per_minute: None, ..partner(0) };
     check(&nothing, Step(0.5), Some((0, &[("quota", unknown)])));
 }

@@ -41,7 +41,8 @@ pub(crate) fn decide_quota(
     overrides: &[GuardrailOverride],
 ) -> Option<QuotaDecision> {
     let Some(from) = quota_in_force(state) else {
-        let reason = "The present quota is unknown; a quota_changed event sets it".to_owned();
+        let reason = "The present quota is unknown; a partner event with quota_per_minute sets it"
+            .to_owned();
         let guardrails = vec![guardrail_check("quota", Outcome::Stopped, reason)];
         return Some(QuotaDecision { asked: None, to: 0, guardrails });
     };

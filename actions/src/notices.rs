@@ -12,7 +12,7 @@ use crate::guardrails::guardrail_check;
 use crate::input::{PartnerState, PlanInput};
 use crate::limits::{DraftPlan, limit_reach, stop_reasons};
 use crate::log::{NoticeSubject, SentNotice};
-use crate::plan::{Matches, PlanError, add_matches, undeliverable};
+use crate::plan::{Matches, PlanError, add_matches, standing, undeliverable};
 use crate::policy::{Policy, RuleKind};
 
 /// New alerts of one rule in one plan beyond which a person decides: whoever gets hundreds of messages
@@ -93,8 +93,10 @@ fn add_alert(
             episode_start: Some(episode.started_at),
             ..notice(input, &subject, state, None, Some(to), rationale)
         };
-        let stop =
-            state.and_then(|state| undeliverable(input, state, change.action, change.to.as_ref()));
+        let stop = state.and_then(|state| {
+            let (action, to) = (change.action, change.to.as_ref());
+            standing(state, action, to).or_else(|| undeliverable(input, state, action, to))
+        });
         match stop {
             None => draft.changes.push(change),
             Some(check) => draft.stopped.push(StoppedChange {

@@ -265,9 +265,7 @@ impl RuleMatch<'_> {
     /// on its way, or it was made already and taken back.
     fn add(&self, change: Change, draft: &mut DraftPlan) {
         let (action, to) = (change.action, change.to.as_ref());
-        let inactive = why_inactive(self.state, action, to);
-        let stopped = inactive
-            .map(|why| guardrail_check("standing", Outcome::Stopped, why))
+        let stopped = standing(self.state, action, to)
             .or_else(|| undeliverable(self.input, self.state, action, to))
             .or_else(|| taken_back(&self.input.history, &change));
         match stopped {
@@ -327,12 +325,15 @@ impl RuleMatch<'_> {
         new_change(self.input, version, self.state, action, from, to, rationale)
     }
 
-    /// Says why an action is proposed. What a rule does that looks at the use of the quota is explained
-    /// by that.
+    /// Says why an action is proposed. The reason of a quota change, and of a notice whose rule looks at
+    /// the use of the quota, is how the quota is used.
     fn rationale(&self, action: ActionKind) -> Rationale {
-        let is_about_quota = action == ActionKind::SetQuota
-            || QUOTA_USE.iter().any(|column| self.rule.condition.contains(column));
-        let reason = is_about_quota.then(|| quota_usage(self.state)).flatten();
+        let looks_at_use = || QUOTA_USE.iter().any(|column| self.rule.condition.contains(column));
+        let reason = match action {
+            ActionKind::SetQuota => quota_usage(self.state),
+            ActionKind::Notify if looks_at_use() => quota_usage(self.state),
+            _ => None,
+        };
         Rationale {
             rule_id: self.rule.id.clone(),
             rule: self.rule.name.clone(),
@@ -384,7 +385,17 @@ fn taken_back(history: &History, change: &Change) -> Option<GuardrailCheck> {
     Some(guardrail_check("taken_back", Outcome::Stopped, reason))
 }
 
-/// Returns why a rule sets nothing for the partner: it is suspended or offboarded. What ends, such as a
+/// Returns the check that stops what would be set for a partner that is suspended or offboarded.
+pub(crate) fn standing(
+    state: &PartnerState,
+    action: ActionKind,
+    to: Option<&Setting>,
+) -> Option<GuardrailCheck> {
+    let why = why_inactive(state, action, to)?;
+    Some(guardrail_check("standing", Outcome::Stopped, why))
+}
+
+/// Returns why nothing is set for the partner: it is suspended or offboarded. What ends, such as a
 /// support route, still does, and our own people are still told.
 pub(crate) fn why_inactive(
     state: &PartnerState,

@@ -14,7 +14,9 @@ use crate::guardrails::{check_restored_raise, floor, guardrail_check, live_check
 use crate::input::{PartnerState, PlanInput};
 use crate::limits::{DraftPlan, blocking_reasons, limit_capacity, limit_reach, stop_reasons};
 use crate::log::{EntryKind, Grant, History, LogEntry, Origin};
-use crate::plan::{PlanError, new_change, undeliverable, with_late_usage, with_usage_gap};
+use crate::plan::{
+    PlanError, new_change, standing, undeliverable, with_late_usage, with_usage_gap,
+};
 use crate::policy::Policy;
 
 /// The fewest days for which a grant lasts that is restored.
@@ -123,6 +125,8 @@ impl Undo<'_> {
         let is_decrease = is_decrease(from.as_ref(), to.as_ref());
         if is_decrease {
             checks.extend(self.decrease(to.as_ref()));
+        } else {
+            checks.extend(standing(self.state, entry.action, to.as_ref()));
         }
         checks.extend(self.raise(from.as_ref(), to.as_ref()));
         let rationale = rationale(plan_id, entry, self.state.tier);

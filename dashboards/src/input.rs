@@ -19,6 +19,7 @@ use crate::policy_in_force::PolicyInForce;
 use crate::record_rows::{AnnotationRow, NoteRow, OverrideRow};
 use crate::revenue_rows::{
     FreeToPaidRow, RevenueBridgeRow, RevenueByKindRow, RevenueByProductRow, RevenuePeriodRow,
+    unbilled_month,
 };
 use crate::service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
@@ -215,6 +216,11 @@ impl ReportInput {
         let (now, before) = last_two(&self.revenue_summary, |row| row.complete);
         let month = now.map(|row| row.month);
         (now, before.filter(|row| Some(months::next_month(row.month)) == month))
+    }
+
+    /// Returns the first month that is over and in which no partner at all has been charged yet.
+    pub fn unbilled_month(&self) -> Option<NaiveDate> {
+        unbilled_month(&self.revenue_bridge, self.as_of)
     }
 
     /// Returns the month of the day before `as_of`, if that month is incomplete.

@@ -13,12 +13,6 @@ pub(crate) fn next_month(date: NaiveDate) -> NaiveDate {
     domain::next_month(Day::of_date(date)).date()
 }
 
-/// Returns the first day of the month before that of a date.
-pub(crate) fn month_before(date: NaiveDate) -> NaiveDate {
-    let first = month_start(date);
-    first.pred_opt().map_or(first, month_start)
-}
-
 /// Returns the first day of a month and the first day after it.
 pub(crate) fn days(month: NaiveDate) -> (NaiveDate, NaiveDate) {
     (month_start(month), next_month(month))
@@ -44,6 +38,5 @@ mod tests {
         let date = |text: &str| text.parse::<NaiveDate>().expect("a date");
         assert_eq!(month_start(date("2026-12-31")), date("2026-12-01"));
         assert_eq!(next_month(date("2026-12-31")), date("2027-01-01"));
-        assert_eq!(month_before(date("2027-01-31")), date("2026-12-01"));
     }
 }

@@ -85,12 +85,13 @@ pub struct FreeToPaidRow {
     pub unpaid_tickets: i64,
 }
 
-/// Takes the newest months in which nobody was charged, after months in which somebody was, as
-/// unfinished: bills arrive late far more often than all partners leave at once.
-pub fn mark_unbilled_months(rows: &mut [RevenueBridgeRow]) {
-    let billed = rows.iter().rposition(|row| row.end > 0.0);
-    let Some(last) = billed else { return };
-    rows[last + 1..].iter_mut().for_each(|row| row.complete = false);
+/// Takes months after the last day on which anybody was charged as unfinished: bills arrive late far more
+/// often than all partners leave at once.
+pub fn mark_unbilled_months(rows: &mut [RevenueBridgeRow], charged_on: Option<NaiveDate>) {
+    let is_unbilled = |row: &RevenueBridgeRow| charged_on.is_some_and(|day| row.month > day);
+    for row in rows.iter_mut().filter(|row| is_unbilled(row)) {
+        row.complete = false;
+    }
 }
 
 /// Returns the first month that is over and in which nobody has been charged yet, if
@@ -105,28 +106,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_month_without_any_charge_is_unfinished() {
+    fn months_after_the_last_charge_are_unfinished() {
         #[track_caller]
-        fn check(ends: &[f64], complete: &[bool], unbilled: Option<&str>) {
-            let as_of: NaiveDate = "2026-04-10".parse().expect("a date");
-            let mut month: NaiveDate = "2026-01-01".parse().expect("a date");
-            let mut rows = Vec::new();
-            for end in ends {
+        fn check(charged_on: Option<&str>, complete: [bool; 4], unbilled: Option<&str>) {
+            let date = |text: &str| text.parse::<NaiveDate>().expect("a date");
+            let as_of = date("2026-04-10");
+            let mut rows: Vec<RevenueBridgeRow> = Vec::new();
+            for month in ["2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01"].map(date) {
                 let complete = next_month(month) <= as_of;
-                rows.push(RevenueBridgeRow { month, end: *end, complete, ..Default::default() });
-                month = next_month(month);
+                rows.push(RevenueBridgeRow { month, complete, ..RevenueBridgeRow::default() });
             }
-            mark_unbilled_months(&mut rows);
+            mark_unbilled_months(&mut rows, charged_on.map(date));
             assert_eq!(rows.iter().map(|row| row.complete).collect::<Vec<_>>(), complete);
             let found = unbilled_month(&rows, as_of).map(|month| month.to_string());
             assert_eq!(found.as_deref(), unbilled);
         }
-        check(&[5.0, 6.0, 7.0, 1.0], &[true, true, true, false], None);
-        check(&[5.0, 6.0, 7.0, 0.0], &[true, true, true, false], None);
-        check(&[5.0, 6.0, 0.0, 0.0], &[true, true, false, false], Some("2026-03-01"));
-        check(&[5.0, 0.0, 0.0, 0.0], &[true, false, false, false], Some("2026-02-01"));
-        // A month in between that nobody was charged in is what it is.
-        check(&[5.0, 0.0, 7.0, 0.0], &[true, true, true, false], None);
-        check(&[], &[], None);
+        check(Some("2026-04-01"), [true, true, true, false], None);
+        check(Some("2026-03-01"), [true, true, true, false], None);
+        check(Some("2026-02-28"), [true, true, false, false], Some("2026-03-01"));
+        check(Some("2026-01-01"), [true, false, false, false], Some("2026-02-01"));
+        check(None, [true, true, true, false], None);
     }
 }

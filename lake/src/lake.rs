@@ -375,7 +375,7 @@ impl Lake {
 }
 
 /// Returns the names and types of columns as text, to compare and to show.
-fn columns(schema: &arrow::datatypes::Schema) -> String {
+pub(crate) fn columns(schema: &arrow::datatypes::Schema) -> String {
     let list = schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type()));
     list.collect::<Vec<_>>().join(", ")
 }

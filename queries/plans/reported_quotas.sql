@@ -9,14 +9,14 @@ event_id = { type = "Utf8" }
 partner_id = { type = "Utf8" }
 occurred_at = { type = "Timestamp" }
 quota_per_minute = { type = "Int64", unit = "calls", description = "may be the same as before" }
-is_registration = { type = "Boolean", description = "a partner starts with it" }
+type = { type = "Utf8", description = "of the event" }
 ---*/
 SELECT
   event_id,
   partner_id,
   occurred_at,
   quota_per_minute,
-  type = 'registered' AS is_registration
+  type
 FROM partner_events
 WHERE quota_per_minute IS NOT NULL
 ORDER BY partner_id, occurred_at, event_id

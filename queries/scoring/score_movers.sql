@@ -47,10 +47,12 @@ shifts AS (
   JOIN evaluated_signals AS t ON t.partner_id = n.partner_id AND t.signal = n.signal
   WHERE n.available AND t.available
 ),
+-- A score may move without any signal, by its coverage or its policy.
 moved AS (
   SELECT
     partner_id,
     reason,
+    shift,
     row_number() OVER (PARTITION BY partner_id ORDER BY shift, signal, as_of) AS from_fall,
     row_number() OVER (PARTITION BY partner_id ORDER BY shift DESC, signal, as_of) AS from_rise
   FROM shifts
@@ -75,8 +77,8 @@ compared AS (
     CASE WHEN n.tier <> n.computed_tier THEN n.tier END AS set_tier
   FROM latest_scores AS n
   LEFT JOIN evaluated_scores AS t ON t.partner_id = n.partner_id
-  LEFT JOIN moved AS f ON f.partner_id = n.partner_id AND f.from_fall = 1
-  LEFT JOIN moved AS r ON r.partner_id = n.partner_id AND r.from_rise = 1
+  LEFT JOIN moved AS f ON f.partner_id = n.partner_id AND f.from_fall = 1 AND f.shift < 0
+  LEFT JOIN moved AS r ON r.partner_id = n.partner_id AND r.from_rise = 1 AND r.shift > 0
   LEFT JOIN places AS p ON p.tier = n.computed_tier
   LEFT JOIN places AS q ON q.tier = t.computed_tier
 ),

@@ -15,13 +15,11 @@ first_call_at = { type = "Timestamp", description = "the earliest success in any
 live_at = { type = "Timestamp", description = "the earliest success in production" }
 last_call_at = { type = "Timestamp", description = "the last call of any status in any environment" }
 last_success_date = { type = "Date32", description = "the last date with a success in production" }
-inactive_since = { type = "Timestamp", description = "suspended or offboarded, and not reinstated since" }
-has_pause = { type = "Boolean", description = "an annotation of the partner covers the date before day" }
 
 [[checks]]
 unique = ["day", "partner_id"]
 [[checks]]
-not_null = ["day", "partner_id", "has_pause"]
+not_null = ["day", "partner_id"]
 ---*/
 WITH
 seen AS (
@@ -55,40 +53,6 @@ attributes AS (
   WHERE p.segment IS NOT NULL OR p.plan IS NOT NULL OR p.quota_per_minute IS NOT NULL
   GROUP BY e.day, p.partner_id
 ),
--- Each reinstatement opens a stretch, in which the partner is inactive from the first suspension or
--- offboarding on.
-statuses AS (
-  SELECT
-    partner_id,
-    event_date,
-    occurred_at,
-    event_id,
-    type,
-    sum(CASE type WHEN 'reinstated' THEN 1 ELSE 0 END) OVER (
-      PARTITION BY partner_id ORDER BY occurred_at, event_id
-    ) AS stretch
-  FROM partner_events
-  WHERE type IN ('suspended', 'offboarded', 'reinstated') AND event_date < $as_of
-),
-inactive_stretches AS (
-  SELECT
-    *,
-    CASE
-      WHEN type <> 'reinstated' THEN
-        min(CASE WHEN type <> 'reinstated' THEN occurred_at END)
-          OVER (PARTITION BY partner_id, stretch)
-    END AS inactive_since
-  FROM statuses
-),
-inactive AS (
-  SELECT
-    e.day,
-    s.partner_id,
-    last_value(s.inactive_since ORDER BY s.occurred_at, s.event_id) AS inactive_since
-  FROM evaluation_day AS e
-  JOIN inactive_stretches AS s ON s.event_date < e.day
-  GROUP BY e.day, s.partner_id
-),
 -- Of the calls before the first evaluation day only the last one can be the answer.
 last_calls AS (
   SELECT partner_id, max(event_date) AS event_date, max(last_call_at) AS last_call_at
@@ -102,13 +66,6 @@ last_call AS (
   FROM evaluation_day AS e
   JOIN last_calls AS l ON l.event_date < e.day
   GROUP BY e.day, l.partner_id
-),
-paused AS (
-  SELECT DISTINCT e.day, coalesce(m.survivor, a.partner_id) AS partner_id
-  FROM annotation AS a
-  JOIN evaluation_day AS e ON a.first_day < e.day AND a.last_day >= e.day - 1
-  LEFT JOIN merge_map AS m ON m.partner_id = a.partner_id
-  WHERE a.partner_id IS NOT NULL
 )
 SELECT
   e.day,
@@ -120,15 +77,11 @@ SELECT
   CASE WHEN CAST(p.first_call AS DATE) < e.day THEN p.first_call END AS first_call_at,
   CASE WHEN CAST(p.live AS DATE) < e.day THEN p.live END AS live_at,
   c.last_call_at,
-  s.event_date AS last_success_date,
-  i.inactive_since,
-  w.partner_id IS NOT NULL AS has_pause
+  s.event_date AS last_success_date
 FROM evaluation_day AS e
 JOIN first_seen AS f ON f.event_date < e.day
 JOIN partners AS p ON p.partner_id = f.partner_id
 LEFT JOIN attributes AS a ON a.day = e.day AND a.partner_id = f.partner_id
 LEFT JOIN last_call AS c ON c.day = e.day AND c.partner_id = f.partner_id
 LEFT JOIN last_success AS s ON s.day = e.day AND s.partner_id = f.partner_id
-LEFT JOIN inactive AS i ON i.day = e.day AND i.partner_id = f.partner_id
-LEFT JOIN paused AS w ON w.day = e.day AND w.partner_id = f.partner_id
 ORDER BY e.day, f.partner_id

@@ -66,6 +66,15 @@ impl Peers {
         self.shrunk(&segments, &counts, &days)
     }
 
+    /// Returns for each row how many partners have a value on its day.
+    pub(crate) fn known(&self, values: &Numbers) -> Numbers {
+        let mut of_day = vec![0_u32; self.days];
+        for (row, _) in values.iter().enumerate().filter(|(_, value)| value.is_some()) {
+            of_day[self.day[row]] += 1;
+        }
+        self.day.iter().map(|day| Some(f64::from(of_day[*day]))).collect()
+    }
+
     /// Returns for each row Σ numerator / Σ denominator of its segment on its day, shrunk to that of
     /// all partners as in [`Self::median`]. A partner counts where both values are known; NULL where
     /// the denominators of all add up to 0.
@@ -155,5 +164,12 @@ mod tests {
         // All: 4 / 20. A segment without a denominator is as all are.
         let expected = |own: f64| Some((own + 20.0 * 0.2) / 21.0);
         close(&peers.ratio(&above, &below), &[expected(0.1), expected(0.3), Some(0.2)]);
+    }
+
+    #[test]
+    fn values_are_counted_by_day() {
+        let peers = peers(&[(1, Some("x")), (1, None), (1, Some("y")), (2, Some("x"))]);
+        let values: Numbers = [Some(0.0), None, Some(3.0), Some(1.0)].into_iter().collect();
+        close(&peers.known(&values), &[Some(2.0), Some(2.0), Some(2.0), Some(1.0)]);
     }
 }

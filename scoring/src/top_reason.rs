@@ -14,7 +14,7 @@ use crate::tier::TierPolicy;
 /// Points against the segment from which a signal stands out.
 const STANDS_OUT: f64 = 1.0;
 
-/// Returns the sentence of one row, which is under 57 characters long for values of usual length.
+/// Returns the sentence of one row, which is at most 60 characters long for values of usual length.
 pub(crate) fn top_reason(
     evaluation: &Evaluation,
     row: usize,
@@ -74,7 +74,11 @@ fn waiting_upgrade(
 fn describe_wait(score: f64, low: f64, above: f64, evaluations: u32) -> String {
     let score = plain_number(score);
     match low > above {
-        true => format!("Score {score}: above {above} for fewer than {evaluations} days"),
+        true => {
+            format!(
+                "Score {score}; without its best week above {above} for under {evaluations} days"
+            )
+        }
         false => format!("Score {score}, but {} without its best week", plain_number(low)),
     }
 }
@@ -150,7 +154,7 @@ mod tests {
     fn a_tier_that_waits_for_a_better_score_says_so() {
         let weeks = "Score 81, but 74 without its best week";
         assert_eq!(describe_wait(81.4, 74.9, 75.0, 14), weeks);
-        let days = "Score 81: above 75 for fewer than 14 days";
+        let days = "Score 81; without its best week above 75 for under 14 days";
         assert_eq!(describe_wait(81.4, 75.1, 75.0, 14), days);
     }
 

@@ -37,7 +37,7 @@ struct QuotaRow {
     partner_id: String,
     occurred_at: String,
     quota_per_minute: i64,
-    is_registration: bool,
+    r#type: String,
 }
 
 #[derive(Deserialize)]
@@ -103,19 +103,9 @@ impl PartnerTables {
             .into_iter()
             .map(|row| (row.partner_id.clone(), row))
             .collect();
-        let mut reported: BTreeMap<String, Vec<QuotaChange>> = BTreeMap::new();
-        let mut registered = BTreeMap::new();
-        for row in typed_rows::<QuotaRow>(&session.metric("reported_quotas").await?)? {
-            let at = parse_instant(&row.occurred_at).unwrap_or_default();
-            let quota = QuotaChange { at, per_minute: row.quota_per_minute };
-            if horizon == Horizon::AsOf && at >= as_of {
-                continue;
-            }
-            if row.is_registration && !reported.contains_key(&row.partner_id) {
-                registered.insert(row.partner_id.clone(), quota);
-            }
-            reported.entry(row.partner_id).or_default().push(quota);
-        }
+        let quotas = typed_rows::<QuotaRow>(&session.metric("reported_quotas").await?)?;
+        let is_seen = |at: i64| horizon == Horizon::Newest || at < as_of;
+        let (reported, registered) = reported_quotas(quotas, is_seen);
         let mut highest_minutes = BTreeMap::new();
         let since = (horizon == Horizon::Newest).then_some("highest_minute_since");
         for query in [Some("highest_minute"), since].into_iter().flatten() {
@@ -272,8 +262,35 @@ async fn inactive_partners(
     Ok(inactive)
 }
 
-/// Returns the quotas, in their order, that differ from the one before: what is told again, for
-/// example by an event about something else, is no change.
+/// Returns the quotas that the platform set, by partner, and of them those that partners registered
+/// with. An event about something else that tells the quota of the last report sets none: that another
+/// one is in force by our log says nothing of it.
+fn reported_quotas(
+    rows: Vec<QuotaRow>,
+    is_seen: impl Fn(i64) -> bool,
+) -> (BTreeMap<String, Vec<QuotaChange>>, BTreeMap<String, QuotaChange>) {
+    let mut reported: BTreeMap<String, Vec<QuotaChange>> = BTreeMap::new();
+    let mut registered = BTreeMap::new();
+    for row in rows {
+        let at = parse_instant(&row.occurred_at).unwrap_or_default();
+        if !is_seen(at) {
+            continue;
+        }
+        let quota = QuotaChange { at, per_minute: row.quota_per_minute };
+        let quotas = reported.entry(row.partner_id.clone()).or_default();
+        let is_same = quotas.last().is_some_and(|last| last.per_minute == quota.per_minute);
+        if is_same && row.r#type != "quota_changed" {
+            continue;
+        }
+        if quotas.is_empty() && row.r#type == "registered" {
+            registered.insert(row.partner_id, quota);
+        }
+        quotas.push(quota);
+    }
+    (reported, registered)
+}
+
+/// Returns the quotas, in their order, that differ from the one before.
 fn changes(mut quotas: Vec<QuotaChange>, registered: Option<QuotaChange>) -> Vec<QuotaChange> {
     let mut before = registered.map(|quota| quota.per_minute);
     quotas.retain(|quota| before.replace(quota.per_minute) != Some(quota.per_minute));
@@ -312,6 +329,35 @@ fn gap(row: &UsageGapRow) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_about_something_else_sets_no_quota_by_telling_the_last_one() {
+        let row = |second: i64, kind: &str, quota_per_minute| QuotaRow {
+            partner_id: "p".to_owned(),
+            occurred_at: format!("1970-01-01T00:00:0{second}Z"),
+            quota_per_minute,
+            r#type: kind.to_owned(),
+        };
+        let quota = |second: i64, per_minute| QuotaChange { at: second * 1_000_000, per_minute };
+        let rows = || {
+            vec![
+                row(1, "registered", 60),
+                row(2, "profile_updated", 60),
+                row(3, "plan_changed", 90),
+                row(4, "profile_updated", 90),
+                // It was set back after we had raised it.
+                row(5, "quota_changed", 90),
+                row(6, "registered", 70),
+            ]
+        };
+        let (reported, registered) = reported_quotas(rows(), |_| true);
+        assert_eq!(reported["p"], [quota(1, 60), quota(3, 90), quota(5, 90), quota(6, 70)]);
+        assert_eq!(registered["p"], quota(1, 60));
+        let (reported, _) = reported_quotas(rows(), |at| at < 3_000_000);
+        assert_eq!(reported["p"], [quota(1, 60)]);
+        let (_, registered) = reported_quotas(vec![row(1, "plan_changed", 60)], |_| true);
+        assert!(registered.is_empty());
+    }
 
     #[test]
     fn a_quota_that_is_told_again_is_no_change() {

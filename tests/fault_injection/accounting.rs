@@ -8,6 +8,7 @@ use crate::fault_injection::background_producer::avro_id;
 use crate::fault_injection::kafka_admin::TopicRecord;
 use crate::fault_injection::lake_under_test::{LakeUnderTest, MAPPING_FILE};
 use crate::fault_injection::positions::Offsets;
+use crate::support::kafka_broker::print_note;
 
 /// The position of a record: topic, partition, offset.
 type RecordPosition = (String, i32, i64);
@@ -41,7 +42,14 @@ pub(crate) fn account_for_all_records(test: &mut LakeUnderTest<'_>) -> Discrepan
                 RecordState::AsExpected => {}
                 RecordState::Missing if dropped => {}
                 RecordState::Missing => discrepancies.lost.push(position),
-                RecordState::Duplicated => discrepancies.duplicated.push(position),
+                RecordState::Duplicated => {
+                    print_note(&format!(
+                        "{position:?}: {raw} rows and {dead_letters} dead letters of {}: {}",
+                        record.expected_outcome,
+                        String::from_utf8_lossy(&record.value)
+                    ));
+                    discrepancies.duplicated.push(position);
+                }
             }
         }
         check_tombstones(test, &topic, &records);

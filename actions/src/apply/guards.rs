@@ -38,10 +38,10 @@ impl Guards<'_> {
         if let Some(why) = &partner.unmapped {
             return Some(why.clone());
         }
-        let (action, to) = (self.change.action, self.change.to.as_ref());
-        if self.change.origin == Origin::Rule
-            && let Some(why) = why_inactive(partner, action, to)
-        {
+        let (action, from, to) =
+            (self.change.action, self.change.from.as_ref(), self.change.to.as_ref());
+        let ends = self.change.origin != Origin::Rule && is_decrease(from, to);
+        if let Some(why) = why_inactive(partner, action, to).filter(|_| !ends) {
             return Some(why);
         }
         match self.change.action {

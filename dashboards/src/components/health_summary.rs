@@ -13,7 +13,7 @@ use crate::components::shell::{Page, Section, empty_state};
 use crate::components::table::{Column, bar, header_cell};
 use crate::health_rows::HealthRow;
 use crate::input::ReportInput;
-use crate::{months, paths, tiers};
+use crate::{paths, tiers};
 
 /// Returns the query for the number of partners in these tiers.
 pub(crate) fn count_query(tiers: &[Tier]) -> String {
@@ -40,8 +40,10 @@ fn by_gross_share(a: &HealthRow, b: &HealthRow) -> Ordering {
 pub(crate) fn share_of_gross(input: &ReportInput, share: Option<f64>) -> String {
     match share {
         Some(share) if share > 0.0 => format!("{} of gross", format::percent_with_places(share, 1)),
-        _ if input.revenue_summary.is_empty() => "no revenue known".to_owned(),
-        _ => format!("no revenue in {}", format::month(months::month_before(input.as_of))),
+        _ => match input.revenue_summary.iter().rfind(|row| row.complete && row.gross > 0.0) {
+            Some(row) => format!("no revenue in {}", format::month(row.month)),
+            None => "no revenue known".to_owned(),
+        },
     }
 }
 
@@ -135,16 +137,18 @@ mod tests {
     use crate::sample::programme;
 
     #[test]
-    fn a_partner_without_a_share_has_no_revenue_of_the_last_whole_month() {
+    fn a_partner_without_a_share_has_no_revenue_of_the_month_of_the_others() {
         let mut input = programme(24, 2);
-        let mut check = |as_of: &str, share: Option<f64>, text: &str| {
-            input.as_of = as_of.parse().expect("a date");
-            assert_eq!(share_of_gross(&input, share), text);
-        };
-        check("2026-11-30", None, "no revenue in Oct");
-        check("2026-12-01", Some(0.0), "no revenue in Nov");
-        check("2027-01-15", None, "no revenue in Dec");
-        check("2026-11-30", Some(0.03), "3.0\u{202f}% of gross");
+        let last = input.revenue_summary.iter().rposition(|row| row.complete).expect("a month");
+        let month = |input: &ReportInput, at: usize| format::month(input.revenue_summary[at].month);
+        let none = format!("no revenue in {}", month(&input, last));
+        assert_eq!(share_of_gross(&input, None), none);
+        assert_eq!(share_of_gross(&input, Some(0.0)), none);
+        assert_eq!(share_of_gross(&input, Some(0.03)), "3.0\u{202f}% of gross");
+        // Shares are of the month before where nobody has been charged yet.
+        input.revenue_summary[last].gross = 0.0;
+        let before = format!("no revenue in {}", month(&input, last - 1));
+        assert_eq!(share_of_gross(&input, None), before);
         input.revenue_summary.clear();
         assert_eq!(share_of_gross(&input, None), "no revenue known");
     }

@@ -192,11 +192,15 @@ fn cell_table(all: &Cohorts) -> HistoryTable {
 pub(crate) fn worth_section(page: &Page) -> Markup {
     let input = page.context.input;
     let all = cohorts(input);
-    let complete = input.cohort_retention.iter().filter(|row| row.complete);
     let month_of = |row: &CohortRetentionRow| {
         row.cohort_month + Months::new(u32::try_from(row.months_since).unwrap_or(0))
     };
-    let newest = complete.map(month_of).max();
+    // What has not been charged yet is no worth of 0.
+    let unbilled = input.unbilled_month();
+    let is_counted = |row: &&CohortRetentionRow| {
+        row.complete && unbilled.is_none_or(|unbilled| month_of(row) < unbilled)
+    };
+    let newest = input.cohort_retention.iter().filter(is_counted).map(month_of).max();
     let mut section = Section {
         subtitle: html! { "Gross by the month its partners went live" },
         ..Section::new("worth", "What the cohorts are worth", 4, "cohort_retention")
@@ -210,7 +214,7 @@ pub(crate) fn worth_section(page: &Page) -> Markup {
     let rows: Vec<Row> = all
         .iter()
         .filter_map(|(month, rows)| {
-            let counted: Vec<_> = rows.iter().filter(|row| row.complete).collect();
+            let counted: Vec<_> = rows.iter().copied().filter(|row| is_counted(row)).collect();
             let now = counted.iter().find(|row| month_of(row) == newest)?;
             let total: f64 = counted.iter().map(|row| row.gross).sum();
             Some(Row::new(vec![

@@ -11,7 +11,7 @@ use crate::components::table::{Column, Row, history_table};
 use crate::grain::Grain;
 use crate::input::ReportInput;
 use crate::months;
-use crate::revenue_rows::{RevenueBridgeRow, unbilled_month};
+use crate::revenue_rows::RevenueBridgeRow;
 use crate::theme::{SERIES, SERIES_2, SERIES_2_LABEL, SERIES_LABEL};
 
 const NONE: &str = "Nobody has been charged yet. Load billing events with rapport ingest load --stream billing-events.";
@@ -51,7 +51,7 @@ pub(crate) fn section(page: &Page) -> Markup {
 
 /// Says why a month that is over is not finished.
 fn unbilled_note(input: &ReportInput) -> Option<Markup> {
-    unbilled_month(&input.revenue_bridge, input.as_of).map(|month| html! {
+    input.unbilled_month().map(|month| html! {
         "Nobody has been charged in " (format::long_month_year(month)) " yet: its bills have probably not arrived, so it is not finished."
     })
 }

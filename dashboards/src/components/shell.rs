@@ -213,6 +213,9 @@ impl<'a> Page<'a> {
                         li { (format::long_month(month)) " is incomplete: " (elapsed) }
                     }
                 }
+                @if let Some(month) = input.unbilled_month().filter(|_| !self.is_for_partner()) {
+                    li { "Nobody has been charged in " (format::long_month(month)) " yet" }
+                }
                 li.advice hidden[freshness.advice.is_none()] { (freshness.advice.unwrap_or(freshness::STALE_ADVICE)) }
             }
         }

@@ -11,7 +11,7 @@ use domain::Day;
 use crate::delta_schema::delta_schema;
 use crate::error::LakeError;
 use crate::files::parquet::PendingFile;
-use crate::lake::Lake;
+use crate::lake::{Lake, columns};
 use crate::log::commit::{CommitOutcome, commit, commit_over_appends};
 use crate::log::snapshot::{DataFile, TableSnapshot};
 use crate::log::transactions::{Transactions, rewrite_mark};
@@ -229,17 +229,21 @@ impl Lake {
     async fn ensure_columns(&self, def: &TableDef) -> Result<(), LakeError> {
         loop {
             let Err(error) = self.ensure_table(def).await else { return Ok(()) };
-            let LakeError::SchemaChanged { found, expected, .. } = &error else {
+            let LakeError::SchemaChanged { expected, .. } = &error else {
                 return Err(error);
             };
             let conflict = || LakeError::Conflict { table: def.name.clone() };
             let (now, mut follower) = self.latest(&def.name).await?.ok_or_else(conflict)?;
+            let found = columns(&now.schema);
             let mut new = def.schema.fields().iter().skip(now.schema.fields().len());
-            if !expected.starts_with(&format!("{found}, ")) || !new.all(|f| f.is_nullable()) {
+            if found != *expected
+                && !(expected.starts_with(&format!("{found}, ")) && new.all(|f| f.is_nullable()))
+            {
                 return Err(error);
             }
             let actions = vec![self.metadata_action(def).await?];
             let log = self.log_store(&def.name);
+            // A commit of somebody else in between is seen by the next round.
             commit(self, def, &log, &mut follower, actions, Transactions::new()).await?;
         }
     }

@@ -59,6 +59,9 @@ pub(crate) struct GateInput<'a> {
     pub risk_is_adopted: bool,
 }
 
+/// The least number of partners with gross from which their fall says something of each of them.
+const MIN_PAYING_PEERS: f64 = 3.0;
+
 /// Returns the conditions that hold, for each partner and day.
 pub(crate) fn gate_conditions(
     input: &GateInput<'_>,
@@ -101,9 +104,12 @@ fn columns(
     };
     let (gross, usual_gross) = (revenue.f64("last_month_gross")?, revenue.f64("median_before")?);
     let gross_ratio = gross_ratio(gross, usual_gross);
+    let of_live = gross_ratio.only_where(&input.partners.is_live);
+    // A partner is no peer of its own, and the fall of one of two is none of their segment's.
+    let has_peers = input.peers.known(&of_live).is(|partners| partners >= MIN_PAYING_PEERS);
     let gone = RevenueGone {
         gross_ratio: &gross_ratio,
-        peers_ratio: &input.peers.median(&gross_ratio.only_where(&input.partners.is_live)),
+        peers_ratio: &input.peers.median(&of_live).only_where(&has_peers),
         calls: &revenue.count("last_month_calls")?,
         usual_calls: revenue.f64("median_calls_before")?,
     };

@@ -155,7 +155,7 @@ fn sql() -> Value {
             "type": "object", "required": ["sql"], "properties": { "sql": { "type": "string" } },
         } } } },
         "responses": {
-            "200": { "description": "The rows. NULL is null; booleans, finite floats and integers from -2^53 to 2^53 are JSON's own; decimals, larger integers, dates and times are text with all of their digits; NaN and the infinities, which JSON does not have, are null", "content": { "application/json": { "schema": {
+            "200": { "description": "The rows. NULL is null; booleans, finite floats and integers from -2^53 to 2^53 are JSON's own; decimals, larger integers, dates and times are text with all of their digits, and plain numbers within lists and structs; NaN and the infinities, which JSON does not have, are null", "content": { "application/json": { "schema": {
                 "type": "object",
                 "properties": {
                     "columns": { "type": "array", "items": { "type": "string" } },

@@ -16,11 +16,7 @@ pub(super) async fn run(project: &Project, options: &LogArgs) -> anyhow::Result<
     let all = concat_batches(&found.schema, &found.batches)?;
     let rows = of_column(&all, "partner_id", options.partner.as_deref())?;
     let rows = of_column(&rows, "plan_id", options.plan.as_deref())?;
-    let shown = match options.limit {
-        0 => rows.num_rows(),
-        limit => limit.min(rows.num_rows()),
-    };
-    let rows = rows.slice(0, shown);
+    let rows = rows.slice(0, options.limit.min(rows.num_rows()));
     let rows = match options.format {
         crate::args::Format::Table => rows.project(&(0..SHOWN).collect::<Vec<_>>())?,
         _ => rows,

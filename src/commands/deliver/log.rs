@@ -18,9 +18,7 @@ pub(super) async fn run(project: &Project, options: &DeliveryLogArgs) -> anyhow:
     if let Some(name) = &options.only {
         rows.retain(|row| row.delivery == *name);
     }
-    if options.limit > 0 {
-        rows.truncate(options.limit);
-    }
+    rows.truncate(options.limit);
     let column = |of: &dyn Fn(&LogRow) -> String| -> Vec<String> {
         rows.iter().map(|row| printable(&of(row)).into_owned()).collect()
     };

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::filter_record_batch;
+use chrono::NaiveDate;
 use dashboards::{ErrorAlarmRow, ReportInput, mark_unbilled_months};
-use transform::QueryResult;
+use serde::Deserialize;
+use transform::{QueryResult, Session};
 
 use crate::polars_frames;
 
@@ -39,10 +41,26 @@ pub(super) fn fill(
     }
     input.churn_causes = typed(results, "churn_causes")?;
     input.revenue_bridge = typed(results, "revenue_bridge")?;
-    mark_unbilled_months(&mut input.revenue_bridge);
     input.revenue_by_product = typed(results, "revenue_by_product")?;
     input.revenue_by_kind = typed(results, "revenue_by_kind")?;
     input.free_to_paid = typed(results, "free_to_paid")?;
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct LastChargeRow {
+    charged_on: Option<NaiveDate>,
+}
+
+/// Takes the months in which no partner at all has been charged yet as unfinished. The session sees all
+/// partners, whatever the report is restricted to.
+pub(super) async fn mark_unbilled(
+    session: &Session,
+    input: &mut ReportInput,
+) -> anyhow::Result<()> {
+    let last = session.metric("last_charge_day").await?;
+    let last = polars_frames::typed_rows::<LastChargeRow>(&last)?.pop();
+    mark_unbilled_months(&mut input.revenue_bridge, last.and_then(|row| row.charged_on));
     Ok(())
 }
 

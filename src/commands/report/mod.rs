@@ -111,6 +111,7 @@ pub(crate) async fn collect(
         }
     };
     let mut input = with_header(project, made, scope.run.clone(), metrics).await?;
+    metric_rows::mark_unbilled(made.session, &mut input).await?;
     if scope.condition.is_some() {
         // Goals are those of all partners together.
         input.targets = Targets::default();

@@ -39,12 +39,12 @@ pub(super) async fn ask_values(
 ) -> anyhow::Result<SqlValues> {
     let _permit = RUNNING.acquire().await?;
     let rows = sql_command(config_file, "json", query)?;
-    let columns = sql_command(config_file, "parquet", &sql_values::without_rows(query))?;
+    let columns = sql_values::without_rows(query);
+    let columns = columns.map(|query| sql_command(config_file, "parquet", &query)).transpose()?;
     tokio::task::spawn_blocking(|| {
         let rows = output(rows)?;
-        // What is no SELECT, such as EXPLAIN, has no answer without rows. It has no decimals either.
-        let columns = output(columns).and_then(sql_values::columns_of).ok();
-        sql_values::of_json(&rows, columns)
+        let columns = columns.map(|columns| output(columns).and_then(sql_values::columns_of));
+        sql_values::of_json(&rows, columns.transpose()?)
     })
     .await?
 }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use serve::SqlValues;
 
 use super::sql_process::{MAX_BYTES, MAX_ROWS};
+use crate::commands::sql::single_statement;
 
 /// The largest integer up to which a float holds every one.
 const MAX_INTEGER: u64 = 1 << 53;
@@ -19,10 +20,13 @@ pub(super) struct Column {
     is_decimal: bool,
 }
 
-/// Returns the query that has the columns of another one and no rows.
-pub(super) fn without_rows(query: &str) -> String {
-    let query = query.trim().trim_end_matches(';');
-    format!("SELECT * FROM (\n{query}\n) LIMIT 0")
+/// Returns the query that has the columns of another one and no rows; `None` for what is no query of
+/// rows, such as EXPLAIN, which has no decimals either.
+pub(super) fn without_rows(query: &str) -> Option<String> {
+    let statement = single_statement(query)?;
+    let first: String = statement.chars().take_while(char::is_ascii_alphabetic).collect();
+    let has_rows = ["select", "with", "values"].contains(&first.to_lowercase().as_str());
+    (has_rows || first.is_empty()).then(|| format!("SELECT * FROM (\n{statement}\n) LIMIT 0"))
 }
 
 /// Returns the columns of an answer in Parquet.
@@ -146,8 +150,15 @@ mod tests {
 
     #[test]
     fn the_query_of_the_columns_holds_the_other_one() {
-        let check = |query: &str, text: &str| assert_eq!(without_rows(query), text);
-        check("SELECT 1;\n", "SELECT * FROM (\nSELECT 1\n) LIMIT 0");
-        check("SELECT 1 -- one", "SELECT * FROM (\nSELECT 1 -- one\n) LIMIT 0");
+        let check = |query: &str, text: Option<&str>| {
+            assert_eq!(without_rows(query).as_deref(), text);
+        };
+        let one = Some("SELECT * FROM (\nSELECT 1\n) LIMIT 0");
+        check("SELECT 1;\n", one);
+        check("SELECT 1; -- one", one);
+        check("SELECT 1 -- one", Some("SELECT * FROM (\nSELECT 1 -- one\n) LIMIT 0"));
+        check("(SELECT 1)", Some("SELECT * FROM (\n(SELECT 1)\n) LIMIT 0"));
+        check("EXPLAIN SELECT 1", None);
+        check("show tables", None);
     }
 }

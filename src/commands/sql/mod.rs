@@ -50,6 +50,14 @@ pub(crate) fn run(project: &Project, options: &SqlArgs, runtime: &Runtime) -> an
     })
 }
 
+/// Returns the statement of a text that holds one, without what follows it.
+pub(crate) fn single_statement(text: &str) -> Option<String> {
+    match parse_script(text).as_slice() {
+        [ScriptItem::Statement(statement)] => Some(statement.trim().to_owned()),
+        _ => None,
+    }
+}
+
 /// Returns whether somebody types statements and reads the answers.
 pub(crate) fn is_interactive(options: &SqlArgs) -> bool {
     let given = options.query.is_some() || options.file.is_some();

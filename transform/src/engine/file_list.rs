@@ -63,11 +63,15 @@ impl FileList {
         Self { schema: utf8_view::in_views(&self.schema), ..self }
     }
 
-    /// Returns the same files with the columns of a definition that came after they were written.
+    /// Returns the same files with the optional columns of a definition that came after they were
+    /// written, before the partition column.
     pub(crate) fn with_columns_of(self, def: &Schema) -> Self {
-        let is_new = |field: &&FieldRef| self.schema.index_of(field.name()).is_err();
+        let is_new =
+            |field: &&FieldRef| field.is_nullable() && self.schema.index_of(field.name()).is_err();
         let new = def.fields().iter().filter(is_new);
-        let fields: Fields = self.schema.fields().iter().chain(new).cloned().collect();
+        let own = self.schema.fields();
+        let (own, partition) = own.split_at(own.len() - usize::from(self.partition_by.is_some()));
+        let fields: Fields = own.iter().chain(new).chain(partition).cloned().collect();
         Self { schema: utf8_view::in_views(&Arc::new(Schema::new(fields))), ..self }
     }
 

@@ -117,7 +117,7 @@ pub(super) async fn explain(project: &Project, asked: &Asked<'_>) -> anyhow::Res
         check_partner(project, id).await?;
         return Err(unknown_partner(&scored, id));
     };
-    let records = Records::read(project, &session, &partner).await?;
+    let records = Records::read(&session, &partner).await?;
     let evaluated = EvaluatedDays::open(project, &session, asked.as_of, &[day]).await?;
     let queries = BTreeSet::from([ERROR_DAYS, OPPORTUNITIES, PAYING]);
     let mut printer = OutcomePrinter::default();

@@ -2,21 +2,20 @@
 //! the days that its score leaves out.
 
 use chrono::NaiveDate;
-use domain::{Day, Stage};
+use domain::{Day, Stage, parse_instant};
 use scoring::PartnerScore;
 use serde::{Deserialize, Serialize};
 use transform::Session;
 
 use crate::commands::score::partner_rows::{partner_rows, rows_with};
 use crate::polars_frames::typed_rows;
-use crate::project::Project;
 
 /// Days before the explained one that signals look at: W and its baseline.
 const LOOK_BACK: i32 = 112;
 
 /// What is known of a partner beside its score.
 pub(super) struct Records {
-    /// The override in force.
+    /// The override of the tier that is shown.
     pub(super) set: Option<Override>,
     /// The newest one.
     pub(super) sentiment: Option<Judgement>,
@@ -36,6 +35,17 @@ pub(super) struct Override {
     pub(super) by: String,
     pub(super) at: String,
     pub(super) until: Option<String>,
+    /// When a person ended or replaced it before that.
+    #[serde(skip_serializing)]
+    pub(super) ended_at: Option<String>,
+}
+
+impl Override {
+    /// Returns when it ends or has ended, in µs.
+    fn end(&self) -> Option<i64> {
+        let instants = self.until.iter().chain(&self.ended_at);
+        instants.filter_map(|text| parse_instant(text)).min()
+    }
 }
 
 /// How a person judges the partner.
@@ -96,16 +106,17 @@ struct AnnotationRow {
 }
 
 impl Records {
-    /// Reads the records of a partner. Overrides and judgements hold by the clock, not by the day
-    /// that is shown.
-    pub(super) async fn read(
-        project: &Project,
-        session: &Session,
-        partner: &PartnerScore,
-    ) -> anyhow::Result<Self> {
+    /// Reads the records of a partner. The override is that of the day that is shown, judgements hold by
+    /// the clock.
+    pub(super) async fn read(session: &Session, partner: &PartnerScore) -> anyhow::Result<Self> {
         let (id, day) = (&partner.partner_id, partner.as_of.day());
-        let set = match partner.override_until.filter(|until| *until > project.now) {
-            Some(_) => partner_rows(session, "active_override", id).await?.pop(),
+        let set = match partner.override_until {
+            Some(end) => {
+                let all: Vec<Override> = partner_rows(session, "override_history", id).await?;
+                let is_it =
+                    |set: &Override| set.end() == Some(end) && set.tier == partner.tier.name();
+                all.into_iter().find(is_it)
+            }
             None => None,
         };
         let notes: Vec<NoteRow> = partner_rows(session, "partner_notes", id).await?;

@@ -284,6 +284,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_fits_stays_beside_what_a_query_needs() {
+        let project = TestProject::with_queries(&[]).await;
+        let list = table(&project, (0..4).map(|n| vec![n])).await;
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..ROWS));
+        let column = numbers.get_array_memory_size();
+        let mut cached = CachedFiles::default();
+        for file in list.files.iter() {
+            let columns = ["a", "b"].map(|name| (name.to_owned(), Arc::clone(&numbers)));
+            cached.add(file.path.clone(), CachedFile { columns: columns.into(), whole: None });
+        }
+        let (needed, schema) = (&list.files[..1], list.schema.project(&[0]).expect("a column"));
+        // Of eight columns five may stay: those of the file that is needed, and of one more.
+        cached.make_room(5 * column, needed, &schema);
+        assert_eq!((cached.by_path.len(), cached.bytes), (2, 4 * column));
+        assert!(cached.by_path.contains_key(&needed[0].path));
+        cached.make_room(5 * column, needed, &schema);
+        assert_eq!(cached.bytes, 4 * column, "there is room already");
+        cached.make_room(0, needed, &schema);
+        let left = cached.by_path.values().flat_map(|file| file.columns.keys());
+        let left: Vec<&str> = left.map(String::as_str).collect();
+        assert_eq!((left, cached.bytes), (vec!["a"], column));
+    }
+
+    #[tokio::test]
     async fn the_columns_of_a_new_query_evict_older_ones() {
         let project = TestProject::with_queries(&[]).await;
         let list = table(&project, (0..4).map(|n| (n * ROWS..(n + 1) * ROWS).collect())).await;

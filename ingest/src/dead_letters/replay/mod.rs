@@ -4,7 +4,8 @@
 //! A replay makes two commits with one marker, `replay/<stream>`: it adds the rows to the raw
 //! table, and then removes the records from the dead letters. When a replay died between the two
 //! commits, the next one first removes the records that are in the raw table from the dead letters,
-//! and does not add them again.
+//! and does not add them again. The first commit of a replay that died may arrive while the next one
+//! runs, so each day looks at the marker again, and its commit fails if the marker has moved since.
 
 #[cfg(test)]
 mod tests;
@@ -117,21 +118,33 @@ pub async fn replay(
     options: &ReplayOptions<'_>,
     progress: &mut dyn FnMut(&ReplayCounts),
 ) -> Result<ReplayCounts, IngestError> {
+    let raw = Appender::open(lake, schema::raw(options.stream)).await?;
+    let dead_letters = Appender::open(lake, schema::dead_letters()).await?;
+    replay_days(lake, options, (raw, dead_letters), progress).await
+}
+
+async fn replay_days(
+    lake: &Lake,
+    options: &ReplayOptions<'_>,
+    (mut raw, mut dead_letters): (Appender, Appender),
+    progress: &mut dyn FnMut(&ReplayCounts),
+) -> Result<ReplayCounts, IngestError> {
     let stream = options.stream;
     let mut done = ReplayCounts::default();
-    let mut raw = Appender::open(lake, schema::raw(stream)).await?;
-    let mut dead_letters = Appender::open(lake, schema::dead_letters()).await?;
     let marker = PartitionId::replay(stream);
     let at = |table: &Appender| table.position(&marker).map(|p| p.next);
-    if at(&raw) > at(&dead_letters) {
-        finish_interrupted(lake, stream, at(&raw), &mut done).await?;
-    }
+    let mut finished = at(&dead_letters);
     let mut reader = RecordReader::new(lake, options)?;
     let days: BTreeSet<Day> =
         read::dead_letter_table(lake).await?.files.iter().filter_map(|f| f.day).collect();
     for day in days {
         raw.refresh().await?;
         dead_letters.refresh().await?;
+        finished = finished.max(at(&dead_letters));
+        if at(&raw) > finished {
+            finish_interrupted(lake, stream, at(&raw), &mut done).await?;
+            finished = at(&raw);
+        }
         replay_day(lake, day, &mut raw, &mut reader, &mut done).await?;
         progress(&done);
     }

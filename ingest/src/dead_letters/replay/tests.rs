@@ -43,6 +43,35 @@ async fn replay_stream(lake: &Lake, stream: Stream, mapping: &ReplayMapping) -> 
     replay(lake, &options, &mut |_| {}).await.expect("replayed")
 }
 
+/// Makes the first commit of a replay that dies after it: the first record is in both tables then.
+async fn die_after_first_commit(lake: &Lake) {
+    let mut rows_now = Rows::new(Stream::ApiCalls);
+    let mut decoder = Decoder::new(Stream::ApiCalls, Arc::new(str::to_owned));
+    let event = decoder
+        .parse(&RecordInput {
+            value: VALID_CALL.as_bytes(),
+            arrival: NOON,
+            attributes: None,
+            schema: None,
+        })
+        .expect("valid");
+    let origin = RecordOrigin { topic: "calls", partition: 3, offset: 0, arrival: NOON };
+    rows_now.push(&event, &origin, false);
+    let mut raw = Appender::open(lake, schema::raw(Stream::ApiCalls)).await.expect("a table");
+    let files = write_rows(lake, Stream::ApiCalls, vec![&rows_now], NOON).await;
+    let advance = PositionAdvance {
+        id: PartitionId::replay(Stream::ApiCalls),
+        from: None,
+        to: 1,
+        newest: None,
+        reached: None,
+        skipped: None,
+        arrival: None,
+        file_progress: None,
+    };
+    raw.append(&[advance], &files.expect("a file")).await.expect("a commit");
+}
+
 const CALLS_MAPPING: &str = "if . == {} then empty else .call end";
 
 async fn rows(lake: &Lake) -> (u64, u64) {
@@ -77,35 +106,31 @@ async fn an_interrupted_replay_is_finished() {
     let dir = tempfile::tempdir().expect("a folder");
     let lake = lake(&dir).await;
     reject(&lake, &[VALID_CALL, VALID_CALL], None).await;
-    // Only the first commit is made: the first record is in both tables.
-    let mut rows_now = Rows::new(Stream::ApiCalls);
-    let mut decoder = Decoder::new(Stream::ApiCalls, Arc::new(str::to_owned));
-    let event = decoder
-        .parse(&RecordInput {
-            value: VALID_CALL.as_bytes(),
-            arrival: NOON,
-            attributes: None,
-            schema: None,
-        })
-        .expect("valid");
-    let origin = RecordOrigin { topic: "calls", partition: 3, offset: 0, arrival: NOON };
-    rows_now.push(&event, &origin, false);
-    let mut raw = Appender::open(&lake, schema::raw(Stream::ApiCalls)).await.expect("a table");
-    let files = write_rows(&lake, Stream::ApiCalls, vec![&rows_now], NOON).await;
-    let advance = PositionAdvance {
-        id: PartitionId::replay(Stream::ApiCalls),
-        from: None,
-        to: 1,
-        newest: None,
-        reached: None,
-        skipped: None,
-        arrival: None,
-        file_progress: None,
-    };
-    raw.append(&[advance], &files.expect("a file")).await.expect("a commit");
+    die_after_first_commit(&lake).await;
     assert_eq!(lake.verify().await.expect("verified").findings.len(), 1);
 
     let done = replay_stream(&lake, Stream::ApiCalls, &ReplayMapping::AsRecorded).await;
+    assert_eq!((done.finished, done.accepted), (1, 1));
+    assert_eq!(rows(&lake).await, (2, 0));
+    assert_eq!(lake.verify().await.expect("verified").findings, []);
+}
+
+#[tokio::test]
+async fn the_commit_of_a_dead_replay_may_arrive_late() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = lake(&dir).await;
+    reject(&lake, &[VALID_CALL, VALID_CALL], None).await;
+    let stream = Stream::ApiCalls;
+    let raw = Appender::open(&lake, schema::raw(stream)).await.expect("a table");
+    let dead_letters = Appender::open(&lake, schema::dead_letters()).await.expect("a table");
+    // The next replay has looked at both tables before.
+    die_after_first_commit(&lake).await;
+    let mapping = &ReplayMapping::AsRecorded;
+    let resolve = |_: &str| Err("there is none".to_owned());
+    let options =
+        ReplayOptions { stream, registry: None, mapping, rejected_by: None, resolve: &resolve };
+    let done = replay_days(&lake, &options, (raw, dead_letters), &mut |_| {}).await;
+    let done = done.expect("replayed");
     assert_eq!((done.finished, done.accepted), (1, 1));
     assert_eq!(rows(&lake).await, (2, 0));
     assert_eq!(lake.verify().await.expect("verified").findings, []);

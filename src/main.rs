@@ -20,6 +20,7 @@
 //! - `polars_frames`: polars frames from results, rows of the lake from scores
 //! - `scores`, `runs`: the tables of scores and of runs
 //! - `action_plans`: plans, the log of actions, the kill switch and the channels
+//! - `partner_standing`: which partners are suspended or offboarded
 //! - `deliveries`: reports by mail and chat
 //! - `chromium_program`: the Chromium that draws their charts
 //! - `backtest`: replays of history that test the scores
@@ -60,6 +61,7 @@ mod metric_pipeline;
 mod metrics_endpoint;
 mod ordered_tasks;
 mod output;
+mod partner_standing;
 mod polars_frames;
 mod progress;
 mod project;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use transform::Session;
 
 use super::mapping::Mapping;
+use crate::partner_standing::{Inactive, inactive_partners};
 use crate::polars_frames::typed_rows;
 
 #[derive(Deserialize)]
@@ -37,13 +38,6 @@ struct QuotaRow {
     partner_id: String,
     occurred_at: String,
     quota_per_minute: i64,
-    r#type: String,
-}
-
-#[derive(Deserialize)]
-struct StandingRow {
-    partner_id: String,
-    occurred_at: String,
     r#type: String,
 }
 
@@ -76,8 +70,7 @@ pub(crate) struct PartnerTables {
     pub(crate) reported: BTreeMap<String, Vec<QuotaChange>>,
     /// Of them those that partners registered with.
     registered: BTreeMap<String, QuotaChange>,
-    /// Why nothing is set for a partner, of those that are suspended or offboarded.
-    inactive: BTreeMap<String, String>,
+    inactive: BTreeMap<String, Inactive>,
     highest_minutes: BTreeMap<String, i64>,
     usage_gaps: BTreeMap<String, String>,
     /// The instant of the session, µs.
@@ -119,7 +112,7 @@ impl PartnerTables {
             facts,
             reported,
             registered,
-            inactive: inactive_partners(session, horizon).await?,
+            inactive: inactive_partners(session, is_seen).await?,
             highest_minutes,
             as_of,
             usage_gaps: gaps.map(|row| (row.partner_id.clone(), gap(&row))).collect(),
@@ -235,31 +228,15 @@ impl PartnerTables {
             quota_changes: changes(quotas, registered_quota),
             support: history.route_of(id).map(|route| route.route.clone()),
             unmapped: mapping.unmapped(id),
-            inactive: self.inactive.get(id).cloned(),
+            inactive: self.inactive.get(id).map(why_nothing_is_set),
         })
     }
 }
 
-/// Returns why nothing is set for the partners that are suspended or offboarded.
-async fn inactive_partners(
-    session: &Session,
-    horizon: Horizon,
-) -> anyhow::Result<BTreeMap<String, String>> {
-    let mut inactive = BTreeMap::new();
-    for row in typed_rows::<StandingRow>(&session.metric("standing_changes").await?)? {
-        let at = parse_instant(&row.occurred_at).unwrap_or_default();
-        if horizon == Horizon::AsOf && at >= session.as_of().micros() {
-            continue;
-        }
-        if row.r#type == "reinstated" {
-            inactive.remove(&row.partner_id);
-            continue;
-        }
-        let (what, day) = (row.r#type, plain_date_with_year(Day::of_micros(at)));
-        let why = format!("The partner was {what} on {day}: nothing is set until it is reinstated");
-        inactive.insert(row.partner_id, why);
-    }
-    Ok(inactive)
+/// Says why nothing is set for a partner that is suspended or offboarded.
+fn why_nothing_is_set(inactive: &Inactive) -> String {
+    let (what, day) = (&inactive.what, plain_date_with_year(inactive.since));
+    format!("The partner was {what} on {day}: nothing is set until it is reinstated")
 }
 
 /// Returns the quotas that the platform set, by partner, and of them those that partners registered

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use dashboards::{HealthRow, HistoryRow, OverrideRow, PartnerRow, ReportInput, SignalRow};
 use domain::Day;
 use domain::format::plain_date_with_year;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use transform::Session;
 
 use super::{Made, ReportPartners, Scope, period_rows, table};
+use crate::partner_standing::inactive_partners;
 use crate::polars_frames;
 
 #[derive(Deserialize)]
@@ -78,33 +79,14 @@ pub(super) async fn fill(
     Ok(partners)
 }
 
-/// When a partner was suspended, offboarded or reinstated.
-#[derive(Deserialize)]
-struct StandingRow {
-    partner_id: String,
-    occurred_at: DateTime<Utc>,
-    r#type: String,
-}
-
 /// Adds since when partners are suspended or offboarded, as of the day of the scores.
 async fn add_standing(session: &Session, health: &mut [HealthRow]) -> anyhow::Result<()> {
-    let changes = session.metric("standing_changes").await?;
-    let mut inactive: BTreeMap<String, String> = BTreeMap::new();
-    for row in polars_frames::typed_rows::<StandingRow>(&changes)? {
-        let at = row.occurred_at.timestamp_micros();
-        if at >= session.as_of().micros() {
-            continue;
-        }
-        match row.r#type.as_str() {
-            "reinstated" => drop(inactive.remove(&row.partner_id)),
-            what => {
-                let day = plain_date_with_year(Day::of_micros(at));
-                inactive.insert(row.partner_id, format!("{what} since {day}"));
-            }
-        }
-    }
+    let as_of = session.as_of().micros();
+    let inactive = inactive_partners(session, |at| at < as_of).await?;
     for row in health {
-        row.inactive = inactive.remove(&row.partner_id);
+        row.inactive = inactive.get(&row.partner_id).map(|inactive| {
+            format!("{} since {}", inactive.what, plain_date_with_year(inactive.since))
+        });
     }
     Ok(())
 }

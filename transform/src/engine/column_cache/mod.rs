@@ -6,7 +6,7 @@
 //!
 //! - `whole_file`: a small file that is fetched in one request
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -91,7 +91,7 @@ impl ColumnCache {
             let read = decode(state, list, sources, &missing).await?;
             let new: usize = read.iter().map(|(_, file)| file.bytes()).sum();
             if cached.bytes + new > self.limit {
-                cached.make_room(self.limit.saturating_sub(new), files, &schema);
+                cached.evict_all_but(files, &schema);
             }
             read.into_iter().for_each(|(path, file)| cached.add(path, file));
         }
@@ -108,33 +108,15 @@ impl CachedFiles {
         self.bytes += cached.bytes();
     }
 
-    /// Removes what these columns of these files, which the current query reads, do not need, until no
-    /// more than so many bytes are left or nothing more can go.
-    ///
-    /// Undecoded files go first. Then files go in the order of the map, and not those first that were
-    /// used least recently: metrics read the same tables in the same order again and again, and where
-    /// these do not all fit, each would evict what is read next.
-    fn make_room(&mut self, bytes: usize, files: &[DataFile], schema: &Schema) {
+    /// Removes everything but these columns of these files, which the current query reads.
+    fn evict_all_but(&mut self, files: &[DataFile], schema: &Schema) {
         let before = self.bytes;
-        let needed: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        for (path, file) in &mut self.by_path {
-            if self.bytes > bytes && !needed.contains(path.as_str()) {
-                self.bytes -= file.whole.take().as_ref().map_or(0, WholeFile::bytes);
-            }
+        let kept = files.iter().filter_map(|file| self.by_path.remove_entry(&file.path));
+        self.by_path = kept.collect();
+        for file in self.by_path.values_mut() {
+            file.columns.retain(|name, _| schema.field_with_name(name).is_ok());
         }
-        let left = &mut self.bytes;
-        self.by_path.retain(|path, file| {
-            let is_kept = *left <= bytes || needed.contains(path.as_str());
-            *left -= if is_kept { 0 } else { file.bytes() };
-            is_kept
-        });
-        if self.bytes > bytes {
-            for file in self.by_path.values_mut() {
-                let with_others = file.bytes();
-                file.columns.retain(|name, _| schema.field_with_name(name).is_ok());
-                self.bytes -= with_others - file.bytes();
-            }
-        }
+        self.bytes = self.by_path.values().map(CachedFile::bytes).sum();
         tracing::debug!(before, bytes = self.bytes, "columns were evicted from the cache");
     }
 }
@@ -281,30 +263,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[tokio::test]
-    async fn what_fits_stays_beside_what_a_query_needs() {
-        let project = TestProject::with_queries(&[]).await;
-        let list = table(&project, (0..4).map(|n| vec![n])).await;
-        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..ROWS));
-        let column = numbers.get_array_memory_size();
-        let mut cached = CachedFiles::default();
-        for file in list.files.iter() {
-            let columns = ["a", "b"].map(|name| (name.to_owned(), Arc::clone(&numbers)));
-            cached.add(file.path.clone(), CachedFile { columns: columns.into(), whole: None });
-        }
-        let (needed, schema) = (&list.files[..1], list.schema.project(&[0]).expect("a column"));
-        // Of eight columns five may stay: those of the file that is needed, and of one more.
-        cached.make_room(5 * column, needed, &schema);
-        assert_eq!((cached.by_path.len(), cached.bytes), (2, 4 * column));
-        assert!(cached.by_path.contains_key(&needed[0].path));
-        cached.make_room(5 * column, needed, &schema);
-        assert_eq!(cached.bytes, 4 * column, "there is room already");
-        cached.make_room(0, needed, &schema);
-        let left = cached.by_path.values().flat_map(|file| file.columns.keys());
-        let left: Vec<&str> = left.map(String::as_str).collect();
-        assert_eq!((left, cached.bytes), (vec!["a"], column));
     }
 
     #[tokio::test]

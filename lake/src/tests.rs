@@ -255,6 +255,31 @@ async fn positions_survive_checkpoints() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_whose_writer_died_is_marked_before_the_next_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+    let mut table = Appender::open(&lake, def()).await.expect("a table");
+    let id = PartitionId::kafka("c", "t", "i", 0);
+    let folder = dir.path().join("lake/raw/things");
+    let marker = folder.join("_witness/checkpoint.00000000000000000010");
+    for step in 0..20_i64 {
+        let from = table.position(&id).map(|p| p.next);
+        table.append(&[advance(&id, from, step + 1)], &[]).await.expect("a commit");
+        if step == 9 {
+            crate::wait_for_background_work().await;
+            // It was killed after the checkpoint, before the marker and the hint.
+            std::fs::remove_file(&marker).expect("a marker");
+            std::fs::remove_file(folder.join("_delta_log/_last_checkpoint")).expect("a hint");
+        }
+    }
+    crate::wait_for_background_work().await;
+    assert!(folder.join("_witness/checkpoint.00000000000000000020").exists());
+    assert!(marker.exists());
+    let fresh = Lake::open(&options(&dir)).await.expect("the same lake");
+    assert_eq!(fresh.verify().await.expect("verified").findings, []);
+}
+
+#[tokio::test]
 async fn another_key_and_a_missing_lake_are_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let missing = Lake::open(&options(&dir)).await.err();

@@ -8,11 +8,13 @@
 //! - `from.V` is written before the log is cleaned up: from version V on every entry exists.
 //! - `checkpoint.V.SIZE.CRC` is written before a checkpoint of version V, and `checkpoint.V` after
 //!   it. The first one tells what the checkpoint may be, the second one that there is a checkpoint.
-//!   Several processes may write the same checkpoint.
+//!   Several processes may write the same checkpoint. Where its writer died in between, whoever writes
+//!   the next checkpoint writes the second marker.
 //!
 //! Only `newest` has content. The other files are empty markers: their names tell everything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
@@ -22,7 +24,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use crate::error::LakeError;
 use crate::integrity::damage::Damage;
 use crate::key::sha256_hex;
-use crate::log::paths::entry_path;
+use crate::log::paths::{checkpoint_path, entry_path};
 use crate::object_files::{delete_if_exists, exists, get_if_exists};
 
 /// The folder of a table's witness, below the table.
@@ -143,6 +145,27 @@ pub(crate) async fn markers(store: &dyn ObjectStore) -> Result<WitnessMarkers, L
         markers.names.push((name.to_owned(), version));
     }
     Ok(markers)
+}
+
+/// Marks those checkpoints of some versions as written whose writer died before it could: without the
+/// marker they would look as if it had been lost, once the hint names a later one. A checkpoint that is
+/// not there, or is damaged, stays without; `store` is the table's.
+pub(crate) async fn mark_interrupted_checkpoints(
+    store: &dyn ObjectStore,
+    versions: Range<u64>,
+) -> Result<(), LakeError> {
+    if versions.is_empty() {
+        return Ok(());
+    }
+    let markers = markers(store).await?;
+    for (version, _) in markers.checkpoints.range(versions) {
+        // The store checks the bytes against the marker that announced them.
+        let is_unmarked = !markers.written.contains_key(version);
+        if is_unmarked && store.get(&checkpoint_path(*version)).await.is_ok() {
+            store.put(&Path::from(written_marker(*version)), "".into()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Records the newest committed version. When another entry has been committed meanwhile, that

@@ -9,6 +9,7 @@ use delta_kernel::Snapshot;
 
 use crate::delta_runtime;
 use crate::error::LakeError;
+use crate::integrity::witness;
 use crate::lake::Lake;
 use crate::log::cleanup::LogRetention;
 use crate::log::follower::checkpoint_hint;
@@ -51,6 +52,8 @@ impl Lake {
         if !needs_checkpoint(version, last, size) {
             return Ok(());
         }
+        let store = log.object_store(None);
+        witness::mark_interrupted_checkpoints(store.as_ref(), last + 1..version).await?;
         crate::failpoint::hit("checkpoint", table);
         self.checkpoint(table, version).await?;
         if version.is_multiple_of(CLEAN_UP_EVERY) {

@@ -385,25 +385,16 @@ fn taken_back(history: &History, change: &Change) -> Option<GuardrailCheck> {
     Some(guardrail_check("taken_back", Outcome::Stopped, reason))
 }
 
-/// Returns the check that stops what would be set for a partner that is suspended or offboarded.
+/// Returns the check that stops what would be set for a partner that is suspended or offboarded. What
+/// ends, such as a support route, still does, and our own people are still told.
 pub(crate) fn standing(
     state: &PartnerState,
     action: ActionKind,
     to: Option<&Setting>,
 ) -> Option<GuardrailCheck> {
-    let why = why_inactive(state, action, to)?;
-    Some(guardrail_check("standing", Outcome::Stopped, why))
-}
-
-/// Returns why nothing is set for the partner: it is suspended or offboarded. What ends, such as a
-/// support route, still does, and our own people are still told.
-pub(crate) fn why_inactive(
-    state: &PartnerState,
-    action: ActionKind,
-    to: Option<&Setting>,
-) -> Option<String> {
     let is_set = to.is_some() && (action != ActionKind::Notify || tells_the_partner(to));
-    state.inactive.clone().filter(|_| is_set)
+    let why = state.inactive.clone().filter(|_| is_set)?;
+    Some(guardrail_check("standing", Outcome::Stopped, why))
 }
 
 /// Returns why a change of this kind can't be delivered now: the partner is in no mapping, or an

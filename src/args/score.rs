@@ -208,15 +208,10 @@ pub(crate) struct MoversArgs {
     #[arg(long, value_name = "T")]
     pub(crate) as_of: Option<String>,
     /// At most so many that fell, and so many that rose; 0 is all [default: 20 in a table, else all]
-    #[arg(long, value_name = "N", value_parser = parse_movers)]
-    pub(crate) limit: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = super::parse_limit)]
+    pub(crate) limit: Option<usize>,
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
-}
-
-/// Parses `--limit` of the movers, which are fewer than 2³².
-fn parse_movers(text: &str) -> Result<u32, String> {
-    super::parse_limit(text).map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
 }
 
 /// Which days are replayed, and how the result is tested.

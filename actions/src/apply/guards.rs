@@ -7,7 +7,7 @@ use crate::document::{Change, Plan};
 use crate::input::PartnerState;
 use crate::limits::{REACH_DAYS, granted, raise, tells_the_partner};
 use crate::log::{History, Origin};
-use crate::plan::why_inactive;
+use crate::plan::standing;
 use crate::rollback::is_decrease;
 
 /// What the guards look at.
@@ -41,8 +41,8 @@ impl Guards<'_> {
         let (action, from, to) =
             (self.change.action, self.change.from.as_ref(), self.change.to.as_ref());
         let ends = self.change.origin != Origin::Rule && is_decrease(from, to);
-        if let Some(why) = why_inactive(partner, action, to).filter(|_| !ends) {
-            return Some(why);
+        if let Some(check) = standing(partner, action, to).filter(|_| !ends) {
+            return Some(check.reason);
         }
         match self.change.action {
             ActionKind::SetQuota => self.quota(partner),

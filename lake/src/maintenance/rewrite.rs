@@ -235,10 +235,11 @@ impl Lake {
             let conflict = || LakeError::Conflict { table: def.name.clone() };
             let (now, mut follower) = self.latest(&def.name).await?.ok_or_else(conflict)?;
             let found = columns(&now.schema);
+            if found == *expected {
+                return Ok(());
+            }
             let mut new = def.schema.fields().iter().skip(now.schema.fields().len());
-            if found != *expected
-                && !(expected.starts_with(&format!("{found}, ")) && new.all(|f| f.is_nullable()))
-            {
+            if !expected.starts_with(&format!("{found}, ")) || !new.all(|f| f.is_nullable()) {
                 return Err(error);
             }
             let actions = vec![self.metadata_action(def).await?];

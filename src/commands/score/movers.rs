@@ -60,11 +60,10 @@ pub(crate) async fn movers(project: &Project, options: &MoversArgs) -> anyhow::R
             "no scores as of {since} are stored; `rapport score run --as-of {since}` makes them"
         )));
     }
-    let limit = options.limit.map(|limit| limit as usize);
     if options.format != Format::Table {
-        return print_batch(&moved(&rows, limit)?, options.format);
+        return print_batch(&moved(&rows, options.limit)?, options.format);
     }
-    let shown = moved(&rows, limit.or(Some(TABLE_LIMIT)))?;
+    let shown = moved(&rows, options.limit.or(Some(TABLE_LIMIT)))?;
     let shown = typed_rows(&QueryResult { schema: found.schema, batches: vec![shown] })?;
     print_movers(&shown, &all)?;
     print_note(&format!(

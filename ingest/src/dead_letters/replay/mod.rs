@@ -133,17 +133,14 @@ async fn replay_days(
     let mut done = ReplayCounts::default();
     let marker = PartitionId::replay(stream);
     let at = |table: &Appender| table.position(&marker).map(|p| p.next);
-    let mut finished = at(&dead_letters);
     let mut reader = RecordReader::new(lake, options)?;
     let days: BTreeSet<Day> =
         read::dead_letter_table(lake).await?.files.iter().filter_map(|f| f.day).collect();
     for day in days {
         raw.refresh().await?;
         dead_letters.refresh().await?;
-        finished = finished.max(at(&dead_letters));
-        if at(&raw) > finished {
+        if at(&raw) > at(&dead_letters) {
             finish_interrupted(lake, stream, at(&raw), &mut done).await?;
-            finished = at(&raw);
         }
         replay_day(lake, day, &mut raw, &mut reader, &mut done).await?;
         progress(&done);

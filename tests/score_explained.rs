@@ -237,6 +237,9 @@ fn a_change_is_split_into_its_causes() {
     };
     refused(AS_OF, &["--since 2026-11-26 must lie before the day that is shown"]);
     refused("soon", &["--since: \"soon\" is no instant"]);
+    // The partner is known, but not yet on that day.
+    let early = ["score", "show", YOUNG, "--as-of", "2026-07-01"];
+    project.run(&early).expect_error(2, &["no event of \"young\" lies before 2026-07-01"]);
 }
 
 #[test]

@@ -77,13 +77,6 @@ impl Committer {
         Ok(appender.refresh().await?)
     }
 
-    /// Returns the newest transaction ids of the dead letters.
-    pub(crate) async fn dead_letter_transactions(
-        &mut self,
-    ) -> Result<&lake::Transactions, IngestError> {
-        Ok(self.dead_letters.refresh().await?)
-    }
-
     /// Commits the dead letters first, then each stream's raw table. `now` becomes `ingested_at`,
     /// in µs.
     #[tracing::instrument(name = "commit", skip_all)]

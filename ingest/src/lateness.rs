@@ -93,7 +93,9 @@ mod tests {
             .await
             .expect("a sink");
         let id = PartitionId::kafka("c", "calls", "t", 0);
-        let buffer = sink.open_partition(Stream::ApiCalls, "calls", 0, id).await.expect("a buffer");
+        let dead_letters = sink.dead_letters().await.expect("the table");
+        let buffer = sink.open_partition(&dead_letters, Stream::ApiCalls, "calls", 0, id).await;
+        let buffer = buffer.expect("a buffer");
         sink.buffers.push(buffer);
         sink
     }

@@ -26,6 +26,8 @@ pub(crate) struct PartitionBuffer {
     /// committed. `None` where the raw table has no position.
     pub(crate) raw_from: Option<i64>,
     pub(crate) dead_letters_from: Option<i64>,
+    /// How many commits of dead letters had not moved their position.
+    pub(crate) dead_letter_rereads: i64,
     /// The raw table's position as far as it is known.
     pub(crate) committed_offset: Option<i64>,
     /// The rows of the flush in flight, and their approximate memory in bytes.
@@ -93,6 +95,9 @@ impl PartitionBuffer {
         let empty = self.spare_rows.take().unwrap_or_else(|| Rows::new(self.stream));
         let rows = std::mem::replace(&mut self.rows, empty);
         self.raw_from = Some(raw.to);
+        if dead_letters.rereads.is_some() && dead_letters.from == Some(dead_letters.to) {
+            self.dead_letter_rereads += 1;
+        }
         self.dead_letters_from = Some(dead_letters.to);
         self.known_dead_letters.retain(|offset| *offset >= raw.to);
         self.dirty = false;
@@ -120,20 +125,17 @@ impl PartitionBuffer {
             skipped: Some(self.skipped),
             arrival: self.arrival,
             file_progress: self.file_progress,
+            rereads: None,
         }
     }
 
-    /// Returns the progress that is committed to the dead letters: the position alone.
+    /// Returns the progress that is committed to the dead letters: the position, and how often records
+    /// before it were read again.
     fn advance_dead_letters(&self) -> PositionAdvance {
+        let to = self.next_offset.max(self.dead_letters_from.unwrap_or(0));
         PositionAdvance {
-            id: self.id.clone(),
-            from: self.dead_letters_from,
-            to: self.next_offset.max(self.dead_letters_from.unwrap_or(0)),
-            newest: None,
-            reached: None,
-            skipped: None,
-            arrival: None,
-            file_progress: None,
+            rereads: (!self.rejected.is_empty()).then_some(self.dead_letter_rereads),
+            ..PositionAdvance::of_position(self.id.clone(), self.dead_letters_from, to)
         }
     }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use domain::Stream;
-use lake::{Lake, PartitionId};
+use lake::{Lake, PartitionId, TableSnapshot};
 use tokio::task::JoinHandle;
 
+use crate::dead_letters::read::dead_letter_table;
 use crate::dead_letters::rejected_record::{RecordMetadata, RejectedRecord, RejectionCause};
 use crate::dead_letters::write;
 use crate::decode::{CloudEventAttributes, Decoder, Event, RecordInput, Rows, schema_id};
@@ -107,23 +108,31 @@ impl Sink {
         Ok(transactions)
     }
 
+    /// Returns the dead letters as they are now, to open partitions by. They are read before the
+    /// positions of the raw tables: a replay takes a dead letter away only after that position has passed
+    /// it, so those after the position are all there.
+    pub(crate) async fn dead_letters(&self) -> Result<TableSnapshot, IngestError> {
+        dead_letter_table(&self.lake).await
+    }
+
     /// Returns an empty buffer at the position that the tables have for a partition. Where the raw
     /// table has none, `next_offset` is 0 and `raw_from` is `None`. No flush may be in flight.
     pub(crate) async fn open_partition(
         &mut self,
+        dead_letters: &TableSnapshot,
         stream: Stream,
         topic: &str,
         partition: i32,
         id: PartitionId,
     ) -> Result<PartitionBuffer, IngestError> {
         let raw = id.position(self.transactions(stream).await?);
-        let committer = self.committer.as_mut().ok_or(IngestError::NoStreams)?;
-        let dead_letters_from =
-            id.position(committer.dead_letter_transactions().await?).map(|p| p.next);
+        let of_dead_letters = id.position(&dead_letters.txns);
+        let dead_letters_from = of_dead_letters.map(|p| p.next);
         let next = raw.map_or(0, |p| p.next);
         let known_dead_letters = match dead_letters_from {
             Some(to) if to > next => {
-                write::existing_offsets(&self.lake, stream, (topic, partition), next..to).await?
+                let of_partition = (stream, topic, partition);
+                write::existing_offsets(&self.lake, dead_letters, of_partition, next..to).await?
             }
             _ => BTreeSet::new(),
         };
@@ -138,6 +147,7 @@ impl Sink {
             file_progress: stored.file_progress,
             raw_from: raw.map(|p| p.next),
             dead_letters_from,
+            dead_letter_rereads: of_dead_letters.map_or(0, |p| p.rereads),
             committed_offset: raw.map(|p| p.next),
             in_flight_rows: 0,
             in_flight_bytes: 0,

@@ -39,6 +39,24 @@ pub struct PositionAdvance {
     pub arrival: Option<i64>,
     /// How far a loaded file has been read.
     pub file_progress: Option<FileProgress>,
+    /// How many commits had added rows without moving the position, when the partition was opened; for a
+    /// commit of rows that may lie before the position. `None` for all others.
+    pub rereads: Option<i64>,
+}
+
+impl PositionAdvance {
+    /// Returns the progress of a position, and of nothing else.
+    pub fn of_position(id: PartitionId, from: Option<i64>, to: i64) -> Self {
+        let (newest, reached, skipped, arrival) = (None, None, None, None);
+        let (file_progress, rereads) = (None, None);
+        Self { id, from, to, newest, reached, skipped, arrival, file_progress, rereads }
+    }
+
+    /// Whether the partition is where it was when the records were read.
+    fn holds(&self, current: Option<PartitionPosition>) -> bool {
+        let rereads = current.unwrap_or_default().rereads;
+        current.map(|p| p.next) == self.from && self.rereads.is_none_or(|then| then == rereads)
+    }
 }
 
 /// The outcome of [`Appender::append`].
@@ -129,7 +147,7 @@ impl Appender {
             self.refresh().await?;
             let moved: Vec<PartitionId> = advances
                 .iter()
-                .filter(|a| self.position(&a.id).map(|p| p.next) != a.from)
+                .filter(|a| !a.holds(self.position(&a.id)))
                 .map(|a| a.id.clone())
                 .collect();
             if !moved.is_empty() {
@@ -171,6 +189,12 @@ impl Appender {
             }
             if let Some(skipped) = advance.skipped.filter(|s| *s > current.skipped) {
                 txns.insert(advance.id.skipped_id(), skipped);
+            }
+            // Two workers that read the same records again would otherwise both add their rows.
+            if let Some(rereads) = advance.rereads
+                && advance.from == Some(advance.to)
+            {
+                txns.insert(advance.id.rereads_id(), rereads + 1);
             }
             if let Some(arrival) = advance.arrival {
                 txns.insert(advance.id.arrival_id(), arrival);

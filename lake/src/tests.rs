@@ -44,14 +44,9 @@ pub(crate) fn rows(calls: &[i64]) -> RecordBatch {
 
 pub(crate) fn advance(id: &PartitionId, from: Option<i64>, to: i64) -> PositionAdvance {
     PositionAdvance {
-        id: id.clone(),
-        from,
-        to,
         newest: Some(to * 10),
         reached: Some(to * 5),
-        skipped: None,
-        arrival: None,
-        file_progress: None,
+        ..PositionAdvance::of_position(id.clone(), from, to)
     }
 }
 
@@ -277,6 +272,28 @@ async fn a_checkpoint_whose_writer_died_is_marked_before_the_next_one() {
     assert!(marker.exists());
     let fresh = Lake::open(&options(&dir)).await.expect("the same lake");
     assert_eq!(fresh.verify().await.expect("verified").findings, []);
+}
+
+#[tokio::test]
+async fn the_first_checkpoint_may_be_without_its_hint() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = Lake::open_or_create(&options(&dir)).await.expect("a new lake");
+    let mut table = Appender::open(&lake, def()).await.expect("a table");
+    let id = PartitionId::kafka("c", "t", "i", 0);
+    let hint = dir.path().join("lake/raw/things/_delta_log/_last_checkpoint");
+    let mut findings = Vec::new();
+    for step in 0..20_i64 {
+        let from = table.position(&id).map(|p| p.next);
+        table.append(&[advance(&id, from, step + 1)], &[]).await.expect("a commit");
+        if step % 10 == 9 {
+            crate::wait_for_background_work().await;
+            // After the first checkpoint, its writer was killed before the hint.
+            std::fs::remove_file(&hint).expect("a hint");
+            let fresh = Lake::open(&options(&dir)).await.expect("the same lake");
+            findings.push(fresh.verify().await.expect("verified").findings.len());
+        }
+    }
+    assert_eq!(findings, [0, 1]);
 }
 
 #[tokio::test]

@@ -115,13 +115,7 @@ pub(crate) fn produce(
 ) -> anyhow::Result<ProducedCounts> {
     let mut sent = ProducedCounts::default();
     let mut records = world.records();
-    let mut record = Record {
-        stream: Stream::ApiCalls,
-        key: "",
-        arrival: 0,
-        value: Vec::new(),
-        kind: RecordKind::Event,
-    };
+    let mut record = Record::blank();
     while records.read(&mut record) {
         let Some(topic) = topics.get(&record.stream) else { continue };
         producer.send(topic, record.key, &record.value, record.arrival)?;

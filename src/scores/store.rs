@@ -146,9 +146,7 @@ impl ChangedScores {
             }
         }
         let health = of_days(&scored.health)?;
-        let days = health.column("as_of")?.as_materialized_series().i64()?.iter().flatten();
-        let days = days.collect();
-        Ok(Self { days, signals, health })
+        Ok(Self { days: days_of(&health)?, signals, health })
     }
 
     fn tables(&self) -> [(TableDef, &DataFrame); 2] {
@@ -266,6 +264,9 @@ impl Kept {
 
     /// Returns the days whose scores are not exactly these, by their instants, µs.
     fn changed_days(&self, scored: &ScoreOutput, now: i64) -> anyhow::Result<BTreeSet<i64>> {
+        if self.rows.iter().all(BTreeMap::is_empty) {
+            return days_of(&scored.health);
+        }
         let [signals, health] = score_tables();
         let of_signal =
             |frame: Result<DataFrame, ScoreError>| score_rows(&signals, &frame?, 0, now);
@@ -280,6 +281,12 @@ impl Kept {
         }
         Ok(changed)
     }
+}
+
+/// Returns the days of a frame's rows as instants, µs.
+fn days_of(frame: &DataFrame) -> anyhow::Result<BTreeSet<i64>> {
+    let days = frame.column("as_of")?.as_materialized_series().i64()?;
+    Ok(days.iter().flatten().collect())
 }
 
 /// Encodes the rows of each day so that equal rows are equal bytes.

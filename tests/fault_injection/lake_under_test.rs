@@ -9,7 +9,7 @@ use domain::Stream;
 use crate::fault_injection::background_producer::{BackgroundProducer, GATEWAY_MAPPING};
 use crate::fault_injection::kafka_admin::{KafkaAdmin, config};
 use crate::fault_injection::positions::{LakePositions, Offsets, newest_version};
-use crate::support::kafka_broker::KafkaBroker;
+use crate::support::kafka_broker::{KafkaBroker, print_note};
 use crate::support::lossy_proxy::LossyProxy;
 use crate::support::program::{Project, RunningProgram, wait_until};
 use crate::support::s3_server::{S3Server, lake_config};
@@ -78,6 +78,20 @@ impl StoppedProcess {
     pub(crate) fn resume(self) -> RunningProgram {
         std::fs::remove_file(self.file).expect("the file it waits by");
         self.running
+    }
+}
+
+/// Keeps the files of a round that fails, so that its logs can be read.
+impl Drop for LakeUnderTest<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.project.keep_files();
+            if let Some(bucket) = &mut self.bucket {
+                bucket.keep_files();
+            }
+            let (project, lake) = (self.project.path(""), self.lake.display());
+            print_note(&format!("kept: {} and {lake}", project.display()));
+        }
     }
 }
 

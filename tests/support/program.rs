@@ -60,6 +60,11 @@ impl Project {
         self.dir.path().join(name)
     }
 
+    /// Keeps the folder when the test ends.
+    pub(crate) fn keep_files(&mut self) {
+        self.dir.disable_cleanup(true);
+    }
+
     /// Writes a file into the project.
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), text).expect("room for a file");

@@ -77,6 +77,11 @@ impl S3Server {
         &self.endpoint
     }
 
+    /// Keeps the buckets when the test ends.
+    pub(crate) fn keep_files(&mut self) {
+        self.dir.disable_cleanup(true);
+    }
+
     /// Returns the folder in which the server keeps the files of a lake in the bucket.
     pub(crate) fn folder(&self, lake: &str) -> PathBuf {
         self.dir.path().join("buckets/lake").join(lake)

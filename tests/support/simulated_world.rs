@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use domain::{AsOf, Day, ExchangeRates, MICROS_PER_DAY, Stream, parse_instant};
-use fixtures::{ExpectedRejection, RecordKind, World, WorldOptions};
+use fixtures::{Record, RecordKind, World, WorldOptions};
 use lake::LakeKey;
 
 use crate::reference_metrics::{self, Settings};
@@ -28,6 +28,12 @@ pub(crate) struct SentRecord {
     pub(crate) key: String,
     pub(crate) value: Vec<u8>,
     pub(crate) kind: RecordKind,
+}
+
+impl SentRecord {
+    fn of(record: Record<'_>) -> Self {
+        Self { key: record.key.to_owned(), value: record.value, kind: record.kind }
+    }
 }
 
 /// How many events, duplicates and dead letters a lake must hold.
@@ -93,25 +99,15 @@ impl SimulatedWorld {
     /// Returns every record of a stream in the order of arrival.
     pub(crate) fn records(&self, stream: Stream) -> Vec<SentRecord> {
         let of_stream = self.world.records().filter(|record| record.stream == stream);
-        of_stream
-            .map(|record| SentRecord {
-                key: record.key.to_owned(),
-                value: record.value,
-                kind: record.kind,
-            })
-            .collect()
+        of_stream.map(SentRecord::of).collect()
     }
 
     /// Returns the records of a stream whose outcome does not depend on when they arrive. Records
     /// that are malformed only because they occurred two days after their arrival would be valid
     /// later.
     pub(crate) fn time_independent_records(&self, stream: Stream) -> Vec<SentRecord> {
-        let is_from_the_future = |sent: &SentRecord| {
-            let fault = ExpectedRejection { reason: "out_of_range", field: Some("occurred_at") };
-            sent.kind == RecordKind::Malformed(fault)
-                && !sent.value.windows(4).any(|w| w == b"1999")
-        };
-        self.records(stream).into_iter().filter(|sent| !is_from_the_future(sent)).collect()
+        let of_stream = self.world.records().filter(|record| record.stream == stream);
+        of_stream.filter(|record| !record.is_ahead).map(SentRecord::of).collect()
     }
 
     /// Writes this world's exchange rates, targets, sunsets and figures of the company into a

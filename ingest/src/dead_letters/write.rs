@@ -10,7 +10,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Int32Type, Int64Type};
 use domain::{Day, Stream};
-use lake::{Lake, PendingFile, schema};
+use lake::{Lake, PendingFile, TableSnapshot, schema};
 
 use crate::dead_letters::rejected_record::RejectedRecord;
 use crate::error::IngestError;
@@ -61,23 +61,20 @@ fn record_batch(
     Ok(RecordBatch::try_new(schema::dead_letters().file_schema(), columns)?)
 }
 
-/// Returns the offsets of a stream's partition in `range` that are in the dead letters. After a
+/// Returns the offsets of a stream's partition in `range` that the table of dead letters has. After a
 /// crash between the two commits of a flush they are read again and must not be written again.
 pub(crate) async fn existing_offsets(
     lake: &Lake,
-    stream: Stream,
-    (topic, partition): (&str, i32),
+    table: &TableSnapshot,
+    (stream, topic, partition): (Stream, &str, i32),
     range: Range<i64>,
 ) -> Result<BTreeSet<i64>, IngestError> {
     let mut offsets = BTreeSet::new();
-    let Some(snapshot) = lake.snapshot(&schema::dead_letters().name, None).await? else {
-        return Ok(offsets);
-    };
     let columns = ["stream", "topic", "kafka_partition", "kafka_offset"];
     // A file may have been renamed and loaded as another stream.
     let digest = digest_of_topic(topic);
     let is_ours = |of: &str| of == topic || (digest.is_some() && digest_of_topic(of) == digest);
-    for file in snapshot.files.iter() {
+    for file in table.files.iter() {
         for batch in lake.read_file(&file.path, &columns).await? {
             let streams = batch.column(0).as_string::<i32>();
             let topics = batch.column(1).as_string::<i32>();

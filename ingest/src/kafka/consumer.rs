@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lake::{Lake, PartitionId};
+use lake::{Lake, PartitionId, TableSnapshot};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -228,11 +228,12 @@ impl Worker<'_> {
         let batch = BATCH_RECORDS.min(self.options.limits.rows);
         self.sink.buffers.clear();
         self.queues.clear();
+        let dead_letters = self.runtime.block_on(self.sink.dead_letters())?;
         for (name, partition) in partitions {
             let Some(topic) = self.cluster.topics.iter().find(|t| t.name == *name) else {
                 continue;
             };
-            let buffer = self.resume(topic, *partition)?;
+            let buffer = self.resume(&dead_letters, topic, *partition)?;
             // The embedded broker begins again at 0, and the records that the lake has are skipped.
             let next_offset = if self.cluster.embedded { 0 } else { buffer.next_offset };
             list.add_partition_offset(name, *partition, Offset::Offset(next_offset))?;
@@ -258,11 +259,17 @@ impl Worker<'_> {
 
     /// Opens a partition at the lake's position, or at the start position of the options where the
     /// lake has none.
-    fn resume(&mut self, topic: &Topic, partition: i32) -> Result<PartitionBuffer, IngestError> {
+    fn resume(
+        &mut self,
+        dead_letters: &TableSnapshot,
+        topic: &Topic,
+        partition: i32,
+    ) -> Result<PartitionBuffer, IngestError> {
         let id = PartitionId::kafka(&self.cluster.id, &topic.name, &topic.id, partition);
         let known = self.runtime.block_on(self.sink.transactions(topic.stream))?;
         self.cluster.check_not_recreated(topic, known)?;
-        let buffer = self.sink.open_partition(topic.stream, &topic.name, partition, id);
+        let buffer =
+            self.sink.open_partition(dead_letters, topic.stream, &topic.name, partition, id);
         let mut buffer = self.runtime.block_on(buffer)?;
         if self.cluster.embedded {
             return Ok(buffer);

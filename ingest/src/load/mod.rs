@@ -121,7 +121,8 @@ async fn open_file(
 ) -> Result<(), IngestError> {
     let id = PartitionId::file(options.stream, &file.sha256);
     let topic = file.topic(&source.name);
-    let mut buffer = sink.open_partition(options.stream, &topic, 0, id).await?;
+    let dead_letters = sink.dead_letters().await?;
+    let mut buffer = sink.open_partition(&dead_letters, options.stream, &topic, 0, id).await?;
     let known = sink.transactions(options.stream).await?;
     let shorter = file.begins_with.as_ref().and_then(|id| id.position(known));
     if let Some(shorter) = shorter.filter(|_| buffer.raw_from.is_none()) {

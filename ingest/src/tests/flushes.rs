@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use domain::Stream;
-use lake::{Lake, PartitionId};
+use lake::{Appender, Lake, PartitionId, PositionAdvance, schema};
 use tokio::runtime::Runtime;
 
 use super::{NOON, call, lake, rows};
@@ -21,8 +21,10 @@ fn id(partition: i32) -> PartitionId {
 /// Opens a worker's sink with this number of partitions, at the positions of the lake.
 async fn sink(lake: &Lake, partitions: i32, limits: FlushLimits) -> Sink {
     let mut sink = Sink::open(lake, [Stream::ApiCalls], limits, true).await.expect("a sink");
+    let dead_letters = sink.dead_letters().await.expect("the table");
     for partition in 0..partitions {
-        let buffer = sink.open_partition(Stream::ApiCalls, "calls", partition, id(partition)).await;
+        let (stream, id) = (Stream::ApiCalls, id(partition));
+        let buffer = sink.open_partition(&dead_letters, stream, "calls", partition, id).await;
         sink.buffers.push(buffer.expect("a buffer"));
     }
     sink
@@ -126,6 +128,34 @@ fn a_failed_flush_is_reported_and_nothing_follows() {
     std::fs::remove_file(&day).expect("removed");
     assert_eq!(runtime.block_on(sink.flush()).expect("refused"), [0]);
     assert_eq!(runtime.block_on(stored(&lake)).0, 0);
+}
+
+#[test]
+fn workers_that_read_records_again_add_their_dead_letters_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let runtime = Runtime::new().expect("a runtime");
+    let lake = runtime.block_on(lake(&dir));
+    // A worker died after it had committed its dead letters, of which there were none yet.
+    runtime.block_on(async {
+        let died_at = PositionAdvance::of_position(id(0), None, 30);
+        let dead_letters = Appender::open(&lake, schema::dead_letters()).await;
+        dead_letters.expect("the table").append(&[died_at], &[]).await.expect("committed");
+    });
+    let mut one = runtime.block_on(sink(&lake, 1, FlushLimits::default()));
+    let mut other = runtime.block_on(sink(&lake, 1, FlushLimits::default()));
+    read(&mut one, 0, 0..20);
+    read(&mut other, 0, 0..20);
+    assert_eq!(runtime.block_on(one.flush()).expect("committed"), [0usize; 0]);
+    assert_eq!(runtime.block_on(other.flush()).expect("refused"), [0]);
+    assert_eq!(runtime.block_on(stored(&lake)), (18, 2));
+    // The first one goes on, and so does the other one once it has opened the partition again.
+    read(&mut one, 0, 20..25);
+    read(&mut one, 0, 25..30);
+    assert_eq!(runtime.block_on(one.flush()).expect("committed"), [0usize; 0]);
+    let mut other = runtime.block_on(sink(&lake, 1, FlushLimits::default()));
+    read(&mut other, 0, 0..40);
+    assert_eq!(runtime.block_on(other.flush()).expect("committed"), [0usize; 0]);
+    assert_eq!(runtime.block_on(stored(&lake)), (36, 4));
 }
 
 #[test]

@@ -323,7 +323,9 @@ async fn a_dead_letter_stays_one_after_a_crash() {
     let id = lake::PartitionId::kafka("c", "calls", "t", 0);
     let open = || Sink::open(&lake, [Stream::ApiCalls], FlushLimits::default(), true);
     let mut sink = open().await.expect("a sink");
-    let buffer = sink.open_partition(Stream::ApiCalls, "calls", 0, id.clone()).await;
+    let before = sink.dead_letters().await.expect("the table");
+    let stream = Stream::ApiCalls;
+    let buffer = sink.open_partition(&before, stream, "calls", 0, id.clone()).await;
     let mut buffer = buffer.expect("a buffer");
     let rejection = Rejection {
         reason: RejectReason::SchemaUnknown,
@@ -342,8 +344,9 @@ async fn a_dead_letter_stays_one_after_a_crash() {
     dead.expect("a table").append(&[advance], &files).await.expect("a commit");
 
     let mut sink = open().await.expect("a sink");
-    let buffer = sink.open_partition(Stream::ApiCalls, "calls", 0, id).await.expect("a buffer");
-    sink.buffers = vec![buffer];
+    let dead_letters = sink.dead_letters().await.expect("the table");
+    let buffer = sink.open_partition(&dead_letters, stream, "calls", 0, id).await;
+    sink.buffers = vec![buffer.expect("a buffer")];
     for offset in 0..2 {
         let record = SourceRecord { offset, arrival: NOON, value: Some(bytes), attributes: None };
         sink.accept(0, &record, metadata).expect("nothing to wait for");

@@ -48,6 +48,10 @@ impl PartitionId {
         format!("{}#skipped", self.0)
     }
 
+    pub(crate) fn rereads_id(&self) -> String {
+        format!("{}#rereads", self.0)
+    }
+
     pub(crate) fn arrival_id(&self) -> String {
         format!("{}#arrival", self.0)
     }
@@ -74,6 +78,7 @@ impl PartitionId {
             newest: txns.get(&self.newest_id()).copied(),
             reached: txns.get(&self.reached_id()).copied(),
             skipped: txns.get(&self.skipped_id()).copied().unwrap_or_default(),
+            rereads: txns.get(&self.rereads_id()).copied().unwrap_or_default(),
             arrival: txns.get(&self.arrival_id()).copied(),
             file_progress: bytes.zip(text).map(|(bytes, text)| FileProgress { bytes, text }),
         })
@@ -111,6 +116,8 @@ pub struct PartitionPosition {
     pub reached: Option<i64>,
     /// The number of tombstones so far.
     pub skipped: i64,
+    /// The number of commits that added rows without moving the position.
+    pub rereads: i64,
     /// The arrival of the events of a loaded file, µs.
     pub arrival: Option<i64>,
     /// How far a loaded file has been read.

@@ -151,16 +151,7 @@ async fn commits_until(
     while Instant::now() < end {
         let began = Instant::now();
         let to = from.unwrap_or_default() + 1;
-        let advance = PositionAdvance {
-            id: id.clone(),
-            from,
-            to,
-            newest: None,
-            reached: None,
-            skipped: None,
-            arrival: None,
-            file_progress: None,
-        };
+        let advance = PositionAdvance::of_position(id.clone(), from, to);
         let outcome = appender.append(&[advance], &[]).await?;
         anyhow::ensure!(
             matches!(outcome, AppendOutcome::Committed { .. }),

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use domain::{Day, Stream, counted, thousands};
-use fixtures::{Record, RecordKind, WorldOptions};
+use fixtures::{Record, WorldOptions};
 use ingest::mapping::Mapping;
 use ingest::{FlushLimits, KafkaSettings, RecordProducer, RunOptions, TemporaryTopic};
 use lake::{Lake, LakeOptions, StoreOptions};
@@ -197,13 +197,7 @@ fn produce(
     let kong = kong.map(|mapped| &mapped.settings.topics[&Stream::ApiCalls]);
     let (mut sent, mut kong_bytes) = (0, 0);
     let mut records = world.records();
-    let mut record = Record {
-        stream: Stream::ApiCalls,
-        key: "",
-        arrival: 0,
-        value: Vec::new(),
-        kind: RecordKind::Event,
-    };
+    let mut record = Record::blank();
     while records.read(&mut record) {
         if record.stream != Stream::ApiCalls {
             continue;

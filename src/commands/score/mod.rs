@@ -106,16 +106,3 @@ fn since_day(given: Option<&str>, days_before: i32, as_of: AsOf) -> anyhow::Resu
     }
     Ok(since.day())
 }
-
-fn unknown_partner(scored: &ScoreOutput, id: &str) -> anyhow::Error {
-    let is_near = |known: &&str| known.eq_ignore_ascii_case(id) || known.starts_with(id);
-    let near = scored.partners.ids().find(is_near);
-    match near {
-        Some(near) => {
-            usage_error(format!("no partner \"{id}\" in the lake; did you mean \"{near}\"?"))
-        }
-        None => usage_error(format!(
-            "no partner \"{id}\" in the lake; `rapport sql \"SELECT partner_id, name FROM partners\"` lists them"
-        )),
-    }
-}

@@ -19,7 +19,7 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use domain::{Day, Stream};
 use lake::{
     ALLOWED_LATENESS, AppendOutcome, Appender, Lake, LakeError, PartitionId, PositionAdvance,
-    schema,
+    TableSnapshot, schema,
 };
 
 use crate::dead_letters::read::{self, DeadLetter};
@@ -104,6 +104,19 @@ pub struct ReplayCounts {
     pub finished: u64,
 }
 
+impl ReplayCounts {
+    fn add(&mut self, more: &Self) {
+        self.accepted += more.accepted;
+        self.rejected += more.rejected;
+        self.left_out += more.left_out;
+        self.skipped += more.skipped;
+        self.finished += more.finished;
+    }
+}
+
+/// How often a day is replayed whose dead letters others rewrite meanwhile.
+const ATTEMPTS: usize = 5;
+
 type RecordKey = (String, i32, i64);
 
 /// Maps and decodes the dead letters of a stream again. A dead letter that the mapping leaves out
@@ -112,7 +125,7 @@ type RecordKey = (String, i32, i64);
 /// # Errors
 /// Fails with [`IngestError::SchemaUnavailable`] when the registry does not answer, with
 /// [`IngestError::MappingGone`] when a dead letter names a mapping that there is no more, and with
-/// [`LakeError::Conflict`] when another replay of the stream runs.
+/// [`LakeError::Conflict`] when another replay of the stream runs, or others keep rewriting a day.
 pub async fn replay(
     lake: &Lake,
     options: &ReplayOptions<'_>,
@@ -137,12 +150,22 @@ async fn replay_days(
     let days: BTreeSet<Day> =
         read::dead_letter_table(lake).await?.files.iter().filter_map(|f| f.day).collect();
     for day in days {
-        raw.refresh().await?;
-        dead_letters.refresh().await?;
-        if at(&raw) > at(&dead_letters) {
-            finish_interrupted(lake, stream, at(&raw), &mut done).await?;
-        }
-        replay_day(lake, day, &mut raw, &mut reader, &mut done).await?;
+        let mut attempts = 0;
+        let of_day = loop {
+            raw.refresh().await?;
+            dead_letters.refresh().await?;
+            if at(&raw) > at(&dead_letters) {
+                finish_interrupted(lake, stream, at(&raw), &mut done).await?;
+            }
+            if let Some(of_day) = replay_day(lake, day, &mut raw, &mut reader).await? {
+                break of_day;
+            }
+            attempts += 1;
+            if attempts == ATTEMPTS {
+                return Err(LakeError::Conflict { table: schema::dead_letters().name }.into());
+            }
+        };
+        done.add(&of_day);
         progress(&done);
     }
     Ok(done)
@@ -240,13 +263,15 @@ impl<'r> RecordReader<'r> {
     }
 }
 
+/// Replays the dead letters of one day. Returns `None`, and changes nothing, where some of them were taken
+/// away meanwhile.
 async fn replay_day(
     lake: &Lake,
     day: Day,
     raw: &mut Appender,
     reader: &mut RecordReader<'_>,
-    done: &mut ReplayCounts,
-) -> Result<(), IngestError> {
+) -> Result<Option<ReplayCounts>, IngestError> {
+    let mut done = ReplayCounts::default();
     let stream = reader.options.stream;
     let base = read::dead_letter_table(lake).await?;
     let all = read::dead_letters_of_day(lake, &base, day).await?;
@@ -254,7 +279,6 @@ async fn replay_day(
         reader.decoder.seal_before(first);
     }
     let mut rows = Rows::new(stream);
-    let (mut accepted, mut left_out) = (0, 0);
     let mut removed: BTreeSet<RecordKey> = BTreeSet::new();
     let selected = |dead_letter: &&DeadLetter| {
         let rejected_by = reader.options.rejected_by;
@@ -273,37 +297,37 @@ async fn replay_day(
                 done.rejected += 1;
                 continue;
             }
-            Replayed::Accepted => accepted += 1,
-            Replayed::LeftOut => left_out += 1,
+            Replayed::Accepted => done.accepted += 1,
+            Replayed::LeftOut => done.left_out += 1,
         }
         removed.insert(position_of(dead_letter));
     }
     if removed.is_empty() {
-        return Ok(());
+        return Ok(Some(done));
     }
     let now = chrono::Utc::now().timestamp_micros();
     let files = write_rows(lake, stream, vec![&rows], now).await?;
+    // An erasure may have taken records away since they were read. One that does so from here on finds
+    // them in the files just written.
+    if !are_kept(&base, &read::dead_letter_table(lake).await?, day) {
+        return Ok(None);
+    }
     let marker = PartitionId::replay(stream);
     let from = raw.position(&marker).map(|p| p.next);
     let to = from.unwrap_or(0) + 1;
-    let advance = PositionAdvance {
-        id: marker.clone(),
-        from,
-        to,
-        newest: None,
-        reached: None,
-        skipped: None,
-        arrival: None,
-        file_progress: None,
-    };
+    let advance = PositionAdvance::of_position(marker.clone(), from, to);
     if let AppendOutcome::PositionsMoved(_) = raw.append(&[advance], &files).await? {
         return Err(LakeError::Conflict { table: raw.def().name.clone() }.into());
     }
     lake::failpoint::hit("replayed", stream.name());
     remove(lake, stream, day, &removed, to).await?;
-    done.accepted += accepted;
-    done.left_out += left_out;
-    Ok(())
+    Ok(Some(done))
+}
+
+/// Returns whether a table still has every file that it had of a day.
+fn are_kept(before: &TableSnapshot, now: &TableSnapshot, day: Day) -> bool {
+    let paths: BTreeSet<&str> = now.of_day(day).map(|file| file.path.as_str()).collect();
+    before.of_day(day).all(|file| paths.contains(file.path.as_str()))
 }
 
 fn last_header<'h>(headers: &'h Headers, name: &CStr) -> Option<&'h [u8]> {

@@ -1,3 +1,5 @@
+use lake::Erasure;
+
 use super::*;
 use crate::dead_letters::rejected_record::{RecordMetadata, RejectedRecord, RejectionCause};
 use crate::decode::Rejection;
@@ -11,7 +13,9 @@ async fn reject(lake: &Lake, values: &[&str], mapping: Option<&str>) {
     let limits = FlushLimits::default();
     let mut sink = Sink::open(lake, [stream], limits, true).await.expect("a sink");
     let id = PartitionId::kafka("c", "calls", "t", 3);
-    let mut buffer = sink.open_partition(stream, "calls", 3, id).await.expect("a buffer");
+    let dead_letters = sink.dead_letters().await.expect("the table");
+    let buffer = sink.open_partition(&dead_letters, stream, "calls", 3, id).await;
+    let mut buffer = buffer.expect("a buffer");
     for value in values {
         let rejection = Rejection {
             reason: RejectReason::UnknownValue,
@@ -59,16 +63,7 @@ async fn die_after_first_commit(lake: &Lake) {
     rows_now.push(&event, &origin, false);
     let mut raw = Appender::open(lake, schema::raw(Stream::ApiCalls)).await.expect("a table");
     let files = write_rows(lake, Stream::ApiCalls, vec![&rows_now], NOON).await;
-    let advance = PositionAdvance {
-        id: PartitionId::replay(Stream::ApiCalls),
-        from: None,
-        to: 1,
-        newest: None,
-        reached: None,
-        skipped: None,
-        arrival: None,
-        file_progress: None,
-    };
+    let advance = PositionAdvance::of_position(PartitionId::replay(Stream::ApiCalls), None, 1);
     raw.append(&[advance], &files.expect("a file")).await.expect("a commit");
 }
 
@@ -133,6 +128,34 @@ async fn the_commit_of_a_dead_replay_may_arrive_late() {
     let done = done.expect("replayed");
     assert_eq!((done.finished, done.accepted), (1, 1));
     assert_eq!(rows(&lake).await, (2, 0));
+    assert_eq!(lake.verify().await.expect("verified").findings, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_erased_while_it_is_replayed_stays_erased() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lake = lake(&dir).await;
+    let call = |partner: &str| {
+        let call = VALID_CALL.replace(r#""p""#, &format!("\"{partner}\""));
+        format!(r#"{{"call":{call}}}"#)
+    };
+    reject(&lake, &[&call("p-gone"), &call("p-stays")], Some("calls.jq")).await;
+    let erasure = Erasure::new(&[("p-gone".to_owned(), "erased-1".to_owned())].into(), false);
+    // The mapping is looked up after the dead letters were read.
+    let resolve = |name: &str| {
+        let table = schema::dead_letters().name;
+        let erased = lake.erase(&erasure, &table, None, false);
+        let runtime = tokio::runtime::Handle::current();
+        let erased = tokio::task::block_in_place(|| runtime.block_on(erased));
+        assert_eq!(erased.expect("erased").dropped, 1);
+        Mapping::compile(name, CALLS_MAPPING).map_err(|e| e.to_string())
+    };
+    let (stream, mapping) = (Stream::ApiCalls, &ReplayMapping::AsRecorded);
+    let options =
+        ReplayOptions { stream, registry: None, mapping, rejected_by: None, resolve: &resolve };
+    let done = replay(&lake, &options, &mut |_| {}).await.expect("replayed");
+    assert_eq!((done.accepted, done.rejected), (1, 0));
+    assert_eq!(rows(&lake).await, (1, 0));
     assert_eq!(lake.verify().await.expect("verified").findings, []);
 }
 

@@ -65,14 +65,9 @@ async fn commit(lake: &Lake, def: &TableDef, batch: RecordBatch) {
     let from = table.position(&id).map(|p| p.next);
     let to = from.unwrap_or(0) + 2;
     let advance = PositionAdvance {
-        id,
-        from,
-        to,
         newest: Some(NOON),
         reached: Some(NOON),
-        skipped: None,
-        arrival: None,
-        file_progress: None,
+        ..PositionAdvance::of_position(id, from, to)
     };
     table.append(&[advance], &[file]).await.expect("a commit");
 }
@@ -183,16 +178,7 @@ async fn a_worker_that_slept_through_an_erasure_goes_on() {
     erase_all(&lake, &erasure()).await;
 
     let seen = asleep.position(&PartitionId::kafka("c", "t", "i", 0)).expect("a position").next;
-    let advance = PositionAdvance {
-        id: PartitionId::kafka("c", "t", "j", 1),
-        from: None,
-        to: 5,
-        newest: None,
-        reached: None,
-        skipped: None,
-        arrival: None,
-        file_progress: None,
-    };
+    let advance = PositionAdvance::of_position(PartitionId::kafka("c", "t", "j", 1), None, 5);
     let batch = rows(&calls, &[("partner_id", vec![Some("late")])]);
     let day = Some(Day::of_micros(NOON));
     let file = lake.write_file(&calls, day, &[batch], BTreeMap::new()).await.expect("a file");

@@ -304,7 +304,8 @@ impl LogState {
         let path = || self.path(HINT_PATH);
         match &self.hint {
             CheckpointHintState::Damaged(what) => Some(Damage::new(path(), what.as_str())),
-            CheckpointHintState::Absent if !self.written_before.is_empty() => {
+            // The first checkpoint is there before the hint, whose writer is at work or has died.
+            CheckpointHintState::Absent if self.written_before.len() > 1 => {
                 Some(Damage::gone(path()))
             }
             CheckpointHintState::Absent => None,

@@ -16,8 +16,8 @@ use super::evidence::{Evidence, Incident, Query, ShownOpportunity};
 use super::records::{CalmDays, Judgement, Override, Records};
 use super::since::{self, Change};
 use crate::commands::plan::scored_session;
-use crate::commands::score::unknown_partner;
 use crate::commands::score_records::check_partner;
+use crate::errors::usage_error;
 use crate::metric_pipeline::OutcomePrinter;
 use crate::project::Project;
 use crate::scores::{EvaluatedDays, paying_model, query_frames};
@@ -115,7 +115,9 @@ pub(super) async fn explain(project: &Project, asked: &Asked<'_>) -> anyhow::Res
     let Some(partner) = scored.partners.find(id) else {
         // It says who stands for a partner that was merged away.
         check_partner(project, id).await?;
-        return Err(unknown_partner(&scored, id));
+        return Err(usage_error(format!(
+            "no event of \"{id}\" lies before {day}: its first scores are of a later day"
+        )));
     };
     let records = Records::read(&session, &partner).await?;
     let evaluated = EvaluatedDays::open(project, &session, asked.as_of, &[day]).await?;

@@ -22,17 +22,10 @@ unique = ["day", "partner_id", "event_date"]
 -- looks back 84 dates for its deviation, and each of those 84 for its baseline.
 WITH
 daily AS (
-  SELECT
-    u.partner_id,
-    p.segment,
-    u.event_date,
-    sum(u.calls) AS calls,
-    sum(u.client_errors) AS client_errors
+  SELECT u.partner_id, p.segment, u.event_date, u.calls, u.client_errors
   FROM partners AS p
-  JOIN usage_day AS u ON u.partner_id = p.partner_id
-  WHERE u.environment = 'production'
-    AND u.event_date >= (SELECT min(day) - 258 FROM evaluation_day)
-  GROUP BY u.partner_id, p.segment, u.event_date
+  JOIN scoring_traffic_day AS u ON u.partner_id = p.partner_id
+  WHERE u.event_date >= (SELECT min(day) - 258 FROM evaluation_day)
 ),
 segments AS (
   SELECT segment, event_date, sum(calls) AS calls, sum(client_errors) AS client_errors

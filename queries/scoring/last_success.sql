@@ -17,8 +17,8 @@ WITH
 -- Of the dates before the first evaluation day only the last one can be the answer.
 latest AS (
   SELECT partner_id, max(event_date) AS event_date
-  FROM usage_day
-  WHERE environment = 'production' AND successes > 0
+  FROM scoring_traffic_day
+  WHERE successes > 0
   GROUP BY
     partner_id,
     CASE WHEN event_date >= (SELECT min(day) FROM evaluation_day) THEN event_date END
@@ -28,11 +28,10 @@ late_partners AS (
   SELECT day, partner_id FROM late_calls GROUP BY day, partner_id
 ),
 successes_of_late AS (
-  SELECT p.day, u.partner_id, u.event_date, sum(u.successes) AS successes
+  SELECT p.day, u.partner_id, u.event_date, u.successes
   FROM late_partners AS p
-  JOIN usage_day AS u ON u.partner_id = p.partner_id
-  WHERE u.environment = 'production' AND u.successes > 0 AND u.event_date < p.day
-  GROUP BY p.day, u.partner_id, u.event_date
+  JOIN scoring_traffic_day AS u ON u.partner_id = p.partner_id
+  WHERE u.successes > 0 AND u.event_date < p.day
 ),
 dates AS (
   SELECT e.day, l.partner_id, l.event_date

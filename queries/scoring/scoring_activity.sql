@@ -3,6 +3,7 @@ description = "How often each partner is active in production as of each evaluat
 owner = "partner-analytics"
 grain = ["day", "partner_id"]
 tags = ["internal"]
+keep = true
 
 [columns]
 day = { type = "Date32", description = "evaluation day" }
@@ -27,19 +28,14 @@ unique = ["day", "partner_id"]
 sql = "SELECT * FROM this WHERE cadence < 1 OR longest_gap_180 < 1 OR silent_days < 0 OR silent_calm_days > silent_days OR churn_calm_days > silent_calm_days OR active_days_baseline > 84"
 ---*/
 WITH
-successful AS (
-  SELECT partner_id, event_date, sum(successes) AS successes
-  FROM usage_day
-  WHERE environment = 'production' AND successes > 0
-  GROUP BY partner_id, event_date
-),
 dates AS (
   SELECT t.day, t.partner_id, s.event_date, s.successes
   FROM last_success AS t
-  JOIN successful AS s
+  JOIN scoring_traffic_day AS s
     ON s.partner_id = t.partner_id
     AND s.event_date > t.event_date - 180
     AND s.event_date <= t.event_date
+  WHERE s.successes > 0
 ),
 -- A date is active if one of its successes had arrived by the evaluation day.
 active AS (

@@ -48,10 +48,9 @@ lengths AS (
   FROM spans
 ),
 daily AS (
-  SELECT partner_id, event_date, sum(successes) AS successes
-  FROM usage_day
-  WHERE environment = 'production' AND successes > 0
-  GROUP BY partner_id, event_date
+  SELECT partner_id, event_date, successes
+  FROM scoring_traffic_day
+  WHERE successes > 0
 ),
 dates AS (
   SELECT partner_id, event_date, 1 AS active, 0 AS calm

@@ -33,8 +33,6 @@ live AS (
   FROM partners
   WHERE live IS NOT NULL
 ),
--- An anti join, because DataFusion 55 moves `c.partner_id IS NULL` above a right join to the wrong
--- side of it.
 traffic AS (
   SELECT t.day, t.partner_id, (t.age + 6) / 7 AS week, sum(t.calls) AS calls
   FROM calm_partner_day AS c

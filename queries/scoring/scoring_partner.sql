@@ -3,6 +3,7 @@ description = "Every partner that any stream named before each evaluation day, w
 owner = "partner-analytics"
 grain = ["day", "partner_id"]
 tags = ["internal"]
+keep = true
 
 [columns]
 day = { type = "Date32", description = "evaluation day" }

@@ -52,18 +52,14 @@ daily AS (
     u.partner_id,
     u.event_date,
     l.live_on,
-    sum(u.calls) AS calls,
-    sum(u.successes) > 0 AS is_active
+    u.calls,
+    u.successes > 0 AS is_active
   FROM live_partners AS l
-  JOIN usage_day AS u ON u.partner_id = l.partner_id
-  WHERE u.environment = 'production'
-    AND u.event_date >= l.live_on
+  JOIN scoring_traffic_day AS u ON u.partner_id = l.partner_id
+  WHERE u.event_date >= l.live_on
     AND u.event_date >= (SELECT min(event_date) FROM baseline_dates)
     AND u.event_date <= (SELECT max(event_date) FROM baseline_dates)
-  GROUP BY u.partner_id, u.event_date, l.live_on
 ),
--- Anti joins, because DataFusion 55 moves `c.partner_id IS NULL` above a right join to the wrong
--- side of it.
 not_calm_daily AS (
   SELECT d.partner_id, d.event_date, d.live_on, d.calls, d.is_active
   FROM calm_partner_day AS c

@@ -17,9 +17,8 @@ unique = ["segment", "event_date"]
 WITH
 successful AS (
   SELECT partner_id, event_date
-  FROM usage_day
-  WHERE environment = 'production' AND successes > 0
-  GROUP BY partner_id, event_date
+  FROM scoring_traffic_day
+  WHERE successes > 0
 ),
 preceded AS (
   SELECT

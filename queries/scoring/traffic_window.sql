@@ -22,26 +22,10 @@ unique = ["day", "partner_id", "event_date"]
 sql = "SELECT * FROM this WHERE calls < 1 OR successes < 0 OR client_errors < 0 OR auth_failures < 0 OR throttled < 0 OR server_errors < 0"
 ---*/
 -- A join builds its table of the side that is named first, so the smaller one comes first.
-WITH
-daily AS (
-  SELECT
-    partner_id,
-    event_date,
-    sum(calls) AS calls,
-    sum(successes) AS successes,
-    sum(client_errors) AS client_errors,
-    sum(auth_failures) AS auth_failures,
-    sum(throttled) AS throttled,
-    sum(server_errors) AS server_errors
-  FROM usage_day
-  WHERE environment = 'production'
-    AND event_date >= (SELECT min(day) - 196 FROM evaluation_day)
-  GROUP BY partner_id, event_date
-),
-dated AS (
+WITH dated AS (
   SELECT w.day, w.age, d.*
   FROM evaluation_window AS w
-  JOIN daily AS d ON d.event_date = w.event_date
+  JOIN scoring_traffic_day AS d ON d.event_date = w.event_date
 )
 SELECT
   d.day,

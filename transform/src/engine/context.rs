@@ -19,6 +19,7 @@ use crate::engine::memory_pool::new_memory_pool;
 use crate::engine::optimizer::NodeRule;
 use crate::engine::optimizer::batch_distinct::over_distinct_keys;
 use crate::engine::optimizer::distinct_texts::over_distinct_texts;
+use crate::engine::optimizer::filter_pushdown::guarded;
 use crate::engine::optimizer::grouped_build_side::hash_groups;
 use crate::engine::optimizer::lookup_join::lookup;
 use crate::engine::optimizer::owned_batches::over_owned_batches;
@@ -83,8 +84,8 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 }
 
 /// Returns DataFusion's rules for physical plans with those of this crate.
-fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
+pub(crate) fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules: Vec<_> = PhysicalOptimizer::new().rules.into_iter().map(guarded).collect();
     let join_selection = rules.iter().position(|rule| rule.name() == "join_selection");
     let join_selection = join_selection.expect("DataFusion chooses the sides of joins");
     let hash_groups = NodeRule { name: "grouped_build_side", replace: hash_groups };

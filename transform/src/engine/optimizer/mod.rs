@@ -3,11 +3,12 @@
 //! - `batch_distinct`: drops the keys that repeat in a batch before they are grouped
 //! - `common_subplan`: computes a subplan once that a query reads several times
 //! - `distinct_texts`: compares a text with a pattern once a batch
+//! - `filter_pushdown`, `push_down_filter`: DataFusion's rules for physical and for logical plans, each
+//!   without a fault of it
 //! - `grouped_build_side`: hashes the side of a join that groups rows
 //! - `lookup_join`: replaces a left join with a few rows by a lookup
 //! - `owned_batches`: copies batches that are held, so that they take the memory of their rows
 //! - `partitionwise_aggregate`: groups each day by itself
-//! - `push_down_filter`: DataFusion's rule, without a fault of it
 //! - `utc_dates`: computes the date of a UTC instant as a number
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use datafusion::physical_plan::ExecutionPlan;
 pub(crate) mod batch_distinct;
 pub(crate) mod common_subplan;
 pub(crate) mod distinct_texts;
+pub(crate) mod filter_pushdown;
 pub(crate) mod grouped_build_side;
 pub(crate) mod lookup_join;
 pub(crate) mod owned_batches;

@@ -14,7 +14,6 @@ gate = { type = "Utf8" }
 score = { type = "Float64", unit = "points" }
 score_low = { type = "Float64", unit = "points", description = "the least with one week of W left out" }
 score_high = { type = "Float64", unit = "points" }
-coverage = { type = "Float64", unit = "share" }
 gates_met = { type = "Utf8", description = "conditions of gates that hold" }
 
 [[checks]]
@@ -30,7 +29,6 @@ SELECT
   h.score,
   h.score_low,
   h.score_high,
-  h.coverage,
   h.gates_met
 FROM (
   SELECT as_of, max(revision) AS revision

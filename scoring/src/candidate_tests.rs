@@ -9,7 +9,8 @@ use crate::explain::{DayInput, effective_weights};
 use crate::output::ScoreOutput;
 use crate::policy::Policy;
 use crate::risk::{Calibration, LogisticModel, RiskModel, TrainedOn};
-use crate::score::{ScoreInput, empty_history, score};
+use crate::score::{ScoreInput, score};
+use crate::score_history::ScoreHistory;
 use crate::scored_partners::PartnerScore;
 use crate::test_input::{DAY, day, id};
 use crate::test_world::{ROWS, World, policy, world};
@@ -96,7 +97,7 @@ fn risk_model() -> RiskModel {
 
 /// Scores days on which the calls of the first partner fall, the last three without errors known.
 fn scored(known: Known, policy: &Policy) -> Vec<ScoreOutput> {
-    let mut history = empty_history().expect("a history");
+    let mut history = ScoreHistory::default();
     let mut outputs = Vec::new();
     for plus in 0..DAYS {
         let world = World {
@@ -120,7 +121,7 @@ fn scored(known: Known, policy: &Policy) -> Vec<ScoreOutput> {
             risk_model: "a test".to_owned(),
         };
         let output = score(&input, policy).expect("scores");
-        history.vstack_mut(&output.history().expect("a history")).expect("the same columns");
+        output.add_to(&mut history).expect("added");
         outputs.push(output);
     }
     outputs

@@ -25,6 +25,7 @@
 //! - `tier`: the fold over days, from scores and gates to tiers
 //! - `gate_reason`, `top_reason`: the one sentence beside a partner
 //! - `score`: a whole run
+//! - `score_history`: the scores of earlier days
 //! - `output`: the rows of `partner_health` and `partner_signals`
 //! - `scored_partners`: the partners of the last day as structs
 //! - `explain`: why a partner has its score, and what made it change
@@ -53,6 +54,7 @@ mod policy;
 pub mod risk;
 mod robust_statistics;
 mod score;
+mod score_history;
 mod scored_partners;
 mod sentences;
 mod signals;
@@ -83,7 +85,8 @@ pub use risk::{
     FeatureColumns, ProposedWeight, RiskModel, TestOptions, TestResult, TrainingRows,
     WeightsProposal, propose_weights,
 };
-pub use score::{ScoreInput, empty_history, score};
+pub use score::{ScoreInput, score};
+pub use score_history::ScoreHistory;
 pub use scored_partners::{PartnerScore, ScoredPartners, SignalScore};
 pub use signals::signal_names;
 pub use tier::{HISTORY_DAYS, TierPolicy};

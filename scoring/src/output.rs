@@ -13,6 +13,7 @@ use crate::gates::Gate;
 use crate::policy::Policy;
 use crate::risk::FeatureColumns;
 use crate::score::ScoreInput;
+use crate::score_history::ScoreHistory;
 use crate::scored_partners::{ScoredPartners, ScoredRow};
 use crate::sentences::Sentences;
 
@@ -73,11 +74,11 @@ impl ScoreOutput {
         DataFrame::new(rows, columns)?.filter(&shown)
     }
 
-    /// Returns the scores as the history of later days, [`crate::ScoreInput::history`].
+    /// Adds the scores to the history of later days.
     ///
     /// # Errors
     /// Polars' checks, which pass.
-    pub fn history(&self) -> Result<DataFrame, ScoreError> {
+    pub fn add_to(&self, history: &mut ScoreHistory) -> Result<(), ScoreError> {
         let as_of = self.health.column("as_of")?.as_materialized_series().i64()?;
         let days: Vec<Option<i32>> =
             as_of.iter().map(|micros| micros.map(|at| Day::of_micros(at).0)).collect();
@@ -91,13 +92,12 @@ impl ScoreOutput {
             "score",
             "score_low",
             "score_high",
-            "coverage",
             "gates_met",
         ];
         for name in kept {
             columns.push(self.health.column(name)?.clone());
         }
-        Ok(DataFrame::new(self.health.height(), columns)?)
+        history.add(DataFrame::new(self.health.height(), columns)?)
     }
 }
 

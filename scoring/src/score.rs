@@ -3,24 +3,22 @@
 use std::collections::HashMap;
 
 use domain::{Day, Stage, Tier};
-use polars::prelude::{DataFrame, NamedFrom, Series};
+use polars::prelude::DataFrame;
 
 use crate::evaluation::{Evaluation, EvaluationInput, evaluate};
 use crate::frames::{InputFrame, ScoreError};
-use crate::gates::{Gate, GateConditions};
 use crate::output::ScoreOutput;
 use crate::policy::Policy;
+use crate::score_history::ScoreHistory;
 use crate::scored_partners::ScoredRow;
-use crate::tier::{DailyRow, StoredTier, TierState, fold};
+use crate::tier::{DailyRow, TierState, fold};
 use crate::top_reason::top_reason;
 
 /// What a run scores.
 pub struct ScoreInput {
     pub evaluation: EvaluationInput,
-    /// The newest scores of the days before, as far back as tiers look, ordered by day and partner
-    /// id: day, `partner_id`, stage, `computed_tier`, `tier_since`?, gate?, score?, `score_low`?,
-    /// `score_high`?, coverage, `gates_met`?; "?" marks columns that may be null.
-    pub history: DataFrame,
+    /// The newest scores of the days before, as far back as tiers look.
+    pub history: ScoreHistory,
     /// The tiers that persons set, a row each: `partner_id`, tier, at, end, the last two in µs.
     pub overrides: DataFrame,
     /// A day, and the time by the clock, µs. That day shows the overrides that are in force by the
@@ -52,8 +50,7 @@ fn scored_rows(
     policy: &Policy,
 ) -> Result<Vec<ScoredRow>, ScoreError> {
     let overrides = overrides(&InputFrame::new("overrides", input.overrides.clone()))?;
-    let history = InputFrame::new("history", input.history.clone());
-    let tiers = tiers(evaluation, &history, policy)?;
+    let tiers = tiers(evaluation, &input.history, policy);
     let mut rows = Vec::with_capacity(evaluation.partners.len());
     for (row, (day, id)) in evaluation.partners.keys.iter().enumerate() {
         let (state, score) = tiers[row];
@@ -110,120 +107,53 @@ fn overrides(frame: &InputFrame) -> Result<HashMap<String, Vec<OverrideSpell>>, 
     Ok(spells)
 }
 
-/// A partner on a day of its history or of the run.
-struct PartnerDay<'a> {
-    id: &'a str,
-    daily: DailyRow,
-    /// The row of the run; `None` for a stored day.
-    row: Option<usize>,
-}
-
 /// Returns for each row the tier, and the score, which of a churned partner is that of the day
 /// before it churned.
 fn tiers(
     evaluation: &Evaluation,
-    history: &InputFrame,
+    history: &ScoreHistory,
     policy: &Policy,
-) -> Result<Vec<(TierState, Option<f64>)>, ScoreError> {
-    let mut daily_rows: Vec<PartnerDay<'_>> = Vec::with_capacity(evaluation.partners.len());
-    for (id, daily) in stored_rows(history)? {
-        daily_rows.push(PartnerDay { id, daily, row: None });
-    }
-    let weighted = &evaluation.weighted;
-    for (row, (day, id)) in evaluation.partners.keys.iter().enumerate() {
-        let score = evaluation.score.get(row);
-        let daily = DailyRow {
-            day,
-            stage: evaluation.partners.lifecycles[row].stage,
-            score,
-            score_low: score.and_then(|_| weighted.low.get(row)),
-            score_high: score.and_then(|_| weighted.high.get(row)),
-            gates: evaluation.gates[row],
-            stored: None,
-        };
-        daily_rows.push(PartnerDay { id, daily, row: Some(row) });
-    }
-    // The sort is stable: the days of a partner stay in their order.
-    daily_rows.sort_by_key(|day| day.id);
+) -> Vec<(TierState, Option<f64>)> {
+    let keys = &evaluation.partners.keys;
+    let mut numbers = history.partners().clone();
+    let mut rows: Vec<(u32, usize)> =
+        keys.iter().enumerate().map(|(row, (_, id))| (numbers.of(id), row)).collect();
+    // The rows are ordered by day, and stay so for each partner.
+    rows.sort_unstable();
     let none =
         TierState { tier: Tier::InsufficientEvidence, tier_since: 0, gate: None, gate_since: None };
-    let mut tiers = vec![(none, None); evaluation.partners.len()];
-    for days in daily_rows.chunk_by(|a, b| a.id == b.id) {
-        let daily: Vec<DailyRow> = days.iter().map(|day| day.daily).collect();
-        let mut last_score = None;
-        for (state, day) in fold(&daily, &policy.tiers, &policy.gates).into_iter().zip(days) {
+    let mut tiers = vec![(none, None); keys.len()];
+    let mut stored_days = history.by_partner();
+    let mut daily = Vec::new();
+    for of_partner in rows.chunk_by(|a, b| a.0 == b.0) {
+        daily.clear();
+        stored_days.read(of_partner[0].0, &mut daily);
+        let stored = daily.len();
+        daily.extend(of_partner.iter().filter_map(|(_, row)| daily_row(evaluation, *row)));
+        let mut last_score = daily[..stored].last().and_then(|row| row.score);
+        let states = fold(&daily, &policy.tiers, &policy.gates).into_iter().zip(&daily);
+        for ((state, of_day), (_, row)) in states.skip(stored).zip(of_partner) {
             // Of a churned partner a stored score is the frozen one.
-            if day.daily.stage != Stage::Churned || day.row.is_none() {
-                last_score = day.daily.score;
+            if of_day.stage != Stage::Churned {
+                last_score = of_day.score;
             }
-            if let Some(row) = day.row {
-                tiers[row] = (state, last_score);
-            }
+            tiers[*row] = (state, last_score);
         }
     }
-    Ok(tiers)
+    tiers
 }
 
-/// Reads the stored days. A row of a partner, a tier or a gate whose name is unknown is an error of
-/// the lake; it counts as not stored.
-fn stored_rows(history: &InputFrame) -> Result<Vec<(&str, DailyRow)>, ScoreError> {
-    let (days, ids) = (history.i32("day")?, history.str("partner_id")?);
-    let (stages, tiers) = (history.str("stage")?, history.str("computed_tier")?);
-    let (since, gates) = (history.i64("tier_since")?, history.str("gate")?);
-    let [score, low, high] =
-        [history.f64("score")?, history.f64("score_low")?, history.f64("score_high")?];
-    let met = history.str("gates_met")?;
-    let mut rows = Vec::with_capacity(ids.len());
-    let mut last_day = None;
-    for row in 0..ids.len() {
-        let day = history.required("day", row, days.get(row))?;
-        if last_day.is_some_and(|last| last > day) {
-            return Err(ScoreError::Unordered { frame: history.name.clone(), row });
-        }
-        last_day = Some(day);
-        let Some(stage) = stages.get(row).and_then(|name| name.parse::<Stage>().ok()) else {
-            continue;
-        };
-        let tier = tiers.get(row).and_then(|name| name.parse::<Tier>().ok());
-        let gate = gates.get(row).and_then(|name| name.parse::<Gate>().ok());
-        let start = Day(day).start_micros();
-        let daily = DailyRow {
-            day: Day(day),
-            stage,
-            score: score.get(row),
-            score_low: low.get(row),
-            score_high: high.get(row),
-            gates: GateConditions::from_column(met.get(row)).unwrap_or(GateConditions::NONE),
-            stored: tier.map(|tier| StoredTier {
-                tier,
-                gate,
-                tier_since: since.get(row).unwrap_or(start),
-            }),
-        };
-        rows.push((history.required("partner_id", row, ids.get(row))?, daily));
-    }
-    Ok(rows)
-}
-
-/// Makes a history without rows, for a lake that was never scored.
-///
-/// # Errors
-/// Polars' checks, which pass.
-pub fn empty_history() -> Result<DataFrame, ScoreError> {
-    let text = |name: &str| Series::new(name.into(), Vec::<String>::new()).into();
-    let number = |name: &str| Series::new(name.into(), Vec::<f64>::new()).into();
-    let columns = vec![
-        Series::new("day".into(), Vec::<i32>::new()).into(),
-        text("partner_id"),
-        text("stage"),
-        text("computed_tier"),
-        Series::new("tier_since".into(), Vec::<i64>::new()).into(),
-        text("gate"),
-        number("score"),
-        number("score_low"),
-        number("score_high"),
-        number("coverage"),
-        text("gates_met"),
-    ];
-    Ok(DataFrame::new(0, columns)?)
+/// Returns the evaluation of a row as tiers fold over it.
+fn daily_row(evaluation: &Evaluation, row: usize) -> Option<DailyRow> {
+    let (day, _) = evaluation.partners.keys.get(row)?;
+    let score = evaluation.score.get(row);
+    Some(DailyRow {
+        day,
+        stage: evaluation.partners.lifecycles[row].stage,
+        score,
+        score_low: score.and_then(|_| evaluation.weighted.low.get(row)),
+        score_high: score.and_then(|_| evaluation.weighted.high.get(row)),
+        gates: evaluation.gates[row],
+        stored: None,
+    })
 }

@@ -10,8 +10,8 @@ use domain::{AsOf, Day, counted, month_of};
 use polars::prelude::{ChunkCompareIneq, Column, DataFrame};
 use scoring::backtest::DailyRow;
 use scoring::{
-    DormancyModel, EvaluationInput, HISTORY_DAYS, Policy, RiskModel, ScoreInput, ScoreOutput,
-    TestOptions, candidate_queries, empty_history, score,
+    DormancyModel, EvaluationInput, HISTORY_DAYS, Policy, RiskModel, ScoreHistory, ScoreInput,
+    TestOptions, candidate_queries, score,
 };
 use serde::Deserialize;
 use transform::Session;
@@ -69,7 +69,7 @@ pub(crate) async fn replay(
         labels: &labels,
         origins: &origins,
         seed: options.seed,
-        history: empty_history()?,
+        history: ScoreHistory::default(),
         observations: Observations::default(),
         risk: None,
         dormancy: BTreeMap::new(),
@@ -142,7 +142,7 @@ struct Replaying<'a> {
     labels: &'a [Label],
     origins: &'a BTreeSet<Day>,
     seed: u64,
-    history: DataFrame,
+    history: ScoreHistory,
     observations: Observations,
     /// The risk model of the last origin, where enough labels were known.
     risk: Option<RiskModel>,
@@ -205,13 +205,7 @@ impl Replaying<'_> {
             origins: self.origins,
             is_risk_fitted: self.risk.is_some(),
         })?;
-        self.extend_history(&scored, *last)
-    }
-
-    fn extend_history(&mut self, scored: &ScoreOutput, last: Day) -> anyhow::Result<()> {
-        let history = std::mem::take(&mut self.history);
-        self.history = scores::extended(history, scored, Some(last))?;
-        Ok(())
+        scores::extend(&mut self.history, &scored, *last)
     }
 
     /// Fits the risk model to the labels that are known at an origin.

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 use domain::{AsOf, Day, Stream, month_of};
 use lake::{TableSnapshot, content_identity, schema, sha256_hex};
-use polars::prelude::{ChunkCompareIneq, DataFrame};
-use scoring::{HISTORY_DAYS, ScoreOutput};
+use scoring::{HISTORY_DAYS, ScoreHistory, ScoreOutput};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use transform::Session;
@@ -71,16 +70,16 @@ impl DayInputs {
 
     /// Returns the days to evaluate up to `as_of`, which is always one of them. Tiers fold over the
     /// days, so all days after a changed one are evaluated again.
-    pub(crate) fn to_evaluate(&self, as_of: Day, history: &DataFrame) -> anyhow::Result<Vec<Day>> {
+    pub(crate) fn to_evaluate(&self, as_of: Day, history: &ScoreHistory) -> Vec<Day> {
         let earliest = as_of.plus(-HISTORY_DAYS);
         let first_event = self.first_event.map_or(as_of, |first| first.plus(1));
-        let stored = stored_days(history)?;
+        let stored: BTreeSet<Day> = history.days().collect();
         let kept = stored.iter().copied().filter(|day| *day >= earliest);
         let start = kept.min().unwrap_or_else(|| earliest.max(first_event)).min(as_of);
         let is_current = |day: &Day| stored.contains(day) && self.is_known(*day);
         let first = days_between(start, AsOf::of_day(as_of)).find(|day| !is_current(day));
         let first = first.unwrap_or(as_of);
-        Ok(days_between(first, AsOf::of_day(as_of.plus(1))).collect())
+        days_between(first, AsOf::of_day(as_of.plus(1))).collect()
     }
 }
 
@@ -133,33 +132,25 @@ fn days_between(first: Day, end: AsOf) -> impl Iterator<Item = Day> {
     (first.0..end.day().0).map(Day)
 }
 
-/// Returns the days that a frame of scores has.
-fn stored_days(history: &DataFrame) -> anyhow::Result<BTreeSet<Day>> {
-    let days = history.column("day")?.as_materialized_series().i32()?;
-    Ok(days.iter().flatten().map(Day).collect())
-}
-
-/// Returns the rows of a history that the tiers of a day fold over: those of the days right before
-/// it, none of which is missing, 120 days at most.
-pub(crate) fn before(history: &DataFrame, day: Day) -> anyhow::Result<DataFrame> {
-    let stored = stored_days(history)?;
+/// Keeps those days of a history that the tiers of a day fold over: those right before it, none of which is
+/// missing, 120 days at most.
+pub(crate) fn keep_before(history: &mut ScoreHistory, day: Day) {
+    let stored: BTreeSet<Day> = history.days().collect();
     let is_stored = |back: &i32| stored.contains(&day.plus(-back));
-    let first = day.0 - (1..=HISTORY_DAYS).take_while(is_stored).last().unwrap_or(0);
-    let days = history.column("day")?.as_materialized_series().i32()?;
-    Ok(history.filter(&(days.gt_eq(first) & days.lt(day.0)))?)
+    let back = (1..=HISTORY_DAYS).take_while(is_stored).last().unwrap_or(0);
+    history.keep(day.plus(-back)..day);
 }
 
-/// Returns a history with the days that were scored last, without days that are too old for tiers.
-pub(crate) fn extended(
-    history: DataFrame,
+/// Adds the scores of days up to `last` to a history, and drops the days that are too old for the tiers of
+/// later ones.
+pub(crate) fn extend(
+    history: &mut ScoreHistory,
     scored: &ScoreOutput,
-    last: Option<Day>,
-) -> anyhow::Result<DataFrame> {
-    let mut all = history;
-    all.vstack_mut(&scored.history()?)?;
-    let Some(last) = last else { return Ok(all) };
-    let recent = all.column("day")?.as_materialized_series().i32()?.gt(last.0 - HISTORY_DAYS);
-    Ok(all.filter(&recent)?)
+    last: Day,
+) -> anyhow::Result<()> {
+    scored.add_to(history)?;
+    history.keep(last.plus(1 - HISTORY_DAYS)..);
+    Ok(())
 }
 
 /// Returns the days from which on partners are merged, or in segments, otherwise than before.

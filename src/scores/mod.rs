@@ -17,8 +17,7 @@ use std::sync::Arc;
 
 use domain::{AsOf, Day, counted};
 use lake::is_write_denied;
-use polars::prelude::DataFrame;
-use scoring::{Policy, ScoreInput, ScoreOutput, candidate_queries_of, score};
+use scoring::{Policy, ScoreHistory, ScoreInput, ScoreOutput, candidate_queries_of, score};
 use transform::Session;
 
 use crate::config::Config;
@@ -28,7 +27,7 @@ use crate::progress::Spinner;
 use crate::project::Project;
 
 pub(crate) use day_input::{day_input, policy_of_day};
-pub(crate) use days::{extended, partner_count, regroup_days};
+pub(crate) use days::{extend, partner_count, regroup_days};
 pub(crate) use inputs::{EvaluatedDays, day_rows, evaluation_input, query_frames};
 pub(crate) use models::{
     RISK, StoredModel, fit_as_of as fit_dormancy_as_of, model_row, paying_model,
@@ -69,8 +68,8 @@ pub(crate) async fn score_partners(
     take_over(project, as_of).await?;
     let inputs = DayInputs::of(project, session).await?;
     let mut history = store::history(session).await?;
-    let days = inputs.to_evaluate(as_of.day(), &history)?;
-    history = days::before(&history, days.first().copied().unwrap_or(as_of.day()))?;
+    let days = inputs.to_evaluate(as_of.day(), &history);
+    days::keep_before(&mut history, days.first().copied().unwrap_or(as_of.day()));
     let partners = partner_count(session).await?;
     let groups = groups(session, &days, partners, CHUNK_ROWS).await?;
     let clock = clock(project, as_of.day()).await?;
@@ -82,7 +81,7 @@ pub(crate) async fn score_partners(
         done += group.len();
         let group = Group { project, session, policy: &policy, days: &group, clock };
         let scored = group.score(&inputs, &history, &mut printer).await?;
-        history = extended(history, &scored, group.days.last().copied())?;
+        extend(&mut history, &scored, group.days.last().copied().unwrap_or(as_of.day()))?;
         last = Some(scored);
     }
     last.ok_or_else(|| anyhow::anyhow!("no day was scored"))
@@ -124,7 +123,7 @@ impl Group<'_> {
     async fn score(
         &self,
         inputs: &DayInputs,
-        history: &DataFrame,
+        history: &ScoreHistory,
         printer: &mut OutcomePrinter,
     ) -> anyhow::Result<ScoreOutput> {
         let (project, session) = (self.project, self.session);

@@ -12,8 +12,8 @@ use arrow::row::{OwnedRow, RowConverter, SortField};
 use domain::{AsOf, Day};
 use lake::{Lake, LakeError, TableDef, is_write_denied, schema};
 use polars::prelude::{BooleanChunked, Column, DataFrame};
-use scoring::{ScoreError, ScoreOutput, signal_names};
-use transform::Session;
+use scoring::{ScoreError, ScoreHistory, ScoreOutput, signal_names};
+use transform::{QueryResult, Session};
 
 use crate::polars_frames::{data_frame, score_rows};
 use crate::project::Project;
@@ -321,8 +321,14 @@ fn as_type(batch: &RecordBatch, column: &str, kind: &DataType) -> anyhow::Result
 }
 
 /// Returns the scores over which tiers fold, those as of the session's instant included.
-pub(crate) async fn history(session: &Session) -> anyhow::Result<DataFrame> {
-    data_frame(session.metric("recent_scores").await?)
+pub(crate) async fn history(session: &Session) -> anyhow::Result<ScoreHistory> {
+    let mut history = ScoreHistory::default();
+    let mut rows = session.stream("SELECT * FROM recent_scores", "recent_scores").await?;
+    while let Some(batch) = rows.next().await? {
+        let of_batch = QueryResult { schema: batch.schema(), batches: vec![batch] };
+        history.add(data_frame(of_batch)?)?;
+    }
+    Ok(history)
 }
 
 /// Returns every tier that persons set, from when to when it held or holds.

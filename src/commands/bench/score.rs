@@ -7,7 +7,7 @@ use domain::{AsOf, Day, counted, thousands};
 use fixtures::WorldOptions;
 use polars::prelude::{ChunkAgg, Column, DataFrame, DataType, SortOptions};
 use scoring::{
-    DormancyModel, EvaluationInput, Policy, ScoreInput, empty_history, evaluation_queries,
+    DormancyModel, EvaluationInput, Policy, ScoreHistory, ScoreInput, evaluation_queries,
     fit_dormancy, score as score_partners,
 };
 use serde::Serialize;
@@ -94,7 +94,7 @@ fn measured_score(options: &BenchScoreArgs, spinner: &Spinner) -> anyhow::Result
     let policy = Policy::parse(scoring::DEFAULT_POLICY)?;
     let input = ScoreInput {
         evaluation: EvaluationInput { frames, held_back: BTreeSet::new(), dormancy, risk: None },
-        history: empty_history()?,
+        history: ScoreHistory::default(),
         overrides: no_overrides()?,
         clock: None,
         risk_model: "dormancy".to_owned(),

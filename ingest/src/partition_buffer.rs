@@ -26,7 +26,7 @@ pub(crate) struct PartitionBuffer {
     /// committed. `None` where the raw table has no position.
     pub(crate) raw_from: Option<i64>,
     pub(crate) dead_letters_from: Option<i64>,
-    /// How many commits of dead letters had not moved their position.
+    /// How many commits of records had not moved the position of the dead letters.
     pub(crate) dead_letter_rereads: i64,
     /// The raw table's position as far as it is known.
     pub(crate) committed_offset: Option<i64>,
@@ -130,11 +130,12 @@ impl PartitionBuffer {
     }
 
     /// Returns the progress that is committed to the dead letters: the position, and how often records
-    /// before it were read again.
+    /// before it were read again. An idle partition reads none.
     fn advance_dead_letters(&self) -> PositionAdvance {
         let to = self.next_offset.max(self.dead_letters_from.unwrap_or(0));
+        let reads_records = self.raw_from != Some(self.next_offset);
         PositionAdvance {
-            rereads: (!self.rejected.is_empty()).then_some(self.dead_letter_rereads),
+            rereads: reads_records.then_some(self.dead_letter_rereads),
             ..PositionAdvance::of_position(self.id.clone(), self.dead_letters_from, to)
         }
     }

@@ -39,8 +39,8 @@ pub struct PositionAdvance {
     pub arrival: Option<i64>,
     /// How far a loaded file has been read.
     pub file_progress: Option<FileProgress>,
-    /// How many commits had added rows without moving the position, when the partition was opened; for a
-    /// commit of rows that may lie before the position. `None` for all others.
+    /// For a commit of records that may lie before the position, because they were read before: how many
+    /// such commits there had been. `None` for all others.
     pub rereads: Option<i64>,
 }
 
@@ -190,7 +190,7 @@ impl Appender {
             if let Some(skipped) = advance.skipped.filter(|s| *s > current.skipped) {
                 txns.insert(advance.id.skipped_id(), skipped);
             }
-            // Two workers that read the same records again would otherwise both add their rows.
+            // Of two workers that read the same records again, only one may decide what becomes of them.
             if let Some(rereads) = advance.rereads
                 && advance.from == Some(advance.to)
             {

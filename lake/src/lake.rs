@@ -17,6 +17,7 @@ use url::Url;
 use crate::delta_runtime::run_to_completion;
 use crate::delta_schema::{arrow_schema, delta_schema};
 use crate::error::LakeError;
+use crate::files::parquet::PendingFile;
 use crate::integrity::witness;
 use crate::key::LakeKey;
 use crate::log::background_jobs::BackgroundJobs;
@@ -210,6 +211,17 @@ impl Lake {
     pub(crate) async fn delete_file(&self, path: &str) -> Result<(), LakeError> {
         let store = &self.inner.location.verified;
         Ok(delete_if_exists(store.as_ref(), &object_store::path::Path::from(path)).await?)
+    }
+
+    /// Deletes files that were written for a table and will not be committed.
+    ///
+    /// # Errors
+    /// When a file can't be deleted.
+    pub async fn discard(&self, def: &TableDef, files: &[PendingFile]) -> Result<(), LakeError> {
+        for file in files {
+            self.delete_file(&file.to_data_file(def, None).path).await?;
+        }
+        Ok(())
     }
 
     /// Returns a table at its newest version, and the follower of its log at that version.

@@ -1,5 +1,5 @@
 /*---
-description = "Production calls of each partner on each date before as_of, added once for all queries of a score"
+description = "production_day, added once for all queries of a score"
 owner = "partner-analytics"
 grain = ["partner_id", "event_date"]
 tags = ["internal"]
@@ -21,13 +21,11 @@ unique = ["partner_id", "event_date"]
 SELECT
   partner_id,
   event_date,
-  sum(calls) AS calls,
-  sum(successes) AS successes,
-  sum(client_errors) AS client_errors,
-  sum(auth_failures) AS auth_failures,
-  sum(throttled) AS throttled,
-  sum(server_errors) AS server_errors
-FROM usage_day
-WHERE environment = 'production'
-GROUP BY partner_id, event_date
+  calls,
+  successes,
+  client_errors,
+  auth_failures,
+  throttled,
+  server_errors
+FROM production_day
 ORDER BY partner_id, event_date

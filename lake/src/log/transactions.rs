@@ -116,7 +116,7 @@ pub struct PartitionPosition {
     pub reached: Option<i64>,
     /// The number of tombstones so far.
     pub skipped: i64,
-    /// The number of commits that added rows without moving the position.
+    /// The number of commits of records before the position, which were read again.
     pub rereads: i64,
     /// The arrival of the events of a loaded file, µs.
     pub arrival: Option<i64>,

@@ -53,6 +53,8 @@ pub(crate) fn new_config(limits: QueryLimits) -> SessionConfig {
     // EXPLAIN ANALYZE shows rows and times, not every counter.
     options.explain.analyze_level = MetricType::Summary;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // It finds the keys of an aggregate by name, and two of them may have the same: `GROUP BY a.k, b.k`.
+    options.optimizer.top_down_join_key_reordering = false;
     config
 }
 
@@ -121,4 +123,29 @@ pub(crate) fn add_raw_schema(ctx: &SessionContext) -> Result<()> {
             .register_schema(built_in_tables::RAW_SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn keys_of_one_name_are_joined_each_with_its_own() {
+        let limits = QueryLimits { threads: Some(2), ..QueryLimits::default() };
+        let mut config = new_config(limits);
+        // Both sides of the join are partitioned by its keys, as large ones are.
+        config.options_mut().optimizer.hash_join_single_partition_threshold = 0;
+        config.options_mut().optimizer.hash_join_single_partition_threshold_rows = 0;
+        let ctx = new_context(config, Arc::default());
+        let sql = "WITH a AS (SELECT value AS k FROM generate_series(1, 3)), \
+             b AS (SELECT value AS k FROM generate_series(11, 13)), \
+             g AS (SELECT a.k AS x, b.k AS y, count(*) AS n FROM a CROSS JOIN b GROUP BY a.k, b.k), \
+             h AS (SELECT value AS p, value + 10 AS q FROM generate_series(1, 3)) \
+             SELECT count(*) AS n FROM h JOIN g ON g.y = h.q AND g.x = h.p";
+        let rows = ctx.sql(sql).await.expect("a plan").collect().await.expect("rows");
+        let found = pretty_format_batches(&rows).expect("a table").to_string();
+        assert_eq!(found, "+---+\n| n |\n+---+\n| 3 |\n+---+");
+    }
 }

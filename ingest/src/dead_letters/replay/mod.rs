@@ -305,11 +305,15 @@ async fn replay_day(
     if removed.is_empty() {
         return Ok(Some(done));
     }
+    // An erasure may have taken records away since they were read. One that does so after the second
+    // look finds them in the files that are written by then.
+    if !are_kept(&base, &read::dead_letter_table(lake).await?, day) {
+        return Ok(None);
+    }
     let now = chrono::Utc::now().timestamp_micros();
     let files = write_rows(lake, stream, vec![&rows], now).await?;
-    // An erasure may have taken records away since they were read. One that does so from here on finds
-    // them in the files just written.
     if !are_kept(&base, &read::dead_letter_table(lake).await?, day) {
+        lake.discard(&schema::raw(stream), &files).await?;
         return Ok(None);
     }
     let marker = PartitionId::replay(stream);

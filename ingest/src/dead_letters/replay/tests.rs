@@ -1,4 +1,4 @@
-use lake::Erasure;
+use lake::{Erasure, ErasureScan, FileRole};
 
 use super::*;
 use crate::dead_letters::rejected_record::{RecordMetadata, RejectedRecord, RejectionCause};
@@ -156,6 +156,14 @@ async fn a_record_that_is_erased_while_it_is_replayed_stays_erased() {
     let done = replay(&lake, &options, &mut |_| {}).await.expect("replayed");
     assert_eq!((done.accepted, done.rejected), (1, 0));
     assert_eq!(rows(&lake).await, (1, 0));
+    let left = lake.scan_for_ids(&erasure, &mut ErasureScan::default(), NOON).await;
+    let left = left.expect("scanned").into_iter().map(|found| found.role);
+    // The erasure's own old file of dead letters is deleted by its purge.
+    assert!(
+        left.clone().all(|role| role == FileRole::Unreferenced),
+        "{:?}",
+        left.collect::<Vec<_>>()
+    );
     assert_eq!(lake.verify().await.expect("verified").findings, []);
 }
 

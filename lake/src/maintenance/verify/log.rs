@@ -305,7 +305,9 @@ impl LogState {
         match &self.hint {
             CheckpointHintState::Damaged(what) => Some(Damage::new(path(), what.as_str())),
             // The first checkpoint is there before the hint, whose writer is at work or has died.
-            CheckpointHintState::Absent if self.written_before.len() > 1 => {
+            CheckpointHintState::Absent
+                if self.written_before.len() > 1 || self.markers.log_start > 0 =>
+            {
                 Some(Damage::gone(path()))
             }
             CheckpointHintState::Absent => None,

@@ -22,6 +22,7 @@ use futures::StreamExt;
 
 use crate::engine::context::with_own_memory_pool;
 use crate::engine::memory_pool::is_exhausted;
+use crate::engine::optimizer::owned_batches::owned;
 use crate::engine::utf8_view;
 
 /// The largest CTE whose rows are kept.
@@ -108,7 +109,8 @@ pub(crate) async fn collect_up_to(
         tokio::spawn(async move {
             let mut kept = Vec::new();
             while let Some(batch) = stream.next().await {
-                let batch: RecordBatch = batch?;
+                // The batches of a sort refer to the texts of all of its input.
+                let batch: RecordBatch = owned(batch?)?;
                 let more = batch.get_array_memory_size();
                 if bytes.fetch_add(more, Ordering::Relaxed) + more > max_bytes {
                     return Ok(None);

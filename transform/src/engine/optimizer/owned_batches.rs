@@ -74,7 +74,7 @@ fn with_owned_batches(input: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> 
 }
 
 /// Returns a batch with memory of its own, where it is a small part of a larger one.
-fn owned(batch: RecordBatch) -> Result<RecordBatch> {
+pub(crate) fn owned(batch: RecordBatch) -> Result<RecordBatch> {
     let of_rows = batch.columns().iter().map(memory_of_rows).sum::<Result<usize>>()?;
     if batch.get_array_memory_size() <= MAX_OVERHEAD * of_rows {
         return Ok(batch);

@@ -64,7 +64,7 @@ impl QueryStream {
 
 impl Session {
     /// Returns the rows of a query of the catalog, in the order of its SQL and with the columns of
-    /// its header.
+    /// its header. A kept query has the order of its grain.
     ///
     /// # Errors
     /// An unknown name, a missing exchange rate, columns that differ from the header's, errors of

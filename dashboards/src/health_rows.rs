@@ -1,6 +1,4 @@
-//! Rows about single partners: health, its history and movement, daily traffic, milestones.
-
-use std::sync::Arc;
+//! Rows about single partners: health and its movement, traffic, milestones.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::{SignalName, Stage, Tier, format};
@@ -74,25 +72,6 @@ pub struct HealthRow {
     pub computed_tier: Option<Tier>,
     #[serde(default)]
     pub signals: Vec<SignalRow>,
-}
-
-/// One score of a partner, earlier or current.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct HistoryRow {
-    #[serde(deserialize_with = "date")]
-    pub as_of: NaiveDate,
-    #[serde(deserialize_with = "shared_text")]
-    pub partner_id: Arc<str>,
-    pub score: Option<f64>,
-    #[serde(deserialize_with = "tier")]
-    pub tier: Tier,
-}
-
-impl HistoryRow {
-    /// Returns the score of that day. A churned partner has none: its row repeats the last one.
-    pub fn current_score(&self) -> Option<f64> {
-        self.score.filter(|_| self.tier != Tier::Churned)
-    }
 }
 
 /// The production calls of a partner in a period. A period without calls has no row.
@@ -196,10 +175,6 @@ impl DateOrInstant {
             Self::Instant(at) => at.date_naive(),
         }
     }
-}
-
-fn shared_text<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
-    String::deserialize(from).map(Arc::from)
 }
 
 fn date<'de, D: Deserializer<'de>>(from: D) -> Result<NaiveDate, D::Error> {

@@ -7,7 +7,8 @@ use domain::Tier;
 
 use crate::action_rows::{ActionLogRow, AlertRow, PlanFacts, PlanRow};
 use crate::grain::Grain;
-use crate::health_rows::{HealthRow, HistoryRow, PartnerRow, TrafficRow};
+use crate::health_history::HealthHistory;
+use crate::health_rows::{HealthRow, PartnerRow, TrafficRow};
 use crate::lake_rows::LakeRows;
 use crate::metric_rows::{
     ActivationRow, ChurnCauseRow, CohortRetentionRow, DataQualityRow, FunnelRow, GrowthRow,
@@ -108,8 +109,8 @@ pub struct ReportInput {
 
     /// The newest scores, one row per partner.
     pub health: Vec<HealthRow>,
-    /// The scores of every run, the newest included.
-    pub history: Vec<HistoryRow>,
+    /// The tiers and scores of every day, the newest included.
+    pub history: HealthHistory,
     /// The production traffic of the last 60 to 90 days.
     pub daily: Vec<TrafficRow>,
     /// The same of the last 13 weeks and of the last 13 months, the running ones included.
@@ -232,30 +233,16 @@ impl ReportInput {
     /// Returns for each tier the number of its partners and their share of gross revenue. The
     /// share is `None` when nothing was billed.
     pub fn tier_counts(&self) -> Vec<(Tier, i64, Option<f64>)> {
-        let count = |tier: Tier| {
-            let rows = self.health.iter().filter(|row| row.tier == tier);
-            let shares: Vec<f64> = rows.clone().filter_map(|row| row.impact_share).collect();
-            let share = (!shares.is_empty()).then(|| shares.iter().sum());
-            (tier, rows.count() as i64, share)
-        };
-        Tier::ALL.into_iter().map(count).collect()
-    }
-
-    /// Returns the days on which scores were made, oldest first.
-    pub fn score_days(&self) -> Vec<NaiveDate> {
-        let mut days: Vec<NaiveDate> = self.history.iter().map(|row| row.as_of).collect();
-        days.sort_unstable();
-        days.dedup();
-        days
-    }
-
-    /// Returns the day of scores to compare the newest with: the last one that is a week or more
-    /// before it, or else the earliest. `None`: there is only one day of scores.
-    pub fn week_ago(&self) -> Option<NaiveDate> {
-        let days = self.score_days();
-        let (newest, earlier) = days.split_last()?;
-        let target = *newest - chrono::Days::new(7);
-        earlier.iter().rev().find(|day| **day <= target).or_else(|| earlier.first()).copied()
+        let mut counts: Vec<_> = Tier::ALL.map(|tier| (tier, 0, None)).into();
+        for row in &self.health {
+            let of_tier = counts.iter_mut().find(|(tier, ..)| *tier == row.tier);
+            let Some((_, n, share)) = of_tier else { continue };
+            *n += 1;
+            if let Some(of_row) = row.impact_share {
+                *share = Some(share.unwrap_or(0.0) + of_row);
+            }
+        }
+        counts
     }
 }
 

@@ -10,6 +10,7 @@
 //! - `message`: the report as mail and chat
 //! - `message_page`: a page with one message
 //! - `metric_rows`, `health_rows`: the rows of metrics and of single partners
+//! - `health_history`: the tier and the score of each partner on each day
 //! - `action_rows`: the pending plan, the log of actions, the alerts
 //! - `record_rows`: what people record beside the scores
 //! - `lake_rows`: rows on the streams and tables of the lake
@@ -44,6 +45,7 @@ mod components;
 mod csvw;
 mod error;
 mod grain;
+mod health_history;
 mod health_rows;
 mod input;
 mod json_rows;
@@ -81,7 +83,8 @@ pub use chart_file::{ChartFile, chart_file};
 pub use comparison::Comparison;
 pub use error::ReportError;
 pub use grain::Grain;
-pub use health_rows::{HealthRow, HistoryRow, MoverRow, PartnerRow, SignalRow, TrafficRow};
+pub use health_history::{DayHealth, HealthHistory};
+pub use health_rows::{HealthRow, MoverRow, PartnerRow, SignalRow, TrafficRow};
 pub use input::{ColumnDoc, HeldBackMetric, Provenance, QueryDoc, ReportInput};
 pub use lake_rows::{DeliveryRow, LakeRows, RejectedRow, SlowestPartition, StreamRow, TableRow};
 pub use live_page::{LiveOutage, LivePage, Notice, SavedView, SqlPage, SqlResult};

@@ -7,7 +7,8 @@ use domain::format;
 
 use crate::action_rows::PlanRow;
 use crate::grain::Grain;
-use crate::health_rows::{HealthRow, HistoryRow, PartnerRow, TrafficRow};
+use crate::health_history::DayHealth;
+use crate::health_rows::{HealthRow, PartnerRow, TrafficRow};
 use crate::input::ReportInput;
 use crate::metric_rows::{PartnerReliabilityRow, RevenuePerPartnerRow, ThrottlingRow};
 use crate::record_rows::{NoteRow, OverrideRow};
@@ -24,7 +25,6 @@ pub(crate) struct PartnerIndex {
     overrides: Positions,
     /// By day, week and month.
     traffic: [Positions; 3],
-    history: Positions,
     revenue: Positions,
 }
 
@@ -43,7 +43,6 @@ impl PartnerIndex {
             overrides: positions(&input.overrides, |row| &row.partner_id),
             traffic: Grain::ALL
                 .map(|grain| sorted(input.traffic(grain), |row| &row.partner_id, |row| row.start)),
-            history: sorted(&input.history, |row| &row.partner_id, |row| row.as_of),
             revenue: sorted(&input.revenue_per_partner, |row| &row.partner_id, |row| row.month),
         }
     }
@@ -116,9 +115,9 @@ impl<'a> PartnerRows<'a> {
         all(self.input.traffic(grain), &self.index.traffic[grain as usize], id)
     }
 
-    /// Returns the scores of a partner, oldest first.
-    pub(crate) fn history(self, id: &str) -> Vec<&'a HistoryRow> {
-        all(&self.input.history, &self.index.history, id)
+    /// Returns the tiers and scores of a partner, oldest first.
+    pub(crate) fn history(self, id: &str) -> &'a [DayHealth] {
+        self.input.history.of(id)
     }
 
     /// Returns the months in which a partner was charged, oldest first.

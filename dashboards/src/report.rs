@@ -1,18 +1,20 @@
 //! The static report: renders all pages of an input, and writes them to a folder.
 
-use std::convert::Infallible;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rayon::iter::{ParallelBridge, ParallelIterator};
+
 use crate::atomic_folder::{self, ReportMarker};
 use crate::error::ReportError;
-use crate::health_rows::{HealthRow, HistoryRow};
+use crate::health_history::DayHealth;
+use crate::health_rows::HealthRow;
 use crate::input::ReportInput;
 use crate::live_page::LivePage;
 use crate::pages::{DOCS_SITE, REPORT_SITE, USAGE_SITE, partner_list, usage};
 use crate::partner_index::{PartnerIndex, PartnerRows};
 use crate::partner_list_query::PartnerListQuery;
-use crate::site::{PageContext, Site};
+use crate::site::{self, LazyPage, PageContext, Site};
 use crate::{csvw, json_rows, paths, theme, timestamps};
 
 /// What was written.
@@ -72,8 +74,8 @@ impl Report {
         self.partner_rows().health(id).map(|row| paths::partner(&row.partner_id))
     }
 
-    /// Returns the newest score of a partner and the scores of all days, oldest first.
-    pub fn partner(&self, id: &str) -> Option<(&HealthRow, Vec<&HistoryRow>)> {
+    /// Returns the newest score of a partner, and its tiers and scores of all days, oldest first.
+    pub fn partner(&self, id: &str) -> Option<(&HealthRow, &[DayHealth])> {
         let rows = self.partner_rows();
         Some((rows.health(id)?, rows.history(id)))
     }
@@ -112,15 +114,9 @@ pub fn docs(input: &ReportInput) -> Vec<(String, String)> {
 }
 
 fn rendered(site: &'static Site, input: &ReportInput) -> Vec<(String, String)> {
-    let mut pages = Vec::new();
     let index = PartnerIndex::new(input);
-    let rows = PartnerRows { input, index: &index };
-    let collected: Result<(), Infallible> = site.each_page(rows, |path, html| {
-        pages.push((path.to_owned(), html.to_owned()));
-        Ok(())
-    });
-    let Ok(()) = collected;
-    pages
+    let contexts = site.contexts(PartnerRows { input, index: &index });
+    site::lazy_pages(&contexts).map(|page| (page.path, (page.render)())).collect()
 }
 
 /// Returns the style sheet of all pages.
@@ -208,11 +204,15 @@ fn write_site(
         write_file(&folder.join("style.css"), stylesheet().as_bytes())?;
         write_file(&folder.join("script.js"), script().as_bytes())?;
         let index = PartnerIndex::new(input);
-        let rows = PartnerRows { input, index: &index };
-        site.each_page(rows, |path, html| {
-            pages += 1;
-            write_file(&folder.join(path), html.as_bytes())
-        })
+        let contexts = site.contexts(PartnerRows { input, index: &index });
+        let write = |page: LazyPage| {
+            let html = (page.render)();
+            write_file(&folder.join(&page.path), html.as_bytes()).map(|()| 1)
+        };
+        // A page is rendered by the thread that writes it, so that few of them are in memory.
+        let written = site::lazy_pages(&contexts).par_bridge().map(write);
+        pages = written.try_reduce(|| 0, |a, b| Ok(a + b))?;
+        Ok(())
     })?;
     Ok(ReportSummary { index: out.join("index.html"), pages })
 }

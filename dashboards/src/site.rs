@@ -56,11 +56,11 @@ pub(crate) enum Render {
 pub(crate) struct LazyPage<'a> {
     /// The path in the folder.
     pub path: String,
-    pub render: Box<dyn FnOnce() -> String + 'a>,
+    pub render: Box<dyn FnOnce() -> String + Send + 'a>,
 }
 
 /// The pages of a family.
-pub(crate) type LazyPages<'a> = Box<dyn Iterator<Item = LazyPage<'a>> + 'a>;
+pub(crate) type LazyPages<'a> = Box<dyn Iterator<Item = LazyPage<'a>> + Send + 'a>;
 
 /// What a page is rendered from.
 pub(crate) struct PageContext<'a> {
@@ -109,27 +109,10 @@ impl Site {
         groups
     }
 
-    /// Calls `sink` with `(path in the folder, HTML)` of every page, as soon as it is rendered.
-    ///
-    /// # Errors
-    /// Stops at the first error of `sink` and returns it.
-    pub(crate) fn each_page<E>(
-        &'static self,
-        partners: PartnerRows,
-        mut sink: impl FnMut(&str, &str) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for page in self.pages.iter().filter(|page| !page.is_live) {
-            let context = self.context(partners, page, None);
-            match page.render {
-                Render::Single(render) => sink(page.file, &render(&context))?,
-                Render::Family(pages) => {
-                    for page in pages(&context) {
-                        sink(&page.path, &(page.render)())?;
-                    }
-                }
-            }
-        }
-        Ok(())
+    /// Returns what each page that is a file is rendered from.
+    pub(crate) fn contexts<'a>(&'static self, partners: PartnerRows<'a>) -> Vec<PageContext<'a>> {
+        let files = self.pages.iter().filter(|page| !page.is_live);
+        files.map(|page| self.context(partners, page, None)).collect()
     }
 
     /// Renders the page at a path in the folder. Returns `None` if there is no such page.
@@ -159,6 +142,20 @@ impl Site {
     ) -> PageContext<'a> {
         PageContext { input: partners.input, partners, site: self, page, live }
     }
+}
+
+/// Returns all pages of these contexts.
+pub(crate) fn lazy_pages<'a>(
+    contexts: &'a [PageContext<'a>],
+) -> impl Iterator<Item = LazyPage<'a>> + Send {
+    contexts.iter().flat_map(|context| match context.page.render {
+        Render::Single(render) => {
+            let path = context.page.file.to_owned();
+            let page = LazyPage { path, render: Box::new(move || render(context)) };
+            Box::new(std::iter::once(page)) as LazyPages
+        }
+        Render::Family(pages) => pages(context),
+    })
 }
 
 impl PageContext<'_> {

@@ -31,8 +31,8 @@ mod toml_error;
 pub use action::{ActionKind, Setting, SupportRoute};
 pub use closest_name::closest_name;
 pub use format::{
-    agree, counted, display_width, into_printable, printable, printable_lines, thousands,
-    truncate_to_width,
+    agree, counted, display_width, into_printable, into_printable_lines, printable,
+    printable_lines, thousands, truncate_to_width,
 };
 pub use money::{
     CurrencyError, ExchangeRateError, ExchangeRates, MONEY_SCALE, Money, minor_units,

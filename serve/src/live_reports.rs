@@ -97,7 +97,7 @@ impl LiveReports {
         };
         let rows = |_: &ReportKey, report: &Arc<Report>| {
             let input = report.input();
-            let rows = [input.health.len(), input.history.len(), input.daily.len()];
+            let rows = [input.health.len(), input.history.row_count(), input.daily.len()];
             let rows = rows.iter().sum::<usize>() + input.weekly.len() + input.monthly.len();
             u32::try_from(rows.max(LEAST_ROWS)).unwrap_or(u32::MAX)
         };

@@ -1,6 +1,9 @@
 //! The drawing surface: the SVG backend of plotters, with quarter pixels, colour roles, dashes and
 //! hatching.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 use plotters::backend::SVGBackend;
 use plotters::prelude::DrawingBackend;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -48,17 +51,7 @@ pub(crate) fn draw(
     let _ = pen.backend.present();
     drop(pen);
     let body = drawn.split_once('\n').map_or("", |(_, body)| body);
-    // Leaves out attributes with default values, and the font family, which comes from the page.
-    // Content is escaped, so that these patterns, which contain quotes, never occur in it.
-    let body = body
-        .replace(" opacity=\"1\"", "")
-        .replace(" stroke=\"none\"", "")
-        .replace(" font-family=\"inherit\"", "")
-        .replace(" dy=\"0.5ex\"", "")
-        .replace(" text-anchor=\"start\"", "")
-        .replace(" \"/>", "\"/>")
-        .replace("\n</text>", "</text>")
-        .replace(">\n", ">");
+    let body = without_line_breaks(&without_defaults(body));
     format!(
         "<svg role=\"img\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {} {}\"><title>{}</title><desc>{}</desc>{body}",
         size.0,
@@ -68,6 +61,35 @@ pub(crate) fn draw(
         escape(title),
         escape(desc),
     )
+}
+
+/// Leaves out attributes with default values, and the font family, which comes from the page.
+///
+/// Content is escaped, so that these patterns, which contain quotes, never occur in it.
+fn without_defaults(svg: &str) -> String {
+    static DEFAULTS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+        searcher([
+            " opacity=\"1\"",
+            " stroke=\"none\"",
+            " font-family=\"inherit\"",
+            " dy=\"0.5ex\"",
+            " text-anchor=\"start\"",
+        ])
+    });
+    DEFAULTS.replace_all(svg, &[""; 5])
+}
+
+/// Leaves out the line breaks after elements and in texts, and the space after the last point of a path.
+fn without_line_breaks(svg: &str) -> String {
+    static BREAKS: LazyLock<AhoCorasick> =
+        LazyLock::new(|| searcher([" \"/>\n", " \"/>", "\n</text>\n", "\n</text>", ">\n"]));
+    BREAKS.replace_all(svg, &["\"/>", "\"/>", "</text>", "</text>", ">"])
+}
+
+/// Returns a searcher of fixed texts, of which the longest counts where several begin.
+fn searcher<const N: usize>(texts: [&str; N]) -> AhoCorasick {
+    let built = AhoCorasickBuilder::new().match_kind(MatchKind::LeftmostLongest).build(texts);
+    built.expect("a few short texts")
 }
 
 impl Pen<'_> {

@@ -1,9 +1,7 @@
 //! The number of partners in each tier, and their shares of gross revenue.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
-use chrono::NaiveDate;
 use domain::{Tier, format};
 use maud::{Markup, html};
 
@@ -53,17 +51,6 @@ pub(crate) fn sentence(reason: &str) -> String {
     if text.ends_with(['.', '…', '?']) { text } else { format!("{text}.") }
 }
 
-/// Returns an earlier day with scores, about a week ago, and the number of partners in each tier
-/// on that day.
-fn week_ago(input: &ReportInput) -> Option<(NaiveDate, HashMap<Tier, i64>)> {
-    let day = input.week_ago()?;
-    let mut counts = HashMap::new();
-    for row in input.history.iter().filter(|row| row.as_of == day) {
-        *counts.entry(row.tier).or_insert(0) += 1;
-    }
-    Some((day, counts))
-}
-
 /// Returns the section with the table.
 pub(crate) fn section(page: &Page, span: u8) -> Markup {
     let input = page.context.input;
@@ -94,14 +81,14 @@ pub(crate) fn section(page: &Page, span: u8) -> Markup {
 
 fn tier_table(input: &ReportInput, counts: &[(Tier, i64, Option<f64>)]) -> Markup {
     let most = counts.iter().map(|(_, n, _)| *n).max().unwrap_or(1).max(1) as f64;
-    let week_ago = week_ago(input);
+    let week_ago = input.history.week_ago();
     html! {
         table.standing {
             thead { tr {
                 (header_cell(Column::Text("Tier or stage")))
                 (header_cell(Column::Number("Partners")))
                 td.grow {}
-                @if let Some((day, _)) = &week_ago { th.num.wide-only scope="col" { "Since " (format::date(*day)) } }
+                @if let Some(day) = week_ago { th.num.wide-only scope="col" { "Since " (format::date(day)) } }
                 (header_cell(Column::Number("Share of gross")))
             } }
             tbody {
@@ -110,8 +97,8 @@ fn tier_table(input: &ReportInput, counts: &[(Tier, i64, Option<f64>)]) -> Marku
                         td { a.plain href=(paths::health_list(*tier)) { (glyph::with_label(*tier)) } }
                         td.num { b { (format::thousands(*n)) } }
                         td.grow { (bar(*n as f64 / most, tiers::slug(*tier), false)) }
-                        @if let Some((_, earlier)) = &week_ago {
-                            td.num.wide-only { (format::signed_integer(n - earlier.get(tier).copied().unwrap_or(0))) }
+                        @if let Some(day) = week_ago {
+                            td.num.wide-only { (format::signed_integer(n - input.history.count(day, *tier))) }
                         }
                         td.num { (gross_share(*tier, *share)) }
                     }

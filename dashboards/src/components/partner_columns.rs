@@ -1,7 +1,5 @@
 //! The list of partners with the columns that its reader has chosen.
 
-use std::collections::HashMap;
-
 use chrono::NaiveDate;
 use domain::format;
 use maud::{Markup, PreEscaped, html};
@@ -11,7 +9,7 @@ use crate::charts::spark::score_trend;
 use crate::components::table::bar;
 use crate::components::{glyph, partner_link};
 use crate::health_rows::HealthRow;
-use crate::pages::partner_list::{scores_of, week_change};
+use crate::pages::partner_list::change_since;
 use crate::partner_list_query::{PartnerColumn, PartnerListQuery, PartnerSort};
 use crate::site::PageContext;
 use crate::tiers;
@@ -24,8 +22,8 @@ const REASON_LENGTH: usize = 56;
 /// What the cells of a table are made from.
 struct Cells<'a> {
     context: &'a PageContext<'a>,
-    /// The scores of a week ago, where the change since then is shown.
-    before: HashMap<&'a str, f64>,
+    /// The day since which the change of a score is shown.
+    compared_day: Option<NaiveDate>,
     /// The days with scores.
     days: Vec<NaiveDate>,
     largest_share: f64,
@@ -39,16 +37,14 @@ pub(crate) fn table(
     rows: &[&HealthRow],
     query: &PartnerListQuery,
 ) -> Markup {
-    let days = context.input.score_days();
+    let days = context.input.history.days();
     // One day makes no trend.
     let is_known = |column: &PartnerColumn| *column != PartnerColumn::Trend || days.len() >= 2;
     let columns: Vec<PartnerColumn> =
         query.shown_columns().iter().copied().filter(is_known).collect();
-    let has_change = columns.contains(&PartnerColumn::Change);
-    let compared_day = context.input.week_ago().filter(|_| has_change);
     let cells = Cells {
         context,
-        before: scores_of(context.input, compared_day),
+        compared_day: context.input.history.week_ago(),
         days,
         largest_share: rows.iter().filter_map(|row| row.impact_share).fold(1e-9, f64::max),
         is_usual: query.columns.is_empty(),
@@ -114,7 +110,10 @@ fn cell(cells: &Cells, column: PartnerColumn, row: &HealthRow) -> Markup {
         PartnerColumn::Score => number(html! {
             @match row.current_score() { Some(score) => b { (format::decimal(score, 0)) }, None => span.quiet { "none" } }
         }),
-        PartnerColumn::Change => number(html! { (change(week_change(&cells.before, row))) }),
+        PartnerColumn::Change => {
+            let input = cells.context.input;
+            number(html! { (change(change_since(input, cells.compared_day, row))) })
+        }
         PartnerColumn::Trend => html! { td.wide-only[hidden] { (trend(cells, row)) } },
         PartnerColumn::Risk => {
             number(html! { (format::known_or_unknown(row.risk, format::percent)) })
@@ -151,17 +150,14 @@ const TREND_POINTS: usize = 30;
 
 fn trend(cells: &Cells, row: &HealthRow) -> Markup {
     let (policy, days) = (&cells.context.input.policy, &cells.days);
-    let history = cells.context.partners.history(&row.partner_id);
+    let history = &cells.context.input.history;
     let days = last(days, TREND_DAYS);
     let every = days.len().div_ceil(TREND_POINTS).max(1);
     let newest = days.len().saturating_sub(1);
-    let score = |day: &NaiveDate| {
-        let at = history.binary_search_by_key(day, |row| row.as_of).ok();
-        at.and_then(|i| history[i].current_score())
-    };
+    let score = |day| history.on(&row.partner_id, day)?.current_score();
     let values: Vec<Option<f64>> = (0..days.len())
         .filter(|i| (newest - i).is_multiple_of(every))
-        .map(|i| score(&days[i]))
+        .map(|i| score(days[i]))
         .collect();
     if values.iter().all(Option::is_none) {
         return html! { span.unscored title="no score yet" {} };

@@ -2,7 +2,7 @@
 
 use chrono::Datelike;
 use domain::format;
-use domain::printable_lines;
+use domain::into_printable_lines;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::charts::marks::Mark;
@@ -110,7 +110,7 @@ impl<'a> Page<'a> {
         };
         // Names and ids may hold control characters, and characters that change the direction of
         // the text around them.
-        printable_lines(&page.into_string()).into_owned()
+        into_printable_lines(page.into_string())
     }
 
     /// Returns whether a partner itself reads.

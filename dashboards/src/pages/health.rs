@@ -1,7 +1,6 @@
 //! The Health pages: tiers over time, partners at risk, and lists of all partners.
 
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use domain::{Tier, format};
@@ -17,7 +16,7 @@ use crate::components::{
     partner_columns, partner_link, proposed_actions,
 };
 use crate::grain::Grain;
-use crate::health_rows::{HealthRow, HistoryRow};
+use crate::health_rows::HealthRow;
 use crate::input::ReportInput;
 use crate::pages::partner_list;
 use crate::partner_list_query::PartnerListQuery;
@@ -36,11 +35,11 @@ const REASON_LENGTH: usize = 56;
 pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
     let lists = std::iter::once(None).chain(Tier::ALL.map(Some));
     Box::new(lists.flat_map(move |tier| {
-        let rows: Rc<[&HealthRow]> = health_summary::partners_in(context.input, tier).into();
+        let rows: Arc<[&HealthRow]> = health_summary::partners_in(context.input, tier).into();
         let count = rows.len().div_ceil(ROWS).max(1);
         (0..count).map(move |number| {
             let list = ListPage { tier, number, count, total: rows.len() };
-            let rows = Rc::clone(&rows);
+            let rows = Arc::clone(&rows);
             LazyPage {
                 path: list.path(number),
                 render: Box::new(move || {
@@ -134,10 +133,8 @@ fn listed(names: &[Markup]) -> Markup {
 }
 
 fn change_since_week_ago(input: &ReportInput, now: i64) -> Markup {
-    let Some(day) = input.week_ago() else { return html! {} };
-    let was_at_risk = |r: &&HistoryRow| r.as_of == day && r.tier == Tier::AtRisk;
-    let then = input.history.iter().filter(was_at_risk).count() as i64;
-    let change = now - then;
+    let Some(day) = input.history.week_ago() else { return html! {} };
+    let change = now - input.history.count(day, Tier::AtRisk);
     let query = |sign: &str| {
         let now = health_summary::count_query(&[Tier::AtRisk]);
         let then = figure::of_scores_on("count(*)", day, "tier = 'at_risk'");
@@ -165,26 +162,19 @@ fn list_lead(list: &ListPage) -> Markup {
 /// Returns the section with the tiers over time, or with those of today if few days were scored.
 fn tiers_section(page: &Page) -> Markup {
     let input = page.context.input;
-    let days = input.score_days();
+    let days = input.history.days();
     if days.len() < 3 {
         return health_summary::section(page, 5);
     }
-    let mut counts: HashMap<NaiveDate, [i64; 4]> = HashMap::new();
-    for row in &input.history {
-        let layer = match row.tier {
-            Tier::AtRisk => 0,
-            Tier::Watch => 1,
-            Tier::Healthy => 2,
-            Tier::InsufficientEvidence => 3,
-            _ => continue,
-        };
-        counts.entry(row.as_of).or_default()[layer] += 1;
-    }
     let (days, each) = by_period(page, last(&days, TIER_DAYS));
     let days = thinned(&days, TIER_POINTS);
+    let layers = [Tier::AtRisk, Tier::Watch, Tier::Healthy, Tier::InsufficientEvidence];
     let counts: Vec<TierCounts> = days
         .iter()
-        .map(|day| TierCounts { date: *day, counts: counts.get(day).copied().unwrap_or_default() })
+        .map(|day| TierCounts {
+            date: *day,
+            counts: layers.map(|tier| input.history.count(*day, tier)),
+        })
         .collect();
     let section = Section {
         subtitle: html! {

@@ -15,7 +15,8 @@ use crate::components::{
     kept_grain, lead_paragraph, partner_records, proposed_actions, reliability, traffic,
 };
 use crate::grain::Grain;
-use crate::health_rows::{HealthRow, HistoryRow, PartnerRow};
+use crate::health_history::DayHealth;
+use crate::health_rows::{HealthRow, PartnerRow};
 use crate::metric_rows::RevenuePerPartnerRow;
 use crate::policy_in_force::PolicyInForce;
 use crate::site::{LazyPage, LazyPages, PageContext};
@@ -86,7 +87,7 @@ fn lead(context: &PageContext, row: &HealthRow) -> Markup {
 fn score_change(context: &PageContext, row: &HealthRow) -> Option<(NaiveDate, f64, f64)> {
     let days = context.partners.history(&row.partner_id);
     let target = row.as_of - Days::new(7);
-    let is_earlier = |day: &&&HistoryRow| day.as_of < row.as_of && day.current_score().is_some();
+    let is_earlier = |day: &&DayHealth| day.as_of < row.as_of && day.current_score().is_some();
     let mut earlier = days.iter().filter(is_earlier);
     let then = earlier.clone().rev().find(|day| day.as_of <= target).or_else(|| earlier.next())?;
     Some((then.as_of, then.current_score()?, row.current_score()?))
@@ -208,14 +209,14 @@ const FEWEST_SCORES: usize = 2;
 /// Returns whether the page has a line of scores, under which the marks of all charts are explained.
 fn has_score_line(context: &PageContext, row: &HealthRow) -> bool {
     let days = context.partners.history(&row.partner_id);
-    let days = last(&days, SCORE_DAYS);
+    let days = last(days, SCORE_DAYS);
     days.iter().filter(|day| day.current_score().is_some()).count() >= FEWEST_SCORES
 }
 
 fn score_section(page: &Page, row: &HealthRow) -> Markup {
     let days = page.context.partners.history(&row.partner_id);
     let earlier_rows = days.len().saturating_sub(SCORE_DAYS);
-    let days = last(&days, SCORE_DAYS);
+    let days = last(days, SCORE_DAYS);
     let scored = days.iter().filter(|day| day.current_score().is_some()).count();
     let mut section = Section::new("score", "Score over time", 9, "partner_health");
     if scored < FEWEST_SCORES {
@@ -228,7 +229,7 @@ fn score_section(page: &Page, row: &HealthRow) -> Markup {
         return page.section(&section, &empty_state(sentence));
     }
     section.subtitle = html! { "0 to 100, the last " (scored_days(row, days.len())) " evaluated" (kept_grain::sentence(page, Grain::Day, "a score is one of a day")) };
-    let line = |day: &&HistoryRow| {
+    let line = |day: &DayHealth| {
         Row::new(vec![
             format::date_with_year(day.as_of),
             format::known_or_unknown(day.current_score(), |s| format::decimal(s, 1)),

@@ -2,7 +2,6 @@
 //! takes the same time in any browser, whatever the number of partners.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 use chrono::NaiveDate;
 use domain::{Tier, format};
@@ -149,11 +148,11 @@ pub(crate) fn found<'a>(input: &'a ReportInput, query: &PartnerListQuery) -> Vec
             });
         }
         PartnerSort::Change => {
-            let before = scores_of(input, input.week_ago());
-            rows.sort_by(|a, b| {
-                let (a, b) = (week_change(&before, a), week_change(&before, b));
-                (a.is_none().cmp(&b.is_none())).then(order(a, b))
-            });
+            let day = input.history.week_ago();
+            let mut changes: Vec<_> =
+                rows.into_iter().map(|row| (change_since(input, day, row), row)).collect();
+            changes.sort_by(|(a, _), (b, _)| (a.is_none().cmp(&b.is_none())).then(order(*a, *b)));
+            rows = changes.into_iter().map(|(_, row)| row).collect();
         }
         PartnerSort::Risk => rows.sort_by(|a, b| order(b.risk, a.risk)),
         PartnerSort::Name => rows.sort_by_cached_key(|row| row.label().to_lowercase()),
@@ -166,13 +165,12 @@ fn order(a: Option<f64>, b: Option<f64>) -> std::cmp::Ordering {
     a.unwrap_or(f64::NEG_INFINITY).total_cmp(&b.unwrap_or(f64::NEG_INFINITY))
 }
 
-/// Returns the scores of a day by partner.
-pub(crate) fn scores_of(input: &ReportInput, day: Option<NaiveDate>) -> HashMap<&str, f64> {
-    let of_day = input.history.iter().filter(|row| Some(row.as_of) == day);
-    of_day.filter_map(|row| Some((row.partner_id.as_ref(), row.current_score()?))).collect()
-}
-
-/// Returns by how much the score of a partner has changed since the scores before.
-pub(crate) fn week_change(before: &HashMap<&str, f64>, row: &HealthRow) -> Option<f64> {
-    Some(row.current_score()? - before.get(row.partner_id.as_str())?)
+/// Returns by how much the score of a partner has changed since a day.
+pub(crate) fn change_since(
+    input: &ReportInput,
+    day: Option<NaiveDate>,
+    row: &HealthRow,
+) -> Option<f64> {
+    let before = input.history.on(&row.partner_id, day?)?.current_score()?;
+    Some(row.current_score()? - before)
 }

@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::grain::Grain;
-use crate::health_rows::{HistoryRow, PartnerRow, TrafficRow};
+use crate::health_rows::{PartnerRow, TrafficRow};
 use crate::input::{ColumnDoc, QueryDoc, ReportInput};
 use crate::metric_rows::{ChurnCauseRow, PartnerReliabilityRow, StuckPartnerRow, ThrottlingRow};
 use crate::months::{month_start, next_month};
@@ -298,12 +298,7 @@ fn partner_rows(input: &mut ReportInput, partner: &SamplePartner, days: u64) {
         let day = as_of - Days::new(back);
         if day >= partner.registered {
             let (tier, score) = scored(partner, as_of, day);
-            input.history.push(HistoryRow {
-                as_of: day,
-                partner_id: partner.id.as_str().into(),
-                score,
-                tier,
-            });
+            input.history.add(&partner.id, day, tier, score);
         }
     }
     let (tier, score) = scored(partner, as_of, as_of);

@@ -1,6 +1,6 @@
 //! No page is large, whatever events contain, and pages fetch nothing.
 
-use domain::Setting;
+use domain::{Setting, Tier};
 
 use super::{MAX_PAGE_BYTES, attribute};
 use crate::months::{month_start, next_month};
@@ -200,9 +200,8 @@ fn a_long_history_ends_with_its_newest_months() {
     input.activation.splice(0..0, old.activation);
     input.cohort_retention.splice(0..0, old.cohort_retention);
     for day in 0..2_000 {
-        let mut row = input.history[0].clone();
-        row.as_of = input.as_of - chrono::Days::new(2_100 - day);
-        input.history.push(row);
+        let as_of = input.as_of - chrono::Days::new(2_100 - day);
+        input.history.add(&input.health[0].partner_id, as_of, Tier::Watch, Some(50.0));
     }
     for (path, html) in pages(&input) {
         assert!(html.len() < MAX_PAGE_BYTES, "{path} has {} bytes", html.len());

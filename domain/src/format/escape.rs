@@ -27,26 +27,48 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t'))
 }
 
+/// Escapes a text of several lines, and reuses the text if nothing is to escape.
+pub fn into_printable_lines(text: String) -> String {
+    match printable_lines(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(printable) => printable,
+    }
+}
+
+/// Whole pages pass through here, so runs of plain ASCII are skipped and copied at once.
 fn escaped(text: &str, kept: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+    let mut out = String::new();
+    // Where the part begins that is not copied yet, and the character to look at.
+    let (mut copied, mut at) = (0, 0);
+    while let Some(plain) = text.as_bytes()[at..].iter().position(|byte| !is_plain(*byte)) {
+        at += plain;
+        let Some(c) = text[at..].chars().next() else { break };
+        let next = at + c.len_utf8();
+        let joins = is_joiner(c)
+            && is_joined(text[..at].chars().next_back())
+            && is_joined(text[next..].chars().next());
+        if is_misleading(c) && !joins && !kept(c) {
+            out.push_str(&text[copied..at]);
+            match c {
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                c => drop(write!(out, "\\u{{{:x}}}", u32::from(c))),
+            }
+            copied = next;
+        }
+        at = next;
+    }
+    if copied == 0 {
         return Cow::Borrowed(text);
     }
-    let mut out = String::with_capacity(text.len());
-    let mut before = None;
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        let joins = is_joiner(c) && is_joined(before) && is_joined(rest.peek().copied());
-        match c {
-            c if kept(c) => out.push(c),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if is_misleading(c) && !joins => drop(write!(out, "\\u{{{:x}}}", u32::from(c))),
-            c => out.push(c),
-        }
-        before = Some(c);
-    }
-    if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
+}
+
+/// Returns whether a byte is a printable character of ASCII, which is never escaped.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
 /// Returns whether a character joins letters of some scripts, or several emoji into one.

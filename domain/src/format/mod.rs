@@ -29,7 +29,7 @@ pub use dates::{
     month, month_year, plain_date, plain_date_range, plain_date_with_year,
 };
 pub use durations::{duration, duration_in_words, duration_parts, whole_days};
-pub use escape::{into_printable, printable, printable_lines};
+pub use escape::{into_printable, into_printable_lines, printable, printable_lines};
 pub use money::{axis_amount, currency_prefix, money, money_parts};
 pub use numbers::{
     decimal, multiple, percent, percent_with_places, plain_percent, plain_percent_as_given,

@@ -87,7 +87,7 @@ impl<'a> MessageSource<'a> {
         if let Some(known) = &self.movers {
             return Ok(known.clone());
         }
-        let movers = match input.week_ago() {
+        let movers = match input.history.week_ago() {
             None => Vec::new(),
             Some(since) => {
                 let session = &self.base().await?.session;

@@ -1,12 +1,13 @@
 //! The rows of partners: health, the history of scores, milestones, and the tables behind them.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType};
 use chrono::NaiveDate;
-use dashboards::{HealthRow, HistoryRow, OverrideRow, PartnerRow, ReportInput, SignalRow};
-use domain::Day;
+use dashboards::{HealthHistory, HealthRow, OverrideRow, PartnerRow, ReportInput, SignalRow};
 use domain::format::plain_date_with_year;
+use domain::{Day, Tier};
 use scoring::PartnerScore;
 use serde::Deserialize;
 use transform::Session;
@@ -51,21 +52,7 @@ pub(super) async fn fill(
     }
     add_standing(made.session, &mut input.health).await?;
     add_override_days(made.session, &set, &mut input.health).await?;
-    // The tables of scores hold every partner, whatever a session is restricted to.
-    let history = made.session.metric("score_history").await?;
-    let mut ids: HashSet<Arc<str>> = HashSet::new();
-    for mut row in polars_frames::typed_rows::<HistoryRow>(&history)? {
-        if !partners.include(&row.partner_id) {
-            continue;
-        }
-        // Each partner has a row a day: all of them share one text.
-        if let Some(known) = ids.get(&row.partner_id) {
-            row.partner_id = Arc::clone(known);
-        } else {
-            ids.insert(Arc::clone(&row.partner_id));
-        }
-        input.history.push(row);
-    }
+    add_history(made.session, &partners, &mut input.history).await?;
     period_rows::fill(session, input).await?;
     let milestones = session.metric("partner_lifecycle").await?;
     input.partners = polars_frames::typed_rows::<PartnerRow>(&milestones)?;
@@ -77,6 +64,35 @@ pub(super) async fn fill(
         table(input, name, what, &partners.rows(&kept)?)?;
     }
     Ok(partners)
+}
+
+/// Adds the tiers and scores of every day, a batch at a time: they are many. The tables of scores hold
+/// every partner, whatever a session is restricted to.
+async fn add_history(
+    session: &Session,
+    partners: &ReportPartners,
+    history: &mut HealthHistory,
+) -> anyhow::Result<()> {
+    const COLUMNS: &str = "SELECT as_of, partner_id, tier, score FROM score_history";
+    let instant = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let mut rows = session.stream(COLUMNS, "score_history").await?;
+    while let Some(batch) = rows.next().await? {
+        let column = |at: usize, kind| arrow::compute::cast(batch.column(at), kind);
+        let [days, ids] = [column(0, &instant)?, column(1, &DataType::Utf8)?];
+        let [tiers, scores] = [column(2, &DataType::Utf8)?, column(3, &DataType::Float64)?];
+        let days = days.as_primitive::<TimestampMicrosecondType>().iter();
+        let (ids, tiers) = (ids.as_string::<i32>().iter(), tiers.as_string::<i32>().iter());
+        let scores = scores.as_primitive::<Float64Type>().iter();
+        for (((day, id), tier), score) in days.zip(ids).zip(tiers).zip(scores) {
+            let (Some(day), Some(id), Some(tier)) = (day, id, tier) else { continue };
+            if partners.include(id) {
+                // A tier that this version does not know counts as too little evidence.
+                let tier = tier.parse().unwrap_or(Tier::InsufficientEvidence);
+                history.add(id, Day::of_micros(day).date(), tier, score);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Adds since when partners are suspended or offboarded, as of the day of the scores.

@@ -94,6 +94,11 @@ use crate::args::{Arguments, Command};
 use crate::secret_settings::redact_secrets;
 use crate::traces::Traces;
 
+/// Queries allocate and free on all threads, of which glibc's allocator keeps much.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let traces = Traces::from_environment();

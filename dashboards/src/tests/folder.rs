@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::sample::programme;
-use crate::{ReportInput, write_report};
+use crate::{ReportInput, pages, write_report};
 
 /// Leaves the report in the build folder for viewing: `target/sample-report/index.html`.
 #[test]
@@ -16,7 +16,12 @@ fn a_report_is_written() {
     let input = programme(450, 120);
     let summary = write_report(&input, &out).expect("a written report");
     assert_eq!(summary.index, out.join("index.html"));
-    assert!(summary.pages > 450);
+    let expected = pages(&input);
+    assert_eq!(summary.pages, expected.len());
+    for (path, html) in expected {
+        let written = std::fs::read_to_string(out.join(&path)).expect("a page");
+        assert!(written == html, "{path} is another page in the folder");
+    }
     assert!(out.join("data/growth.csv").exists() && out.join("style.css").exists());
     let stale = out.join("partners/gone.html");
     std::fs::write(&stale, "of a partner that was erased").expect("a page");

@@ -126,6 +126,8 @@ mod tests {
     fn line_breaks_stay_in_texts_of_several_lines() {
         assert_eq!(printable_lines("a\n\tb\r\u{1b}c"), "a\n\tb\\r\\u{1b}c");
         assert!(matches!(printable_lines("a\nb"), Cow::Borrowed(_)));
+        assert_eq!(into_printable_lines("·\n\u{9b}é\u{1b}".to_owned()), "·\n\\u{9b}é\\u{1b}");
+        assert_eq!(into_printable_lines("·\n".to_owned()), "·\n");
     }
 
     proptest! {
@@ -134,6 +136,15 @@ mod tests {
             let shown = printable(&text);
             prop_assert!(!shown.chars().any(char::is_control));
             prop_assert_eq!(printable(&shown), shown.as_ref());
+        }
+
+        #[test]
+        fn characters_are_escaped_one_by_one_wherever_they_stand(text in "([ -~]|(?s:.)){0,40}") {
+            // Only joiners look at what stands beside them.
+            let text: String = text.chars().filter(|c| !is_joiner(*c)).collect();
+            let one_by_one: String =
+                text.chars().map(|c| printable(&c.to_string()).into_owned()).collect();
+            prop_assert_eq!(printable(&text), one_by_one);
         }
     }
 }

@@ -11,12 +11,15 @@ use crate::health_history::DayHealth;
 use crate::health_rows::{HealthRow, PartnerRow, TrafficRow};
 use crate::input::ReportInput;
 use crate::metric_rows::{PartnerReliabilityRow, RevenuePerPartnerRow, ThrottlingRow};
+use crate::paths;
 use crate::record_rows::{NoteRow, OverrideRow};
 
 /// The positions of the rows of each partner in the tables of a [`ReportInput`].
 #[derive(Debug, Default)]
 pub(crate) struct PartnerIndex {
     health: Positions,
+    /// The positions of the partners in `health`, by the paths of their pages.
+    pages: HashMap<String, u32>,
     milestones: Positions,
     reliability: Positions,
     throttling: Positions,
@@ -35,6 +38,7 @@ impl PartnerIndex {
     pub(crate) fn new(input: &ReportInput) -> Self {
         Self {
             health: positions(&input.health, |row| &row.partner_id),
+            pages: positions_by_path(&input.health),
             milestones: positions(&input.partners, |row| &row.partner_id),
             reliability: positions(&input.partner_reliability, |row| &row.partner_id),
             throttling: positions(&input.throttling, |row| &row.partner_id),
@@ -46,6 +50,12 @@ impl PartnerIndex {
             revenue: sorted(&input.revenue_per_partner, |row| &row.partner_id, |row| row.month),
         }
     }
+}
+
+/// Returns the position of each partner by the path of its page.
+fn positions_by_path(rows: &[HealthRow]) -> HashMap<String, u32> {
+    let paths = rows.iter().map(|row| paths::partner(&row.partner_id));
+    paths.zip(0..).collect()
 }
 
 /// Returns the positions of the rows of each partner, in the order of the rows.
@@ -81,6 +91,11 @@ impl<'a> PartnerRows<'a> {
     /// Returns the newest score of a partner.
     pub(crate) fn health(self, id: &str) -> Option<&'a HealthRow> {
         first(&self.input.health, &self.index.health, id)
+    }
+
+    /// Returns the newest score of the partner whose page has a path.
+    pub(crate) fn health_at(self, path: &str) -> Option<&'a HealthRow> {
+        self.index.pages.get(path).map(|at| &self.input.health[*at as usize])
     }
 
     pub(crate) fn milestones(self, id: &str) -> Option<&'a PartnerRow> {

@@ -47,9 +47,17 @@ pub(crate) enum Navigation {
 pub(crate) enum Render {
     /// Returns the HTML of the one page.
     Single(fn(&PageContext) -> String),
-    /// Returns the pages of a family. A report of many partners never holds all of its pages in
-    /// memory, and a served page is rendered without the others.
-    Family(for<'a> fn(&'a PageContext<'a>) -> LazyPages<'a>),
+    Family(Family),
+}
+
+/// The functions that render the pages of a family.
+#[derive(Clone, Copy)]
+pub(crate) struct Family {
+    /// Returns all pages. A report of many partners never holds all of them in memory.
+    pub all: for<'a> fn(&'a PageContext<'a>) -> LazyPages<'a>,
+    /// Returns the HTML of the page at a path, if there is one. A served page is found and rendered
+    /// without the others.
+    pub at: fn(&PageContext, &str) -> Option<String>,
 }
 
 /// A page that is rendered when it is wanted.
@@ -89,7 +97,7 @@ pub(crate) const fn family(
     title: &'static str,
     file: &'static str,
     navigation: Navigation,
-    render: for<'a> fn(&'a PageContext<'a>) -> LazyPages<'a>,
+    render: Family,
 ) -> PageDef {
     PageDef { name, title, file, navigation, render: Render::Family(render), is_live: false }
 }
@@ -126,10 +134,7 @@ impl Site {
             let context = self.context(partners, page, live);
             match page.render {
                 Render::Single(render) => (page.file == path).then(|| render(&context)),
-                Render::Family(pages) => {
-                    let found = pages(&context).find(|page| page.path == path)?;
-                    Some((found.render)())
-                }
+                Render::Family(family) => (family.at)(&context, path),
             }
         })
     }
@@ -154,7 +159,7 @@ pub(crate) fn lazy_pages<'a>(
             let page = LazyPage { path, render: Box::new(move || render(context)) };
             Box::new(std::iter::once(page)) as LazyPages
         }
-        Render::Family(pages) => pages(context),
+        Render::Family(family) => (family.all)(context),
     })
 }
 

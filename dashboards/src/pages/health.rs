@@ -20,7 +20,7 @@ use crate::health_rows::HealthRow;
 use crate::input::ReportInput;
 use crate::pages::partner_list;
 use crate::partner_list_query::PartnerListQuery;
-use crate::site::{LazyPage, LazyPages, PageContext};
+use crate::site::{Family, LazyPage, LazyPages, PageContext};
 use crate::{paths, tiers};
 
 /// The number of rows on a page of a list. 50 rows take about 40 kB, and less than 200 kB whatever
@@ -31,25 +31,51 @@ const SHORT_LIST_ROWS: usize = 8;
 /// The length of the longest reason that fits on one line of a table, in characters.
 const REASON_LENGTH: usize = 56;
 
-/// Returns the pages of the list of all partners, and of the list of each tier.
-pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
-    let lists = std::iter::once(None).chain(Tier::ALL.map(Some));
-    Box::new(lists.flat_map(move |tier| {
+/// The pages of the list of all partners, and of the list of each tier.
+pub(crate) const FAMILY: Family = Family { all: pages, at: page_at };
+
+/// Returns the list of all partners, and that of each tier.
+fn lists() -> impl Iterator<Item = Option<Tier>> {
+    std::iter::once(None).chain(Tier::ALL.map(Some))
+}
+
+fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
+    Box::new(lists().flat_map(move |tier| {
         let rows: Arc<[&HealthRow]> = health_summary::partners_in(context.input, tier).into();
-        let count = rows.len().div_ceil(ROWS).max(1);
-        (0..count).map(move |number| {
-            let list = ListPage { tier, number, count, total: rows.len() };
+        (0..page_count(rows.len())).map(move |number| {
             let rows = Arc::clone(&rows);
-            LazyPage {
-                path: list.path(number),
-                render: Box::new(move || {
-                    let begin = (number * ROWS).min(rows.len());
-                    let end = (begin + ROWS).min(rows.len());
-                    page(context, &list, &rows[begin..end])
-                }),
-            }
+            let render = Box::new(move || page(context, tier, number, &rows));
+            LazyPage { path: path(tier, number), render }
         })
     }))
+}
+
+fn page_at(context: &PageContext, wanted: &str) -> Option<String> {
+    let of_list = |tier: Option<Tier>| {
+        let number = page_number(wanted, tier)?;
+        let rows = health_summary::partners_in(context.input, tier);
+        (number < page_count(rows.len())).then(|| page(context, tier, number, &rows))
+    };
+    lists().find_map(of_list)
+}
+
+/// Returns the number of pages of a list.
+fn page_count(rows: usize) -> usize {
+    rows.div_ceil(ROWS).max(1)
+}
+
+/// Returns the path of a page of a list.
+fn path(tier: Option<Tier>, number: usize) -> String {
+    let tier = tier.map_or_else(String::new, |tier| format!("-{}", tiers::slug(tier)));
+    let number = if number == 0 { String::new() } else { format!("-{}", number + 1) };
+    format!("health{tier}{number}.html")
+}
+
+/// Returns the number of the page of a list that has a path.
+fn page_number(wanted: &str, tier: Option<Tier>) -> Option<usize> {
+    let last = wanted.strip_suffix(".html")?.rsplit('-').next()?;
+    let number = last.parse::<usize>().map_or(0, |number| number.saturating_sub(1));
+    (path(tier, number) == wanted).then_some(number)
 }
 
 /// A page of a list of partners.
@@ -64,16 +90,11 @@ struct ListPage {
     total: usize,
 }
 
-impl ListPage {
-    /// Returns the path of another page of the same list.
-    fn path(&self, number: usize) -> String {
-        let tier = self.tier.map_or_else(String::new, |tier| format!("-{}", tiers::slug(tier)));
-        let number = if number == 0 { String::new() } else { format!("-{}", number + 1) };
-        format!("health{tier}{number}.html")
-    }
-}
-
-fn page(context: &PageContext, list: &ListPage, rows: &[&HealthRow]) -> String {
+/// Renders a page of a list of partners.
+fn page(context: &PageContext, tier: Option<Tier>, number: usize, all: &[&HealthRow]) -> String {
+    let list = &ListPage { tier, number, count: page_count(all.len()), total: all.len() };
+    let begin = (number * ROWS).min(all.len());
+    let rows = &all[begin..(begin + ROWS).min(all.len())];
     let first = list.tier.is_none() && list.number == 0;
     let title = match list.tier {
         Some(tier) => format!("{}: {}", context.page.title, tiers::label(tier).to_lowercase()),
@@ -297,8 +318,8 @@ fn list_section(page: &Page, list: &ListPage, rows: &[&HealthRow]) -> Markup {
         (partner_columns::table(page.context, rows, &PartnerListQuery::default()))
         p.pager {
             span { (format::thousands(first as i64 + 1)) "–" (format::thousands((first + rows.len()) as i64)) " of " (format::thousands(list.total as i64)) }
-            @if list.number > 0 { a href=(list.path(list.number - 1)) { "Previous " (ROWS) } }
-            @if list.number + 1 < list.count { a href=(list.path(list.number + 1)) { "Next " (ROWS) } }
+            @if list.number > 0 { a href=(path(list.tier, list.number - 1)) { "Previous " (ROWS) } }
+            @if list.number + 1 < list.count { a href=(path(list.tier, list.number + 1)) { "Next " (ROWS) } }
         }
     };
     page.section(&section, &body)

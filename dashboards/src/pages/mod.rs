@@ -41,7 +41,7 @@ pub use overview::TILE_METRICS as HEADLINE_METRICS;
 pub(crate) use overview::all_tiles as overview_tiles;
 
 use crate::site::Navigation::{Group, Parent};
-use crate::site::{LazyPages, PageContext, Site, family, single};
+use crate::site::{Family, Site, family, single};
 
 /// The pages of the report.
 pub(crate) static REPORT_SITE: Site = Site {
@@ -53,8 +53,8 @@ pub(crate) static REPORT_SITE: Site = Site {
         single("growth", "Growth and churn", "growth.html", Group("Programme"), growth::page),
         single("revenue", "Revenue", "revenue.html", Group("Programme"), revenue::page),
         single("service", "Service", "service.html", Group("Programme"), service::page),
-        family("health", "Health", "health.html", Group("Partners"), health::pages),
-        family("partner", "Partner", "partners", Parent("health"), partner::pages),
+        family("health", "Health", "health.html", Group("Partners"), health::FAMILY),
+        family("partner", "Partner", "partners", Parent("health"), partner::FAMILY),
         single(
             "partners",
             "Find partners",
@@ -66,7 +66,7 @@ pub(crate) static REPORT_SITE: Site = Site {
         single("actions", "Actions", "actions.html", Group("Partners"), actions::page),
         single("alerts", "Alerts", "alerts.html", Group("Partners"), alerts::page),
         single("metrics", "Metrics", "metrics.html", Group("Evidence"), metrics::page),
-        family("query", "Query", "sql", Parent("metrics"), query::pages),
+        family("query", "Query", "sql", Parent("metrics"), query::FAMILY),
         single("ask", "SQL", ask::FILE, Group("Evidence"), ask::page).only_live(),
         single("data", "Data", "data.html", Group("Evidence"), data::page),
     ],
@@ -75,19 +75,17 @@ pub(crate) static REPORT_SITE: Site = Site {
 /// The page that a partner itself sees.
 pub(crate) static USAGE_SITE: Site = Site {
     has_figures: true,
-    pages: &[family("usage", "Usage", "usage", Group("Usage"), no_pages)],
+    pages: &[family("usage", "Usage", "usage", Group("Usage"), NO_PAGES)],
 };
 
-fn no_pages<'a>(_: &'a PageContext<'a>) -> LazyPages<'a> {
-    Box::new(std::iter::empty())
-}
+const NO_PAGES: Family = Family { all: |_| Box::new(std::iter::empty()), at: |_, _| None };
 
 /// The pages of the documentation of queries, which needs no lake.
 pub(crate) static DOCS_SITE: Site = Site {
     has_figures: false,
     pages: &[
         single("queries", "Queries", "index.html", Group("Evidence"), metrics::docs_page),
-        family("query", "Query", "sql", Parent("queries"), query::pages),
+        family("query", "Query", "sql", Parent("queries"), query::FAMILY),
     ],
 };
 

@@ -19,16 +19,22 @@ use crate::health_history::DayHealth;
 use crate::health_rows::{HealthRow, PartnerRow};
 use crate::metric_rows::RevenuePerPartnerRow;
 use crate::policy_in_force::PolicyInForce;
-use crate::site::{LazyPage, LazyPages, PageContext};
+use crate::site::{Family, LazyPage, LazyPages, PageContext};
 use crate::theme::{SERIES, SERIES_LABEL};
 use crate::{months, paths, tiers};
 
-/// Returns a page for every partner with a health row.
-pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
+/// A page for every partner with a health row.
+pub(crate) const FAMILY: Family = Family { all: pages, at: page_at };
+
+fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
     Box::new(context.input.health.iter().map(|row| LazyPage {
         path: paths::partner(&row.partner_id),
         render: Box::new(|| page(context, row)),
     }))
+}
+
+fn page_at(context: &PageContext, path: &str) -> Option<String> {
+    context.partners.health_at(path).map(|row| page(context, row))
 }
 
 fn page(context: &PageContext, row: &HealthRow) -> String {

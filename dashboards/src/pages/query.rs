@@ -7,15 +7,22 @@ use crate::components::figure::Figure;
 use crate::components::shell::{Page, Section, grid};
 use crate::components::{clipped_text, held_back};
 use crate::input::{ColumnDoc, QueryDoc, ReportInput};
-use crate::site::{LazyPage, LazyPages, PageContext};
+use crate::site::{Family, LazyPage, LazyPages, PageContext};
 use crate::{csvw, paths, timestamps};
 
-/// Returns a page for every query.
-pub(crate) fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
+/// A page for every query.
+pub(crate) const FAMILY: Family = Family { all: pages, at: page_at };
+
+fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
     Box::new(context.input.queries.iter().map(|(name, doc)| LazyPage {
         path: paths::sql(name),
         render: Box::new(|| page(context, name, doc)),
     }))
+}
+
+fn page_at(context: &PageContext, path: &str) -> Option<String> {
+    let (name, doc) = context.input.queries.iter().find(|(name, _)| paths::sql(name) == path)?;
+    Some(page(context, name, doc))
 }
 
 fn page(context: &PageContext, name: &str, doc: &QueryDoc) -> String {

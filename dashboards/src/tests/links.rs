@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use super::attribute;
 use crate::sample::programme;
-use crate::{ReportInput, docs, pages};
+use crate::{LivePage, Report, ReportInput, docs, pages};
 
 /// Returns the path that a link on a page leads to, without `..`.
 fn resolve(page: &str, href: &str) -> String {
@@ -52,4 +52,45 @@ fn every_link_leads_somewhere() {
     check_links(&programme(60, 30));
     check_links(&programme(230, 1));
     check_links(&ReportInput::default());
+}
+
+#[test]
+fn the_server_finds_each_page_by_its_path() {
+    let mut input = programme(450, 10);
+    input.health[7].partner_id = "Ünlike / others".to_owned();
+    let files = pages(&input);
+    assert!(files.iter().any(|(path, _)| path == "health-2.html"));
+    assert!(files.iter().any(|(path, _)| path == "health-healthy-2.html"));
+    let report = Report::new(input);
+    let served = |path: &str| report.page(path, &LivePage::default());
+    let heading = |html: &str| {
+        let (_, rest) = html.split_once("<h1>").expect("a heading");
+        rest.split_once("</h1>").expect("its end").0.to_owned()
+    };
+    let range = |html: &str| {
+        let (_, rest) = html.split_once("class=\"pager\"")?;
+        Some(rest.split_once("</span>")?.0.to_owned())
+    };
+    for (path, html) in &files {
+        let served = served(path).unwrap_or_else(|| panic!("{path} is not served"));
+        assert_eq!(heading(&served), heading(html), "{path}");
+        assert_eq!(range(&served), range(html), "{path}");
+    }
+    for path in [
+        "health-1.html",
+        "health-0.html",
+        "health-02.html",
+        "health-+2.html",
+        "health-99.html",
+        "health-healthy-99.html",
+        "health-nobody.html",
+        "health-2",
+        "partners/nobody.html",
+        "partners/",
+        "sql/nothing.html",
+        "usage/a.html",
+        "",
+    ] {
+        assert!(served(path).is_none(), "{path}");
+    }
 }

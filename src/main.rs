@@ -94,8 +94,9 @@ use crate::args::{Arguments, Command};
 use crate::secret_settings::redact_secrets;
 use crate::traces::Traces;
 
-/// Queries allocate and free on all threads, of which glibc's allocator keeps much.
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+/// The allocator of glibc keeps much of what is freed on other threads than it was allocated on, and queries
+/// do that all the time.
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -25,23 +25,21 @@ pub struct HealthHistory {
 }
 
 impl DayHealth {
-    fn score(&self) -> Option<f64> {
-        (!self.score.is_nan()).then_some(self.score)
-    }
-
-    /// Returns the score of that day. A churned partner has none.
+    /// Returns the score of that day. A churned partner has none: its row repeats the last one.
     pub fn current_score(&self) -> Option<f64> {
-        self.score().filter(|_| self.tier != Tier::Churned)
+        let is_known = !self.score.is_nan() && self.tier != Tier::Churned;
+        is_known.then_some(self.score)
     }
 }
 
 impl HealthHistory {
-    /// Adds the score of a partner on a day, of which it has one at most.
+    /// Adds the score of a partner on a day. Of several on one day the first counts.
     pub fn add(&mut self, partner_id: &str, as_of: NaiveDate, tier: Tier, score: Option<f64>) {
         let day = DayHealth { as_of, tier, score: score.unwrap_or(f64::NAN) };
         match self.of_partner.get_mut(partner_id) {
             Some(days) => {
-                let at = days.partition_point(|earlier| earlier.as_of < as_of);
+                let found = days.binary_search_by_key(&as_of, |other| other.as_of);
+                let Err(at) = found else { return };
                 days.insert(at, day);
             }
             None => drop(self.of_partner.insert(partner_id.into(), vec![day])),
@@ -49,25 +47,14 @@ impl HealthHistory {
         *self.counts.entry(as_of).or_default().entry(tier).or_insert(0) += 1;
     }
 
-    /// Returns the days of a partner, oldest first.
-    pub fn of(&self, partner_id: &str) -> &[DayHealth] {
-        self.of_partner.get(partner_id).map_or(&[], Vec::as_slice)
+    /// Gives back the memory that was held for more days.
+    pub fn shrink_to_fit(&mut self) {
+        self.of_partner.values_mut().for_each(Vec::shrink_to_fit);
     }
 
     /// Returns the number of tiers and scores.
     pub fn row_count(&self) -> usize {
         self.of_partner.values().map(Vec::len).sum()
-    }
-
-    /// Returns a day of a partner.
-    pub(crate) fn on(&self, partner_id: &str, day: NaiveDate) -> Option<&DayHealth> {
-        let days = self.of(partner_id);
-        days.binary_search_by_key(&day, |row| row.as_of).ok().map(|at| &days[at])
-    }
-
-    /// Returns the days on which scores were made, oldest first.
-    pub(crate) fn days(&self) -> Vec<NaiveDate> {
-        self.counts.keys().copied().collect()
     }
 
     /// Returns the day of scores to compare the newest with: the last one that is a week or more
@@ -77,6 +64,22 @@ impl HealthHistory {
         let week_ago = self.counts.range(..=newest - Days::new(7)).next_back();
         let day = week_ago.or_else(|| self.counts.first_key_value()).map(|(day, _)| *day);
         day.filter(|day| *day < newest)
+    }
+
+    /// Returns the days on which scores were made, oldest first.
+    pub(crate) fn days(&self) -> Vec<NaiveDate> {
+        self.counts.keys().copied().collect()
+    }
+
+    /// Returns the days of a partner, oldest first.
+    pub(crate) fn of(&self, partner_id: &str) -> &[DayHealth] {
+        self.of_partner.get(partner_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns a day of a partner.
+    pub(crate) fn on(&self, partner_id: &str, day: NaiveDate) -> Option<&DayHealth> {
+        let days = self.of(partner_id);
+        days.binary_search_by_key(&day, |row| row.as_of).ok().map(|at| &days[at])
     }
 
     /// Returns the number of partners in a tier on a day.
@@ -100,10 +103,11 @@ mod tests {
         history.add("a", day(2), Tier::Churned, Some(31.0));
         history.add("a", day(1), Tier::AtRisk, Some(31.0));
         history.add("b", day(2), Tier::Watch, None);
+        history.add("b", day(2), Tier::Healthy, Some(80.0));
         let of_a: Vec<_> = history.of("a").iter().map(|d| (d.as_of, d.current_score())).collect();
         assert_eq!(of_a, [(day(1), Some(31.0)), (day(2), None)]);
-        assert_eq!(history.on("a", day(2)).and_then(DayHealth::score), Some(31.0));
-        assert_eq!(history.on("b", day(2)).and_then(DayHealth::score), None);
+        assert_eq!(history.on("b", day(3)).and_then(DayHealth::current_score), Some(55.0));
+        assert_eq!(history.on("b", day(2)).and_then(DayHealth::current_score), None);
         assert_eq!(history.on("b", day(1)), None);
         assert!(history.of("c").is_empty());
         assert_eq!(history.row_count(), 4);

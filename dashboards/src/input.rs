@@ -235,11 +235,11 @@ impl ReportInput {
     pub fn tier_counts(&self) -> Vec<(Tier, i64, Option<f64>)> {
         let mut counts: Vec<_> = Tier::ALL.map(|tier| (tier, 0, None)).into();
         for row in &self.health {
-            let of_tier = counts.iter_mut().find(|(tier, ..)| *tier == row.tier);
-            let Some((_, n, share)) = of_tier else { continue };
-            *n += 1;
-            if let Some(of_row) = row.impact_share {
-                *share = Some(share.unwrap_or(0.0) + of_row);
+            for (_, n, share) in counts.iter_mut().filter(|(tier, ..)| *tier == row.tier) {
+                *n += 1;
+                if let Some(of_row) = row.impact_share {
+                    *share = Some(share.unwrap_or(0.0) + of_row);
+                }
             }
         }
         counts

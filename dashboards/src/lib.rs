@@ -113,3 +113,4 @@ pub use service_rows::{
     EndpointUsageRow, ErrorAlarmRow, ProductUsageRow, SlaBreachRow, VersionAdoptionRow,
 };
 pub use targets::Targets;
+pub use tiers::parse as parse_tier;

@@ -52,10 +52,13 @@ impl PartnerIndex {
     }
 }
 
-/// Returns the position of each partner by the path of its page.
+/// Returns the position of each partner by the path of its page. Of several with one path the first has it.
 fn positions_by_path(rows: &[HealthRow]) -> HashMap<String, u32> {
-    let paths = rows.iter().map(|row| paths::partner(&row.partner_id));
-    paths.zip(0..).collect()
+    let mut positions = HashMap::with_capacity(rows.len());
+    for (row, position) in rows.iter().zip(0..) {
+        positions.entry(paths::partner(&row.partner_id)).or_insert(position);
+    }
+    positions
 }
 
 /// Returns the positions of the rows of each partner, in the order of the rows.

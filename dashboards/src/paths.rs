@@ -51,7 +51,7 @@ const MAX_STEM_BYTES: usize = 120;
 /// Returns the file name of an id without its ending. Lower-case letters, digits and `-` stay as
 /// they are. Every other byte becomes `_` and its two hexadecimal digits: also upper-case letters,
 /// since some file systems do not distinguish case. A long name keeps its beginning and ends with
-/// a hash of the whole name.
+/// a hash of the whole name; it alone has the greatest length.
 fn file_stem(name: &str) -> String {
     let mut stem = String::new();
     for byte in name.bytes() {
@@ -62,7 +62,7 @@ fn file_stem(name: &str) -> String {
             let _ = write!(stem, "_{byte:02x}");
         }
     }
-    if stem.len() > MAX_STEM_BYTES {
+    if stem.len() >= MAX_STEM_BYTES {
         stem.truncate(MAX_STEM_BYTES - 33);
         let _ = write!(stem, "_{:032x}", fnv_1a(name));
     }
@@ -112,5 +112,11 @@ mod tests {
         let (a, b) = (file_stem(&"é".repeat(128)), file_stem(&format!("{}e", "é".repeat(127))));
         assert!(a.len() <= MAX_STEM_BYTES && b.len() <= MAX_STEM_BYTES);
         assert_ne!(a, b);
+        // The code of an upper-case letter looks like the beginning of a hash: these two had one path.
+        let beginning = format!("p002{}", "a".repeat(83));
+        let long = format!("{beginning}{}", "a".repeat(34));
+        let short = format!("{beginning}Ra6589b9c56f3c61aa6165df4d4fa5e");
+        assert!(file_stem(&long).ends_with("_52a6589b9c56f3c61aa6165df4d4fa5e"));
+        assert_ne!(file_stem(&long), file_stem(&short));
     }
 }

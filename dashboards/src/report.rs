@@ -225,3 +225,27 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     fs::write(path, bytes)
         .map_err(|source| ReportError::WriteFile { path: path.to_owned(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_cannot_be_written_is_named_and_leaves_no_report() {
+        let doc = || ("kept".to_owned(), crate::QueryDoc::default());
+        let input = ReportInput { queries: [doc()].into(), ..ReportInput::default() };
+        let dir = tempfile::tempdir().expect("a folder");
+        let out = dir.path().join("docs");
+        let marker = ReportMarker {
+            kind: DOCS_KIND.to_owned(),
+            rapport: "0.1.0".to_owned(),
+            as_of: None,
+            made_at: None,
+            run: None,
+        };
+        // The folder of the pages of queries is missing.
+        let error = write_site(&DOCS_SITE, &input, &out, &marker, |_| Ok(())).expect_err("refused");
+        assert!(error.to_string().contains("sql/kept.html"), "{error}");
+        assert!(!out.exists());
+    }
+}

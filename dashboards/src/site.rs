@@ -8,7 +8,7 @@ use crate::partner_index::PartnerRows;
 
 /// A set of pages that are written and linked together.
 pub(crate) struct Site {
-    /// The pages in the order in which they are written and stand in the navigation.
+    /// The pages in the order in which they stand in the navigation.
     pub pages: &'static [PageDef],
     /// Whether the pages show figures of a lake. Only then do they say how fresh these are.
     pub has_figures: bool,
@@ -47,6 +47,7 @@ pub(crate) enum Navigation {
 pub(crate) enum Render {
     /// Returns the HTML of the one page.
     Single(fn(&PageContext) -> String),
+    /// Returns the HTML of each of several pages.
     Family(Family),
 }
 
@@ -102,6 +103,20 @@ pub(crate) const fn family(
     PageDef { name, title, file, navigation, render: Render::Family(render), is_live: false }
 }
 
+/// Returns all pages that these contexts are of.
+pub(crate) fn lazy_pages<'a>(
+    contexts: &'a [PageContext<'a>],
+) -> impl Iterator<Item = LazyPage<'a>> + Send {
+    contexts.iter().flat_map(|context| match context.page.render {
+        Render::Single(render) => {
+            let path = context.page.file.to_owned();
+            let page = LazyPage { path, render: Box::new(move || render(context)) };
+            Box::new(std::iter::once(page)) as LazyPages
+        }
+        Render::Family(family) => (family.all)(context),
+    })
+}
+
 impl Site {
     /// Returns the groups of the navigation, each with its heading and its pages. Files have no link to a page
     /// that is only served.
@@ -117,7 +132,7 @@ impl Site {
         groups
     }
 
-    /// Returns what each page that is a file is rendered from.
+    /// Returns what each line of the list of pages is rendered from, without those that are only served.
     pub(crate) fn contexts<'a>(&'static self, partners: PartnerRows<'a>) -> Vec<PageContext<'a>> {
         let files = self.pages.iter().filter(|page| !page.is_live);
         files.map(|page| self.context(partners, page, None)).collect()
@@ -147,20 +162,6 @@ impl Site {
     ) -> PageContext<'a> {
         PageContext { input: partners.input, partners, site: self, page, live }
     }
-}
-
-/// Returns all pages of these contexts.
-pub(crate) fn lazy_pages<'a>(
-    contexts: &'a [PageContext<'a>],
-) -> impl Iterator<Item = LazyPage<'a>> + Send {
-    contexts.iter().flat_map(|context| match context.page.render {
-        Render::Single(render) => {
-            let path = context.page.file.to_owned();
-            let page = LazyPage { path, render: Box::new(move || render(context)) };
-            Box::new(std::iter::once(page)) as LazyPages
-        }
-        Render::Family(family) => (family.all)(context),
-    })
 }
 
 impl PageContext<'_> {

@@ -13,7 +13,7 @@ pub(crate) const NOT_LIVE_YET: [Tier; 2] = [Tier::Onboarding, Tier::Stuck];
 
 /// Returns the tier with this name. A tier that this version does not know counts as too little
 /// evidence.
-pub(crate) fn parse(name: &str) -> Tier {
+pub fn parse(name: &str) -> Tier {
     name.parse().unwrap_or(Tier::InsufficientEvidence)
 }
 

@@ -19,6 +19,9 @@ use crate::view::{FILTERS, View};
 /// How many reports are computed at once. Each takes the memory and the cores of a whole run.
 const COMPUTED_AT_ONCE: usize = 2;
 
+/// The rows of the history of scores that take the memory of one row of traffic.
+const HISTORY_ROWS_IN_A_ROW: usize = 8;
+
 /// What a report weighs at least in the cache, in rows: its metrics take memory too.
 const LEAST_ROWS: usize = 20_000;
 
@@ -97,8 +100,9 @@ impl LiveReports {
         };
         let rows = |_: &ReportKey, report: &Arc<Report>| {
             let input = report.input();
-            let rows = [input.health.len(), input.history.row_count(), input.daily.len()];
-            let rows = rows.iter().sum::<usize>() + input.weekly.len() + input.monthly.len();
+            let history = input.history.row_count() / HISTORY_ROWS_IN_A_ROW;
+            let traffic = input.daily.len() + input.weekly.len() + input.monthly.len();
+            let rows = input.health.len() + history + traffic;
             u32::try_from(rows.max(LEAST_ROWS)).unwrap_or(u32::MAX)
         };
         Self {

@@ -80,6 +80,7 @@ fn without_defaults(svg: &str) -> String {
 }
 
 /// Leaves out the line breaks after elements and in texts, and the space after the last point of a path.
+/// In content `<` and `>` are escaped.
 fn without_line_breaks(svg: &str) -> String {
     static BREAKS: LazyLock<AhoCorasick> =
         LazyLock::new(|| searcher([" \"/>\n", " \"/>", "\n</text>\n", "\n</text>", ">\n"]));

@@ -93,7 +93,7 @@ struct ListPage {
 /// Renders a page of a list of partners.
 fn page(context: &PageContext, tier: Option<Tier>, number: usize, all: &[&HealthRow]) -> String {
     let list = &ListPage { tier, number, count: page_count(all.len()), total: all.len() };
-    let begin = (number * ROWS).min(all.len());
+    let begin = number * ROWS;
     let rows = &all[begin..(begin + ROWS).min(all.len())];
     let first = list.tier.is_none() && list.number == 0;
     let title = match list.tier {

@@ -27,9 +27,12 @@ use crate::{months, paths, tiers};
 pub(crate) const FAMILY: Family = Family { all: pages, at: page_at };
 
 fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
-    Box::new(context.input.health.iter().map(|row| LazyPage {
-        path: paths::partner(&row.partner_id),
-        render: Box::new(|| page(context, row)),
+    let rows = context.input.health.iter();
+    Box::new(rows.filter_map(|row| {
+        let path = paths::partner(&row.partner_id);
+        // Two threads must not write one file.
+        let has_page = context.partners.health_at(&path).is_some_and(|of| std::ptr::eq(of, row));
+        has_page.then(|| LazyPage { path, render: Box::new(|| page(context, row)) })
     }))
 }
 

@@ -174,3 +174,28 @@ pub(crate) fn change_since(
     let before = input.history.on(&row.partner_id, day?)?.current_score()?;
     Some(row.current_score()? - before)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::programme;
+
+    #[test]
+    fn partners_are_ordered_by_the_change_since_a_week_ago() {
+        let input = programme(200, 20);
+        let query = PartnerListQuery { sort: PartnerSort::Change, ..PartnerListQuery::default() };
+        let found = found(&input, &query);
+        assert_eq!(found.len(), input.health.len());
+        let week_ago = input.as_of - chrono::Days::new(7);
+        assert_eq!(input.history.week_ago(), Some(week_ago));
+        let change = |row: &&HealthRow| change_since(&input, Some(week_ago), row);
+        let changes: Vec<Option<f64>> = found.iter().map(change).collect();
+        let known = changes.iter().take_while(|change| change.is_some()).count();
+        assert!(known > 50 && known < changes.len(), "{known} changes");
+        assert!(changes[..known].is_sorted());
+        assert!(changes[known..].iter().all(Option::is_none));
+        let before = input.history.on(&found[0].partner_id, week_ago).expect("a score of that day");
+        let expected = found[0].score.zip(before.current_score()).map(|(now, then)| now - then);
+        assert_eq!(changes[0], expected);
+    }
+}

@@ -16,10 +16,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 
 /// Escapes a text of one line, and reuses the text if nothing is to escape.
 pub fn into_printable(text: String) -> String {
-    match printable(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(printable) => printable,
-    }
+    reused(text, printable)
 }
 
 /// Escapes a text of several lines. Line breaks and tabs stay.
@@ -29,9 +26,14 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
 
 /// Escapes a text of several lines, and reuses the text if nothing is to escape.
 pub fn into_printable_lines(text: String) -> String {
-    match printable_lines(&text) {
+    reused(text, printable_lines)
+}
+
+/// Returns the escaped text, or the text itself if nothing is to escape.
+fn reused(text: String, escape: fn(&str) -> Cow<'_, str>) -> String {
+    match escape(&text) {
         Cow::Borrowed(_) => text,
-        Cow::Owned(printable) => printable,
+        Cow::Owned(escaped) => escaped,
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context;
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType};
 use chrono::NaiveDate;
-use dashboards::{HealthHistory, HealthRow, OverrideRow, PartnerRow, ReportInput, SignalRow};
+use dashboards::{
+    HealthHistory, HealthRow, OverrideRow, PartnerRow, ReportInput, SignalRow, parse_tier,
+};
+use domain::Day;
 use domain::format::plain_date_with_year;
-use domain::{Day, Tier};
 use scoring::PartnerScore;
 use serde::Deserialize;
 use transform::Session;
@@ -84,14 +87,14 @@ async fn add_history(
         let (ids, tiers) = (ids.as_string::<i32>().iter(), tiers.as_string::<i32>().iter());
         let scores = scores.as_primitive::<Float64Type>().iter();
         for (((day, id), tier), score) in days.zip(ids).zip(tiers).zip(scores) {
-            let (Some(day), Some(id), Some(tier)) = (day, id, tier) else { continue };
+            let known = day.zip(id).zip(tier);
+            let ((day, id), tier) = known.context("a score without its day, partner or tier")?;
             if partners.include(id) {
-                // A tier that this version does not know counts as too little evidence.
-                let tier = tier.parse().unwrap_or(Tier::InsufficientEvidence);
-                history.add(id, Day::of_micros(day).date(), tier, score);
+                history.add(id, Day::of_micros(day).date(), parse_tier(tier), score);
             }
         }
     }
+    history.shrink_to_fit();
     Ok(())
 }
 

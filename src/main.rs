@@ -94,8 +94,7 @@ use crate::args::{Arguments, Command};
 use crate::secret_settings::redact_secrets;
 use crate::traces::Traces;
 
-/// The allocator of glibc keeps much of what is freed on other threads than it was allocated on, and queries
-/// do that all the time.
+/// Queries allocate and free on all threads. What jemalloc gains stands in docs/benchmarks.md.
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

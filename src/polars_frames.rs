@@ -118,3 +118,34 @@ pub(crate) fn typed_rows<T: serde::de::DeserializeOwned>(
     }
     Ok(typed)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Schema;
+    use proptest::num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Row {
+        score: f64,
+    }
+
+    proptest! {
+        /// A figure of a page is that of the query, to the last digit.
+        #[test]
+        fn numbers_of_typed_rows_are_exact(
+            scores in proptest::collection::vec(POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO, 1..200),
+        ) {
+            let schema = Arc::new(Schema::new(vec![Field::new("score", DataType::Float64, false)]));
+            let column: ArrayRef = Arc::new(Float64Array::from(scores.clone()));
+            let batch = RecordBatch::try_new(schema.clone(), vec![column])?;
+            let rows: Vec<Row> = typed_rows(&QueryResult { schema, batches: vec![batch] })
+                .map_err(|error| TestCaseError::fail(format!("{error:#}")))?;
+            let read: Vec<u64> = rows.iter().map(|row| row.score.to_bits()).collect();
+            let written: Vec<u64> = scores.iter().map(|score| score.to_bits()).collect();
+            prop_assert_eq!(read, written);
+        }
+    }
+}

@@ -34,7 +34,15 @@ pub(crate) fn partner(id: &str) -> String {
 
 /// Returns the first page of the list of partners in a tier: `health-at-risk.html`.
 pub(crate) fn health_list(tier: Tier) -> String {
-    format!("health-{}.html", tiers::slug(tier))
+    health_page(Some(tier), 0)
+}
+
+/// Returns a page, counted from 0, of the list of all partners or of those in a tier:
+/// `health-2.html`, `health-at-risk-2.html`.
+pub(crate) fn health_page(tier: Option<Tier>, number: usize) -> String {
+    let tier = tier.map_or_else(String::new, |tier| format!("-{}", tiers::slug(tier)));
+    let number = if number == 0 { String::new() } else { format!("-{}", number + 1) };
+    format!("health{tier}{number}.html")
 }
 
 /// Returns the file name of a metric without its ending. Metrics have names of lower-case letters,

@@ -45,7 +45,7 @@ fn pages<'a>(context: &'a PageContext<'a>) -> LazyPages<'a> {
         (0..page_count(rows.len())).map(move |number| {
             let rows = Arc::clone(&rows);
             let render = Box::new(move || page(context, tier, number, &rows));
-            LazyPage { path: path(tier, number), render }
+            LazyPage { path: paths::health_page(tier, number), render }
         })
     }))
 }
@@ -64,18 +64,11 @@ fn page_count(rows: usize) -> usize {
     rows.div_ceil(ROWS).max(1)
 }
 
-/// Returns the path of a page of a list.
-fn path(tier: Option<Tier>, number: usize) -> String {
-    let tier = tier.map_or_else(String::new, |tier| format!("-{}", tiers::slug(tier)));
-    let number = if number == 0 { String::new() } else { format!("-{}", number + 1) };
-    format!("health{tier}{number}.html")
-}
-
 /// Returns the number of the page of a list that has a path.
 fn page_number(wanted: &str, tier: Option<Tier>) -> Option<usize> {
     let last = wanted.strip_suffix(".html")?.rsplit('-').next()?;
     let number = last.parse::<usize>().map_or(0, |number| number.saturating_sub(1));
-    (path(tier, number) == wanted).then_some(number)
+    (paths::health_page(tier, number) == wanted).then_some(number)
 }
 
 /// A page of a list of partners.
@@ -318,8 +311,8 @@ fn list_section(page: &Page, list: &ListPage, rows: &[&HealthRow]) -> Markup {
         (partner_columns::table(page.context, rows, &PartnerListQuery::default()))
         p.pager {
             span { (format::thousands(first as i64 + 1)) "–" (format::thousands((first + rows.len()) as i64)) " of " (format::thousands(list.total as i64)) }
-            @if list.number > 0 { a href=(path(list.tier, list.number - 1)) { "Previous " (ROWS) } }
-            @if list.number + 1 < list.count { a href=(path(list.tier, list.number + 1)) { "Next " (ROWS) } }
+            @if list.number > 0 { a href=(paths::health_page(list.tier, list.number - 1)) { "Previous " (ROWS) } }
+            @if list.number + 1 < list.count { a href=(paths::health_page(list.tier, list.number + 1)) { "Next " (ROWS) } }
         }
     };
     page.section(&section, &body)

@@ -12,7 +12,7 @@
 //! - `empirical`: observed rates, which stand in where the model has no fit
 //! - `model`: the one of the two that is stored and scores
 //! - `portfolio`: the fit to the rows of a query
-//! - `stored_number`: numbers that JSON gives back unchanged
+//! - `stored_number`: the numbers of a stored model, to 12 digits
 
 mod beta_geometric;
 mod empirical;

@@ -1,7 +1,7 @@
-//! Numbers that JSON gives back unchanged, so that a stored model predicts exactly the same.
+//! The numbers of a stored model: short enough for a reader of the log, and more than a fit knows.
 
-/// Returns a number to 12 significant digits. `serde_json` reads numbers of up to 15 digits
-/// exactly, and others with an error in the last bit.
+/// Returns a number to 12 significant digits. JSON gives it back unchanged, so that a stored model
+/// predicts exactly the same.
 pub(super) fn stored_number(number: f64) -> f64 {
     format!("{number:.11e}").parse().unwrap_or(number)
 }

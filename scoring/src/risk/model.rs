@@ -68,8 +68,8 @@ impl LogisticModel {
     }
 }
 
-/// Rounds to ten decimals in scientific notation. Decimals so short are read back exactly; those of
-/// 17 digits may change in the last bit.
+/// Rounds to ten decimals in scientific notation, which are more than a fit knows, and short enough for
+/// a reader of the log.
 pub(crate) fn rounded(value: f64) -> f64 {
     format!("{value:.10e}").parse().unwrap_or(value)
 }

@@ -4,6 +4,7 @@
 //! - `query`: one query, and the kinds of queries
 //! - `header`: the header of a query file
 //! - `statement`, `show_statement`: the SQL of a query, SHOW and DESCRIBE
+//! - `sql_visitor`: walks over the syntax trees of SQL
 //! - `test_cases`, `test_case_positions`, `lazy_cases`: test cases
 //! - `files`, `parse`: query files on disk, and their parsing into a catalog
 //! - `built_in_tables`: the tables that exist without a query file
@@ -19,6 +20,7 @@ pub(crate) mod lazy_cases;
 mod parse;
 pub(crate) mod query;
 pub(crate) mod show_statement;
+pub(crate) mod sql_visitor;
 pub(crate) mod statement;
 mod test_case_positions;
 pub(crate) mod test_cases;

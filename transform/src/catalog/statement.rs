@@ -1,17 +1,14 @@
 //! One parsed SELECT: the tables that it reads, and the value of its parameter `$as_of`.
 
-use std::ops::ControlFlow;
-
 use datafusion::sql::parser::{DFParser, Statement as DFStatement};
 use datafusion::sql::resolve::resolve_table_references;
-use datafusion::sql::sqlparser::ast::{
-    Expr, Select, SetExpr, Statement as Sql, Value, visit_expressions_mut,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Select, SetExpr, Statement as Sql, Value};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use domain::AsOf;
 
 use crate::catalog::show_statement::{ShowQuery, rewrite_show};
+use crate::catalog::sql_visitor::for_each_expression_mut;
 use crate::error::{Result, TransformError};
 
 /// A SELECT, or an EXPLAIN of one.
@@ -152,13 +149,12 @@ fn bind(statement: &mut DFStatement, as_of: AsOf, is_bound: &dyn Fn(&str) -> boo
     match statement {
         DFStatement::Statement(sql) => {
             let literal = instant(as_of);
-            let _ = visit_expressions_mut(sql, |expression: &mut Expr| {
+            for_each_expression_mut(sql, |expression| {
                 if let Expr::Value(value) = expression
                     && matches!(&value.value, Value::Placeholder(name) if is_bound(name))
                 {
                     *expression = literal.clone();
                 }
-                ControlFlow::<()>::Continue(())
             });
         }
         DFStatement::Explain(explain) => bind(&mut explain.statement, as_of, is_bound),

@@ -2,18 +2,18 @@
 //! is no finite number is NULL.
 
 use std::mem;
-use std::ops::ControlFlow;
 
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Volatility;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Value, visit_expressions, visit_expressions_mut,
+    FunctionArguments, Ident, ObjectName, Value,
 };
 
 use super::predicate::parse_condition;
 use super::session::Session;
+use crate::catalog::sql_visitor::{for_each_expression, for_each_expression_mut};
 use crate::error::{Result, TransformError};
 
 /// Where a condition stands, for error messages.
@@ -36,12 +36,11 @@ fn finite_condition(text: &str, ctx: &SessionContext) -> Result<String> {
     })?;
     check_repeatable(&condition, ctx)?;
     // Children come before their parents, so that nothing is wrapped twice.
-    let _ = visit_expressions_mut(&mut condition, |expression: &mut Expr| {
+    for_each_expression_mut(&mut condition, |expression| {
         if is_computed(expression) {
             let computed = mem::replace(expression, Expr::value(Value::Null));
             *expression = finite(computed);
         }
-        ControlFlow::<()>::Continue(())
     });
     Ok(condition.to_string())
 }
@@ -49,19 +48,19 @@ fn finite_condition(text: &str, ctx: &SessionContext) -> Result<String> {
 /// Refuses functions whose result differs from run to run.
 fn check_repeatable(condition: &Expr, ctx: &SessionContext) -> Result<()> {
     let state = ctx.state();
-    let found = visit_expressions(condition, |expression: &Expr| {
-        let Expr::Function(function) = expression else { return ControlFlow::Continue(()) };
+    let mut found = None;
+    for_each_expression(condition, |expression| {
+        let Expr::Function(function) = expression else { return };
         let name = function.name.to_string().to_lowercase();
         let known = state.scalar_functions().get(&name);
-        match known.map(|function| function.signature().volatility) {
-            None | Some(Volatility::Immutable) => ControlFlow::Continue(()),
-            Some(Volatility::Stable) => {
-                ControlFlow::Break((name, "use $as_of, the instant that is looked up to"))
-            }
-            Some(Volatility::Volatile) => ControlFlow::Break((name, "derive it from the row")),
-        }
+        let help = match known.map(|function| function.signature().volatility) {
+            None | Some(Volatility::Immutable) => return,
+            Some(Volatility::Stable) => "use $as_of, the instant that is looked up to",
+            Some(Volatility::Volatile) => "derive it from the row",
+        };
+        found.get_or_insert((name, help));
     });
-    let ControlFlow::Break((name, help)) = found else { return Ok(()) };
+    let Some((name, help)) = found else { return Ok(()) };
     let message = format!("`{name}` gives something else at each run; {help}");
     Err(TransformError::sql(LOCATION)(DataFusionError::Plan(message)))
 }

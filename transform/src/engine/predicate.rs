@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::error::DataFusionError;
-use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, Spanned, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, Query, SelectItem, Spanned, Visitor};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -16,6 +16,7 @@ use crate::catalog::diagnostics::ast::check_repeatable;
 use crate::catalog::diagnostics::planner_errors::diagnose;
 use crate::catalog::diagnostics::source_text::SourceText;
 use crate::catalog::diagnostics::{Diagnostic, Diagnostics, Span};
+use crate::catalog::sql_visitor::visit;
 use crate::catalog::statement::Statement;
 use crate::engine::context::context_without_lake;
 use crate::engine::session::Session;
@@ -222,7 +223,7 @@ struct OuterParts {
 impl OuterParts {
     fn of(expression: &Expr) -> Self {
         let mut parts = Self::default();
-        let _ = expression.visit(&mut parts);
+        let _ = visit(expression, &mut parts);
         parts
     }
 }

@@ -7,15 +7,14 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::sqlparser::ast::{
-    Query, Statement as Sql, Visit, VisitMut, Visitor, visit_relations,
-};
+use datafusion::sql::sqlparser::ast::{Query, Statement as Sql, Visitor};
 use tokio::sync::OnceCell;
 
 use super::catalog::{self, Catalog};
 use super::client_statement::{ClientQuery, LOCATION};
 use super::names::{self, PlainNames};
 use super::parameter::{self, Parameter};
+use crate::catalog::sql_visitor::{for_each_relation, visit, visit_mut};
 use crate::catalog::statement::Statement;
 use crate::engine::session::Session;
 use crate::engine::session::query::QueryStream;
@@ -161,8 +160,8 @@ impl ClientSession {
         }
         let (mut of_catalog, mut of_lake) = (false, false);
         let mut defined = DefinedNames::default();
-        let _ = query.sql.visit(&mut defined);
-        let _ = visit_relations(query.sql.as_ref(), |relation| {
+        let _ = visit(query.sql.as_ref(), &mut defined);
+        for_each_relation(query.sql.as_ref(), |relation| {
             let mut parts = names::parts(relation);
             if parts.len() == 3 {
                 parts.remove(0);
@@ -173,7 +172,6 @@ impl ClientSession {
                 parts if catalog::is_relation(parts) => of_catalog = true,
                 _ => of_lake = true,
             }
-            ControlFlow::<()>::Continue(())
         });
         match (of_catalog, of_lake) {
             (true, true) => Err(TransformError::MixedCatalog),
@@ -202,7 +200,7 @@ impl Visitor for DefinedNames {
 fn bound(query: &ClientQuery, values: &[Parameter]) -> Sql {
     let mut sql = query.sql.as_ref().clone();
     parameter::bind(&mut sql, values);
-    let _ = VisitMut::visit(&mut sql, &mut PlainNames);
+    visit_mut(&mut sql, &mut PlainNames);
     names::name_columns(&mut sql);
     sql
 }

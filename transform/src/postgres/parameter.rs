@@ -1,15 +1,15 @@
 //! Values of parameters, and their place in a statement: as literals, which DataFusion plans with.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::sql::sqlparser::ast::{
-    Array, DataType as SqlType, Expr, Statement as Sql, TimezoneInfo, Value, visit_expressions,
-    visit_expressions_mut,
+    Array, DataType as SqlType, Expr, Statement as Sql, TimezoneInfo, Value,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+
+use crate::catalog::sql_visitor::{for_each_expression, for_each_expression_mut};
 
 /// The value of a parameter.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,11 +58,10 @@ pub(super) fn with_value(text: &str, value: &Expr) -> Expr {
         .try_with_sql(text)
         .and_then(|mut parser| parser.parse_expr());
     let mut call = parsed.unwrap_or_else(|_| Expr::value(Value::Null));
-    let _ = visit_expressions_mut(&mut call, |expression: &mut Expr| {
+    for_each_expression_mut(&mut call, |expression| {
         if is_placeholder(expression).is_some() {
             *expression = value.clone();
         }
-        ControlFlow::<()>::Continue(())
     });
     call
 }
@@ -79,11 +78,9 @@ pub(super) const MAX_PARAMETERS: usize = 65_535;
 
 /// Returns how many parameters a statement has: the largest number of one.
 pub(super) fn count(statement: &Sql) -> usize {
-    let mut statement = statement.clone();
     let mut largest = 0;
-    let _ = visit_expressions_mut(&mut statement, |expression: &mut Expr| {
+    for_each_expression(statement, |expression| {
         largest = largest.max(is_placeholder(expression).unwrap_or(0));
-        ControlFlow::<()>::Continue(())
     });
     largest
 }
@@ -91,12 +88,11 @@ pub(super) fn count(statement: &Sql) -> usize {
 /// Returns the numbers of parameters that stand for an array: those of `= ANY($1)`.
 pub(super) fn arrays(statement: &Sql) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
-    let _ = visit_expressions(statement, |expression: &Expr| {
+    for_each_expression(statement, |expression| {
         if let Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } = expression {
             let inner = if let Expr::Nested(inner) = right.as_ref() { inner } else { right };
             found.extend(is_placeholder(inner));
         }
-        ControlFlow::<()>::Continue(())
     });
     found
 }
@@ -104,14 +100,13 @@ pub(super) fn arrays(statement: &Sql) -> BTreeSet<usize> {
 /// Returns the types of parameters that are cast, as in `$1::date`, by their numbers.
 pub(super) fn casts(statement: &Sql) -> BTreeMap<usize, DataType> {
     let mut found = BTreeMap::new();
-    let _ = visit_expressions(statement, |expression: &Expr| {
+    for_each_expression(statement, |expression| {
         if let Expr::Cast { expr, data_type, .. } = expression
             && let Some(number) = is_placeholder(expr)
             && let Some(data_type) = cast_type(data_type)
         {
             found.insert(number, data_type);
         }
-        ControlFlow::<()>::Continue(())
     });
     found
 }
@@ -129,12 +124,11 @@ fn cast_type(data_type: &SqlType) -> Option<DataType> {
 
 /// Puts values into the places of parameters. A parameter without a value stays.
 pub(super) fn bind(statement: &mut Sql, values: &[Parameter]) {
-    let _ = visit_expressions_mut(statement, |expression: &mut Expr| {
+    for_each_expression_mut(statement, |expression| {
         let value = is_placeholder(expression).and_then(|number| values.get(number - 1));
         if let Some(value) = value {
             *expression = value.literal();
         }
-        ControlFlow::<()>::Continue(())
     });
 }
 

@@ -7,12 +7,13 @@ use datafusion::logical_expr::Volatility;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
     Expr, Join, JoinConstraint, JoinOperator, Select, SelectItem, SetExpr, Spanned,
-    Statement as Sql, Value, Visit, Visitor, visit_expressions,
+    Statement as Sql, Value, Visitor,
 };
 
 use crate::catalog::diagnostics::source_text::SourceText;
 use crate::catalog::diagnostics::{Diagnostics, Span};
 use crate::catalog::query::QueryKind;
+use crate::catalog::sql_visitor::{for_each_expression, visit};
 use crate::catalog::statement::{AS_OF, Statement};
 
 pub(crate) fn check(
@@ -37,25 +38,21 @@ pub(crate) fn check_repeatable(
     diagnostics: &mut Diagnostics<'_>,
 ) {
     let Some(sql) = statement.sql() else { return };
-    let _ = sql.visit(&mut JoinVisitor { source_text, diagnostics });
-    let _ = visit_expressions(sql, |expression: &Expr| {
-        match expression {
-            Expr::Value(value) => {
-                if let Value::Placeholder(name) = &value.value {
-                    let span =
-                        Span::from_sql(value.span).unwrap_or_else(|| source_text.first_token());
-                    check_parameter(name, kind, span, diagnostics);
-                }
+    let _ = visit(sql, &mut JoinVisitor { source_text, diagnostics });
+    for_each_expression(sql, |expression| match expression {
+        Expr::Value(value) => {
+            if let Value::Placeholder(name) = &value.value {
+                let span = Span::from_sql(value.span).unwrap_or_else(|| source_text.first_token());
+                check_parameter(name, kind, span, diagnostics);
             }
-            Expr::Function(function) => {
-                let name = function.name.to_string().to_lowercase();
-                let span = Span::from_sql(function.name.span())
-                    .unwrap_or_else(|| source_text.first_token());
-                check_volatility(&name, span, ctx, diagnostics);
-            }
-            _ => {}
         }
-        ControlFlow::<()>::Continue(())
+        Expr::Function(function) => {
+            let name = function.name.to_string().to_lowercase();
+            let span =
+                Span::from_sql(function.name.span()).unwrap_or_else(|| source_text.first_token());
+            check_volatility(&name, span, ctx, diagnostics);
+        }
+        _ => {}
     });
 }
 

@@ -7,13 +7,14 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName, Query, Select,
-    SelectItem, SetExpr, Statement as Sql, TableFactor, TableWithJoins, Visit, Visitor,
+    SelectItem, SetExpr, Statement as Sql, TableFactor, TableWithJoins, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::super::names::{self, PG_CATALOG};
 use super::tables;
+use crate::catalog::sql_visitor::visit;
 
 /// Functions that give a row of nothing.
 const AGGREGATES: [&str; 9] =
@@ -117,7 +118,7 @@ fn is_empty_table(name: &ObjectName, empty_names: &BTreeSet<String>) -> bool {
 
 /// Returns whether a column is an aggregate. Those of subqueries inside it are not its own.
 pub(super) fn aggregates(item: &SelectItem) -> bool {
-    item.visit(&mut Aggregates::default()).is_break()
+    visit(item, &mut Aggregates::default()).is_break()
 }
 
 /// Looks for an aggregate outside of subqueries.

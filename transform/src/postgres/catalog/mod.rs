@@ -20,9 +20,10 @@ use std::sync::Arc;
 
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::sqlparser::ast::{Statement as Sql, VisitMut};
+use datafusion::sql::sqlparser::ast::Statement as Sql;
 
 use super::names::PG_CATALOG;
+use crate::catalog::sql_visitor::visit_mut;
 use crate::engine::context::{new_context, with_own_memory_pool};
 use crate::engine::session::Session;
 use crate::engine::utf8_view;
@@ -67,7 +68,7 @@ impl Catalog {
 
     /// Makes a statement one that DataFusion can plan over the catalog.
     pub(super) fn rewrite(&self, sql: &mut Sql) {
-        let _ = VisitMut::visit(sql, &mut Rewrite::new(&self.relations));
+        visit_mut(sql, &mut Rewrite::new(&self.relations));
     }
 }
 

@@ -265,18 +265,18 @@ fn call(name: &str, args: Vec<Expr>) -> Expr {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::sql::sqlparser::ast::VisitMut;
     use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
     use datafusion::sql::sqlparser::parser::Parser;
 
     use super::*;
+    use crate::catalog::sql_visitor::visit_mut;
 
     #[test]
     fn what_only_postgresql_has_is_rewritten() {
         let relations = Relations { user: "ada".to_owned(), all: Vec::new() };
         let check = |text: &str, expected: &str| {
             let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, text).expect(text).remove(0);
-            let _ = VisitMut::visit(&mut parsed, &mut Rewrite::new(&relations));
+            visit_mut(&mut parsed, &mut Rewrite::new(&relations));
             assert_eq!(parsed.to_string(), expected);
         };
         check(

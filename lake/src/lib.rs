@@ -6,6 +6,7 @@
 //! - `delta_schema`: these columns as Delta has them
 //! - `table_properties`: the properties that every table carries
 //! - `store`: the location of a lake, a folder or a bucket
+//! - `local_store`: the local file system, read without leaving the thread
 //! - `object_files`: reading and deleting files that may be absent
 //! - `lake`: opening and creating a lake and its tables
 //! - `table_cache`: the tables as this process last read them
@@ -34,6 +35,7 @@ mod files;
 mod integrity;
 mod key;
 mod lake;
+mod local_store;
 mod log;
 mod maintenance;
 mod object_files;

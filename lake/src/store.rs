@@ -11,7 +11,6 @@ use std::time::Duration;
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use domain::redact;
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
@@ -22,6 +21,8 @@ use url::Url;
 use crate::error::LakeError;
 use crate::integrity::block_checksum::BlockChecksums;
 use crate::integrity::verified_store::VerifiedStore;
+use crate::local_store::LocalStore;
+use crate::log::folder_log_store::FolderLogStore;
 use crate::log::snapshot::DataFile;
 
 /// Options of an object store under the names of the crate object_store: `endpoint`, `region`,
@@ -107,7 +108,7 @@ impl LakeLocation {
             }
         };
         let whole: Arc<dyn ObjectStore> = match folder {
-            Some(_) => Arc::new(LocalFileSystem::new()),
+            Some(_) => Arc::new(LocalStore::new()),
             None => Arc::new(bucket(&root, options).map_err(wrong)?),
         };
         let (_, prefix) = ObjectStoreScheme::parse(&root).map_err(|e| wrong(e.to_string()))?;
@@ -129,7 +130,8 @@ impl LakeLocation {
         let below = PrefixStore::new(Arc::clone(&self.verified), Path::from(table));
         let config = StorageConfig::default();
         let whole = Arc::clone(&self.whole);
-        default_logstore(Arc::new(below), whole, &self.table_url(table), &config)
+        let log = default_logstore(Arc::new(below), whole, &self.table_url(table), &config);
+        if self.folder.is_some() { Arc::new(FolderLogStore(log)) } else { log }
     }
 
     /// Registers the checksums of a data file, by its path below the root: from now on every read

@@ -264,7 +264,7 @@ mod tests {
 
     /// Queries over the table CALLS, and whether days are grouped by themselves, where that is not left
     /// to the plan around.
-    const QUERIES: [(&str, Option<bool>); 16] = [
+    const QUERIES: [(&str, Option<bool>); 17] = [
         ("SELECT event_date, count(*) AS n FROM CALLS GROUP BY 1", Some(true)),
         (
             "SELECT event_date, partner_id, product, count(*) AS n, sum(latency_us) AS s FROM CALLS GROUP BY 1, 2, 3",
@@ -299,6 +299,7 @@ mod tests {
             "SELECT event_date, partner_id, count(*) AS n FROM CALLS GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 4",
             Some(false),
         ),
+        ("SELECT event_date, count(*) AS n FROM CALLS GROUP BY 1 ORDER BY 1 LIMIT 4", Some(true)),
         (
             "SELECT event_date, first_value(product ORDER BY occurred_at, event_id) AS f FROM CALLS GROUP BY 1",
             Some(false),

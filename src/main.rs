@@ -82,6 +82,7 @@ mod traces;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use allocator as _;
 use clap::Parser;
 use domain::printable;
 use tracing::{Level, Metadata};
@@ -93,11 +94,6 @@ use tracing_subscriber::prelude::*;
 use crate::args::{Arguments, Command};
 use crate::secret_settings::redact_secrets;
 use crate::traces::Traces;
-
-/// Queries allocate and free on all threads. What jemalloc gains stands in docs/benchmarks.md.
-#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

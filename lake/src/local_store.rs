@@ -39,7 +39,7 @@ impl LocalStore {
     /// `LocalFileSystem` then tells the error.
     fn read_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Option<Vec<Bytes>> {
         let sizes = ranges.iter().map(|range| range.end.saturating_sub(range.start));
-        if sizes.sum::<u64>() > MAX_INLINE_BYTES {
+        if sizes.fold(0, u64::saturating_add) > MAX_INLINE_BYTES {
             return None;
         }
         let mut file = File::open(self.0.path_to_filesystem(location).ok()?).ok()?;

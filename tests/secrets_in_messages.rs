@@ -9,10 +9,6 @@ use crate::support::program::{ProgramOutput, Project, run};
 /// A secret whose parts are easy to find.
 const SECRET: &str = "hunter2-planted-xylophone";
 
-/// All that is logged but the details of DataFusion and its parser, to which no setting is handed: planning
-/// the built-in queries logs 190 MB.
-const LOG: &str = "trace,datafusion=info,sqlparser=info";
-
 /// Nothing listens at this address.
 const UNREACHABLE_BROKER: &str = "[kafka]\nbootstrap_servers = \"127.0.0.1:1\"\n";
 
@@ -26,7 +22,7 @@ fn project(config: &str) -> Project {
 
 fn command(project: &Project, arguments: &[&str]) -> Command {
     let mut command = project.command(arguments);
-    command.env("PW", SECRET).env("RAPPORT_LOG", LOG).arg("-vvv");
+    command.env("PW", SECRET).env("RAPPORT_LOG", "trace").arg("-vvv");
     command
 }
 

@@ -22,6 +22,7 @@ use crate::engine::optimizer::distinct_texts::over_distinct_texts;
 use crate::engine::optimizer::filter_pushdown::guarded;
 use crate::engine::optimizer::grouped_build_side::hash_groups;
 use crate::engine::optimizer::lookup_join::lookup;
+use crate::engine::optimizer::normalized_keys::by_normalized_keys;
 use crate::engine::optimizer::owned_batches::over_owned_batches;
 use crate::engine::optimizer::partitionwise_aggregate::PartitionwiseAggregateRule;
 use crate::engine::optimizer::push_down_filter::GuardedPushDownFilter;
@@ -96,6 +97,7 @@ pub(crate) fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + 
     rules.push(Arc::new(PartitionwiseAggregateRule));
     rules.push(Arc::new(NodeRule { name: "distinct_texts", replace: over_distinct_texts }));
     rules.push(Arc::new(NodeRule { name: "batch_distinct", replace: over_distinct_keys }));
+    rules.push(Arc::new(NodeRule { name: "normalized_keys", replace: by_normalized_keys }));
     rules.push(Arc::new(NodeRule { name: "owned_batches", replace: over_owned_batches }));
     rules
 }

@@ -23,9 +23,13 @@ use datafusion::execution::memory_pool::{
 
 /// How DataFusion names what a sort holds, before the number of its partition.
 const SORT: &str = "ExternalSorter[";
-/// How it names the hash tables of aggregates.
-const HASH_TABLES: [&str; 3] =
-    ["FinalHashAggregateStream[", "SingleHashAggregateStream[", "GroupedHashAggregateStream["];
+/// How the hash tables of aggregates are named.
+const HASH_TABLES: [&str; 4] = [
+    "FinalHashAggregateStream[",
+    "SingleHashAggregateStream[",
+    "GroupedHashAggregateStream[",
+    grouping::MEMORY_CONSUMER,
+];
 
 /// Returns a memory pool with a limit in bytes, or without a limit.
 pub(crate) fn new_memory_pool(limit: Option<usize>) -> Arc<dyn MemoryPool> {

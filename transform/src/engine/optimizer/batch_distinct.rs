@@ -6,18 +6,17 @@
 //! repeated keys are found by comparing machine words. A key that is not found, because its place in a
 //! small table was taken or its text was decoded twice, is only grouped once more.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{cast, take_record_batch};
-use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use datafusion::common::{Result, internal_err};
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use grouping::words::{has_words, words};
 
 use crate::engine::map_batches::MapBatchesExec;
 use crate::engine::optimizer::Replacement;
@@ -100,54 +99,10 @@ impl Trial {
     }
 }
 
-/// Returns whether [`words`] knows a type.
-fn has_words(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Utf8View
-            | DataType::BinaryView
-            | DataType::Boolean
-            | DataType::Date32
-            | DataType::Int32
-            | DataType::Int64
-            | DataType::Timestamp(..)
-    )
-}
-
-/// Returns machine words of the values of a column: equal words are equal values. Equal values may have
-/// different words.
-fn words(column: &ArrayRef) -> Result<Cow<'_, [u128]>> {
-    let as_numbers = |kind: &DataType| cast(column, kind);
-    Ok(match column.data_type() {
-        DataType::Utf8View => Cow::Borrowed(column.as_string_view().views()),
-        DataType::BinaryView => Cow::Borrowed(column.as_binary_view().views()),
-        DataType::Boolean => column.as_boolean().values().iter().map(u128::from).collect(),
-        DataType::Date32 | DataType::Int32 => {
-            let values = as_numbers(&DataType::Int32)?;
-            values.as_primitive::<Int32Type>().values().iter().map(|n| *n as u128).collect()
-        }
-        DataType::Int64 | DataType::Timestamp(..) => {
-            let values = as_numbers(&DataType::Int64)?;
-            values.as_primitive::<Int64Type>().values().iter().map(|n| *n as u128).collect()
-        }
-        other => return internal_err!("{other} has no words"),
-    })
-}
-
 /// Returns the rows of a batch but for those that repeat another one, as far as a small table tells.
 fn first_rows(batch: &RecordBatch) -> Result<Vec<u32>> {
-    let mut columns: Vec<Cow<'_, [u128]>> = Vec::new();
-    for column in batch.columns() {
-        let mut of_column = words(column)?;
-        if let Some(nulls) = column.nulls().filter(|nulls| nulls.null_count() > 0) {
-            // Values below a NULL are arbitrary.
-            for (word, is_valid) in of_column.to_mut().iter_mut().zip(nulls) {
-                *word = if is_valid { *word } else { 0 };
-            }
-            columns.push(nulls.iter().map(u128::from).collect());
-        }
-        columns.push(of_column);
-    }
+    let columns: Vec<_> =
+        batch.columns().iter().map(|column| words(column)).collect::<Result<_>>()?;
     let mut hashes = vec![0_u64; batch.num_rows()];
     for column in &columns {
         for (hash, word) in hashes.iter_mut().zip(column.iter()) {
@@ -170,7 +125,11 @@ fn first_rows(batch: &RecordBatch) -> Result<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Date32Array, StringViewArray, TimestampMicrosecondArray};
+    use arrow::array::{
+        ArrayRef, AsArray, Date32Array, StringViewArray, TimestampMicrosecondArray,
+    };
+    use arrow::compute::cast;
+    use arrow::datatypes::DataType;
     use arrow::util::pretty::pretty_format_batches;
     use datafusion::datasource::MemTable;
     use datafusion::prelude::{SessionConfig, SessionContext};

@@ -7,6 +7,7 @@
 //!   without a fault of it
 //! - `grouped_build_side`: hashes the side of a join that groups rows
 //! - `lookup_join`: replaces a left join with a few rows by a lookup
+//! - `normalized_keys`: groups by keys that are one number each
 //! - `owned_batches`: copies batches that are held, so that they take the memory of their rows
 //! - `partitionwise_aggregate`: groups each day by itself
 //! - `utc_dates`: computes the date of a UTC instant as a number
@@ -25,6 +26,7 @@ pub(crate) mod distinct_texts;
 pub(crate) mod filter_pushdown;
 pub(crate) mod grouped_build_side;
 pub(crate) mod lookup_join;
+pub(crate) mod normalized_keys;
 pub(crate) mod owned_batches;
 pub(crate) mod partitionwise_aggregate;
 pub(crate) mod push_down_filter;

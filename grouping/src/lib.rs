@@ -1,0 +1,23 @@
+//! Groups rows by keys that are one number each.
+//!
+//! DataFusion hashes and compares each column of a key in each row. Here the distinct values of each column
+//! are numbered, and the numbers of a row are put together to one of 128 bits, which is hashed and compared
+//! once. Most values are found by a machine word: events repeat a few products, endpoints and partners.
+//! Velox calls such numbers value ids and normalized keys
+//! (<https://facebookincubator.github.io/velox/develop/hash-tables.html>).
+//!
+//! It is a crate of its own because it looks at every row: it is optimised in every profile.
+//!
+//! - `exec`: the physical plan
+//! - `groups`: the groups of normalized keys
+//! - `value_ids`: the numbers of the values of a column
+//! - `words`: machine words of values, by which they are compared
+
+mod exec;
+mod groups;
+#[cfg(test)]
+mod tests;
+mod value_ids;
+pub mod words;
+
+pub use exec::{MEMORY_CONSUMER, NormalizedKeyAggregateExec};

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use datafusion::common::format::MetricType;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err, resources_err};
 use datafusion::error::DataFusionError;
@@ -30,9 +31,10 @@ use futures::StreamExt;
 use crate::groups::Groups;
 use crate::value_ids::ValueIds;
 
-/// The first part of the name by which a memory pool knows what holds groups. The number of a partition
-/// follows.
+/// The first part of the name by which a memory pool knows what holds whole groups. The number of a partition
+/// follows. Partial groups have another name: they need no share of a pool, for they are emitted at any time.
 pub const MEMORY_CONSUMER: &str = "NormalizedKeyAggregate[";
+const PARTIAL_MEMORY_CONSUMER: &str = "PartialNormalizedKeyAggregate[";
 
 /// The names under which EXPLAIN ANALYZE shows what was not grouped here.
 const PASSED_ON_METRIC: &str = "passed_on_rows";
@@ -64,7 +66,7 @@ impl NormalizedKeyAggregateExec {
             && aggregate.dynamic_expressions_produced().is_empty()
             && !aggregate.aggr_expr().is_empty()
             && aggregate.aggr_expr().iter().all(|function| function.groups_accumulator_supported());
-        if !is_plain {
+        if !is_plain || !can_start_over(aggregate) {
             return Ok(None);
         }
         let schema = keys.group_schema(&aggregate.input().schema())?;
@@ -87,8 +89,10 @@ impl NormalizedKeyAggregateExec {
 
 impl DisplayAs for NormalizedKeyAggregateExec {
     fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // "AggregateExec: mode=…" follows.
-        f.write_str("NormalizedKey")?;
+        // "AggregateExec: mode=…" follows, but in a tree, which shows names by itself.
+        if !matches!(t, DisplayFormatType::TreeRender) {
+            f.write_str("NormalizedKey")?;
+        }
         self.aggregate.fmt_as(t, f)
     }
 }
@@ -216,9 +220,14 @@ impl Grouping {
         context: Arc<TaskContext>,
     ) -> Result<Self> {
         let aggregate = Arc::clone(&plan.aggregate);
-        let counter = |name| MetricBuilder::new(&plan.metrics).counter(name, partition);
+        let counter = |name| {
+            let metric = MetricBuilder::new(&plan.metrics).with_type(MetricType::Summary);
+            metric.counter(name, partition)
+        };
         let input = Input::Rows(aggregate.input().execute(partition, Arc::clone(&context))?);
-        let reservation = MemoryConsumer::new(format!("{MEMORY_CONSUMER}{partition}]"))
+        let consumer =
+            if is_partial(&aggregate) { PARTIAL_MEMORY_CONSUMER } else { MEMORY_CONSUMER };
+        let reservation = MemoryConsumer::new(format!("{consumer}{partition}]"))
             .with_can_spill(true)
             .register(context.memory_pool());
         Ok(Self {
@@ -255,7 +264,7 @@ impl Grouping {
                         Some(batch) => self.add_all(&batch),
                         None => {
                             self.input = Input::Ended;
-                            self.emit(self.groups.len())
+                            self.emit(self.groups.len()).and_then(|()| self.release())
                         }
                     };
                     match done {
@@ -274,13 +283,16 @@ impl Grouping {
                         return Ok(Some(batch.slice(known, batch.num_rows() - known)));
                     }
                 }
-                Input::Ended => return Ok(None),
+                Input::Ended => {
+                    self.reservation.free();
+                    return Ok(None);
+                }
             }
         }
     }
 
     fn is_partial(&self) -> bool {
-        self.aggregate.mode().output_mode() == AggregateOutputMode::Partial
+        is_partial(&self.aggregate)
     }
 
     fn is_sorted(&self) -> bool {
@@ -348,11 +360,15 @@ impl Grouping {
         if self.is_sorted() && self.groups.len() >= self.context.session_config().batch_size() {
             self.emit(self.groups.ended())?;
         }
-        if self.reservation.try_resize(self.size()).is_err() {
-            self.make_room()?;
-            self.reservation.try_resize(self.size())?;
+        if self.reservation.try_resize(self.size()).is_ok() {
+            return Ok(());
         }
-        Ok(())
+        self.make_room()?;
+        match self.reservation.try_resize(self.size()) {
+            // As much as nothing is held.
+            Err(_) if self.is_partial() => Ok(()),
+            other => other,
+        }
     }
 
     /// Returns the bytes that are held.
@@ -361,11 +377,25 @@ impl Grouping {
         self.groups.size() + functions + self.group_of_row.capacity() * size_of::<usize>()
     }
 
+    /// Keeps the memory of what is returned, and no more.
+    fn release(&mut self) -> Result<()> {
+        self.groups = new_groups(&self.aggregate)?;
+        self.functions.clear();
+        self.group_of_row = Vec::new();
+        // All slices of one batch.
+        let held = self.ready.front().map_or(0, RecordBatch::get_array_memory_size);
+        self.reservation.resize(held);
+        Ok(())
+    }
+
     /// Emits the groups that may be emitted now.
     fn make_room(&mut self) -> Result<()> {
         if self.is_partial() {
             self.grouped = 0;
-            return self.emit(self.groups.len());
+            self.emit(self.groups.len())?;
+            self.groups = new_groups(&self.aggregate)?;
+            self.group_of_row = Vec::new();
+            return Ok(());
         }
         if self.is_sorted() { self.emit(self.groups.ended()) } else { Ok(()) }
     }
@@ -452,6 +482,22 @@ impl Argument {
             }
         }
     }
+}
+
+/// Whether groups may be returned before the plan of DataFusion has to group the rows. When that one merges
+/// what it wrote to disk, it returns groups in the order of the keys, whatever they are sorted by: the first
+/// ones are those that were returned if the first keys are those that the rows are sorted by.
+fn can_start_over(aggregate: &AggregateExec) -> bool {
+    match aggregate.input_order_mode() {
+        InputOrderMode::PartiallySorted(keys) => {
+            is_partial(aggregate) || keys.iter().copied().eq(0..keys.len())
+        }
+        InputOrderMode::Linear | InputOrderMode::Sorted => true,
+    }
+}
+
+fn is_partial(aggregate: &AggregateExec) -> bool {
+    aggregate.mode().output_mode() == AggregateOutputMode::Partial
 }
 
 /// Whether memory did not suffice.

@@ -88,12 +88,17 @@ impl Groups {
     }
 
     /// Sets the groups of rows with these keys. Returns false, and groups nothing, if the keys have too
-    /// many values.
+    /// many values, or the groups are too many.
     pub(super) fn intern(&mut self, keys: &[ArrayRef], groups: &mut Vec<usize>) -> Result<bool> {
         for (column, keys) in self.columns.iter_mut().zip(keys) {
             column.values.ids(keys, &mut column.of_rows)?;
         }
-        if !self.widen() {
+        let rows = keys.first().map_or(0, |keys| keys.len());
+        if self.len + rows >= NONE as usize || !self.widen() {
+            if self.len == 0 {
+                // No group needs the ids.
+                self.take_first(0)?;
+            }
             return Ok(false);
         }
         self.first_rows.clear();
@@ -125,6 +130,8 @@ impl Groups {
                 column.bits = needed(column);
             }
         }
+        // The old table need not wait for the new one.
+        self.table = Table::Dense(Vec::new());
         let bits: u32 = self.columns.iter().map(|column| column.bits).sum();
         self.table = if bits <= DENSE_BITS {
             let mut keys: Vec<usize> = Vec::new();
@@ -147,8 +154,17 @@ impl Groups {
             self.sorted.iter().map(move |column| self.columns[*column].of_groups[group])
         };
         let Some(last) = self.len.checked_sub(1) else { return 0 };
-        let open = (0..self.len).rev().take_while(|group| keys(*group).eq(keys(last)));
-        self.len - open.count()
+        // Groups with the same of these keys are neighbours: half of what may be is left each time.
+        let mut ended = 0..last;
+        while !ended.is_empty() {
+            let middle = ended.start.midpoint(ended.end);
+            if keys(middle).eq(keys(last)) {
+                ended.end = middle;
+            } else {
+                ended.start = middle + 1;
+            }
+        }
+        ended.start
     }
 
     /// Returns the keys of the first groups and removes these. The others are numbered from zero.
@@ -209,7 +225,7 @@ impl<K: Key> Hashed<K> {
             let hash_of = |(key, _): &(K, u32)| hasher.hash_one(key);
             table.insert_unique(hasher.hash_one(key), (*key, group), hash_of);
         }
-        Self { table, hasher, of_rows: keys }
+        Self { table, hasher, of_rows: Vec::new() }
     }
 
     fn size(&self) -> usize {

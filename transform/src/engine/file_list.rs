@@ -8,7 +8,9 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::{
+    CachedParquetFileReaderFactory, ParquetFileReaderFactory,
+};
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
 };
@@ -21,6 +23,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use domain::Day;
 use lake::{DataFile, TableDef, TableSnapshot};
 
+use crate::engine::footers::WithPageIndex;
 use crate::engine::utf8_view;
 
 /// The bytes that are read first from the end of a file: most footers are shorter.
@@ -114,8 +117,9 @@ impl FileList {
             .with_pushdown_filters(true);
         // The choice of files has already applied the filters that read only the day.
         let day: Vec<&str> = self.partition_by.as_deref().into_iter().collect();
-        let row_filters = filters.iter().filter(|f| !only_reads(f, &day)).cloned();
-        if let Some(filter) = conjunction(row_filters) {
+        let row_filter = conjunction(filters.iter().filter(|f| !only_reads(f, &day)).cloned());
+        let has_filter = row_filter.is_some();
+        if let Some(filter) = row_filter {
             let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
             source = source.with_predicate(state.create_physical_expr(filter, &schema)?);
         }
@@ -124,9 +128,10 @@ impl FileList {
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let store = runtime.object_store(store_url())?;
         let reader = CachedParquetFileReaderFactory::new(store, footers);
-        source = source
-            .with_parquet_file_reader_factory(Arc::new(reader))
-            .with_metadata_size_hint(FOOTER_BYTES);
+        let reader: Arc<dyn ParquetFileReaderFactory> =
+            if has_filter { Arc::new(WithPageIndex(reader)) } else { Arc::new(reader) };
+        source =
+            source.with_parquet_file_reader_factory(reader).with_metadata_size_hint(FOOTER_BYTES);
         let source: Arc<dyn FileSource> = Arc::new(source);
         let mut statistics = Statistics::new_unknown(&self.schema);
         statistics.num_rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));

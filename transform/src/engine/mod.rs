@@ -4,6 +4,7 @@
 //! - `memory_pool`: the memory of one query
 //! - `table_names`: the names of all tables that a query may read
 //! - `file_list`: the data files of a table at one version, and their Parquet scan
+//! - `footers`: footers of files with their page indexes
 //! - `scan`: the table providers of the lake
 //! - `dedup`: the removal of duplicate events
 //! - `column_cache`: decoded columns that queries share
@@ -27,6 +28,7 @@ pub(crate) mod condition;
 pub(crate) mod context;
 pub(crate) mod dedup;
 pub(crate) mod file_list;
+pub(crate) mod footers;
 pub(crate) mod map_batches;
 pub(crate) mod memory_pool;
 pub(crate) mod optimizer;

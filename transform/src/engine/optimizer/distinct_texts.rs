@@ -119,22 +119,22 @@ fn distinct_texts(texts: &StringViewArray) -> Result<Option<(StringViewArray, Ve
     if texts.len() < MIN_ROWS {
         return Ok(None);
     }
-    // Places in `distinct`; the first text takes every place that is free.
-    let mut table = vec![0_u32; 1 << TABLE_BITS];
+    // Views and their places in `distinct`; the first text takes every place that is free.
+    let mut table = vec![(texts.views()[0], 0_u32); 1 << TABLE_BITS];
     let mut distinct: Vec<u128> = vec![texts.views()[0]];
     let mut place_of_row = Vec::with_capacity(texts.len());
     for &view in texts.views() {
         let folded = (view as u64) ^ ((view >> 64) as u64);
         let at = folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - TABLE_BITS);
-        let place = &mut table[at as usize];
-        if distinct[*place as usize] != view {
+        let known = &mut table[at as usize];
+        if known.0 != view {
             if (distinct.len() + 1) * MIN_ROWS_A_TEXT > texts.len() {
                 return Ok(None);
             }
-            *place = distinct.len() as u32;
+            *known = (view, distinct.len() as u32);
             distinct.push(view);
         }
-        place_of_row.push(*place);
+        place_of_row.push(known.1);
     }
     let views = ScalarBuffer::from(distinct);
     let distinct = StringViewArray::try_new(views, texts.data_buffers().to_vec(), None)?;

@@ -30,6 +30,7 @@ use futures::StreamExt;
 
 use crate::groups::Groups;
 use crate::value_ids::ValueIds;
+use crate::words::is_number;
 
 /// The first part of the name by which a memory pool knows what holds whole groups. The number of a partition
 /// follows. Partial groups have another name: they need no share of a pool, for they are emitted at any time.
@@ -50,8 +51,8 @@ pub struct NormalizedKeyAggregateExec {
 
 impl NormalizedKeyAggregateExec {
     /// Returns the plan that takes the place of an aggregate, if there is one: for the modes `Partial`,
-    /// `Single` and `SinglePartitioned`, and where there are functions, all of which have an accumulator
-    /// for groups. The input of an aggregate that is not partial must give the same rows, in the same
+    /// `Single` and `SinglePartitioned`, keys of texts, whole numbers, truth values, days and instants, and
+    /// functions that have an accumulator for groups. The input of an aggregate that is not partial must give the same rows, in the same
     /// order, when it is executed again.
     ///
     /// # Errors
@@ -60,18 +61,18 @@ impl NormalizedKeyAggregateExec {
         let keys = aggregate.group_expr();
         let is_plain = aggregate.mode().input_mode() == AggregateInputMode::Raw
             && keys.is_single()
-            // DataFusion has hash tables for a single column.
-            && keys.expr().len() > 1
+            && !keys.expr().is_empty()
             && aggregate.limit_options().is_none()
             && aggregate.dynamic_expressions_produced().is_empty()
-            && !aggregate.aggr_expr().is_empty()
             && aggregate.aggr_expr().iter().all(|function| function.groups_accumulator_supported());
         if !is_plain || !can_start_over(aggregate) {
             return Ok(None);
         }
         let schema = keys.group_schema(&aggregate.input().schema())?;
-        let has_ids = schema.fields().iter().all(|field| ValueIds::has_type(field.data_type()));
-        Ok(has_ids.then(|| Self::new(aggregate)))
+        let mut types = schema.fields().iter().map(|field| field.data_type());
+        // A number needs none: DataFusion has a hash table for a single one.
+        let is_number = schema.fields().len() == 1 && types.clone().all(is_number);
+        Ok((!is_number && types.all(ValueIds::has_type)).then(|| Self::new(aggregate)))
     }
 
     fn new(aggregate: &AggregateExec) -> Self {

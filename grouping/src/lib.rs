@@ -18,6 +18,6 @@ mod groups;
 #[cfg(test)]
 mod tests;
 mod value_ids;
-pub mod words;
+mod words;
 
 pub use exec::{MEMORY_CONSUMER, NormalizedKeyAggregateExec};

@@ -1,8 +1,6 @@
 //! Machine words of the values of a column: what texts, numbers and instants are compared by where only
 //! equality counts.
 
-use std::borrow::Cow;
-
 use arrow::array::{Array, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{ArrowNativeType, DataType};
@@ -10,19 +8,13 @@ use datafusion::common::{Result, internal_err};
 
 /// The word of NULL. No value has it: a view begins with the length of its text, which is an `i32`, and
 /// numbers take half of a word.
-pub const NULL_WORD: u128 = u128::MAX;
+pub(super) const NULL_WORD: u128 = u128::MAX;
 
 /// The longest text in bytes that a view holds whole.
 const INLINE_BYTES: u128 = 12;
 
-/// Whether [`words`] knows a type.
-pub fn has_words(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8View | DataType::BinaryView | DataType::Boolean)
-        || is_number(data_type)
-}
-
 /// Whether a type is a whole number to Arrow: floating-point numbers have two zeros, which are equal.
-pub fn is_number(data_type: &DataType) -> bool {
+pub(super) fn is_number(data_type: &DataType) -> bool {
     data_type.is_integer()
         || matches!(
             data_type,
@@ -38,9 +30,10 @@ pub fn is_number(data_type: &DataType) -> bool {
 /// Whether the word of a text is a place in a buffer of its column. Of other columns, and for equal texts
 /// in several places, it is another one.
 #[inline]
-pub fn is_place(word: u128, data_type: &DataType) -> bool {
-    let is_view = matches!(data_type, DataType::Utf8View | DataType::BinaryView);
-    is_view && word != NULL_WORD && word & u128::from(u32::MAX) > INLINE_BYTES
+pub(super) fn is_place(word: u128, data_type: &DataType) -> bool {
+    *data_type == DataType::Utf8View
+        && word != NULL_WORD
+        && word & u128::from(u32::MAX) > INLINE_BYTES
 }
 
 /// Calls a function with each row and a word for its value. Equal words are equal values, and equal values
@@ -48,7 +41,7 @@ pub fn is_place(word: u128, data_type: &DataType) -> bool {
 ///
 /// # Errors
 /// A type without words.
-pub fn for_each_word(column: &dyn Array, mut f: impl FnMut(usize, u128)) -> Result<()> {
+pub(super) fn for_each_word(column: &dyn Array, mut f: impl FnMut(usize, u128)) -> Result<()> {
     if let Some(nulls) = nulls(column) {
         // What is stored below a NULL is arbitrary.
         let or_null = |row, word| f(row, if nulls.is_valid(row) { word } else { NULL_WORD });
@@ -57,26 +50,12 @@ pub fn for_each_word(column: &dyn Array, mut f: impl FnMut(usize, u128)) -> Resu
     for_each_stored(column, f)
 }
 
-/// Returns a word for each value of a column, as [`for_each_word`] tells them.
-///
-/// # Errors
-/// A type without words.
-pub fn words(column: &dyn Array) -> Result<Cow<'_, [u128]>> {
-    if *column.data_type() == DataType::Utf8View && nulls(column).is_none() {
-        return Ok(Cow::Borrowed(&column.as_string_view().views()[..]));
-    }
-    let mut words = Vec::with_capacity(column.len());
-    for_each_word(column, |_, word| words.push(word))?;
-    Ok(Cow::Owned(words))
-}
-
 fn for_each_stored(column: &dyn Array, mut f: impl FnMut(usize, u128)) -> Result<()> {
     fn each<T: Copy + Into<u128>>(values: &[T], mut f: impl FnMut(usize, u128)) {
         values.iter().enumerate().for_each(|(row, value)| f(row, (*value).into()));
     }
     match column.data_type() {
         DataType::Utf8View => each(column.as_string_view().views(), f),
-        DataType::BinaryView => each(column.as_binary_view().views(), f),
         DataType::Boolean => {
             let values = column.as_boolean().values().iter().enumerate();
             values.for_each(|(row, value)| f(row, value.into()));
@@ -97,7 +76,7 @@ fn for_each_stored(column: &dyn Array, mut f: impl FnMut(usize, u128)) -> Result
 
 /// Returns the word of all values of a column of numbers, if they are equal: a day read from one file is
 /// such a column.
-pub fn word_of_all(column: &dyn Array) -> Option<u128> {
+pub(super) fn word_of_all(column: &dyn Array) -> Option<u128> {
     fn first_of_equal<T: ArrowNativeType>(values: &[T]) -> Option<T> {
         let first = *values.first()?;
         values.iter().all(|value| *value == first).then_some(first)

@@ -17,7 +17,6 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use crate::catalog::built_in_tables;
 use crate::engine::memory_pool::new_memory_pool;
 use crate::engine::optimizer::NodeRule;
-use crate::engine::optimizer::batch_distinct::over_distinct_keys;
 use crate::engine::optimizer::distinct_texts::over_distinct_texts;
 use crate::engine::optimizer::filter_pushdown::guarded;
 use crate::engine::optimizer::grouped_build_side::hash_groups;
@@ -96,7 +95,6 @@ pub(crate) fn physical_optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + 
     rules.insert(join_selection, Arc::new(NodeRule { name: "lookup_join", replace: lookup }));
     rules.push(Arc::new(PartitionwiseAggregateRule));
     rules.push(Arc::new(NodeRule { name: "distinct_texts", replace: over_distinct_texts }));
-    rules.push(Arc::new(NodeRule { name: "batch_distinct", replace: over_distinct_keys }));
     rules.push(Arc::new(NodeRule { name: "normalized_keys", replace: by_normalized_keys }));
     rules.push(Arc::new(NodeRule { name: "owned_batches", replace: over_owned_batches }));
     rules

@@ -1,6 +1,5 @@
 //! Rewrites of plans that DataFusion's own optimizer does not do, or does wrong.
 //!
-//! - `batch_distinct`: drops the keys that repeat in a batch before they are grouped
 //! - `common_subplan`: computes a subplan once that a query reads several times
 //! - `distinct_texts`: compares a text with a pattern once a batch
 //! - `filter_pushdown`, `push_down_filter`: DataFusion's rules for physical and for logical plans, each
@@ -20,7 +19,6 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 
-pub(crate) mod batch_distinct;
 pub(crate) mod common_subplan;
 pub(crate) mod distinct_texts;
 pub(crate) mod filter_pushdown;

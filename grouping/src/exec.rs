@@ -51,9 +51,9 @@ pub struct NormalizedKeyAggregateExec {
 
 impl NormalizedKeyAggregateExec {
     /// Returns the plan that takes the place of an aggregate, if there is one: for the modes `Partial`,
-    /// `Single` and `SinglePartitioned`, keys of texts, whole numbers, truth values, days and instants, and
-    /// functions that have an accumulator for groups. The input of an aggregate that is not partial must give the same rows, in the same
-    /// order, when it is executed again.
+    /// `Single` and `SinglePartitioned`, keys of texts, whole numbers, truth values, days and instants,
+    /// and functions that have an accumulator for groups. Where groups are not partial, the input must
+    /// give the same rows in the same order when it is executed again.
     ///
     /// # Errors
     /// Keys without a type.

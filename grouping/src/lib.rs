@@ -4,7 +4,7 @@
 //! are numbered, and the numbers of a row are put together to one of 128 bits, which is hashed and compared
 //! once. Most values are found by a machine word: events repeat a few products, endpoints and partners.
 //! Velox calls such numbers value ids and normalized keys
-//! (<https://facebookincubator.github.io/velox/develop/hash-tables.html>).
+//! (<https://facebookincubator.github.io/velox/develop/aggregations.html>).
 //!
 //! It is a crate of its own because it looks at every row: it is optimised in every profile.
 //!

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use datafusion::common::format::MetricType;
@@ -23,8 +24,9 @@ use datafusion::physical_plan::metrics::{
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, InputOrderMode,
-    PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    InputDistributionRequirements, InputOrderMode, PlanProperties, ReplaceChildrenOptions,
+    SendableRecordBatchStream,
 };
 use futures::StreamExt;
 
@@ -46,6 +48,8 @@ const STARTED_OVER_METRIC: &str = "started_over";
 #[derive(Debug)]
 pub struct NormalizedKeyAggregateExec {
     aggregate: Arc<AggregateExec>,
+    /// Whether memory did not suffice for a partition, as it will not for the next ones.
+    is_short: Arc<AtomicBool>,
     metrics: ExecutionPlanMetricsSet,
 }
 
@@ -77,7 +81,7 @@ impl NormalizedKeyAggregateExec {
 
     fn new(aggregate: &AggregateExec) -> Self {
         let aggregate = Arc::new(aggregate.clone());
-        Self { aggregate, metrics: ExecutionPlanMetricsSet::new() }
+        Self { aggregate, is_short: Arc::default(), metrics: ExecutionPlanMetricsSet::new() }
     }
 
     fn over(aggregate: &dyn ExecutionPlan) -> Result<Arc<dyn ExecutionPlan>> {
@@ -182,10 +186,16 @@ struct Grouping {
     ready: VecDeque<RecordBatch>,
     /// The number of rows that were returned.
     returned: usize,
-    /// How many rows have the groups that are held, if none was emitted.
+    /// How many groups are held, at least, when those that have ended are emitted: few at first, so that
+    /// a limit is reached soon.
+    emit_at: usize,
+    /// How many groups were emitted.
+    emitted: usize,
+    /// How many rows have groups that were emitted or are held.
     grouped: usize,
     /// Whether each row becomes a partial group.
     passes_on: bool,
+    is_short: Arc<AtomicBool>,
     metrics: BaselineMetrics,
     /// The rows that became partial groups.
     passed_on: Count,
@@ -225,7 +235,13 @@ impl Grouping {
             let metric = MetricBuilder::new(&plan.metrics).with_type(MetricType::Summary);
             metric.counter(name, partition)
         };
-        let input = Input::Rows(aggregate.input().execute(partition, Arc::clone(&context))?);
+        let started_over = counter(STARTED_OVER_METRIC);
+        let input = if plan.is_short.load(Ordering::Relaxed) {
+            started_over.add(1);
+            Input::Groups(aggregate.execute(partition, Arc::clone(&context))?, 0)
+        } else {
+            Input::Rows(aggregate.input().execute(partition, Arc::clone(&context))?)
+        };
         let consumer =
             if is_partial(&aggregate) { PARTIAL_MEMORY_CONSUMER } else { MEMORY_CONSUMER };
         let reservation = MemoryConsumer::new(format!("{consumer}{partition}]"))
@@ -242,11 +258,14 @@ impl Grouping {
             reservation,
             ready: VecDeque::new(),
             returned: 0,
+            emit_at: 1,
+            emitted: 0,
             grouped: 0,
             passes_on: false,
+            is_short: Arc::clone(&plan.is_short),
             metrics: BaselineMetrics::new(&plan.metrics, partition),
             passed_on: counter(PASSED_ON_METRIC),
-            started_over: counter(STARTED_OVER_METRIC),
+            started_over,
         })
     }
 
@@ -305,6 +324,7 @@ impl Grouping {
     /// of the keys, and all groups up to some of these were returned.
     fn start_over(&mut self) -> Result<()> {
         self.started_over.add(1);
+        self.is_short.store(true, Ordering::Relaxed);
         self.input = Input::Ended;
         self.ready.clear();
         self.groups = new_groups(&self.aggregate)?;
@@ -338,14 +358,18 @@ impl Grouping {
         if self.passes_on {
             return self.pass_on(keys, batch);
         }
-        if !self.groups.intern(&keys, &mut self.group_of_row)? {
+        let mut fits = self.groups.intern(&keys, &mut self.group_of_row)?;
+        if !fits && self.groups.len() > 0 {
             self.make_room()?;
-            if !self.groups.intern(&keys, &mut self.group_of_row)? {
-                if self.is_partial() {
-                    return self.pass_on(keys, batch);
-                }
-                return resources_err!("the keys have too many values to be one number");
-            }
+            fits = self.groups.intern(&keys, &mut self.group_of_row)?;
+        }
+        if !fits && self.is_partial() {
+            // Hardly two rows have the same key.
+            self.passes_on = !self.is_sorted();
+            return self.pass_on(keys, batch);
+        }
+        if !fits {
+            return resources_err!("the keys have too many values to be one number");
         }
         for function in &mut self.functions {
             let (arguments, filter) = function.evaluate(batch)?;
@@ -358,8 +382,13 @@ impl Grouping {
             self.passes_on = true;
             self.emit(self.groups.len())?;
         }
-        if self.is_sorted() && self.groups.len() >= self.context.session_config().batch_size() {
-            self.emit(self.groups.ended())?;
+        if self.is_sorted() && self.groups.len() >= self.emit_at {
+            let ended = self.groups.ended();
+            self.emit(ended)?;
+            if ended > 0 {
+                let most = self.context.session_config().batch_size();
+                self.emit_at = most.min(self.emit_at * 2);
+            }
         }
         if self.reservation.try_resize(self.size()).is_ok() {
             return Ok(());
@@ -392,7 +421,6 @@ impl Grouping {
     /// Emits the groups that may be emitted now.
     fn make_room(&mut self) -> Result<()> {
         if self.is_partial() {
-            self.grouped = 0;
             self.emit(self.groups.len())?;
             self.groups = new_groups(&self.aggregate)?;
             self.group_of_row = Vec::new();
@@ -410,7 +438,7 @@ impl Grouping {
         self.is_partial()
             && !self.is_sorted()
             && self.grouped >= least
-            && self.groups.len() as f64 > most * self.grouped as f64
+            && (self.emitted + self.groups.len()) as f64 > most * self.grouped as f64
     }
 
     /// Makes each row a partial group.
@@ -429,6 +457,7 @@ impl Grouping {
         if count == 0 {
             return Ok(());
         }
+        self.emitted += count;
         let is_partial = self.is_partial();
         let some = if count == self.groups.len() { EmitTo::All } else { EmitTo::First(count) };
         let mut columns = self.groups.take_first(count)?;
@@ -487,14 +516,15 @@ impl Argument {
 
 /// Whether groups may be returned before the plan of DataFusion has to group the rows. When that one merges
 /// what it wrote to disk, it returns groups in the order of the keys, whatever they are sorted by: the first
-/// ones are those that were returned if the first keys are those that the rows are sorted by.
+/// ones are those that were returned if the first keys are those that the rows are sorted by. Keys that are
+/// constant change no order.
 fn can_start_over(aggregate: &AggregateExec) -> bool {
-    match aggregate.input_order_mode() {
-        InputOrderMode::PartiallySorted(keys) => {
-            is_partial(aggregate) || keys.iter().copied().eq(0..keys.len())
-        }
-        InputOrderMode::Linear | InputOrderMode::Sorted => true,
-    }
+    let InputOrderMode::PartiallySorted(sorted) = aggregate.input_order_mode() else { return true };
+    let (keys, rows) = (aggregate.group_expr().expr(), aggregate.input().equivalence_properties());
+    let varies = |key: &usize| rows.is_expr_constant(&keys[*key].0).is_none();
+    let mut first = (0..keys.len()).filter(varies);
+    is_partial(aggregate)
+        || sorted.iter().copied().filter(varies).all(|key| first.next() == Some(key))
 }
 
 fn is_partial(aggregate: &AggregateExec) -> bool {

@@ -302,6 +302,30 @@ fn keys_may_take_more_bits_than_a_word_and_than_two() {
 }
 
 #[test]
+fn a_limit_is_reached_before_all_rows_are_read() {
+    let last = (Some(0), None, 9, None, None, None, Some(1000));
+    let rows = [many(0..9, 10), vec![last]].concat();
+    // The last row can't be computed.
+    let sql = "SELECT day, sum(1 / (1000 - n)) AS s FROM (SELECT day, short, n FROM t) \
+        GROUP BY day, short ORDER BY day NULLS FIRST LIMIT 2";
+    let setting = Setting { batch_size: 64, partitions: 1, sorted: 1, ..Setting::default() };
+    assert_eq!(block_on(check(&rows, sql, setting)).replaced, 1);
+}
+
+#[test]
+fn a_key_that_is_constant_changes_no_order() {
+    let setting = Setting { batch_size: 512, partitions: 1, sorted: 1, ..Setting::default() };
+    let mut rows = [many(0..6, 1_000), many(6..7, 12_000)].concat();
+    rows.iter_mut().for_each(|row| row.0 = Some(1));
+    let sql =
+        "SELECT day, at, short, count(*) AS c FROM t WHERE short = 'a' GROUP BY day, at, short";
+    for memory in [None, Some(500_000)] {
+        let answer = block_on(check(&rows, sql, Setting { memory, ..setting }));
+        assert_eq!((answer.replaced, answer.started_over > 0), (1, memory.is_some()));
+    }
+}
+
+#[test]
 fn other_aggregates_stay() {
     let setting = Setting { batch_size: 100, partitions: 1, ..Setting::default() };
     let days = "SELECT at, day, count(*) AS c FROM t GROUP BY at, day";

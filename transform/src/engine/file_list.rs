@@ -138,6 +138,8 @@ impl FileList {
         let config = FileScanConfigBuilder::new(store_url(), source)
             .with_file_groups(groups)
             .with_statistics(statistics)
+            // Without it, partitions take files from a queue that they share, and a scan that is executed
+            // again, as groups that do not fit in memory may do, would find nothing.
             .with_preserve_order(true)
             .with_projection_indices(projection)?
             .build();

@@ -9,15 +9,20 @@
 //! It is a crate of its own because it looks at every row: it is optimised in every profile.
 //!
 //! - `exec`: the physical plan
+//! - `partition`: groups the rows of one partition
+//! - `functions`: aggregate functions with their arguments
 //! - `groups`: the groups of normalized keys
 //! - `value_ids`: the numbers of the values of a column
 //! - `words`: machine words of values, by which they are compared
 
 mod exec;
+mod functions;
 mod groups;
+mod partition;
 #[cfg(test)]
 mod tests;
 mod value_ids;
 mod words;
 
-pub use exec::{MEMORY_CONSUMER, NormalizedKeyAggregateExec};
+pub use exec::NormalizedKeyAggregateExec;
+pub use partition::MEMORY_CONSUMER;

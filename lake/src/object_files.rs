@@ -1,6 +1,7 @@
 //! Reading and deleting files of an object store that may be absent.
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, Result};
 
@@ -27,5 +28,20 @@ pub(crate) async fn delete_if_exists(store: &dyn ObjectStore, path: &Path) -> Re
     match store.delete(path).await {
         Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+/// Deletes files, as many in one request as the store takes, in any order. Absent files are no errors.
+pub(crate) async fn delete_all(
+    store: &dyn ObjectStore,
+    paths: impl IntoIterator<Item = Path, IntoIter: Send + 'static>,
+) -> Result<()> {
+    let mut deleted = store.delete_stream(futures::stream::iter(paths).map(Ok).boxed());
+    loop {
+        match deleted.try_next().await {
+            Ok(Some(_)) | Err(Error::NotFound { .. }) => {}
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(error),
+        }
     }
 }

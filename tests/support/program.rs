@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::support::fake_clock::move_clock;
+use crate::support::kafka_broker::print_note;
 
-/// How long a wait may take.
-const TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a wait may take: longer than anything on a busy machine, so that only what hangs fails.
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// A project's own metric, `queries/metrics/busy.sql`.
 pub(crate) const BUSY_METRIC: &str = "/*---
@@ -266,6 +267,9 @@ impl RunningProgram {
 
 impl Drop for RunningProgram {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            print_note(&format!("was running: {}\n{}", self.command, self.messages_so_far()));
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }

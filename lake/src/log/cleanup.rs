@@ -73,6 +73,28 @@ impl Lake {
         retention: LogRetention,
         now: DateTime<Utc>,
     ) -> Result<usize, LakeError> {
+        self.clean_up_until(table, u64::MAX, retention, now).await
+    }
+
+    /// Deletes every file of a table's log that the newest checkpoint up to a version replaces. What
+    /// others commit meanwhile stays: they may commit as fast as this deletes.
+    pub(crate) async fn delete_log_before(
+        &self,
+        table: &str,
+        version: u64,
+    ) -> Result<(), LakeError> {
+        let all = LogRetention::NOTHING;
+        while self.clean_up_until(table, version, all, Utc::now()).await? > 0 {}
+        Ok(())
+    }
+
+    async fn clean_up_until(
+        &self,
+        table: &str,
+        until: u64,
+        retention: LogRetention,
+        now: DateTime<Utc>,
+    ) -> Result<usize, LakeError> {
         let store = self.log_store(table).object_store(None);
         let log = Path::from(LOG_FOLDER);
         let mut files: Vec<(LogFile, Path)> = store
@@ -85,6 +107,7 @@ impl Lake {
             })
             .try_collect()
             .await?;
+        files.retain(|(file, _)| file.version <= until);
         files.sort();
         let all: Vec<LogFile> = files.iter().map(|(file, _)| *file).collect();
         let (gone, base) = deletable(&all, retention);

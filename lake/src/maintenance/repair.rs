@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::Utc;
 use domain::{Day, agree, counted};
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -20,7 +19,6 @@ use crate::integrity::block_checksum::BlockChecksums;
 use crate::integrity::damage::{Damage, is_computed};
 use crate::integrity::witness::{self, newest_path, written_marker};
 use crate::lake::Lake;
-use crate::log::cleanup::LogRetention;
 use crate::log::paths::{HINT_PATH, checkpoint_path};
 use crate::log::snapshot::{DataFile, TableSnapshot};
 use crate::maintenance::verify::IntegrityFinding;
@@ -150,7 +148,7 @@ impl Lake {
         self.evict(table).await;
         self.checkpoint(table, end).await?;
         if lost {
-            while self.clean_up(table, LogRetention::NOTHING, Utc::now()).await? > 0 {}
+            self.delete_log_before(table, end).await?;
         }
         Ok(())
     }

@@ -7,8 +7,6 @@ use std::time::Duration;
 use chrono::Utc;
 use deltalake::operations::vacuum::VacuumMode;
 use domain::Day;
-use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::delta_runtime::run_to_completion;
@@ -16,6 +14,7 @@ use crate::error::LakeError;
 use crate::lake::Lake;
 use crate::log::cleanup::LogRetention;
 use crate::log::snapshot::TableSnapshot;
+use crate::object_files::delete_all;
 
 /// The number of files that a vacuum deleted from a table, or would delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,15 +65,7 @@ impl Lake {
             self.verify_same_days(&snapshot, &gone).await?;
         }
         if !dry_run {
-            let paths = futures::stream::iter(gone.clone().into_iter().map(Ok)).boxed();
-            let mut deleted = self.store().delete_stream(paths);
-            loop {
-                match deleted.try_next().await {
-                    Ok(Some(_)) | Err(object_store::Error::NotFound { .. }) => {}
-                    Ok(None) => break,
-                    Err(error) => return Err(error.into()),
-                }
-            }
+            delete_all(self.store().as_ref(), gone.clone()).await?;
             self.clean_up(table, LogRetention::default(), Utc::now()).await?;
         }
         Ok(Some(VacuumedTable { table: table.to_owned(), files: gone.len() }))

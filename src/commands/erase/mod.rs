@@ -128,7 +128,9 @@ async fn erase(
     Ok(Remains { matches, ambiguous, reports: Vec::new(), scan })
 }
 
-/// Scans every file and erases what it finds, until nothing is left or nothing changes.
+/// Scans every file and erases what it finds, until nothing is left or nothing changes. The rollups are
+/// refreshed once the events are clean, or for the last scan where they arrive as fast as they are erased: a
+/// refresh after each scan would take longer than both, and leave time for as many new ones.
 async fn scan_and_erase(
     project: &Project,
     erasure: &Erasure,
@@ -137,6 +139,7 @@ async fn scan_and_erase(
     let lake = &project.lake;
     let mut scan = ErasureScan::default();
     let mut before = Vec::new();
+    let mut are_rollups_outdated = false;
     let mut round = 0;
     loop {
         round += 1;
@@ -151,7 +154,8 @@ async fn scan_and_erase(
         } else {
             MAX_ROUNDS
         };
-        if matches.is_empty() || round >= rounds || matches == before {
+        let is_end = matches.is_empty() || matches == before;
+        if round >= rounds || is_end && !are_rollups_outdated {
             return Ok((matches, scan));
         }
         let mut live: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -162,8 +166,11 @@ async fn scan_and_erase(
         for (table, files) in &live {
             erase_table(project, erasure, table, Some(files), totals).await?;
         }
-        if live.keys().any(|table| table.starts_with("raw/")) {
+        let erased_events = live.keys().any(|table| table.starts_with("raw/"));
+        are_rollups_outdated |= erased_events;
+        if are_rollups_outdated && (!erased_events || round + 1 >= MAX_ROUNDS) {
             project.refresh().await?;
+            are_rollups_outdated = false;
         }
         lake.purge(&matches).await?;
         before = matches;

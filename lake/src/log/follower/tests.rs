@@ -126,6 +126,20 @@ async fn a_worker_that_slept_through_a_clean_up_commits_nothing() {
 }
 
 #[tokio::test]
+async fn deleting_the_log_before_a_version_spares_what_came_after_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut live = Worker::open(&dir).await;
+    for version in [3, 6] {
+        live.steps(3).await;
+        live.lake.checkpoint(TABLE, version).await.expect("a checkpoint");
+    }
+    live.lake.delete_log_before(TABLE, 3).await.expect("deleted");
+    let left: Vec<u64> = (0..=6).filter(|version| log_path(&dir, *version).exists()).collect();
+    assert_eq!(left, [3, 4, 5, 6], "the newest checkpoint replaces 3 to 5, too");
+    assert_eq!(read_anew(&dir).await, (6, Some(6)));
+}
+
+#[tokio::test]
 async fn an_interrupted_clean_up_and_an_old_hint_do_no_harm() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut live = Worker::open(&dir).await;

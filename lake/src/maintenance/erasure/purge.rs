@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use chrono::Utc;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -15,9 +14,9 @@ use serde_json::Value;
 
 use crate::error::LakeError;
 use crate::lake::Lake;
-use crate::log::cleanup::LogRetention;
 use crate::log::paths::LOG_FOLDER;
 use crate::maintenance::erasure::scan::{CONCURRENT_FILES, FileMatch, FileRole};
+use crate::object_files::delete_all;
 
 impl Lake {
     /// Deletes the unreferenced files of a scan, and removes ids from the logs. Queries of older
@@ -26,9 +25,9 @@ impl Lake {
     /// # Errors
     /// When a file can't be deleted or written.
     pub async fn purge(&self, files: &[FileMatch]) -> Result<(), LakeError> {
-        for file in files.iter().filter(|t| t.role == FileRole::Unreferenced) {
-            self.delete_file(&file.path).await?;
-        }
+        let unreferenced = files.iter().filter(|t| t.role == FileRole::Unreferenced);
+        let paths: Vec<Path> = unreferenced.map(|t| Path::from(t.path.as_str())).collect();
+        delete_all(self.store().as_ref(), paths).await?;
         let in_log = |t: &&FileMatch| t.role == FileRole::Log;
         let tables: BTreeSet<&str> =
             files.iter().filter(in_log).map(|t| t.table.as_str()).collect();
@@ -49,7 +48,7 @@ impl Lake {
         // With this checkpoint no reader of the newest version needs the older entries.
         self.checkpoint(table, newest).await?;
         crate::failpoint::hit("forget", table);
-        while self.clean_up(table, LogRetention::NOTHING, Utc::now()).await? > 0 {}
+        self.delete_log_before(table, newest).await?;
         for file in files.filter(|t| t.path.ends_with(".json")) {
             match self.strip_bounds(&file.path).await {
                 Err(error) if error.is_gone() => {}

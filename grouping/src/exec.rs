@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -20,17 +19,16 @@ use datafusion::physical_plan::{
     SendableRecordBatchStream,
 };
 
-use crate::partition::Grouping;
+use crate::partition::{Findings, Grouping};
 use crate::value_ids::ValueIds;
 use crate::words::is_number;
 
 /// Groups rows as an [`AggregateExec`] does, with the same groups in the same order. Where memory does not
-/// suffice, that one reads and groups the rows.
+/// suffice, or groups have hardly any rows, that one reads and groups the rows.
 #[derive(Debug)]
 pub struct NormalizedKeyAggregateExec {
     pub(super) aggregate: Arc<AggregateExec>,
-    /// Whether memory did not suffice for a partition, as it will not for the next ones.
-    pub(super) is_short: Arc<AtomicBool>,
+    pub(super) findings: Arc<Findings>,
     pub(super) metrics: ExecutionPlanMetricsSet,
 }
 
@@ -62,7 +60,7 @@ impl NormalizedKeyAggregateExec {
 
     fn new(aggregate: &AggregateExec) -> Self {
         let aggregate = Arc::new(aggregate.clone());
-        Self { aggregate, is_short: Arc::default(), metrics: ExecutionPlanMetricsSet::new() }
+        Self { aggregate, findings: Arc::default(), metrics: ExecutionPlanMetricsSet::new() }
     }
 
     fn over(aggregate: &dyn ExecutionPlan) -> Result<Arc<dyn ExecutionPlan>> {

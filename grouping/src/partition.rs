@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch};
+use datafusion::common::config::ExecutionOptions;
 use datafusion::common::format::MetricType;
 use datafusion::common::{Result, resources_err};
 use datafusion::error::DataFusionError;
@@ -30,6 +31,39 @@ const PARTIAL_MEMORY_CONSUMER: &str = "PartialNormalizedKeyAggregate[";
 const PASSED_ON_METRIC: &str = "passed_on_rows";
 const STARTED_OVER_METRIC: &str = "started_over";
 
+/// The plan of DataFusion has one table of groups, and here each key has a table of its values besides. That
+/// is quicker where a group has at least so many rows.
+const LEAST_ROWS_OF_GROUP: usize = 4;
+
+/// What the partitions of a plan find out for those after them.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Whether memory did not suffice for one of them.
+    is_short: AtomicBool,
+    rows: AtomicUsize,
+    groups: AtomicUsize,
+}
+
+impl Findings {
+    fn add(&self, rows: usize, groups: usize) {
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+        self.groups.fetch_add(groups, Ordering::Relaxed);
+    }
+
+    /// Whether the plan of DataFusion should group the rows of the next partition.
+    fn speak_for_datafusion(&self, options: &ExecutionOptions) -> bool {
+        let [rows, groups] = [&self.rows, &self.groups].map(|count| count.load(Ordering::Relaxed));
+        self.is_short.load(Ordering::Relaxed) || are_groups_small(rows, groups, options)
+    }
+}
+
+/// Whether groups have so few rows that the plan of DataFusion is quicker. That is told once as many rows are
+/// grouped as DataFusion looks at before it passes rows on that are hardly grouped.
+fn are_groups_small(rows: usize, groups: usize, options: &ExecutionOptions) -> bool {
+    rows >= options.skip_partial_aggregation_probe_rows_threshold
+        && groups > rows / LEAST_ROWS_OF_GROUP
+}
+
 /// The grouping of one partition.
 pub(super) struct Grouping {
     aggregate: Arc<AggregateExec>,
@@ -54,7 +88,7 @@ pub(super) struct Grouping {
     grouped: usize,
     /// Whether each row becomes a partial group.
     passes_on: bool,
-    is_short: Arc<AtomicBool>,
+    findings: Arc<Findings>,
     metrics: BaselineMetrics,
     /// The rows that became partial groups.
     passed_on: Count,
@@ -82,7 +116,8 @@ impl Grouping {
             metric.counter(name, partition)
         };
         let started_over = counter(STARTED_OVER_METRIC);
-        let input = if plan.is_short.load(Ordering::Relaxed) {
+        let options = &context.session_config().options().execution;
+        let input = if !is_partial(&aggregate) && plan.findings.speak_for_datafusion(options) {
             started_over.add(1);
             Input::Groups(aggregate.execute(partition, Arc::clone(&context))?, 0)
         } else {
@@ -108,7 +143,7 @@ impl Grouping {
             emitted: 0,
             grouped: 0,
             passes_on: false,
-            is_short: Arc::clone(&plan.is_short),
+            findings: Arc::clone(&plan.findings),
             metrics: BaselineMetrics::new(&plan.metrics, partition),
             passed_on: counter(PASSED_ON_METRIC),
             started_over,
@@ -137,9 +172,14 @@ impl Grouping {
                     match done {
                         Err(error) if is_exhausted(&error) && !self.is_partial() => {
                             tracing::debug!(%error, "groups by DataFusion's plan");
+                            self.findings.is_short.store(true, Ordering::Relaxed);
                             self.start_over()?;
                         }
                         other => other?,
+                    }
+                    if matches!(self.input, Input::Rows(_)) && self.are_groups_small() {
+                        tracing::debug!("small groups by DataFusion's plan");
+                        self.start_over()?;
                     }
                 }
                 Input::Groups(groups, returned) => {
@@ -177,7 +217,6 @@ impl Grouping {
     /// of the keys, and all groups up to some of these were returned.
     fn start_over(&mut self) -> Result<()> {
         self.started_over.add(1);
-        self.is_short.store(true, Ordering::Relaxed);
         self.input = Input::Ended;
         self.ready.clear();
         self.groups = new_groups(&self.aggregate)?;
@@ -208,9 +247,11 @@ impl Grouping {
             |(key, _): &(Arc<dyn PhysicalExpr>, String)| key.evaluate(batch)?.into_array(rows);
         let keys: Vec<ArrayRef> =
             self.aggregate.group_expr().expr().iter().map(key).collect::<Result<_>>()?;
+        let before = self.emitted + self.groups.len();
         if self.passes_on || !self.group(&keys)? {
             return self.pass_on(keys, batch);
         }
+        self.findings.add(rows, self.emitted + self.groups.len() - before);
         for function in &mut self.functions {
             let (arguments, filter) = function.evaluate(batch)?;
             let groups = self.groups.len();
@@ -218,7 +259,7 @@ impl Grouping {
             accumulator.update_batch(&arguments, &self.group_of_row, filter.as_ref(), groups)?;
         }
         self.grouped += rows;
-        if self.is_hardly_grouped() {
+        if self.should_pass_on() {
             self.passes_on = true;
             self.emit(self.groups.len())?;
         } else if self.is_sorted() && self.groups.len() >= self.emit_at {
@@ -295,7 +336,7 @@ impl Grouping {
 
     /// Whether partial groups are hardly fewer than the rows, so that grouping them is left to the plan
     /// above.
-    fn is_hardly_grouped(&self) -> bool {
+    fn should_pass_on(&self) -> bool {
         let options = &self.context.session_config().options().execution;
         let least = options.skip_partial_aggregation_probe_rows_threshold;
         let most = options.skip_partial_aggregation_probe_ratio_threshold;
@@ -303,6 +344,13 @@ impl Grouping {
             && !self.is_sorted()
             && self.grouped >= least
             && (self.emitted + self.groups.len()) as f64 > most * self.grouped as f64
+    }
+
+    /// Whether groups that are not partial have so few rows that the plan of DataFusion is quicker.
+    fn are_groups_small(&self) -> bool {
+        let options = &self.context.session_config().options().execution;
+        let groups = self.emitted + self.groups.len();
+        !self.is_partial() && are_groups_small(self.grouped, groups, options)
     }
 
     /// Makes each row a partial group.

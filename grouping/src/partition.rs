@@ -32,7 +32,7 @@ const PASSED_ON_METRIC: &str = "passed_on_rows";
 const STARTED_OVER_METRIC: &str = "started_over";
 
 /// The plan of DataFusion has one table of groups, and here each key has a table of its values besides. That
-/// is quicker where a group has at least so many rows.
+/// is quicker where a group has at least so many rows on average.
 const LEAST_ROWS_OF_GROUP: usize = 4;
 
 /// What the partitions of a plan find out for those after them.
@@ -40,7 +40,9 @@ const LEAST_ROWS_OF_GROUP: usize = 4;
 pub(super) struct Findings {
     /// Whether memory did not suffice for one of them.
     is_short: AtomicBool,
+    /// How many rows were grouped, by all of them.
     rows: AtomicUsize,
+    /// How many groups these rows have.
     groups: AtomicUsize,
 }
 
@@ -50,18 +52,35 @@ impl Findings {
         self.groups.fetch_add(groups, Ordering::Relaxed);
     }
 
-    /// Whether the plan of DataFusion should group the rows of the next partition.
-    fn speak_for_datafusion(&self, options: &ExecutionOptions) -> bool {
+    fn are_groups_small(&self, options: &ExecutionOptions) -> bool {
         let [rows, groups] = [&self.rows, &self.groups].map(|count| count.load(Ordering::Relaxed));
-        self.is_short.load(Ordering::Relaxed) || are_groups_small(rows, groups, options)
+        rows >= least_rows(options) && are_groups_small(rows, groups)
     }
 }
 
-/// Whether groups have so few rows that the plan of DataFusion is quicker. That is told once as many rows are
-/// grouped as DataFusion looks at before it passes rows on that are hardly grouped.
-fn are_groups_small(rows: usize, groups: usize, options: &ExecutionOptions) -> bool {
-    rows >= options.skip_partial_aggregation_probe_rows_threshold
-        && groups > rows / LEAST_ROWS_OF_GROUP
+/// Whether groups have so few rows that the plan of DataFusion is quicker.
+fn are_groups_small(rows: usize, groups: usize) -> bool {
+    groups > rows / LEAST_ROWS_OF_GROUP
+}
+
+/// How many rows tell how large groups are: as many as DataFusion looks at before it passes rows on that are
+/// hardly grouped.
+fn least_rows(options: &ExecutionOptions) -> usize {
+    options.skip_partial_aggregation_probe_rows_threshold
+}
+
+/// Whether small groups are left to the plan of DataFusion. If rows are sorted by keys, it looks groups up row
+/// by row, which takes longer. If they come from other groups, all of these would be computed again.
+fn leaves_small_groups(aggregate: &AggregateExec) -> bool {
+    !is_partial(aggregate)
+        && *aggregate.input_order_mode() == InputOrderMode::Linear
+        && !reads_groups(aggregate.input())
+}
+
+fn reads_groups(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<AggregateExec>()
+        || plan.is::<NormalizedKeyAggregateExec>()
+        || plan.children().into_iter().any(reads_groups)
 }
 
 /// The grouping of one partition.
@@ -89,6 +108,8 @@ pub(super) struct Grouping {
     /// Whether each row becomes a partial group.
     passes_on: bool,
     findings: Arc<Findings>,
+    /// Whether small groups are left to the plan of DataFusion, once rows have told that they are small.
+    leaves_small_groups: bool,
     metrics: BaselineMetrics,
     /// The rows that became partial groups.
     passed_on: Count,
@@ -117,7 +138,10 @@ impl Grouping {
         };
         let started_over = counter(STARTED_OVER_METRIC);
         let options = &context.session_config().options().execution;
-        let input = if !is_partial(&aggregate) && plan.findings.speak_for_datafusion(options) {
+        let leaves_small_groups = leaves_small_groups(&aggregate);
+        let is_left = plan.findings.is_short.load(Ordering::Relaxed)
+            || leaves_small_groups && plan.findings.are_groups_small(options);
+        let input = if is_left {
             started_over.add(1);
             Input::Groups(aggregate.execute(partition, Arc::clone(&context))?, 0)
         } else {
@@ -144,6 +168,7 @@ impl Grouping {
             grouped: 0,
             passes_on: false,
             findings: Arc::clone(&plan.findings),
+            leaves_small_groups,
             metrics: BaselineMetrics::new(&plan.metrics, partition),
             passed_on: counter(PASSED_ON_METRIC),
             started_over,
@@ -177,7 +202,7 @@ impl Grouping {
                         }
                         other => other?,
                     }
-                    if matches!(self.input, Input::Rows(_)) && self.are_groups_small() {
+                    if matches!(self.input, Input::Rows(_)) && self.leaves_rows() {
                         tracing::debug!("small groups by DataFusion's plan");
                         self.start_over()?;
                     }
@@ -346,11 +371,15 @@ impl Grouping {
             && (self.emitted + self.groups.len()) as f64 > most * self.grouped as f64
     }
 
-    /// Whether groups that are not partial have so few rows that the plan of DataFusion is quicker.
-    fn are_groups_small(&self) -> bool {
+    /// Whether the rows are left to the plan of DataFusion. Only the first rows tell it, because all that were
+    /// grouped so far are read again.
+    fn leaves_rows(&mut self) -> bool {
         let options = &self.context.session_config().options().execution;
-        let groups = self.emitted + self.groups.len();
-        !self.is_partial() && are_groups_small(self.grouped, groups, options)
+        if !self.leaves_small_groups || self.grouped < least_rows(options) {
+            return false;
+        }
+        self.leaves_small_groups = false;
+        are_groups_small(self.grouped, self.emitted + self.groups.len())
     }
 
     /// Makes each row a partial group.

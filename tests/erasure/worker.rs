@@ -1,4 +1,5 @@
-//! A worker commits nothing twice when an erasure cuts the log off while the worker stands still.
+//! An erasure beside workers: one that stands still while the log is cut off commits nothing twice, and what
+//! one commits in the meantime is erased too.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use domain::Stream;
 
 use crate::support::kafka_broker::KafkaBroker;
 use crate::support::kafka_project::{OTHER_STREAMS_OFF, produce_records, project_with_topics};
-use crate::support::program::{RunningProgram, wait_until};
+use crate::support::program::{Project, RunningProgram, wait_until};
 use crate::support::simulated_world::{
     SimulatedWorld, WorldSize, check_row_counts, expected_counts, raw_table_folder,
 };
@@ -51,4 +52,41 @@ fn a_worker_stopped_during_an_erasure_commits_nothing_twice() {
     assert!(log_entry.exists(), "the stopped worker wrote that version");
     check_row_counts(&project, Stream::ApiCalls, &expected_counts(&calls));
     project.run_ok(&["lake", "verify"]);
+}
+
+#[test]
+fn events_that_arrive_during_an_erasure_leave_the_rollups_too() {
+    let project = Project::new();
+    let load = |events: &[(&str, &str, u32)]| {
+        let line = |(id, partner, day): &(&str, &str, u32)| {
+            format!(
+                "{{\"event_id\":\"{id}\",\"partner_id\":\"{partner}\",\"status\":200,\
+                 \"occurred_at\":\"2026-01-{day:02}T10:00:00Z\"}}\n"
+            )
+        };
+        project.write("calls.ndjson", events.iter().map(line).collect::<String>());
+        project.run_ok(&["ingest", "load", "--stream", "api-calls", "calls.ndjson"]);
+    };
+    load(&[("a", "zzzz-0001", 2), ("b", "other", 2), ("c", "other", 3)]);
+    project.query_number("SELECT count(*) FROM usage_day");
+
+    // It stops after it has erased the calls for the first time.
+    let failpoint_file = project.path("failpoint");
+    let mut erasure = project.command(&["lake", "erase", "--partner", "zzzz-0001", "--yes"]);
+    erasure.env("RAPPORT_FAULT", format!("entry put:raw/api_calls={}", failpoint_file.display()));
+    let erasure = RunningProgram::start(erasure);
+    wait_until("the erasure", Duration::from_secs(60), || failpoint_file.exists());
+    load(&[("d", "zzzz-0001", 3)]);
+    std::fs::remove_file(&failpoint_file).expect("the erasure resumes");
+    let output = erasure.finish().expect_success();
+    assert!(output.stdout_text().contains("Nothing of it is left"), "{output}");
+
+    let mut query = project.command(&["sql", "SELECT count(*) FROM api_calls", "--format", "csv"]);
+    query.env("RAPPORT_LOG", "transform=info");
+    let output = RunningProgram::start(query).finish();
+    assert!(output.stdout_text().ends_with("\n2\n"), "{output}");
+    let refreshed: Vec<&str> =
+        output.stderr.lines().filter(|line| line.contains("brought up to date")).collect();
+    let computes_nothing = |line: &&str| line.contains("days=0 rows=0");
+    assert!(!refreshed.is_empty() && refreshed.iter().all(computes_nothing), "{output}");
 }

@@ -207,7 +207,7 @@ impl<'b> LakeUnderTest<'b> {
         &mut self,
         mut command: Command,
         point: &str,
-    ) -> Result<StoppedProcess, RunningProgram> {
+    ) -> Result<StoppedProcess, Box<RunningProgram>> {
         let file = self.unique_path("failpoint");
         command.env("RAPPORT_FAULT", format!("{point}={}", file.display()));
         let mut running = self.start(command);
@@ -216,7 +216,7 @@ impl<'b> LakeUnderTest<'b> {
             ended = running.has_ended();
             ended || file.exists()
         });
-        if ended { Err(running) } else { Ok(StoppedProcess { running, file }) }
+        if ended { Err(Box::new(running)) } else { Ok(StoppedProcess { running, file }) }
     }
 
     /// Returns the newest version of the table of API calls.

@@ -1,13 +1,12 @@
 //! Runs the compiled program in a project of its own, and shows its output when a check fails.
 
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::support::fake_clock::move_clock;
 use crate::support::kafka_broker::print_note;
@@ -189,34 +188,40 @@ impl fmt::Display for ProgramOutput {
     }
 }
 
-/// A running program; it is killed when this is dropped.
+/// A running program; it is killed when this is dropped. What it prints goes to files: a pipe that nobody reads
+/// would stop a program that prints more than a pipe holds.
 pub(crate) struct RunningProgram {
     child: Child,
     command: String,
-    /// The file of its standard error, if it goes to one.
-    log: Option<PathBuf>,
+    stdout: NamedTempFile,
+    /// The file of its standard error.
+    log: PathBuf,
+    /// Deletes that file in the end, where nobody else does.
+    _temporary_log: Option<NamedTempFile>,
 }
 
 impl RunningProgram {
-    pub(crate) fn start(mut command: Command) -> Self {
-        // Its output is small enough for the buffer of a pipe.
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().expect("the program can be run");
-        Self { child, command: format!("{command:?}"), log: None }
+    pub(crate) fn start(command: Command) -> Self {
+        let log = NamedTempFile::new().expect("a file for messages");
+        let mut running = Self::start_logging(command, log.path());
+        running._temporary_log = Some(log);
+        running
     }
 
     /// Starts the program with standard error in a file that can be read while it runs.
     pub(crate) fn start_logging(mut command: Command, log: &Path) -> Self {
+        let stdout = NamedTempFile::new().expect("a file for output");
         let file = std::fs::File::create(log).expect("a file for messages");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        command.stdin(Stdio::null()).stderr(file);
+        command.stdout(stdout.reopen().expect("a file for output"));
         let child = command.spawn().expect("the program can be run");
-        Self { child, command: format!("{command:?}"), log: Some(log.to_owned()) }
+        let (command, log) = (format!("{command:?}"), log.to_owned());
+        Self { child, command, stdout, log, _temporary_log: None }
     }
 
-    /// Returns what it has written to standard error so far, if that goes to a file.
+    /// Returns what it has written to standard error so far.
     pub(crate) fn messages_so_far(&self) -> String {
-        let log = self.log.as_deref().map(std::fs::read).and_then(Result::ok);
-        String::from_utf8_lossy(&log.unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
@@ -252,16 +257,10 @@ impl RunningProgram {
 
     pub(crate) fn finish(mut self) -> ProgramOutput {
         wait_until(&self.command.clone(), TIMEOUT, || self.has_ended());
-        let mut stdout = Vec::new();
-        let mut stderr = self.messages_so_far();
-        if let Some(mut pipe) = self.child.stdout.take() {
-            pipe.read_to_end(&mut stdout).expect("its output");
-        }
-        if let Some(mut pipe) = self.child.stderr.take() {
-            pipe.read_to_string(&mut stderr).expect("its messages");
-        }
+        let stdout = std::fs::read(self.stdout.path()).expect("its output");
         let code = self.child.wait().expect("our own process").code();
-        ProgramOutput { command: std::mem::take(&mut self.command), code, stdout, stderr }
+        let (command, stderr) = (self.command.clone(), self.messages_so_far());
+        ProgramOutput { command, code, stdout, stderr }
     }
 }
 
@@ -310,4 +309,13 @@ pub(crate) fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMu
 /// Returns the number of entries of a folder, 0 where the folder does not exist.
 pub(crate) fn count_entries(folder: &Path) -> usize {
     std::fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_program_may_print_more_than_a_pipe_holds() {
+    let project = Project::new();
+    let query = "SELECT value FROM generate_series(1, 100000)";
+    let running = RunningProgram::start(project.command(&["sql", query, "--format", "csv"]));
+    let printed = running.finish().expect_success().stdout_text();
+    assert_eq!((printed.lines().count(), printed.len() > 1 << 17), (100_001, true));
 }

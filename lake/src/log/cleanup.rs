@@ -83,11 +83,12 @@ impl Lake {
         table: &str,
         version: u64,
     ) -> Result<(), LakeError> {
-        let all = LogRetention::NOTHING;
-        while self.clean_up_until(table, version, all, Utc::now()).await? > 0 {}
+        let none_kept = LogRetention::NOTHING;
+        while self.clean_up_until(table, version, none_kept, Utc::now()).await? > 0 {}
         Ok(())
     }
 
+    /// Does the same as [`Lake::clean_up`], as if the log ended at a version.
     async fn clean_up_until(
         &self,
         table: &str,

@@ -129,8 +129,8 @@ async fn erase(
 }
 
 /// Scans every file and erases what it finds, until nothing is left or nothing changes. The rollups are
-/// refreshed once the events are clean, or for the last scan where they arrive as fast as they are erased: a
-/// refresh after each scan would take longer than both, and leave time for as many new ones.
+/// refreshed when a scan finds no more events to erase, or for the last scan where events arrive as fast as they
+/// are erased: a refresh after each scan would take longer than both, and leave time for as many new ones.
 async fn scan_and_erase(
     project: &Project,
     erasure: &Erasure,
@@ -163,10 +163,11 @@ async fn scan_and_erase(
         {
             live.entry(&file_match.table).or_default().insert(file_match.path.clone());
         }
+        let mut erased_events = false;
         for (table, files) in &live {
-            erase_table(project, erasure, table, Some(files), totals).await?;
+            let rewritten = erase_table(project, erasure, table, Some(files), totals).await?;
+            erased_events |= rewritten > 0 && table.starts_with("raw/");
         }
-        let erased_events = live.keys().any(|table| table.starts_with("raw/"));
         are_rollups_outdated |= erased_events;
         if are_rollups_outdated && (!erased_events || round + 1 >= MAX_ROUNDS) {
             project.refresh().await?;
@@ -177,17 +178,19 @@ async fn scan_and_erase(
     }
 }
 
+/// Erases the partner from a table, and returns the number of files that were rewritten.
 async fn erase_table(
     project: &Project,
     erasure: &Erasure,
     table: &str,
     only: Option<&BTreeSet<String>>,
     totals: &mut ErasureTotals,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<u64> {
     let spinner = Spinner::start("erase", project.quiet);
     spinner.set_message(table.to_owned());
-    totals.add(&project.lake.erase(erasure, table, only, false).await?);
-    Ok(())
+    let erased = project.lake.erase(erasure, table, only, false).await?;
+    totals.add(&erased);
+    Ok(erased.files)
 }
 
 fn ordinal(round: usize) -> &'static str {

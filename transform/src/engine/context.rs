@@ -45,7 +45,8 @@ impl QueryLimits {
 
 /// The size of the smaller side of a join up to which all threads share one hash table of it. DataFusion's
 /// default is a sixteenth, and the rows of both sides are divided between the threads above it: that costs
-/// each row of events more than finding its match.
+/// each row of events more than finding its match. Of a side whose bytes nobody knows, DataFusion's own bound of
+/// 131,072 rows holds.
 const MAX_SHARED_BUILD_SIDE_BYTES: usize = 16 << 20;
 
 /// Returns the options of every query: the time zone is UTC, and filters are pushed into Parquet.

@@ -17,7 +17,7 @@ use crate::engine::map_batches::MapBatchesExec;
 use crate::engine::optimizer::Replacement;
 
 /// Returns a grouping by normalized keys for one that is partial, or that can read its input again: what
-/// does not fit in memory is grouped anew.
+/// does not fit in memory, or has small groups, is grouped anew.
 pub(crate) fn by_normalized_keys(plan: &dyn ExecutionPlan) -> Result<Replacement> {
     let Some(aggregate) = plan.downcast_ref::<AggregateExec>() else { return Ok(None) };
     if *aggregate.mode() != AggregateMode::Partial

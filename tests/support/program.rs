@@ -314,6 +314,10 @@ pub(crate) fn count_entries(folder: &Path) -> usize {
 #[test]
 fn a_program_may_print_more_than_a_pipe_holds() {
     let project = Project::new();
+    let call =
+        r#"{"event_id":"a","partner_id":"b","status":200,"occurred_at":"2026-01-02T10:00:00Z"}"#;
+    project.write("call.ndjson", call);
+    project.run_ok(&["ingest", "load", "--stream", "api-calls", "call.ndjson"]);
     let query = "SELECT value FROM generate_series(1, 100000)";
     let running = RunningProgram::start(project.command(&["sql", query, "--format", "csv"]));
     let printed = running.finish().expect_success().stdout_text();

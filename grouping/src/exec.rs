@@ -24,7 +24,7 @@ use crate::value_ids::ValueIds;
 use crate::words::is_number;
 
 /// Groups rows as an [`AggregateExec`] does, with the same groups in the same order. Where memory does not
-/// suffice, or groups have hardly any rows, that one reads and groups the rows.
+/// suffice, or unsorted groups have few rows, that one reads and groups the rows.
 #[derive(Debug)]
 pub struct NormalizedKeyAggregateExec {
     pub(super) aggregate: Arc<AggregateExec>,

@@ -16,7 +16,7 @@ use crate::support::s3_server::{S3Server, lake_config};
 use crate::support::seeded_random::SeededRandom;
 
 /// How long a wait may take; a machine that compiles at the same time is slow.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(600);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(240);
 pub(crate) const API_CALLS_TABLE: &str = "api_calls";
 /// The file of the mapping of the calls, in rounds that have one.
 pub(crate) const MAPPING_FILE: &str = "gateway.jq";
